@@ -1,0 +1,46 @@
+"""Errors that say what is wrong and what to do next. No traceback reaches an operator."""
+
+
+class PalyraError(Exception):
+    """Base of every error that is meant to be read by a person.
+
+    `message` says what is wrong and names the thing; `fix` says what to do next; `code` is stable for programs.
+    """
+
+    code = "error"
+
+    def __init__(self, message: str, *, fix: str = "", code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+        if code is not None:
+            self.code = code
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.fix}".strip()
+
+
+class JournalUnavailableError(PalyraError):
+    """The journal cannot be written: nothing new may be held."""
+
+    code = "journal_unavailable"
+
+
+class StateError(PalyraError):
+    """The state directory cannot be used (locked by another engine, not ours, newer than this program)."""
+
+    code = "state"
+
+
+class NotFoundError(PalyraError):
+    code = "not_found"
+
+
+class ConflictError(PalyraError):
+    """The thing changed meanwhile; the message carries its present state."""
+
+    code = "conflict"
+
+
+class BadInputError(PalyraError):
+    code = "bad_input"

@@ -1,0 +1,48 @@
+"""ULIDs: 48 bits of unix milliseconds and 80 random bits in Crockford's base 32, sortable as text.
+
+Source of the format: https://github.com/ulid/spec (monotonic within one millisecond).
+"""
+
+import os
+from collections.abc import Callable
+
+from palyra.core.clock import Clock
+
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+LENGTH = 26
+_PAIRS = [a + b for a in ALPHABET for b in ALPHABET]
+
+
+def encode(milliseconds: int, entropy: int) -> str:
+    """26 characters for 48 bits of time and 80 bits of entropy."""
+    value = (milliseconds << 80) | entropy
+    return "".join([_PAIRS[(value >> shift) & 0x3FF] for shift in range(120, -1, -10)])
+
+
+def time_of(ulid: str) -> int:
+    """The unix milliseconds in a ULID. Raises ValueError for what is none."""
+    if len(ulid) != LENGTH:
+        raise ValueError(f"{ulid!r} is no ULID")
+    value = 0
+    for character in ulid[:10]:
+        value = value * 32 + ALPHABET.index(character)
+    return value
+
+
+class IdSource:
+    """Makes ids that only grow, also within one millisecond and when the clock steps back."""
+
+    def __init__(self, clock: Clock, entropy: Callable[[int], bytes] = os.urandom) -> None:
+        self._clock = clock
+        self._entropy = entropy
+        self._milliseconds = -1
+        self._random = 0
+
+    def new(self) -> str:
+        now = self._clock.now_ms()
+        if now > self._milliseconds:
+            self._milliseconds = now
+            self._random = int.from_bytes(self._entropy(10)) >> 1
+        else:
+            self._random += 1 + self._entropy(1)[0]
+        return encode(self._milliseconds, self._random)

@@ -1,0 +1,1 @@
+"""Policies, ledger, routing, decisions, approvals: pure functions of values and an instant."""

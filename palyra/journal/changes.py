@@ -1,0 +1,131 @@
+"""What can be written: each class is one kind of change. A unit of changes becomes durable together or not at all."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from palyra.journal.rows import (
+    ApprovalRow,
+    CounterMove,
+    DecisionRow,
+    GrantRow,
+    HoldRow,
+    PolicyRow,
+    RunRow,
+    UsageRow,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunSaved:
+    """Inserts or replaces a run; ignored when the stored run is terminal or has this or a later version."""
+
+    row: RunRow
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionMade:
+    """Stores a decision and links it to the audit chain (`decision`, subject = decision_id)."""
+
+    row: DecisionRow
+
+
+@dataclass(frozen=True, slots=True)
+class HoldTaken:
+    row: HoldRow
+
+
+@dataclass(frozen=True, slots=True)
+class HoldGrown:
+    """A further slice: the hold's new totals."""
+
+    hold_id: str
+    bound_usd: int | None
+    bound_tokens: int
+    moves: tuple[CounterMove, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Metered:
+    """A meter reading of a live attempt: what it would be charged if everything died now."""
+
+    hold_id: str
+    metered_input: int
+    metered_output: int
+    metered_usd: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldEnded:
+    """Ends a hold once: has no effect unless it is still `held`."""
+
+    hold_id: str
+    state: str
+    terminal_at: int
+    actual_usd: int | None
+    actual_tokens: int
+    requests: int
+    usage_source: str
+    overrun: int
+    recovered: bool
+    moves: tuple[CounterMove, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecorded:
+    """Adds a usage row and, in the same transaction, its roll-ups; a second row for one hold has no effect."""
+
+    row: UsageRow
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalSaved:
+    """Inserts or replaces an approval; ignored unless `row.version` is above the stored one."""
+
+    row: ApprovalRow
+
+
+@dataclass(frozen=True, slots=True)
+class GrantSaved:
+    row: GrantRow
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySaved:
+    row: PolicyRow
+
+
+@dataclass(frozen=True, slots=True)
+class AuditAdded:
+    """Appends a link to the audit chain. `kind`: approval, policy, repair, engine, access, grant."""
+
+    at: int
+    kind: str
+    subject: str
+    actor: str
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunNoted:
+    """A line of a run's timeline (run_terminal, late_usage, stream_cut, parked, attempt …)."""
+
+    run_id: str
+    at: int
+    kind: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+Change = (
+    RunSaved
+    | DecisionMade
+    | HoldTaken
+    | HoldGrown
+    | Metered
+    | HoldEnded
+    | UsageRecorded
+    | ApprovalSaved
+    | GrantSaved
+    | PolicySaved
+    | AuditAdded
+    | RunNoted
+)

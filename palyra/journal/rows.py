@@ -1,0 +1,244 @@
+"""What the journal keeps, as plain values. Times are UTC unix ms, money is nano-dollars, None means unknown."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from palyra.core.scope import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One governed piece of model work (spec: a run's life). Saved whole; the highest `version` wins until terminal."""
+
+    run_id: str
+    boot_id: str
+    version: int
+    source: str
+    scope: Scope
+    task_class: str
+    wire: str
+    streaming: bool
+    model_asked: str
+    max_tokens: int | None
+    input_bytes: int
+    expected_input: int
+    complexity: float
+    digest: str
+    state: str
+    phase: str
+    reason: str
+    message: str
+    accepted_at: int
+    mode: str = ""
+    decision_id: str = ""
+    provider: str = ""
+    model: str = ""
+    approval_id: str = ""
+    grant_ids: tuple[str, ...] = ()
+    attempts: int = 0
+    parked_at: int | None = None
+    dispatched_at: int | None = None
+    first_byte_at: int | None = None
+    finished_at: int | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: int | None = 0
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CounterMove:
+    """What one hold moved in one counter. `held` is what it reserves there, `actual` what it settled to."""
+
+    policy_id: str
+    scope_value: str
+    window_start: int
+    metric: str
+    held: int
+    actual: int | None = None
+    enforced: bool = True
+    drawn: tuple[tuple[str, int], ...] = ()
+    """(grant_id, amount) drawn from grants by this hold in this counter."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRow:
+    """One attempt's reservation. `state`: held, settled, released, expired."""
+
+    hold_id: str
+    run_id: str
+    attempt: int
+    boot_id: str
+    scope: Scope
+    provider: str
+    model: str
+    created_at: int
+    bound_usd: int | None
+    bound_tokens: int
+    expected_input: int
+    expected_usd: int | None
+    price_state: str
+    card: dict[str, Any] | None
+    moves: tuple[CounterMove, ...]
+    mode: str
+    state: str = "held"
+    terminal_at: int | None = None
+    actual_usd: int | None = None
+    actual_tokens: int | None = None
+    requests: int = 0
+    usage_source: str = ""
+    overrun: int = 0
+    recovered: bool = False
+    metered_input: int | None = None
+    metered_output: int | None = None
+    metered_usd: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """What one settled attempt used and cost, with every rate used. Never changed."""
+
+    hold_id: str
+    run_id: str
+    attempt: int
+    at: int
+    provider: str
+    model: str
+    scope: Scope
+    input_total: int
+    cache_read: int
+    write_5m: int
+    write_1h: int
+    output_total: int
+    reasoning: int
+    audio_in: int
+    audio_out: int
+    tool_uses: int
+    metered_input: int
+    metered_output: int
+    usage_source: str
+    flags: tuple[str, ...]
+    price_state: str
+    rates: tuple[dict[str, Any], ...]
+    charge: int | None
+    reported_cost: int | None = None
+    raw: dict[str, Any] | None = None
+    latency_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """One plan, as it was decided; `body` is the whole RoutingDecision as JSON data."""
+
+    decision_id: str
+    run_id: str
+    at: int
+    mode: str
+    outcome: str
+    action: str
+    reason_codes: tuple[str, ...]
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRow:
+    """One request for a person's word. `body` carries the breached budgets with their numbers."""
+
+    approval_id: str
+    version: int
+    principal: str
+    session: str
+    policy_ids: tuple[str, ...]
+    requested_at: int
+    expires_at: int
+    status: str
+    decision: str
+    resolved_at: int | None
+    decided_by: str
+    reason: str
+    risk: str
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRow:
+    """Permission to pass a limit, made by an approval."""
+
+    grant_id: str
+    version: int
+    approval_id: str
+    kind: str
+    policy_id: str
+    scope_value: str
+    principal: str
+    session: str
+    cap: int
+    metric: str
+    created_at: int
+    expires_at: int | None
+    window_start: int | None
+    state: str
+    run_ids: tuple[str, ...] = ()
+    granted_by: str = ""
+    uses: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRow:
+    """A policy made or edited by an operator; `body` holds its fields."""
+
+    policy_id: str
+    revision: int
+    sha256: str
+    removed: bool
+    updated_at: int
+    updated_by: str
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One link of the audit chain. `digest` = SHA-256 over the previous digest and this row's canonical JSON."""
+
+    seq: int
+    at: int
+    kind: str
+    subject: str
+    actor: str
+    payload: dict[str, Any]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class UsageTotals:
+    """Sums over a period. `unpriced` counts attempts whose price was unknown and that were not charged."""
+
+    runs: int = 0
+    ok: int = 0
+    failed: int = 0
+    refused: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost: int = 0
+    unpriced: int = 0
+    latency_ms: int = 0
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UsageBucket:
+    """One step of a timeline: [start, end) and the totals per series (model id) in it."""
+
+    start: int
+    end: int
+    series: dict[str, UsageTotals] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageSlice:
+    """One entry of a breakdown."""
+
+    key: str
+    totals: UsageTotals

@@ -1,0 +1,1 @@
+"""Who can answer a request: registry, wire formats, transport and error classes."""

@@ -1,0 +1,1 @@
+"""A run's life: plan, hold, dispatch, meter, settle."""

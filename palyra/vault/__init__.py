@@ -1,0 +1,1 @@
+"""What is secret at rest: gateway keys and the access registry."""
