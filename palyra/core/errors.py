@@ -44,3 +44,9 @@ class ConflictError(PalyraError):
 
 class BadInputError(PalyraError):
     code = "bad_input"
+
+
+class EngineGoneError(PalyraError):
+    """The engine this console is attached to has gone away."""
+
+    code = "engine_gone"

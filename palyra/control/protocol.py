@@ -1,0 +1,64 @@
+"""The one face the engine shows to consoles, in this process or over the socket."""
+
+from collections.abc import Collection
+from typing import Protocol, overload
+
+from palyra.control.commands import Command
+from palyra.control.queries import (
+    Answer,
+    ApprovalDetail,
+    ApprovalQuery,
+    ApprovalsPage,
+    ApprovalsQuery,
+    AuditAnswer,
+    AuditQuery,
+    DecisionDetail,
+    DecisionQuery,
+    LedgerAnswer,
+    LedgerQuery,
+    Query,
+    RunDetail,
+    RunQuery,
+    RunsPage,
+    RunsQuery,
+    UsageAnswer,
+    UsageQuery,
+)
+from palyra.control.snapshots import CommandResult, Snapshot, Topic
+
+
+class Control(Protocol):
+    """Snapshots out, commands in.
+
+    Errors: NotFoundError for an unknown id, BadInputError for a malformed query, EngineGoneError when an attached
+    engine has gone away.
+    """
+
+    @property
+    def attached(self) -> bool:
+        """Whether the engine lives in another process."""
+        ...
+
+    async def snapshot(self, topics: Collection[Topic]) -> Snapshot: ...
+
+    async def send(self, command: Command) -> CommandResult: ...
+
+    @overload
+    async def ask(self, query: RunsQuery) -> RunsPage: ...
+    @overload
+    async def ask(self, query: RunQuery) -> RunDetail: ...
+    @overload
+    async def ask(self, query: DecisionQuery) -> DecisionDetail: ...
+    @overload
+    async def ask(self, query: ApprovalQuery) -> ApprovalDetail: ...
+    @overload
+    async def ask(self, query: ApprovalsQuery) -> ApprovalsPage: ...
+    @overload
+    async def ask(self, query: UsageQuery) -> UsageAnswer: ...
+    @overload
+    async def ask(self, query: LedgerQuery) -> LedgerAnswer: ...
+    @overload
+    async def ask(self, query: AuditQuery) -> AuditAnswer: ...
+    async def ask(self, query: Query) -> Answer: ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,252 @@
+"""What a console may ask of the journal, and the answers. Answers come from reader threads, never the loop."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from palyra.control.snapshots import ApprovalView, GrantView, RunView
+
+
+@dataclass(frozen=True, slots=True)
+class RunsQuery:
+    """A page of runs, newest first. `text` matches ids, principal, session, model and reason."""
+
+    state: str = ""
+    principal: str = ""
+    session: str = ""
+    model: str = ""
+    text: str = ""
+    since: int | None = None
+    until: int | None = None
+    limit: int = 50
+    cursor: str = ""
+    kind: Literal["runs"] = "runs"
+
+
+@dataclass(frozen=True, slots=True)
+class RunsPage:
+    runs: tuple[RunView, ...]
+    next_cursor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunQuery:
+    run_id: str
+    kind: Literal["run"] = "run"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptView:
+    """One attempt and how its hold ended. `state`: held, settled, released, expired."""
+
+    number: int
+    hold_id: str
+    provider: str
+    model: str
+    state: str
+    created_at: int
+    terminal_at: int | None
+    bound_nano_usd: int | None
+    actual_nano_usd: int | None
+    usage_source: str
+    price_state: str
+    recovered: bool
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NoteView:
+    at: int
+    kind: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetail:
+    run: RunView
+    attempts: tuple[AttemptView, ...]
+    notes: tuple[NoteView, ...]
+    decision: "DecisionDetail | None"
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionQuery:
+    decision_id: str
+    kind: Literal["decision"] = "decision"
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionDetail:
+    """A stored RoutingDecision: `body` is its JSON, `sentences` its explanation in words."""
+
+    decision_id: str
+    run_id: str
+    at: int
+    outcome: str
+    mode: str
+    sentences: tuple[str, ...]
+    reason_codes: tuple[str, ...]
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalQuery:
+    approval_id: str
+    kind: Literal["approval"] = "approval"
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalDetail:
+    """An approval with its requester's recent history (`daily_cost`: newest last, nano-dollars)."""
+
+    approval: ApprovalView
+    grants: tuple[GrantView, ...]
+    requester_runs: int
+    requester_cost_nano_usd: int
+    requester_overrides: int
+    daily_cost: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalsQuery:
+    """Pending first (oldest first), then decided, newest first. `status` filters: pending, resolved, or empty."""
+
+    status: str = ""
+    limit: int = 50
+    kind: Literal["approvals"] = "approvals"
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalsPage:
+    approvals: tuple[ApprovalView, ...]
+    grants: tuple[GrantView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UsageQuery:
+    """Usage in [since, until), UTC unix ms; `by`: model, provider, user, session, channel, agent, job, key, tag.
+
+    `bucket`: hour, day (in `timezone`), auto (hour up to 72 h), none (no timeline).
+    """
+
+    since: int
+    until: int
+    by: str = "model"
+    bucket: str = "auto"
+    timezone: str = "UTC"
+    limit: int = 50
+    kind: Literal["usage"] = "usage"
+
+
+@dataclass(frozen=True, slots=True)
+class UsageNumbers:
+    requests: int = 0
+    ok: int = 0
+    failed: int = 0
+    refused: int = 0
+    attempts: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_nano_usd: int = 0
+    unpriced: int = 0
+    average_latency_ms: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class UsageStep:
+    start: int
+    end: int
+    total: UsageNumbers
+    series: dict[str, UsageNumbers] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageEntry:
+    key: str
+    numbers: UsageNumbers
+    share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class UsageAnswer:
+    since: int
+    until: int
+    by: str
+    bucket: str
+    timezone: str
+    total: UsageNumbers
+    timeline: tuple[UsageStep, ...]
+    breakdown: tuple[UsageEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerQuery:
+    """Rebuilds every counter from the journal and compares."""
+
+    kind: Literal["ledger"] = "ledger"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerDifference:
+    policy_id: str
+    scope_value: str
+    window_start: int
+    what: str
+    live: int
+    rebuilt: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerOvershoot:
+    """`amount`: how far an enforced counter stands above what it may, 0 when it does not; USD in nano-dollars."""
+
+    policy_id: str
+    scope_value: str
+    window_start: int
+    metric_kind: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerAnswer:
+    """`open_holds` belong to live runs; `orphan_holds` to nobody, which is a fault. `live`: compared with an engine."""
+
+    ok: bool
+    live: bool
+    holds: int
+    counters: int
+    open_holds: int
+    orphan_holds: tuple[str, ...]
+    overshoot: tuple[LedgerOvershoot, ...]
+    differences: tuple[LedgerDifference, ...]
+    rollup_differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AuditQuery:
+    kind: Literal["audit"] = "audit"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditAnswer:
+    ok: bool
+    rows: int
+    head: str
+    first_bad: int | None
+    message: str
+
+
+Query = Annotated[
+    RunsQuery | RunQuery | DecisionQuery | ApprovalQuery | ApprovalsQuery | UsageQuery | LedgerQuery | AuditQuery,
+    Field(discriminator="kind"),
+]
+Answer = (
+    RunsPage | RunDetail | DecisionDetail | ApprovalDetail | ApprovalsPage | UsageAnswer | LedgerAnswer | AuditAnswer
+)

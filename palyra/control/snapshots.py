@@ -1,0 +1,275 @@
+"""What a console sees: frozen values folded from the engine. Times UTC unix ms, money int nano-dollars.
+
+Amounts of a budget are in its metric's unit: nano-dollars, tokens or requests.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Topic(StrEnum):
+    """Parts of a snapshot a screen asks for; the status part always comes along."""
+
+    APPROVALS = "approvals"
+    RUNS = "runs"
+    BUDGETS = "budgets"
+    USAGE = "usage"
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorView:
+    """Who is at the keyboard. `role`: viewer, approver, admin. `attestation`: uid, claimed, owner."""
+
+    name: str
+    role: str
+    attestation: str
+
+    @property
+    def may_approve(self) -> bool:
+        return self.role in ("approver", "admin")
+
+    @property
+    def may_administer(self) -> bool:
+        return self.role == "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderView:
+    """`health`: ok, degraded, down, unknown, missing_auth, disabled."""
+
+    provider_id: str
+    kind: str
+    health: str
+    models: int
+    base_url: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineView:
+    """`phase`: starting, ready, draining, recovery. `lag_ms`: how late the event loop runs, newest measurement."""
+
+    phase: str
+    mode: str
+    version: str
+    boot_id: str
+    pid: int
+    started_at: int
+    timezone: str
+    gateway_url: str
+    socket: str
+    key_file: str
+    state_dir: str
+    config_path: str
+    demo: bool
+    journal_ok: bool
+    lag_ms: float
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetView:
+    """One counter of a policy in its current window."""
+
+    policy_id: str
+    name: str
+    revision: int
+    source: str
+    enabled: bool
+    scope_kind: str
+    scope_value: str
+    metric_kind: str
+    interval_kind: str
+    timezone: str
+    action: str
+    mode: str
+    window_start: int
+    window_end: int | None
+    settled: int
+    held: int
+    soft_limit: int | None
+    hard_limit: int | None
+    granted: int
+    status: str
+    counters: int = 1
+    """How many scope values this policy counts at present; only the fullest few are listed."""
+
+    @property
+    def used_ratio(self) -> float:
+        limit = self.hard_limit if self.hard_limit is not None else self.soft_limit
+        if not limit:
+            return 1.0
+        return (self.settled + self.held) / limit
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationView:
+    """What one budget said to one request."""
+
+    policy_id: str
+    scope_value: str
+    metric_kind: str
+    settled: int
+    held: int
+    bound: int
+    projected: int
+    soft_limit: int | None
+    hard_limit: int | None
+    granted: int
+    window_start: int
+    window_end: int | None
+    timezone: str
+    mode: str
+    status: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CounterfactualView:
+    """What would have passed. `kind`: max_tokens, model, time, grant. `value` is text for people."""
+
+    kind: str
+    value: str
+    policy_id: str = ""
+    amount: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalView:
+    """One request for a person's word. `waiting` counts clients whose connection is open for it."""
+
+    approval_id: str
+    version: int
+    status: str
+    decision: str
+    principal: str
+    key_id: str
+    session: str
+    model: str
+    policy_ids: tuple[str, ...]
+    excess: int
+    excess_metric: str
+    risk: str
+    risk_percent: float
+    waiting: int
+    requested_at: int
+    expires_at: int
+    park_until: int | None
+    resolved_at: int | None
+    decided_by: str
+    reason: str
+    run_ids: tuple[str, ...]
+    prompt_bytes: int
+    expected_input: int
+    max_tokens: int | None
+    complexity: float
+    expected_nano_usd: int | None
+    bound_nano_usd: int | None
+    evaluations: tuple[EvaluationView, ...]
+    counterfactual: tuple[CounterfactualView, ...]
+    once_cap: int
+    decision_id: str = ""
+    grant_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GrantView:
+    grant_id: str
+    approval_id: str
+    kind: str
+    policy_id: str
+    scope_value: str
+    principal: str
+    session: str
+    metric_kind: str
+    cap: int
+    drawn: int
+    created_at: int
+    expires_at: int | None
+    state: str
+    granted_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One run. `cost_nano_usd` None means unpriced; `held_nano_usd` is what it reserves while live."""
+
+    run_id: str
+    version: int
+    state: str
+    phase: str
+    reason: str
+    message: str
+    principal: str
+    session: str
+    key_id: str
+    wire: str
+    streaming: bool
+    model_asked: str
+    provider: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cost_nano_usd: int | None
+    held_nano_usd: int | None
+    accepted_at: int
+    first_byte_at: int | None
+    finished_at: int | None
+    attempts: int
+    approval_id: str
+    decision_id: str
+    flags: tuple[str, ...] = ()
+
+    @property
+    def live(self) -> bool:
+        return self.state in ("pending", "parked", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class AlertView:
+    """A note that needs no hand at once, such as a budget over its soft limit. `severity`: warning, danger."""
+
+    alert_id: str
+    kind: str
+    severity: str
+    summary: str
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The newest state. `version` grows with every change; parts not asked for are empty."""
+
+    version: int
+    at: int
+    engine: EngineView
+    operator: OperatorView
+    spend_today_nano_usd: int
+    tightest: BudgetView | None
+    approvals_pending: int
+    incidents_open: int
+    runs_live: int
+    requests_total: int
+    providers: tuple[ProviderView, ...]
+    approvals: tuple[ApprovalView, ...] = ()
+    grants: tuple[GrantView, ...] = ()
+    alerts: tuple[AlertView, ...] = ()
+    runs: tuple[RunView, ...] = ()
+    budgets: tuple[BudgetView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """The engine's answer. `status`: accepted, stale, denied, not_found, invalid, conflict.
+
+    `message` says what is true now, read back after the act; `fix` what to do next; `data` carries ids of what was made.
+    """
+
+    status: str
+    message: str
+    fix: str = ""
+    data: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "accepted"
