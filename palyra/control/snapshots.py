@@ -262,7 +262,7 @@ class Snapshot:
 class CommandResult:
     """The engine's answer. `status`: accepted, stale, denied, not_found, invalid, conflict.
 
-    `message` says what is true now, read back after the act; `fix` what to do next; `data` carries ids of what was made.
+    `message` says what is true now, read back after the act; `fix` what to do next; `data` has ids of what was made.
     """
 
     status: str

@@ -1,0 +1,122 @@
+"""The seam between a door (the gateway) and a run: what was asked, and how the answer is handed back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from palyra.core.scope import Scope
+from palyra.providers.request import ParsedRequest
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """One governed request, already authenticated and parsed.
+
+    `park_seconds` 0 refuses at once instead of waiting for a person; `allowed_models` empty means all;
+    `mode_override` is empty or a RoutingMode a key may ask for.
+    """
+
+    scope: Scope
+    parsed: ParsedRequest
+    source: str = "gateway"
+    task_class: str = "primary_interactive"
+    park_seconds: float = 60.0
+    mode_override: str = ""
+    allowed_models: tuple[str, ...] = ()
+    forward_headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What the headers of an answer tell; known once planned, costs once settled."""
+
+    run_id: str
+    decision_id: str = ""
+    approval_id: str = ""
+    model: str = ""
+    attempts: int = 0
+    outcome: str = ""
+    reason_codes: tuple[str, ...] = ()
+    would_block: tuple[str, ...] = ()
+    output_clamped: int | None = None
+    bound_usd: int | None = None
+    cost_usd: int | None = None
+    usage_source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there is no answer: the gateway renders it in the caller's dialect.
+
+    `status` HTTP status; `type` and `code` from the closed error table; `palyra` is the object both dialects carry
+    (run_id, decision_id, approval_id, outcome, evaluations, counterfactual). `upstream_body` is set when the
+    provider's own answer (redacted) is to be passed on as it was.
+    """
+
+    status: int
+    type: str
+    code: str
+    message: str
+    palyra: dict[str, object] = field(default_factory=dict)
+    retry_after: float | None = None
+    upstream_body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A plain (not streamed) provider reply to pass on unchanged."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Client(Protocol):
+    """The caller's connection, as a run sees it. Implemented by the gateway; methods raise ClientGoneError."""
+
+    @property
+    def gone(self) -> bool: ...
+
+    @property
+    def streaming(self) -> bool:
+        """Whether bytes of a streamed answer (or a parking comment) have already gone out."""
+        ...
+
+    def on_gone(self, callback: "GoneCallback") -> None:
+        """Calls back once, soon, when the caller disconnects (at once if it already has)."""
+        ...
+
+    async def parked(self, report: RunReport) -> None:
+        """Called each keep-alive interval while a streamed request waits for a person; writes a parking comment."""
+        ...
+
+    async def begin(self, report: RunReport, headers: Mapping[str, str]) -> None:
+        """Sends the head of a streamed answer; a no-op if parking comments already did."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Passes stream bytes on, waiting while the caller is slow."""
+        ...
+
+
+class GoneCallback(Protocol):
+    def __call__(self) -> None: ...
+
+
+class ClientGoneError(Exception):
+    """The caller closed its connection or made no progress for the stall time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended towards its caller.
+
+    Exactly one of `answer` (plain reply) and `refusal` is set, or neither when a stream was delivered, cut cleanly
+    or the caller left. A refusal after `client.streaming` is to be written as the dialect's error event.
+    """
+
+    report: RunReport
+    state: str
+    reason: str
+    answer: Answer | None = None
+    refusal: Refusal | None = None
