@@ -59,6 +59,8 @@ class CounterMove:
     enforced: bool = True
     drawn: tuple[tuple[str, int], ...] = ()
     """(grant_id, amount) drawn from grants by this hold in this counter."""
+    limit: int | None = None
+    """The hard limit in force when this was admitted: a later edit must not make a lawful admission look unlawful."""
 
 
 @dataclass(frozen=True, slots=True)
