@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+GrantScope = Literal["once", "session", "timeboxed", "amount"]
+
 
 @dataclass(frozen=True, slots=True)
 class DecideApproval:
@@ -14,7 +16,7 @@ class DecideApproval:
     approval_id: str
     decision: Literal["allow", "deny"]
     version: int | None = None
-    scope: Literal["once", "session", "timeboxed", "amount"] = "once"
+    scope: GrantScope = "once"
     duration_seconds: int | None = None
     amount: int | None = None
     reason: str = ""

@@ -1,0 +1,183 @@
+"""The `palyra` command line, built on what `palyra.main` can launch."""
+
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+
+from palyra.cli.approvals import approvals
+from palyra.cli.budgets import budgets
+from palyra.cli.launch import Launch
+from palyra.cli.options import DONE, NO_ENGINE, REFUSED, Config, Json, StateDir, place, run
+from palyra.cli.output import amount, complain, print_json, say
+from palyra.cli.usage import usage
+from palyra.cli.verify import add_explain, audit, ledger
+from palyra.control.snapshots import Snapshot
+from palyra.core.errors import PalyraError
+from palyra.core.money import format_usd
+
+RUN_TIMEOUT_S = 900.0
+
+
+def build_app(launch: Launch) -> typer.Typer:
+    """The whole command line. Importing it never imports Textual."""
+    app = typer.Typer(
+        name="palyra",
+        help="Governs what language models may spend. The console is `palyra-tui`.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.add_typer(budgets(launch), name="budgets")
+    app.add_typer(approvals(launch), name="approvals")
+    app.add_typer(usage(launch), name="usage")
+    app.add_typer(ledger(launch), name="ledger")
+    app.add_typer(audit(launch), name="audit")
+    add_explain(app, launch)
+    _add_status(app, launch)
+    _add_run(app, launch)
+
+    @app.command("serve")
+    def serve(
+        config: Config = None,
+        state_dir: StateDir = None,
+        bind: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where the gateway listens.")] = None,
+        ready_file: Annotated[
+            Path | None, typer.Option(metavar="F", help="Written as JSON once the gateway answers.")
+        ] = None,
+    ) -> None:
+        """Runs the engine and the gateway without a screen."""
+        raise typer.Exit(launch.serve(place(config, state_dir), bind=bind, ready_file=ready_file))
+
+    @app.command("demo")
+    def demo(
+        state_dir: StateDir = None,
+        ascii_only: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII only.")] = False,
+    ) -> None:
+        """Opens the console on made-up traffic, in a state of its own."""
+        raise typer.Exit(launch.demo(state_dir, ascii_only=ascii_only))
+
+    return app
+
+
+def status_json(snapshot: Snapshot) -> dict[str, object]:
+    engine = snapshot.engine
+    return {
+        "phase": engine.phase,
+        "mode": engine.mode,
+        "version": engine.version,
+        "pid": engine.pid or None,
+        "gateway_url": engine.gateway_url,
+        "socket": engine.socket,
+        "key_file": engine.key_file,
+        "state_dir": engine.state_dir,
+        "config_path": engine.config_path,
+        "demo": engine.demo,
+        "journal_ok": engine.journal_ok,
+        "lag_ms": engine.lag_ms,
+        "problems": list(engine.problems),
+        "spend_today_nano_usd": snapshot.spend_today_nano_usd,
+        "tightest": snapshot.tightest,
+        "approvals_pending": snapshot.approvals_pending,
+        "incidents_open": snapshot.incidents_open,
+        "runs_live": snapshot.runs_live,
+        "requests_total": snapshot.requests_total,
+        "providers": snapshot.providers,
+    }
+
+
+def _add_status(app: typer.Typer, launch: Launch) -> None:
+    @app.command("status")
+    def status(config: Config = None, state_dir: StateDir = None, as_json: Json = False) -> None:
+        """What the console's status line shows."""
+
+        async def work() -> int:
+            async with launch.reading(place(config, state_dir)) as control:
+                snapshot = await control.snapshot([])
+            if as_json:
+                print_json(status_json(snapshot))
+                return DONE
+            engine = snapshot.engine
+            say(f"{engine.phase} · {engine.mode} · today {format_usd(snapshot.spend_today_nano_usd)}")
+            if snapshot.tightest is not None:
+                view = snapshot.tightest
+                used = amount(view.settled + view.held, view.metric_kind)
+                of = amount(view.hard_limit, view.metric_kind)
+                say(f"tightest budget: {view.policy_id} {used} of {of} ({view.used_ratio:.0%})")
+            say(f"approvals pending: {snapshot.approvals_pending} · runs live: {snapshot.runs_live}")
+            for provider in snapshot.providers:
+                say(f"provider {provider.provider_id}: {provider.health} {provider.detail}".rstrip())
+            if engine.gateway_url:
+                say(f"gateway {engine.gateway_url} · key in {engine.key_file}")
+            for problem in engine.problems:
+                complain(problem)
+            return DONE
+
+        run(work)
+
+
+def _add_run(app: typer.Typer, launch: Launch) -> None:
+    @app.command("run")
+    def run_prompt(
+        prompt: Annotated[str, typer.Argument(help="The prompt; `-` reads standard input.")],
+        model: Annotated[str, typer.Option(help="A model's id, or auto.")] = "auto",
+        session: Annotated[str | None, typer.Option(help="The session it belongs to.")] = None,
+        max_tokens: Annotated[int | None, typer.Option(min=1)] = None,
+        config: Config = None,
+        state_dir: StateDir = None,
+        as_json: Json = False,
+    ) -> None:
+        """Sends one governed prompt through the gateway and prints the answer."""
+
+        async def work() -> int:
+            text = typer.get_text_stream("stdin").read() if prompt == "-" else prompt
+            async with launch.gateway(place(config, state_dir)) as door:
+                return await _ask_gateway(door.url, _key(door.key_file), text, model, session, max_tokens, as_json)
+
+        run(work)
+
+
+def _key(key_file: Path) -> str:
+    try:
+        return key_file.read_text().strip()
+    except OSError as error:
+        raise PalyraError(f"The gateway key cannot be read: {error}.", fix="Run as the engine's account.") from None
+
+
+async def _ask_gateway(
+    url: str, key: str, prompt: str, model: str, session: str | None, max_tokens: int | None, as_json: bool
+) -> int:
+    body: dict[str, object] = {"model": model, "messages": [{"role": "user", "content": prompt}]}
+    if max_tokens is not None:
+        body["max_tokens"] = max_tokens
+    headers = {"authorization": f"Bearer {key}"}
+    if session is not None:
+        headers["x-palyra-session"] = session
+    try:
+        async with httpx.AsyncClient(base_url=url, timeout=RUN_TIMEOUT_S, trust_env=False) as client:
+            response = await client.post("/v1/chat/completions", json=body, headers=headers)
+    except httpx.HTTPError as error:
+        complain(f"The gateway at {url} did not answer: {error}")
+        return NO_ENGINE
+    try:
+        data = response.json()
+    except ValueError:
+        data = {}
+    told = {name: value for name, value in response.headers.items() if name.startswith("x-palyra-")}
+    if response.status_code != httpx.codes.OK:
+        if as_json:
+            print_json({"status": response.status_code, **data, "headers": told})
+        else:
+            complain(str((data.get("error") or {}).get("message") or f"HTTP {response.status_code}"))
+        return REFUSED
+    if as_json:
+        print_json({"status": response.status_code, "reply": data, "headers": told})
+        return DONE
+    choices = data.get("choices") or [{}]
+    say(str((choices[0].get("message") or {}).get("content") or ""))
+    complain(
+        f"{told.get('x-palyra-model', model)} · ${told.get('x-palyra-cost-usd', '?')} · run {told.get('x-palyra-run')}"
+    )
+    return DONE

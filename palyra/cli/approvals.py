@@ -1,0 +1,180 @@
+"""`palyra approvals`: who waits for a person's word, and giving it."""
+
+from typing import Annotated, cast
+
+import typer
+
+from palyra.cli.launch import Launch
+from palyra.cli.options import BAD_INPUT, DONE, Config, Json, StateDir, place, report, run
+from palyra.cli.output import amount, complain, instant, print_json, say, table
+from palyra.control.commands import DecideApproval, GrantScope, RevokeGrant
+from palyra.control.queries import ApprovalQuery, ApprovalsQuery
+from palyra.control.snapshots import ApprovalView
+from palyra.core.durations import parse_duration_ms
+from palyra.core.errors import BadInputError
+from palyra.core.money import parse_usd
+
+ApprovalId = Annotated[str, typer.Argument(metavar="ID", help="The approval's id.")]
+SCOPES = ("once", "session", "timeboxed", "amount")
+
+
+def describe(view: ApprovalView) -> str:
+    """An approval in full: every breached budget with its numbers, and what would pass without it."""
+    lines = [
+        f"approval {view.approval_id} · {view.status}{f'/{view.decision}' if view.decision else ''} · risk {view.risk}",
+        f"  who      {view.principal} (key {view.key_id or '–'}) · session {view.session}",
+        f"  wants    {view.model} · prompt {view.prompt_bytes:,} bytes, about {view.expected_input:,} tokens",
+        f"  asked    {instant(view.requested_at)} · expires {instant(view.expires_at)} · {view.waiting} waiting",
+    ]
+    for evaluation in view.evaluations:
+        names = ("settled", "held", "bound", "projected", "hard_limit")
+        settled, held, bound, projected, hard = (
+            amount(getattr(evaluation, name), evaluation.metric_kind) for name in names
+        )
+        lines.append(
+            f"  budget   {evaluation.policy_id}: {settled} settled + {held} held + {bound} this"
+            f" = {projected} of {hard} · {evaluation.status}"
+        )
+    lines += [f"  would pass: {item.value}" for item in view.counterfactual]
+    if view.decided_by:
+        lines.append(f"  decided  by {view.decided_by} {instant(view.resolved_at)} {view.reason}".rstrip())
+    return "\n".join(lines)
+
+
+def approvals(launch: Launch) -> typer.Typer:
+    app = typer.Typer(help="Requests that wait for a person.", no_args_is_help=True)
+
+    @app.command("list")
+    def list_(
+        status: Annotated[str, typer.Option(help="pending or resolved; all without it.")] = "",
+        limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
+        config: Config = None,
+        state_dir: StateDir = None,
+        as_json: Json = False,
+    ) -> None:
+        """Pending ones first, then decided ones, newest first."""
+
+        async def work() -> int:
+            if status not in ("", "pending", "resolved"):
+                complain(f"--status {status!r} is unknown: use pending or resolved")
+                return BAD_INPUT
+            async with launch.reading(place(config, state_dir)) as control:
+                page = await control.ask(ApprovalsQuery(status, limit))
+            if as_json:
+                print_json({"approvals": page.approvals, "grants": page.grants})
+                return DONE
+            if not page.approvals:
+                say("No approvals.")
+                return DONE
+            table(
+                ("approval", "status", "who", "session", "model", "over", "waiting", "asked"),
+                [
+                    (
+                        view.approval_id,
+                        view.decision or view.status,
+                        view.principal,
+                        view.session,
+                        view.model,
+                        f"{amount(view.excess, view.excess_metric)} over {', '.join(view.policy_ids)}",
+                        str(view.waiting),
+                        instant(view.requested_at),
+                    )
+                    for view in page.approvals
+                ],
+                right=(6,),
+            )
+            return DONE
+
+        run(work)
+
+    @app.command("show")
+    def show(approval_id: ApprovalId, config: Config = None, state_dir: StateDir = None, as_json: Json = False) -> None:
+        """One approval with every breached budget and its grants."""
+
+        async def work() -> int:
+            async with launch.reading(place(config, state_dir)) as control:
+                detail = await control.ask(ApprovalQuery(approval_id))
+            if as_json:
+                print_json(detail)
+                return DONE
+            say(describe(detail.approval))
+            for grant in detail.grants:
+                drawn = f"{amount(grant.drawn, grant.metric_kind)} of {amount(grant.cap, grant.metric_kind)} drawn"
+                say(f"  grant    {grant.grant_id} {grant.kind} on {grant.policy_id}: {drawn} · {grant.state}")
+            return DONE
+
+        run(work)
+
+    @app.command("allow")
+    def allow(
+        approval_id: ApprovalId,
+        scope: Annotated[str, typer.Option(help="once, session, timeboxed or amount.")] = "once",
+        for_: Annotated[str | None, typer.Option("--for", metavar="DUR", help="How long, like 1h30m.")] = None,
+        usd: Annotated[
+            str | None, typer.Option("--amount", metavar="USD", help="Dollars (tokens or requests for such budgets).")
+        ] = None,
+        config: Config = None,
+        state_dir: StateDir = None,
+        as_json: Json = False,
+    ) -> None:
+        """Lets the request through."""
+
+        async def work() -> int:
+            async with launch.acting(place(config, state_dir)) as control:
+                detail = await control.ask(ApprovalQuery(approval_id))
+                command = _allowing(detail.approval, scope, for_, usd)
+                return report(await control.send(command), as_json=as_json)
+
+        run(work)
+
+    @app.command("deny")
+    def deny(
+        approval_id: ApprovalId,
+        reason: Annotated[str, typer.Option(metavar="T", help="What the requester is told.")],
+        config: Config = None,
+        state_dir: StateDir = None,
+        as_json: Json = False,
+    ) -> None:
+        """Refuses the request; those who wait are told so at once."""
+
+        async def work() -> int:
+            async with launch.acting(place(config, state_dir)) as control:
+                return report(await control.send(DecideApproval(approval_id, "deny", reason=reason)), as_json=as_json)
+
+        run(work)
+
+    @app.command("revoke")
+    def revoke(
+        grant_id: Annotated[str, typer.Argument(metavar="GRANT")],
+        config: Config = None,
+        state_dir: StateDir = None,
+        as_json: Json = False,
+    ) -> None:
+        """Ends a grant; what was drawn from it stays spent."""
+
+        async def work() -> int:
+            async with launch.acting(place(config, state_dir)) as control:
+                return report(await control.send(RevokeGrant(grant_id)), as_json=as_json)
+
+        run(work)
+
+    return app
+
+
+def _allowing(view: ApprovalView, scope: str, duration: str | None, usd: str | None) -> DecideApproval:
+    if scope not in SCOPES:
+        raise BadInputError(f"--scope {scope!r} is unknown.", fix=f"Use one of {', '.join(SCOPES)}.")
+    if (duration is not None) != (scope == "timeboxed"):
+        raise BadInputError("--for belongs to --scope timeboxed.", fix="Give both, like --scope timeboxed --for 2h.")
+    if (usd is not None) != (scope == "amount"):
+        raise BadInputError("--amount belongs to --scope amount.", fix="Give both, like --scope amount --amount 5.")
+    seconds: int | None = None
+    granted: int | None = None
+    try:
+        if duration is not None:
+            seconds = parse_duration_ms(duration) // 1000
+        if usd is not None:
+            granted = parse_usd(usd) if view.excess_metric == "estimated_cost_usd" else int(usd)
+    except ValueError as error:
+        raise BadInputError(f"{error}.") from None
+    return DecideApproval(view.approval_id, "allow", None, cast(GrantScope, scope), seconds, granted)

@@ -1,0 +1,45 @@
+"""What the commands need from above: engines, reached or started. `palyra.main` supplies it."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from palyra.control.protocol import Control
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which installation a command speaks of, as its options name it."""
+
+    config: Path | None = None
+    state_dir: Path | None = None
+    operator: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayDoor:
+    """Where a client of this installation connects and the file that holds its key."""
+
+    url: str
+    key_file: Path
+
+
+class Launch(Protocol):
+    """Opens controls and starts programs. All raise PalyraError when they cannot."""
+
+    def reading(self, place: Place) -> AbstractAsyncContextManager[Control]:
+        """The running engine, else the journal and configuration as they lie (commands are refused there)."""
+        ...
+
+    def acting(self, place: Place) -> AbstractAsyncContextManager[Control]:
+        """The running engine, else one started for this command alone."""
+        ...
+
+    def gateway(self, place: Place) -> AbstractAsyncContextManager[GatewayDoor]:
+        """The running engine's gateway, else one started for this command alone."""
+        ...
+
+    def serve(self, place: Place, *, bind: str | None, ready_file: Path | None) -> int: ...
+
+    def demo(self, state_dir: Path | None, *, ascii_only: bool) -> int: ...

@@ -1,0 +1,87 @@
+"""Options every command takes, and the one way a command runs: errors in words, exit codes with a meaning."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from palyra.cli.launch import Place
+from palyra.cli.output import complain, print_json, say
+from palyra.control.snapshots import CommandResult
+from palyra.core.errors import (
+    BadInputError,
+    ConflictError,
+    EngineGoneError,
+    NotFoundError,
+    PalyraError,
+    StateError,
+)
+
+Config = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="Configuration file; else the usual places are tried.")
+]
+StateDir = Annotated[Path | None, typer.Option("--state-dir", metavar="DIR", help="State directory.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+DONE, REFUSED, BAD_INPUT, NOT_FOUND, CONFLICT, NO_ENGINE = range(6)
+
+_STATUS_CODES = {
+    "accepted": DONE,
+    "denied": REFUSED,
+    "invalid": BAD_INPUT,
+    "not_found": NOT_FOUND,
+    "conflict": CONFLICT,
+    "stale": CONFLICT,
+}
+
+
+def place(config: Path | None, state_dir: Path | None) -> Place:
+    return Place(config=config, state_dir=state_dir)
+
+
+def exit_code_of(error: PalyraError) -> int:
+    match error:
+        case BadInputError():
+            return BAD_INPUT
+        case NotFoundError():
+            return NOT_FOUND
+        case ConflictError():
+            return CONFLICT
+        case EngineGoneError() | StateError():
+            return NO_ENGINE
+        case _:
+            return REFUSED
+
+
+def run(work: Callable[[], Awaitable[int]]) -> NoReturn:
+    """Runs a command and exits with its code; errors meant for people are printed as such."""
+
+    async def guarded() -> int:
+        try:
+            return await work()
+        except PalyraError as error:
+            complain(str(error))
+            return exit_code_of(error)
+
+    try:
+        code = asyncio.run(guarded())
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = REFUSED
+    raise typer.Exit(code)
+
+
+def report(result: CommandResult, *, as_json: bool) -> int:
+    """Prints the engine's answer to a command and returns the exit code that says the same."""
+    if as_json:
+        print_json(result)
+    elif result.ok:
+        say(result.message)
+    else:
+        complain(f"{result.message} {result.fix}".strip())
+    return _STATUS_CODES.get(result.status, REFUSED)
