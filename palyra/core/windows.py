@@ -65,6 +65,10 @@ def window_for(interval: Interval, zone: str, t_ms: int) -> Window:
 
     A rolling window reaches from its oldest counting bucket to the end of the current one.
     """
+    rolling = ROLLING.get(interval)
+    if rolling is not None:
+        bucket = t_ms // rolling.bucket_ms
+        return Window((bucket - rolling.span) * rolling.bucket_ms, (bucket + 1) * rolling.bucket_ms)
     key = (interval, zone)
     window = _current.get(key)
     if window is not None and window.start <= t_ms and (window.end is None or t_ms < window.end):
@@ -123,10 +127,6 @@ def load_zone(name: str) -> ZoneInfo:
 
 
 def _compute(interval: Interval, zone: ZoneInfo, t_ms: int) -> Window:
-    rolling = ROLLING.get(interval)
-    if rolling is not None:
-        bucket = t_ms // rolling.bucket_ms
-        return Window((bucket - rolling.span) * rolling.bucket_ms, (bucket + 1) * rolling.bucket_ms)
     match interval:
         case Interval.LIFETIME:
             return LIFETIME

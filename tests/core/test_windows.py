@@ -227,10 +227,12 @@ def test_zone_rules_come_from_the_package_even_where_the_system_has_its_own(
     assert int(done.stdout) == at("2026-11-21T23:00")
 
 
-def test_a_window_does_not_depend_on_what_was_asked_before() -> None:
-    first = window_for(Interval.DAILY, "Europe/Prague", at("2026-03-29T12:00"))
-    window_for(Interval.DAILY, "Europe/Prague", at("2026-10-25T12:00"))
-    assert window_for(Interval.DAILY, "Europe/Prague", at("2026-03-29T12:00")) == first
+@pytest.mark.parametrize("interval", Interval)
+def test_a_window_does_not_depend_on_what_was_asked_before(interval: Interval) -> None:
+    early, late = at("2026-03-29T12:00"), at("2026-03-29T18:00")
+    first = window_for(interval, "Europe/Prague", early)
+    window_for(interval, "Europe/Prague", late)
+    assert window_for(interval, "Europe/Prague", early) == first
 
 
 def test_every_zone_of_the_package_loads() -> None:
