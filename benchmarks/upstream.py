@@ -1,4 +1,4 @@
-"""A provider as fast as asyncio allows: one canned chat completion per request. `python -m benchmarks.upstream PORT_FILE`."""
+"""A provider as fast as asyncio allows: a canned chat completion per request. `python -m benchmarks.upstream FILE`."""
 
 import asyncio
 import json

@@ -275,7 +275,7 @@ async def serve_until_killed(ready: Path) -> None:
     async with Upstream(
         Reply(pieces=tuple("word " for _ in range(40)), input_tokens=30, output_tokens=40)
     ).serving() as up:
-        ready.write_text(up.base_url)
+        ready.write_text(up.base_url + "\n")
         await asyncio.Event().wait()
 
 
