@@ -1,0 +1,58 @@
+"""Metering one answer as it passes: what it would be charged now, and how far the durable budget must reach."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from palyra.pricing.meter import DEFAULT_Q, DEFAULT_SLICE_Q, Metered, output_tokens
+from palyra.providers.wires import Wire
+
+
+@dataclass(slots=True)
+class StreamMeter:
+    """Counts one streamed answer. `q` are output tokens per visible byte, `slice_q` the same, erring high.
+
+    A reading only grows: it is the larger of the estimate over the bytes seen and the usage reported so far.
+    """
+
+    wire: Wire
+    expected_input: int
+    q: Fraction = DEFAULT_Q
+    slice_q: Fraction = DEFAULT_SLICE_Q
+    visible_bytes: int = 0
+    reported_output: int = 0
+    reported_input: int = 0
+
+    def see(self, visible_bytes: int, usage: dict[str, Any] | None) -> None:
+        self.visible_bytes += visible_bytes
+        if usage is not None:
+            chat = self.wire is Wire.CHAT
+            self.reported_output = max(
+                self.reported_output, _count(usage, "completion_tokens" if chat else "output_tokens")
+            )
+            inputs = (
+                ("prompt_tokens",)
+                if chat
+                else ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+            )
+            self.reported_input = max(self.reported_input, sum(_count(usage, name) for name in inputs))
+
+    def unsee(self, visible_bytes: int) -> None:
+        """Takes back an event that was read but not passed on."""
+        self.visible_bytes -= visible_bytes
+
+    @property
+    def reading(self) -> Metered:
+        """Tokens to charge if the answer ended here."""
+        output = max(output_tokens(self.visible_bytes, self.q), self.reported_output)
+        return Metered(self.reported_input or self.expected_input, output)
+
+    @property
+    def needed(self) -> int:
+        """Output tokens a durable slice must cover before what was seen may be passed on."""
+        return max(output_tokens(self.visible_bytes, self.slice_q), self.reported_output)
+
+
+def _count(usage: dict[str, Any], name: str) -> int:
+    value = usage.get(name)
+    return value if type(value) is int and value > 0 else 0

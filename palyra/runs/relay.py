@@ -1,0 +1,92 @@
+"""Passing a streamed answer on: bytes unchanged and in order, none before a durable slice of budget covers it."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from palyra.providers.errors import ProviderError
+from palyra.providers.stream import ChatReader, MessagesReader, StreamEvent
+from palyra.providers.upstream import UpstreamReply
+from palyra.runs.meter import StreamMeter
+from palyra.runs.request import Client
+
+
+class Cover(Protocol):
+    """How far the durable budget of one answer reaches, in output tokens."""
+
+    def covers(self, needed: int) -> bool:
+        """Whether a durable slice covers that many tokens already; takes the next slice ahead where it is due."""
+        ...
+
+    async def reaches(self, needed: int) -> bool:
+        """Waits until a durable slice covers that many tokens; False when there is no budget left for it."""
+        ...
+
+
+class Unlimited:
+    """Cover that never ends: the whole answer was held before it was asked for."""
+
+    def covers(self, needed: int) -> bool:
+        return True
+
+    async def reaches(self, needed: int) -> bool:
+        return True
+
+
+@dataclass(slots=True)
+class Relayed:
+    """How a relay ended: `cut` by the budget, broken by `error`, or neither when the provider finished."""
+
+    cut: bool = False
+    error: ProviderError | None = None
+
+
+class Relay:
+    """One streamed answer on its way from a provider to a caller."""
+
+    def __init__(self, reader: ChatReader | MessagesReader, meter: StreamMeter, cover: Cover, client: Client) -> None:
+        self._reader = reader
+        self._meter = meter
+        self._cover = cover
+        self._client = client
+        self._ready: list[bytes] = []
+        self.done = Relayed()
+
+    async def run(self, reply: UpstreamReply) -> Relayed:
+        """Reads an answer to its end or to where it must stop. Raises ClientGoneError from the caller's side.
+
+        An event that no slice covers is not sent, and nothing after it is read.
+        """
+        try:
+            async for chunk in reply.chunks():
+                if not await self._pass(self._reader.feed(chunk)):
+                    return self.done
+        except ProviderError as error:
+            await self._flush()
+            self.done.error = error
+            return self.done
+        await self._pass(self._reader.end())
+        return self.done
+
+    async def _pass(self, events: list[StreamEvent]) -> bool:
+        """Sends what may be sent; False when the answer stops here."""
+        for event in events:
+            if event.error is not None:
+                self.done.error = event.error
+                break
+            self._meter.see(event.visible_bytes, event.usage)
+            if event.visible_bytes and not self._cover.covers(self._meter.needed):
+                await self._flush()
+                if not await self._cover.reaches(self._meter.needed):
+                    self._meter.unsee(event.visible_bytes)
+                    self.done.cut = True
+                    break
+            if not event.withheld:
+                self._ready.append(event.raw)
+        await self._flush()
+        return not self.done.cut and self.done.error is None
+
+    async def _flush(self) -> None:
+        if self._ready:
+            data = b"".join(self._ready)
+            self._ready.clear()
+            await self._client.write(data)
