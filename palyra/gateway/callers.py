@@ -1,0 +1,103 @@
+"""Who is asking: which hosts and origins are spoken to, and which key a request carries."""
+
+import ipaddress
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import unquote_plus
+
+from multidict import CIMultiDictProxy
+
+from palyra.config.serving import GatewayConfig
+from palyra.gateway.errors import forbidden, invalid, unauthorised
+from palyra.gateway.ports import Access, Key
+
+Headers = CIMultiDictProxy[str]
+
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+KEY_PREFIXES = ("plk_", "plo_")
+KEY_PARAMETERS = frozenset(
+    {"key", "api_key", "apikey", "api-key", "x-api-key", "token", "access_token", "authorization", "bearer"}
+)
+
+
+class Doorkeeper:
+    """Lets in what was meant for this gateway: a web page that was tricked into calling it names another host."""
+
+    def __init__(self, settings: GatewayConfig, address: str) -> None:
+        self._hosts = (LOOPBACK_NAMES | {bare_host(host) for host in settings.allowed_hosts} | {address}) - {""}
+        self._origins = frozenset(origin.rstrip("/").lower() for origin in settings.allowed_origins)
+        self._any_address = ipaddress.ip_address(address.partition("%")[0]).is_unspecified
+        self._known = ""
+
+    def check(self, headers: Headers, local: Any) -> None:
+        """Raises RefusedError (403) for a Host or Origin that is not ours. `local` is the connection's own address."""
+        host = headers.get("Host", "")
+        if host != self._known:
+            self._check_host(host, local)
+            self._known = host
+        origin = headers.get("Origin")
+        if origin is not None and origin.rstrip("/").lower() not in self._origins:
+            raise forbidden("origin_not_allowed", "Web pages of this origin may not call. See gateway.allowed_origins.")
+
+    def _check_host(self, host: str, local: Any) -> None:
+        name = bare_host(host)
+        if name in self._hosts:
+            return
+        if self._any_address and local and name == bare_host(str(local[0])):
+            return
+        raise forbidden("host_not_allowed", "This gateway is not known by that Host. See gateway.allowed_hosts.")
+
+
+def bare_host(host: str) -> str:
+    """A Host header's name without its port and brackets, lower case; empty for what is none."""
+    if host.startswith("["):
+        name, bracket, port = host[1:].partition("]")
+        return name.lower() if bracket and is_port(port) else ""
+    name, colon, port = host.rpartition(":")
+    if not colon:
+        return host.lower().removesuffix(".")
+    if ":" in name:
+        return host.lower()
+    return name.lower().removesuffix(".") if is_port(":" + port) else ""
+
+
+def is_port(text: str) -> bool:
+    """`:7142`, or nothing."""
+    return not text or (text[0] == ":" and text[1:].isascii() and (text[1:].isdigit() or not text[1:]))
+
+
+def check_query(query: str) -> None:
+    """Refuses an address that carries a key: addresses end up in logs."""
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        if unquote_plus(name).lower() in KEY_PARAMETERS or has_key(unquote_plus(value)) or has_key(unquote_plus(name)):
+            raise invalid(
+                "invalid_field",
+                "Keys are not taken from the address. Send it as Authorization: Bearer, and replace it: "
+                "addresses end up in logs.",
+            )
+
+
+def has_key(text: str) -> bool:
+    return any(prefix in text for prefix in KEY_PREFIXES)
+
+
+def authenticate(headers: Headers, access: Access) -> Key:
+    """The one key this request carries. Raises RefusedError (401), always the same."""
+    tokens = set(presented(headers))
+    if len(tokens) != 1:
+        raise unauthorised()
+    token = tokens.pop()
+    key = access.authenticate(token) if token else None
+    if key is None:
+        raise unauthorised()
+    return key
+
+
+def presented(headers: Headers) -> Iterable[str]:
+    """Every credential in the headers; an Authorization of another scheme counts as an empty one."""
+    for value in headers.getall("Authorization", ()):
+        scheme, _, token = value.strip().partition(" ")
+        yield token.strip() if scheme.lower() == "bearer" else ""
+    for value in headers.getall("x-api-key", ()):
+        yield value.strip()

@@ -1,0 +1,210 @@
+"""One caller's connection: what aiohttp's parser and keep-alive leave to us, which is time, size and departure."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.web_request import BaseRequest
+
+from palyra.config.serving import GatewayConfig
+from palyra.core.clock import Clock, Timer
+from palyra.gateway.errors import RefusedError, internal_error, invalid, refusal_reply
+from palyra.gateway.reply import DateLine
+from palyra.providers.wires import Wire
+
+LINGER_S = 5
+"""How long the rest of an unread body is read and thrown away, so that the caller sees its answer, not a reset."""
+
+READ_BUFFER = 256 * 1024
+RESUME_BELOW = 64 * 1024
+
+Lost = Callable[[], None]
+
+
+class Connection(web.RequestHandler):
+    """A connection that ends when its head is too slow or too large, tells at once when its caller leaves, and knows
+    whether a slow caller makes progress."""
+
+    __slots__ = ("_door", "_head_bytes", "_head_timer", "_lost", "_resumed", "_unserved")
+
+    def __init__(self, door: "Door", options: dict[str, Any]) -> None:
+        super().__init__(door, **options)
+        self._door = door
+        self._head_bytes = 0
+        self._head_timer: Timer | None = None
+        self._lost: list[Lost] = []
+        self._resumed: asyncio.Future[None] | None = None
+        self._unserved = 0
+
+    @property
+    def alive(self) -> bool:
+        return self.transport is not None and not self.transport.is_closing()
+
+    def when_lost(self, callback: Lost) -> None:
+        """Calls back once when the caller disconnects, at once if it already has."""
+        if self.alive:
+            self._lost.append(callback)
+        else:
+            callback()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        assert self.transport is not None
+        high = self._door.settings.stream_buffer
+        self.transport.set_write_buffer_limits(high=high, low=min(RESUME_BELOW, high // 4))
+        if self._door.closing:
+            self.force_close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self._head_done()
+        self._wake()
+        lost, self._lost = self._lost, []
+        for callback in lost:
+            callback()
+        self._door.left(self)
+
+    def data_received(self, data: bytes) -> None:
+        heads = self._request_count
+        super().data_received(data)
+        if self._request_count != heads:
+            self._unserved += self._request_count - heads
+            self._head_done()
+        elif data and self._unserved == 0 and self.alive:
+            self._head_continues(len(data))
+
+    def _head_continues(self, size: int) -> None:
+        settings = self._door.settings
+        self._head_bytes += size
+        if self._head_bytes > settings.max_headers + settings.max_url + 64:
+            self.refuse(headers_too_large(settings.max_headers))
+        elif self._head_timer is None:
+            self._head_timer = self._door.clock.call_later(settings.header_timeout / 1000, self._head_too_slow)
+
+    def _head_done(self) -> None:
+        self._head_bytes = 0
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_too_slow(self) -> None:
+        self._head_timer = None
+        if self.alive:
+            seconds = f"{self._door.settings.header_timeout / 1000:g}"
+            self.refuse(invalid("timeout", f"The request's head did not arrive within {seconds} s.", status=408))
+
+    def refuse(self, error: RefusedError) -> None:
+        """Answers a head that never became a request, and closes."""
+        assert self.transport is not None
+        reply = refusal_reply(Wire.CHAT, error.refusal, self._door.date, error.headers, close=True)
+        self.transport.write(reply.encoded(keep_alive=False))
+        self.force_close()
+
+    def handle_error(
+        self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """The parser's refusals, in our shape."""
+        error = malformed(exc, self._door.settings) if status < 500 else RefusedError(internal_error())
+        return refusal_reply(Wire.CHAT, error.refusal, self._door.date, error.headers, close=True)
+
+    async def finish_response(
+        self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Sends an answer and waits for a caller that is slow to take it, not for one that has stopped."""
+        self._lost.clear()
+        answer, left = await super().finish_response(request, resp, start_time)
+        if not left and not await self.flushed():
+            left = True
+        self._unserved -= 1
+        return answer, left
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._resumed is not None and not self._resumed.done():
+            self._resumed.set_result(None)
+
+    async def writable(self) -> bool:
+        """Waits while the caller is behind. False when it has left, or took nothing for the stall time, which ends the
+        connection."""
+        while self.alive and self.writing_paused:
+            assert self.transport is not None
+            unsent = self.transport.get_write_buffer_size()
+            self._resumed = asyncio.get_running_loop().create_future()
+            try:
+                async with self._door.clock.timeout(self._door.settings.stall_timeout / 1000):
+                    await self._resumed
+            except TimeoutError:
+                if self.alive and self.transport.get_write_buffer_size() >= unsent:
+                    self.transport.abort()
+                    return False
+            finally:
+                self._resumed = None
+        return self.alive
+
+    def abort(self) -> None:
+        """Ends the connection at once; what was not sent is lost."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    async def flushed(self) -> bool:
+        """Waits until the kernel has everything written so far, under the same patience as `writable`."""
+        transport = self.transport
+        if transport is None or transport.get_write_buffer_size() == 0:
+            return self.alive
+        low, high = transport.get_write_buffer_limits()
+        transport.set_write_buffer_limits(high=0)
+        try:
+            return await self.writable()
+        finally:
+            transport.set_write_buffer_limits(high=high, low=low)
+
+
+class Door(web.Server):
+    """Makes connections and counts them."""
+
+    def __init__(
+        self, handler: Any, settings: GatewayConfig, clock: Clock, *, left: Callable[[], None] = lambda: None
+    ) -> None:
+        super().__init__(handler)
+        self.settings = settings
+        self.clock = clock
+        self.date = DateLine(clock)
+        self.closing = False
+        self._left = left
+        self._options: dict[str, Any] = {
+            "loop": asyncio.get_running_loop(),
+            "keepalive_timeout": settings.idle_timeout / 1000,
+            "access_log": None,
+            "max_line_size": settings.max_url,
+            "max_field_size": max(settings.max_headers, settings.max_url + 1),
+            "max_headers": settings.max_headers // 4,
+            "lingering_time": LINGER_S,
+            "read_bufsize": READ_BUFFER,
+            "auto_decompress": False,
+        }
+
+    def __call__(self) -> Connection:
+        return Connection(self, self._options)
+
+    def left(self, connection: Connection) -> None:
+        self._left()
+
+
+def headers_too_large(limit: int) -> RefusedError:
+    message = f"The request's headers are larger than {limit} bytes (gateway.max_headers). Send fewer."
+    return invalid("headers_too_large", message, status=431, close=True)
+
+
+def malformed(error: BaseException | None, settings: GatewayConfig) -> RefusedError:
+    """What the parser found, told by kind only: its own words quote the request."""
+    if isinstance(error, LineTooLong):
+        if error.args[1] == settings.max_url:
+            message = f"The request's address is longer than {settings.max_url} bytes (gateway.max_url). Shorten it."
+            return invalid("url_too_long", message, status=414, close=True)
+        return headers_too_large(settings.max_headers)
+    return invalid("invalid_header", "This is no well-formed HTTP/1.1 request.", close=True)

@@ -1,0 +1,130 @@
+"""The governed endpoints: from a request's bytes to a run, and from a run's outcome to the answer's bytes."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from aiohttp import web
+from aiohttp.web_request import BaseRequest
+
+from palyra.core.clock import Clock
+from palyra.gateway.body import read_body
+from palyra.gateway.client import HttpClient, content_type
+from palyra.gateway.connection import Connection
+from palyra.gateway.errors import internal_error, invalid, overloaded, refusal_data, refusal_reply
+from palyra.gateway.ports import House, Key
+from palyra.gateway.reply import JSON, DateLine, Handled, Reply
+from palyra.gateway.request_headers import read_instructions
+from palyra.gateway.response_headers import report_headers
+from palyra.providers.closing import error_event
+from palyra.providers.request import ParsedRequest, RequestError, parse_request
+from palyra.providers.wires import Wire, passed_headers
+from palyra.runs.request import ClientGoneError, Outcome, RunRequest
+
+log = logging.getLogger(__name__)
+
+DRAIN_RETRY_S = 5.0
+BUSY_RETRY_S = 1.0
+
+LARGE_BODY = 256 * 1024
+"""Bytes from which a body is read by a thread, so that the loop goes on turning."""
+
+
+@dataclass(slots=True)
+class Visit:
+    """What the access log tells of one request, as it becomes known."""
+
+    key_id: str = ""
+    run_id: str = ""
+
+
+class Inference:
+    """Serves both chat wires."""
+
+    def __init__(self, house: House, clock: Clock, date: DateLine) -> None:
+        self._house = house
+        self._clock = clock
+        self._date = date
+        self._running = 0
+
+    @property
+    def running(self) -> int:
+        """Requests being executed, parked ones included."""
+        return self._running
+
+    async def answer(
+        self, request: BaseRequest, connection: Connection, key: Key, wire: Wire, visit: Visit
+    ) -> web.StreamResponse:
+        """Executes one request. Raises RefusedError for what never becomes a run, CallerLeftError."""
+        house, settings = self._house, self._house.config.gateway
+        instructions = read_instructions(request.raw_headers, key, house.config.approvals.park_seconds)
+        self._check_open()
+        body = await read_body(request, settings, self._clock)
+        parsed = await parsed_body(wire, body, settings.max_json_depth)
+        self._check_open()
+        client = HttpClient(request, connection, wire, self._date, amounts=settings.expose_amounts)
+        asked = RunRequest(
+            scope=instructions.scope,
+            parsed=parsed,
+            task_class=instructions.task_class,
+            park_seconds=instructions.park_seconds,
+            mode_override=instructions.mode,
+            allowed_models=key.allowed_models,
+            forward_headers=passed_headers(request.headers, wire),
+        )
+        self._running += 1
+        try:
+            outcome = await house.runner.execute(asked, client)
+        except Exception:
+            if not client.streaming:
+                raise
+            log.exception("A stream failed")
+            connection.abort()
+            return Handled(keep=False)
+        finally:
+            self._running -= 1
+        visit.run_id = outcome.report.run_id
+        return await self._delivered(outcome, client, wire, amounts=settings.expose_amounts)
+
+    def _check_open(self) -> None:
+        if self._house.phase != "ready":
+            what = "is stopping" if self._house.phase == "draining" else "is starting"
+            raise overloaded("engine_draining", f"Palyra {what} and takes no new work.", DRAIN_RETRY_S)
+        limit = self._house.config.gateway.max_runs
+        if self._running >= limit:
+            raise overloaded("too_many_runs", f"{limit} requests are being served (gateway.max_runs).", BUSY_RETRY_S)
+
+    async def _delivered(
+        self, outcome: Outcome, client: HttpClient, wire: Wire, *, amounts: bool
+    ) -> web.StreamResponse:
+        refusal = outcome.refusal
+        if client.streaming:
+            if refusal is not None:
+                await last_words(client, error_event(wire, refusal_data(wire, refusal, amounts=amounts)))
+            return Handled(keep=await client.finish() and client.keep_alive)
+        if client.gone:
+            return Handled(keep=False)
+        headers = report_headers(outcome.report, wire, amounts=amounts)
+        answer = outcome.answer
+        if answer is not None:
+            kind = content_type(answer.headers, JSON)
+            return Reply(answer.status, answer.body, self._date, headers, content_type=kind)
+        return refusal_reply(wire, refusal or internal_error(), self._date, headers, amounts=amounts)
+
+
+async def parsed_body(wire: Wire, body: bytes, max_depth: int) -> ParsedRequest:
+    """Strict JSON of this wire. Raises RefusedError (400) naming the field and the fix."""
+    try:
+        if len(body) < LARGE_BODY:
+            return parse_request(wire, body, max_depth=max_depth)
+        return await asyncio.to_thread(parse_request, wire, body, max_depth=max_depth)
+    except RequestError as error:
+        raise invalid(error.code, str(error), param=error.field or None) from None
+
+
+async def last_words(client: HttpClient, event: bytes) -> None:
+    """An error on a started stream is an event; a caller that has left does not hear it."""
+    try:
+        await client.write(event)
+    except ClientGoneError:
+        return

@@ -1,0 +1,97 @@
+"""What the gateway needs of the engine, as shapes: anything that has them can be served, an engine or a stand-in."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from palyra.config.serving import ApprovalsConfig, GatewayConfig
+from palyra.runs.request import Client, Outcome, RunRequest
+
+
+class ModelEntry(Protocol):
+    """A model a key may use: its public id and the provider that serves it."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def provider(self) -> str: ...
+
+
+class Runner(Protocol):
+    """Executes governed requests."""
+
+    async def execute(self, request: RunRequest, client: Client) -> Outcome:
+        """Never raises but CancelledError."""
+        ...
+
+    def models_for(self, patterns: Sequence[str]) -> Sequence[ModelEntry]:
+        """The models a key with these patterns may use; no patterns mean all."""
+        ...
+
+
+class Key(Protocol):
+    """A gateway key as the registry holds it. Empty `channel` and `agent` are not pinned."""
+
+    @property
+    def key_id(self) -> str: ...
+
+    @property
+    def principal(self) -> str: ...
+
+    @property
+    def channel(self) -> str: ...
+
+    @property
+    def agent(self) -> str: ...
+
+    @property
+    def tags(self) -> Mapping[str, str]: ...
+
+    @property
+    def allowed_models(self) -> tuple[str, ...]: ...
+
+    @property
+    def may_act_for(self) -> tuple[str, ...]: ...
+
+    @property
+    def may_set_mode(self) -> bool: ...
+
+
+class Access(Protocol):
+    """Knows the keys."""
+
+    def authenticate(self, token: str) -> Key | None:
+        """The key this token opens, None for one that is unknown, disabled, expired or revoked."""
+        ...
+
+
+class Settings(Protocol):
+    """The parts of the configuration the door reads."""
+
+    @property
+    def gateway(self) -> GatewayConfig: ...
+
+    @property
+    def approvals(self) -> ApprovalsConfig: ...
+
+
+class House(Protocol):
+    """The engine behind the door."""
+
+    @property
+    def phase(self) -> str:
+        """starting, ready or draining."""
+        ...
+
+    def ready_problems(self) -> Sequence[str]:
+        """Why new work cannot be taken, as short codes; empty when it can."""
+        ...
+
+    @property
+    def runner(self) -> Runner: ...
+
+    @property
+    def access(self) -> Access: ...
+
+    @property
+    def config(self) -> Settings: ...

@@ -1,0 +1,165 @@
+"""The HTTP door: which path leads where, and how the door opens and closes."""
+
+import json
+import logging
+from collections.abc import Callable
+
+from aiohttp import web
+from aiohttp.web_request import BaseRequest
+
+from palyra.core.clock import Clock
+from palyra.gateway.body import CallerLeftError, check_media_type
+from palyra.gateway.callers import Doorkeeper, authenticate, check_query
+from palyra.gateway.connection import Connection, Door, headers_too_large
+from palyra.gateway.errors import RefusedError, internal_error, method_not_allowed, not_found, refusal_reply
+from palyra.gateway.inference import Inference, Visit
+from palyra.gateway.listener import Listener
+from palyra.gateway.listing import list_models, show_model
+from palyra.gateway.ports import House, Key
+from palyra.gateway.reply import Handled, Reply
+from palyra.providers.wires import GATEWAY_PATHS, Wire
+
+log = logging.getLogger(__name__)
+access_log = logging.getLogger("palyra.gateway.access")
+
+MODELS = "/v1/models"
+MODEL = "/v1/models/"
+MESSAGES = "/v1/messages"
+
+LONGEST_SHOWN = 200
+
+_WIRES = {path: wire for wire, path in GATEWAY_PATHS.items()}
+
+
+class Gateway:
+    """Serves one engine. `open` binds, `close` ends every connection."""
+
+    def __init__(self, house: House, clock: Clock) -> None:
+        self._house = house
+        self._clock = clock
+        self._settings = house.config.gateway
+        self._listener = Listener(self._settings.max_connections, clock)
+        self._door = Door(self._handle, self._settings, clock, left=self._listener.left)
+        self._inference = Inference(house, clock, self._door.date)
+        self._keeper: Doorkeeper | None = None
+        self._probes: dict[str, Callable[[], Reply]] = {"/healthz": self._health, "/readyz": self._ready}
+
+    @property
+    def url(self) -> str:
+        """Where clients connect. Only while open."""
+        host, port = self._listener.address
+        scheme = "https" if self._settings.tls_cert else "http"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+    @property
+    def running(self) -> int:
+        """Requests being executed."""
+        return self._inference.running
+
+    def open(self) -> None:
+        """Listens. Raises StateError naming the address, who holds it and the key to change."""
+        self._listener.listen(self._settings, self._door)
+        self._keeper = Doorkeeper(self._settings, self._listener.address[0])
+
+    async def close(self, patience: float = 2.0) -> None:
+        """Accepts nobody any more, gives answers under way `patience` seconds, and ends every connection."""
+        await self._listener.close()
+        self._door.closing = True
+        self._door.pre_shutdown()
+        await self._door.shutdown(patience)
+
+    async def _handle(self, request: BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+        started = self._clock.monotonic() if access_log.isEnabledFor(logging.INFO) else None
+        path, _, query = request.raw_path.partition("?")
+        wire = dialect(path, request)
+        visit = Visit()
+        try:
+            answer = await self._answer(request, connection, path, query, wire, visit)
+        except RefusedError as error:
+            answer = refusal_reply(
+                wire, error.refusal, self._door.date, error.headers, param=error.param, close=error.close
+            )
+        except CallerLeftError:
+            answer = Handled(keep=False)
+        except Exception:
+            log.exception("A request to %s failed", path if path in _WIRES else "the gateway")
+            answer = refusal_reply(wire, internal_error(), self._door.date, close=True)
+        if started is not None:
+            milliseconds = (self._clock.monotonic() - started) * 1000
+            endpoint = path if path in _WIRES or path == MODELS or path in self._probes else "other"
+            access_log.info(
+                "run=%s endpoint=%s status=%d ms=%.1f key=%s",
+                visit.run_id or "-",
+                endpoint,
+                answer.status,
+                milliseconds,
+                visit.key_id or "-",
+            )
+        return answer
+
+    async def _answer(
+        self, request: BaseRequest, connection: Connection, path: str, query: str, wire: Wire, visit: Visit
+    ) -> web.StreamResponse:
+        assert self._keeper is not None
+        self._keeper.check(request.headers, connection.sockname)
+        check_size(request, self._settings.max_headers)
+        if query:
+            check_query(query)
+        if path in _WIRES:
+            require(request, path, "POST")
+            key = self._known(request, visit)
+            check_media_type(request)
+            return await self._inference.answer(request, connection, key, wire, visit)
+        if path == MODELS:
+            require(request, path, "GET")
+            return list_models(self._house.runner, self._known(request, visit), wire, self._door.date)
+        if path.startswith(MODEL) and len(path) > len(MODEL):
+            require(request, path, "GET")
+            key = self._known(request, visit)
+            return show_model(self._house.runner, key, wire, path[len(MODEL) :], self._door.date)
+        probe = self._probes.get(path)
+        if probe is None:
+            raise not_found(
+                "unknown_path", "There is nothing at this address; clients need a base address of this host."
+            )
+        require(request, path, "GET")
+        return probe()
+
+    def _known(self, request: BaseRequest, visit: Visit) -> Key:
+        key = authenticate(request.headers, self._house.access)
+        visit.key_id = key.key_id
+        return key
+
+    def _health(self) -> Reply:
+        return Reply(200, b'{"status": "ok"}', self._door.date)
+
+    def _ready(self) -> Reply:
+        reasons = list(self._house.ready_problems())
+        phase = self._house.phase
+        if phase != "ready" and phase not in reasons:
+            reasons.insert(0, phase)
+        body = {"status": "unavailable", "reasons": reasons} if reasons else {"status": "ready"}
+        return Reply(503 if reasons else 200, json.dumps(body).encode("ascii"), self._door.date)
+
+
+def dialect(path: str, request: BaseRequest) -> Wire:
+    """Whose shapes a caller expects: the path says, else whether it speaks Anthropic's version header."""
+    wire = _WIRES.get(path)
+    if wire is not None:
+        return wire
+    if path.startswith(MESSAGES) or "anthropic-version" in request.headers:
+        return Wire.MESSAGES
+    return Wire.CHAT
+
+
+def require(request: BaseRequest, path: str, method: str) -> None:
+    if request.method != method:
+        raise method_not_allowed(request.method, path if len(path) <= LONGEST_SHOWN else "This address", method)
+
+
+def check_size(request: BaseRequest, limit: int) -> None:
+    """The parser bounds each header; this bounds their sum, as they stood on the wire."""
+    if sum([len(name) + len(value) + 4 for name, value in request.raw_headers]) > limit:
+        raise headers_too_large(limit)
