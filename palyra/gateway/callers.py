@@ -27,7 +27,7 @@ class Doorkeeper:
         self._hosts = (LOOPBACK_NAMES | {bare_host(host) for host in settings.allowed_hosts} | {address}) - {""}
         self._origins = frozenset(origin.rstrip("/").lower() for origin in settings.allowed_origins)
         self._any_address = ipaddress.ip_address(address.partition("%")[0]).is_unspecified
-        self._known = ""
+        self._known: str | None = None
 
     def check(self, headers: Headers, local: Any) -> None:
         """Raises RefusedError (403) for a Host or Origin that is not ours. `local` is the connection's own address."""

@@ -71,6 +71,8 @@ class Inference:
             mode_override=instructions.mode,
             allowed_models=key.allowed_models,
             forward_headers=passed_headers(request.headers, wire),
+            failover=instructions.failover,
+            cache=instructions.cache,
         )
         self._running += 1
         try:

@@ -13,7 +13,8 @@ class RunRequest:
     """One governed request, already authenticated and parsed.
 
     `park_seconds` 0 refuses at once instead of waiting for a person; `allowed_models` empty means all;
-    `mode_override` is empty or a RoutingMode a key may ask for.
+    `mode_override` is empty or a RoutingMode a key may ask for; `failover` and `cache` are False where the caller
+    switched them off for this request.
     """
 
     scope: Scope
@@ -24,6 +25,8 @@ class RunRequest:
     mode_override: str = ""
     allowed_models: tuple[str, ...] = ()
     forward_headers: Mapping[str, str] = field(default_factory=dict)
+    failover: bool = True
+    cache: bool = True
 
 
 @dataclass(frozen=True, slots=True)
