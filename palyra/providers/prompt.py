@@ -1,0 +1,344 @@
+"""What a request makes a provider read: text, media, server tools, cache marks, and what a model must be able to do.
+
+Both wires are read by one walk over messages, since their content blocks carry distinct type names.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from palyra.providers.strict_json import invalid
+from palyra.providers.wires import Wire
+
+NOT_PROMPT = frozenset(
+    {
+        "audio",
+        "container",
+        "context_management",
+        "function_call",
+        "logit_bias",
+        "mcp_servers",
+        "metadata",
+        "modalities",
+        "model",
+        "moderation",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "reasoning",
+        "reasoning_effort",
+        "safety_identifier",
+        "service_tier",
+        "stop",
+        "stop_sequences",
+        "stream_options",
+        "thinking",
+        "tool_choice",
+        "user",
+        "verbosity",
+        "web_search_options",
+    }
+)
+"""Members that are settings. Any other text, list or object counts as read by the model, unknown extensions too."""
+
+RUNS_AT_THE_CALLER = ("bash_", "computer_", "custom", "function", "memory_", "text_editor_")
+"""How types of tools begin that the caller executes; every other typed tool is run, and charged, by the provider."""
+
+
+class MediaKind(StrEnum):
+    IMAGE = "image"
+    DOCUMENT = "document"
+    AUDIO = "audio"
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """One piece of media. `size` is decoded bytes; None when it is given by address or id."""
+
+    kind: MediaKind
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTool:
+    """A tool the provider runs itself. `max_uses` None means no limit was given."""
+
+    name: str
+    max_uses: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a model must support to serve the request. `reasoning` and `audio` (as output) are asked for explicitly."""
+
+    json: bool
+    tools: bool
+    vision: bool
+    reasoning: bool
+    audio: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PromptFacts:
+    """What estimates and complexity are made from.
+
+    `size` is the UTF-8 bytes of the compact JSON of everything the provider tokenises, without media payloads;
+    `cache_marks` tells whether a cache point is set and `cache_one_hour` whether one lasts an hour; `latest_text` is
+    what users and tools said after the last answer of the assistant.
+    """
+
+    size: int
+    media: tuple[Media, ...]
+    server_tools: tuple[ServerTool, ...]
+    cache_marks: bool
+    cache_one_hour: bool
+    needs: Needs
+    latest_text: str
+
+
+def read_prompt(wire: Wire, data: dict[str, Any]) -> PromptFacts:
+    """The facts of one parsed body. Raises RequestError where what it needs has the wrong shape."""
+    walk = _Walk()
+    messages = data.get("messages")
+    if type(messages) is not list or not messages:
+        invalid("messages", "messages must be a list with at least one message.", "Send the conversation in messages.")
+    for index, message in enumerate(messages):
+        if type(message) is not dict or type(message.get("role")) is not str:
+            invalid(f"messages[{index}]", f"messages[{index}] must be an object with a role.", "Send role and content.")
+        walk.message(message, index)
+    if type(system := data.get("system")) is list:
+        walk.blocks(system)
+    if "cache_control" in data:
+        walk.mark(data["cache_control"])
+    return PromptFacts(
+        size=_size(data) - walk.payload,
+        media=tuple(walk.media),
+        server_tools=tuple(_server_tools(data, walk)),
+        cache_marks=walk.cache_marks,
+        cache_one_hour=walk.cache_one_hour,
+        needs=_needs(wire, data, vision=any(piece.kind is MediaKind.IMAGE for piece in walk.media)),
+        latest_text=_latest_text(messages),
+    )
+
+
+_compact = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
+
+
+def json_size(value: object) -> int:
+    """UTF-8 bytes of a value's compact JSON."""
+    return text_size(_compact(value))
+
+
+def text_size(text: str) -> int:
+    """UTF-8 bytes of a text; a lone surrogate counts as the three bytes it would take."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def _size(data: dict[str, Any]) -> int:
+    read = [
+        value
+        for name, value in data.items()
+        if (type(value) is list or type(value) is dict or type(value) is str) and name not in NOT_PROMPT
+    ]
+    brackets_and_commas = 2 + max(0, len(read) - 1)
+    return json_size(read) - brackets_and_commas
+
+
+class _Walk:
+    """Collects media and cache marks from content blocks. `payload` is the JSON bytes of media payloads."""
+
+    __slots__ = ("cache_marks", "cache_one_hour", "media", "payload")
+
+    def __init__(self) -> None:
+        self.media: list[Media] = []
+        self.payload = 0
+        self.cache_marks = False
+        self.cache_one_hour = False
+
+    def message(self, message: dict[str, Any], index: int) -> None:
+        content = message.get("content")
+        if type(content) is list:
+            self.blocks(content)
+        elif content is not None and type(content) is not str:
+            field = f"messages[{index}].content"
+            invalid(field, f"{field} must be a text or a list of parts.", "Send a text, or a list of content parts.")
+        if "cache_control" in message:
+            self.mark(message["cache_control"])
+        if type(message.get("audio")) is dict:
+            self.media.append(Media(MediaKind.DOCUMENT, None))
+
+    def blocks(self, blocks: list[Any]) -> None:
+        for block in blocks:
+            if type(block) is not dict:
+                continue
+            if "cache_control" in block:
+                self.mark(block["cache_control"])
+            kind = block.get("type")
+            if kind == "text":
+                continue
+            if kind == "tool_result" or kind == "tool":
+                if type(nested := block.get("content")) is list:
+                    self.blocks(nested)
+            elif type(kind) is str and (reader := _MEDIA.get(kind)) is not None:
+                reader(self, block)
+
+    def mark(self, cache_control: object) -> None:
+        if cache_control is None:
+            return
+        self.cache_marks = True
+        if type(cache_control) is dict and cache_control.get("ttl") == "1h":
+            self.cache_one_hour = True
+
+    def inline(self, kind: MediaKind, payload: str) -> None:
+        """A payload in base64, or a data URL."""
+        self.payload += json_size(payload) - 2
+        encoded = payload
+        if payload[:5].lower() == "data:":
+            encoded = payload[payload.find(",") + 1 :]
+        self.media.append(Media(kind, max(0, len(encoded) * 3 // 4 - encoded[-2:].count("="))))
+
+    def by_address(self, kind: MediaKind) -> None:
+        self.media.append(Media(kind, None))
+
+    def url(self, kind: MediaKind, url: object) -> None:
+        if type(url) is str and url[:5].lower() == "data:":
+            self.inline(kind, url)
+        else:
+            self.by_address(kind)
+
+
+def _url_part(walk: _Walk, block: dict[str, Any]) -> None:
+    value = block.get(block["type"])
+    url = value.get("url") if type(value) is dict else value
+    walk.url(MediaKind.IMAGE if block["type"] == "image_url" else MediaKind.DOCUMENT, url)
+
+
+def _audio_part(walk: _Walk, block: dict[str, Any]) -> None:
+    value = block.get("input_audio")
+    payload = value.get("data") if type(value) is dict else None
+    if type(payload) is str:
+        walk.inline(MediaKind.AUDIO, payload)
+    else:
+        walk.by_address(MediaKind.DOCUMENT)
+
+
+def _file_part(walk: _Walk, block: dict[str, Any]) -> None:
+    value = block.get("file")
+    payload = value.get("file_data") if type(value) is dict else None
+    if type(payload) is str:
+        walk.inline(MediaKind.DOCUMENT, payload)
+    else:
+        walk.by_address(MediaKind.DOCUMENT)
+
+
+def _source_part(walk: _Walk, block: dict[str, Any]) -> None:
+    kind = MediaKind.IMAGE if block["type"] == "image" else MediaKind.DOCUMENT
+    source = block.get("source")
+    if type(source) is not dict:
+        walk.by_address(kind)
+        return
+    shape = source.get("type")
+    payload = source.get("data")
+    if shape == "content":
+        if type(nested := source.get("content")) is list:
+            walk.blocks(nested)
+    elif shape == "text":
+        return
+    elif type(payload) is str:
+        walk.inline(kind, payload)
+    else:
+        walk.by_address(kind)
+
+
+def _stored_part(walk: _Walk, block: dict[str, Any]) -> None:
+    walk.by_address(MediaKind.DOCUMENT)
+
+
+_MEDIA = {
+    "image_url": _url_part,
+    "video_url": _url_part,
+    "audio_url": _url_part,
+    "input_audio": _audio_part,
+    "file": _file_part,
+    "image": _source_part,
+    "document": _source_part,
+    "container_upload": _stored_part,
+}
+
+
+def _server_tools(data: dict[str, Any], walk: _Walk) -> Iterator[ServerTool]:
+    tools = data.get("tools")
+    if tools is not None and type(tools) is not list:
+        invalid("tools", "tools must be a list.", "Leave it out, or send a list of tools.")
+    for tool in tools or ():
+        if type(tool) is not dict:
+            invalid("tools", "Every tool must be an object.", "Send each tool as an object.")
+        if "cache_control" in tool:
+            walk.mark(tool["cache_control"])
+        kind = tool.get("type")
+        if type(kind) is str and kind != "mcp_toolset" and not kind.startswith(RUNS_AT_THE_CALLER):
+            uses = tool.get("max_uses")
+            yield ServerTool(kind, uses if type(uses) is int and uses >= 1 else None)
+    if data.get("web_search_options") is not None:
+        yield ServerTool("web_search", None)
+    if type(servers := data.get("mcp_servers")) is list:
+        for _ in servers:
+            yield ServerTool("mcp", None)
+
+
+def _needs(wire: Wire, data: dict[str, Any], *, vision: bool) -> Needs:
+    if wire is Wire.MESSAGES:
+        output = data.get("output_config")
+        shape = output.get("format") if type(output) is dict else data.get("output_format")
+        thinking = data.get("thinking")
+        reasoning = type(thinking) is dict and thinking.get("type") != "disabled"
+        audio = False
+    else:
+        shape = data.get("response_format")
+        effort = data.get("reasoning_effort")
+        reasoning = (effort is not None and effort != "none") or data.get("reasoning") is not None
+        modalities = data.get("modalities")
+        audio = type(modalities) is list and "audio" in modalities
+    return Needs(
+        json=type(shape) is dict and shape.get("type") in ("json_object", "json_schema"),
+        tools=bool(data.get("tools") or data.get("functions")),
+        vision=vision,
+        reasoning=reasoning,
+        audio=audio,
+    )
+
+
+def _latest_text(messages: list[dict[str, Any]]) -> str:
+    """A last message of the assistant itself is the start of the answer asked for, not an earlier answer."""
+    end = len(messages)
+    if messages[-1]["role"] == "assistant":
+        end -= 1
+    start = end
+    while start and messages[start - 1]["role"] != "assistant":
+        start -= 1
+    if end - start == 1 and type(content := messages[start].get("content")) is str:
+        return content if messages[start]["role"] not in INSTRUCTIONS else ""
+    texts: list[str] = []
+    for message in messages[start:end]:
+        if message["role"] not in INSTRUCTIONS:
+            texts.extend(texts_of(message.get("content")))
+    return "\n".join(texts)
+
+
+INSTRUCTIONS = frozenset({"system", "developer"})
+"""Roles whose text is the same on every turn and so says nothing about what is asked now."""
+
+
+def texts_of(content: object) -> Iterator[str]:
+    """The texts in a message's content, those inside tool results included."""
+    if type(content) is str:
+        yield content
+    elif type(content) is list:
+        for block in content:
+            if type(block) is dict:
+                if type(text := block.get("text")) is str:
+                    yield text
+                elif block.get("type") == "tool_result":
+                    yield from texts_of(block.get("content"))

@@ -1,0 +1,73 @@
+"""Reading a plain (not streamed) answer: its usage, how it finished and how much of it can be seen."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from palyra.providers.errors import ErrorClass, ProviderError, error_in
+from palyra.providers.prompt import json_size
+from palyra.providers.stream import block_bytes, message_bytes
+from palyra.providers.wires import Wire
+
+
+@dataclass(frozen=True, slots=True)
+class PlainReply:
+    """A parsed answer. `usage` is the provider's own object, None if it gave none; `model` as the provider named it.
+
+    `finish` is the first choice's finish reason as sent; `visible_bytes` counts text, tool-call arguments and thinking
+    text of all choices in UTF-8.
+    """
+
+    data: dict[str, Any]
+    model: str
+    usage: dict[str, Any] | None
+    finish: str | None
+    visible_bytes: int
+
+
+def read_reply(wire: Wire, body: bytes) -> PlainReply:
+    """Raises ProviderError, malformed_response, for what is no answer of this wire."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        raise _malformed("The provider's answer is not JSON.") from None
+    if type(data) is not dict:
+        raise _malformed("The provider's answer is not a JSON object.")
+    said = error_in(data)
+    if said is not None:
+        raise _malformed(f"The provider answered with an error inside a success: {said}")
+    parts = data.get("choices" if wire is Wire.CHAT else "content")
+    if type(parts) is not list:
+        raise _malformed("The provider's answer holds no reply.")
+    if wire is Wire.CHAT:
+        finish, visible = _choices(parts)
+    else:
+        finish, visible = data.get("stop_reason"), sum(_block(part) for part in parts if type(part) is dict)
+    usage = data.get("usage")
+    return PlainReply(
+        data=data,
+        model=str(data.get("model") or ""),
+        usage=usage if type(usage) is dict else None,
+        finish=finish if type(finish) is str else None,
+        visible_bytes=visible,
+    )
+
+
+def _choices(choices: list[Any]) -> tuple[object, int]:
+    finish: object = None
+    visible = 0
+    for choice in choices:
+        if type(choice) is dict:
+            finish = finish or choice.get("finish_reason")
+            if type(message := choice.get("message")) is dict:
+                visible += message_bytes(message)
+    return finish, visible
+
+
+def _block(block: dict[str, Any]) -> int:
+    arguments = block.get("input")
+    return block_bytes(block) + (json_size(arguments) if arguments else 0)
+
+
+def _malformed(message: str) -> ProviderError:
+    return ProviderError(ErrorClass.MALFORMED_RESPONSE, message)

@@ -1,0 +1,82 @@
+"""Splitting a byte stream into server-sent events without changing a byte.
+
+Format: https://html.spec.whatwg.org/multipage/server-sent-events.html (lines end in LF, CR or CRLF, an event ends in an
+empty line). The raw events, put together, are the input again.
+"""
+
+import re
+
+MAX_EVENT = 8 * 1024 * 1024
+"""Bytes of one event; a longer one breaks the stream."""
+
+_BOUNDARY = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+_LONGEST_PARTIAL_BOUNDARY = 3
+_BOM = b"\xef\xbb\xbf"
+
+
+class SseSplitter:
+    """Cuts chunks of any size into whole raw events.
+
+    An event whose last byte so far is CR waits for the next byte, which may be the LF that belongs to it.
+    `overflowed` turns true at an event longer than `limit`; nothing comes after that.
+    """
+
+    def __init__(self, limit: int = MAX_EVENT) -> None:
+        self.overflowed = False
+        self._limit = limit
+        self._pending = bytearray()
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The events completed by this chunk."""
+        if self.overflowed:
+            return []
+        pending = self._pending
+        data: bytes | bytearray = chunk
+        scan = 0
+        if pending:
+            scan = max(0, len(pending) - _LONGEST_PARTIAL_BOUNDARY)
+            pending += chunk
+            data = pending
+        events: list[bytes] = []
+        start = 0
+        for boundary in _BOUNDARY.finditer(data, scan):
+            end = boundary.end()
+            if end == len(data) and data[-1] == 0x0D:
+                break
+            if end - start > self._limit:
+                self._overflow()
+                return events
+            events.append(bytes(data[start:end]))
+            start = end
+        if data is pending:
+            del pending[:start]
+        elif start < len(data):
+            pending += data[start:]
+        if len(pending) > self._limit:
+            self._overflow()
+        return events
+
+    def rest(self) -> bytes:
+        """What is left after the last chunk: empty, or an event that nothing ended."""
+        rest = bytes(self._pending)
+        self._pending.clear()
+        return rest
+
+    def _overflow(self) -> None:
+        self.overflowed = True
+        self._pending.clear()
+
+
+def event_data(raw: bytes) -> tuple[bytes | None, bytes]:
+    """The joined `data` of a raw event (None without any) and its `event` name."""
+    data: bytes | None = None
+    name = b""
+    for line in raw.removeprefix(_BOM).splitlines():
+        if line.startswith(b"data:"):
+            value = line[6:] if line[5:6] == b" " else line[5:]
+            data = value if data is None else data + b"\n" + value
+        elif line.startswith(b"event:"):
+            name = line[6:].strip()
+        elif line == b"data":
+            data = b"" if data is None else data + b"\n"
+    return data, name

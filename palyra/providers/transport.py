@@ -1,0 +1,289 @@
+"""Carrying calls to providers over HTTP: one session, reused connections, every failure as a ProviderError."""
+
+import asyncio
+import io
+import ipaddress
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar
+from functools import lru_cache
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
+from yarl import URL
+
+from palyra.core.clock import Clock, Timer
+from palyra.providers.errors import ErrorClass, ProviderError
+from palyra.providers.upstream import MAX_REPLY, Progress, UpstreamCall, UpstreamReply
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+AddressRule = Callable[[str, int, IPAddress], str]
+"""(host, port, resolved address) to why that address may not be reached, or an empty text."""
+
+KEEP_ALIVE_S = 30.0
+LARGE_BODY = 1024 * 1024
+"""Bodies above this many bytes are written in pieces, so that the loop goes on turning."""
+
+_ALWAYS = {"accept-encoding": "identity", "user-agent": "palyra"}
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+_url = lru_cache(maxsize=256)(lambda text: URL(text, encoded=True))
+
+
+class Transport:
+    """The way to providers on the network. Redirects are never followed, cookies never kept, proxies never used.
+
+    `address_rule` is asked for every address a host name resolves to.
+    """
+
+    def __init__(self, clock: Clock, address_rule: AddressRule, resolver: AbstractResolver | None = None) -> None:
+        self._clock = clock
+        self._address_rule = address_rule
+        self._resolver = resolver
+        self._session: aiohttp.ClientSession | None = None
+        self._closed = False
+
+    async def send(self, call: UpstreamCall, progress: Progress | None = None) -> UpstreamReply:
+        """Returns once the answer's head has arrived. Raises ProviderError; cancelling it drops the connection."""
+        if self._closed:
+            message = f"{call.provider} cannot be reached: the engine is stopping."
+            raise ProviderError(ErrorClass.NETWORK_UNAVAILABLE, message, written=False)
+        flight = _Flight(self._clock, call, progress or Progress())
+        session = self._session or self._open()
+        token = _FLIGHT.set(flight)
+        try:
+            response = await session.post(
+                _url(call.url),
+                data=call.body if len(call.body) <= LARGE_BODY else io.BytesIO(call.body),
+                headers={**call.headers, **_ALWAYS},
+                allow_redirects=False,
+            )
+        except (aiohttp.ClientError, OSError) as error:
+            flight.abort()
+            raise flight.failure(error) from error
+        except BaseException:
+            flight.abort()
+            raise
+        finally:
+            _FLIGHT.reset(token)
+        return _HttpReply(response, flight)
+
+    async def close(self) -> None:
+        """Drops every connection; calls under way fail with network_unavailable."""
+        self._closed = True
+        if self._session is not None:
+            await self._session.close()
+
+    def _open(self) -> aiohttp.ClientSession:
+        resolver = _RuledResolver(self._resolver or aiohttp.DefaultResolver(), self._address_rule)
+        self._session = aiohttp.ClientSession(
+            connector=_Connector(limit=0, keepalive_timeout=KEEP_ALIVE_S, resolver=resolver),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=_NO_TIMEOUT,
+        )
+        return self._session
+
+
+_EXPIRED = {
+    "total": "{provider} did not finish its answer within {seconds:g} s.",
+    "first byte": "{provider} sent nothing within {seconds:g} s.",
+    "idle": "{provider} sent nothing more for {seconds:g} s.",
+}
+
+
+class _Flight:
+    """One call under way: its timers, its connection, and which time-out ended it, if one did."""
+
+    __slots__ = ("_clock", "_connection", "_progress", "_timers", "_transport", "call", "expired")
+
+    def __init__(self, clock: Clock, call: UpstreamCall, progress: Progress) -> None:
+        self._clock = clock
+        self._progress = progress
+        self._connection: Connection | None = None
+        self._transport: asyncio.Transport | None = None
+        self._timers: dict[str, Timer] = {}
+        self.call = call
+        self.expired: tuple[str, float] | None = None
+        self.arm("total", call.timeouts.total)
+
+    def connecting(self) -> AbstractAsyncContextManager[object]:
+        """The time-out around connecting; the total one has nothing to drop before there is a connection."""
+        limits = [limit for limit in (self.call.timeouts.connect, self.call.timeouts.total) if limit is not None]
+        return self._clock.timeout(min(limits, default=None))
+
+    def connected(self, connection: Connection) -> None:
+        self._connection = connection
+        self._transport = connection.transport
+        self._progress.written = True
+        if self.call.stream:
+            self.arm("first byte", self.call.timeouts.first_byte)
+
+    def arm(self, phase: str, seconds: float | None) -> None:
+        if seconds is not None:
+            self._timers[phase] = self._clock.call_later(seconds, lambda: self._expire(phase, seconds))
+
+    def disarm(self, phase: str) -> None:
+        if (timer := self._timers.pop(phase, None)) is not None:
+            timer.cancel()
+
+    def land(self) -> None:
+        """The answer has ended, or nobody wants the rest of it."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    def abort(self) -> None:
+        """Ends a call whose answer has not begun, dropping what was not yet sent of its body."""
+        self.land()
+        # The session closes the connection of a call that failed; one it left open already serves other calls.
+        if self._transport is not None and self._transport.is_closing():
+            self._transport.abort()
+
+    def drop(self) -> None:
+        """Drops the connection at once, unless the answer ended and it serves other calls by now."""
+        self.land()
+        self._sever()
+
+    def failure(self, error: BaseException) -> ProviderError:
+        """What an exception of the session means."""
+        provider = self.call.provider
+        if self.expired is not None:
+            phase, seconds = self.expired
+            message = _EXPIRED[phase].format(provider=provider, seconds=seconds)
+            return self._error(ErrorClass.PROVIDER_TIMEOUT, message)
+        if isinstance(error, TimeoutError):
+            return self._error(ErrorClass.PROVIDER_TIMEOUT, f"{provider} could not be reached in time: {error}.")
+        if isinstance(error, aiohttp.ClientResponseError):
+            return self._error(ErrorClass.MALFORMED_RESPONSE, f"{provider} does not answer in HTTP: {error}")
+        what = "broke the connection" if self._progress.written else "cannot be reached"
+        return self._error(ErrorClass.NETWORK_UNAVAILABLE, f"{provider} {what}: {error or type(error).__name__}")
+
+    def _error(self, error_class: ErrorClass, message: str) -> ProviderError:
+        return ProviderError(error_class, message, written=self._progress.written)
+
+    def _expire(self, phase: str, seconds: float) -> None:
+        if self._sever():
+            self.expired = (phase, seconds)
+
+    def _sever(self) -> bool:
+        transport = None if self._connection is None else self._connection.transport
+        if transport is None:
+            return False
+        transport.abort()
+        return True
+
+
+_FLIGHT: ContextVar[_Flight] = ContextVar("palyra_flight")
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Tells each call when it has its connection, the last moment before its first byte leaves."""
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        flight = _FLIGHT.get()
+        async with flight.connecting():
+            connection = await super().connect(req, traces, timeout)
+        flight.connected(connection)
+        return connection
+
+
+class _RuledResolver(AbstractResolver):
+    """Resolves host names and refuses addresses that may not be reached, so that no name leads inside unnoticed."""
+
+    def __init__(self, inner: AbstractResolver, rule: AddressRule) -> None:
+        self._inner = inner
+        self._rule = rule
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._inner.resolve(host, port, family)
+        allowed: list[ResolveResult] = []
+        refused = ""
+        for result in found:
+            reason = self._rule(host, port, ipaddress.ip_address(result["host"].partition("%")[0]))
+            if reason:
+                refused = f"{host} resolves to {result['host']}; {reason}"
+            else:
+                allowed.append(result)
+        if refused and not allowed:
+            raise OSError(refused)
+        return allowed
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+class _HttpReply:
+    """An answer from the network whose head has arrived."""
+
+    __slots__ = ("_flight", "_response")
+
+    def __init__(self, response: aiohttp.ClientResponse, flight: _Flight) -> None:
+        self._response = response
+        self._flight = flight
+
+    @property
+    def status(self) -> int:
+        return self._response.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._response.headers
+
+    async def read(self, limit: int = MAX_REPLY) -> bytes:
+        self._flight.disarm("first byte")
+        pieces: list[bytes] = []
+        size = 0
+        content = self._response.content
+        try:
+            while piece := await content.readany():
+                size += len(piece)
+                if size > limit:
+                    provider = self._flight.call.provider
+                    message = f"{provider} sent an answer of more than {limit} bytes."
+                    raise ProviderError(ErrorClass.MALFORMED_RESPONSE, message)
+                pieces.append(piece)
+            self._check()
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._flight.failure(error) from error
+        finally:
+            self.close()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        content = self._response.content
+        flight = self._flight
+        begun = False
+        try:
+            while True:
+                piece = content.read_nowait()
+                if not piece:
+                    if begun:
+                        flight.arm("idle", flight.call.timeouts.idle)
+                    piece = await content.readany()
+                    flight.disarm("idle")
+                    if not piece:
+                        break
+                if not begun:
+                    begun = True
+                    flight.disarm("first byte")
+                yield piece
+            self._check()
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._flight.failure(error) from error
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        self._flight.drop()
+        self._response.close()
+
+    def _check(self) -> None:
+        # Without a declared length a dropped connection looks like the end of the body.
+        if self._flight.expired is not None:
+            raise ConnectionAbortedError

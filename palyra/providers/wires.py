@@ -1,0 +1,111 @@
+"""The two wires spoken today: where they live, what may pass with a request, and how lists and errors look on them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+ANTHROPIC_VERSION = "2023-06-01"
+"""Sent upstream when the caller names no `anthropic-version`."""
+
+PASSED_HEADERS = ("content-type", "accept", "openai-beta", "anthropic-version", "anthropic-beta")
+"""The only request headers that travel from a caller to a provider."""
+
+
+class Wire(StrEnum):
+    """A dialect of HTTP bodies. The value is what the journal stores."""
+
+    CHAT = "chat"
+    """OpenAI chat completions."""
+    MESSAGES = "messages"
+    """Anthropic messages."""
+
+
+GATEWAY_PATHS: Mapping[Wire, str] = {Wire.CHAT: "/v1/chat/completions", Wire.MESSAGES: "/v1/messages"}
+"""Where callers find each wire at the gateway."""
+
+UPSTREAM_PATHS: Mapping[Wire, str] = {Wire.CHAT: "/chat/completions", Wire.MESSAGES: "/v1/messages"}
+"""What is appended to a provider's base address (an OpenAI-compatible one includes `/v1` already)."""
+
+
+_COMPLETED: Mapping[str, str] = {
+    "stop": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "pause_turn": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "tool_use": "tool_calls",
+    "content_filter": "content_filter",
+    "refusal": "content_filter",
+}
+
+
+def completed_reason(finish: str | None) -> str:
+    """A provider's finish reason as one of stop, length, tool_calls, content_filter; an unknown one counts as stop."""
+    return _COMPLETED.get(finish or "stop", "stop")
+
+
+def passed_headers(headers: Mapping[str, str], wire: Wire) -> dict[str, str]:
+    """The caller's headers that go upstream, with the wire's defaults.
+
+    `headers` must find lower-case names, as aiohttp's case-insensitive mappings do.
+    """
+    passed = {name: value for name in PASSED_HEADERS if (value := headers.get(name)) is not None}
+    passed.setdefault("content-type", "application/json")
+    if wire is Wire.MESSAGES:
+        passed.setdefault("anthropic-version", ANTHROPIC_VERSION)
+    return passed
+
+
+@dataclass(frozen=True, slots=True)
+class ListedModel:
+    """A model as callers see it in a listing: its public id and the provider that serves it."""
+
+    id: str
+    owned_by: str
+
+
+def model_body(wire: Wire, model: ListedModel) -> dict[str, Any]:
+    """One entry of a model listing. Nobody tells us when a model was made, so both dialects get the epoch."""
+    if wire is Wire.MESSAGES:
+        return {"type": "model", "id": model.id, "display_name": model.id, "created_at": "1970-01-01T00:00:00Z"}
+    return {"id": model.id, "object": "model", "created": 0, "owned_by": model.owned_by}
+
+
+def models_body(wire: Wire, models: Sequence[ListedModel]) -> dict[str, Any]:
+    """The whole listing, never paged."""
+    data = [model_body(wire, model) for model in models]
+    if wire is Wire.MESSAGES:
+        return {
+            "data": data,
+            "has_more": False,
+            "first_id": models[0].id if models else None,
+            "last_id": models[-1].id if models else None,
+        }
+    return {"object": "list", "data": data}
+
+
+def error_body(
+    wire: Wire,
+    error_type: str,
+    code: str,
+    message: str,
+    request_id: str | None = None,
+    palyra: Mapping[str, Any] | None = None,
+    *,
+    param: str | None = None,
+) -> dict[str, Any]:
+    """An error in the caller's dialect. `request_id` is the run's id; both dialects carry the same `palyra` object."""
+    if wire is Wire.MESSAGES:
+        error: dict[str, Any] = {"type": error_type, "code": code, "message": message}
+        body: dict[str, Any] = {"type": "error", "request_id": request_id, "error": error}
+    else:
+        error = {"type": error_type, "code": code, "param": param, "message": message}
+        body = {"error": error}
+    if palyra:
+        error["palyra"] = dict(palyra)
+    return body
