@@ -1,0 +1,252 @@
+"""Estimates before a request is sent: what it will probably cost, and what it cannot cost more than."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from palyra.config.choices import BoundEstimator, ModelProviderKind
+from palyra.core.money import Usd
+from palyra.pricing.card import Precision, PriceSource, PriceState, RateCard
+from palyra.pricing.charge import bound_of
+from palyra.pricing.learn import UNLEARNED, Learned
+from palyra.pricing.pricer import Pricer, half_even
+from palyra.pricing.prompt_size import InputTokens, ModelFacts, PromptSize, bound_input, expected_input, uses_bound
+from palyra.pricing.rates import (
+    AUDIO_INPUT,
+    AUDIO_OUTPUT,
+    CACHE_READ,
+    CACHE_WRITE,
+    CACHE_WRITE_1H,
+    CACHE_WRITE_5M,
+    CITATION,
+    CODE_EXECUTIONS,
+    FILE_SEARCHES,
+    IMAGE_INPUT,
+    INPUT,
+    OUTPUT,
+    REASONING,
+    REQUESTS,
+    WEB_SEARCHES,
+    joint_unit,
+)
+
+OUTPUT_EXPECTED = 256
+"""Output tokens expected while too few answers are known."""
+
+
+__all__ = [
+    "BoundRates",
+    "InputTokens",
+    "ModelFacts",
+    "PricingEstimate",
+    "PromptSize",
+    "bound_rates",
+    "estimate_cost_for_model",
+]
+
+
+def _fee_unit(tool: str) -> str | None:
+    """The unit a tool of that type is charged in besides its tokens, None where only tokens are charged."""
+    if tool.startswith("web_search"):
+        return WEB_SEARCHES
+    if tool.startswith("file_search"):
+        return FILE_SEARCHES
+    return CODE_EXECUTIONS if tool.startswith("code_") else None
+
+
+def _tool_uses(size: PromptSize, *, expected: bool) -> dict[str, int]:
+    uses: dict[str, int] = {}
+    for tool in size.server_tools:
+        unit = _fee_unit(tool.name)
+        if unit is not None:
+            uses[unit] = uses.get(unit, 0) + (min(1, uses_bound(tool)) if expected else uses_bound(tool))
+    return uses
+
+
+@dataclass(frozen=True, slots=True)
+class BoundRates:
+    """The dearest rates a request can trigger, so that its bound is one multiplication per kind of token.
+
+    All are numerators over `denominator` nano-dollars: per token, and `fixed` for the request and its tools' fees.
+    """
+
+    text: int
+    image: int
+    audio: int
+    output: int
+    fixed: int
+    denominator: int
+
+    def usd(self, tokens: InputTokens, output_tokens: int) -> Usd:
+        """The bound, rounded up."""
+        return bound_of(self._input(tokens) + output_tokens * self.output, self.denominator)
+
+    def output_within(self, amount: int, tokens: InputTokens) -> int | None:
+        """The most output tokens whose bound is at most `amount` nano-dollars; below 0 when the input alone is over;
+        None when output costs nothing."""
+        left = amount * self.denominator - self._input(tokens)
+        if left < 0:
+            return -1
+        return left // self.output if self.output else None
+
+    def _input(self, tokens: InputTokens) -> int:
+        return self.fixed + tokens.text * self.text + tokens.image * self.image + tokens.audio * self.audio
+
+
+def bound_rates(card: RateCard, size: PromptSize, kind: ModelProviderKind, input_bound: int) -> BoundRates:
+    """The dearest rates that a request of this size, with at most `input_bound` input tokens, can be charged at.
+
+    Doubled where the request asks for a service tier whose price the card does not list.
+    """
+    chosen = card.for_context(size.context)
+    pricer = chosen.pricer
+    text = _input_units(size, kind)
+    output = {OUTPUT, REASONING, CITATION}
+    if size.audio_output:
+        output |= {AUDIO_OUTPUT} | _joints(AUDIO_OUTPUT, output)
+    image = text | {IMAGE_INPUT} | _joints(IMAGE_INPUT, text)
+    audio = text | {AUDIO_INPUT} | _joints(AUDIO_INPUT, text)
+    has_image = any(piece.kind == "image" for piece in size.media)
+    has_audio = any(piece.kind == "audio" for piece in size.media)
+    fixed = pricer.dearest((REQUESTS,), input_bound)
+    for unit, uses in _tool_uses(size, expected=False).items():
+        fixed += uses * pricer.dearest((unit,), input_bound)
+    times = 2 if chosen.unpriced else 1
+    return BoundRates(
+        text=times * pricer.dearest(text, input_bound),
+        image=times * pricer.dearest(image, input_bound) if has_image else 0,
+        audio=times * pricer.dearest(audio, input_bound) if has_audio else 0,
+        output=times * pricer.dearest(output, input_bound),
+        fixed=times * fixed,
+        denominator=pricer.denominator,
+    )
+
+
+def _input_units(size: PromptSize, kind: ModelProviderKind) -> set[str]:
+    """Reading from a cache can always happen; writing where the request marks a point or the provider caches by
+    itself, as OpenAI's kind does."""
+    units = {INPUT, CACHE_READ}
+    if size.cache_marks or size.cache_one_hour or kind is ModelProviderKind.OPENAI_COMPATIBLE:
+        units |= {CACHE_WRITE, CACHE_WRITE_5M}
+    if size.cache_one_hour:
+        units.add(CACHE_WRITE_1H)
+    return units
+
+
+def _joints(medium: str, units: set[str]) -> set[str]:
+    return {joint for unit in units if (joint := joint_unit(medium, unit)) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class PricingEstimate:
+    """What a request may cost with one model. Amounts are nano-dollars, None when the price is unknown; expected is
+    never above bound. `at` is the instant (unix ms) the card holds for. `rates` and `input` serve `bound_at` and are
+    not part of the JSON."""
+
+    provider: str
+    model: str
+    at: int
+    state: PriceState
+    source: PriceSource
+    precision: Precision
+    expected_usd: Usd | None
+    bound_usd: Usd | None
+    expected_input: int
+    bound_input: int
+    expected_output: int
+    bound_output: int
+    card_id: str
+    notes: tuple[str, ...]
+    input: InputTokens
+    rates: BoundRates | None
+
+    def bound_at(self, output_tokens: int) -> Usd | None:
+        """The bound with that many output tokens instead: what a growing stream must have held. None: unknown."""
+        return None if self.rates is None else self.rates.usd(self.input, output_tokens)
+
+    def output_within(self, amount: int) -> int | None:
+        """The most output tokens that `amount` nano-dollars cover besides the input; below 0: not even the input;
+        None: any number, or the price is unknown."""
+        return None if self.rates is None else self.rates.output_within(amount, self.input)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "provider": self.provider,
+            "model": self.model,
+            "at": self.at,
+            "state": self.state.value,
+            "source": self.source.value,
+            "precision": self.precision.value,
+            "expected_nano_usd": self.expected_usd,
+            "bound_nano_usd": self.bound_usd,
+            "expected_input": self.expected_input,
+            "bound_input": self.bound_input,
+            "expected_output": self.expected_output,
+            "bound_output": self.bound_output,
+            "card_id": self.card_id,
+            "notes": list(self.notes),
+        }
+
+
+def estimate_cost_for_model(
+    card: RateCard | None,
+    size: PromptSize,
+    model: ModelFacts,
+    at_ms: int,
+    *,
+    output_bound: int,
+    max_tokens: int | None = None,
+    learned: Learned = UNLEARNED,
+    estimator: BoundEstimator = BoundEstimator.CALIBRATED,
+) -> PricingEstimate:
+    """Expected and bound of one request with one model, whose card (None: unknown) holds at `at_ms`.
+
+    `output_bound` are the output tokens to hold, as governance decides them; `max_tokens` what the caller allows.
+    An unknown price leaves both amounts None; tokens are estimated all the same.
+    """
+    tokens = bound_input(size, model, learned, estimator)
+    likely_input = min(expected_input(size, model, learned), tokens.total)
+    likely_output = min(OUTPUT_EXPECTED if learned.output_p50 is None else learned.output_p50, output_bound)
+    if max_tokens is not None:
+        likely_output = min(likely_output, max_tokens)
+    state, source, precision = PriceState.UNKNOWN, PriceSource.NONE, Precision.UNKNOWN
+    expected_usd: Usd | None = None
+    bound_usd: Usd | None = None
+    rates: BoundRates | None = None
+    notes: tuple[str, ...] = ()
+    if card is not None:
+        source, notes = card.source, card.notes
+        chosen = card.for_context(size.context)
+        if not chosen.pricer.covers({INPUT: tokens.total, OUTPUT: output_bound}):
+            notes = (*notes, "part_unpriced")
+        else:
+            if chosen.unpriced:
+                notes = (*notes, "tier_unpriced")
+            state = card.state
+            precision = Precision.PARTIAL if chosen.unpriced else card.precision
+            rates = bound_rates(card, size, model.kind, tokens.total)
+            bound_usd = rates.usd(tokens, output_bound)
+            counts = {INPUT: likely_input, OUTPUT: likely_output, **_tool_uses(size, expected=True)}
+            expected_usd = _expected(chosen.pricer, counts)
+    return PricingEstimate(
+        provider=model.provider,
+        model=model.model,
+        at=at_ms,
+        state=state,
+        source=source,
+        precision=precision,
+        expected_usd=expected_usd,
+        bound_usd=bound_usd,
+        expected_input=likely_input,
+        bound_input=tokens.total,
+        expected_output=likely_output,
+        bound_output=output_bound,
+        card_id=card.card_id if card else "",
+        notes=notes,
+        input=tokens,
+        rates=rates,
+    )
+
+
+def _expected(pricer: Pricer, counts: dict[str, int]) -> Usd:
+    exact, _ = pricer.price(counts)
+    return Usd(half_even(exact, pricer.denominator))
