@@ -10,12 +10,12 @@ DOLLAR = 1_000_000_000
 CENT = DOLLAR // 100
 
 
-def policy(policy_id: str = "day", hard: object = "1.00", **fields: object) -> UsageBudgetPolicyRecord:
+def policy(
+    policy_id: str = "day", hard: object = "1.00", *, revision: int = 1, **fields: object
+) -> UsageBudgetPolicyRecord:
     """A blocking daily dollar budget over everything, unless told otherwise."""
-    revision = fields.pop("revision", 1)
-    assert isinstance(revision, int)
     given = {"policy_id": policy_id, "hard_limit": hard, "interval_kind": "daily", **fields}
-    return parse_policy(given, revision=revision)
+    return parse_policy({name: str(value) for name, value in given.items()}, revision=revision)
 
 
 def scope(principal: str = "ann", session: str = "main", tags: Mapping[str, str] | None = None, **values: str) -> Scope:

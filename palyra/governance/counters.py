@@ -1,0 +1,234 @@
+"""Counters in memory: what is settled and held per policy, scope value and window. Plain ints, moved in place.
+
+A `Cell` is what one charge moves for life: a window of a calendar budget, or a bucket of a rolling one. What a request
+is judged by is the `Cell` itself for a calendar budget, and for a rolling one the `RollingTotal` over its buckets.
+"""
+
+from bisect import insort
+from dataclasses import dataclass
+
+from palyra.config.choices import MetricKind, OverrideKind, PolicyAction
+from palyra.core.windows import ROLLING, Window, charge_start, window_for
+from palyra.governance.policy import UsageBudgetPolicyRecord
+
+KEPT_MS = 48 * 3_600_000
+"""How long a window that has ended stays known, so that a wall clock set back finds what was spent."""
+NEVER = 2**63 - 1
+
+
+class Cell:
+    """One window's or bucket's sums. [start, end) is the window, or the bucket; `total` is set for buckets."""
+
+    __slots__ = ("drawn", "end", "held", "scope_value", "settled", "start", "total")
+
+    def __init__(self, scope_value: str, start: int, end: int, total: "RollingTotal | None" = None) -> None:
+        self.scope_value = scope_value
+        self.start = start
+        self.end = end
+        self.total = total
+        self.settled = 0
+        self.held = 0
+        self.drawn = 0
+
+    def move(self, settled: int, held: int, drawn: int) -> None:
+        """Adds to the sums, and to the rolling total while this bucket is part of it."""
+        self.settled += settled
+        self.held += held
+        self.drawn += drawn
+        total = self.total
+        if total is not None and self.start >= total.low:
+            total.settled += settled
+            total.held += held
+            total.drawn += drawn
+
+    @property
+    def empty(self) -> bool:
+        return not (self.settled or self.held or self.drawn)
+
+
+class RollingTotal:
+    """The sums over the buckets that count at an instant. [start, end) is the bucket of that instant."""
+
+    __slots__ = ("bucket_ms", "cells", "drawn", "end", "first", "held", "low", "order", "settled", "span_ms", "start")
+
+    def __init__(self, bucket_ms: int, span: int) -> None:
+        self.bucket_ms = bucket_ms
+        self.span_ms = span * bucket_ms
+        self.start = 0
+        self.end = 0
+        self.low = 0
+        self.settled = 0
+        self.held = 0
+        self.drawn = 0
+        self.cells: dict[int, Cell] = {}
+        self.order: list[int] = []
+        self.first = 0
+        """Where in `order` (bucket starts, rising) the buckets that count begin."""
+
+    def turn(self, at: int) -> None:
+        """Makes the sums those of the window at an instant, earlier or later than the last one."""
+        self.start = at - at % self.bucket_ms
+        self.end = self.start + self.bucket_ms
+        self.low = self.start - self.span_ms
+        order, cells = self.order, self.cells
+        while self.first < len(order) and order[self.first] < self.low:
+            self._add(cells[order[self.first]], -1)
+            self.first += 1
+        while self.first > 0 and order[self.first - 1] >= self.low:
+            self.first -= 1
+            self._add(cells[order[self.first]], 1)
+
+    def cell(self, scope_value: str, start: int) -> Cell:
+        """The bucket that begins at `start`, made if it is new."""
+        cell = self.cells.get(start)
+        if cell is None:
+            cell = self.cells[start] = Cell(scope_value, start, start + self.bucket_ms, self)
+            insort(self.order, start)
+            if start < self.low:
+                self.first += 1
+        return cell
+
+    def forget(self, cell: Cell) -> None:
+        """Drops a bucket that no longer counts; one nobody asked about since is still part of the sums."""
+        del self.cells[cell.start]
+        self.order.remove(cell.start)
+        if cell.start < self.low:
+            self.first -= 1
+        else:
+            self._add(cell, -1)
+
+    def _add(self, cell: Cell, sign: int) -> None:
+        self.settled += sign * cell.settled
+        self.held += sign * cell.held
+        self.drawn += sign * cell.drawn
+
+
+@dataclass(frozen=True, slots=True)
+class CounterState:
+    """One cell's sums as a value; `window_start` is its bucket's start in a rolling budget."""
+
+    policy_id: str
+    scope_value: str
+    window_start: int
+    metric: str
+    settled: int
+    held: int
+    drawn: int
+
+
+class Budget:
+    """One policy with its counters."""
+
+    __slots__ = (
+        "advises",
+        "cells",
+        "current",
+        "hard",
+        "has_mode",
+        "is_requests",
+        "is_usd",
+        "policy",
+        "rolling",
+        "soft",
+        "totals",
+    )
+
+    def __init__(self, policy: UsageBudgetPolicyRecord) -> None:
+        self.rolling = ROLLING.get(policy.interval_kind)
+        self.cells: dict[tuple[str, int], Cell] = {}
+        """Every known window of a calendar budget."""
+        self.current: dict[str, Cell | RollingTotal] = {}
+        """Per scope value, what a request was last judged by; valid from its `start` until its `end`."""
+        self.totals: dict[str, RollingTotal] = {}
+        self.adopt(policy)
+
+    def adopt(self, policy: UsageBudgetPolicyRecord) -> None:
+        """Takes over edited terms; the counters stay."""
+        self.policy = policy
+        self.hard = NEVER if policy.hard_limit is None else policy.hard_limit
+        self.soft = NEVER if policy.soft is None else policy.soft
+        self.is_usd = policy.metric_kind is MetricKind.ESTIMATED_COST_USD
+        self.is_requests = policy.metric_kind is MetricKind.REQUESTS
+        self.advises = policy.action is PolicyAction.ADVISE
+        self.has_mode = policy.routing_override.kind is OverrideKind.MODE
+
+    def at(self, scope_value: str, at: int) -> Cell | RollingTotal | None:
+        """What a request at an instant is judged by; None when nothing was ever counted there."""
+        judged = self.current.get(scope_value)
+        if judged is not None and judged.start <= at < judged.end:
+            return judged
+        if self.rolling is not None:
+            total = self.totals.get(scope_value)
+            if total is not None:
+                total.turn(at)
+                self.current[scope_value] = total
+            return total
+        found = self.cells.get((scope_value, self.start(at)))
+        if found is not None:
+            self.current[scope_value] = found
+        return found
+
+    def start(self, at: int) -> int:
+        """Where a charge at an instant is counted."""
+        return charge_start(self.policy.interval_kind, self.policy.timezone, at)
+
+    def window(self, at: int) -> Window:
+        return window_for(self.policy.interval_kind, self.policy.timezone, at)
+
+    def cell(self, scope_value: str, at: int) -> tuple[Cell, bool]:
+        """The cell that a charge at an instant moves, and whether it was made by this call."""
+        if self.rolling is not None:
+            total = self.totals.get(scope_value)
+            if total is None:
+                total = self.totals[scope_value] = RollingTotal(self.rolling.bucket_ms, self.rolling.span)
+                total.turn(at)
+            before = len(total.cells)
+            cell = total.cell(scope_value, at - at % total.bucket_ms)
+            return cell, len(total.cells) != before
+        window = self.window(at)
+        key = (scope_value, window.start)
+        found = self.cells.get(key)
+        if found is not None:
+            return found, False
+        found = self.cells[key] = Cell(scope_value, window.start, NEVER if window.end is None else window.end)
+        return found, True
+
+    def counts_until(self, cell: Cell) -> int:
+        """When a cell stops counting; `NEVER` for a lifetime."""
+        return cell.end if self.rolling is None or cell.total is None else cell.end + cell.total.span_ms
+
+    def forget(self, cell: Cell) -> None:
+        """Drops a cell that stopped counting long ago."""
+        if cell.total is None:
+            self.cells.pop((cell.scope_value, cell.start), None)
+            if self.current.get(cell.scope_value) is cell:
+                del self.current[cell.scope_value]
+            return
+        total = cell.total
+        total.forget(cell)
+        if not total.cells:
+            self.totals.pop(cell.scope_value, None)
+            self.current.pop(cell.scope_value, None)
+
+    def states(self, at: int) -> list[CounterState]:
+        """Every cell that counts at an instant or holds something open, without those at zero."""
+        cells = list(self.cells.values())
+        for total in self.totals.values():
+            cells += total.cells.values()
+        return [
+            CounterState(
+                self.policy.policy_id,
+                cell.scope_value,
+                cell.start,
+                self.policy.metric_kind.value,
+                cell.settled,
+                cell.held,
+                cell.drawn,
+            )
+            for cell in cells
+            if not cell.empty and (cell.held or self._counts(cell, at))
+        ]
+
+    def _counts(self, cell: Cell, at: int) -> bool:
+        """A bucket of the future counts too: the clock was set back, and what was spent stays spent."""
+        return at < self.counts_until(cell) and (cell.total is not None or cell.start <= at)
