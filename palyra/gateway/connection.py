@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.web_request import BaseRequest
 
 from palyra.config.serving import GatewayConfig
@@ -206,5 +206,7 @@ def malformed(error: BaseException | None, settings: GatewayConfig) -> RefusedEr
         if error.args[1] == settings.max_url:
             message = f"The request's address is longer than {settings.max_url} bytes (gateway.max_url). Shorten it."
             return invalid("url_too_long", message, status=414, close=True)
+        return headers_too_large(settings.max_headers)
+    if isinstance(error, HttpProcessingError) and error.message.startswith("Too many headers"):
         return headers_too_large(settings.max_headers)
     return invalid("invalid_header", "This is no well-formed HTTP/1.1 request.", close=True)

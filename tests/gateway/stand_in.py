@@ -219,6 +219,15 @@ class Door:
         await self.gateway.close(patience=0.5)
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Turns the loop until something has become true."""
+    for _ in range(1_000_000):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it never became true")
+
+
 @asynccontextmanager
 async def serving(house: StandInHouse | None = None, clock: Clock | None = None) -> AsyncIterator[Door]:
     house = house or StandInHouse()
