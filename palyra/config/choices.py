@@ -1,0 +1,180 @@
+"""The closed choices a configuration can make, and the two small values spelled as text in it."""
+
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, Decimal
+from enum import StrEnum
+
+from palyra.core.money import NANO, Usd, decimal_usd
+
+ONE_DOLLAR = Usd(NANO)
+
+
+class ModelProviderKind(StrEnum):
+    """What speaks at the other end."""
+
+    DETERMINISTIC = "deterministic"
+    OPENAI_COMPATIBLE = "openai_compatible"
+    ANTHROPIC = "anthropic"
+
+
+class ProviderModelRole(StrEnum):
+    """What a model is for."""
+
+    CHAT = "chat"
+    EMBEDDINGS = "embeddings"
+    AUDIO_TRANSCRIPTION = "audio_transcription"
+
+
+class RoutingMode(StrEnum):
+    """How much of a plan is applied; strictness rises downwards."""
+
+    SUGGEST = "suggest"
+    DRY_RUN = "dry_run"
+    ENFORCED = "enforced"
+
+
+class ScopeKind(StrEnum):
+    """Which value of a run a budget counts by."""
+
+    GLOBAL = "global"
+    USER = "user"
+    SESSION = "session"
+    CHANNEL = "channel"
+    AGENT = "agent"
+    JOB = "job"
+    MODEL = "model"
+    PROVIDER = "provider"
+    KEY = "key"
+    TAG = "tag"
+
+
+class MetricKind(StrEnum):
+    """What a budget counts: nano-dollars, input plus output tokens, or settled attempts."""
+
+    ESTIMATED_COST_USD = "estimated_cost_usd"
+    TOTAL_TOKENS = "total_tokens"
+    REQUESTS = "requests"
+
+
+class PolicyAction(StrEnum):
+    """What happens to a request over a hard limit."""
+
+    BLOCK = "block"
+    APPROVAL_REQUIRED = "approval_required"
+    ADVISE = "advise"
+
+
+class UnknownPriceChoice(StrEnum):
+    BLOCK = "block"
+    FLAT = "flat"
+    ALLOW = "allow"
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownPrice:
+    """What a dollar budget does with a request nobody can price; `flat` is charged per attempt."""
+
+    choice: UnknownPriceChoice = UnknownPriceChoice.FLAT
+    flat: Usd = ONE_DOLLAR
+
+    def __str__(self) -> str:
+        if self.choice is UnknownPriceChoice.FLAT:
+            return f"{self.choice}:{decimal_usd(self.flat)}"
+        return self.choice
+
+
+class OverrideKind(StrEnum):
+    NONE = "none"
+    MODE = "mode"
+    DEGRADE = "degrade"
+    MODEL = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingOverride:
+    """What a budget changes about routing while it is over its soft limit.
+
+    `mode` is set for kind mode, `model` (a model id) for kind model.
+    """
+
+    kind: OverrideKind = OverrideKind.NONE
+    mode: RoutingMode | None = None
+    model: str = ""
+
+    def __str__(self) -> str:
+        if self.kind is OverrideKind.MODE:
+            return f"{self.kind}:{self.mode}"
+        if self.kind is OverrideKind.MODEL:
+            return f"{self.kind}:{self.model}"
+        return self.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Percent:
+    """A share of a limit, 1 to 100 with at most two decimals."""
+
+    value: Decimal
+
+    def of(self, limit: int) -> int:
+        """The share of `limit` in the limit's own unit, rounded down."""
+        return int((Decimal(limit) * self.value / 100).to_integral_value(ROUND_DOWN))
+
+    def __str__(self) -> str:
+        return f"{self.value.normalize():f}%"
+
+
+class BoundEstimator(StrEnum):
+    CALIBRATED = "calibrated"
+    PROVEN = "proven"
+
+
+class OrphanHolds(StrEnum):
+    CHARGE = "charge"
+    RELEASE = "release"
+
+
+class StoreContent(StrEnum):
+    NONE = "none"
+    REDACTED = "redacted"
+    FULL = "full"
+
+
+class AuthScheme(StrEnum):
+    BEARER = "bearer"
+    X_API_KEY = "x-api-key"
+
+
+class MaxTokensField(StrEnum):
+    MAX_TOKENS = "max_tokens"
+    MAX_COMPLETION_TOKENS = "max_completion_tokens"
+
+
+class UsageDialect(StrEnum):
+    AUTO = "auto"
+    INCLUSIVE = "inclusive"
+    ADDITIVE = "additive"
+
+
+class CostTier(StrEnum):
+    LOW = "low"
+    STANDARD = "standard"
+    PREMIUM = "premium"
+
+
+class KeySource(StrEnum):
+    AUTO = "auto"
+    ENV = "env"
+    FILE = "file"
+    KEYRING = "keyring"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    TEXT = "text"
+    JSON = "json"

@@ -1,0 +1,132 @@
+"""From a merged tree to typed values: pydantic reads, its findings become problems.
+
+A value at fault is taken out (or replaced by its kind's example where the key is required) and the rest read again, so
+that the rules between keys can still be asked about everything that is well.
+"""
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from palyra.config.kinds import LOADING
+from palyra.config.layers import Merged, get
+from palyra.config.model import LoadedConfig
+from palyra.config.problem import Code, LayerName, Problem
+from palyra.config.shape import Form, Path, dotted, entries, entry_at, key_names, table_at
+from palyra.config.suggest import nearest
+
+_MOST_SUGGESTED = 200
+"""Beyond this many unknown keys nobody reads suggestions, and looking them up would take minutes."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """What could be read. `broken` holds the paths whose value in `config` is not the operator's."""
+
+    config: LoadedConfig
+    broken: frozenset[Path]
+    problems: list[Problem] = field(default_factory=list)
+
+    def sound(self, *paths: Path) -> bool:
+        """Whether nothing at, above or below any of these paths is broken."""
+        return not any(one[: len(path)] == path or path[: len(one)] == one for path in paths for one in self.broken)
+
+
+def read_tree(merged: Merged) -> Reading:
+    """Reads a merged tree; every fault of a single value is listed."""
+    tree = copy.deepcopy(merged.tree)
+    try:
+        return Reading(_read(tree), frozenset())
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=True, include_input=False)
+    problems = _problems(merged, faults)
+    broken = {_repair(tree, fault) for fault in faults}
+    while True:
+        # Repairing a row that was no table at all leaves its required keys to be filled in a further round.
+        try:
+            return Reading(_read(tree), frozenset(broken), problems)
+        except ValidationError as error:
+            for fault in error.errors(include_url=False, include_context=False, include_input=False):
+                broken.add(_repair(tree, fault))
+
+
+def _read(tree: dict[str, Any]) -> LoadedConfig:
+    return LoadedConfig.model_validate(tree, context=LOADING, by_alias=True, by_name=False)
+
+
+def _path_of(fault: ErrorDetails) -> Path:
+    location = fault["loc"]
+    return location[:-1] if location[-1:] == ("[key]",) else location
+
+
+def _repair(tree: dict[str, Any], fault: ErrorDetails) -> Path:
+    """Takes a faulty value out of the tree, or puts one in that reads. Returns the path that is broken thereby."""
+    path = _path_of(fault)
+    parent = get(tree, path[:-1])
+    name = path[-1]
+    entry = entry_at(LoadedConfig, path)
+    if fault["loc"] != path or entry is None:
+        parent.pop(name)
+    elif isinstance(name, int) or (entry.form is Form.TABLE and entry.required):
+        parent[name] = {}
+    elif entry.required and entry.kind is not None:
+        parent[name] = entry.kind.example
+    else:
+        parent.pop(name)
+    return path
+
+
+def _problems(merged: Merged, faults: Iterable[ErrorDetails]) -> list[Problem]:
+    problems: list[Problem] = []
+    unknown = 0
+    for fault in faults:
+        path = _path_of(fault)
+        match fault["type"]:
+            case "extra_forbidden":
+                unknown += 1
+                suggestions = key_suggestions(path) if unknown <= _MOST_SUGGESTED else ()
+                fix = "" if suggestions else "Remove it"
+                problem = Problem(Code.UNKNOWN_KEY, dotted(path), merged.place(path), "unknown key", fix, suggestions)
+            case "missing":
+                entry = entry_at(LoadedConfig, path)
+                hint = entry.kind.hint if entry is not None and entry.kind is not None else ""
+                problem = Problem(Code.MISSING, dotted(path), merged.place(path), "this key is required", hint)
+            case "model_type" | "dict_type" | "model_attributes_type":
+                problem = _wrong_shape(merged, path, "a table was expected", f"Write it as [{dotted(path)}]")
+            case "tuple_type":
+                problem = _wrong_shape(merged, path, "an array of tables was expected", f"Write [[{dotted(path)}]]")
+            case _:
+                problem = _refused(merged, path, fault)
+        problems.append(problem)
+    return problems
+
+
+def _wrong_shape(merged: Merged, path: Path, message: str, fix: str) -> Problem:
+    return Problem(Code.WRONG_TYPE, dotted(path), merged.place(path), message, "" if "]." in fix else fix)
+
+
+def _refused(merged: Merged, path: Path, fault: ErrorDetails) -> Problem:
+    """What a kind said. A variable that cannot be read as its key's type is a problem of the environment."""
+    said = fault["ctx"]
+    code = Code(fault["type"])
+    origin = merged.place(path)
+    if code is Code.WRONG_TYPE and origin.layer is LayerName.ENV:
+        code = Code.ENV_INVALID
+    return Problem(code, dotted(path), origin, said["message"], said["fix"], said["suggestions"])
+
+
+def key_suggestions(path: Path) -> tuple[str, ...]:
+    """Keys an unknown key may mean: of its own table by their name, of other tables with the table's name."""
+    name = str(path[-1])
+    table = table_at(LoadedConfig, path[:-1])
+    own = list(entries(table)) if table is not None else []
+    if near := nearest(name, own):
+        return near
+    elsewhere: dict[str, list[str]] = {}
+    for key in key_names(LoadedConfig):
+        elsewhere.setdefault(key.rpartition(".")[2], []).append(key)
+    return tuple(key for word in nearest(name, elsewhere) for key in elsewhere[word])[:3]
