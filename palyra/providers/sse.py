@@ -48,23 +48,23 @@ class SseSplitter:
                 return events
             events.append(bytes(data[start:end]))
             start = end
-        if data is pending:
-            del pending[:start]
-        elif start < len(data):
+        if data is not pending:
             pending += data[start:]
-        if len(pending) > self._limit:
+        elif start:
+            self._pending = pending[start:]
+        if len(self._pending) > self._limit:
             self._overflow()
         return events
 
     def rest(self) -> bytes:
         """What is left after the last chunk: empty, or an event that nothing ended."""
         rest = bytes(self._pending)
-        self._pending.clear()
+        self._pending = bytearray()
         return rest
 
     def _overflow(self) -> None:
         self.overflowed = True
-        self._pending.clear()
+        self._pending = bytearray()
 
 
 def event_data(raw: bytes) -> tuple[bytes | None, bytes]:
