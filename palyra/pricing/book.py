@@ -1,6 +1,5 @@
 """The price book: which rate card holds for a provider's model at an instant, and how that provider counts."""
 
-from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -10,15 +9,14 @@ from palyra.config.choices import ModelProviderKind, UsageDialect
 from palyra.config.pricing_rows import UsagePricingRecord
 from palyra.core.money import Usd
 from palyra.pricing.card import PriceSource, RateCard
-from palyra.pricing.catalogue import ZERO_RATES, Catalogue
+from palyra.pricing.catalogue import ZERO_RATES, Catalogue, Match
 from palyra.pricing.dialect import Dialect, Flavour, dialect_of
 from palyra.pricing.estimate import PromptSize
 from palyra.pricing.meter import Metered
 from palyra.pricing.overrides import Overrides, card_of_row, discounted
 from palyra.pricing.settle import PricedUsage, price_response
 
-MINUTE_MS = 60_000
-CARDS_AT_MOST = 8192
+CARDS_AT_MOST = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +30,21 @@ class PricedProvider:
     trust_reported_cost: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """What a lookup gave, and from when until when (unix ms) it would give the same."""
+
+    card: RateCard | None
+    start: int
+    end: int
+
+
 class PriceBook:
     """Answers from the operator's rows, what is declared free, and the bundled package, in that order.
 
     `providers` are our entries by id, `free_models` pairs of provider id and upstream model name. Models are always
-    named as upstream names them. Lookups are pure; cards are remembered for their UTC minute.
+    named as upstream names them. Lookups are pure: a card is remembered only for a period in which no price changes,
+    the UTC minute where prices depend on the time of day.
     """
 
     def __init__(
@@ -53,7 +61,7 @@ class PriceBook:
             provider_id: self._catalogue.provider(provider.pricing_provider, provider.base_url)
             for provider_id, provider in self._providers.items()
         }
-        self._cards: dict[tuple[str, str, int, int], RateCard | None] = {}
+        self._cards: dict[tuple[str, str], _Resolved] = {}
         self._dialects: dict[tuple[str, Flavour], Dialect] = {}
 
     @property
@@ -68,17 +76,23 @@ class PriceBook:
 
     def card(self, provider_id: str, model: str, at_ms: int) -> RateCard | None:
         """The rates of a model at an instant (unix ms); None when nobody has said what it costs."""
-        key = (provider_id, model, at_ms // MINUTE_MS, bisect_right(self._overrides.borders, at_ms))
-        try:
-            return self._cards[key]
-        except KeyError:
+        found = self._cards.get((provider_id, model))
+        if found is None or not found.start <= at_ms < found.end:
             if len(self._cards) >= CARDS_AT_MOST:
                 self._cards.clear()
-            card = self._cards[key] = self._resolve(provider_id, model, at_ms)
-            return card
+            found = self._cards[provider_id, model] = self._resolve(provider_id, model, at_ms)
+        return found.card
 
-    def _resolve(self, provider_id: str, model: str, at_ms: int) -> RateCard | None:
-        listed = self._from_package(provider_id, model, at_ms)
+    def _resolve(self, provider_id: str, model: str, at_ms: int) -> _Resolved:
+        start, end = self._overrides.steady(at_ms)
+        listed: RateCard | None = None
+        if (match := self._match(provider_id, model)) is not None:
+            begins, ends = self._catalogue.steady(match, at_ms)
+            start, end = max(start, begins), min(end, ends)
+            listed = self._catalogue.card(match, provider_id, model, at_ms)
+        return _Resolved(self._strongest(provider_id, model, at_ms, listed), start, end)
+
+    def _strongest(self, provider_id: str, model: str, at_ms: int, listed: RateCard | None) -> RateCard | None:
         row = self._overrides.find(provider_id, model, at_ms)
         if row is not None:
             if row.discount is None:
@@ -91,15 +105,13 @@ class PriceBook:
             return RateCard(provider_id, model, PriceSource.DECLARED_FREE, ZERO_RATES)
         return listed
 
-    def _from_package(self, provider_id: str, model: str, at_ms: int) -> RateCard | None:
+    def _match(self, provider_id: str, model: str) -> Match | None:
         provider = self._package.get(provider_id)
-        match = self._catalogue.match(provider, model) if provider else None
-        return self._catalogue.card(match, provider_id, model, at_ms) if match else None
+        return self._catalogue.match(provider, model) if provider else None
 
     def context_window(self, provider_id: str, model: str) -> int | None:
         """The most input tokens the package lists for a model; None when it does not say."""
-        provider = self._package.get(provider_id)
-        match = self._catalogue.match(provider, model) if provider else None
+        match = self._match(provider_id, model)
         return match.model.context_window if match else None
 
     def dialect(self, provider_id: str, flavour: Flavour) -> Dialect:

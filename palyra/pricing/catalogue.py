@@ -17,12 +17,16 @@ from genai_prices.types import (
     Provider,
     StartDateConstraint,
     TieredPrices,
+    TimeOfDateConstraint,
 )
 
 from palyra.pricing.card import Precision, PriceSource, RateCard
 from palyra.pricing.rates import INPUT, MILLION, OUTPUT, UNIT_OF_PRICE, UNITS, Rate, Tier, Variant
 
 ZERO_RATES = (Rate(INPUT, Decimal(0), MILLION), Rate(OUTPUT, Decimal(0), MILLION))
+ALWAYS = (-(2**62), 2**62)
+"""A period without beginning or end, unix ms."""
+MINUTE_MS = 60_000
 _MATCHES_AT_MOST = 4096
 
 
@@ -61,6 +65,23 @@ class Catalogue:
             own = any(found is listed for listed in provider.models)
             self._matches[key] = Match(provider, found, own) if found else None
         return self._matches[key]
+
+    def steady(self, match: Match, at_ms: int) -> tuple[int, int]:
+        """A period [start, end) around an instant in which the prices of a match do not change, unix ms.
+
+        Start dates bound it; where any price depends on the time of day it is the UTC minute.
+        """
+        prices = [] if isinstance(match.model.prices, ModelPrice) else match.model.prices
+        constraints = [price.constraint for price in prices]
+        constraints += [variant.constraint for variant in match.model.price_variants or ()]
+        if any(isinstance(constraint, TimeOfDateConstraint) for constraint in constraints):
+            minute = at_ms - at_ms % MINUTE_MS
+            return minute, minute + MINUTE_MS
+        starts = [_start_ms(found) for found in constraints if isinstance(found, StartDateConstraint)]
+        return (
+            max((start for start in starts if start <= at_ms), default=ALWAYS[0]),
+            min((start for start in starts if start > at_ms), default=ALWAYS[1]),
+        )
 
     def card(self, match: Match, provider: str, model: str, at_ms: int) -> RateCard | None:
         """The rates of a match at an instant, for our provider and model; None when the package lists none."""

@@ -1,6 +1,7 @@
 """Estimates before a request is sent: what it will probably cost, and what it cannot cost more than."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from palyra.config.choices import BoundEstimator, ModelProviderKind
@@ -92,48 +93,65 @@ class BoundRates:
         return self.fixed + tokens.text * self.text + tokens.image * self.image + tokens.audio * self.audio
 
 
-def bound_rates(card: RateCard, size: PromptSize, kind: ModelProviderKind, input_bound: int) -> BoundRates:
-    """The dearest rates that a request of this size, with at most `input_bound` input tokens, can be charged at.
+@dataclass(frozen=True, slots=True)
+class _Triggers:
+    """The units a request's tokens can be charged in, by kind of token."""
+
+    text: frozenset[str]
+    image: frozenset[str]
+    audio: frozenset[str]
+    output: frozenset[str]
+
+
+@cache
+def _triggers(kind: ModelProviderKind, marks: bool, one_hour: bool, audio_output: bool) -> _Triggers:
+    """Reading from a cache can always happen; writing where the request marks a point or the provider caches by
+    itself, as OpenAI's kind does."""
+    text = {INPUT, CACHE_READ}
+    if marks or one_hour or kind is ModelProviderKind.OPENAI_COMPATIBLE:
+        text |= {CACHE_WRITE, CACHE_WRITE_5M}
+    if one_hour:
+        text.add(CACHE_WRITE_1H)
+    output = {OUTPUT, REASONING, CITATION}
+    if audio_output:
+        output |= {AUDIO_OUTPUT} | _joints(AUDIO_OUTPUT, output)
+    return _Triggers(
+        text=frozenset(text),
+        image=frozenset(text | {IMAGE_INPUT} | _joints(IMAGE_INPUT, text)),
+        audio=frozenset(text | {AUDIO_INPUT} | _joints(AUDIO_INPUT, text)),
+        output=frozenset(output),
+    )
+
+
+def _joints(medium: str, units: set[str]) -> set[str]:
+    return {joint for unit in units if (joint := joint_unit(medium, unit)) is not None}
+
+
+_REQUEST = frozenset({REQUESTS})
+
+
+def bound_rates(card: RateCard, size: PromptSize, kind: ModelProviderKind, tokens: InputTokens) -> BoundRates:
+    """The dearest rates that a request of this size can be charged at, with at most that input.
 
     Doubled where the request asks for a service tier whose price the card does not list.
     """
     chosen = card.for_context(size.context)
     pricer = chosen.pricer
-    text = _input_units(size, kind)
-    output = {OUTPUT, REASONING, CITATION}
-    if size.audio_output:
-        output |= {AUDIO_OUTPUT} | _joints(AUDIO_OUTPUT, output)
-    image = text | {IMAGE_INPUT} | _joints(IMAGE_INPUT, text)
-    audio = text | {AUDIO_INPUT} | _joints(AUDIO_INPUT, text)
-    has_image = any(piece.kind == "image" for piece in size.media)
-    has_audio = any(piece.kind == "audio" for piece in size.media)
-    fixed = pricer.dearest((REQUESTS,), input_bound)
-    for unit, uses in _tool_uses(size, expected=False).items():
-        fixed += uses * pricer.dearest((unit,), input_bound)
+    units = _triggers(kind, size.cache_marks, size.cache_one_hour, size.audio_output)
+    total = tokens.total
+    fixed = pricer.dearest(_REQUEST, total)
+    if size.server_tools:
+        for unit, uses in _tool_uses(size, expected=False).items():
+            fixed += uses * pricer.dearest(frozenset({unit}), total)
     times = 2 if chosen.unpriced else 1
     return BoundRates(
-        text=times * pricer.dearest(text, input_bound),
-        image=times * pricer.dearest(image, input_bound) if has_image else 0,
-        audio=times * pricer.dearest(audio, input_bound) if has_audio else 0,
-        output=times * pricer.dearest(output, input_bound),
+        text=times * pricer.dearest(units.text, total),
+        image=times * pricer.dearest(units.image, total) if tokens.image else 0,
+        audio=times * pricer.dearest(units.audio, total) if tokens.audio else 0,
+        output=times * pricer.dearest(units.output, total),
         fixed=times * fixed,
         denominator=pricer.denominator,
     )
-
-
-def _input_units(size: PromptSize, kind: ModelProviderKind) -> set[str]:
-    """Reading from a cache can always happen; writing where the request marks a point or the provider caches by
-    itself, as OpenAI's kind does."""
-    units = {INPUT, CACHE_READ}
-    if size.cache_marks or size.cache_one_hour or kind is ModelProviderKind.OPENAI_COMPATIBLE:
-        units |= {CACHE_WRITE, CACHE_WRITE_5M}
-    if size.cache_one_hour:
-        units.add(CACHE_WRITE_1H)
-    return units
-
-
-def _joints(medium: str, units: set[str]) -> set[str]:
-    return {joint for unit in units if (joint := joint_unit(medium, unit)) is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +241,7 @@ def estimate_cost_for_model(
                 notes = (*notes, "tier_unpriced")
             state = card.state
             precision = Precision.PARTIAL if chosen.unpriced else card.precision
-            rates = bound_rates(card, size, model.kind, tokens.total)
+            rates = bound_rates(card, size, model.kind, tokens)
             bound_usd = rates.usd(tokens, output_bound)
             counts = {INPUT: likely_input, OUTPUT: likely_output, **_tool_uses(size, expected=True)}
             expected_usd = _expected(chosen.pricer, counts)

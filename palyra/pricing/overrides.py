@@ -1,5 +1,6 @@
 """Dated prices of the operator's own: which row applies, and the rate card it makes."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal, localcontext
@@ -7,6 +8,7 @@ from decimal import Decimal, localcontext
 from palyra.config.pricing_rows import UsagePricingRecord
 from palyra.core.money import NANO, Usd
 from palyra.pricing.card import PriceSource, RateCard
+from palyra.pricing.catalogue import ALWAYS
 from palyra.pricing.rates import (
     AUDIO_INPUT,
     AUDIO_OUTPUT,
@@ -33,13 +35,15 @@ class Overrides:
 
     def __init__(self, rows: Iterable[UsagePricingRecord]) -> None:
         self._rows: Sequence[UsagePricingRecord] = sorted(rows, key=_precedence, reverse=True)
-        self.borders = sorted(
-            {edge for row in self._rows for edge in (row.valid_from, row.valid_to) if edge is not None}
-        )
-        """Every instant at which a row begins or ends."""
+        edges = {edge for row in self._rows for edge in (row.valid_from, row.valid_to)}
+        self._borders = sorted(edge for edge in edges if edge is not None)
 
-    def __len__(self) -> int:
-        return len(self._rows)
+    def steady(self, at_ms: int) -> tuple[int, int]:
+        """The period [start, end) around an instant in which no row begins or ends, unix ms."""
+        after = bisect_right(self._borders, at_ms)
+        start = self._borders[after - 1] if after else ALWAYS[0]
+        end = self._borders[after] if after < len(self._borders) else ALWAYS[1]
+        return start, end
 
     def find(self, provider: str, model: str, at_ms: int) -> UsagePricingRecord | None:
         """The row that applies, or None."""

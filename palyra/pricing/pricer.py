@@ -1,7 +1,7 @@
 """Exact arithmetic over a set of rates: rational numbers with one denominator, rounded once at the end."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import lcm
 
@@ -30,7 +30,7 @@ class Pricer:
     Amounts leave as numerators over `denominator` nano-dollars, so that sums stay exact.
     """
 
-    __slots__ = ("_inside", "_numerators", "_starts", "_units", "_usd", "denominator", "per")
+    __slots__ = ("_dearest", "_inside", "_numerators", "_starts", "_units", "_usd", "denominator", "per")
 
     def __init__(self, rates: Sequence[Rate]) -> None:
         # The most specific first, so that what lies inside a unit is known before the unit itself.
@@ -51,6 +51,7 @@ class Pricer:
             [Fraction(usd) * NANO / rate.per for usd, rate in zip(band, ordered, strict=True)] for band in self._usd
         ]
         self.denominator = lcm(*(rate.denominator for band in exact for rate in band))
+        self._dearest: dict[tuple[frozenset[str], int], int] = {}
         self._numerators = [tuple(int(rate * self.denominator) for rate in band) for band in exact]
 
     def has(self, unit: str) -> bool:
@@ -81,9 +82,12 @@ class Pricer:
                 parts.append(RatePart(unit, count, usd[place], self.per[unit]))
         return total, tuple(parts)
 
-    def dearest(self, units: Iterable[str], input_bound: int) -> int:
+    def dearest(self, units: frozenset[str], input_bound: int) -> int:
         """The highest numerator among those units that have a rate, over every tier an input that large can reach."""
-        among = frozenset(units)
-        wanted = [place for place, unit in enumerate(self._units) if unit in among]
-        reachable = self._numerators[: bisect_left(self._starts, input_bound) + 1]
-        return max((band[place] for band in reachable for place in wanted), default=0)
+        bands = bisect_left(self._starts, input_bound) + 1
+        found = self._dearest.get((units, bands))
+        if found is None:
+            places = [place for place, unit in enumerate(self._units) if unit in units]
+            among = (band[place] for band in self._numerators[:bands] for place in places)
+            found = self._dearest[units, bands] = max(among, default=0)
+        return found

@@ -116,8 +116,13 @@ def _displaces(other: RateCard, card: RateCard | None) -> bool:
     """Whether the card of the model an answer names replaces the asked one's: a weaker source never does."""
     if card is None:
         return True
-    same = other.rates == card.rates and other.variants == card.variants
-    return not same and _STRENGTH[other.source] >= _STRENGTH[card.source]
+    if (other.source, other.package_provider, other.package_model) == (
+        PriceSource.PACKAGE,
+        card.package_provider,
+        card.package_model,
+    ):
+        return False
+    return _STRENGTH[other.source] >= _STRENGTH[card.source] and other.rates != card.rates
 
 
 def _dearness(price: Charge, usage: NormalisedUsage) -> tuple[bool, int, int]:
