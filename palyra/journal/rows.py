@@ -199,6 +199,16 @@ class PolicyRow:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteRow:
+    """A line of a run's timeline."""
+
+    run_id: str
+    at: int
+    kind: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class AuditRow:
     """One link of the audit chain. `digest` = SHA-256 over the previous digest and this row's canonical JSON."""
 
@@ -244,3 +254,59 @@ class UsageSlice:
 
     key: str
     totals: UsageTotals
+
+
+@dataclass(frozen=True, slots=True)
+class UsageSample:
+    """What estimates learn from one attempt: its usage beside what was known before it was sent."""
+
+    provider: str
+    model: str
+    principal: str
+    at: int
+    usage_source: str
+    flags: tuple[str, ...]
+    input_total: int
+    output_total: int
+    reasoning: int
+    metered_output: int
+    latency_ms: int
+    expected_input: int
+    input_bytes: int
+    streaming: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs to list; an empty value asks for nothing. `text` is looked for, ignoring the case of ASCII letters,
+    in ids, principal, session, models, reason and message. `since` and `until` are times of acceptance, half-open."""
+
+    states: tuple[str, ...] = ()
+    principal: str = ""
+    session: str = ""
+    job: str = ""
+    model: str = ""
+    text: str = ""
+    since: int | None = None
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """Runs, newest first. `cursor` asks for the next page and is empty on the last one."""
+
+    runs: tuple[RunRow, ...]
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusCounts:
+    """What a status line tells. Today begins at local midnight; `held` sums the known bounds of open holds."""
+
+    spent_today: int
+    unpriced_today: int
+    runs_today: int
+    live_runs: int
+    pending_approvals: int
+    open_holds: int
+    held: int

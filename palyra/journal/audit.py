@@ -1,0 +1,212 @@
+"""Watching over the audit chain: its head kept outside the database, and the check of both against each other."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from palyra.core.errors import StateError
+from palyra.journal.audit_chain import GENESIS, Link, LinkDraft, append
+
+HEAD_FILE = "audit.head"
+
+
+class HeadStatus(StrEnum):
+    """How the head outside the database stands to the chain inside it."""
+
+    OK = "ok"
+    BEHIND = "behind"
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+    ROWS_MISSING = "rows_missing"
+    DIFFERS = "differs"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """`count` rows were read. `first_bad` is the first row whose digest, place or decision does not fit, if any.
+
+    A head that is `behind` is fine: the process may have died between a commit and the head's next writing.
+    `unlinked` counts decisions that no link vouches for.
+    """
+
+    ok: bool
+    count: int
+    first_bad: int | None
+    head: Link
+    head_status: HeadStatus
+    unlinked: int
+    message: str
+
+
+class HeadFile:
+    """`audit.head` in the state directory: the newest durable link, replaced atomically, mode 0600."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> Link | None:
+        """None when there is no file. Raises StateError when it is no head."""
+        try:
+            data = json.loads(self.path.read_bytes())
+            seq, digest = data["seq"], data["digest"]
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise _unreadable(self.path) from error
+        if type(seq) is not int or not isinstance(digest, str):
+            raise _unreadable(self.path)
+        return Link(seq, digest)
+
+    def write(self, head: Link) -> None:
+        """Raises OSError. Blocks on the disk: never call it on the event loop."""
+        fresh = self.path.with_name(f"{self.path.name}.tmp.{os.getpid()}")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, json.dumps({"seq": head.seq, "digest": head.digest}).encode() + b"\n")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(fresh, self.path)
+        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+def _unreadable(path: Path) -> StateError:
+    return StateError(
+        f"{path} does not hold the head of the audit chain.",
+        fix="Restore it from a backup; without it nobody can tell whether the newest audit rows were cut off.",
+    )
+
+
+def newest_link(database: sqlite3.Connection) -> Link:
+    row = database.execute("SELECT seq, digest FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
+    return GENESIS if row is None else Link(*row)
+
+
+def head_fits(database: sqlite3.Connection, head: Link) -> bool:
+    """Whether the chain in the database passes through `head`: a quick check of its end, not of every row."""
+    if head == GENESIS:
+        return True
+    row = database.execute("SELECT digest FROM audit WHERE seq = ?", (head.seq,)).fetchone()
+    return row is not None and row[0] == head.digest
+
+
+CHUNK = 500
+_LINKS = """
+SELECT json_group_array(json_array(l.seq, l.at, l.kind, l.subject, l.actor, l.payload, l.digest,
+  d.decision_id, d.run_id, d.at, d.mode, d.outcome, d.action, d.reason_codes, d.body))
+FROM (SELECT * FROM audit WHERE seq > ? ORDER BY seq LIMIT ?) l
+LEFT JOIN decisions d ON l.kind = 'decision' AND d.decision_id = l.subject
+"""
+_BEFORE_ALL = -(1 << 63)
+
+
+def verify(journal: Path, head_file: Path) -> AuditReport:
+    """Reads the whole chain in chunks, beside a running engine or without one. Blocks: call it on a thread.
+
+    Raises StateError when the journal cannot be read.
+    """
+    head: Link | None = None
+    unreadable = False
+    try:
+        head = HeadFile(head_file).read()
+    except StateError:
+        unreadable = True
+    try:
+        with closing(sqlite3.connect(f"{journal.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            database.execute("BEGIN")
+            walk = _Walk(head)
+            for row in _rows(database):
+                walk.step(row)
+            stored = database.execute("SELECT count(*) FROM decisions").fetchone()[0]
+    except sqlite3.Error as error:
+        raise StateError(f"The journal {journal} cannot be read: {error}.", fix="Run `palyra doctor`.") from error
+    status = HeadStatus.UNREADABLE if unreadable else walk.head_status()
+    unlinked = max(0, stored - walk.decisions) if walk.first_bad is None else 0
+    ok = walk.first_bad is None and unlinked == 0 and status in (HeadStatus.OK, HeadStatus.BEHIND)
+    message = walk.fault or (f"{unlinked} decisions stand outside the chain" if unlinked else _VERDICTS[status])
+    return AuditReport(ok, walk.count, walk.first_bad, walk.link, status, unlinked, message)
+
+
+_VERDICTS = {
+    HeadStatus.OK: "the chain is whole up to its head",
+    HeadStatus.BEHIND: "the chain is whole and goes on past its head, as after a crash",
+    HeadStatus.MISSING: "the file with the head of the chain is missing: rows may have been cut off",
+    HeadStatus.UNREADABLE: "the file with the head of the chain is damaged: rows may have been cut off",
+    HeadStatus.ROWS_MISSING: "rows up to the head of the chain are missing",
+    HeadStatus.DIFFERS: "the chain is not the one its head was taken from",
+}
+
+
+def _rows(database: sqlite3.Connection) -> Iterator[list[Any]]:
+    last = _BEFORE_ALL
+    while chunk := json.loads(database.execute(_LINKS, (last, CHUNK)).fetchone()[0]):
+        yield from chunk
+        last = chunk[-1][0]
+
+
+class _Walk:
+    """Follows the chain row by row. After a bad row it goes on from the digest stored there."""
+
+    def __init__(self, head: Link | None) -> None:
+        self._head = head
+        self._met_head = head == GENESIS
+        self.link = GENESIS
+        self.count = 0
+        self.decisions = 0
+        self.first_bad: int | None = None
+        self.fault = ""
+
+    def step(self, row: list[Any]) -> None:
+        seq, at, kind, subject, actor, payload, digest, *decision = row
+        self.count += 1
+        expected = append(self.link, LinkDraft(at, kind, subject, actor, payload))
+        fault = ""
+        if seq != expected.seq:
+            fault = f"row {seq} follows row {self.link.seq}"
+        elif digest != expected.digest:
+            fault = f"row {seq} does not fit its digest and the row before it"
+        elif kind == "decision":
+            self.decisions += 1
+            fault = _decision_fault(subject, at, payload, decision)
+        if fault and self.first_bad is None:
+            self.first_bad, self.fault = seq, fault
+        self.link = Link(seq, digest)
+        self._met_head = self._met_head or self.link == self._head
+
+    def head_status(self) -> HeadStatus:
+        if self._head is None:
+            return HeadStatus.MISSING
+        if self._head.seq > self.link.seq:
+            return HeadStatus.ROWS_MISSING
+        if not self._met_head:
+            return HeadStatus.DIFFERS
+        return HeadStatus.OK if self._head == self.link else HeadStatus.BEHIND
+
+
+def _decision_fault(subject: str, linked_at: int, payload: str, stored: list[Any]) -> str:
+    """What is wrong with the decision this link vouches for; empty when nothing is."""
+    decision_id, run_id, at, mode, outcome, action, reason_codes, body = stored
+    if decision_id is None:
+        return f"decision {subject} is missing"
+    seen = {
+        "action": action,
+        "body_sha256": sha256(body.encode()).hexdigest(),
+        "mode": mode,
+        "outcome": outcome,
+        "reason_codes": json.loads(reason_codes),
+        "run_id": run_id or "",
+    }
+    if at != linked_at or seen != json.loads(payload):
+        return f"decision {subject} is not the one that was made"
+    return ""

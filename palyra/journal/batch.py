@@ -1,0 +1,260 @@
+"""Units of changes as SQL values, and the one statement that writes a whole batch of them.
+
+A batch is rows of a temporary view whose triggers do the writing: `INSERT INTO batch VALUES (…), (…), …` is a single
+call into SQLite, transaction and fsync included, so the interpreter lock changes hands once per batch, and changes
+apply exactly in the order in which they were submitted, whatever their kinds.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from hashlib import sha256
+from typing import Any
+
+from palyra.journal import tables
+from palyra.journal.audit_chain import Link, LinkDraft, append, canonical_payload
+from palyra.journal.changes import (
+    ApprovalSaved,
+    AuditAdded,
+    Change,
+    DecisionMade,
+    GrantSaved,
+    HoldEnded,
+    HoldGrown,
+    HoldTaken,
+    Metered,
+    PolicySaved,
+    RunNoted,
+    RunSaved,
+    UsageRecorded,
+)
+from palyra.journal.tables import Table, Values, clean, dumps, moves_text
+
+RUN, NOTE, DECISION, HOLD, GROWN, METERED, ENDED, USAGE, APPROVAL, GRANT, POLICY, AUDIT = range(12)
+
+WIDTH = 1 + max(
+    len(table.columns)
+    for table in (tables.RUNS, tables.HOLDS, tables.USAGE, tables.APPROVALS, tables.GRANTS, tables.DECISIONS)
+)
+_PAD: tuple[tuple[None, ...], ...] = tuple((None,) * (WIDTH - filled) for filled in range(WIDTH + 1))
+
+SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
+"""Rows a prepared statement takes; a batch is padded up to the next size."""
+MAX_ROWS = SIZES[-1]
+
+REFUSALS = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.ProgrammingError,
+    sqlite3.InterfaceError,
+    OverflowError,
+    UnicodeEncodeError,
+)
+"""What SQLite and its binding raise when the values of a unit are at fault, and not the disk."""
+
+IMMUTABLE_OF_A_RUN = frozenset({"run_id", "principal", "session", "job", "accepted_at"})
+
+
+@dataclass(slots=True)
+class Unit:
+    """Changes that become durable together or not at all, encoded; `rows` counts the rows of the view, links too."""
+
+    values: list[Any] = field(default_factory=list)
+    rows: int = 0
+    drafts: list[LinkDraft] = field(default_factory=list)
+
+
+def encode(changes: Sequence[Change]) -> Unit:
+    """Raises TypeError, ValueError or RecursionError for data that is no JSON."""
+    unit = Unit()
+    for change in changes:
+        kind, values = _ENCODERS[type(change)](change, unit)
+        if kind != AUDIT:
+            unit.values.append(kind)
+            unit.values += values
+            unit.values += _PAD[len(values) + 1]
+        unit.rows += 1
+        if kind == DECISION:
+            unit.rows += 1
+    return unit
+
+
+def assemble(units: Iterable[Unit], head: Link) -> tuple[list[Any], int, Link]:
+    """The values of all rows in submit order with the audit links sealed onto `head`, their number, the new head."""
+    values: list[Any] = []
+    rows = 0
+    for unit in units:
+        values += unit.values
+        rows += unit.rows
+        for draft in unit.drafts:
+            head = append(head, draft)
+            values += (
+                AUDIT,
+                head.seq,
+                draft.at,
+                draft.kind,
+                draft.subject,
+                draft.actor,
+                draft.payload,
+                head.digest,
+                *_PAD[8],
+            )
+    return values, rows, head
+
+
+def write(database: sqlite3.Connection, values: list[Any], rows: int) -> None:
+    """Writes rows in one transaction; within a transaction that is open already, in as many statements as needed."""
+    if rows <= MAX_ROWS:
+        _insert(database, values, rows)
+        return
+    opened = not database.in_transaction
+    if opened:
+        database.execute("BEGIN IMMEDIATE")
+    for start in range(0, rows, MAX_ROWS):
+        part = min(MAX_ROWS, rows - start)
+        _insert(database, values[start * WIDTH : (start + part) * WIDTH], part)
+    if opened:
+        database.execute("COMMIT")
+
+
+def _insert(database: sqlite3.Connection, values: list[Any], rows: int) -> None:
+    if rows == 0:
+        return
+    size = next(size for size in SIZES if size >= rows)
+    if size > rows:
+        values = values + [None] * (WIDTH * (size - rows))
+    database.execute(_statement(size), values)
+
+
+@cache
+def _statement(rows: int) -> str:
+    row = f"({', '.join('?' * WIDTH)})"
+    return f"INSERT INTO batch VALUES {', '.join([row] * rows)}"
+
+
+def prepare(database: sqlite3.Connection) -> None:
+    """Makes the view and its triggers for this connection."""
+    names = ", ".join(f"NULL AS v{column}" for column in range(WIDTH))
+    database.execute(f"CREATE TEMP VIEW batch AS SELECT {names}")
+    for kind, sql in _triggers():
+        database.execute(
+            f"CREATE TEMP TRIGGER batch_{kind} INSTEAD OF INSERT ON batch WHEN NEW.v0 = {kind} BEGIN {sql}; END"
+        )
+
+
+def _triggers() -> list[tuple[int, str]]:
+    runs_kept = [name for name in tables.RUNS.columns if name not in IMMUTABLE_OF_A_RUN]
+    newer = "excluded.version > {0}.version"
+    return [
+        (
+            RUN,
+            f"{_insert_into(tables.RUNS)} ON CONFLICT (run_id) DO UPDATE SET {_replace(runs_kept)}"
+            f" WHERE {newer.format('runs')} AND runs.finished_at IS NULL",
+        ),
+        (NOTE, _insert_into(tables.NOTES)),
+        (DECISION, _insert_into(tables.DECISIONS)),
+        (HOLD, _insert_into(tables.HOLDS)),
+        (GROWN, _update_hold("bound_usd", "bound_tokens", "moves")),
+        (METERED, _update_hold("metered_input", "metered_output", "metered_usd")),
+        (
+            ENDED,
+            _update_hold(
+                "state",
+                "terminal_at",
+                "actual_usd",
+                "actual_tokens",
+                "requests",
+                "usage_source",
+                "overrun",
+                "recovered",
+                "moves",
+            ),
+        ),
+        (USAGE, f"{_insert_into(tables.USAGE)} ON CONFLICT (hold_id) DO NOTHING"),
+        (
+            APPROVAL,
+            f"{_insert_into(tables.APPROVALS)} ON CONFLICT (approval_id) DO UPDATE SET"
+            f" {_replace(tables.APPROVALS.columns[1:])} WHERE {newer.format('approvals')}",
+        ),
+        (
+            GRANT,
+            f"{_insert_into(tables.GRANTS)} ON CONFLICT (grant_id) DO UPDATE SET"
+            f" {_replace(tables.GRANTS.columns[1:])} WHERE {newer.format('grants')}",
+        ),
+        (POLICY, _insert_into(tables.POLICIES)),
+        (AUDIT, _insert_into(tables.AUDIT)),
+    ]
+
+
+def _insert_into(table: Table) -> str:
+    values = ", ".join(f"NEW.v{column}" for column in range(1, len(table.columns) + 1))
+    return f"INSERT INTO {table.name} ({', '.join(table.columns)}) VALUES ({values})"
+
+
+def _replace(columns: Iterable[str]) -> str:
+    return ", ".join(f"{name} = excluded.{name}" for name in columns)
+
+
+def _update_hold(*columns: str) -> str:
+    changes = ", ".join(f"{name} = NEW.v{column}" for column, name in enumerate(columns, start=2))
+    return f"UPDATE holds SET {changes} WHERE hold_id = NEW.v1 AND state = 'held'"
+
+
+def _decision(change: DecisionMade, unit: Unit) -> tuple[int, Values]:
+    row = change.row
+    body = dumps(row.body)
+    codes = dumps(row.reason_codes)
+    payload = {
+        "action": row.action,
+        "body_sha256": sha256(body.encode()).hexdigest(),
+        "mode": row.mode,
+        "outcome": row.outcome,
+        "reason_codes": row.reason_codes,
+        "run_id": row.run_id,
+    }
+    unit.drafts.append(LinkDraft(row.at, "decision", row.decision_id, "engine", dumps(payload)))
+    return DECISION, (row.decision_id, row.run_id or None, row.at, row.mode, row.outcome, row.action, codes, body)
+
+
+def _audit(change: AuditAdded, unit: Unit) -> tuple[int, Values]:
+    payload = canonical_payload(change.payload)
+    unit.drafts.append(LinkDraft(change.at, change.kind, clean(change.subject), clean(change.actor), payload))
+    return AUDIT, ()
+
+
+def _hold_ended(change: HoldEnded, unit: Unit) -> tuple[int, Values]:
+    return ENDED, (
+        change.hold_id,
+        change.state,
+        change.terminal_at,
+        change.actual_usd,
+        change.actual_tokens,
+        change.requests,
+        change.usage_source,
+        change.overrun,
+        change.recovered,
+        moves_text(change.moves),
+    )
+
+
+_ENCODERS: dict[type[Change], Callable[[Any, Unit], tuple[int, Values]]] = {
+    RunSaved: lambda change, unit: (RUN, tables.run_values(change.row)),
+    RunNoted: lambda change, unit: (NOTE, (change.run_id, change.at, change.kind, dumps(change.data))),
+    DecisionMade: _decision,
+    HoldTaken: lambda change, unit: (HOLD, tables.hold_values(change.row)),
+    HoldGrown: lambda change, unit: (
+        GROWN,
+        (change.hold_id, change.bound_usd, change.bound_tokens, moves_text(change.moves)),
+    ),
+    Metered: lambda change, unit: (
+        METERED,
+        (change.hold_id, change.metered_input, change.metered_output, change.metered_usd),
+    ),
+    HoldEnded: _hold_ended,
+    UsageRecorded: lambda change, unit: (USAGE, tables.usage_values(change.row)),
+    ApprovalSaved: lambda change, unit: (APPROVAL, tables.approval_values(change.row)),
+    GrantSaved: lambda change, unit: (GRANT, tables.grant_values(change.row)),
+    PolicySaved: lambda change, unit: (POLICY, tables.policy_values(change.row)),
+    AuditAdded: _audit,
+}

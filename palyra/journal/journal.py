@@ -1,0 +1,223 @@
+"""The journal of one state directory: submit units of changes, read what is durable, fence the two."""
+
+import asyncio
+import logging
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from palyra.core.clock import Clock, Timer
+from palyra.core.errors import StateError
+from palyra.journal.audit import HEAD_FILE, HeadFile, head_fits, newest_link
+from palyra.journal.audit_chain import GENESIS, Link
+from palyra.journal.batch import prepare
+from palyra.journal.changes import Change
+from palyra.journal.connection import Connection, ReaderPool, open_reader, open_writer
+from palyra.journal.migrations import migrate
+from palyra.journal.readers import Readers
+from palyra.journal.schema import MIGRATIONS
+from palyra.journal.writer import JournalStats, Writer
+
+log = logging.getLogger(__name__)
+
+JOURNAL_FILE = "journal.db"
+READERS = 2
+HEAD_SECONDS = 1.0
+"""The head of the audit chain is written to its file at most this often."""
+
+
+class Journal:
+    """One process writes to it, the holder of the state directory's EngineLock. Made by `Journal.open`."""
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        connection: Connection,
+        pool: ReaderPool,
+        head: Link,
+        window_seconds: float,
+        audit_intact: bool,
+    ) -> None:
+        self.path = path
+        self.audit_intact = audit_intact
+        self.readers = Readers(pool)
+        self._connection = connection
+        self._pool = pool
+        self._closed = False
+        self._writer = Writer(connection, clock, head, window_seconds, self._head_moved)
+        self._head_keeper = _HeadKeeper(HeadFile(path.parent / HEAD_FILE), clock)
+
+    @classmethod
+    async def open(
+        cls,
+        state_dir: Path,
+        clock: Clock,
+        *,
+        commit_window_ms: int = 0,
+        checkpoint_pages: int = 1000,
+        backup_keep: int = 3,
+        migrations: Sequence[tuple[int, str]] = MIGRATIONS,
+    ) -> "Journal":
+        """Opens `journal.db` in `state_dir`, making or migrating it first.
+
+        Raises StateError when the directory or file cannot be used: not writable, no journal, or of a newer Palyra.
+        """
+        path = state_dir / JOURNAL_FILE
+        opened: list[Connection] = []
+        try:
+            _prepare_file(path)
+            writer = await open_writer(path, checkpoint_pages)
+            opened.append(writer)
+            await writer.run(lambda database: migrate(database, path, clock.now_ms(), backup_keep, migrations))
+            await writer.run(prepare)
+            head, intact = await writer.run(lambda database: _check_head(database, HeadFile(state_dir / HEAD_FILE)))
+            for _ in range(READERS):
+                opened.append(await open_reader(path))
+        except BaseException as error:
+            for connection in opened:
+                await connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise StateError(f"{path} cannot be used: {error}.", fix="Run `palyra doctor`.") from error
+            if isinstance(error, OSError):
+                raise StateError(
+                    f"{error.filename or path} cannot be used: {error.strerror}.",
+                    fix="Choose a directory you may write to with --state-dir.",
+                ) from error
+            raise
+        return cls(path, clock, writer, ReaderPool(opened[1:]), head, commit_window_ms / 1000, intact)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the newest write succeeded. An unhealthy journal tries again with every submit."""
+        return self._writer.healthy
+
+    @property
+    def stats(self) -> JournalStats:
+        return self._writer.stats()
+
+    def submit(self, unit: Sequence[Change]) -> asyncio.Future[None]:
+        """Queues changes that become durable together or not at all, in the order of the calls.
+
+        The future resolves when they are durable; cancelling it, or the task that awaits it, does not take the write
+        back. It raises JournalUnavailableError when the journal cannot be written and UnitRefusedError when the unit
+        itself is at fault. `await submit(())` waits for everything submitted before.
+        """
+        return self._writer.submit(unit)
+
+    @asynccontextmanager
+    async def fence(self) -> AsyncIterator[Readers]:
+        """Readers that see exactly what was submitted before `async with` and became durable, and nothing later.
+
+        Writing goes on meanwhile. Do not hold a fence for long: the WAL cannot shrink below its snapshot.
+        """
+        gate = self._writer.gate()
+        try:
+            connection = await open_reader(self.path)
+        except BaseException:
+            gate.passed.set_result(None)
+            raise
+        pool = ReaderPool([connection])
+        try:
+            try:
+                await gate.reached
+                await connection.run(_begin_snapshot)
+            finally:
+                gate.passed.set_result(None)
+            yield Readers(pool)
+        finally:
+            await pool.close()
+
+    async def close(self) -> None:
+        """Writes what waits, checkpoints and closes every connection. A second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._writer.close()
+        await self._head_keeper.close()
+        await self._pool.close()
+        try:
+            await self._connection.run(lambda database: database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
+        except sqlite3.Error as error:
+            log.warning("the journal could not be checkpointed at its end: %s", error)
+        await self._connection.close()
+
+    def _head_moved(self, head: Link) -> None:
+        if self.audit_intact:
+            self._head_keeper.moved(head)
+
+
+class _HeadKeeper:
+    """Writes the newest head of the audit chain to its file, off the loop and at most once a second."""
+
+    def __init__(self, file: HeadFile, clock: Clock) -> None:
+        self._file = file
+        self._clock = clock
+        self._newest: Link | None = None
+        self._timer: Timer | None = None
+        self._writing: asyncio.Task[None] | None = None
+
+    def moved(self, head: Link) -> None:
+        self._newest = head
+        if self._timer is None:
+            self._timer = self._clock.call_later(HEAD_SECONDS, self._due)
+
+    async def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._writing is not None:
+            await self._writing
+        await self._write()
+
+    def _due(self) -> None:
+        if self._writing is not None and not self._writing.done():
+            self._timer = self._clock.call_later(HEAD_SECONDS, self._due)
+            return
+        self._timer = None
+        self._writing = asyncio.get_running_loop().create_task(self._write())
+
+    async def _write(self) -> None:
+        """A head that cannot be written is only older than it might be; the next commit brings the next try."""
+        head, self._newest = self._newest, None
+        if head is None:
+            return
+        try:
+            await asyncio.to_thread(self._file.write, head)
+        except OSError as error:
+            log.warning("the head of the audit chain could not be written: %s", error)
+
+
+def _prepare_file(path: Path) -> None:
+    """Makes the directory and the file with narrow modes; SQLite gives its WAL the mode of the database."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        path.chmod(0o600)
+
+
+def _check_head(database: sqlite3.Connection, file: HeadFile) -> tuple[Link, bool]:
+    """The chain's end, and whether the head outside the database lies on the chain.
+
+    A head that does not is left as it is: writing a new one would destroy the only trace of rows that were cut off.
+    """
+    newest = newest_link(database)
+    try:
+        head = file.read()
+    except StateError as error:
+        log.error("%s", error)
+        return newest, False
+    if head is None and newest == GENESIS:
+        file.write(GENESIS)
+        return newest, True
+    if head is None or not head_fits(database, head):
+        log.error("the audit chain does not reach the head kept in %s: rows may have been cut off", file.path)
+        return newest, False
+    return newest, True
+
+
+def _begin_snapshot(database: sqlite3.Connection) -> None:
+    database.execute("BEGIN")
+    database.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()

@@ -1,0 +1,80 @@
+"""One engine per state directory: a lock of the operating system, which lets go when its holder dies."""
+
+import fcntl
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from palyra.core.errors import StateError
+
+LOCK_FILE = "engine.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class LockHolder:
+    """What the holder wrote about itself. It may be dead: only its socket, or trying to lock, tells."""
+
+    pid: int
+    socket: str
+
+
+class EngineLock:
+    """The lock of one state directory, at `engine.lock` there."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.path = state_dir / LOCK_FILE
+        self._descriptor: int | None = None
+
+    @property
+    def held(self) -> bool:
+        return self._descriptor is not None
+
+    def acquire(self, socket: Path | None = None) -> None:
+        """Takes the lock and writes down this process and its operators' socket.
+
+        Raises StateError, naming the holder's pid, when another engine has it, or when the file cannot be opened.
+        """
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StateError(
+                f"The state directory {self.path.parent} cannot be locked: {error.strerror}.",
+                fix="Choose one you may write to with --state-dir.",
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            if not isinstance(error, BlockingIOError):
+                raise StateError(f"The file system of {self.path} cannot lock files: {error.strerror}.") from error
+            holder = self.holder()
+            who = f"pid {holder.pid}" if holder else "another process"
+            raise StateError(
+                f"An engine already runs on {self.path.parent} ({who}).",
+                fix="Attach to it with palyra-tui, stop it, or choose another --state-dir.",
+                code="locked",
+            ) from error
+        self._descriptor = descriptor
+        self._describe({"pid": os.getpid(), "socket": str(socket) if socket else ""})
+
+    def release(self) -> None:
+        """Lets go; the file stays, since removing it would let two engines lock two files of one name."""
+        if self._descriptor is None:
+            return
+        os.ftruncate(self._descriptor, 0)
+        os.close(self._descriptor)
+        self._descriptor = None
+
+    def holder(self) -> LockHolder | None:
+        """Who took the lock last and did not let go in order; None when nobody is written there."""
+        try:
+            data = json.loads(self.path.read_bytes())
+            return LockHolder(int(data["pid"]), str(data["socket"]))
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def _describe(self, data: dict[str, object]) -> None:
+        assert self._descriptor is not None
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, json.dumps(data).encode() + b"\n", 0)

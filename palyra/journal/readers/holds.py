@@ -1,0 +1,41 @@
+"""Holds: of a run, still open, and all that counters are rebuilt from."""
+
+from collections.abc import AsyncIterator
+
+from palyra.journal.readers.query import Query
+from palyra.journal.rows import HoldRow
+from palyra.journal.tables import HOLDS, hold_row
+
+
+class HoldReaders(Query):
+    async def hold(self, hold_id: str) -> HoldRow | None:
+        return await self._row(HOLDS, hold_row, "WHERE hold_id = ?", (hold_id,))
+
+    async def holds_of_run(self, run_id: str) -> tuple[HoldRow, ...]:
+        """In the order of their attempts."""
+        return await self._rows(HOLDS, hold_row, "WHERE run_id = ? ORDER BY attempt, seq LIMIT 1000", (run_id,))
+
+    async def open_holds(self) -> tuple[HoldRow, ...]:
+        """Every hold that has not ended, oldest first."""
+        return await self._rows(HOLDS, hold_row, "WHERE state = 'held' ORDER BY seq LIMIT -1")
+
+    def orphan_holds(self, boot_id: str) -> AsyncIterator[tuple[HoldRow, ...]]:
+        """Holds that have not ended and belong to another boot than this one, in chunks."""
+        return self._chunks(HOLDS, hold_row, "state = 'held' AND boot_id <> ?", (boot_id,), index="holds_open")
+
+    async def holds_for_rebuild(self, since: int = 0) -> AsyncIterator[tuple[HoldRow, ...]]:
+        """Every hold created at or after `since`, in the order they were taken, then older ones that are still open.
+
+        Comes in chunks. Read them through a fence to rebuild counters: only there do they belong to one moment.
+        """
+        first = await self._listed(
+            "SELECT json_array(json_array(min(seq))) FROM holds WHERE created_at >= ?",
+            lambda values: values[0],
+            (since,),
+        )
+        if first[0] is not None:
+            async for chunk in self._chunks(HOLDS, hold_row, "created_at >= ?", (since,), after=first[0] - 1):
+                yield chunk
+        older = "state = 'held' AND created_at < ?"
+        async for chunk in self._chunks(HOLDS, hold_row, older, (since,), index="holds_open"):
+            yield chunk

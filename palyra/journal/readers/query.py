@@ -1,0 +1,79 @@
+"""What every reader does: ask for one JSON text and turn its arrays into rows, all on the reader's thread."""
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, TypeVar
+
+from palyra.journal.connection import ReaderPool
+from palyra.journal.tables import Table
+
+R = TypeVar("R")
+
+CHUNK = 500
+
+
+class Query:
+    """Base of the readers of one noun."""
+
+    _pool: ReaderPool
+
+    async def _rows(
+        self, table: Table, decode: Callable[[list[Any]], R], tail: str, parameters: Sequence[Any] = ()
+    ) -> tuple[R, ...]:
+        """Rows of `table`; `tail` is what follows FROM, ending in a LIMIT so that its order holds."""
+        sql = f"SELECT json_group_array({table.array()}) FROM (SELECT * FROM {table.name} {tail})"
+        return await self._listed(sql, decode, parameters)
+
+    async def _row(
+        self, table: Table, decode: Callable[[list[Any]], R], tail: str, parameters: Sequence[Any]
+    ) -> R | None:
+        rows = await self._rows(table, decode, f"{tail} LIMIT 1", parameters)
+        return rows[0] if rows else None
+
+    async def _listed(
+        self, sql: str, decode: Callable[[list[Any]], R], parameters: Sequence[Any] = ()
+    ) -> tuple[R, ...]:
+        """`sql` yields one JSON array of arrays."""
+
+        def job(database: sqlite3.Connection) -> tuple[R, ...]:
+            return tuple([decode(values) for values in _answer(database, sql, parameters)])
+
+        return await self._pool.run(job)
+
+    async def _chunks(
+        self,
+        table: Table,
+        decode: Callable[[list[Any]], R],
+        condition: str,
+        parameters: Sequence[Any] = (),
+        *,
+        index: str = "",
+        after: int = 0,
+    ) -> AsyncIterator[tuple[R, ...]]:
+        """Rows past `after` in the order in which they were written, a chunk at a time.
+
+        `index` names the index that finds few among many. Without a fence, later writes may show.
+        """
+        by = f"INDEXED BY {index}" if index else ""
+        sql = (
+            f"SELECT json_group_array(json_array(seq, {table.array()})) FROM"
+            f" (SELECT * FROM {table.name} {by} WHERE seq > ? AND {condition} ORDER BY seq LIMIT {CHUNK})"
+        )
+        last = after
+
+        def job(database: sqlite3.Connection) -> tuple[int, tuple[R, ...]]:
+            found = _answer(database, sql, (last, *parameters))
+            return (found[-1][0] if found else last), tuple([decode(values) for _, values in found])
+
+        while True:
+            last, rows = await self._pool.run(job)
+            if rows:
+                yield rows
+            if len(rows) < CHUNK:
+                return
+
+
+def _answer(database: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> list[Any]:
+    answer: list[Any] = json.loads(database.execute(sql, parameters).fetchone()[0])
+    return answer

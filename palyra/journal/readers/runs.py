@@ -1,0 +1,103 @@
+"""Runs, their notes and their decisions."""
+
+from collections.abc import AsyncIterator
+
+from palyra.core.errors import BadInputError
+from palyra.journal.readers.query import Query
+from palyra.journal.rows import DecisionRow, NoteRow, RunFilter, RunPage, RunRow
+from palyra.journal.tables import DECISIONS, NOTES, RUNS, decision_row, note_row, run_row
+
+MAX_PAGE = 500
+TEXT_COLUMNS = ("run_id", "principal", "session", "model", "model_asked", "reason", "message", "decision_id")
+EVERYTHING = RunFilter()
+
+
+class RunReaders(Query):
+    async def run(self, run_id: str) -> RunRow | None:
+        return await self._row(RUNS, run_row, "WHERE run_id = ?", (run_id,))
+
+    async def runs(self, wanted: RunFilter = EVERYTHING, *, cursor: str = "", limit: int = 50) -> RunPage:
+        """At most `limit` (500) runs, newest first; `cursor` comes from the page before.
+
+        Raises BadInputError for a cursor that no page gave.
+        """
+        limit = max(1, min(limit, MAX_PAGE))
+        conditions, parameters = _conditions(wanted)
+        if cursor:
+            conditions.append("(accepted_at, seq) < (?, ?)")
+            parameters += _place(cursor)
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        sql = (
+            f"SELECT json_group_array(json_array(accepted_at, seq, {RUNS.array()})) FROM"
+            f" (SELECT * FROM runs {where} ORDER BY accepted_at DESC, seq DESC LIMIT ?)"
+        )
+        found = await self._listed(
+            sql, lambda values: (values[0], values[1], run_row(values[2])), (*parameters, limit + 1)
+        )
+        page = found[:limit]
+        following = f"{page[-1][0]}.{page[-1][1]}" if len(found) > limit else ""
+        return RunPage(tuple(run for _, _, run in page), following)
+
+    def orphan_runs(self, boot_id: str) -> AsyncIterator[tuple[RunRow, ...]]:
+        """Runs that are not terminal and belong to another boot than this one, in chunks."""
+        return self._chunks(
+            RUNS,
+            run_row,
+            "state <> 'completed' AND state IN ('pending', 'parked', 'running') AND boot_id <> ?",
+            (boot_id,),
+            index="runs_by_state",
+        )
+
+    async def run_notes(self, run_id: str) -> tuple[NoteRow, ...]:
+        """The run's timeline, oldest first."""
+        return await self._rows(NOTES, note_row, "WHERE run_id = ? ORDER BY seq LIMIT 10000", (run_id,))
+
+    async def decision(self, decision_id: str) -> DecisionRow | None:
+        return await self._row(DECISIONS, decision_row, "WHERE decision_id = ?", (decision_id,))
+
+    async def decisions(self, limit: int = 50) -> tuple[DecisionRow, ...]:
+        """The newest decisions, newest first."""
+        return await self._rows(DECISIONS, decision_row, "ORDER BY seq DESC LIMIT ?", (max(1, min(limit, MAX_PAGE)),))
+
+    async def decisions_of_run(self, run_id: str) -> tuple[DecisionRow, ...]:
+        """Oldest first."""
+        return await self._rows(DECISIONS, decision_row, "WHERE run_id = ? ORDER BY seq LIMIT 1000", (run_id,))
+
+
+def _conditions(wanted: RunFilter) -> tuple[list[str], list[str | int]]:
+    conditions: list[str] = []
+    parameters: list[str | int] = []
+
+    def ask(condition: str, *values: str | int) -> None:
+        conditions.append(condition)
+        parameters.extend(values)
+
+    if wanted.states:
+        ask(f"state IN ({', '.join('?' * len(wanted.states))})", *wanted.states)
+        if "completed" not in wanted.states:
+            ask("state <> 'completed'")
+    if wanted.principal:
+        ask("principal = ?", wanted.principal)
+    if wanted.session:
+        ask("session = ?", wanted.session)
+    if wanted.job:
+        ask("job = ? AND job <> ''", wanted.job)
+    if wanted.model:
+        ask("? IN (model, model_asked)", wanted.model)
+    if wanted.text:
+        pattern = "%" + wanted.text.replace("!", "!!").replace("%", "!%").replace("_", "!_") + "%"
+        matches = " OR ".join(f"{name} LIKE ? ESCAPE '!'" for name in TEXT_COLUMNS)
+        ask(f"({matches})", *[pattern] * len(TEXT_COLUMNS))
+    if wanted.since is not None:
+        ask("accepted_at >= ?", wanted.since)
+    if wanted.until is not None:
+        ask("accepted_at < ?", wanted.until)
+    return conditions, parameters
+
+
+def _place(cursor: str) -> tuple[int, int]:
+    accepted_at, _, seq = cursor.partition(".")
+    try:
+        return int(accepted_at), int(seq)
+    except ValueError:
+        raise BadInputError(f"{cursor!r} is no cursor of a page of runs.", fix="Start again without one.") from None
