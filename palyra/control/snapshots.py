@@ -65,6 +65,8 @@ class EngineView:
     journal_ok: bool
     lag_ms: float
     problems: tuple[str, ...] = ()
+    log_file: str = ""
+    """Where the engine writes its log; empty when it goes to standard error."""
 
 
 @dataclass(frozen=True, slots=True)

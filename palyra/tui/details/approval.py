@@ -1,0 +1,201 @@
+"""An approval, opened: who asks for what, which budgets it breaks, and what would pass without a person."""
+
+from palyra.control.queries import ApprovalDetail
+from palyra.control.snapshots import ApprovalView, CounterfactualView, EvaluationView, GrantView
+from palyra.tui import format as show
+from palyra.tui import glyphs
+from palyra.tui.details.layout import Cell, heading, pairs, table
+from palyra.tui.details.words import approval_mark, risk_tone, status_tone
+from palyra.tui.themes import Tone
+from palyra.tui.widgets.charts import sparkline
+from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, spread, strong, wrap
+
+WIDE_TABLE_FROM = 72
+ARITHMETIC_CELLS = 60
+
+
+def waiting_words(approval: ApprovalView, now: int) -> Line:
+    """`waiting 0:41 of 1:00 (2)`, or how it ended."""
+    glyph, word, tone = approval_mark(approval)
+    if approval.status != "pending":
+        by = f" by {approval.decided_by}" if approval.decided_by else ""
+        return (part(f"{glyph} {word}{by}", tone),)
+    waited = show.stopwatch(now - approval.requested_at)
+    left = approval.expires_at - now
+    if approval.waiting and approval.park_until is not None:
+        patience = show.stopwatch(approval.park_until - approval.requested_at)
+        return (part(f"waiting {waited} of {patience} ({approval.waiting})", Tone.WARN),)
+    return (muted(f"open {waited}, lapses in {show.stopwatch(left)}"),)
+
+
+def approval_lines(
+    approval: ApprovalView, detail: ApprovalDetail | None, zone: str, now: int, width: int
+) -> list[Line]:
+    """Everything an operator weighs, most telling first."""
+    key = f" (key {approval.key_id})" if approval.key_id else ""
+    size = f"{show.size(approval.prompt_bytes)}, ~{approval.expected_input:,} tokens"
+    asked = "" if approval.max_tokens is None else f", max_tokens {approval.max_tokens:,}"
+    lines = pairs(
+        [
+            ("who", strong(f"{approval.principal}{key}")),
+            ("session", part(approval.session)),
+            ("wants", strong(approval.model)),
+            ("risk", part(f"{approval.risk} {glyphs.SEPARATOR} {over_words(approval)}", risk_tone(approval.risk))),
+            ("prompt", part(size)),
+            ("complexity", part(f"{approval.complexity:.2f}{asked}")),
+            ("estimate", part(f"{show.money(approval.expected_nano_usd)} expected")),
+            ("at most", part(show.money(approval.bound_nano_usd))),
+        ],
+        width,
+    )
+    if approval.status != "pending":
+        lines.extend(_outcome(approval, zone, now, width))
+    lines += [BLANK, *_budgets(approval.evaluations, zone, now, width)]
+    if approval.counterfactual:
+        lines += [BLANK, heading("would pass without you"), *_counterfactual(approval, width)]
+    lines += [BLANK, *_history(approval, detail)]
+    if detail is not None and detail.grants:
+        lines.extend(grant_words(grant, zone, now) for grant in detail.grants)
+    return lines
+
+
+def over_words(approval: ApprovalView) -> str:
+    return f"{show.quantity(approval.excess_metric, approval.excess)}, {approval.risk_percent:.0f} % over"
+
+
+def _outcome(approval: ApprovalView, zone: str, now: int, width: int) -> list[Line]:
+    glyph, word, tone = approval_mark(approval)
+    when = show.moment(approval.resolved_at, zone, now)
+    by = f" by {approval.decided_by}" if approval.decided_by else ""
+    lines = [line(" ", muted(f"{'outcome':<10}"), part(f"{glyph} {word}{by}", tone), muted(f"  {when}"))]
+    if approval.reason:
+        lines.extend(wrap(approval.reason, width - 1, indent=" " * 11))
+    return lines
+
+
+def _budgets(evaluations: tuple[EvaluationView, ...], zone: str, now: int, width: int) -> list[Line]:
+    if width < WIDE_TABLE_FROM:
+        return _narrow_budgets(evaluations, now, width)
+    rows: list[list[Cell]] = []
+    for item in evaluations:
+        tone = status_tone(item.status)
+        rows.append(
+            [
+                _counter(item),
+                show.quantity(item.metric_kind, item.settled),
+                show.quantity(item.metric_kind, item.held),
+                show.quantity(item.metric_kind, item.bound),
+                part(show.quantity(item.metric_kind, item.projected), tone, bold=True),
+                show.quantity(item.metric_kind, item.hard_limit),
+                show.renewal(item.window_end, item.timezone, now),
+            ]
+        )
+    head = ("budget", "settled", "held", "this", "total", "limit", "renews")
+    return table(head, rows, width, right=frozenset([1, 2, 3, 4, 5]))
+
+
+def _narrow_budgets(evaluations: tuple[EvaluationView, ...], now: int, width: int) -> list[Line]:
+    lines: list[Line] = []
+    for item in evaluations:
+        renews = muted(f"renews {show.renewal(item.window_end, item.timezone, now)}")
+        lines.append(spread(line(" ", strong(_counter(item))), (renews,), width))
+        lines.append(line("   ", *arithmetic(item)))
+    return lines
+
+
+def _counter(item: EvaluationView) -> str:
+    return item.policy_id if item.scope_value in ("", "*") else f"{item.policy_id} {item.scope_value}"
+
+
+def arithmetic(item: EvaluationView) -> Line:
+    """`settled $19.02 + held $0.31 + this $1.51 = $20.84 of $20.00`."""
+    metric = item.metric_kind
+    total = part(show.quantity(metric, item.projected), status_tone(item.status), bold=True)
+    granted = f" + {show.quantity(metric, item.granted)} granted" if item.granted else ""
+    return line(
+        muted("settled "),
+        show.quantity(metric, item.settled),
+        muted(" + held "),
+        show.quantity(metric, item.held),
+        muted(" + this "),
+        show.quantity(metric, item.bound),
+        muted(" = "),
+        total,
+        muted(" of "),
+        show.quantity(metric, item.hard_limit),
+        granted,
+    )
+
+
+def _counterfactual(approval: ApprovalView, width: int) -> list[Line]:
+    lines: list[Line] = []
+    metric = approval.excess_metric
+    for way in approval.counterfactual:
+        amount = "" if way.amount is None else show.quantity(metric, way.amount)
+        lines.append(spread(line("   ", part(way.value)), (part(amount),), min(width, ARITHMETIC_CELLS)))
+    return lines
+
+
+def ways(approval: ApprovalView) -> str:
+    """What would pass, in one line."""
+    return f" {glyphs.SEPARATOR} ".join(_way(way) for way in approval.counterfactual) or "nothing short of a grant"
+
+
+def _way(way: CounterfactualView) -> str:
+    return f"{way.value} ({show.money(way.amount)})" if way.kind == "model" and way.amount is not None else way.value
+
+
+def _history(approval: ApprovalView, detail: ApprovalDetail | None) -> list[Line]:
+    if detail is None:
+        return [line(" ", muted("requester …"))]
+    return [
+        line(
+            " ",
+            part(approval.principal),
+            muted(" this week   "),
+            part(sparkline(detail.daily_cost), Tone.ACCENT),
+            muted("   "),
+            requester_words(detail),
+        )
+    ]
+
+
+def requester_words(detail: ApprovalDetail) -> str:
+    dot = f" {glyphs.SEPARATOR} "
+    return dot.join(
+        [
+            show.plural(detail.requester_runs, "run"),
+            show.money(detail.requester_cost_nano_usd),
+            show.plural(detail.requester_overrides, "override"),
+        ]
+    )
+
+
+def grant_words(grant: GrantView, zone: str, now: int) -> Line:
+    """One grant: what it serves, what is drawn, when it ends."""
+    drawn = f"{show.quantity(grant.metric_kind, grant.drawn)} drawn of {show.quantity(grant.metric_kind, grant.cap)}"
+    ends = "" if grant.expires_at is None else f", ends {show.renewal(grant.expires_at, zone, now)}"
+    return line(" ", muted("grant     "), part(f"{grant.kind} by {grant.granted_by}"), muted(f"  {drawn}{ends}"))
+
+
+def approval_preview(approval: ApprovalView, detail: ApprovalDetail | None, now: int, width: int) -> list[Line]:
+    """The essence in four lines, under the list."""
+    who = line(
+        " ",
+        strong(approval.principal),
+        muted(" asks for "),
+        strong(approval.model),
+        muted(" in session "),
+        part(approval.session),
+    )
+    lines = [spread(who, waiting_words(approval, now), width - 1)]
+    breached = [item for item in approval.evaluations if item.policy_id in approval.policy_ids]
+    for item in breached[:1] or approval.evaluations[:1]:
+        lines.append(line(" ", part(item.policy_id), "  ", *arithmetic(item)))
+    more = len(approval.policy_ids) - 1
+    if more > 0:
+        lines.append(line(" ", muted(f"and {show.plural(more, 'more budget')}; open it to see them")))
+    lines.append(line(" ", muted("would pass     "), part(ways(approval))))
+    if detail is not None:
+        lines.append(line(" ", muted("requester      "), part(f"this week {requester_words(detail)}")))
+    return lines

@@ -1,0 +1,71 @@
+"""A budget, opened: where its counter stands and what it does when it is full."""
+
+from palyra.control.snapshots import BudgetView
+from palyra.tui import format as show
+from palyra.tui.details.layout import pairs
+from palyra.tui.details.words import budget_mark
+from palyra.tui.widgets.charts import gauge
+from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, strong
+
+_ACTIONS = {
+    "block": "refuses what does not fit",
+    "approval_required": "asks a person about what does not fit",
+    "advise": "only warns",
+}
+_METRICS = {
+    "estimated_cost_usd": "cost in US dollars",
+    "total_tokens": "input and output tokens",
+    "requests": "requests",
+}
+GAUGE_CELLS = 30
+
+
+def scope_words(budget: BudgetView) -> str:
+    """`global`, `user maria`, `model *`."""
+    if budget.scope_kind == "global":
+        return "global"
+    return f"{budget.scope_kind} {budget.scope_value}"
+
+
+def budget_lines(budget: BudgetView, zone: str, now: int, width: int) -> list[Line]:
+    glyph, word, tone = budget_mark(budget)
+    metric = budget.metric_kind
+    left = (budget.hard_limit or 0) + budget.granted - budget.settled - budget.held
+    limit = budget.hard_limit if budget.hard_limit is not None else budget.soft_limit
+    lines = [
+        line(" ", part(gauge(budget.used_ratio, GAUGE_CELLS), tone), part(f" {show.percent(budget.used_ratio)}", tone)),
+        BLANK,
+        *pairs(
+            [
+                ("budget", strong(budget.policy_id)),
+                ("status", part(f"{glyph} {word}", tone)),
+                ("covers", part(scope_words(budget))),
+                ("counts", part(_METRICS.get(metric, metric))),
+                ("settled", part(exact(metric, budget.settled))),
+                ("held", part(exact(metric, budget.held))),
+                ("limit", part(show.quantity(metric, limit))),
+                ("warns at", part(show.quantity(metric, budget.soft_limit))),
+                ("left", part(show.quantity(metric, max(0, left)) if budget.hard_limit is not None else show.NONE)),
+                ("granted", part(show.quantity(metric, budget.granted))),
+                ("window", part(f"{budget.interval_kind.replace('_', ' ')}, {budget.timezone}")),
+                ("renews", part(show.renewal(budget.window_end, budget.timezone, now))),
+                ("full", part(_ACTIONS.get(budget.action, budget.action))),
+                ("mode", part(budget.mode)),
+                ("from", part(f"{budget.source}, revision {budget.revision}")),
+            ],
+            width,
+        ),
+    ]
+    if budget.counters > 1:
+        lines += [
+            BLANK,
+            line(" ", muted(f"{budget.counters} counters, one for each {budget.scope_kind}; the fullest are listed")),
+        ]
+    if budget.source == "config":
+        lines += [BLANK, line(" ", muted("declared in palyra.toml: change it there"))]
+    return lines
+
+
+def exact(metric: str, amount: int) -> str:
+    """An amount of a budget to its last unit."""
+    return show.exact_money(amount) if metric == "estimated_cost_usd" else show.quantity(metric, amount)

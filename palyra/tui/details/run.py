@@ -1,0 +1,92 @@
+"""A run, opened: what it is doing or how it ended, why it went where it went, each attempt with its hold."""
+
+from palyra.control.queries import AttemptView, NoteView, RunDetail
+from palyra.control.snapshots import RunView
+from palyra.tui import format as show
+from palyra.tui.details.decision import why_lines
+from palyra.tui.details.layout import Cell, heading, pairs, table
+from palyra.tui.details.words import run_mark
+from palyra.tui.themes import Tone
+from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, strong, wrap
+
+_HOLDS = {"held": Tone.ACCENT, "settled": Tone.GOOD, "released": Tone.MUTED, "expired": Tone.WARN}
+
+
+def run_lines(run: RunView, detail: RunDetail | None, zone: str, now: int, width: int) -> list[Line]:
+    glyph, word, tone = run_mark(run)
+    why = f" {run.reason}" if run.reason else ""
+    asked = "" if run.model_asked in ("", run.model) else f" (asked {run.model_asked})"
+    how = "stream" if run.streaming else "whole answer"
+    lines = pairs(
+        [
+            ("run", part(run.run_id)),
+            ("state", part(f"{glyph} {word}{why}", tone)),
+            ("who", strong(run.principal)),
+            ("session", part(run.session)),
+            ("model", strong(f"{run.model}{asked}")),
+            ("asked by", part(f"{run.wire}, {how}")),
+            ("tokens", part(f"{run.input_tokens:,} in, {run.output_tokens:,} out")),
+            ("cost", part(cost_words(run))),
+            ("accepted", part(show.moment(run.accepted_at, zone, now))),
+            ("took", part(timing_words(run, now))),
+        ],
+        width,
+    )
+    if run.message:
+        lines.extend(wrap(run.message, width - 1, indent=" "))
+    if run.flags:
+        lines.append(line(" ", muted(f"{'flags':<10}"), part(", ".join(run.flags))))
+    if detail is None:
+        return [*lines, BLANK, line(" ", muted("decision, attempts and notes …"))]
+    if detail.decision is not None:
+        lines += [
+            BLANK,
+            heading(f"why {detail.decision.outcome.replace('_', ' ')}"),
+            *why_lines(detail.decision, width),
+        ]
+    if detail.attempts:
+        lines += [BLANK, *_attempts(detail.attempts, zone, now, width)]
+    if detail.notes:
+        lines += [BLANK, heading("notes"), *_notes(detail.notes, zone, now, width)]
+    return lines
+
+
+def cost_words(run: RunView) -> str:
+    """What the run cost to the nano-dollar, or what it holds while it lives."""
+    if run.live:
+        return f"holds {show.money(run.held_nano_usd)}"
+    return "unpriced" if run.cost_nano_usd is None else show.exact_money(run.cost_nano_usd)
+
+
+def timing_words(run: RunView, now: int) -> str:
+    """How long it took, and how soon the first byte came."""
+    first = "" if run.first_byte_at is None else f", first byte {show.latency(run.first_byte_at - run.accepted_at)}"
+    if run.finished_at is None:
+        return f"{show.stopwatch(now - run.accepted_at)} so far{first}"
+    return f"{show.latency(run.finished_at - run.accepted_at)}{first}"
+
+
+def _attempts(attempts: tuple[AttemptView, ...], zone: str, now: int, width: int) -> list[Line]:
+    narrow = width < 72
+    rows: list[list[Cell]] = []
+    for attempt in attempts:
+        price = "" if attempt.price_state == "known" else f" {attempt.price_state}"
+        source = " ".join([attempt.usage_source, *(["recovered"] if attempt.recovered else []), *attempt.flags])
+        row: list[Cell] = [
+            show.short_model(attempt.model) if narrow else f"{attempt.number}  {attempt.model}",
+            part(attempt.state, _HOLDS.get(attempt.state, Tone.PLAIN)),
+            show.money(attempt.bound_nano_usd),
+            f"{show.exact_money(attempt.actual_nano_usd)}{price}",
+        ]
+        rows.append(row if narrow else [*row, f"{source}"])
+    head = ["attempt", "hold", "bound", "charged"] if narrow else ["attempt", "hold", "bound", "charged", "from"]
+    return table(head, rows, width, right=frozenset([2, 3]))
+
+
+def _notes(notes: tuple[NoteView, ...], zone: str, now: int, width: int) -> list[Line]:
+    lines: list[Line] = []
+    for note in notes:
+        facts = "  ".join(f"{name} {value}" for name, value in note.data.items() if value not in ("", None))
+        text = f"{show.moment(note.at, zone, now):<10} {note.kind}  {facts}"
+        lines.extend(wrap(text, width - 1, indent="   ", hang=" " * 14))
+    return lines

@@ -1,0 +1,68 @@
+"""Glyph, word and tone of the states that things are in; the same everywhere."""
+
+from palyra.control.snapshots import ApprovalView, BudgetView, GrantView, RunView
+from palyra.tui import glyphs
+from palyra.tui.themes import Tone
+
+Mark = tuple[str, str, Tone]
+"""Glyph, word, tone."""
+
+_RUNS: dict[str, tuple[str, Tone]] = {
+    "pending": (glyphs.IDLE, Tone.MUTED),
+    "parked": (glyphs.ATTENTION, Tone.WARN),
+    "running": (glyphs.OK, Tone.ACCENT),
+    "completed": (glyphs.OK, Tone.GOOD),
+    "failed": (glyphs.BAD, Tone.BAD),
+    "refused": (glyphs.BAD, Tone.WARN),
+    "cancelled": (glyphs.CROSSED, Tone.MUTED),
+}
+_RISKS = {"low": Tone.GOOD, "medium": Tone.WARN, "high": Tone.BAD, "critical": Tone.BAD}
+_DECISIONS: dict[str, Mark] = {
+    "allow": (glyphs.OK, "allowed", Tone.GOOD),
+    "deny": (glyphs.BAD, "denied", Tone.BAD),
+    "timeout": (glyphs.CROSSED, "timed out", Tone.MUTED),
+    "error": (glyphs.CROSSED, "void", Tone.MUTED),
+}
+_STATUSES: dict[str, tuple[str, Tone]] = {
+    "ok": (glyphs.OK, Tone.GOOD),
+    "soft_limit": (glyphs.ATTENTION, Tone.WARN),
+    "override_applied": (glyphs.GRANT, Tone.ACCENT),
+    "price_unknown": (glyphs.ATTENTION, Tone.WARN),
+    "hard_limit": (glyphs.BAD, Tone.BAD),
+    "approval_required": (glyphs.BAD, Tone.BAD),
+    "blocked": (glyphs.BAD, Tone.BAD),
+}
+
+
+def run_mark(run: RunView) -> Mark:
+    glyph, tone = _RUNS.get(run.state, (glyphs.IDLE, Tone.MUTED))
+    return glyph, run.state, tone
+
+
+def approval_mark(approval: ApprovalView) -> Mark:
+    if approval.status == "pending":
+        word = f"{approval.waiting} waiting" if approval.waiting else "pending"
+        return glyphs.ATTENTION, word, Tone.WARN
+    return _DECISIONS.get(approval.decision, (glyphs.CROSSED, approval.decision or approval.status, Tone.MUTED))
+
+
+def grant_mark(grant: GrantView) -> Mark:
+    if grant.state == "active":
+        return glyphs.GRANT, "grant", Tone.ACCENT
+    return glyphs.CROSSED, grant.state, Tone.MUTED
+
+
+def budget_mark(budget: BudgetView) -> Mark:
+    if not budget.enabled:
+        return glyphs.IDLE, "off", Tone.MUTED
+    glyph, tone = _STATUSES.get(budget.status, (glyphs.ATTENTION, Tone.WARN))
+    return glyph, budget.status.replace("_", " "), tone
+
+
+def status_tone(status: str) -> Tone:
+    """Tone of what one budget said to one request."""
+    return _STATUSES.get(status, (glyphs.ATTENTION, Tone.WARN))[1]
+
+
+def risk_tone(risk: str) -> Tone:
+    return _RISKS.get(risk, Tone.WARN)

@@ -1,0 +1,50 @@
+"""What `/` understands: words that must occur, `field:value` for one column, a leading `!` for the opposite."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One word of a filter; `field` empty looks everywhere."""
+
+    field: str
+    value: str
+    inverted: bool
+
+    def matches(self, fields: Mapping[str, str]) -> bool:
+        texts = fields.values() if not self.field else [fields.get(self.field, "")]
+        return any(self.value in text.casefold() for text in texts) is not self.inverted
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Terms that must all hold. `text` is what was typed; an empty filter lets everything pass."""
+
+    text: str = ""
+    terms: tuple[Term, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.terms)
+
+    def matches(self, fields: Mapping[str, str]) -> bool:
+        return all(term.matches(fields) for term in self.terms)
+
+
+def parse_filter(text: str, fields: Mapping[str, str]) -> Filter:
+    """A filter over the named fields; `fields` maps a field's name to what it holds. A colon after any other word is text.
+
+    `who:maria !state:completed gpt` keeps rows of maria that are not completed and mention gpt anywhere.
+    """
+    terms: list[Term] = []
+    for word in text.casefold().split():
+        inverted = word.startswith("!")
+        rest = word.removeprefix("!")
+        field, colon, value = rest.partition(":")
+        if colon and field in fields:
+            rest = value
+        else:
+            field = ""
+        if rest:
+            terms.append(Term(field, rest, inverted))
+    return Filter(text.strip(), tuple(terms))

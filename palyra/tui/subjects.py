@@ -1,0 +1,55 @@
+"""The things an operator can select, and what it means that one of them changed."""
+
+from dataclasses import replace
+
+from palyra.control.queries import UsageEntry
+from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, GrantView, RunView
+
+Subject = ApprovalView | GrantView | RunView | BudgetView | AlertView | UsageEntry
+
+
+def key_of(subject: Subject) -> str:
+    """What stays the same while a thing changes; unique within a list."""
+    match subject:
+        case ApprovalView():
+            return f"approval:{subject.approval_id}"
+        case GrantView():
+            return f"grant:{subject.grant_id}"
+        case RunView():
+            return f"run:{subject.run_id}"
+        case BudgetView():
+            return f"budget:{subject.policy_id}:{subject.scope_value}"
+        case AlertView():
+            return f"alert:{subject.alert_id}"
+        case UsageEntry():
+            return f"usage:{subject.key}"
+
+
+def content_of(subject: Subject) -> object:
+    """What an operator judges it by: all of it but counters that run on their own."""
+    match subject:
+        case RunView():
+            return (subject.state, subject.reason, subject.model, subject.principal, subject.session)
+        case BudgetView():
+            return replace(subject, settled=0, held=0, granted=0, status="", counters=1)
+        case UsageEntry():
+            return subject.key
+        case _:
+            return subject
+
+
+def label_of(subject: Subject) -> tuple[str, str]:
+    """How the palette calls it: a name, and what tells it from others of that name."""
+    match subject:
+        case ApprovalView():
+            return f"approval {subject.principal}", f"{subject.model} over {', '.join(subject.policy_ids)}"
+        case GrantView():
+            return f"grant {subject.principal}", f"{subject.kind} over {subject.policy_id}"
+        case RunView():
+            return f"run {subject.principal}", f"{subject.state} {subject.model} {subject.run_id}"
+        case BudgetView():
+            return f"budget {subject.policy_id}", f"{subject.scope_kind} {subject.scope_value}"
+        case AlertView():
+            return f"alert {subject.kind}", subject.summary
+        case UsageEntry():
+            return subject.key, "usage"

@@ -1,0 +1,255 @@
+"""Prepared lines of toned text: the light widget behind status line, footer, details and plots.
+
+A line is a tuple of parts; a part is safe text with a tone. Showing new lines repaints only those that differ.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.theme import Theme
+
+from palyra.core.safe_text import SafeText, cells, fit, safe
+from palyra.tui.themes import Tone, tone_styles
+
+Styles = dict[Tone, Style]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a line. `action` names the command that a click on it runs."""
+
+    text: SafeText
+    tone: Tone = Tone.PLAIN
+    bold: bool = False
+    action: str = ""
+
+
+Line = tuple[Part, ...]
+BLANK: Line = ()
+
+
+def part(text: object, tone: Tone = Tone.PLAIN, *, bold: bool = False, action: str = "") -> Part:
+    """A part of a line; whatever is shown passes through `safe` here."""
+    return Part(safe(text), tone, bold, action)
+
+
+def muted(text: object) -> Part:
+    return Part(safe(text), Tone.MUTED)
+
+
+def strong(text: object) -> Part:
+    return Part(safe(text), Tone.STRONG)
+
+
+def line(*parts: Part | str) -> Line:
+    """A line of parts and plain strings."""
+    return tuple(piece if isinstance(piece, Part) else Part(safe(piece)) for piece in parts)
+
+
+def width_of(parts: Line) -> int:
+    """Cells a line takes."""
+    return sum(cells(piece.text) for piece in parts)
+
+
+def column(text: object, width: int, tone: Tone = Tone.PLAIN, *, right: bool = False, bold: bool = False) -> Part:
+    """Text as a part of exactly `width` cells."""
+    return Part(fit(safe(text), width, align="right" if right else "left"), tone, bold)
+
+
+def cut(parts: Line, width: int) -> Line:
+    """The line in at most `width` cells; the part that does not fit ends in `…`."""
+    left = width
+    kept: list[Part] = []
+    for piece in parts:
+        taken = cells(piece.text)
+        if taken <= left:
+            kept.append(piece)
+            left -= taken
+            continue
+        if left > 0:
+            kept.append(replace(piece, text=fit(piece.text, left)))
+        elif kept:
+            last = kept.pop()
+            kept.append(replace(last, text=fit(last.text + "…", cells(last.text))))
+        break
+    return tuple(kept)
+
+
+def spread(left: Line, right: Line, width: int) -> Line:
+    """Both ends of one line; the left one gives way where they meet."""
+    room = width - width_of(right)
+    if room <= 0:
+        return cut(right, width)
+    shown = cut(left, max(0, room - 1))
+    return (*shown, Part(safe(" " * (room - width_of(shown)))), *right)
+
+
+def wrap(text: object, width: int, *, indent: str = "", hang: str | None = None, tone: Tone = Tone.PLAIN) -> list[Line]:
+    """Text broken between words into lines of at most `width` cells; words longer than a line are broken within."""
+    follow = indent if hang is None else hang
+    lines: list[Line] = []
+    for paragraph in safe(text, multiline=True).split("\n"):
+        current, used = indent, cells(indent)
+        fresh = True
+        for word in paragraph.split(" "):
+            while word:
+                gap = 0 if fresh else 1
+                taken = cells(word)
+                if used + gap + taken <= width:
+                    current += " " * gap + word
+                    used += gap + taken
+                    word = ""
+                elif not fresh:
+                    lines.append((part(current, tone),))
+                    current, used, fresh = follow, cells(follow), True
+                    continue
+                else:
+                    head = _head(word, max(2, width - used))
+                    lines.append((part(current + head, tone),))
+                    current, used = follow, cells(follow)
+                    word = word[len(head) :]
+                    continue
+                fresh = False
+        lines.append((part(current, tone),))
+    return lines
+
+
+def _head(word: str, width: int) -> str:
+    end = used = 0
+    for char in word:
+        used += cells(char)
+        if used > width and end:
+            break
+        end += 1
+    return word[:end]
+
+
+def text_of(parts: Line) -> str:
+    """A line without its tones."""
+    return "".join(piece.text for piece in parts)
+
+
+class Lines(ScrollView, can_focus=False):
+    """Shows prepared lines. Scrolls when there are more than fit; remembers whether its end has been seen."""
+
+    DEFAULT_CSS = """
+    Lines { height: auto; background: transparent; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; }
+    """
+
+    class Clicked(Message):
+        """A part that carries an action was clicked."""
+
+        def __init__(self, action: str) -> None:
+            super().__init__()
+            self.action = action
+
+    class Resized(Message):
+        """The width changed: lines made for the old one should be made again."""
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._lines: tuple[Line, ...] = ()
+        self._styles: Styles | None = None
+        self._end_seen = False
+        self._told_width = 0
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        return self._lines
+
+    @property
+    def end_seen(self) -> bool:
+        """Whether the last line has been on the screen since the text last changed its length."""
+        return self._end_seen or self.max_scroll_y <= 0
+
+    def start_over(self) -> None:
+        """Another text follows: back to its top, its end not yet seen."""
+        self._end_seen = False
+        self.scroll_to(y=0, animate=False)
+
+    def show(self, lines: Iterable[Line]) -> None:
+        """Shows these lines and repaints those that changed."""
+        new = tuple(lines)
+        old = self._lines
+        if new == old:
+            return
+        self._lines = new
+        if len(new) != len(old):
+            self._end_seen = False
+            self.virtual_size = Size(self.size.width, len(new))
+            self.refresh(layout=True)
+            return
+        top = int(self.scroll_offset.y)
+        for number, (was, now) in enumerate(zip(old, new, strict=True)):
+            if was != now:
+                self.refresh(Region(0, number - top, self.size.width, 1))
+
+    def show_line(self, parts: Line) -> None:
+        self.show((parts,))
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self._lines)
+
+    def on_mount(self) -> None:
+        self.app.theme_changed_signal.subscribe(self, self._forget_styles)
+
+    def _forget_styles(self, theme: Theme) -> None:
+        self._styles = None
+        self.refresh()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.virtual_size = Size(self.size.width, len(self._lines))
+        if self.size.width != self._told_width:
+            self._told_width = self.size.width
+            self.post_message(self.Resized())
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        if new_value >= self.max_scroll_y > 0:
+            self._end_seen = True
+
+    def render_line(self, y: int) -> Strip:
+        number = y + int(self.scroll_offset.y)
+        width = self.size.width
+        base = self.rich_style
+        if number >= len(self._lines):
+            return Strip.blank(width, base)
+        if self._styles is None:
+            self._styles = tone_styles(self.app)
+        return strip_of(self._lines[number], width, base, self._styles)
+
+    async def _on_click(self, event: events.Click) -> None:
+        number = event.y + int(self.scroll_offset.y)
+        if number < len(self._lines):
+            position = 0
+            for piece in self._lines[number]:
+                position += cells(piece.text)
+                if event.x < position:
+                    if piece.action:
+                        event.stop()
+                        self.post_message(self.Clicked(piece.action))
+                    break
+        await super()._on_click(event)
+
+
+def strip_of(parts: Line, width: int, base: Style, styles: Styles) -> Strip:
+    """A line as a strip of exactly `width` cells."""
+    shown = cut(parts, width)
+    segments = [Segment(piece.text, base + styles[piece.tone] + (_BOLD if piece.bold else _PLAIN)) for piece in shown]
+    return Strip(segments, width_of(shown)).adjust_cell_length(width, base)
+
+
+_BOLD = Style(bold=True)
+_PLAIN = Style()
+
+
+def lines_text(lines: Sequence[Line]) -> str:
+    """Lines as plain text, for copying."""
+    return "\n".join(text_of(parts).rstrip() for parts in lines)
