@@ -80,7 +80,7 @@ def test_a_day_by_the_hour() -> None:
               ┤                  ▅     █ █ █       █ █ █ █ ▁
         $2.00 ┤                ▆ █ ▃   █ █ █   ▃   █ █ █ █ █
               ┤          █     █ █ █   █ █ █ ▂ █   █ █ █ █ █
-              ┤    ▁ ▂ ▇ █ ▄ ▄ █ █ █ █ █ █ █ █ █ █ █ █ █ █ █
+              ┤    ▁ ▂ ▇ █ ▄ ▄ █ █ █ █ █ █ █ █ █ █ █ █ █ █ █ █
         $0.00 ┼┬───────┬───────┬───────┬───────┬───────┬───────
                09:00   13:00   17:00   21:00   01:00   ▲05:00
         """
@@ -100,7 +100,7 @@ def test_without_colours_each_series_has_its_own_sign() -> None:
                09:00   13:00   17:00   21:00   01:00   05:00
         """
     )
-    assert text_of(legend(top_series(DAY), marks=True)) == "# gpt-5.4 81 %  = haiku 19 %"
+    assert text_of(legend(top_series(DAY), marks=True)) == "# gpt-5.4 82 %  = haiku 18 %"
 
 
 def test_a_plot_can_be_said_in_ascii_cell_for_cell() -> None:
