@@ -2,6 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,11 @@ class StreamEvent:
 
 
 class StreamReader(ABC):
-    """The state of one streamed answer. `id`, `model` and `created` are the stream's own, empty or None until known."""
+    """The state of one streamed answer. `id`, `model` and `created` are the stream's own, empty or None until known.
+
+    Events come one by one, and what an event opens or closes counts once the next one is asked for: whoever stops at
+    an event, instead of passing it on, finds the state that the caller's end of the stream is in.
+    """
 
     def __init__(self, limit: int) -> None:
         self.id = ""
@@ -46,29 +51,29 @@ class StreamReader(ABC):
         self._limit = limit
         self._splitter = SseSplitter(limit)
 
-    def feed(self, chunk: bytes) -> list[StreamEvent]:
+    def feed(self, chunk: bytes) -> Iterator[StreamEvent]:
         """The events this chunk completed, in order. Nothing comes after an event with an error."""
-        events: list[StreamEvent] = []
         if self._broken:
-            return events
+            return
         for raw in self._splitter.feed(chunk):
-            events.append(self._event(raw))
+            yield self._event(raw)
             if self._broken:
-                return events
+                return
+            self._passed()
         if self._splitter.overflowed:
-            events.append(self._break(b"", f"An event of the stream is longer than {self._limit} bytes."))
-        return events
+            yield self._break(b"", f"An event of the stream is longer than {self._limit} bytes.")
 
-    def end(self) -> list[StreamEvent]:
+    def end(self) -> Iterator[StreamEvent]:
         """What is left when the connection has ended: an error unless the answer had ended before."""
         if self._broken:
-            return []
-        events = []
+            return
         if rest := self._splitter.rest():
-            events.append(self._event(rest))
-        if not self.ended and not self._broken:
-            events.append(self._break(b"", "The stream ended before the answer did."))
-        return events
+            yield self._event(rest)
+            if self._broken:
+                return
+            self._passed()
+        if not self.ended:
+            yield self._break(b"", "The stream ended before the answer did.")
 
     def _event(self, raw: bytes) -> StreamEvent:
         data, name = event_data(raw)
@@ -99,6 +104,10 @@ class StreamReader(ABC):
     @abstractmethod
     def _read(self, raw: bytes, content: dict[str, Any]) -> StreamEvent: ...
 
+    @abstractmethod
+    def _passed(self) -> None:
+        """The event read last went on to the caller."""
+
 
 class ChatReader(StreamReader):
     """OpenAI chat completion chunks. The last usage that is not null wins; nothing is summed."""
@@ -108,11 +117,18 @@ class ChatReader(StreamReader):
         self._include_usage = include_usage
         self._choices = set(range(choices))
         self._finished: set[int] = set()
+        self._seen: list[tuple[int, bool]] = []
 
     @property
     def open_choices(self) -> tuple[int, ...]:
-        """The choices that have no finish reason yet, those not begun included."""
+        """The choices whose finish reason was not passed on yet, those not begun included."""
         return tuple(sorted(self._choices - self._finished))
+
+    def _passed(self) -> None:
+        for index, finished in self._seen:
+            self._choices.add(index)
+            if finished:
+                self._finished.add(index)
 
     def _done(self, raw: bytes) -> StreamEvent:
         self.ended = True
@@ -123,6 +139,7 @@ class ChatReader(StreamReader):
             self._identify(content)
         visible = 0
         finish = None
+        self._seen = []
         choices = content.get("choices")
         if type(choices) is list:
             for choice in choices:
@@ -148,11 +165,11 @@ class ChatReader(StreamReader):
         index = choice.get("index")
         if type(index) is not int:
             index = 0
-        self._choices.add(index)
         finish = choice.get("finish_reason")
         if type(finish) is not str:
+            self._seen.append((index, False))
             return None
-        self._finished.add(index)
+        self._seen.append((index, True))
         if self.finish is None or index == 0:
             self.finish = finish
         return finish
@@ -165,30 +182,35 @@ class MessagesReader(StreamReader):
         super().__init__(limit)
         self.started = False
         self._open: set[int] = set()
+        self._last: dict[str, Any] = {}
 
     @property
     def open_blocks(self) -> tuple[int, ...]:
-        """The content blocks that were started and not stopped."""
+        """The content blocks whose start was passed on and whose stop was not."""
         return tuple(sorted(self._open))
+
+    def _passed(self) -> None:
+        kind = self._last.get("type")
+        if kind == "message_start":
+            self.started = True
+        elif kind == "content_block_start" and type(index := self._last.get("index")) is int:
+            self._open.add(index)
+        elif kind == "content_block_stop" and type(index := self._last.get("index")) is int:
+            self._open.discard(index)
 
     def _done(self, raw: bytes) -> StreamEvent:
         return StreamEvent(raw)
 
     def _read(self, raw: bytes, content: dict[str, Any]) -> StreamEvent:
+        self._last = content
         kind = content.get("type")
         if kind == "content_block_delta":
             delta = content.get("delta")
             return StreamEvent(raw, block_bytes(delta) if type(delta) is dict else 0)
         if kind == "content_block_start":
-            if type(index := content.get("index")) is int:
-                self._open.add(index)
             block = content.get("content_block")
             return StreamEvent(raw, block_bytes(block) if type(block) is dict else 0)
-        if kind == "content_block_stop":
-            if type(index := content.get("index")) is int:
-                self._open.discard(index)
-        elif kind == "message_start":
-            self.started = True
+        if kind == "message_start":
             if type(message := content.get("message")) is dict:
                 self.id = str(message.get("id") or "")
                 self.model = str(message.get("model") or "")

@@ -1,5 +1,6 @@
 """Passing a streamed answer on: bytes unchanged and in order, none before a durable slice of budget covers it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,7 +68,7 @@ class Relay:
         await self._pass(self._reader.end())
         return self.done
 
-    async def _pass(self, events: list[StreamEvent]) -> bool:
+    async def _pass(self, events: Iterable[StreamEvent]) -> bool:
         """Sends what may be sent; False when the answer stops here."""
         for event in events:
             if event.error is not None:

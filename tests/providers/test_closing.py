@@ -13,6 +13,7 @@ from palyra.providers.sse import SseSplitter, event_data
 from palyra.providers.stream import ChatReader, MessagesReader
 from palyra.providers.wires import Wire, error_body
 from tests.providers.recordings import CHAT, MESSAGES, block_delta, block_start, chat_event, delta
+from tests.providers.test_stream import pass_on
 
 AT_MS = 1_795_348_800_999
 
@@ -38,7 +39,7 @@ def events_of(data: bytes) -> list[dict[str, Any]]:
 
 def test_a_cut_chat_stream_ends_each_open_choice_with_length() -> None:
     reader = ChatReader(choices=3)
-    reader.feed(chat_event([delta(0, content="a"), delta(2, content="b")]) + chat_event([delta(2, finish="stop")]))
+    pass_on(reader, chat_event([delta(0, content="a"), delta(2, content="b")]) + chat_event([delta(2, finish="stop")]))
     data = cut(reader)
     chunks = events_of(data)
     assert data.endswith(b"data: [DONE]\n\n")
@@ -64,8 +65,8 @@ def test_a_chat_stream_cut_before_it_began_stands_on_its_own() -> None:
 
 def test_a_cut_message_stream_closes_its_blocks() -> None:
     reader = MessagesReader()
-    reader.feed(MESSAGES[0][0] + block_start(0, type="text", text="") + block_start(1, type="text", text=""))
-    reader.feed(block_delta(1, type="text_delta", text="abc"))
+    pass_on(reader, MESSAGES[0][0] + block_start(0, type="text", text="") + block_start(1, type="text", text=""))
+    pass_on(reader, block_delta(1, type="text_delta", text="abc"))
     assert [event["type"] for event in events_of(cut(reader))] == [
         "content_block_stop",
         "content_block_stop",
@@ -112,7 +113,7 @@ def anthropic_client(body: bytes) -> anthropic.Anthropic:
 def test_the_openai_client_reads_a_cut_stream_to_its_end(events: int) -> None:
     reader = ChatReader()
     before = b"".join(raw for raw, _ in CHAT[:events])
-    reader.feed(before)
+    pass_on(reader, before)
     client = openai_client(parking_comment("01K") + before + cut(reader, include_usage=True))
     stream = client.chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}], stream=True)
     chunks = list(stream)
@@ -126,7 +127,7 @@ def test_the_openai_client_reads_a_cut_stream_to_its_end(events: int) -> None:
 def test_the_anthropic_client_reads_a_cut_stream_to_its_end(events: int) -> None:
     reader = MessagesReader()
     before = b"".join(raw for raw, _ in MESSAGES[:events])
-    reader.feed(before)
+    pass_on(reader, before)
     client = anthropic_client(parking_comment("01K") + before + cut(reader))
     with client.messages.stream(model="m", max_tokens=9, messages=[{"role": "user", "content": "x"}]) as stream:
         message = stream.get_final_message()

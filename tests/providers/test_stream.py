@@ -27,8 +27,13 @@ RECORDED = {Wire.CHAT: CHAT, Wire.MESSAGES: MESSAGES}
 
 
 def read(reader: ChatReader | MessagesReader, *chunks: bytes) -> list[StreamEvent]:
-    events = [event for chunk in chunks for event in reader.feed(chunk)]
-    return events + reader.end()
+    return [event for chunk in chunks for event in reader.feed(chunk)] + list(reader.end())
+
+
+def pass_on(reader: ChatReader | MessagesReader, *chunks: bytes) -> None:
+    for chunk in chunks:
+        for _ in reader.feed(chunk):
+            pass
 
 
 def bytes_of(recorded: list[tuple[bytes, int]]) -> bytes:
@@ -81,7 +86,7 @@ def test_usage_on_every_chunk_is_replaced_never_summed() -> None:
 
 def test_a_null_usage_does_not_undo_one() -> None:
     reader = ChatReader()
-    reader.feed(chat_event([delta(content="a")], usage=chat_usage(3)) + chat_event([delta()], usage=None))
+    pass_on(reader, chat_event([delta(content="a")], usage=chat_usage(3)) + chat_event([delta()], usage=None))
     assert reader.usage == chat_usage(3)
 
 
@@ -105,18 +110,18 @@ def test_only_the_usage_chunk_is_withheld() -> None:
 def test_choices_are_open_until_they_have_a_finish_reason() -> None:
     reader = ChatReader(choices=2)
     assert list(reader.open_choices) == [0, 1]
-    reader.feed(chat_event([delta(1, finish="length")]))
+    pass_on(reader, chat_event([delta(1, finish="length")]))
     assert list(reader.open_choices) == [0]
-    reader.feed(chat_event([delta(7, content="more than asked")]))
+    pass_on(reader, chat_event([delta(7, content="more than asked")]))
     assert list(reader.open_choices) == [0, 7]
-    reader.feed(chat_event([delta(0, finish="stop")]))
+    pass_on(reader, chat_event([delta(0, finish="stop")]))
     assert list(reader.open_choices) == [7]
     assert reader.finish == "stop"
 
 
 def test_message_usage_is_cumulative_per_field() -> None:
     reader = MessagesReader()
-    reader.feed(message_event("message_start", message={"usage": {"input_tokens": 310, "output_tokens": 1}}))
+    pass_on(reader, message_event("message_start", message={"usage": {"input_tokens": 310, "output_tokens": 1}}))
     (event,) = reader.feed(message_event("message_delta", delta={}, usage={"output_tokens": 5}))
     assert event.usage == {"input_tokens": 310, "output_tokens": 5}
     late = {"input_tokens": 1904, "output_tokens": 57, "cache_read_input_tokens": None}
@@ -129,14 +134,38 @@ def test_a_message_stream_tells_which_blocks_are_open() -> None:
     reader = MessagesReader()
     assert not reader.started
     read_events = bytes_of(MESSAGES[:1])
-    reader.feed(read_events)
+    pass_on(reader, read_events)
     assert (reader.started, reader.id, reader.model) == (True, "msg_1", "claude-sonnet-4-5-20250929")
-    reader.feed(block_start(0, type="text", text="at once"))
+    pass_on(reader, block_start(0, type="text", text="at once"))
     assert reader.visible_bytes == len("at once")
-    reader.feed(block_start(1, type="text", text="") + block_delta(1, type="text_delta", text="b"))
+    pass_on(reader, block_start(1, type="text", text="") + block_delta(1, type="text_delta", text="b"))
     assert list(reader.open_blocks) == [0, 1]
-    reader.feed(block_stop(0))
+    pass_on(reader, block_stop(0))
     assert list(reader.open_blocks) == [1]
+
+
+def test_what_was_not_passed_on_did_not_happen_for_the_caller() -> None:
+    """The last event of each chunk is kept back, as where a budget ends; nothing after it was seen by the caller."""
+    chat = ChatReader(choices=2)
+    both = chat_event([delta(0, content="ab")]) + chat_event([delta(0, finish="stop", content="c")])
+    for event in chat.feed(both + chat_event([delta(1, finish="stop")]) + DONE):
+        if event.finish:
+            break
+    assert list(chat.open_choices) == [0, 1]
+
+    messages = MessagesReader()
+    pass_on(messages, MESSAGES[0][0], block_start(0, type="text", text=""))
+    for event in messages.feed(block_delta(0, type="text_delta", text="too much") + block_stop(0)):
+        if event.visible_bytes:
+            break
+    assert list(messages.open_blocks) == [0]
+
+    unsent = MessagesReader()
+    for event in unsent.feed(MESSAGES[0][0] + block_start(0, type="text", text="at once") + block_stop(0)):
+        if event.visible_bytes:
+            break
+    assert unsent.started
+    assert list(unsent.open_blocks) == []
 
 
 ERROR: dict[str, Any] = {"type": "overloaded_error", "message": "Overloaded: key sk-abcdef123456"}
@@ -164,8 +193,8 @@ def test_a_broken_stream_ends_in_a_malformed_response_and_its_event_is_withheld(
     assert broken.error is not None
     assert broken.error.error_class is ErrorClass.MALFORMED_RESPONSE
     assert "sk-abcdef123456" not in str(broken.error)
-    assert reader.feed(head) == []
-    assert reader.end() == []
+    assert list(reader.feed(head)) == []
+    assert list(reader.end()) == []
 
 
 @pytest.mark.parametrize("wire", Wire)
@@ -202,7 +231,7 @@ def test_an_oversized_event_breaks_the_stream_after_what_came_before() -> None:
     assert good.error is None
     assert broken.error is not None
     assert "2000 bytes" in broken.error.message
-    assert reader.end() == []
+    assert list(reader.end()) == []
 
 
 MEMBERS = ["type", "index", "delta", "choices", "usage", "message", "content_block", "content", "text", "thinking"]
