@@ -1,0 +1,173 @@
+"""Files only their owner may read or change: directories 0700, files 0600, no symlinks, replaced atomically.
+
+Every failure is a StateError that names the path and what to do. A crash at any step leaves the old content or the new.
+"""
+
+import errno
+import fcntl
+import os
+import secrets
+import stat
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from palyra.core.errors import StateError
+
+LOCK_FILE = "files.lock"
+
+_OTHERS = 0o077
+_OTHERS_WRITE = 0o022
+
+
+def private_dir(path: Path, *, ours: Collection[str] = ()) -> Path:
+    """Makes a directory 0700, or checks one that is there.
+
+    One with looser permissions is tightened if it is empty or holds a file named in `ours`; any other is refused,
+    since closing somebody's directory by mistake would be worse. Raises StateError.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+            path.chmod(0o700)
+        found = path.lstat()
+        if stat.S_ISLNK(found.st_mode):
+            raise StateError(f"{path} is a symbolic link.", fix="Name the directory it leads to.")
+        if not stat.S_ISDIR(found.st_mode):
+            raise StateError(f"{path} is no directory.", fix="Remove it, or name another directory.")
+        _check_owner(path, found)
+        if found.st_mode & _OTHERS:
+            names = set(os.listdir(path))
+            if names and not names & set(ours):
+                raise StateError(
+                    f"{path} is open to other accounts (mode {stat.S_IMODE(found.st_mode):04o}) and holds other files.",
+                    fix=f"Name a directory of its own, or run: chmod 700 {path}",
+                )
+            path.chmod(0o700)
+    except OSError as error:
+        raise StateError(
+            f"{path} cannot be used: {error.strerror or error}.", fix="Name a directory this account may write to."
+        ) from error
+    return path
+
+
+def read_private(path: Path, limit: int) -> bytes | None:
+    """The content of a private file; None when there is none.
+
+    Permissions that let others read are tightened; ones that let others write, another owner, a symlink, and more
+    than `limit` bytes are refused. Raises StateError.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise _symlink(path) from error
+        raise _unusable(path, "read", error) from error
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise StateError(f"{path} is no regular file.", fix="Remove it.")
+        _check_owner(path, found)
+        if found.st_mode & _OTHERS_WRITE:
+            raise StateError(
+                f"{path} can be written by other accounts (mode {stat.S_IMODE(found.st_mode):04o}).",
+                fix=f"Check what it says, then run: chmod 600 {path}",
+            )
+        if found.st_mode & _OTHERS:
+            os.fchmod(descriptor, 0o600)
+        try:
+            data = file.read(limit + 1)
+        except OSError as error:
+            raise _unusable(path, "read", error) from error
+    if len(data) > limit:
+        raise StateError(f"{path} is larger than {limit} bytes.", fix="Restore it from a backup, or remove it.")
+    return data
+
+
+def write_private(path: Path, data: bytes, *, backups: int = 0) -> None:
+    """Replaces a file, 0600, durably: temporary file beside it, fsync, rename, fsync of the directory.
+
+    `backups` keeps that many earlier contents as `.bak.1` (the newest) and so on. Raises StateError.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        if path.is_symlink():
+            raise _symlink(path)
+        try:
+            _write_new(temporary, data)
+            if backups:
+                _rotate(path, backups)
+            os.rename(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_dir(path.parent)
+    except OSError as error:
+        raise _unusable(path, "written", error) from error
+
+
+@contextmanager
+def private_lock(directory: Path) -> Iterator[None]:
+    """Keeps other processes from writing a directory's private files meanwhile. Waits for its turn."""
+    try:
+        descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise _unusable(directory / LOCK_FILE, "locked", error) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, 0o600)
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _rotate(path: Path, backups: int) -> None:
+    """Moves the backups up by one and makes the present content the first, without the path ever being absent."""
+    if not path.exists():
+        return
+    for number in range(backups - 1, 0, -1):
+        with suppress(FileNotFoundError):
+            os.replace(_backup(path, number), _backup(path, number + 1))
+    first = _backup(path, 1)
+    first.unlink(missing_ok=True)
+    os.link(path, first, follow_symlinks=False)
+
+
+def _backup(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.bak.{number}")
+
+
+def _sync_dir(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _check_owner(path: Path, found: os.stat_result) -> None:
+    if found.st_uid != os.geteuid():
+        raise StateError(
+            f"{path} belongs to another account (uid {found.st_uid}).", fix="Run as its owner, or name another place."
+        )
+
+
+def _symlink(path: Path) -> StateError:
+    return StateError(f"{path} is a symbolic link.", fix="Put a file of its own in its place.")
+
+
+def _unusable(path: Path, what: str, error: OSError) -> StateError:
+    return StateError(
+        f"{path} cannot be {what}: {error.strerror or error}.", fix="Check its permissions and the space left."
+    )

@@ -1,0 +1,221 @@
+"""Who may use this Palyra: the access registry in `access_registry.json`, read at start and kept private.
+
+Keys look like `plk_<key_id>_<43 base64url characters>`; the registry stores their SHA-256. A registry that cannot be
+understood gives nobody any right: every key is refused until a person has looked at it.
+"""
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from palyra.core.clock import Clock
+from palyra.core.errors import ConflictError, StateError
+from palyra.core.private_files import private_dir, private_lock, read_private, write_private
+from palyra.vault.records import (
+    FLAGS,
+    GatewayKey,
+    Operator,
+    RecordError,
+    read_key,
+    read_operator,
+    write_key,
+)
+
+REGISTRY_FILE = "access_registry.json"
+KEY_FILE = "gateway-key.txt"
+VERSION = 1
+BACKUPS = 5
+
+_MAX_REGISTRY = 8 * 1024 * 1024
+_STATE_FILES = (REGISTRY_FILE, KEY_FILE, "journal.db", "engine.lock")
+_PREFIX = "plk_"
+_SECRET = 43
+_LONGEST = len(_PREFIX) + 64 + 1 + _SECRET
+_NOBODY = bytes(32)
+"""What an unknown key is compared with; no token has this digest."""
+
+
+class AccessRegistry:
+    """Keys, operators and feature flags of one state directory. Made by `AccessRegistry.open`.
+
+    `unavailable` says why nobody can be let in; empty when the registry is sound. `faults` lists records that cannot be
+    used. `first_start` is whether this process made the registry.
+    """
+
+    def __init__(self, state_dir: Path, clock: Clock) -> None:
+        self.path = state_dir / REGISTRY_FILE
+        self.key_file = state_dir / KEY_FILE
+        self.unavailable = ""
+        self.faults: tuple[str, ...] = ()
+        self.first_start = False
+        self.keys: Mapping[str, GatewayKey] = {}
+        self.operators: tuple[Operator, ...] = ()
+        self.operators_registered = False
+        self._clock = clock
+        self._flags: Mapping[str, bool] = {}
+
+    @classmethod
+    def open(
+        cls, state_dir: Path, clock: Clock, entropy: Callable[[int], str] = secrets.token_urlsafe
+    ) -> "AccessRegistry":
+        """Reads the registry; the first start makes it, with the key `default` in `gateway-key.txt`.
+
+        `entropy` gives base64url text of that many random bytes. Raises StateError when the directory or a file is
+        not private or cannot be written.
+        """
+        registry = cls(private_dir(state_dir, ours=_STATE_FILES), clock)
+        with private_lock(state_dir):
+            data = read_private(registry.path, _MAX_REGISTRY)
+            if data is None:
+                registry._create(entropy)
+            else:
+                registry._read(data)
+        # Also a key file that was copied around is looked at, so that it does not stay readable by others.
+        read_private(registry.key_file, _MAX_REGISTRY)
+        return registry
+
+    def authenticate(self, token: str) -> GatewayKey | None:
+        """The key a token opens; None for one that is unknown, disabled, expired or revoked.
+
+        All of these take the same time: one hash, one comparison in constant time.
+        """
+        if len(token) > _LONGEST:
+            token = ""
+        key = self.keys.get(token[len(_PREFIX) : -_SECRET - 1])
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        same = hmac.compare_digest(digest, key.digest if key is not None else _NOBODY)
+        return key if same and key is not None and key.opens_at(self._clock.now_ms()) else None
+
+    def flag(self, name: str) -> bool:
+        """A feature flag; one the registry does not have is off."""
+        return self._flags.get(name, False)
+
+    def add_key(
+        self, key_id: str, principal: str, entropy: Callable[[int], str] = secrets.token_urlsafe, **fields: Any
+    ) -> str:
+        """Makes a key, stores it and returns its token, which is never shown again.
+
+        `fields` are further fields of GatewayKey. Raises ConflictError for an id that is taken, ValueError for a field
+        that is not what it should be, StateError when the registry is unavailable or cannot be written.
+        """
+        with private_lock(self.path.parent):
+            data = read_private(self.path, _MAX_REGISTRY)
+            document = _parse(data) if data is not None else _new_document()
+            token = self._append_key(document, entropy, key_id, principal, fields)
+            self._store(document)
+        return token
+
+    def _create(self, entropy: Callable[[int], str]) -> None:
+        document = _new_document()
+        token = self._append_key(document, entropy, "default", "local", {})
+        # The key file comes first: a crash between the two makes another key at the next start instead of losing it.
+        write_private(self.key_file, f"{token}\n".encode())
+        self._store(document)
+        self.first_start = True
+
+    def _append_key(
+        self,
+        document: dict[str, Any],
+        entropy: Callable[[int], str],
+        key_id: str,
+        principal: str,
+        fields: Mapping[str, Any],
+    ) -> str:
+        token = f"{_PREFIX}{key_id}_{entropy(32)}"
+        key = GatewayKey(
+            key_id=key_id,
+            principal=principal,
+            digest=hashlib.sha256(token.encode()).digest(),
+            created_at=self._clock.now_ms(),
+            **{"name": key_id, "enabled": True, **fields},
+        )
+        record = write_key(key)
+        read_key(record, mode_override=True)
+        keys = document.setdefault("gateway_keys", [])
+        if any(isinstance(other, dict) and other.get("key_id") == key_id for other in keys):
+            raise ConflictError(f'A key "{key_id}" exists already.', fix="Choose another id.")
+        keys.append(record)
+        return token
+
+    def _store(self, document: dict[str, Any]) -> None:
+        data = json.dumps(document, indent=2).encode() + b"\n"
+        write_private(self.path, data, backups=BACKUPS)
+        self._read(data)
+
+    def _read(self, data: bytes) -> None:
+        """Takes over what the registry says; one that cannot be understood lets nobody in."""
+        try:
+            document = _parse(data)
+        except StateError as error:
+            # Whether operators are registered cannot be known, so nobody may act as if none were.
+            self.unavailable, self.operators_registered = str(error), True
+            self.keys, self.operators, self._flags = {}, (), {}
+            return
+        faults: list[str] = []
+        flags = document.get("feature_flags", {})
+        self._flags = {name: flags.get(name) is True for name in FLAGS}
+        keys: dict[str, GatewayKey] = {}
+        for number, record in enumerate(document.get("gateway_keys", []), start=1):
+            try:
+                key = read_key(record, mode_override=self.flag("mode_override"))
+            except RecordError as error:
+                faults.append(f"gateway key {number}: {error}")
+                continue
+            if key.key_id in keys:
+                faults.append(f"gateway key {number}: key_id {key.key_id} is taken by an earlier one")
+            else:
+                keys[key.key_id] = key
+        operators: list[Operator] = []
+        records = document.get("operators", [])
+        for number, record in enumerate(records, start=1):
+            try:
+                operators.append(read_operator(record))
+            except RecordError as error:
+                faults.append(f"operator {number}: {error}")
+        self.keys = keys
+        self.operators = tuple(operators)
+        self.operators_registered = bool(records)
+        self.faults = tuple(faults)
+        self.unavailable = ""
+
+
+def _new_document() -> dict[str, Any]:
+    return {"version": VERSION, "operators": [], "gateway_keys": [], "feature_flags": dict(FLAGS)}
+
+
+def _parse(data: bytes) -> dict[str, Any]:
+    """The registry's data, of the right shape down to its lists. Raises StateError, code `access_unavailable`."""
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        raise _broken("is no JSON") from None
+    if not isinstance(document, dict):
+        raise _broken("is no object")
+    version = document.get("version", VERSION)
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise _broken("has no version this program understands")
+    if version > VERSION:
+        raise StateError(
+            f"The access registry has version {version}; this Palyra knows version {VERSION}.",
+            fix="Upgrade Palyra.",
+            code="access_unavailable",
+        )
+    for name, kind in (("gateway_keys", list), ("operators", list), ("feature_flags", dict)):
+        if not isinstance(document.get(name, kind()), kind):
+            raise _broken(f"has a {name} that is not what it should be")
+    return document
+
+
+def _broken(what: str) -> StateError:
+    return StateError(
+        f"The access registry {what}.",
+        fix=f"Restore {REGISTRY_FILE} from one of its backups.",
+        code="access_unavailable",
+    )
+
+
+__all__ = ["AccessRegistry", "GatewayKey", "Operator"]

@@ -1,0 +1,109 @@
+"""Who is at the keyboard: an account of the machine, matched with the operators of the access registry."""
+
+import ipaddress
+import pwd
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from palyra.core.errors import PalyraError
+from palyra.vault.records import Operator, Role
+
+
+class Attestation(StrEnum):
+    """How we know. `owner`: the state directory's account, while no operator is registered."""
+
+    UID = "uid"
+    CLAIMED = "claimed"
+    OWNER = "owner"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Somebody at a keyboard. `address` is where their SSH connection comes from, empty when there is none.
+
+    `fix` says how to gain more than a viewer's rights, where there is a way.
+    """
+
+    operator: str
+    role: Role
+    attestation: Attestation
+    account: str
+    address: str = ""
+    fix: str = ""
+
+
+class IdentityError(PalyraError):
+    """Nobody can be named: the claim fits no candidate, or several candidates fit and none was claimed."""
+
+    code = "identity_refused"
+
+
+def account_of(uid: int) -> str:
+    """The account's name, or its number where the machine has no name for it."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def identify(
+    account: str,
+    operators: Iterable[Operator],
+    *,
+    registered: bool,
+    owns_state: bool,
+    claimed: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Identity:
+    """Names the operator behind an account.
+
+    `registered` is whether the registry lists any operator at all, `owns_state` whether the account owns the state
+    directory, `claimed` what `--operator` says (else PALYRA_OPERATOR of `environ`). Raises IdentityError.
+    """
+    environ = environ or {}
+    claim = claimed or environ.get("PALYRA_OPERATOR", "").strip() or None
+    address = _ssh_address(environ)
+    candidates = {one.operator_id: one for one in operators if one.enabled and f"unix:{account}" in one.identities}
+    if not candidates:
+        identity = _without_candidates(account, address, owner=owns_state and not registered)
+        if claim not in (None, identity.operator):
+            raise _refused(claim, account, ())
+        return identity
+    if claim is not None and claim not in candidates:
+        raise _refused(claim, account, tuple(candidates))
+    if claim is None and len(candidates) > 1:
+        raise IdentityError(
+            f"Several operators use the account {account}: {', '.join(sorted(candidates))}.",
+            fix="Say who you are with --operator or PALYRA_OPERATOR.",
+        )
+    chosen = candidates[claim] if claim is not None else next(iter(candidates.values()))
+    attestation = Attestation.UID if len(candidates) == 1 else Attestation.CLAIMED
+    return Identity(chosen.operator_id, chosen.role, attestation, account, address)
+
+
+def _without_candidates(account: str, address: str, *, owner: bool) -> Identity:
+    if owner:
+        return Identity(f"local:{account}", Role.ADMIN, Attestation.OWNER, account, address)
+    return Identity(
+        f"unix:{account}",
+        Role.VIEWER,
+        Attestation.UID,
+        account,
+        address,
+        fix=f"Ask an admin to register an operator with the identity unix:{account}.",
+    )
+
+
+def _refused(claim: str | None, account: str, candidates: tuple[str, ...]) -> IdentityError:
+    fix = f"Name one of: {', '.join(sorted(candidates))}." if candidates else "Leave --operator and the variable out."
+    return IdentityError(f"{claim} is no operator of the account {account}.", fix=fix)
+
+
+def _ssh_address(environ: Mapping[str, str]) -> str:
+    first = environ.get("SSH_CONNECTION", "").split(" ")[0]
+    try:
+        ipaddress.ip_address(first)
+    except ValueError:
+        return ""
+    return first
