@@ -1,0 +1,224 @@
+"""Who can answer and what each can do: one entry per provider and per model, complete with address and credential."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from palyra.config.choices import AuthScheme, CostTier, ModelProviderKind, ProviderModelRole, UsageDialect
+from palyra.config.providers import DEFAULT_BASE_URLS, ModelConfig, ProviderConfig, ScriptStep
+from palyra.config.urls import reach_of, refusal
+from palyra.core.redact import Secret
+from palyra.providers.upstream import Timeouts
+from palyra.providers.wires import UPSTREAM_PATHS, Wire
+
+WIRES: Mapping[ModelProviderKind, frozenset[Wire]] = {
+    ModelProviderKind.DETERMINISTIC: frozenset(Wire),
+    ModelProviderKind.OPENAI_COMPATIBLE: frozenset({Wire.CHAT}),
+    ModelProviderKind.ANTHROPIC: frozenset({Wire.MESSAGES}),
+}
+"""The wires each kind speaks itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A secret a provider accepts. `id` says where it came from and never holds any of it."""
+
+    id: str
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderEntry:
+    """One provider. Without a `credential`, `missing_auth` tells why it cannot be used; empty where it needs none."""
+
+    id: str
+    kind: ModelProviderKind
+    enabled: bool
+    base_url: str = ""
+    credential: Credential | None = None
+    missing_auth: str = ""
+    auth_scheme: AuthScheme = AuthScheme.BEARER
+    allow_private: bool = False
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    max_tokens_field: str = "max_tokens"
+    pricing_provider: str | None = None
+    usage_dialect: UsageDialect = UsageDialect.AUTO
+    trust_reported_cost: bool = False
+    script: tuple[ScriptStep, ...] = field(default=(), repr=False)
+
+    @property
+    def wires(self) -> frozenset[Wire]:
+        return WIRES[self.kind]
+
+    @property
+    def on_network(self) -> bool:
+        return self.kind is not ModelProviderKind.DETERMINISTIC
+
+    def url(self, wire: Wire) -> str:
+        """Where a request of this wire goes; empty for a provider that is not on the network."""
+        return self.base_url + UPSTREAM_PATHS[wire] if self.on_network else ""
+
+    def auth_headers(self) -> dict[str, str]:
+        """The header that carries the credential; none without one."""
+        if self.credential is None:
+            return {}
+        key = self.credential.secret.reveal()
+        if self.auth_scheme is AuthScheme.X_API_KEY:
+            return {"x-api-key": key}
+        return {"authorization": f"Bearer {key}"}
+
+    def refuses_address(self, host: str, port: int, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+        """Why this provider may not be reached at the address its host name resolved to; empty where it may."""
+        parts = urlsplit(self.base_url)
+        if (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)) != (host, port):
+            return f"{self.id} is not at {host}"
+        return refusal(parts.scheme, reach_of(address), allow_private=self.allow_private)
+
+
+def provider_entry(provider_id: str, config: ProviderConfig, environ: Mapping[str, str]) -> ProviderEntry:
+    """A configured provider with its credential looked up."""
+    credential, missing = _credential(config, environ)
+    base_url = config.base_url or DEFAULT_BASE_URLS.get(config.kind, "")
+    if config.kind is ModelProviderKind.ANTHROPIC:
+        base_url = base_url.removesuffix("/v1")
+    return ProviderEntry(
+        id=provider_id,
+        kind=config.kind,
+        enabled=config.enabled,
+        base_url=base_url,
+        credential=credential,
+        missing_auth=missing,
+        auth_scheme=config.auth_scheme,
+        allow_private=config.allow_private,
+        timeouts=Timeouts(
+            connect=config.connect_timeout / 1000,
+            first_byte=config.first_byte_timeout / 1000,
+            idle=config.idle_timeout / 1000,
+            total=config.total_timeout / 1000,
+        ),
+        max_tokens_field=config.max_tokens_field.value,
+        pricing_provider=config.pricing_provider,
+        usage_dialect=config.usage_dialect,
+        trust_reported_cost=config.trust_reported_cost,
+        script=config.script,
+    )
+
+
+def _credential(config: ProviderConfig, environ: Mapping[str, str]) -> tuple[Credential | None, str]:
+    """The credential, or why there is none; neither where the provider needs none."""
+    if config.kind is ModelProviderKind.DETERMINISTIC:
+        return None, ""
+    if config.api_key is not None:
+        return _checked("api_key", config.api_key.reveal(), "api_key")
+    if config.api_key_env is not None:
+        name = config.api_key_env
+        return _checked(f"env:{name}", environ.get(name, ""), f"the environment variable {name}")
+    if config.api_key_vault_ref is not None or config.auth_profiles:
+        return None, "credentials kept in the vault cannot be used yet; name a variable with api_key_env instead"
+    vendor = urlsplit(DEFAULT_BASE_URLS[config.kind]).hostname
+    if config.base_url is None or urlsplit(config.base_url).hostname == vendor:
+        return None, "no credential is set; name the variable that holds the key with api_key_env"
+    return None, ""
+
+
+def _checked(identity: str, key: str, where: str) -> tuple[Credential | None, str]:
+    key = key.strip()
+    if not key:
+        return None, f"{where} is empty or not set"
+    if not key.isascii() or not key.isprintable():
+        return None, f"{where} holds characters that no key has"
+    return Credential(identity, Secret(key)), ""
+
+
+class ModelSource(StrEnum):
+    """Why a model is known."""
+
+    CONFIG = "config"
+    BUILT_IN = "built_in"
+    NAMED = "named"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """One model. `id` is its public name, `provider` the provider's id, `upstream` the name sent there.
+
+    `max_context` and `max_output` are tokens, `max_output` None when nobody told it. `tier` None leaves the label to
+    its price. `image_tokens_bound` None takes the general bound.
+    """
+
+    id: str
+    provider: str
+    kind: ModelProviderKind
+    upstream: str
+    source: ModelSource = ModelSource.CONFIG
+    role: ProviderModelRole = ProviderModelRole.CHAT
+    aliases: tuple[str, ...] = ()
+    failover: tuple[str, ...] = ()
+    streaming: bool = True
+    tools: bool = True
+    json: bool = True
+    vision: bool = True
+    reasoning: bool = False
+    max_context: int = 128_000
+    max_output: int | None = None
+    tier: CostTier | None = None
+    free: bool = False
+    image_tokens_bound: int | None = None
+
+    @property
+    def wires(self) -> frozenset[Wire]:
+        """The wires its provider speaks itself."""
+        return WIRES[self.kind]
+
+
+_MAX_CONTEXT: Mapping[ModelProviderKind, int] = {
+    ModelProviderKind.DETERMINISTIC: 8_192,
+    ModelProviderKind.OPENAI_COMPATIBLE: 128_000,
+    ModelProviderKind.ANTHROPIC: 200_000,
+}
+
+
+def plain_model(provider: ProviderEntry, upstream: str, source: ModelSource) -> ModelEntry:
+    """A model of which only the name is known: what it can do goes by the kind of its provider."""
+    capable = provider.kind is not ModelProviderKind.DETERMINISTIC
+    return ModelEntry(
+        id=f"{provider.id}/{upstream}",
+        provider=provider.id,
+        kind=provider.kind,
+        upstream=upstream,
+        source=source,
+        tools=capable,
+        vision=capable,
+        max_context=_MAX_CONTEXT[provider.kind],
+        free=not capable,
+    )
+
+
+def configured_model(provider: ProviderEntry, row: ModelConfig) -> ModelEntry:
+    """A `[[models]]` row; what it leaves out goes by the kind of its provider."""
+    plain = plain_model(provider, row.upstream, ModelSource.CONFIG)
+
+    def given(value: bool | None, otherwise: bool) -> bool:
+        return otherwise if value is None else value
+
+    return ModelEntry(
+        id=row.id or plain.id,
+        provider=provider.id,
+        kind=provider.kind,
+        upstream=row.upstream,
+        role=row.role,
+        aliases=row.aliases,
+        failover=row.failover,
+        streaming=given(row.streaming, plain.streaming),
+        tools=given(row.tools, plain.tools),
+        json=given(row.json_mode, plain.json),
+        vision=given(row.vision, plain.vision),
+        reasoning=given(row.reasoning, plain.reasoning),
+        max_context=row.max_context or plain.max_context,
+        max_output=row.max_output,
+        tier=row.tier,
+        free=row.free or plain.free,
+        image_tokens_bound=row.image_tokens_bound,
+    )

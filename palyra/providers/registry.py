@@ -1,0 +1,138 @@
+"""Finding the model a caller means among everything configured."""
+
+import ipaddress
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from palyra.config.choices import ModelProviderKind, ProviderModelRole
+from palyra.config.model import LoadedConfig
+from palyra.config.references import BUILT_IN_PROVIDER
+from palyra.config.suggest import nearest
+from palyra.core.errors import NotFoundError
+from palyra.providers.entries import (
+    ModelEntry,
+    ModelSource,
+    ProviderEntry,
+    configured_model,
+    plain_model,
+    provider_entry,
+)
+from palyra.providers.wires import Wire
+
+__all__ = ["AUTO", "ModelEntry", "ModelNotFoundError", "ProviderEntry", "Registry"]
+
+AUTO = "auto"
+"""The name that leaves the choice to the router."""
+
+ECHO = "echo"
+"""What the deterministic provider calls its chat model."""
+
+
+class ModelNotFoundError(NotFoundError):
+    """No usable model has that name. `near` holds up to three public ids that are spelled like it."""
+
+    code = "model_not_found"
+
+    def __init__(self, name: str, reason: str, near: tuple[str, ...]) -> None:
+        wanted = " or ".join(f'"{other}"' for other in near)
+        super().__init__(reason, fix=f"Did you mean {wanted}?" if near else "See /v1/models for those there are.")
+        self.name = name
+        self.near = near
+
+
+class Registry:
+    """Every provider and model of one configuration. `models` are the usable ones, in the order they are declared."""
+
+    def __init__(
+        self, providers: Mapping[str, ProviderEntry], models: tuple[ModelEntry, ...], default_chat: str | None = None
+    ) -> None:
+        self.providers = MappingProxyType(dict(providers))
+        self.models = models
+        self._by_name = {name: model for model in models for name in model.aliases} | {
+            model.id: model for model in models
+        }
+        self._by_upstream: dict[str, list[ModelEntry]] = {}
+        for model in models:
+            self._by_upstream.setdefault(model.upstream, []).append(model)
+        chat = [model for model in models if model.role is ProviderModelRole.CHAT]
+        self.default_chat = self.resolve(default_chat) if default_chat else next(iter(chat), None)
+
+    @classmethod
+    def from_config(cls, config: LoadedConfig, environ: Mapping[str, str]) -> "Registry":
+        """Credentials named by variable are read from `environ`.
+
+        While no provider is enabled there is a built-in deterministic one.
+        """
+        providers = {name: provider_entry(name, row, environ) for name, row in config.providers.items()}
+        if not any(provider.enabled for provider in providers.values()):
+            providers[BUILT_IN_PROVIDER] = ProviderEntry(
+                BUILT_IN_PROVIDER, ModelProviderKind.DETERMINISTIC, enabled=True, allow_private=False
+            )
+        models = [
+            configured_model(provider, row)
+            for row in config.models
+            if row.enabled and (provider := providers.get(row.provider)) is not None and provider.enabled
+        ]
+        listed = {model.provider for model in models}
+        models += [
+            plain_model(provider, ECHO, ModelSource.BUILT_IN)
+            for provider in providers.values()
+            if provider.enabled and not provider.on_network and provider.id not in listed
+        ]
+        return cls(providers, tuple(models), config.defaults.chat)
+
+    def provider_of(self, model: ModelEntry) -> ProviderEntry:
+        return self.providers[model.provider]
+
+    def resolve(
+        self, name: str, wire: Wire | None = None, role: ProviderModelRole = ProviderModelRole.CHAT
+    ) -> ModelEntry:
+        """The model of that name: public id, alias, unique upstream name, `auto` (the default chat model), then
+
+        `provider/upstream` of an enabled provider and, with `wire`, any name where exactly one provider on the network
+        speaks that wire and none of its models is declared. Raises ModelNotFoundError.
+        """
+        model = self._find(name, wire)
+        if model.role is not role:
+            near = tuple(other.id for other in self.models if other.role is role)[:3]
+            raise ModelNotFoundError(name, f'The model "{name}" is for {model.role}, not for {role}.', near)
+        return model
+
+    def refuses_address(self, host: str, port: int, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+        """Why no provider may be reached at the address its host name resolved to; empty where one may."""
+        reasons = [one.refuses_address(host, port, address) for one in self.providers.values() if one.on_network]
+        return "" if not all(reasons) else next(iter(reasons), "no provider is there")
+
+    def _find(self, name: str, wire: Wire | None) -> ModelEntry:
+        if (model := self._by_name.get(name)) is not None:
+            return model
+        same = self._by_upstream.get(name, [])
+        if wire is not None and len(same) > 1:
+            same = [model for model in same if wire in model.wires]
+        if len(same) == 1:
+            return same[0]
+        if same:
+            near = tuple(model.id for model in same)[:3]
+            raise ModelNotFoundError(name, f'Several providers have a model "{name}".', near)
+        if name == AUTO:
+            if self.default_chat is None:
+                raise ModelNotFoundError(name, "No model is declared that could be chosen.", ())
+            return self.default_chat
+        provider_id, slash, upstream = name.partition("/")
+        provider = self.providers.get(provider_id)
+        if slash and upstream and provider is not None and provider.enabled and provider.on_network:
+            return plain_model(provider, upstream, ModelSource.NAMED)
+        if wire is not None and (only := self._only_provider(wire)) is not None:
+            return plain_model(only, name, ModelSource.NAMED)
+        raise ModelNotFoundError(name, f'There is no model "{name}".', self._near(name))
+
+    def _only_provider(self, wire: Wire) -> ProviderEntry | None:
+        speaking = [one for one in self.providers.values() if one.enabled and one.on_network and wire in one.wires]
+        if len(speaking) != 1 or any(model.provider == speaking[0].id for model in self.models):
+            return None
+        return speaking[0]
+
+    def _near(self, name: str) -> tuple[str, ...]:
+        near = nearest(name, [*self._by_name, *self._by_upstream])
+        found = [(self._by_name.get(other) or self._by_upstream[other][0]).id for other in near]
+        return tuple(dict.fromkeys(found))
