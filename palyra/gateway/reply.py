@@ -39,7 +39,10 @@ def header_text(text: str) -> str:
 
 def head(status: int, reason: str, headers: Sequence[Header], date: bytes) -> bytes:
     """Status line and headers, without the empty line that ends them."""
-    lines = "".join([f"{name}: {header_text(value)}\r\n" for name, value in headers])
+    values = "".join([value for _, value in headers])
+    if not (values.isascii() and values.isprintable()):
+        headers = [(name, header_text(value)) for name, value in headers]
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
     return b"HTTP/1.1 %d %s\r\n%s%s" % (status, reason.encode("ascii"), date, lines.encode("ascii"))
 
 
