@@ -29,15 +29,16 @@ from palyra.journal.changes import (
     RunSaved,
     UsageRecorded,
 )
-from palyra.journal.tables import Table, Values, clean, dumps, moves_text
+from palyra.journal.tables import NULL, Table, Values, clean, dumps, moves_text
 
-RUN, NOTE, DECISION, HOLD, GROWN, METERED, ENDED, USAGE, APPROVAL, GRANT, POLICY, AUDIT = range(12)
+NOTHING, RUN, NOTE, DECISION, HOLD, GROWN, METERED, ENDED, USAGE, APPROVAL, GRANT, POLICY, AUDIT = range(13)
+"""What a row of the view is, in its first column; a row of nothing only fills the statement up."""
 
 WIDTH = 1 + max(
     len(table.columns)
     for table in (tables.RUNS, tables.HOLDS, tables.USAGE, tables.APPROVALS, tables.GRANTS, tables.DECISIONS)
 )
-_PAD: tuple[tuple[None, ...], ...] = tuple((None,) * (WIDTH - filled) for filled in range(WIDTH + 1))
+_PAD: tuple[tuple[int, ...], ...] = tuple((0,) * (WIDTH - filled) for filled in range(WIDTH + 1))
 
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 """Rows a prepared statement takes; a batch is padded up to the next size."""
@@ -72,7 +73,7 @@ def encode(changes: Sequence[Change]) -> Unit:
         kind, values = _ENCODERS[type(change)](change, unit)
         if kind != AUDIT:
             unit.values.append(kind)
-            unit.values += values
+            unit.values += [NULL if value is None else value for value in values]
             unit.values += _PAD[len(values) + 1]
         unit.rows += 1
         if kind == DECISION:
@@ -123,7 +124,7 @@ def _insert(database: sqlite3.Connection, values: list[Any], rows: int) -> None:
         return
     size = next(size for size in SIZES if size >= rows)
     if size > rows:
-        values = values + [None] * (WIDTH * (size - rows))
+        values = values + [NOTHING] * (WIDTH * (size - rows))
     database.execute(_statement(size), values)
 
 
@@ -188,8 +189,12 @@ def _triggers() -> list[tuple[int, str]]:
 
 
 def _insert_into(table: Table) -> str:
-    values = ", ".join(f"NEW.v{column}" for column in range(1, len(table.columns) + 1))
+    values = ", ".join(_new(column, name in table.nullable) for column, name in enumerate(table.columns, start=1))
     return f"INSERT INTO {table.name} ({', '.join(table.columns)}) VALUES ({values})"
+
+
+def _new(column: int, nullable: bool) -> str:
+    return f"nullif(NEW.v{column}, {NULL})" if nullable else f"NEW.v{column}"
 
 
 def _replace(columns: Iterable[str]) -> str:
@@ -197,7 +202,9 @@ def _replace(columns: Iterable[str]) -> str:
 
 
 def _update_hold(*columns: str) -> str:
-    changes = ", ".join(f"{name} = NEW.v{column}" for column, name in enumerate(columns, start=2))
+    changes = ", ".join(
+        f"{name} = {_new(column, name in tables.HOLDS.nullable)}" for column, name in enumerate(columns, start=2)
+    )
     return f"UPDATE holds SET {changes} WHERE hold_id = NEW.v1 AND state = 'held'"
 
 
@@ -233,7 +240,7 @@ def _hold_ended(change: HoldEnded, unit: Unit) -> tuple[int, Values]:
         change.requests,
         change.usage_source,
         change.overrun,
-        change.recovered,
+        int(change.recovered),
         moves_text(change.moves),
     )
 

@@ -18,6 +18,9 @@ Job = Callable[[sqlite3.Connection], T]
 BUSY_SECONDS = 2.0
 """How long a statement waits for a lock that another process holds."""
 
+STEPS_BETWEEN_LOOKS = 1_000_000
+"""Virtual machine steps of SQLite, some 10 ms, after which a reader looks whether it is to stop."""
+
 
 class Connection(aiosqlite.Connection):
     """An aiosqlite connection whose thread runs plain functions over the sqlite3 connection."""
@@ -53,10 +56,37 @@ class Connection(aiosqlite.Connection):
         self.start(job, done)
         return await answered
 
-    def stop_statement(self) -> None:
-        """Makes the statement that runs now fail; does nothing between statements."""
+
+class ReaderConnection(Connection):
+    """A connection that can only read and whose jobs can be stopped from the loop."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(self._open, iter_chunk_size=64)
+        self._path = path
+        self._stopped = False
+
+    def start(self, job: Job[T], done: Callable[[T | None, BaseException | None], None]) -> None:
+        self._stopped = False
+        super().start(job, done)
+
+    def stop_job(self) -> None:
+        """Makes the job that runs now fail in its present or its next statement; call it only while one runs."""
+        self._stopped = True
         if self._connection is not None:
             self._connection.interrupt()
+
+    def _open(self) -> sqlite3.Connection:
+        address = f"{self._path.absolute().as_uri()}?mode=ro"
+        database = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            database.execute("PRAGMA query_only = ON")
+            database.execute("PRAGMA temp_store = MEMORY")
+        except BaseException:
+            database.close()
+            raise
+        # An interrupt that comes between two statements is lost; this look, too rare to cost anything, is not.
+        database.set_progress_handler(lambda: self._stopped, STEPS_BETWEEN_LOOKS)
+        return database
 
 
 async def open_writer(path: Path, checkpoint_pages: int) -> Connection:
@@ -79,32 +109,14 @@ async def open_writer(path: Path, checkpoint_pages: int) -> Connection:
             raise
         return database
 
-    return await _opened(connect)
-
-
-async def open_reader(path: Path) -> Connection:
-    """A connection that can only read. Raises sqlite3.Error."""
-
-    def connect() -> sqlite3.Connection:
-        database = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro",
-            uri=True,
-            timeout=BUSY_SECONDS,
-            isolation_level=None,
-        )
-        try:
-            database.execute("PRAGMA query_only = ON")
-            database.execute("PRAGMA temp_store = MEMORY")
-        except BaseException:
-            database.close()
-            raise
-        return database
-
-    return await _opened(connect)
-
-
-async def _opened(connect: Callable[[], sqlite3.Connection]) -> Connection:
     connection = Connection(connect, iter_chunk_size=64)
+    await connection
+    return connection
+
+
+async def open_reader(path: Path) -> ReaderConnection:
+    """Raises sqlite3.Error."""
+    connection = ReaderConnection(path)
     await connection
     return connection
 
@@ -112,7 +124,7 @@ async def _opened(connect: Callable[[], sqlite3.Connection]) -> Connection:
 class ReaderPool:
     """Connections that share the reading. A cancelled read is interrupted, and its connection serves the next one."""
 
-    def __init__(self, connections: list[Connection]) -> None:
+    def __init__(self, connections: list[ReaderConnection]) -> None:
         self._all = connections
         self._free = deque(connections)
         self._turns = asyncio.Semaphore(len(connections))
@@ -147,14 +159,15 @@ class ReaderPool:
             return await answered
         except asyncio.CancelledError:
             if running:
-                connection.stop_statement()
+                connection.stop_job()
             raise
 
     async def close(self) -> None:
         """Interrupts what still reads and closes every connection."""
         self._closed = True
         for connection in self._all:
-            connection.stop_statement()
+            if connection not in self._free:
+                connection.stop_job()
         for connection in self._all:
             await connection.close()
 

@@ -14,7 +14,7 @@ from palyra.journal.audit import HEAD_FILE, HeadFile, head_fits, newest_link
 from palyra.journal.audit_chain import GENESIS, Link
 from palyra.journal.batch import prepare
 from palyra.journal.changes import Change
-from palyra.journal.connection import Connection, ReaderPool, open_reader, open_writer
+from palyra.journal.connection import Connection, ReaderConnection, ReaderPool, open_reader, open_writer
 from palyra.journal.migrations import migrate
 from palyra.journal.readers import Readers
 from palyra.journal.schema import MIGRATIONS
@@ -66,19 +66,20 @@ class Journal:
         Raises StateError when the directory or file cannot be used: not writable, no journal, or of a newer Palyra.
         """
         path = state_dir / JOURNAL_FILE
-        opened: list[Connection] = []
+        writer: Connection | None = None
+        readers: list[ReaderConnection] = []
         try:
             _prepare_file(path)
             writer = await open_writer(path, checkpoint_pages)
-            opened.append(writer)
             await writer.run(lambda database: migrate(database, path, clock.now_ms(), backup_keep, migrations))
             await writer.run(prepare)
             head, intact = await writer.run(lambda database: _check_head(database, HeadFile(state_dir / HEAD_FILE)))
             for _ in range(READERS):
-                opened.append(await open_reader(path))
+                readers.append(await open_reader(path))
         except BaseException as error:
-            for connection in opened:
-                await connection.close()
+            for connection in (writer, *readers):
+                if connection is not None:
+                    await connection.close()
             if isinstance(error, sqlite3.Error):
                 raise StateError(f"{path} cannot be used: {error}.", fix="Run `palyra doctor`.") from error
             if isinstance(error, OSError):
@@ -87,7 +88,7 @@ class Journal:
                     fix="Choose a directory you may write to with --state-dir.",
                 ) from error
             raise
-        return cls(path, clock, writer, ReaderPool(opened[1:]), head, commit_window_ms / 1000, intact)
+        return cls(path, clock, writer, ReaderPool(readers), head, commit_window_ms / 1000, intact)
 
     @property
     def healthy(self) -> bool:

@@ -29,11 +29,18 @@ dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=
 Values = tuple[Any, ...]
 
 
+NULL = -(1 << 63)
+"""Stands for NULL on the way in: sqlite3 binds None only after a long search for an adapter, ten times dearer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
+    """`json_columns` hold JSON text, `nullable` ones may be NULL."""
+
     name: str
     columns: tuple[str, ...]
     json_columns: frozenset[str] = frozenset()
+    nullable: frozenset[str] = frozenset()
 
     def array(self, prefix: str = "") -> str:
         """A SQL expression: the row as a JSON array in the order of `columns`."""
@@ -41,8 +48,8 @@ class Table:
         return f"json_array({', '.join(parts)})"
 
 
-def _table(name: str, columns: str, json_columns: str = "") -> Table:
-    return Table(name, tuple(columns.split()), frozenset(json_columns.split()))
+def _table(name: str, columns: str, json_columns: str = "", nullable: str = "") -> Table:
+    return Table(name, tuple(columns.split()), frozenset(json_columns.split()), frozenset(nullable.split()))
 
 
 _SCOPE = "principal session key_id channel agent job tags"
@@ -54,15 +61,19 @@ RUNS = _table(
     " approval_id grant_ids attempts parked_at dispatched_at first_byte_at finished_at input_tokens output_tokens"
     " cost flags",
     "tags grant_ids flags",
+    "max_tokens parked_at dispatched_at first_byte_at finished_at cost",
 )
 NOTES = _table("run_notes", "run_id at kind data", "data")
-DECISIONS = _table("decisions", "decision_id run_id at mode outcome action reason_codes body", "reason_codes body")
+DECISIONS = _table(
+    "decisions", "decision_id run_id at mode outcome action reason_codes body", "reason_codes body", "run_id"
+)
 HOLDS = _table(
     "holds",
     f"hold_id run_id attempt boot_id {_SCOPE} provider model created_at bound_usd bound_tokens expected_input"
     " expected_usd price_state card moves mode state terminal_at actual_usd actual_tokens requests usage_source overrun"
     " recovered metered_input metered_output metered_usd",
     "tags card moves",
+    "bound_usd expected_usd card terminal_at actual_usd actual_tokens metered_input metered_output metered_usd",
 )
 USAGE = _table(
     "usage",
@@ -70,18 +81,21 @@ USAGE = _table(
     " audio_in audio_out tool_uses metered_input metered_output usage_source flags price_state rates charge"
     " reported_cost raw latency_ms",
     "tags flags rates raw",
+    "hold_id charge reported_cost raw",
 )
 APPROVALS = _table(
     "approvals",
     "approval_id version principal session policy_ids requested_at expires_at status decision resolved_at decided_by"
     " reason risk body",
     "policy_ids body",
+    "resolved_at",
 )
 GRANTS = _table(
     "grants",
     "grant_id version approval_id kind policy_id scope_value principal session cap metric created_at expires_at"
     " window_start state run_ids granted_by uses",
     "run_ids",
+    "approval_id expires_at window_start",
 )
 POLICIES = _table("policies", "policy_id revision sha256 removed updated_at updated_by body", "body")
 AUDIT = _table("audit", "seq at kind subject actor payload digest", "payload")
@@ -133,7 +147,7 @@ def run_values(row: RunRow) -> Values:
         *_scope_values(row.scope),
         row.task_class,
         row.wire,
-        row.streaming,
+        int(row.streaming),
         clean(row.model_asked),
         row.max_tokens,
         row.input_bytes,
@@ -235,7 +249,7 @@ def hold_values(row: HoldRow) -> Values:
         row.requests,
         row.usage_source,
         row.overrun,
-        row.recovered,
+        int(row.recovered),
         row.metered_input,
         row.metered_output,
         row.metered_usd,
@@ -349,7 +363,7 @@ def policy_values(row: PolicyRow) -> Values:
         row.policy_id,
         row.revision,
         row.sha256,
-        row.removed,
+        int(row.removed),
         row.updated_at,
         row.updated_by,
         dumps(row.body),
