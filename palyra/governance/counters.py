@@ -78,14 +78,12 @@ class RollingTotal:
             self.first -= 1
             self._add(cells[order[self.first]], 1)
 
-    def cell(self, scope_value: str, start: int) -> Cell:
-        """The bucket that begins at `start`, made if it is new."""
-        cell = self.cells.get(start)
-        if cell is None:
-            cell = self.cells[start] = Cell(scope_value, start, start + self.bucket_ms, self)
-            insort(self.order, start)
-            if start < self.low:
-                self.first += 1
+    def add(self, scope_value: str, start: int) -> Cell:
+        """A new bucket that begins at `start`."""
+        cell = self.cells[start] = Cell(scope_value, start, start + self.bucket_ms, self)
+        insort(self.order, start)
+        if start < self.low:
+            self.first += 1
         return cell
 
     def forget(self, cell: Cell) -> None:
@@ -127,7 +125,10 @@ class Budget:
         "has_mode",
         "is_requests",
         "is_usd",
+        "limit",
+        "metric",
         "policy",
+        "policy_id",
         "rolling",
         "soft",
         "totals",
@@ -145,6 +146,9 @@ class Budget:
     def adopt(self, policy: UsageBudgetPolicyRecord) -> None:
         """Takes over edited terms; the counters stay."""
         self.policy = policy
+        self.policy_id = policy.policy_id
+        self.metric = policy.metric_kind.value
+        self.limit = policy.hard_limit
         self.hard = NEVER if policy.hard_limit is None else policy.hard_limit
         self.soft = NEVER if policy.soft is None else policy.soft
         self.is_usd = policy.metric_kind is MetricKind.ESTIMATED_COST_USD
@@ -175,27 +179,32 @@ class Budget:
     def window(self, at: int) -> Window:
         return window_for(self.policy.interval_kind, self.policy.timezone, at)
 
-    def cell(self, scope_value: str, at: int) -> tuple[Cell, bool]:
-        """The cell that a charge at an instant moves, and whether it was made by this call."""
+    def find(self, scope_value: str, at: int) -> Cell | None:
+        """The cell that a charge at an instant moves, if anything was ever counted there."""
+        if self.rolling is None:
+            return self.cells.get((scope_value, self.start(at)))
+        total = self.totals.get(scope_value)
+        return None if total is None else total.cells.get(self.start(at))
+
+    def make(self, scope_value: str, at: int) -> Cell:
+        """A new cell for charges at an instant; `find` has found none."""
         if self.rolling is not None:
             total = self.totals.get(scope_value)
             if total is None:
                 total = self.totals[scope_value] = RollingTotal(self.rolling.bucket_ms, self.rolling.span)
                 total.turn(at)
-            before = len(total.cells)
-            cell = total.cell(scope_value, at - at % total.bucket_ms)
-            return cell, len(total.cells) != before
+            return total.add(scope_value, self.start(at))
         window = self.window(at)
-        key = (scope_value, window.start)
-        found = self.cells.get(key)
-        if found is not None:
-            return found, False
-        found = self.cells[key] = Cell(scope_value, window.start, NEVER if window.end is None else window.end)
-        return found, True
+        cell = Cell(scope_value, window.start, NEVER if window.end is None else window.end)
+        self.cells[scope_value, window.start] = cell
+        return cell
 
-    def counts_until(self, cell: Cell) -> int:
-        """When a cell stops counting; `NEVER` for a lifetime."""
-        return cell.end if self.rolling is None or cell.total is None else cell.end + cell.total.span_ms
+    def known_until(self, at: int) -> int:
+        """Until when a charge made at an instant stays known; `NEVER` for a lifetime."""
+        if self.rolling is not None:
+            return at - at % self.rolling.bucket_ms + (self.rolling.span + 1) * self.rolling.bucket_ms + KEPT_MS
+        end = self.window(at).end
+        return NEVER if end is None else end + KEPT_MS
 
     def forget(self, cell: Cell) -> None:
         """Drops a cell that stopped counting long ago."""
@@ -210,11 +219,14 @@ class Budget:
             self.totals.pop(cell.scope_value, None)
             self.current.pop(cell.scope_value, None)
 
-    def states(self, at: int) -> list[CounterState]:
-        """Every cell that counts at an instant or holds something open, without those at zero."""
+    def all_cells(self) -> list[Cell]:
         cells = list(self.cells.values())
         for total in self.totals.values():
             cells += total.cells.values()
+        return cells
+
+    def states(self, at: int) -> list[CounterState]:
+        """Every cell that counts at an instant or holds something open, without those at zero."""
         return [
             CounterState(
                 self.policy.policy_id,
@@ -225,10 +237,12 @@ class Budget:
                 cell.held,
                 cell.drawn,
             )
-            for cell in cells
+            for cell in self.all_cells()
             if not cell.empty and (cell.held or self._counts(cell, at))
         ]
 
     def _counts(self, cell: Cell, at: int) -> bool:
         """A bucket of the future counts too: the clock was set back, and what was spent stays spent."""
-        return at < self.counts_until(cell) and (cell.total is not None or cell.start <= at)
+        if cell.total is not None:
+            return at < cell.end + cell.total.span_ms
+        return cell.start <= at < cell.end

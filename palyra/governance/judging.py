@@ -1,0 +1,147 @@
+"""Judging: what each matching budget says to an attempt, and whether a counter takes an amount. Moves nothing."""
+
+from typing import NamedTuple
+
+from palyra.config.choices import RoutingMode, UnknownPriceChoice
+from palyra.core.scope import Scope
+from palyra.governance.books import Books, Judged
+from palyra.governance.counters import Budget
+from palyra.governance.evaluate import (
+    CounterView,
+    Demand,
+    UsageBudgetEvaluation,
+    demanded,
+    evaluate_budget_policies,
+)
+from palyra.governance.grants import Asker, Grant, GrantBook
+from palyra.governance.modes import policy_mode
+
+
+class Step(NamedTuple):
+    """What one counter is about to move. `short` of it must come from `grants`, which are empty if they do not do.
+
+    `flat`: the amount stands for an unknown price.
+    """
+
+    budget: Budget
+    value: str
+    judged: Judged | None
+    amount: int
+    enforced: bool
+    short: int
+    grants: list[Grant]
+    flat: bool
+    fits: bool
+
+    @property
+    def drawn_at_most(self) -> int:
+        """What the hold itself may draw; being over before it came is not for it to pay."""
+        return min(self.amount, self.short)
+
+
+class Judge:
+    """Counters and grants as requests find them. `default_mode` is the mode of a policy without its own."""
+
+    def __init__(self, books: Books, grants: GrantBook, default_mode: RoutingMode) -> None:
+        self.books = books
+        self.grants = grants
+        self.default_mode = default_mode
+
+    def views(
+        self, scope: Scope, provider: str, model: str, *, at: int, run_id: str, denied: frozenset[str]
+    ) -> tuple[CounterView, ...]:
+        """Every counter an attempt would move, as it stands."""
+        asker = Asker(scope.principal, scope.session, run_id)
+        return tuple(
+            self.view(budget, value, budget.at(value, at), asker, budget.start(at), at, budget.policy_id in denied)
+            for budget, value in self.books.match(scope, provider, model)
+        )
+
+    def view(
+        self,
+        budget: Budget,
+        value: str,
+        judged: Judged | None,
+        asker: Asker,
+        start: int,
+        at: int,
+        denied: bool = False,
+    ) -> CounterView:
+        serving = self.grants.serving(budget.policy_id, value, asker, start, at)
+        return CounterView(
+            policy=budget.policy,
+            scope_value=value,
+            window=budget.window(start if budget.rolling is None else at),
+            settled=judged.settled if judged is not None else 0,
+            held=judged.held if judged is not None else 0,
+            drawn=judged.drawn if judged is not None else 0,
+            available=sum(grant.remaining for grant in serving),
+            denied=denied,
+        )
+
+    def evaluate_one(self, view: CounterView, demand: Demand, requested: RoutingMode | None) -> UsageBudgetEvaluation:
+        return evaluate_budget_policies([view], demand, default_mode=self.default_mode, requested_mode=requested)[0]
+
+    def admit(
+        self, budget: Budget, value: str, demand: Demand, asker: Asker, requested: RoutingMode | None, at: int
+    ) -> Step:
+        """Whether a new hold fits one counter."""
+        judged = budget.current.get(value)
+        if judged is None or not judged.start <= at < judged.end:
+            judged = budget.at(value, at)
+        if not budget.is_usd:
+            amount = demand.requests if budget.is_requests else demand.tokens
+        elif demand.usd is not None:
+            amount = demand.usd
+        else:
+            return self._admit_unpriced(budget, value, judged, demand, asker, requested, at)
+        return self.weigh(budget, value, judged, amount, asker, requested, None, at)
+
+    def _admit_unpriced(
+        self,
+        budget: Budget,
+        value: str,
+        judged: Judged | None,
+        demand: Demand,
+        asker: Asker,
+        requested: RoutingMode | None,
+        at: int,
+    ) -> Step:
+        amount, _ = demanded(budget.policy, demand)
+        step = self.weigh(budget, value, judged, amount, asker, requested, None, at)
+        choice = budget.policy.on_unknown_price.choice
+        return step._replace(
+            flat=choice is UnknownPriceChoice.FLAT, fits=step.fits and choice is not UnknownPriceChoice.BLOCK
+        )
+
+    def weigh(
+        self,
+        budget: Budget,
+        value: str,
+        judged: Judged | None,
+        amount: int,
+        asker: Asker,
+        requested: RoutingMode | None,
+        start: int | None,
+        at: int,
+    ) -> Step:
+        """Whether one counter takes an amount; `start` is the hold's window there, None for the one at `at`."""
+        projected, room = amount, budget.hard
+        if judged is not None:
+            projected += judged.settled + judged.held
+            room += judged.drawn
+        if budget.advises:
+            enforced = False
+        elif budget.has_mode:
+            mode = policy_mode(budget.policy, projected > budget.soft, self.default_mode, requested)
+            enforced = mode is RoutingMode.ENFORCED
+        else:
+            enforced = self.default_mode is RoutingMode.ENFORCED or requested is RoutingMode.ENFORCED
+        short = projected - room
+        if short <= 0:
+            return Step(budget, value, judged, amount, enforced, 0, [], False, True)
+        start = budget.start(at) if start is None else start
+        serving = self.grants.serving(budget.policy_id, value, asker, start, at)
+        if sum(grant.remaining for grant in serving) < short:
+            return Step(budget, value, judged, amount, enforced, short, [], False, False)
+        return Step(budget, value, judged, amount, enforced, short, serving, False, True)

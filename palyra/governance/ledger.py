@@ -1,0 +1,364 @@
+"""The ledger: every counter in memory, moved by holds all at once or not at all, rebuilt from hold rows bit for bit.
+
+Everything here is synchronous. A hold is judged and taken in one call, so no other request comes between; the caller
+submits the returned row or change to the journal in the same step, before it awaits anything.
+"""
+
+from collections import deque
+
+from palyra.config.choices import OrphanHolds, RoutingMode
+from palyra.core.scope import Scope
+from palyra.governance.books import Books
+from palyra.governance.counters import Budget, Cell, CounterState
+from palyra.governance.evaluate import CounterView, Demand, UsageBudgetEvaluation, evaluate_budget_policies
+from palyra.governance.grants import Asker, GrantBook, draw
+from palyra.governance.holds import (
+    Ending,
+    Growth,
+    HoldRequest,
+    OpenHold,
+    Refusal,
+    UnknownHoldError,
+    ended_row,
+    held_row,
+)
+from palyra.governance.judging import Judge, Step
+from palyra.governance.moves import Shares, actual_amount, ended, flat_charge, grown, kept, slice_amount, total
+from palyra.governance.policy_set import PolicySet
+from palyra.governance.recount import RELEASED, Recount, counted, history_start
+from palyra.journal.changes import HoldEnded, HoldGrown, Metered
+from palyra.journal.rows import CounterMove, HoldRow
+
+ENDED_KEPT = 10_000
+"""How many ended holds answer a second end with their stored result."""
+SETTLED, EXPIRED = "settled", "expired"
+
+
+class Ledger:
+    """Counters of every policy, open holds and grants. `version` grows with every change."""
+
+    def __init__(
+        self,
+        policies: PolicySet | None = None,
+        *,
+        default_mode: RoutingMode = RoutingMode.ENFORCED,
+        grants: GrantBook | None = None,
+    ) -> None:
+        self.books = Books(policies if policies is not None else PolicySet())
+        self.grants = grants if grants is not None else GrantBook()
+        self.judge = Judge(self.books, self.grants, default_mode)
+        self.version = 0
+        self._open: dict[str, OpenHold] = {}
+        self._ended: dict[str, Ending] = {}
+        self._ended_order: deque[str] = deque()
+        self._recount: Recount | None = None
+
+    @property
+    def policies(self) -> PolicySet:
+        return self.books.policies
+
+    def open_holds(self) -> tuple[HoldRow, ...]:
+        """The rows of every open hold as they stand, in the order they were taken."""
+        return tuple(hold.current() for hold in self._open.values())
+
+    def open_hold(self, hold_id: str) -> HoldRow | None:
+        hold = self._open.get(hold_id)
+        return None if hold is None else hold.current()
+
+    def counters(self, at: int) -> tuple[CounterState, ...]:
+        """Every counter that counts at an instant or holds something open; what a rebuild must equal."""
+        return self.books.states(at)
+
+    # Judging
+
+    def views(
+        self,
+        scope: Scope,
+        provider: str,
+        model: str,
+        *,
+        at: int,
+        run_id: str = "",
+        denied: frozenset[str] = frozenset(),
+    ) -> tuple[CounterView, ...]:
+        """Every counter an attempt would move, as it stands, for `evaluate_budget_policies`.
+
+        `denied` has the policies a person refused this principal and session a moment ago.
+        """
+        return self.judge.views(scope, provider, model, at=at, run_id=run_id, denied=denied)
+
+    def evaluate(
+        self,
+        scope: Scope,
+        provider: str,
+        model: str,
+        demand: Demand,
+        *,
+        at: int,
+        run_id: str = "",
+        requested_mode: RoutingMode | None = None,
+        denied: frozenset[str] = frozenset(),
+    ) -> tuple[UsageBudgetEvaluation, ...]:
+        """What each matching budget says to an attempt at an instant; moves nothing."""
+        views = self.views(scope, provider, model, at=at, run_id=run_id, denied=denied)
+        mode = self.judge.default_mode
+        return evaluate_budget_policies(views, demand, default_mode=mode, requested_mode=requested_mode)
+
+    # Taking and growing
+
+    def hold(self, request: HoldRequest) -> HoldRow | Refusal:
+        """Takes a hold over every matching counter, or none. The row is to be made durable before a byte is sent.
+
+        Raises ClockBehindError when the instant lies in windows that are no longer in memory.
+        """
+        at, scope, judge = request.at, request.scope, self.judge
+        self.books.attend(at)
+        if request.hold_id in self._open:
+            raise ValueError(f"hold {request.hold_id} is open already")
+        asker = Asker(scope.principal, scope.session, request.run_id)
+        demand = Demand(request.bound_usd, request.bound_tokens, request.requests)
+        steps: list[Step] = []
+        for budget, value in self.books.match(scope, request.provider, request.model):
+            step = judge.admit(budget, value, demand, asker, request.requested_mode, at)
+            if step.enforced and not step.fits:
+                return Refusal(
+                    self.evaluate(
+                        scope,
+                        request.provider,
+                        request.model,
+                        demand,
+                        at=at,
+                        run_id=request.run_id,
+                        requested_mode=request.requested_mode,
+                    )
+                )
+            steps.append(step)
+        moves: list[CounterMove] = []
+        cells: list[tuple[Budget, Cell] | None] = []
+        flat = False
+        for step in steps:
+            budget = step.budget
+            cell = step.judged if isinstance(step.judged, Cell) else self.books.cell(budget, step.value, at)
+            drawn: Shares = draw(step.grants, request.run_id, step.drawn_at_most) if step.grants else ()
+            cell.move(0, step.amount, total(drawn) if drawn else 0)
+            moves.append(
+                CounterMove(
+                    budget.policy_id,
+                    step.value,
+                    cell.start,
+                    budget.metric,
+                    step.amount,
+                    None,
+                    step.enforced,
+                    drawn,
+                    budget.limit,
+                )
+            )
+            cells.append((budget, cell))
+            flat = flat or step.flat
+        row = held_row(request, tuple(moves), flat=flat)
+        self._open[row.hold_id] = OpenHold(row, cells, request.requested_mode)
+        self.version += 1
+        return row
+
+    def grow(self, hold_id: str, usd: int | None, tokens: int, at: int) -> Growth:
+        """A further slice for an open hold, in the windows the hold was taken in. Raises UnknownHoldError.
+
+        `usd` is what the slice costs at most; it moves nothing where the hold's price is unknown.
+        """
+        hold = self._opened(hold_id)
+        row, judge = hold.row, self.judge
+        usd = usd if hold.bound_usd is not None else None
+        asker = Asker(row.scope.principal, row.scope.session, row.run_id)
+        steps: list[Step | None] = []
+        against: list[UsageBudgetEvaluation] = []
+        refused = False
+        for move, place in zip(hold.moves, hold.cells, strict=True):
+            amount = 0 if place is None else slice_amount(place[0], usd, tokens)
+            if place is None or not amount:
+                steps.append(None)
+                continue
+            budget, cell = place
+            judged = cell if cell.total is None else budget.at(move.scope_value, at)
+            step = judge.weigh(budget, move.scope_value, judged, amount, asker, hold.requested, cell.start, at)
+            steps.append(step)
+            if not step.fits:
+                refused = refused or step.enforced
+                view = judge.view(budget, move.scope_value, judged, asker, cell.start, at)
+                against.append(judge.evaluate_one(view, Demand(usd, tokens, 0), hold.requested))
+        if refused:
+            return Growth(None, tuple(against))
+        moves = list(hold.moves)
+        for index, (place, grow_step) in enumerate(zip(hold.cells, steps, strict=True)):
+            if place is not None and grow_step is not None:
+                drawn = draw(grow_step.grants, row.run_id, grow_step.drawn_at_most) if grow_step.grants else ()
+                place[1].move(0, grow_step.amount, total(drawn))
+                moves[index] = grown(moves[index], grow_step.amount, grow_step.enforced, drawn, place[0].limit)
+        hold.moves = tuple(moves)
+        hold.bound_usd = None if hold.bound_usd is None else hold.bound_usd + (usd or 0)
+        hold.bound_tokens += tokens
+        self.version += 1
+        return Growth(HoldGrown(hold_id, hold.bound_usd, hold.bound_tokens, hold.moves), tuple(against))
+
+    def meter(self, hold_id: str, input_tokens: int, output_tokens: int, usd: int | None) -> Metered:
+        """Notes what a live attempt would be charged if everything died now. Raises UnknownHoldError."""
+        self._opened(hold_id).metered = (input_tokens, output_tokens, usd)
+        return Metered(hold_id, input_tokens, output_tokens, usd)
+
+    # Ending
+
+    def settle(
+        self, hold_id: str, *, at: int, usd: int | None, tokens: int, source: str = "provider", requests: int = 1
+    ) -> Ending:
+        """Charges what was used. `usd` None means nobody knows: each budget then charges by its own rule.
+
+        A second end of any kind changes nothing and returns the first. Raises UnknownHoldError.
+        """
+        return self._end(hold_id, SETTLED, at, usd, tokens, requests, source)
+
+    def release(self, hold_id: str, *, at: int, recovered: bool = False) -> Ending:
+        """Charges nothing: no byte was written, or an error came back without usage. As `settle` otherwise."""
+        return self._end(hold_id, RELEASED, at, 0, 0, 0, "", recovered)
+
+    def expire(self, hold_id: str, *, at: int) -> Ending:
+        """Charges the last meter reading, else the bound: the deadline passed and nobody owns the attempt."""
+        return self._end_unowned(hold_id, EXPIRED, at, recovered=False)
+
+    def recover(self, hold_id: str, *, at: int, orphans: OrphanHolds = OrphanHolds.CHARGE) -> Ending:
+        """Ends a dead engine's hold: charged as metered, else at its bound; or released, as configured."""
+        if orphans is OrphanHolds.RELEASE:
+            return self.release(hold_id, at=at, recovered=True)
+        return self._end_unowned(hold_id, SETTLED, at, recovered=True)
+
+    def _end_unowned(self, hold_id: str, state: str, at: int, *, recovered: bool) -> Ending:
+        hold = self._open.get(hold_id)
+        if hold is None:
+            return self._first_end(hold_id)
+        if hold.metered is None:
+            return self._end(hold_id, state, at, hold.bound_usd, hold.bound_tokens, 1, "bound", recovered)
+        input_tokens, output_tokens, usd = hold.metered
+        return self._end(hold_id, state, at, usd, input_tokens + output_tokens, 1, "metered", recovered)
+
+    def _end(
+        self,
+        hold_id: str,
+        state: str,
+        at: int,
+        usd: int | None,
+        tokens: int,
+        requests: int,
+        source: str,
+        recovered: bool = False,
+    ) -> Ending:
+        hold = self._open.pop(hold_id, None)
+        if hold is None:
+            return self._first_end(hold_id)
+        moves: list[CounterMove] = []
+        for move, place in zip(hold.moves, hold.cells, strict=True):
+            actual = actual_amount(move, usd, tokens, requests)
+            drawn = self._give_back(move, actual, hold.row.run_id) if move.drawn else ()
+            if place is not None:
+                place[1].move(actual, -move.held, total(drawn) - total(move.drawn) if move.drawn else 0)
+            moves.append(ended(move, actual, drawn))
+        overrun = 0 if usd is None or hold.bound_usd is None else max(0, usd - hold.bound_usd)
+        change = HoldEnded(hold_id, state, at, usd, tokens, requests, source, overrun, recovered, tuple(moves))
+        flat = flat_charge(moves) if usd is None and hold.bound_usd is None else None
+        if self._recount is not None:
+            self._recount.add_ended(ended_row(hold.current(), change))
+        self._ended[hold_id] = Ending(change, False, flat)
+        self._ended_order.append(hold_id)
+        if len(self._ended_order) > ENDED_KEPT:
+            del self._ended[self._ended_order.popleft()]
+        self.version += 1
+        return Ending(change, True, flat)
+
+    def _give_back(self, move: CounterMove, actual: int, run_id: str) -> Shares:
+        """Gives back to grants what was drawn too much. Returns what stays drawn."""
+        left = kept(move.drawn, max(0, move.held - actual))
+        stays = dict(left)
+        for grant_id, share in move.drawn:
+            grant = self.grants.get(grant_id)
+            if grant is not None:
+                grant.move(run_id, stays.get(grant_id, 0) - share)
+        return left
+
+    def _opened(self, hold_id: str) -> OpenHold:
+        hold = self._open.get(hold_id)
+        if hold is None:
+            raise UnknownHoldError(f"Hold {hold_id} is not open.")
+        return hold
+
+    def _first_end(self, hold_id: str) -> Ending:
+        ending = self._ended.get(hold_id)
+        if ending is None:
+            raise UnknownHoldError(f"Hold {hold_id} is not known here.")
+        return ending
+
+    # Other policies, and counting again
+
+    def begin(self, policies: PolicySet, at: int, *, restoring: bool = False) -> Recount:
+        """Prepares other policies; feed the recount the journal's hold rows and hand it to `apply`.
+
+        The policies in force stay so until then. A later `begin` makes an earlier recount worthless. `restoring`: the
+        ledger is new, and grants learn what was drawn from them.
+        """
+        changed = [policy for policy in policies if not self._counts_on(policy.policy_id, policies)]
+        since = min((history_start(policy, at) for policy in changed), default=at)
+        if restoring:
+            since = min((since, *(grant.row.created_at for grant in self.grants)))
+        self._recount = Recount(policies, PolicySet(changed), at, since, self._open.__contains__, restoring=restoring)
+        return self._recount
+
+    def _counts_on(self, policy_id: str, policies: PolicySet) -> bool:
+        before, after = self.policies.get(policy_id), policies.get(policy_id)
+        return before is not None and after is not None and before.counts_like(after)
+
+    def apply(self, recount: Recount, at: int) -> tuple[HoldGrown, ...]:
+        """Puts a recount's policies in force. Returns what open holds move from now on besides.
+
+        Raises ValueError for a recount that a later one overtook.
+        """
+        if recount is not self._recount:
+            raise ValueError("this recount was overtaken by a later one")
+        self._recount = None
+        for row in recount.ended:
+            recount.count(row)
+        self.books.replace(recount.policies, recount.fresh, at)
+        for row in recount.found_open:
+            self._open[row.hold_id] = OpenHold(row, [None for _ in row.moves], None)
+        for grant_id, run_id, share in recount.draws:
+            grant = self.grants.get(grant_id)
+            if grant is not None:
+                grant.move(run_id, share)
+        self.version += 1
+        joined = [self._join(hold, recount) for hold in self._open.values()]
+        return tuple(change for change in joined if change is not None)
+
+    def _join(self, hold: OpenHold, recount: Recount) -> HoldGrown | None:
+        """Lets an open hold move the recounted counters it matches. Returns its new moves when there are any."""
+        row = hold.current()
+        matches = {
+            budget.policy_id: (budget, value) for budget, value in self.books.match(row.scope, row.provider, row.model)
+        }
+        moves: list[CounterMove] = []
+        cells: list[tuple[Budget, Cell] | None] = []
+        for move, place in zip(hold.moves, hold.cells, strict=True):
+            match = matches.get(move.policy_id)
+            if match is None or match[0].metric == move.metric:
+                moves.append(move)
+                cells.append(None if match is None else place)
+        known = {move.policy_id: index for index, move in enumerate(moves)}
+        for policy_id, (budget, value) in matches.items():
+            if policy_id not in recount.fresh:
+                continue
+            cell = self.books.cell(budget, value, row.created_at)
+            part = counted(budget.policy, row)
+            cell.move(0, part.held, part.drawn)
+            if policy_id in known:
+                cells[known[policy_id]] = (budget, cell)
+                continue
+            moves.append(CounterMove(policy_id, value, cell.start, budget.metric, part.held, None, enforced=False))
+            cells.append((budget, cell))
+        changed = tuple(moves) != hold.moves
+        hold.moves, hold.cells = tuple(moves), cells
+        return HoldGrown(row.hold_id, hold.bound_usd, hold.bound_tokens, hold.moves) if changed else None

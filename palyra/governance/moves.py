@@ -1,0 +1,82 @@
+"""What a hold's growth and end record for each counter. Shares of grants are (grant_id, amount)."""
+
+from collections.abc import Sequence
+
+from palyra.config.choices import MetricKind
+from palyra.governance.counters import Budget
+from palyra.journal.rows import CounterMove
+
+Shares = tuple[tuple[str, int], ...]
+
+_USD = MetricKind.ESTIMATED_COST_USD.value
+_REQUESTS = MetricKind.REQUESTS.value
+_TOKENS = MetricKind.TOTAL_TOKENS.value
+
+
+def slice_amount(budget: Budget, usd: int | None, tokens: int) -> int:
+    """What a slice adds in one budget; a flat price does not grow and an attempt stays one request."""
+    if budget.is_usd:
+        return usd or 0
+    return 0 if budget.is_requests else tokens
+
+
+def actual_amount(move: CounterMove, usd: int | None, tokens: int, requests: int) -> int:
+    """What an end charges in one counter. A cost nobody knows is charged as it was held: flat, or at its bound."""
+    if move.metric == _REQUESTS:
+        return requests
+    if move.metric == _TOKENS:
+        return tokens
+    return move.held if usd is None else usd
+
+
+def grown(move: CounterMove, amount: int, enforced: bool, drawn: Shares, limit: int | None) -> CounterMove:
+    """A move after a further slice was admitted under `limit`."""
+    shares = dict(move.drawn)
+    for grant_id, share in drawn:
+        shares[grant_id] = shares.get(grant_id, 0) + share
+    return CounterMove(
+        move.policy_id,
+        move.scope_value,
+        move.window_start,
+        move.metric,
+        move.held + amount,
+        None,
+        enforced,
+        tuple(shares.items()),
+        limit,
+    )
+
+
+def ended(move: CounterMove, actual: int, drawn: Shares) -> CounterMove:
+    """A move after its hold ended, with what stays drawn."""
+    return CounterMove(
+        move.policy_id,
+        move.scope_value,
+        move.window_start,
+        move.metric,
+        move.held,
+        actual,
+        move.enforced,
+        drawn,
+        move.limit,
+    )
+
+
+def kept(drawn: Shares, unused: int) -> Shares:
+    """What stays drawn when `unused` was held for nothing; what was drawn last is given back first."""
+    left: list[tuple[str, int]] = []
+    for grant_id, share in reversed(drawn):
+        back = min(unused, share)
+        unused -= back
+        if share > back:
+            left.append((grant_id, share - back))
+    return tuple(reversed(left))
+
+
+def flat_charge(moves: Sequence[CounterMove]) -> int | None:
+    """The largest amount a dollar budget charged for an attempt nobody can price, or None when none charged any."""
+    return max((move.actual for move in moves if move.metric == _USD and move.actual), default=None)
+
+
+def total(drawn: Shares) -> int:
+    return sum([share for _, share in drawn])

@@ -1,0 +1,216 @@
+"""Opening the books: counters rebuilt from hold rows, compared with the live ones, and limits checked. Pure.
+
+How far an enforced counter stands above what it may: what was admitted under the limit (settled + held, never above
+the limit of the latest lawful admission), less what was drawn from grants, what ended above its bound, and that limit.
+Left out is what nobody promised to keep under a limit: holds of advising policies and looser modes, and holds counted
+again under another window, scope or metric. Lowering a limit changes no admission that was lawful when it was made.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from palyra.config.choices import PolicyAction
+from palyra.core.windows import ROLLING, charge_start
+from palyra.governance.counters import CounterState
+from palyra.governance.grants import GrantBook
+from palyra.governance.ledger import Ledger
+from palyra.governance.moves import actual_amount
+from palyra.governance.policy import UsageBudgetPolicyRecord
+from palyra.governance.policy_set import PolicySet
+from palyra.governance.recount import HELD, RELEASED, counted
+from palyra.journal.rows import CounterMove, GrantRow, HoldRow
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Two numbers that should be one. `what`: settled, held, drawn, grant, or a hold's own number."""
+
+    policy_id: str
+    scope_value: str
+    window_start: int
+    what: str
+    live: int
+    rebuilt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overshoot:
+    """How far one counter of an enforced policy stands above what it may, in the metric's unit; 0 when it does not."""
+
+    policy_id: str
+    scope_value: str
+    window_start: int
+    metric: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerReport:
+    """`overshoot` has the worst counter of every enforced policy; `open_holds` the rows that are still held."""
+
+    holds: int
+    counters: int
+    open_holds: tuple[HoldRow, ...]
+    overshoot: tuple[Overshoot, ...]
+    differences: tuple[Difference, ...]
+
+    @property
+    def ok(self) -> bool:
+        """No difference and no overshoot. Whether open holds belong to live runs is for the caller to say."""
+        return not self.differences and not any(item.amount for item in self.overshoot)
+
+
+@dataclass(slots=True)
+class _Sum:
+    """One cell of an enforced budget: what was lawfully admitted there, and what allows it."""
+
+    amount: int = 0
+    allowed: int = 0
+    limit: int = 0
+
+
+@dataclass(slots=True)
+class _Audit:
+    """Sums per policy, scope value and cell start."""
+
+    policies: dict[str, dict[str, dict[int, _Sum]]] = field(default_factory=dict)
+
+    def cell(self, policy_id: str, scope_value: str, start: int) -> _Sum:
+        return self.policies.setdefault(policy_id, {}).setdefault(scope_value, {}).setdefault(start, _Sum())
+
+
+def verify(
+    hold_rows: Iterable[HoldRow],
+    policies: PolicySet,
+    at: int,
+    *,
+    live: Sequence[CounterState] | None = None,
+    grants: Iterable[GrantRow] = (),
+) -> LedgerReport:
+    """Rebuilds every counter from `hold_rows` and compares with `live`, read at the same moment.
+
+    Without live counters the rows are compared with themselves: what each hold recorded with what its facts give.
+    """
+    book = GrantBook(grants)
+    rebuilt = Ledger(grants=book)
+    recount = rebuilt.begin(policies, at, restoring=True)
+    audit = _Audit()
+    differences: list[Difference] = []
+    holds = 0
+    for row in hold_rows:
+        holds += 1
+        recount.add(row)
+        differences += _own_differences(row)
+        for policy, value in policies.match(row.scope, row.provider, row.model):
+            _audit(audit, policy, value, row)
+    rebuilt.apply(recount, at)
+    counters = rebuilt.counters(at)
+    if live is not None:
+        differences += _compare(live, counters)
+    differences += [
+        Difference(grant.row.policy_id, grant.row.scope_value, 0, "grant", grant.drawn, grant.row.cap)
+        for grant in book
+        if grant.drawn > grant.row.cap
+    ]
+    overshoot = [_worst(policy, audit) for policy in policies if policy.enabled and _limits(policy)]
+    return LedgerReport(
+        holds=holds,
+        counters=len(counters),
+        open_holds=rebuilt.open_holds(),
+        overshoot=tuple(item for item in overshoot if item is not None),
+        differences=tuple(differences),
+    )
+
+
+def _limits(policy: UsageBudgetPolicyRecord) -> bool:
+    return policy.hard_limit is not None and policy.action is not PolicyAction.ADVISE
+
+
+def _own_differences(row: HoldRow) -> list[Difference]:
+    """What a hold recorded for its counters against its own facts."""
+    found: list[Difference] = []
+    for move in row.moves:
+        if row.state == HELD:
+            if move.actual is not None:
+                found.append(_difference(move, "actual of an open hold", move.actual, 0))
+            continue
+        if row.state == RELEASED:
+            expected = 0
+        else:
+            expected = actual_amount(move, row.actual_usd, row.actual_tokens or 0, row.requests)
+        if move.actual != expected:
+            found.append(_difference(move, f"actual of hold {row.hold_id}", move.actual or 0, expected))
+    return found
+
+
+def _difference(move: CounterMove, what: str, live: int, rebuilt: int) -> Difference:
+    return Difference(move.policy_id, move.scope_value, move.window_start, what, live, rebuilt)
+
+
+def _compare(live: Sequence[CounterState], rebuilt: Sequence[CounterState]) -> list[Difference]:
+    """Every number that differs between two sets of counters; one that is absent is zero."""
+    numbers: dict[tuple[str, str, int], dict[str, list[int]]] = {}
+    for side, states in enumerate((live, rebuilt)):
+        for state in states:
+            entry = numbers.setdefault((state.policy_id, state.scope_value, state.window_start), {})
+            for what, number in (("settled", state.settled), ("held", state.held), ("drawn", state.drawn)):
+                entry.setdefault(what, [0, 0])[side] = number
+    return [
+        Difference(*key, what, pair[0], pair[1])
+        for key, entry in sorted(numbers.items())
+        for what, pair in entry.items()
+        if pair[0] != pair[1]
+    ]
+
+
+def _audit(audit: _Audit, policy: UsageBudgetPolicyRecord, value: str, row: HoldRow) -> None:
+    """Adds a hold to the cell it was lawfully admitted to, if it was."""
+    part = counted(policy, row)
+    move = part.move
+    if move is None or not move.enforced or move.limit is None or move.scope_value != value:
+        return
+    start = charge_start(policy.interval_kind, policy.timezone, row.created_at)
+    if move.window_start != start:
+        return
+    cell = audit.cell(policy.policy_id, value, start)
+    cell.amount += part.settled + part.held
+    cell.allowed += part.drawn + max(0, (move.actual or 0) - move.held)
+    cell.limit = max(cell.limit, move.limit)
+
+
+def _worst(policy: UsageBudgetPolicyRecord, audit: _Audit) -> Overshoot | None:
+    """The counter of a policy that stands highest against what it may; None when it never admitted anything."""
+    rolling = ROLLING.get(policy.interval_kind)
+    span_ms = 0 if rolling is None else rolling.span * rolling.bucket_ms
+    values = audit.policies.get(policy.policy_id, {})
+    found = [(above, start, value) for value, cells in values.items() for above, start in _above(cells, span_ms)]
+    if not found:
+        return None
+    above, start, value = max(found)
+    return Overshoot(policy.policy_id, value, start, policy.metric_kind.value, max(0, above))
+
+
+def _above(cells: dict[int, _Sum], span_ms: int) -> list[tuple[int, int]]:
+    """(how far above, cell start) for each cell together with the earlier ones that count with it."""
+    found: list[tuple[int, int]] = []
+    counting: deque[int] = deque()
+    limits: deque[int] = deque()
+    """Cells whose limit no later one reaches, so that the first has the highest."""
+    amount = allowed = 0
+    for start in sorted(cells):
+        cell = cells[start]
+        counting.append(start)
+        amount += cell.amount
+        allowed += cell.allowed
+        while limits and cells[limits[-1]].limit <= cell.limit:
+            limits.pop()
+        limits.append(start)
+        while counting[0] < start - span_ms:
+            gone = counting.popleft()
+            amount -= cells[gone].amount
+            allowed -= cells[gone].allowed
+            if limits[0] == gone:
+                limits.popleft()
+        found.append((amount - allowed - cells[limits[0]].limit, start))
+    return found
