@@ -312,7 +312,9 @@ class ApprovalDesk:
 
     # Deciding
 
-    def decide(self, approval_id: str, ruling: Ruling, at: int, *, version: int | None = None) -> Resolved:
+    def decide(
+        self, approval_id: str, ruling: Ruling, at: int, *, policies: PolicySet, version: int | None = None
+    ) -> Resolved:
         """Takes the first decision. `version` refuses one made on another state than the one it names.
 
         Raises NotFoundError, ConflictError (with the present state), BadInputError (naming the field), FourEyesError.
@@ -331,7 +333,7 @@ class ApprovalDesk:
         grants: tuple[GrantRow, ...] = ()
         if ruling.decision is ApprovalDecision.ALLOW:
             self._check_ruling(record, ruling)
-            grants = tuple(self._grant(record, item, ruling, at) for item in record.evaluations)
+            grants = tuple(self._grant(record, item, ruling, at, policies) for item in record.evaluations)
         record, changes = self._resolve(record, ruling.decision, at, by=ruling.by, reason=ruling.reason, grants=grants)
         saved = [self._grants.add(grant) for grant in grants]
         if ruling.decision is ApprovalDecision.DENY:
@@ -453,7 +455,9 @@ class ApprovalDesk:
                 fix="Grant less, or raise approvals.max_grant_usd.",
             )
 
-    def _grant(self, record: ApprovalRecord, item: UsageBudgetEvaluation, ruling: Ruling, at: int) -> GrantRow:
+    def _grant(
+        self, record: ApprovalRecord, item: UsageBudgetEvaluation, ruling: Ruling, at: int, policies: PolicySet
+    ) -> GrantRow:
         cap, expires_at = item.hard or once_cap(item), at + SESSION_TTL_MS
         window_start: int | None = None
         if ruling.scope is GrantKind.ONCE:
@@ -463,7 +467,7 @@ class ApprovalDesk:
         end: int | None = expires_at
         if ruling.amount is not None:
             cap, end = ruling.amount, item.window.end
-            span = _rolling_span(item)
+            span = _rolling_span(policies, item.policy_id)
             if span is None:
                 window_start = item.window.start
             else:
@@ -492,15 +496,11 @@ class ApprovalDesk:
         since.update(dict.fromkeys(record.policy_ids, at))
 
 
-def _rolling_span(item: UsageBudgetEvaluation) -> int | None:
-    """How long a rolling window is; None for a calendar one, whose end stands still."""
-    end = item.window.end
-    if end is None:
-        return None
-    for rolling in ROLLING.values():
-        if end - item.window.start == (rolling.span + 1) * rolling.bucket_ms:
-            return rolling.span * rolling.bucket_ms
-    return None
+def _rolling_span(policies: PolicySet, policy_id: str) -> int | None:
+    """How long the policy's rolling window is; None for a calendar one, whose end stands still."""
+    policy = policies.get(policy_id)
+    rolling = None if policy is None else ROLLING.get(policy.interval_kind)
+    return None if rolling is None else rolling.span * rolling.bucket_ms
 
 
 def request_usage_budget_override(

@@ -2,27 +2,40 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from palyra.core.clock import Clock
 from palyra.core.events import Event, EventHub
 from palyra.journal.changes import Change, RunNoted, RunSaved
 from palyra.journal.rows import RunRow
+from palyra.runs.attempt import Attempt
 from palyra.runs.states import Phase, RunState, check_move
+
+
+class RunStoppedError(Exception):
+    """Somebody asked this run to stop while it could be interrupted."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(slots=True)
 class LiveRun:
     """One run while it lives: its newest row and how to stop it.
 
-    `cancelled_as` holds the first reason somebody asked it to stop for; later ones change nothing.
+    `stop_reason` holds the first reason somebody asked it to stop for; later ones change nothing. `attempt` is the
+    one under way.
     """
 
     row: RunRow
     held_usd: int | None = 0
-    cancelled_as: str = ""
-    cancelled_by: str = ""
-    cancel_asked: asyncio.Event = field(default_factory=asyncio.Event)
+    stop_reason: str = ""
+    stopped_by: str = ""
+    attempt: Attempt | None = None
+    _task: asyncio.Task[object] | None = None
+    _struck: bool = False
 
     @property
     def run_id(self) -> str:
@@ -33,13 +46,33 @@ class LiveRun:
         return RunState(self.row.state)
 
     def ask_to_stop(self, reason: str, by: str = "") -> bool:
-        """Returns whether this call was the first to ask."""
-        if self.cancelled_as or self.state.terminal:
+        """Interrupts the run where it may be interrupted, now or next. Returns whether this was the first to ask."""
+        if self.stop_reason or self.state.terminal:
             return False
-        self.cancelled_as = reason
-        self.cancelled_by = by
-        self.cancel_asked.set()
+        self.stop_reason = reason
+        self.stopped_by = by
+        if self._task is not None:
+            self._struck = True
+            self._task.cancel()
         return True
+
+    @contextmanager
+    def stoppable(self) -> Iterator[None]:
+        """While inside, `ask_to_stop` ends what is awaited. Raises RunStoppedError, also on entry."""
+        if self.stop_reason:
+            raise RunStoppedError(self.stop_reason)
+        task = asyncio.current_task()
+        assert task is not None
+        self._task, self._struck = task, False
+        before = task.cancelling()
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self._struck and task.uncancel() <= before:
+                raise RunStoppedError(self.stop_reason) from None
+            raise
+        finally:
+            self._task = None
 
 
 class LiveRuns:

@@ -70,21 +70,6 @@ _REASONS = {
     RunState.REFUSED: REFUSED_REASONS,
 }
 
-_FINISH = {
-    "stop": "stop",
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "pause_turn": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "tool_use": "tool_calls",
-    "content_filter": "content_filter",
-    "refusal": "content_filter",
-}
-
 
 class IllegalMoveError(Exception):
     """A run was asked to make a move its state does not allow."""
@@ -96,8 +81,3 @@ def check_move(before: RunState, after: RunState, reason: str = "") -> None:
         raise IllegalMoveError(f"a run cannot go from {before} to {after}")
     if after.terminal and reason not in _REASONS[after]:
         raise IllegalMoveError(f"{reason!r} is no reason for a run to be {after}")
-
-
-def completed_reason(finish: str | None) -> str:
-    """A provider's finish or stop reason, of any wire, as a completed run's reason; an unknown one is a stop."""
-    return _FINISH.get(finish or "", "stop")

@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from palyra.runs.states import IllegalMoveError, RunState, check_move, completed_reason
+from palyra.runs.states import IllegalMoveError, RunState, check_move
 
 DRAWN = {
     ("pending", "running"),
@@ -35,19 +35,3 @@ def test_only_the_drawn_moves_are_allowed(before: RunState, after: RunState) -> 
 def test_a_terminal_state_needs_a_reason_of_its_own() -> None:
     with pytest.raises(IllegalMoveError, match="no reason"):
         check_move(RunState.RUNNING, RunState.COMPLETED, "client_gone")
-
-
-@pytest.mark.parametrize(
-    ("finish", "reason"),
-    [
-        ("end_turn", "stop"),
-        ("max_tokens", "length"),
-        ("length", "length"),
-        ("tool_use", "tool_calls"),
-        ("refusal", "content_filter"),
-        (None, "stop"),
-        ("something new", "stop"),
-    ],
-)
-def test_finish_reasons_of_both_wires_have_one_name(finish: str | None, reason: str) -> None:
-    assert completed_reason(finish) == reason

@@ -1,0 +1,133 @@
+"""Answers read from the journal alone: they are the same whether an engine runs or not."""
+
+import asyncio
+from functools import reduce
+from pathlib import Path
+
+from palyra.control.queries import (
+    AuditAnswer,
+    DecisionDetail,
+    RunDetail,
+    RunsPage,
+    RunsQuery,
+    UsageAnswer,
+    UsageEntry,
+    UsageNumbers,
+    UsageQuery,
+    UsageStep,
+)
+from palyra.control.views import attempt_view, decision_detail, note_view, run_view, usage_numbers
+from palyra.core.errors import BadInputError, NotFoundError
+from palyra.journal.audit import HEAD_FILE
+from palyra.journal.audit import verify as verify_audit
+from palyra.journal.journal import JOURNAL_FILE
+from palyra.journal.readers import Readers
+from palyra.journal.rows import RunFilter, UsageTotals
+
+AUTO_HOURS_MS = 72 * 3_600_000
+"""Timelines up to this long are cut at hours, longer ones at days."""
+
+SUMMED = tuple(UsageTotals.__dataclass_fields__)
+
+
+class Records:
+    """Reads what is durable. Errors: NotFoundError, BadInputError, JournalUnavailableError."""
+
+    def __init__(self, readers: Readers, state_dir: Path) -> None:
+        self._readers = readers
+        self._state_dir = state_dir
+
+    async def runs(self, query: RunsQuery) -> RunsPage:
+        wanted = RunFilter(
+            states=tuple(part for part in query.state.split(",") if part),
+            principal=query.principal,
+            session=query.session,
+            model=query.model,
+            text=query.text,
+            since=query.since,
+            until=query.until,
+        )
+        page = await self._readers.runs(wanted, cursor=query.cursor, limit=query.limit)
+        return RunsPage(tuple(run_view(row) for row in page.runs), page.cursor)
+
+    async def run(self, run_id: str) -> RunDetail:
+        row = await self._readers.run(run_id)
+        if row is None:
+            raise NotFoundError(f"No run {run_id!r} is known.", fix="Look it up on the Runs screen.")
+        holds = await self._readers.holds_of_run(run_id)
+        usage = {item.hold_id: item for item in await self._readers.usage_of_run(run_id)}
+        notes = await self._readers.run_notes(run_id)
+        decision = await self._readers.decision(row.decision_id) if row.decision_id else None
+        held = [hold.bound_usd for hold in holds if hold.state == "held"]
+        return RunDetail(
+            run=run_view(row, sum(amount or 0 for amount in held)),
+            attempts=tuple(attempt_view(hold, usage.get(hold.hold_id)) for hold in holds),
+            notes=tuple(note_view(note) for note in notes),
+            decision=None if decision is None else decision_detail(decision),
+        )
+
+    async def decision(self, identity: str) -> DecisionDetail:
+        """By its own id, or the newest decision of a run by the run's id."""
+        row = await self._readers.decision(identity)
+        if row is None:
+            of_run = await self._readers.decisions_of_run(identity)
+            if not of_run:
+                raise NotFoundError(f"No decision {identity!r} is known.", fix="Give the id of a decision or of a run.")
+            row = of_run[-1]
+        return decision_detail(row)
+
+    async def usage(self, query: UsageQuery) -> UsageAnswer:
+        if query.bucket not in ("auto", "hour", "day", "none"):
+            raise BadInputError(f"{query.bucket!r} is no bucket.", fix="Use hour, day, auto or none.")
+        bucket = query.bucket
+        if bucket == "auto":
+            bucket = "hour" if query.until - query.since <= AUTO_HOURS_MS else "day"
+        total = await self._readers.usage_totals(query.since, query.until)
+        steps: tuple[UsageStep, ...] = ()
+        if bucket != "none":
+            buckets = await self._readers.usage_timeline(query.since, query.until, bucket=bucket, zone=query.timezone)
+            steps = tuple(
+                UsageStep(
+                    step.start,
+                    step.end,
+                    usage_numbers(reduce(_add, step.series.values(), UsageTotals())),
+                    {key: usage_numbers(totals) for key, totals in step.series.items()},
+                )
+                for step in buckets
+            )
+        slices = await self._readers.usage_breakdown(query.since, query.until, query.by, limit=query.limit)
+        entries = []
+        for item in slices:
+            numbers = usage_numbers(item.totals)
+            entries.append(UsageEntry(item.key, numbers, _share(numbers, usage_numbers(total))))
+        return UsageAnswer(
+            since=query.since,
+            until=query.until,
+            by=query.by,
+            bucket=bucket,
+            timezone=query.timezone,
+            total=usage_numbers(total),
+            timeline=steps,
+            breakdown=tuple(entries),
+        )
+
+    async def audit(self) -> AuditAnswer:
+        report = await asyncio.to_thread(verify_audit, self._state_dir / JOURNAL_FILE, self._state_dir / HEAD_FILE)
+        return AuditAnswer(
+            ok=report.ok,
+            rows=report.count,
+            head=report.head_status.value,
+            first_bad=report.first_bad,
+            message=report.message,
+        )
+
+
+def _add(one: UsageTotals, other: UsageTotals) -> UsageTotals:
+    return UsageTotals(**{name: getattr(one, name) + getattr(other, name) for name in SUMMED})
+
+
+def _share(part: UsageNumbers, whole: UsageNumbers) -> float:
+    """Of cost, or of tokens where nothing cost anything."""
+    if whole.cost_nano_usd:
+        return part.cost_nano_usd / whole.cost_nano_usd
+    return part.total_tokens / whole.total_tokens if whole.total_tokens else 0.0

@@ -1,0 +1,176 @@
+"""One attempt of a run: what was held for it, what came back, and what it is charged when it ends."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from palyra.journal.changes import Change, Metered, UsageRecorded
+from palyra.journal.rows import HoldRow, UsageRow
+from palyra.pricing.book import PriceBook
+from palyra.pricing.card import RateCard
+from palyra.pricing.charge import cost_of_tokens
+from palyra.pricing.dialect import Flavour
+from palyra.pricing.estimate import PricingEstimate
+from palyra.pricing.learn import Learned, Sample
+from palyra.pricing.meter import Metered as MeterReading
+from palyra.pricing.prompt_size import PromptSize, overhead
+from palyra.pricing.settle import PricedUsage
+from palyra.pricing.usage import UsageSource
+from palyra.providers.registry import ModelEntry
+from palyra.providers.upstream import Progress
+from palyra.providers.wires import Wire
+from palyra.runs.meter import StreamMeter
+
+FLAVOURS: Mapping[Wire, Flavour] = {Wire.CHAT: Flavour.CHAT, Wire.MESSAGES: Flavour.MESSAGES}
+OUTPUT_FIELD: Mapping[Wire, str] = {Wire.CHAT: "completion_tokens", Wire.MESSAGES: "output_tokens"}
+UNCERTAIN = "uncertain"
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A durable hold on its way through a provider. Tokens and nano-dollars; instants are unix ms."""
+
+    hold: HoldRow
+    entry: ModelEntry
+    card: RateCard | None
+    estimate: PricingEstimate
+    size: PromptSize
+    learned: Learned
+    wire: Wire
+    streaming: bool
+    started_at: int
+    progress: Progress = field(default_factory=Progress)
+    meter: StreamMeter = field(init=False)
+    answered: bool = False
+    """Whether the head of a good answer arrived: from then on delivered output is charged."""
+    journaled: MeterReading | None = None
+
+    def __post_init__(self) -> None:
+        self.meter = StreamMeter(self.wire, self.estimate.expected_input, self.learned.q, self.learned.slice_q)
+
+    def reading(self) -> Metered | None:
+        """The meter as a change to journal, or None when nothing moved since the last one."""
+        reading = self.meter.reading
+        if reading == self.journaled:
+            return None
+        self.journaled = reading
+        cost = cost_of_tokens(self.card, reading.input_tokens, reading.output_tokens, self.size.context)
+        return Metered(self.hold.hold_id, reading.input_tokens, reading.output_tokens, cost)
+
+
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """What an attempt is charged: `usd` None when its price is unknown (then each budget's own rule decides)."""
+
+    priced: PricedUsage
+    usage_source: str
+    flags: tuple[str, ...]
+    reading: MeterReading
+
+    @property
+    def usd(self) -> int | None:
+        return self.priced.charge
+
+    @property
+    def tokens(self) -> int:
+        return self.priced.normalised.total
+
+
+def charge_attempt(
+    book: PriceBook, attempt: Attempt, usage: Mapping[str, Any] | None, *, model: str = "", finished: bool = True
+) -> Charged:
+    """Prices what an attempt used.
+
+    `usage` is the provider's own object, None without one; `model` the name the answer gives. An answer that did not
+    finish is charged for what was delivered: the output is at least the meter's, whatever was reported before.
+    """
+    reading = attempt.meter.reading
+    body: dict[str, Any] | None = None
+    if usage is not None:
+        heard = dict(usage)
+        if not finished:
+            name = OUTPUT_FIELD[attempt.wire]
+            reported = heard.get(name)
+            heard[name] = max(reading.output_tokens, reported if type(reported) is int else 0)
+            heard.pop("total_tokens", None)
+        body = {"usage": heard}
+        if model:
+            body["model"] = model
+    priced = book.settle(
+        attempt.card,
+        attempt.entry.provider,
+        attempt.entry.upstream,
+        attempt.hold.created_at,
+        FLAVOURS[attempt.wire],
+        body,
+        reading,
+        attempt.size,
+        attempt.estimate.bound_usd,
+    )
+    return Charged(priced, priced.usage_source.value, priced.flags, reading)
+
+
+def charge_unanswered(book: PriceBook, attempt: Attempt) -> Charged:
+    """An attempt that was written and never answered: the expected input, nobody knows better."""
+    charged = charge_attempt(book, attempt, None)
+    return Charged(charged.priced, UNCERTAIN, (UNCERTAIN,), charged.reading)
+
+
+def usage_change(attempt: Attempt, charged: Charged, flat: int | None, at: int) -> UsageRecorded:
+    """The usage row of a settled attempt. `flat` is what budgets charged where nobody knows the price."""
+    priced, used = charged.priced, charged.priced.normalised
+    unpriced = priced.charge is None
+    state = "unknown_flat" if unpriced and flat is not None else priced.price_state.value
+    return UsageRecorded(
+        UsageRow(
+            hold_id=attempt.hold.hold_id,
+            run_id=attempt.hold.run_id,
+            attempt=attempt.hold.attempt,
+            at=at,
+            provider=attempt.hold.provider,
+            model=attempt.hold.model,
+            scope=attempt.hold.scope,
+            input_total=used.input_total,
+            cache_read=used.cache_read,
+            write_5m=used.write_5m,
+            write_1h=used.write_1h,
+            output_total=used.output_total,
+            reasoning=used.reasoning,
+            audio_in=used.audio_in,
+            audio_out=used.audio_out,
+            tool_uses=used.tool_uses,
+            metered_input=charged.reading.input_tokens,
+            metered_output=charged.reading.output_tokens,
+            usage_source=charged.usage_source,
+            flags=charged.flags,
+            price_state=state,
+            rates=priced.rates_json(),
+            charge=flat if unpriced else priced.charge,
+            reported_cost=priced.reported_cost,
+            raw=priced.raw if any(flag.startswith("identity_") for flag in charged.flags) else None,
+            latency_ms=max(0, at - attempt.started_at),
+        )
+    )
+
+
+def lesson(attempt: Attempt, charged: Charged) -> Sample | None:
+    """What estimates may learn from a settled attempt; None when its usage was not reported."""
+    if charged.usage_source != UsageSource.PROVIDER.value:
+        return None
+    used = charged.priced.normalised
+    return Sample(
+        provider=attempt.entry.provider,
+        model=attempt.entry.upstream,
+        principal=attempt.hold.scope.principal,
+        prompt_bytes=attempt.size.prompt_bytes,
+        overhead=overhead(attempt.size, attempt.entry.kind),
+        input_tokens=used.input_total,
+        output_tokens=used.output_total,
+        visible_bytes=attempt.meter.visible_bytes if attempt.streaming else 0,
+        plain=attempt.size.plain,
+    )
+
+
+def readings(attempts: "list[Attempt]") -> list[Change]:
+    """Every meter that moved, as changes to journal together."""
+    return [change for attempt in attempts if (change := attempt.reading()) is not None]

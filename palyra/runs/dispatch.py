@@ -1,0 +1,172 @@
+"""Sending an attempt to its provider and bringing the answer back, whole or as a stream."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from palyra.core.clock import Clock
+from palyra.pricing.book import PriceBook
+from palyra.providers.closing import budget_cut
+from palyra.providers.errors import ProviderError, upstream_error
+from palyra.providers.registry import ModelEntry
+from palyra.providers.reply import read_reply
+from palyra.providers.stream import stream_reader
+from palyra.providers.upstream import Progress, UpstreamReply
+from palyra.providers.wires import Wire, completed_reason
+from palyra.runs.attempt import Attempt, Charged, charge_attempt, charge_unanswered
+from palyra.runs.live import LiveRun, RunStoppedError
+from palyra.runs.relay import Cover, Relay
+from palyra.runs.request import Answer, Client, ClientGoneError, RunReport, RunRequest
+from palyra.runs.states import RunState
+
+log = logging.getLogger(__name__)
+
+MAX_ERROR_BODY = 1024 * 1024
+"""Bytes of an error answer that are read; what lies beyond explains nothing."""
+
+
+class Carrier(Protocol):
+    """Takes calls to the provider of a model."""
+
+    async def send(
+        self,
+        entry: ModelEntry,
+        wire: Wire,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        stream: bool,
+        progress: Progress,
+    ) -> UpstreamReply:
+        """Raises ProviderError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """How an attempt ended. `charged` None releases its hold; `error` is told to the caller."""
+
+    state: RunState
+    reason: str
+    charged: Charged | None = None
+    answer: Answer | None = None
+    error: ProviderError | None = None
+
+
+class Dispatcher:
+    """Carries attempts whose hold is durable."""
+
+    def __init__(self, carrier: Carrier, book: PriceBook, clock: Clock) -> None:
+        self._carrier = carrier
+        self._book = book
+        self._clock = clock
+
+    async def plain(self, run: LiveRun, attempt: Attempt, request: RunRequest, body: bytes) -> Delivered:
+        """One answer, read whole and passed on as it came."""
+        try:
+            with run.stoppable():
+                reply = await self._send(attempt, request, body)
+                data = await reply.read()
+        except RunStoppedError as stopped:
+            return self._stopped(attempt, stopped.reason)
+        except ProviderError as error:
+            return self._failed(attempt, error)
+        attempt.answered = True
+        try:
+            heard = read_reply(attempt.wire, data)
+        except ProviderError as error:
+            # The provider worked for it, and nobody can read what it used: the expected input is charged.
+            return Delivered(
+                RunState.FAILED, error.error_class.value, charge_unanswered(self._book, attempt), error=error
+            )
+        attempt.meter.see(heard.visible_bytes, None)
+        charged = charge_attempt(self._book, attempt, heard.usage, model=heard.model)
+        answer = Answer(reply.status, reply.headers, data)
+        return Delivered(RunState.COMPLETED, completed_reason(heard.finish), charged, answer)
+
+    async def stream(
+        self,
+        run: LiveRun,
+        attempt: Attempt,
+        request: RunRequest,
+        body: bytes,
+        client: Client,
+        cover: Cover,
+        report: RunReport,
+    ) -> Delivered:
+        """One answer, passed on as it comes, no further than its durable budget reaches."""
+        reply: UpstreamReply | None = None
+        parsed = request.parsed
+        reader = stream_reader(parsed.wire, include_usage=parsed.include_usage, choices=parsed.choices)
+        try:
+            with run.stoppable():
+                reply = await self._send(attempt, request, body)
+                attempt.answered = True
+                await client.begin(report, reply.headers)
+                relayed = await Relay(reader, attempt.meter, cover, client).run(reply)
+                if relayed.cut:
+                    reply.close()
+                    reading = attempt.meter.reading
+                    frames = budget_cut(
+                        reader,
+                        input_tokens=reading.input_tokens,
+                        output_tokens=reading.output_tokens,
+                        include_usage=parsed.include_usage,
+                        fallback_id=run.run_id,
+                        model=attempt.entry.upstream,
+                        at_ms=self._clock.now_ms(),
+                    )
+                    await client.write(frames)
+        except RunStoppedError as stopped:
+            return self._stopped(attempt, stopped.reason, reader.usage, reader.model)
+        except ClientGoneError:
+            return self._stopped(attempt, "client_gone", reader.usage, reader.model)
+        except ProviderError as error:
+            return self._failed(attempt, error)
+        finally:
+            if reply is not None:
+                reply.close()
+        if relayed.error is not None:
+            charged = charge_attempt(self._book, attempt, reader.usage, model=reader.model, finished=False)
+            return Delivered(RunState.FAILED, relayed.error.error_class.value, charged, error=relayed.error)
+        charged = charge_attempt(self._book, attempt, reader.usage, model=reader.model, finished=not relayed.cut)
+        reason = "stream_cut_budget" if relayed.cut else completed_reason(reader.finish)
+        return Delivered(RunState.COMPLETED, reason, charged)
+
+    async def _send(self, attempt: Attempt, request: RunRequest, body: bytes) -> UpstreamReply:
+        """The head of a good answer; an error status is raised as ProviderError."""
+        reply = await self._carrier.send(
+            attempt.entry,
+            attempt.wire,
+            body,
+            request.forward_headers,
+            stream=attempt.streaming,
+            progress=attempt.progress,
+        )
+        if 200 <= reply.status < 300:
+            return reply
+        try:
+            said = await reply.read(MAX_ERROR_BODY)
+        except ProviderError:
+            said = b""
+        finally:
+            reply.close()
+        raise upstream_error(reply.status, reply.headers, said, self._clock.now_ms(), attempt.entry.provider)
+
+    def _failed(self, attempt: Attempt, error: ProviderError) -> Delivered:
+        """An error status is free of charge; a request that may have been read and got no answer is not."""
+        charged: Charged | None = None
+        if error.upstream_status is None and error.written and attempt.progress.written:
+            charged = charge_unanswered(self._book, attempt)
+        return Delivered(RunState.FAILED, error.error_class.value, charged, error=error)
+
+    def _stopped(
+        self, attempt: Attempt, reason: str, usage: Mapping[str, Any] | None = None, model: str = ""
+    ) -> Delivered:
+        state = RunState.FAILED if reason == "run_timeout" else RunState.CANCELLED
+        if not attempt.progress.written:
+            return Delivered(state, reason)
+        if attempt.answered:
+            return Delivered(state, reason, charge_attempt(self._book, attempt, usage, model=model, finished=False))
+        return Delivered(state, reason, charge_unanswered(self._book, attempt))
