@@ -4,6 +4,7 @@ import re
 from decimal import Decimal
 
 from palyra.config.problem import Code, Fault
+from palyra.core.durations import parse_duration_ms
 from palyra.core.money import MAX, ZERO, Usd, decimal_usd, parse_usd
 
 SECOND = 1_000
@@ -15,27 +16,23 @@ KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
 
-_DURATION = re.compile(
-    r"(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m(?!s))?(?:([0-9]{1,9})s)?(?:([0-9]{1,12})ms)?"
-)
-_DURATION_UNITS = (DAY, HOUR, MINUTE, SECOND, 1)
-_SIZE = re.compile(r"([0-9]{1,15})(B|KiB|MiB|GiB)")
+_DURATION_UNITS = {DAY: "d", HOUR: "h", MINUTE: "m", SECOND: "s", 1: "ms"}
+_SIZE = re.compile(r"([0-9]{1,16})(B|KiB|MiB|GiB)")
 _SIZE_UNITS = {"B": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB}
 _DECIMAL = re.compile(r"-?[0-9]{1,40}(?:\.[0-9]{1,40})?")
 
 
 def parse_duration(text: str) -> int:
-    """`"90s"`, `"1h30m"`, `"1500ms"` in milliseconds, units falling. Raises ValueError."""
-    match = _DURATION.fullmatch(text)
-    if match is None or not text:
+    """`"90s"`, `"1h30m"`, `"1500ms"` in milliseconds. Raises ValueError, also for a number without a unit."""
+    if not text.isascii() or text.isdigit() or text != text.strip():
         raise ValueError(text)
-    return sum(int(count) * unit for count, unit in zip(match.groups(), _DURATION_UNITS, strict=True) if count)
+    return parse_duration_ms(text)
 
 
-def format_duration(milliseconds: int) -> str:
-    """The shortest spelling `parse_duration` reads back: 5400000 is `1h30m`."""
+def spell_duration(milliseconds: int) -> str:
+    """Every unit that is not zero, as `parse_duration` reads it back: 5400000 is `1h30m`."""
     parts: list[str] = []
-    for unit, name in zip(_DURATION_UNITS, ("d", "h", "m", "s", "ms"), strict=True):
+    for unit, name in _DURATION_UNITS.items():
         count, milliseconds = divmod(milliseconds, unit)
         if count:
             parts.append(f"{count}{name}")
@@ -50,7 +47,7 @@ def parse_size(text: str) -> int:
     return int(match[1]) * _SIZE_UNITS[match[2]]
 
 
-def format_size(size: int) -> str:
+def spell_size(size: int) -> str:
     """The shortest spelling `parse_size` reads back: 67108864 is `64MiB`."""
     for name, unit in reversed(_SIZE_UNITS.items()):
         if size >= unit and size % unit == 0:

@@ -166,13 +166,3 @@ class BudgetConfig(Section):
     action: Annotated[PolicyAction, Choice(PolicyAction)] = PolicyAction.BLOCK
     routing_override: Annotated[RoutingOverride, OverrideForm()] = RoutingOverride()
     on_unknown_price: Annotated[UnknownPrice, UnknownPriceKind()] = UnknownPrice()
-
-    @property
-    def soft_absolute(self) -> int | None:
-        """The soft limit in the metric's unit; a share is taken of the hard limit and rounded down.
-
-        None only for a share without a hard limit, which no loaded configuration has.
-        """
-        if isinstance(self.soft_limit, int):
-            return self.soft_limit
-        return None if self.hard_limit is None else self.soft_limit.of(self.hard_limit)

@@ -18,11 +18,11 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from palyra.config.amounts import (
     DAY,
     SECOND,
-    format_duration,
-    format_size,
     parse_duration,
     parse_size,
     read_usd,
+    spell_duration,
+    spell_size,
 )
 from palyra.config.problem import Code, Fault
 from palyra.config.suggest import nearest
@@ -108,10 +108,6 @@ def show(value: object) -> str:
     if isinstance(value, list):
         return "a list"
     return f"a {type(value).__name__}"
-
-
-def is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,8 +252,8 @@ class Duration(Kind):
     @property
     def hint(self) -> str:
         return (
-            f'Write a duration like "90s" or "1h30m" (units d, h, m, s, ms, falling) or whole seconds, '
-            f"from {format_duration(self.low)} to {format_duration(self.high)}"
+            f'Write a duration like "90s" or "1h30m" (units d, h, m, s, ms) or whole seconds, '
+            f"from {spell_duration(self.low)} to {spell_duration(self.high)}"
         )
 
     def read(self, value: object) -> int:
@@ -271,7 +267,7 @@ class Duration(Kind):
         else:
             raise self.wrong(value)
         if not self.low <= milliseconds <= self.high:
-            limits = f"{format_duration(self.low)} to {format_duration(self.high)}"
+            limits = f"{spell_duration(self.low)} to {spell_duration(self.high)}"
             raise Fault(Code.OUT_OF_RANGE, f"{show(value)} is outside {limits}", self.hint)
         return milliseconds
 
@@ -290,7 +286,7 @@ class Size(Kind):
 
     @property
     def hint(self) -> str:
-        limits = f"{format_size(self.low)} to {format_size(self.high)}"
+        limits = f"{spell_size(self.low)} to {spell_size(self.high)}"
         return f'Write a size like "64MiB" (units B, KiB, MiB, GiB) or a number of bytes, from {limits}'
 
     def read(self, value: object) -> int:
@@ -304,7 +300,7 @@ class Size(Kind):
         else:
             raise self.wrong(value)
         if not self.low <= size <= self.high:
-            limits = f"{format_size(self.low)} to {format_size(self.high)}"
+            limits = f"{spell_size(self.low)} to {spell_size(self.high)}"
             raise Fault(Code.OUT_OF_RANGE, f"{show(value)} is outside {limits}", self.hint)
         return size
 

@@ -101,16 +101,6 @@ class Problem:
             tail.append(f"{self.fix}.")
         return f"{head}: {' '.join(tail)}"
 
-    def to_json(self) -> dict[str, object]:
-        return {
-            "code": self.code.value,
-            "key": self.key,
-            "origin": self.origin.place,
-            "message": self.message,
-            "fix": self.fix,
-            "suggestions": list(self.suggestions),
-        }
-
 
 class Fault(Exception):
     """What is wrong with one value; a Problem once its place is known."""
