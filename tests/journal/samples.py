@@ -68,7 +68,8 @@ def ended(run: RunRow, state: str = "completed", **changes: Any) -> RunRow:
 
 def a_move(**changes: Any) -> CounterMove:
     return replace(
-        CounterMove("team-day", "ann@example.com", T0, "estimated_cost_usd", 9_007_199_254_740_993, None, True), **changes
+        CounterMove("team-day", "ann@example.com", T0, "estimated_cost_usd", 9_007_199_254_740_993, None, True),
+        **changes,
     )
 
 
@@ -88,7 +89,10 @@ def a_hold(run: RunRow, hold_id: str = "", **changes: Any) -> HoldRow:
         expected_usd=450_000,
         price_state="known",
         card={"card_id": "c1", "rates": [{"unit": "input", "usd": "0.15", "per": 1_000_000}]},
-        moves=(a_move(), a_move(policy_id="tokens", metric="total_tokens", held=1536, drawn=(("g1", 7),), limit=10**18)),
+        moves=(
+            a_move(),
+            a_move(policy_id="tokens", metric="total_tokens", held=1536, drawn=(("g1", 7),), limit=10**18),
+        ),
         mode="enforced",
     )
     return replace(hold, **changes)
@@ -152,7 +156,9 @@ def a_decision(run: RunRow, decision_id: str = "", **changes: Any) -> DecisionRo
         action="proceed",
         reason_codes=("budget_ok", "complexity_low"),
         body={
-            "candidates": [{"model": f"model-{n}", "expected": 450_000 + n, "reasons": ["unhealthy"]} for n in range(4)],
+            "candidates": [
+                {"model": f"model-{n}", "expected": 450_000 + n, "reasons": ["unhealthy"]} for n in range(4)
+            ],
             "evaluations": [{"policy_id": f"p{n}", "projected": 10**17 + 1, "message": "fits ✓" * 5} for n in range(3)],
             "explanation": ["The cheapest capable model was taken because the text is simple."] * 3,
         },
