@@ -1,0 +1,141 @@
+"""What passes over the operators' socket, the same on both ends: addresses, headers, and control's values as JSON."""
+
+import json
+from functools import cache
+from typing import Any, get_args
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, from_json
+
+from palyra.control.commands import Command
+from palyra.control.queries import (
+    Answer,
+    ApprovalDetail,
+    ApprovalQuery,
+    ApprovalsPage,
+    ApprovalsQuery,
+    AuditAnswer,
+    AuditQuery,
+    DecisionDetail,
+    DecisionQuery,
+    LedgerAnswer,
+    LedgerQuery,
+    Query,
+    RunDetail,
+    RunQuery,
+    RunsPage,
+    RunsQuery,
+    UsageAnswer,
+    UsageQuery,
+)
+from palyra.control.snapshots import CommandResult, Snapshot
+from palyra.core.errors import BadInputError
+
+SNAPSHOT = "/console/v1/snapshot"
+QUERY = "/console/v1/query"
+COMMANDS = "/console/v1/commands"
+
+OPERATOR_HEADER = "X-Palyra-Operator"
+SSH_HEADER = "X-Palyra-Ssh-Connection"
+
+ANSWERS: dict[type, type] = {
+    RunsQuery: RunsPage,
+    RunQuery: RunDetail,
+    DecisionQuery: DecisionDetail,
+    ApprovalQuery: ApprovalDetail,
+    ApprovalsQuery: ApprovalsPage,
+    UsageQuery: UsageAnswer,
+    LedgerQuery: LedgerAnswer,
+    AuditQuery: AuditAnswer,
+}
+"""Which answer belongs to which query."""
+
+_BY_NAME: dict[str, type] = {kind.__name__: kind for kind in get_args(Answer)}
+
+
+class GarbledError(BadInputError):
+    """What came over the socket is not what both ends agreed on."""
+
+    code = "garbled"
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def encode(kind: Any, value: object) -> bytes:
+    """A value of `kind` as JSON. Text that no encoding knows (lone surrogates) arrives as question marks."""
+    adapter = _adapter(kind)
+    try:
+        return adapter.dump_json(value)
+    except PydanticSerializationError:
+        tree = adapter.dump_python(value, mode="json")
+        return json.dumps(tree, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def decode(kind: Any, data: bytes | str) -> Any:
+    """The value of `kind` in this JSON. Raises GarbledError naming the first member at fault."""
+    try:
+        return _adapter(kind).validate_json(data)
+    except ValidationError as error:
+        raise _garbled(error) from None
+
+
+def encode_command(command: Command) -> bytes:
+    return encode(Command, command)
+
+
+def decode_command(data: bytes) -> Command:
+    command: Command = decode(Command, data)
+    return command
+
+
+def encode_query(query: Query) -> bytes:
+    return encode(Query, query)
+
+
+def decode_query(data: bytes) -> Query:
+    query: Query = decode(Query, data)
+    return query
+
+
+def encode_snapshot(snapshot: Snapshot) -> bytes:
+    return encode(Snapshot, snapshot)
+
+
+def decode_snapshot(data: bytes) -> Snapshot:
+    snapshot: Snapshot = decode(Snapshot, data)
+    return snapshot
+
+
+def encode_result(result: CommandResult) -> bytes:
+    return encode(CommandResult, result)
+
+
+def decode_result(data: bytes) -> CommandResult:
+    result: CommandResult = decode(CommandResult, data)
+    return result
+
+
+def encode_answer(answer: Answer) -> bytes:
+    """`{"type": "RunsPage", "answer": {…}}`."""
+    kind = type(answer)
+    return b'{"type":"%b","answer":%b}' % (kind.__name__.encode("ascii"), encode(kind, answer))
+
+
+def decode_answer(data: bytes) -> Answer:
+    try:
+        tree = from_json(data)
+        answer: Answer = _adapter(_BY_NAME[tree["type"]]).validate_python(tree["answer"])
+    except ValidationError as error:
+        raise _garbled(error) from None
+    except (KeyError, TypeError, ValueError):
+        raise GarbledError("The answer is none that is known here.", fix="Run the same version on both ends.") from None
+    return answer
+
+
+def _garbled(error: ValidationError) -> GarbledError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the whole"
+    return GarbledError(f"{place}: {first['msg']}.", fix="Run the same version on both ends.")
