@@ -15,6 +15,7 @@ from palyra.pricing.card import PriceState, RateCard, ServiceContext
 from palyra.pricing.catalogue import Catalogue, Match
 from palyra.pricing.charge import charge
 from palyra.pricing.pricer import half_even
+from palyra.pricing.rates import REQUESTS, UNITS
 from palyra.pricing.usage import NormalisedUsage
 from tests.pricing.house import NOON, at, sum_of_parts
 
@@ -58,7 +59,8 @@ def package_price(
     provider: Provider, model: ModelInfo, counts: dict[str, int], at_ms: int, context: dict[str, str]
 ) -> int:
     moment = datetime.fromtimestamp(at_ms / 1000, UTC)
-    price = model.calc_price(Usage(**counts), provider, genai_request_timestamp=moment, price_context=context)
+    every = dict.fromkeys(UNITS.keys() - {REQUESTS}, 0) | counts
+    price = model.calc_price(Usage(**every), provider, genai_request_timestamp=moment, price_context=context)
     numerator, denominator = (price.total_price * NANO).as_integer_ratio()
     return half_even(numerator, denominator)
 
