@@ -60,6 +60,11 @@ class Key(Protocol):
 class Access(Protocol):
     """Knows the keys."""
 
+    @property
+    def unavailable(self) -> str:
+        """Why nobody can be let in; empty when everybody with a key can."""
+        ...
+
     def authenticate(self, token: str) -> Key | None:
         """The key this token opens, None for one that is unknown, disabled, expired or revoked."""
         ...

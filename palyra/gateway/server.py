@@ -11,7 +11,14 @@ from palyra.core.clock import Clock
 from palyra.gateway.body import CallerLeftError, check_media_type
 from palyra.gateway.callers import Doorkeeper, authenticate, check_query
 from palyra.gateway.connection import Connection, Door, headers_too_large
-from palyra.gateway.errors import RefusedError, internal_error, method_not_allowed, not_found, refusal_reply
+from palyra.gateway.errors import (
+    RefusedError,
+    internal_error,
+    method_not_allowed,
+    not_found,
+    overloaded,
+    refusal_reply,
+)
 from palyra.gateway.inference import Inference, Visit
 from palyra.gateway.listener import Listener
 from palyra.gateway.listing import list_models, show_model
@@ -27,6 +34,9 @@ MODEL = "/v1/models/"
 MESSAGES = "/v1/messages"
 
 LONGEST_SHOWN = 200
+
+RETRY_S = 30.0
+"""When a caller may try again after something that takes a person to repair."""
 
 _WIRES = {path: wire for wire, path in GATEWAY_PATHS.items()}
 
@@ -128,6 +138,8 @@ class Gateway:
         return probe()
 
     def _known(self, request: BaseRequest, visit: Visit) -> Key:
+        if self._house.access.unavailable:
+            raise overloaded("access_unavailable", "Nobody can be let in: the access registry cannot be read.", RETRY_S)
         key = authenticate(request.headers, self._house.access)
         visit.key_id = key.key_id
         return key

@@ -43,6 +43,7 @@ class StandInModel:
 class StandInAccess:
     def __init__(self) -> None:
         self.keys: dict[str, StandInKey] = {TOKEN: StandInKey()}
+        self.unavailable = ""
 
     def authenticate(self, token: str) -> StandInKey | None:
         return self.keys.get(token)
@@ -84,7 +85,7 @@ class StandInHouse:
         self.phase = "ready"
         self.problems: list[str] = []
         self.runner = StandInRunner()
-        self.access = StandInAccess()
+        self.access: Any = StandInAccess()
         self.config = StandInConfig(GatewayConfig(**{"bind": "127.0.0.1:0", **gateway}), ApprovalsConfig())
 
     def ready_problems(self) -> Sequence[str]:

@@ -1,5 +1,10 @@
+from pathlib import Path
+
 import pytest
 
+from palyra.core.clock import SystemClock
+from palyra.gateway.ports import Access
+from palyra.vault.access import KEY_FILE, AccessRegistry
 from tests.gateway.stand_in import AUTHORISED, CHAT, MESSAGES, TOKEN, StandInHouse, StandInKey, serving
 
 OPENAI, ANTHROPIC = ("/v1/chat/completions", CHAT), ("/v1/messages", MESSAGES)
@@ -64,6 +69,29 @@ async def test_each_wire_is_refused_in_its_own_shape() -> None:
     }
     assert anthropic.json["type"] == "error"
     assert anthropic.error["type"] == "authentication_error"
+
+
+async def test_while_the_registry_cannot_be_read_nobody_is_let_in() -> None:
+    house = StandInHouse()
+    house.access.unavailable = "it is no JSON"
+    async with serving(house) as door:
+        answer = await door.ask("POST", OPENAI[0], None, OPENAI[1])
+        health = await door.ask("GET", "/healthz", {})
+    assert (answer.status, answer.error["code"], health.status) == (503, "access_unavailable", 200)
+    assert "retry-after" in answer.headers
+    assert door.runner.asked == []
+
+
+async def test_the_key_a_first_start_makes_opens_the_door(tmp_path: Path) -> None:
+    house = StandInHouse()
+    registry: Access = AccessRegistry.open(tmp_path / "state", SystemClock())
+    house.access = registry
+    token = (tmp_path / "state" / KEY_FILE).read_text().strip()
+    async with serving(house) as door:
+        answer = await door.ask("POST", OPENAI[0], {"Authorization": f"Bearer {token}"}, OPENAI[1])
+        wrong = await door.ask("POST", OPENAI[0], {"Authorization": f"Bearer {token[:-1]}"}, OPENAI[1])
+    assert (answer.status, wrong.status) == (200, 401)
+    assert door.runner.asked[0].scope.principal == "local"
 
 
 @pytest.mark.parametrize(
