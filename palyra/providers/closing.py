@@ -20,8 +20,8 @@ def parking_comment(approval_id: str) -> bytes:
 def error_event(wire: Wire, body: Mapping[str, Any]) -> bytes:
     """The end of a stream that failed; `body` is an error body of the same wire."""
     if wire is Wire.CHAT:
-        return _event(body) + DONE
-    return _event(body, "error")
+        return sse_event(body) + DONE
+    return sse_event(body, "error")
 
 
 def budget_cut(
@@ -47,7 +47,7 @@ def budget_cut(
             "model": reader.model or model,
         }
         frames = [
-            _event({**head, "choices": [{"index": index, "delta": {}, "finish_reason": "length"}]})
+            sse_event({**head, "choices": [{"index": index, "delta": {}, "finish_reason": "length"}]})
             for index in reader.open_choices
         ]
         if include_usage:
@@ -56,19 +56,19 @@ def budget_cut(
                 "completion_tokens": output_tokens,
                 "total_tokens": input_tokens + output_tokens,
             }
-            frames.append(_event({**head, "choices": [], "usage": usage}))
+            frames.append(sse_event({**head, "choices": [], "usage": usage}))
         return b"".join(frames) + DONE
     frames = []
     if not reader.started:
         frames.append(_message_start(fallback_id, model, input_tokens))
     frames += [
-        _event({"type": "content_block_stop", "index": index}, "content_block_stop") for index in reader.open_blocks
+        sse_event({"type": "content_block_stop", "index": index}, "content_block_stop") for index in reader.open_blocks
     ]
     stop = {"stop_reason": "max_tokens", "stop_sequence": None}
     frames.append(
-        _event({"type": "message_delta", "delta": stop, "usage": {"output_tokens": output_tokens}}, "message_delta")
+        sse_event({"type": "message_delta", "delta": stop, "usage": {"output_tokens": output_tokens}}, "message_delta")
     )
-    frames.append(_event({"type": "message_stop"}, "message_stop"))
+    frames.append(sse_event({"type": "message_stop"}, "message_stop"))
     return b"".join(frames)
 
 
@@ -83,9 +83,10 @@ def _message_start(identity: str, model: str, input_tokens: int) -> bytes:
         "stop_sequence": None,
         "usage": {"input_tokens": input_tokens, "output_tokens": 0},
     }
-    return _event({"type": "message_start", "message": message}, "message_start")
+    return sse_event({"type": "message_start", "message": message}, "message_start")
 
 
-def _event(data: Mapping[str, Any], name: str = "") -> bytes:
+def sse_event(data: Mapping[str, Any], name: str = "") -> bytes:
+    """One event of a stream: compact JSON, with an event name where the wire has them."""
     head = f"event: {name}\n" if name else ""
     return f"{head}data: {_compact(data)}\n\n".encode("utf-8", "replace")

@@ -1,6 +1,7 @@
 """Carrying calls to providers over HTTP: one session, reused connections, every failure as a ProviderError."""
 
 import asyncio
+import errno
 import io
 import ipaddress
 import socket
@@ -211,7 +212,7 @@ class _RuledResolver(AbstractResolver):
             else:
                 allowed.append(result)
         if refused and not allowed:
-            raise OSError(refused)
+            raise OSError(errno.EACCES, refused)
         return allowed
 
     async def close(self) -> None:

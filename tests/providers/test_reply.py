@@ -1,0 +1,101 @@
+"""Reading plain answers."""
+
+import json
+from typing import Any
+
+import pytest
+
+from palyra.providers.errors import ErrorClass, ProviderError
+from palyra.providers.reply import PlainReply, read_reply
+from palyra.providers.wires import Wire, completed_reason
+
+
+def chat(*messages: dict[str, Any], finish: str | None = "stop", **members: Any) -> PlainReply:
+    choices = [{"index": i, "message": message, "finish_reason": finish} for i, message in enumerate(messages)]
+    return read_reply(Wire.CHAT, json.dumps({"model": "m-2", "choices": choices, **members}).encode())
+
+
+def message(*blocks: dict[str, Any], **members: Any) -> PlainReply:
+    data = {"model": "c-2", "content": list(blocks), "stop_reason": "end_turn", **members}
+    return read_reply(Wire.MESSAGES, json.dumps(data).encode())
+
+
+def test_a_chat_answer() -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    reply = chat({"role": "assistant", "content": "čau"}, usage=usage)
+    assert (reply.model, reply.usage, reply.finish, reply.visible_bytes) == ("m-2", usage, "stop", 4)
+
+
+@pytest.mark.parametrize(
+    ("said", "visible"),
+    [
+        ({"content": None, "refusal": "no"}, 2),
+        ({"content": [{"type": "text", "text": "abc"}]}, 3),
+        ({"content": "ab", "reasoning_content": "why"}, 5),
+        ({"tool_calls": [{"function": {"name": "f", "arguments": '{"a":1}'}}, {"function": {"arguments": "{}"}}]}, 9),
+        ({"audio": {"transcript": "said", "data": "AAAA"}}, 4),
+    ],
+)
+def test_what_can_be_seen_of_a_chat_answer(said: dict[str, Any], visible: int) -> None:
+    assert chat(said).visible_bytes == visible
+
+
+def test_all_choices_can_be_seen() -> None:
+    assert chat({"content": "ab"}, {"content": "cd"}).visible_bytes == 4
+
+
+@pytest.mark.parametrize(
+    ("block", "visible"),
+    [
+        ({"type": "text", "text": "Žluť"}, 6),
+        ({"type": "thinking", "thinking": "hm", "signature": "c2ln"}, 2),
+        ({"type": "tool_use", "id": "t", "name": "f", "input": {"a": "ž"}}, 10),
+        ({"type": "tool_use", "id": "t", "name": "f", "input": {}}, 0),
+        ({"type": "redacted_thinking", "data": "ZW5j"}, 0),
+    ],
+)
+def test_what_can_be_seen_of_a_message(block: dict[str, Any], visible: int) -> None:
+    assert message(block).visible_bytes == visible
+
+
+def test_an_answer_without_usage_has_none() -> None:
+    assert chat({"content": "a"}).usage is None
+    assert message(usage=None).usage is None
+    assert message(usage={"input_tokens": 1, "output_tokens": 2}).usage == {"input_tokens": 1, "output_tokens": 2}
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b"{}", b'{"choices": null, "content": "x"}', b'{"choices": [{"in', b"[" * 100_000]
+)
+@pytest.mark.parametrize("wire", Wire)
+def test_what_is_no_answer_is_malformed(wire: Wire, body: bytes) -> None:
+    with pytest.raises(ProviderError) as failure:
+        read_reply(wire, body)
+    assert failure.value.error_class is ErrorClass.MALFORMED_RESPONSE
+
+
+def test_an_error_inside_a_success_is_no_answer() -> None:
+    with pytest.raises(ProviderError, match="no capacity") as failure:
+        read_reply(Wire.CHAT, b'{"choices": [], "error": {"message": "no capacity"}}')
+    assert failure.value.error_class is ErrorClass.MALFORMED_RESPONSE
+
+
+@pytest.mark.parametrize(
+    ("finish", "reason"),
+    [
+        ("stop", "stop"),
+        ("end_turn", "stop"),
+        ("stop_sequence", "stop"),
+        ("pause_turn", "stop"),
+        (None, "stop"),
+        ("something new", "stop"),
+        ("length", "length"),
+        ("max_tokens", "length"),
+        ("tool_calls", "tool_calls"),
+        ("tool_use", "tool_calls"),
+        ("content_filter", "content_filter"),
+        ("refusal", "content_filter"),
+    ],
+)
+def test_finish_reasons_of_both_wires_mean_the_same_four_things(finish: str | None, reason: str) -> None:
+    assert completed_reason(finish) == reason
