@@ -36,10 +36,14 @@ MARKER_CELLS = 1
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell of several parts, or one that changes with time alone (`ticking`): an age, a time left."""
+    """A cell of several parts, or one that changes with time alone (`ticking`): an age, a time left.
+
+    One that spans several columns takes the room of those after it, whose own values in this row are not shown.
+    """
 
     parts: Line
     ticking: bool = False
+    span: int = 1
 
 
 CellValue = SafeText | Part | Cell
@@ -62,9 +66,9 @@ class Mark(Enum):
     BLURRED = 2
 
 
-def cell(*parts: Part | str, ticking: bool = False) -> Cell:
+def cell(*parts: Part | str, ticking: bool = False, span: int = 1) -> Cell:
     """A cell of parts and plain strings."""
-    return Cell(tuple(piece if isinstance(piece, Part) else part(piece) for piece in parts), ticking)
+    return Cell(tuple(piece if isinstance(piece, Part) else part(piece) for piece in parts), ticking, span)
 
 
 class LiveTable(ScrollView, can_focus=True):
@@ -121,7 +125,7 @@ class LiveTable(ScrollView, can_focus=True):
         clock: Clock | None = None,
         heading: bool = True,
         empty: str | Iterable[Line] = "",
-        id: str | None = None,  # noqa: A002
+        id: str | None = None,
         classes: str | None = None,
     ) -> None:
         """`empty` is shown while there are no rows: text to be wrapped, or prepared lines."""
@@ -377,15 +381,22 @@ class LiveTable(ScrollView, can_focus=True):
         sign = part(" ") if mark is Mark.NONE else part(CURSOR, Tone.ACCENT if mark is Mark.FOCUSED else Tone.MUTED)
         parts = [sign]
         used = 0
+        covered = 0
         for place in self._places:
+            if place.index < covered:
+                continue
             value = row.cells[place.index]
-            shown = cut(_parts_of(value), place.width)
-            room = place.width - width_of(shown)
+            width = place.width
+            if isinstance(value, Cell) and value.span > 1:
+                covered = place.index + value.span
+                width = max(each.x + each.width for each in self._places if each.index < covered) - place.x
+            shown = cut(_parts_of(value), width)
+            room = width - width_of(shown)
             indent = place.x - used + (room if place.column.align == "right" else 0)
             if indent:
                 parts.append(part(" " * indent))
             parts += shown
-            used = place.x + place.width - (room if place.column.align == "left" else 0)
+            used = place.x + width - (0 if place.column.align == "right" else room)
         return tuple(parts)
 
     def _heading_line(self) -> Line:
@@ -435,10 +446,17 @@ class LiveTable(ScrollView, can_focus=True):
             if was is None or now is None or was.key != now.key or (was.key == old_key) != (now.key == self._selected):
                 self._repaint_line(line)
             elif was.cells != now.cells:
-                changed = [place for place in self._places if was.cells[place.index] != now.cells[place.index]]
-                if changed:
-                    x = MARKER_CELLS + changed[0].x
-                    self._repaint_line(line, x, MARKER_CELLS + changed[-1].x + changed[-1].width - x)
+                self._repaint_cells(line, was, now)
+
+    def _repaint_cells(self, line: int, was: Row, now: Row) -> None:
+        changed = [place for place in self._places if was.cells[place.index] != now.cells[place.index]]
+        if not changed:
+            return
+        x = MARKER_CELLS + changed[0].x
+        end = MARKER_CELLS + changed[-1].x + changed[-1].width
+        if any(isinstance(value, Cell) and value.span > 1 for row in (was, now) for value in row.cells):
+            end = self.size.width
+        self._repaint_line(line, x, end - x)
 
 
 def _parts_of(value: CellValue) -> Line:

@@ -287,6 +287,19 @@ async def test_cells_are_cut_at_their_column() -> None:
         assert app.table.render_line(1).cell_length == 40
 
 
+async def test_a_cell_may_span_the_columns_after_it() -> None:
+    def spanning(text: str) -> Row:
+        return Row("a", (cell(text, span=3), safe("hidden"), safe("hidden"), cell("0:01")))
+
+    async with running(initial=[spanning("a sentence over three columns of it")]) as (app, pilot):
+        assert app.shown()[1] == "▌a sentence over three columns o…   0:01"
+        app.table.painted.clear()
+        app.table.update_rows([spanning("another")])
+        await pilot.pause()
+        assert app.table.painted == [Region(1, 1, 39, 1)]
+        assert app.shown()[1] == "▌another                           0:01"
+
+
 async def test_narrow_tables_drop_the_columns_that_matter_least() -> None:
     for width, heading in (
         (34, " what     who          cost    age"),
