@@ -297,7 +297,7 @@ async def test_a_cell_may_span_the_columns_after_it() -> None:
         app.table.update_rows([spanning("another")])
         await pilot.pause()
         assert app.table.painted == [Region(1, 1, 39, 1)]
-        assert app.shown()[1] == "▌another                           0:01"
+        assert app.shown()[1] == "▌another                            0:01"
 
 
 async def test_narrow_tables_drop_the_columns_that_matter_least() -> None:
