@@ -32,7 +32,7 @@ class Filter:
 
 
 def parse_filter(text: str, fields: Mapping[str, str]) -> Filter:
-    """A filter over the named fields; `fields` maps a field's name to what it holds. A colon after any other word is text.
+    """A filter over the named fields; a colon after any other word is part of the text.
 
     `who:maria !state:completed gpt` keeps rows of maria that are not completed and mention gpt anywhere.
     """

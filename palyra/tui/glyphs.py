@@ -1,7 +1,7 @@
 """The signs the console speaks with, and what stands for each where a terminal knows only ASCII.
 
-Screens write the Unicode signs; with `--ascii` one line filter replaces them on their way to the terminal, cell for cell,
-whoever drew them. A sign never stands alone: a word beside it says the same.
+Screens write the Unicode signs; with `--ascii` one line filter replaces them on their way to the terminal, cell for
+cell, whoever drew them. A sign never stands alone: a word beside it says the same.
 """
 
 import unicodedata

@@ -159,7 +159,7 @@ THEMES = (
 )
 """`palyra-cvd` uses colours of the Okabe-Ito set, told apart with every common colour blindness."""
 
-CHOICES = tuple(theme.name for theme in THEMES) + ("ansi-dark", "ansi-light")
+CHOICES = (*(theme.name for theme in THEMES), "ansi-dark", "ansi-light")
 """What `T` goes through."""
 
 ANSI_VARIABLES = {

@@ -68,7 +68,7 @@ CENT = USD // 100
 HOSTILE = (
     "\x1b[31m\x1b]52;c;cGF5bG9hZA==\x07ev\x9b2Jil\u202egnp.[b]x[/b]\u200b\u0301\u0301\u0301\u0301\u0301\u0301日本\n2"
 )
-"""Escape sequence, clipboard write, C1, bidi override, markup, zero width, stacked marks, wide letters, a line break."""
+"""Escape sequence, clipboard write, C1, bidi, markup, zero width, stacked marks, wide letters, a line break."""
 
 
 def ident(number: int) -> str:
@@ -249,7 +249,7 @@ def run(number: int, state: str, principal: str, model: str, cost: int | None, *
         "accepted_at": accepted,
         "first_byte_at": None if state in ("pending", "parked") else accepted + 900,
         "finished_at": None if live else accepted + 2_900,
-        "attempts": 1,
+        "attempts": 0 if state in ("parked", "refused") else 1,
         "approval_id": "",
         "decision_id": ident(3000 + number),
     }
@@ -413,6 +413,7 @@ def normal() -> World:
                 window_end=MIDNIGHT + 9 * DAY - HOUR,
                 source="config",
                 counters=4,
+                status="soft_limit",
             ),
             budget(
                 "tokens-hour",
@@ -597,7 +598,7 @@ class FakeControl:
             providers=world.providers,
             approvals=world.approvals if Topic.APPROVALS in topics else (),
             grants=world.grants if Topic.APPROVALS in topics else (),
-            alerts=world.alerts if Topic.APPROVALS in topics else (),
+            alerts=world.alerts if Topic.APPROVALS in topics or Topic.USAGE in topics else (),
             runs=world.runs if Topic.RUNS in topics else (),
             budgets=world.budgets if Topic.BUDGETS in topics else (),
         )

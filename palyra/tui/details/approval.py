@@ -12,6 +12,7 @@ from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, spread, str
 
 WIDE_TABLE_FROM = 72
 ARITHMETIC_CELLS = 60
+EQUALS = " = "
 
 
 def waiting_words(approval: ApprovalView, now: int) -> Line:
@@ -53,7 +54,7 @@ def approval_lines(
     lines += [BLANK, *_budgets(approval.evaluations, zone, now, width)]
     if approval.counterfactual:
         lines += [BLANK, heading("would pass without you"), *_counterfactual(approval, width)]
-    lines += [BLANK, *_history(approval, detail)]
+    lines += [BLANK, *_history(approval, detail, width)]
     if detail is not None and detail.grants:
         lines.extend(grant_words(grant, zone, now) for grant in detail.grants)
     return lines
@@ -67,9 +68,9 @@ def _outcome(approval: ApprovalView, zone: str, now: int, width: int) -> list[Li
     glyph, word, tone = approval_mark(approval)
     when = show.moment(approval.resolved_at, zone, now)
     by = f" by {approval.decided_by}" if approval.decided_by else ""
-    lines = [line(" ", muted(f"{'outcome':<10}"), part(f"{glyph} {word}{by}", tone), muted(f"  {when}"))]
+    lines = [line(" ", muted(f"{'outcome':<11}"), part(f"{glyph} {word}{by}", tone), muted(f"  {when}"))]
     if approval.reason:
-        lines.extend(wrap(approval.reason, width - 1, indent=" " * 11))
+        lines.extend(wrap(approval.reason, width - 1, indent=" " * 12))
     return lines
 
 
@@ -97,9 +98,11 @@ def _budgets(evaluations: tuple[EvaluationView, ...], zone: str, now: int, width
 def _narrow_budgets(evaluations: tuple[EvaluationView, ...], now: int, width: int) -> list[Line]:
     lines: list[Line] = []
     for item in evaluations:
-        renews = muted(f"renews {show.renewal(item.window_end, item.timezone, now)}")
-        lines.append(spread(line(" ", strong(_counter(item))), (renews,), width))
-        lines.append(line("   ", *arithmetic(item)))
+        parts = arithmetic(item)
+        at = next(number for number, piece in enumerate(parts) if piece.text == EQUALS)
+        lines.append(spread(line(" ", strong(_counter(item))), parts[at + 1 :], width - 1))
+        lines.append(line("   ", *parts[:at]))
+        lines.append(line("   ", muted(f"renews {show.renewal(item.window_end, item.timezone, now)}")))
     return lines
 
 
@@ -119,7 +122,7 @@ def arithmetic(item: EvaluationView) -> Line:
         show.quantity(metric, item.held),
         muted(" + this "),
         show.quantity(metric, item.bound),
-        muted(" = "),
+        muted(EQUALS),
         total,
         muted(" of "),
         show.quantity(metric, item.hard_limit),
@@ -145,19 +148,14 @@ def _way(way: CounterfactualView) -> str:
     return f"{way.value} ({show.money(way.amount)})" if way.kind == "model" and way.amount is not None else way.value
 
 
-def _history(approval: ApprovalView, detail: ApprovalDetail | None) -> list[Line]:
+def _history(approval: ApprovalView, detail: ApprovalDetail | None, width: int) -> list[Line]:
     if detail is None:
         return [line(" ", muted("requester …"))]
-    return [
-        line(
-            " ",
-            part(approval.principal),
-            muted(" this week   "),
-            part(sparkline(detail.daily_cost), Tone.ACCENT),
-            muted("   "),
-            requester_words(detail),
-        )
-    ]
+    spark = part(sparkline(detail.daily_cost), Tone.ACCENT)
+    week = line(" ", part(approval.principal), muted(" this week   "), spark)
+    if width < WIDE_TABLE_FROM:
+        return [week, line("   ", requester_words(detail))]
+    return [(*week, muted("   "), part(requester_words(detail)))]
 
 
 def requester_words(detail: ApprovalDetail) -> str:
@@ -175,7 +173,7 @@ def grant_words(grant: GrantView, zone: str, now: int) -> Line:
     """One grant: what it serves, what is drawn, when it ends."""
     drawn = f"{show.quantity(grant.metric_kind, grant.drawn)} drawn of {show.quantity(grant.metric_kind, grant.cap)}"
     ends = "" if grant.expires_at is None else f", ends {show.renewal(grant.expires_at, zone, now)}"
-    return line(" ", muted("grant     "), part(f"{grant.kind} by {grant.granted_by}"), muted(f"  {drawn}{ends}"))
+    return line(" ", muted("grant      "), part(f"{grant.kind} by {grant.granted_by}"), muted(f"  {drawn}{ends}"))
 
 
 def approval_preview(approval: ApprovalView, detail: ApprovalDetail | None, now: int, width: int) -> list[Line]:

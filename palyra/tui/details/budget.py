@@ -2,14 +2,15 @@
 
 from palyra.control.snapshots import BudgetView
 from palyra.tui import format as show
+from palyra.tui.details.gauges import gauge_parts
 from palyra.tui.details.layout import pairs
 from palyra.tui.details.words import budget_mark
-from palyra.tui.widgets.charts import gauge
-from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, strong
+from palyra.tui.themes import Tone
+from palyra.tui.widgets.lines import BLANK, Line, line, part, strong, wrap
 
 _ACTIONS = {
-    "block": "refuses what does not fit",
-    "approval_required": "asks a person about what does not fit",
+    "block": "refuses what is over",
+    "approval_required": "asks a person",
     "advise": "only warns",
 }
 _METRICS = {
@@ -33,7 +34,9 @@ def budget_lines(budget: BudgetView, zone: str, now: int, width: int) -> list[Li
     left = (budget.hard_limit or 0) + budget.granted - budget.settled - budget.held
     limit = budget.hard_limit if budget.hard_limit is not None else budget.soft_limit
     lines = [
-        line(" ", part(gauge(budget.used_ratio, GAUGE_CELLS), tone), part(f" {show.percent(budget.used_ratio)}", tone)),
+        line(
+            " ", *gauge_parts(budget.used_ratio, GAUGE_CELLS, tone), part(f" {show.percent(budget.used_ratio)}", tone)
+        ),
         BLANK,
         *pairs(
             [
@@ -57,12 +60,10 @@ def budget_lines(budget: BudgetView, zone: str, now: int, width: int) -> list[Li
         ),
     ]
     if budget.counters > 1:
-        lines += [
-            BLANK,
-            line(" ", muted(f"{budget.counters} counters, one for each {budget.scope_kind}; the fullest are listed")),
-        ]
+        text = f"{budget.counters} counters, one for each {budget.scope_kind}; the fullest are listed"
+        lines += [BLANK, *wrap(text, width - 1, indent=" ", tone=Tone.MUTED)]
     if budget.source == "config":
-        lines += [BLANK, line(" ", muted("declared in palyra.toml: change it there"))]
+        lines += [BLANK, *wrap("declared in palyra.toml: change it there", width - 1, indent=" ", tone=Tone.MUTED)]
     return lines
 
 

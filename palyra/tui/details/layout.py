@@ -7,7 +7,7 @@ from palyra.tui import glyphs
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.lines import Line, Part, column, line, muted, part
 
-LABEL_CELLS = 10
+LABEL_CELLS = 11
 TWO_COLUMNS_FROM = 72
 
 Pair = tuple[str, Part]

@@ -35,7 +35,7 @@ def run_lines(run: RunView, detail: RunDetail | None, zone: str, now: int, width
     if run.message:
         lines.extend(wrap(run.message, width - 1, indent=" "))
     if run.flags:
-        lines.append(line(" ", muted(f"{'flags':<10}"), part(", ".join(run.flags))))
+        lines.append(line(" ", muted(f"{'flags':<11}"), part(", ".join(run.flags))))
     if detail is None:
         return [*lines, BLANK, line(" ", muted("decision, attempts and notes …"))]
     if detail.decision is not None:
@@ -62,7 +62,7 @@ def timing_words(run: RunView, now: int) -> str:
     """How long it took, and how soon the first byte came."""
     first = "" if run.first_byte_at is None else f", first byte {show.latency(run.first_byte_at - run.accepted_at)}"
     if run.finished_at is None:
-        return f"{show.stopwatch(now - run.accepted_at)} so far{first}"
+        return f"{show.stopwatch(now - run.accepted_at)}{first}"
     return f"{show.latency(run.finished_at - run.accepted_at)}{first}"
 
 

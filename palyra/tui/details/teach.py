@@ -6,45 +6,41 @@ from palyra.tui.themes import Tone
 from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, strong
 
 
-def point_a_client_here(engine: EngineView) -> list[Line]:
+def point_a_client_here(engine: EngineView, width: int) -> list[Line]:
     """Where the gateway listens, where its key lies, and lines to paste into a shell."""
-    url = engine.gateway_url or "the gateway is not open yet"
+    openai, anthropic = exports(engine, width - 4)
     return [
         line(" ", strong("Nothing needs you. "), muted("Point a client here and its requests appear.")),
         BLANK,
-        line(" ", muted("gateway   "), part(url)),
+        line(" ", muted("gateway   "), part(engine.gateway_url or "not open yet")),
         line(" ", muted("key file  "), part(engine.key_file)),
         BLANK,
         heading("OpenAI clients"),
-        *exports(
-            f"export OPENAI_BASE_URL={quoted(engine.gateway_url + '/v1')}",
-            f"export OPENAI_API_KEY=$(cat {quoted(engine.key_file)})",
-        ),
-        heading("Anthropic clients"),
-        *exports(
-            f"export ANTHROPIC_BASE_URL={quoted(engine.gateway_url)}",
-            f"export ANTHROPIC_API_KEY=$(cat {quoted(engine.key_file)})",
-        ),
+        *(line("   ", part(command, Tone.ACCENT)) for command in openai),
         BLANK,
-        line(" ", muted("press "), part("y", Tone.ACCENT, bold=True), muted(" to copy these lines")),
-        line(" ", muted("or see every screen alive first: "), part("palyra demo", Tone.ACCENT)),
+        heading("Anthropic clients, in the same shell"),
+        *(line("   ", part(command, Tone.ACCENT)) for command in anthropic),
+        BLANK,
+        line(" ", part("y", Tone.ACCENT, bold=True), muted("  copies these lines")),
+        line(" ", muted("To see every screen alive first, run "), part("palyra demo", Tone.ACCENT)),
     ]
 
 
-def exports(*commands: str) -> list[Line]:
-    return [line("   ", part(command, Tone.ACCENT)) for command in commands]
+def exports(engine: EngineView, width: int) -> tuple[list[str], list[str]]:
+    """Shell commands for clients of either dialect; a line that is too long is continued as shells allow."""
+    key = f"export OPENAI_API_KEY=$(cat {quoted(engine.key_file)})"
+    if len(key) > width:
+        key = f"export OPENAI_API_KEY=$(cat \\\n{quoted(engine.key_file)})"
+    return (
+        [f"export OPENAI_BASE_URL={quoted(engine.gateway_url + '/v1')}", *key.split("\n")],
+        [f"export ANTHROPIC_BASE_URL={quoted(engine.gateway_url)}", "export ANTHROPIC_API_KEY=$OPENAI_API_KEY"],
+    )
 
 
 def shell_lines(engine: EngineView) -> str:
     """The same commands for the clipboard."""
-    return "\n".join(
-        [
-            f"export OPENAI_BASE_URL={quoted(engine.gateway_url + '/v1')}",
-            f"export OPENAI_API_KEY=$(cat {quoted(engine.key_file)})",
-            f"export ANTHROPIC_BASE_URL={quoted(engine.gateway_url)}",
-            f"export ANTHROPIC_API_KEY=$(cat {quoted(engine.key_file)})",
-        ]
-    )
+    openai, anthropic = exports(engine, 10_000)
+    return "\n".join([*openai, *anthropic])
 
 
 def quoted(text: str) -> str:

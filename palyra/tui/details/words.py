@@ -1,6 +1,6 @@
 """Glyph, word and tone of the states that things are in; the same everywhere."""
 
-from palyra.control.snapshots import ApprovalView, BudgetView, GrantView, RunView
+from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, GrantView, RunView
 from palyra.tui import glyphs
 from palyra.tui.themes import Tone
 
@@ -44,6 +44,12 @@ def approval_mark(approval: ApprovalView) -> Mark:
         word = f"{approval.waiting} waiting" if approval.waiting else "pending"
         return glyphs.ATTENTION, word, Tone.WARN
     return _DECISIONS.get(approval.decision, (glyphs.CROSSED, approval.decision or approval.status, Tone.MUTED))
+
+
+def alert_mark(alert: AlertView) -> Mark:
+    if alert.severity == "danger":
+        return glyphs.ATTENTION, alert.severity, Tone.BAD
+    return glyphs.NOTE, alert.severity, Tone.WARN
 
 
 def grant_mark(grant: GrantView) -> Mark:

@@ -1,0 +1,395 @@
+"""The console's application: it shows screens, pulls snapshots, runs actions, and never ends because a view failed."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
+
+from textual import events
+from textual._context import active_message_pump
+from textual.app import App
+from textual.binding import BindingType
+from textual.driver import Driver
+from textual.filter import LineFilter
+from textual.screen import Screen
+from textual.widget import Widget
+
+from palyra.control.commands import Command
+from palyra.control.protocol import Control
+from palyra.control.snapshots import CommandResult, Snapshot, Topic
+from palyra.core.clock import Clock
+from palyra.core.errors import PalyraError
+from palyra.core.safe_text import safe
+from palyra.tui import format as show
+from palyra.tui import themes
+from palyra.tui.bridge import Bridge, Link
+from palyra.tui.commands.action import Action, Right, find
+from palyra.tui.commands.catalogue import help_lines, palette_entries
+from palyra.tui.dialogs.base import Dialog
+from palyra.tui.dialogs.confirm import ConfirmDialog, Consequence
+from palyra.tui.dialogs.decision import DecisionDialog
+from palyra.tui.dialogs.help import HelpDialog
+from palyra.tui.dialogs.palette import PaletteDialog
+from palyra.tui.dialogs.reader import ReaderDialog
+from palyra.tui.frame.notice import Flash, flash
+from palyra.tui.glyphs import AsciiFilter
+from palyra.tui.screens.approvals import ApprovalsScreen
+from palyra.tui.screens.base import PalyraScreen
+from palyra.tui.screens.budgets import BudgetsScreen
+from palyra.tui.screens.listing import ListScreen
+from palyra.tui.screens.runs import RunsOf, RunsScreen
+from palyra.tui.screens.triage import TriageScreen
+from palyra.tui.screens.usage import UsageScreen
+from palyra.tui.subjects import Subject
+from palyra.tui.themes import Tone
+
+log = logging.getLogger(__name__)
+
+R = TypeVar("R")
+
+SCREENS: tuple[type[PalyraScreen], ...] = (TriageScreen, ApprovalsScreen, UsageScreen, RunsScreen, BudgetsScreen)
+HOME = TriageScreen.NAME
+CLIPBOARD_BYTES = 64 * 1024
+"""Terminals cut longer clipboard writes, some after printing them."""
+
+MOST_FAILURES = 20
+"""More failures than these and the console closes: something is wrong that a fresh screen does not mend."""
+
+_ROLE_NEEDED = {Right.DECIDE: "approver", Right.ADMINISTER: "admin"}
+_TONES = {"accepted": Tone.GOOD, "stale": Tone.WARN, "conflict": Tone.WARN}
+
+
+class PalyraApp(App[None], inherit_bindings=False):
+    """The console over a `Control`. The engine is started and stopped by whoever starts this."""
+
+    TITLE = "Palyra"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = []
+
+    def __init__(
+        self,
+        control: Control,
+        *,
+        clock: Clock,
+        read_only: bool = False,
+        ascii_only: bool = False,
+        theme: str = themes.DEFAULT,
+        refresh_hz: float = 4.0,
+        drain_seconds: float = 30.0,
+        keys: Mapping[str, str] | None = None,
+        home: str = HOME,
+        driver_class: type[Driver] | None = None,
+        on_left: Callable[[str, str], None] | None = None,
+    ) -> None:
+        """`keys` remaps actions by their id; `on_left` is told the last screen and theme when the console closes."""
+        self.clock = clock
+        self.control = control
+        self.read_only = read_only
+        self.keys = dict(keys or {})
+        self.failures: list[BaseException] = []
+        self.flashed: Flash | None = None
+        super().__init__(driver_class=driver_class)
+        self.animation_level = "none"
+        for own in themes.THEMES:
+            self.register_theme(own)
+        self.theme = theme if theme in themes.CHOICES else themes.DEFAULT
+        self.set_keymap(self.keys)
+        self.bridge = Bridge(
+            control, clock, refresh_hz=refresh_hz, on_snapshot=self._on_snapshot, on_link=self._on_link
+        )
+        self._ascii: list[LineFilter] = [AsciiFilter()] if ascii_only else []
+        self._drain_seconds = drain_seconds
+        self._home = home if any(home == screen.NAME for screen in SCREENS) else HOME
+        self._on_left = on_left
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sending: set[Command] = set()
+        self._trail: list[str] = []
+
+    # Living.
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return themes.ANSI_VARIABLES
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [*super().get_line_filters(), *self._ascii]
+
+    async def on_mount(self) -> None:
+        for screen_class in SCREENS:
+            self.install_screen(screen_class(), screen_class.NAME)
+        await self.push_screen(self._home)
+        self.spawn(self.bridge.run())
+
+    async def on_unmount(self) -> None:
+        if self._on_left is not None:
+            self._on_left(self.front.NAME if self.front is not None else HOME, self.theme)
+        for task in tuple(self._tasks):
+            task.cancel()
+        for task in tuple(self._tasks):
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key | events.MouseEvent):
+            self.bridge.touch()
+        await super().on_event(event)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs beside the screen; what it raises becomes a panel on the screen in front, never an end."""
+        task = asyncio.create_task(self._guarded(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:
+            self.note_failure(error, self.front)
+
+    # Snapshots.
+
+    @property
+    def front(self) -> PalyraScreen | None:
+        """The console's screen in front, or behind the dialog in front."""
+        return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, PalyraScreen)), None)
+
+    @property
+    def latest(self) -> Snapshot | None:
+        return self.bridge.latest
+
+    def _on_snapshot(self, snapshot: Snapshot) -> None:
+        front = self.front
+        if front is None:
+            return
+        with self.batch_update():
+            try:
+                if self.bridge.paused:
+                    front.refresh_frame()
+                else:
+                    front.take(snapshot)
+                    if isinstance(self.screen, Dialog):
+                        self.screen.take(snapshot)
+            except Exception as error:
+                self.note_failure(error, front)
+
+    def _on_link(self) -> None:
+        if self.front is not None:
+            self.front.refresh_frame()
+
+    # Failing.
+
+    def note_failure(self, error: BaseException, screen: PalyraScreen | None) -> None:
+        """Logs an error of the console's own and shows it as a panel on that screen."""
+        log.error("a view of the console failed", exc_info=error)
+        self.failures.append(error)
+        if screen is not None and not screen.failed:
+            screen.fail(error)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Textual's last resort for an error in a handler. It would end the app; here the view alone is given up.
+
+        The part that raised handles no more messages, so its whole screen is replaced by one that shows the panel.
+        """
+        pump = active_message_pump.get(None)
+        log.error("the console failed in %s", type(pump).__name__, exc_info=error)
+        self.failures.append(error)
+        broken = pump.screen if isinstance(pump, Widget) else None
+        if broken is None or len(self.failures) > MOST_FAILURES:
+            self.exit(return_code=1, message="The console failed and was closed; the log says why.")
+        else:
+            self.call_later(self._give_up, broken, error)
+
+    async def _give_up(self, broken: Screen[Any], error: Exception) -> None:
+        if broken not in self.screen_stack:
+            return
+        while self.screen is not broken:
+            await self.pop_screen()
+        if not isinstance(broken, PalyraScreen):
+            await self.pop_screen()
+            self.flash("That dialog failed and was closed; nothing was done. The log says why.", Tone.BAD)
+            return
+        panel = type(broken)()
+        panel.failed = True
+        await self.switch_screen(panel)
+        panel.fail(error)
+        self.uninstall_screen(broken.NAME)
+        self.install_screen(type(broken)(), broken.NAME)
+        await broken.remove()
+
+    # Going places.
+
+    async def show(self, name: str) -> PalyraScreen:
+        """Brings a screen to the front and returns it; one that had failed gets another chance."""
+        front = self.front
+        target = self.get_screen(name)
+        assert isinstance(target, PalyraScreen)
+        if front is target:
+            if target.failed:
+                target.recover()
+            return target
+        while isinstance(self.screen, Dialog):
+            await self.pop_screen()
+        if target.failed:
+            target.recover()
+        await self.switch_screen(name)
+        return target
+
+    def go(self, name: str) -> None:
+        """Brings a screen to the front."""
+        self.spawn(self._go(name))
+
+    async def _go(self, name: str) -> None:
+        await self.show(name)
+
+    async def show_runs(self, view: RunsOf) -> None:
+        """Shows the runs that a bucket of the timeline stands for."""
+        runs = await self.show(RunsScreen.NAME)
+        assert isinstance(runs, RunsScreen)
+        runs.show_view(view)
+
+    @property
+    def colourless(self) -> bool:
+        """Whether plots must tell their series apart by signs."""
+        return self.no_color or bool(self._ascii)
+
+    # Dialogs.
+
+    async def ask(self, dialog: Dialog[R]) -> R | None:
+        """Opens a dialog and waits for its answer; None when it was left."""
+        answered: asyncio.Future[R | None] = asyncio.get_running_loop().create_future()
+
+        def done(result: R | None) -> None:
+            if not answered.done():
+                answered.set_result(result)
+
+        await self.push_screen(dialog, done)
+        return await answered
+
+    async def open_palette(self, screen: PalyraScreen) -> None:
+        """Every action of this screen and every object by name."""
+        chosen = await self.ask(PaletteDialog(palette_entries(screen, await self._objects()), self.clock))
+        if chosen is None:
+            return
+        what, _, rest = chosen.partition(":")
+        if what == "action":
+            action = find(screen.actions, rest)
+            if action is not None:
+                self.run_action_of(screen, action)
+            return
+        name, _, key = rest.partition(":")
+        target = await self.show(name)
+        if isinstance(target, ListScreen):
+            target.find(key)
+
+    async def _objects(self) -> list[tuple[str, Subject]]:
+        try:
+            snapshot = await self.control.snapshot(tuple(Topic))
+        except PalyraError:
+            return []
+        return [
+            *((ApprovalsScreen.NAME, item) for item in snapshot.approvals if item.status == "pending"),
+            *((ApprovalsScreen.NAME, item) for item in snapshot.grants),
+            *((BudgetsScreen.NAME, item) for item in snapshot.budgets),
+            *((RunsScreen.NAME, item) for item in snapshot.runs),
+        ]
+
+    def open_help(self, screen: PalyraScreen) -> None:
+        """The keys of a screen."""
+        self._read(HelpDialog(screen.LABEL, lambda width: help_lines(screen, width)))
+
+    def open_decision(self, decision_id: str) -> None:
+        """Why something was decided as it was."""
+        zone = "UTC" if self.latest is None else self.latest.engine.timezone
+        self._read(DecisionDialog(self.control, decision_id, zone, self.clock, self.spawn))
+
+    def _read(self, dialog: ReaderDialog) -> None:
+        self.push_screen(dialog, lambda text: None if text is None else self.copy(text))
+
+    async def ask_to_quit(self) -> None:
+        """Quits; first says what would stop if the engine lives in this process and has runs in flight."""
+        snapshot = self.latest
+        if not self.control.attached and snapshot is not None and snapshot.runs_live:
+            live = show.plural(snapshot.runs_live, "run")
+            consequence = Consequence(
+                title="Quit, and stop the engine with it?",
+                text=f"{live} in flight: they get up to {self._drain_seconds:.0f} s to end, then they are cut. New "
+                "requests are refused from now on. To keep the gateway open without a console, run: palyra serve",
+                keep="Stay",
+                act="Quit",
+            )
+            if not await self.ask(ConfirmDialog(consequence)):
+                return
+        self.exit()
+
+    # Acting.
+
+    def run_action_of(self, screen: PalyraScreen, action: Action[Any]) -> None:
+        """Runs an action if it is offered, allowed, and what it acts on has stood still for long enough."""
+        offer = action.check(screen)
+        if not offer.shown:
+            return
+        if offer.reason:
+            self.flash(f"{action.title}: {offer.reason}.", Tone.WARN)
+            return
+        if action.right is not Right.SEE and not screen.may_act():
+            self.flash("It changed just now. Look again, then press again.", Tone.WARN)
+            return
+        try:
+            work = action.perform(screen)
+        except Exception as error:
+            self.note_failure(error, screen)
+            return
+        if work is not None:
+            self.spawn(work)
+
+    def refusal(self, right: Right) -> str:
+        """Why the operator may not; empty when they may."""
+        if self.read_only:
+            return "started with --read-only"
+        if self.bridge.link is Link.GONE:
+            return "the engine is gone"
+        operator = None if self.latest is None else self.latest.operator
+        if operator is None:
+            return "not connected yet"
+        allowed = operator.may_administer if right is Right.ADMINISTER else operator.may_approve
+        if right is Right.SEE or allowed:
+            return ""
+        return f"needs the role {_ROLE_NEEDED[right]}, {operator.name} is {operator.role}"
+
+    async def send(self, command: Command) -> CommandResult | None:
+        """Sends a command once, shows what came of it, and returns that; None when no answer came."""
+        if command in self._sending:
+            return None
+        self._sending.add(command)
+        try:
+            result = await self.control.send(command)
+        except PalyraError as error:
+            self.flash(f"Not done: {error.message} {error.fix}".strip(), Tone.BAD)
+            return None
+        finally:
+            self._sending.discard(command)
+        self.flash(f"{result.message} {result.fix}".strip(), _TONES.get(result.status, Tone.BAD))
+        self.bridge.hurry()
+        return result
+
+    def flash(self, text: object, tone: Tone = Tone.PLAIN) -> None:
+        """Shows one line above the footer for some seconds."""
+        self.flashed = flash(text, tone, self.clock.monotonic())
+        if self.front is not None:
+            self.front.refresh_frame()
+
+    def copy(self, text: object) -> None:
+        """Puts safe text into the terminal's clipboard (OSC 52)."""
+        clean = safe(text, multiline=True)
+        octets = len(clean.encode())
+        if octets > CLIPBOARD_BYTES:
+            self.flash(f"Not copied: {show.size(octets)} is more than terminals take.", Tone.WARN)
+            return
+        self.copy_to_clipboard(clean)
+        self.flash(f"Copied {show.plural(len(clean), 'character')}.", Tone.GOOD)
+
+    def next_theme(self) -> None:
+        names = themes.CHOICES
+        self.theme = names[(names.index(self.theme) + 1) % len(names)]
+        self.flash(f"Theme {self.theme}.")

@@ -1,0 +1,59 @@
+"""Footer, help and palette come from the actions; here are the latter two."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from palyra.tui.commands.action import Action, Confirm, key_words
+from palyra.tui.commands.general import EVERYWHERE, GoTo
+from palyra.tui.dialogs.palette import Entry
+from palyra.tui.subjects import Subject, key_of, label_of
+from palyra.tui.themes import Tone
+from palyra.tui.widgets.lines import BLANK, Line, column, line, muted, part, wrap
+
+if TYPE_CHECKING:
+    from palyra.tui.screens.base import PalyraScreen
+
+KEYS_CELLS = 8
+TITLE_CELLS = 24
+MOST_OBJECTS = 400
+
+
+def help_lines(screen: "PalyraScreen", width: int) -> list[Line]:
+    """All keys of a screen, what they do, and why those that are dimmed cannot be used now."""
+    here = [action for action in screen.actions if action not in EVERYWHERE]
+    places = [action for action in EVERYWHERE if isinstance(action, GoTo)]
+    rest = [action for action in EVERYWHERE if not isinstance(action, GoTo)]
+    lines: list[Line] = []
+    for title, actions in (("here", here), ("screens", places), ("everywhere", rest)):
+        if actions:
+            lines += [line(muted(title)), *(row for action in actions for row in _rows(screen, action, width)), BLANK]
+    return lines[:-1]
+
+
+def _rows(screen: "PalyraScreen", action: Action[Any], width: int) -> list[Line]:
+    offer = action.check(screen)
+    tone = Tone.ACCENT if offer.ready else Tone.MUTED
+    keys = " ".join(key_words(key) for key in screen.key_of(action).split(","))
+    words = action.help + (" (asks first)" if action.confirm is Confirm.DIALOG else "")
+    if offer.reason:
+        words = f"{words}; not now: {offer.reason}"
+    head = (column(keys, KEYS_CELLS, tone, bold=offer.ready), part(" "), column(action.title, TITLE_CELLS), part(" "))
+    room = max(16, width - KEYS_CELLS - TITLE_CELLS - 2)
+    first, *more = wrap(words, room, tone=Tone.MUTED)
+    indent = part(" " * (KEYS_CELLS + TITLE_CELLS + 2))
+    return [(*head, *first), *((indent, *rest) for rest in more)]
+
+
+def palette_entries(screen: "PalyraScreen", objects: Sequence[tuple[str, Subject]]) -> list[Entry]:
+    """Every action that the screen offers, then every object by name with the screen that shows it."""
+    entries: list[Entry] = []
+    for action in screen.actions:
+        offer = action.check(screen)
+        if not offer.shown or not action.listed:
+            continue
+        note = offer.reason or action.help
+        entries.append(Entry(f"action:{action.id}", action.title, note, key_words(screen.key_of(action)), offer.ready))
+    for name, subject in objects[:MOST_OBJECTS]:
+        title, note = label_of(subject)
+        entries.append(Entry(f"object:{name}:{key_of(subject)}", title, note, "", True))
+    return entries

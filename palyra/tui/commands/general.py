@@ -1,0 +1,90 @@
+"""What works on every screen: going places, palette, help, theme, pause, quit."""
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from palyra.tui.commands.action import Action, Confirm
+
+if TYPE_CHECKING:
+    from palyra.tui.screens.base import PalyraScreen
+
+
+class GoTo(Action["PalyraScreen"]):
+    """Shows one of the console's screens."""
+
+    def __init__(self, key: str, name: str, label: str, what: str) -> None:
+        self.id = f"go.{name}"
+        self.keys = (key,)
+        self.title = label
+        self.help = what
+        self.name = name
+
+    def perform(self, screen: "PalyraScreen") -> None:
+        screen.palyra.go(self.name)
+
+
+class Palette(Action["PalyraScreen"]):
+    id = "console.palette"
+    keys = ("colon", "ctrl+p")
+    title = "Command palette"
+    help = "every action and every object by name"
+    footer = "command"
+    always = True
+
+    def perform(self, screen: "PalyraScreen") -> Coroutine[Any, Any, None]:
+        return screen.palyra.open_palette(screen)
+
+
+class Help(Action["PalyraScreen"]):
+    id = "console.help"
+    keys = ("question_mark",)
+    title = "Keys of this screen"
+    help = "this list"
+    footer = "keys"
+    always = True
+
+    def perform(self, screen: "PalyraScreen") -> None:
+        screen.palyra.open_help(screen)
+
+
+class NextTheme(Action["PalyraScreen"]):
+    id = "console.theme"
+    keys = ("T",)
+    title = "Next theme"
+    help = "dark, light, high contrast, colour-blind safe, the terminal's own colours"
+
+    def perform(self, screen: "PalyraScreen") -> None:
+        screen.palyra.next_theme()
+
+
+class Pause(Action["PalyraScreen"]):
+    id = "console.pause"
+    keys = ("P",)
+    title = "Pause or go on"
+    help = "lists stand still while the status line goes on"
+
+    def perform(self, screen: "PalyraScreen") -> None:
+        screen.palyra.bridge.pause(not screen.palyra.bridge.paused)
+
+
+class Quit(Action["PalyraScreen"]):
+    id = "console.quit"
+    keys = ("q", "ctrl+c")
+    title = "Quit"
+    help = "asks first while runs would stop with the console"
+    footer = "quit"
+    always = True
+    confirm = Confirm.DIALOG
+
+    def perform(self, screen: "PalyraScreen") -> Coroutine[Any, Any, None]:
+        return screen.palyra.ask_to_quit()
+
+
+GO_TO = (
+    GoTo("1", "triage", "Triage", "what needs a person now"),
+    GoTo("2", "approvals", "Approvals", "requests that wait for a word, decided ones, grants"),
+    GoTo("4", "usage", "Usage", "tokens, cost and latency over time"),
+    GoTo("5", "runs", "Runs", "live and recent runs"),
+    GoTo("7", "budgets", "Budgets", "policies and where their counters stand"),
+)
+EVERYWHERE: tuple[Action["PalyraScreen"], ...] = (Palette(), Help(), Quit(), *GO_TO, NextTheme(), Pause())

@@ -1,0 +1,90 @@
+"""Looking at usage: which bucket, which measure, broken down by what, over which time."""
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from palyra.tui.commands.action import HIDDEN, READY, Action, Offer
+from palyra.tui.usage_view import Bucket
+
+if TYPE_CHECKING:
+    from palyra.tui.screens.usage import UsageScreen
+
+
+class MoveBucket(Action["UsageScreen"]):
+    """Moves the timeline's cursor by one bucket."""
+
+    def __init__(self, name: str, keys: tuple[str, ...], title: str, step: int, footer: str = "") -> None:
+        self.id = f"usage.{name}"
+        self.keys = keys
+        self.title = title
+        self.help = "moves the cursor of the timeline"
+        self.footer = footer
+        self.step = step
+
+    def perform(self, screen: "UsageScreen") -> None:
+        screen.move_bucket(self.step)
+
+
+class ShowRuns(Action["UsageScreen"]):
+    id = "table.open"
+    keys = ("enter",)
+    title = "Runs of this bucket"
+    help = "what the bucket under the cursor is made of, of the selected row"
+    footer = "runs"
+
+    def offer(self, screen: "UsageScreen") -> Offer:
+        return READY if screen.bucket is not None else HIDDEN
+
+    def perform(self, screen: "UsageScreen") -> Coroutine[Any, Any, None] | None:
+        return screen.show_runs()
+
+
+class NextMeasure(Action["UsageScreen"]):
+    id = "usage.measure"
+    keys = ("v",)
+    title = "Next measure"
+    help = "cost, tokens, requests, refused"
+    footer = "measure"
+
+    def perform(self, screen: "UsageScreen") -> None:
+        screen.next_measure()
+
+
+class NextBreakdown(Action["UsageScreen"]):
+    id = "usage.breakdown"
+    keys = ("b",)
+    title = "Break down by the next"
+    help = "model, user, session, key, provider, agent, job, tag"
+    footer = "by"
+
+    def perform(self, screen: "UsageScreen") -> None:
+        screen.next_breakdown()
+
+
+class ShowBuckets(Action["UsageScreen"]):
+    """Hours or days."""
+
+    def __init__(self, bucket: Bucket, key: str, title: str, footer: str) -> None:
+        self.id = f"usage.{bucket}"
+        self.keys = (key,)
+        self.title = title
+        self.help = "of the timeline"
+        self.footer = footer
+        self.bucket = bucket
+
+    def offer(self, screen: "UsageScreen") -> Offer:
+        return HIDDEN if screen.bucket_kind == self.bucket else READY
+
+    def perform(self, screen: "UsageScreen") -> None:
+        screen.show_buckets(self.bucket)
+
+
+USAGE: tuple[Action["UsageScreen"], ...] = (
+    MoveBucket("earlier", ("left_square_bracket", "left"), "Earlier bucket", -1, "earlier"),
+    MoveBucket("later", ("right_square_bracket", "right"), "Later bucket", 1, "later"),
+    ShowRuns(),
+    NextMeasure(),
+    NextBreakdown(),
+    ShowBuckets("hour", "h", "Hours of a day", "hours"),
+    ShowBuckets("day", "d", "Days of a month", "days"),
+)

@@ -1,0 +1,76 @@
+"""What all dialogs share: a calm box, a title, buttons of which the safe one comes first."""
+
+from typing import ClassVar, Generic, TypeVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import ModalScreen
+
+from palyra.control.snapshots import Snapshot
+from palyra.tui.widgets.form import Push
+from palyra.tui.widgets.lines import Line, Lines, line, strong, wrap
+
+R = TypeVar("R")
+
+TEXT_WIDTH = 62
+
+
+class Dialog(ModalScreen[R | None], Generic[R]):
+    """A box over the screen. Dismissed with None when left by Esc or the safe button, whose id is `keep`."""
+
+    CSS_PATH = "dialogs.tcss"
+    AUTO_FOCUS = "#keep"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Leave", show=False),
+        Binding("left,up", "app.focus_previous", "Previous", show=False),
+        Binding("right,down", "app.focus_next", "Next", show=False),
+    ]
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self._title = title
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="box"):
+            yield Lines(id="dialog-title")
+            yield from self.compose_content()
+            with Horizontal(id="buttons"):
+                yield from self.compose_buttons()
+
+    def compose_content(self) -> ComposeResult:
+        """What stands between title and buttons."""
+        yield Lines(id="consequence")
+
+    def compose_buttons(self) -> ComposeResult:
+        """The safe button first."""
+        yield Push("Close", id="keep")
+
+    def on_mount(self) -> None:
+        self.query_one("#dialog-title", Lines).show_line(line(strong(self._title)))
+
+    def take(self, snapshot: Snapshot) -> None:
+        """Sees each new snapshot while open: what is asked about may have changed."""
+
+    def say(self, lines: list[Line]) -> None:
+        """Shows what acting would do."""
+        self.query_one("#consequence", Lines).show(lines)
+
+    def on_push_pressed(self, event: Push.Pressed) -> None:
+        event.stop()
+        if event.push.id == "keep":
+            self.dismiss(None)
+        else:
+            self.act()
+
+    def act(self) -> None:
+        """Does what the other button says."""
+        raise NotImplementedError
+
+    def action_leave(self) -> None:
+        self.dismiss(None)
+
+
+def sentences(text: object) -> list[Line]:
+    """Text wrapped to a dialog's width."""
+    return wrap(text, TEXT_WIDTH)

@@ -1,0 +1,48 @@
+"""Denying: what it does to those who wait, and why it is done."""
+
+from textual.app import ComposeResult
+
+from palyra.control.commands import DecideApproval
+from palyra.control.snapshots import ApprovalView
+from palyra.tui import format as show
+from palyra.tui.dialogs.base import sentences
+from palyra.tui.dialogs.watched import ApprovalDialog
+from palyra.tui.widgets.form import Field, Labelled, Push
+from palyra.tui.widgets.lines import BLANK
+
+MOST_REASON = 200
+
+
+class DenyDialog(ApprovalDialog[DecideApproval]):
+    """The focus is on the button that keeps things as they are."""
+
+    def __init__(self, approval: ApprovalView) -> None:
+        super().__init__(f"Deny {approval.principal} {approval.model}?", approval)
+
+    def compose_content(self) -> ComposeResult:
+        yield from super().compose_content()
+        yield Labelled("reason", Field(id="reason", placeholder="told to the client", most=MOST_REASON), id="why")
+
+    def compose_buttons(self) -> ComposeResult:
+        yield Push("Keep it waiting", id="keep")
+        yield Push("Deny", id="act")
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.explain()
+
+    def explain(self) -> None:
+        waiting = self.approval.waiting
+        clients = f"{show.plural(waiting, 'waiting client')} get" if waiting != 1 else "1 waiting client gets"
+        text = (
+            f"{clients if waiting else 'The next attempt gets'} a refusal with your reason, and the same request "
+            "is refused for 60 s. This cannot be taken back."
+        )
+        self.say([*sentences(text), *self.warning(), BLANK])
+
+    def on_input_submitted(self) -> None:
+        self.query_one("#act", Push).focus()
+
+    def act(self) -> None:
+        reason = self.query_one("#reason", Field).value.strip()
+        self.dismiss(DecideApproval(self.approval.approval_id, "deny", self.approval.version, reason=reason))

@@ -1,0 +1,43 @@
+"""The line above the footer: what came of the last act, or what is wrong with the link."""
+
+from dataclasses import dataclass
+
+from palyra.core.safe_text import SafeText, safe
+from palyra.tui import format as show
+from palyra.tui import glyphs
+from palyra.tui.bridge import Link
+from palyra.tui.themes import Tone
+from palyra.tui.widgets.lines import BLANK, Line, part
+
+FLASH_SECONDS = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Flash:
+    """What came of an act, shown until `until` (monotonic seconds)."""
+
+    text: SafeText
+    tone: Tone
+    until: float
+
+
+_SIGNS = {Tone.GOOD: glyphs.OK, Tone.WARN: glyphs.ATTENTION, Tone.BAD: glyphs.BAD}
+
+
+def flash(text: object, tone: Tone, now: float) -> Flash:
+    return Flash(safe(text), tone, now + FLASH_SECONDS)
+
+
+def notice_line(flashed: Flash | None, link: Link, trouble: str, since_ms: int, zone: str, monotonic: float) -> Line:
+    """The flash while it is fresh, else the banner of a link that is not live, else nothing."""
+    if flashed is not None and monotonic < flashed.until:
+        sign = _SIGNS.get(flashed.tone)
+        return (part(f" {sign} {flashed.text}" if sign else f" {flashed.text}", flashed.tone),)
+    since = show.clock(since_ms, zone)
+    if link is Link.GONE:
+        return (part(f" {glyphs.BAD} Engine gone since {since}: this is what was last seen. {trouble}", Tone.BAD),)
+    if link is Link.TROUBLED:
+        return (part(f" {glyphs.ATTENTION} Since {since}: {trouble}. What was last seen stays here.", Tone.WARN),)
+    if link is Link.PAUSED:
+        return (part(f" {glyphs.IDLE} Paused at {since}: lists stand still, the status line goes on.", Tone.WARN),)
+    return BLANK

@@ -1,0 +1,183 @@
+"""Approvals: who waits for a word, the grants in force, and what was decided."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from palyra.control.queries import ApprovalsPage, ApprovalsQuery
+from palyra.control.snapshots import ApprovalView, GrantView, Snapshot, Topic
+from palyra.core.errors import PalyraError
+from palyra.core.safe_text import safe
+from palyra.tui import format as show
+from palyra.tui import glyphs
+from palyra.tui.commands.action import bindings
+from palyra.tui.commands.decide import DECISIONS
+from palyra.tui.commands.explain import Explain
+from palyra.tui.commands.general import EVERYWHERE
+from palyra.tui.commands.lists import LISTS, OPENING
+from palyra.tui.details.approval import approval_lines, waiting_words
+from palyra.tui.details.grant import grant_lines
+from palyra.tui.details.teach import point_a_client_here
+from palyra.tui.details.words import approval_mark, grant_mark, risk_tone
+from palyra.tui.inquiry import Inquiry
+from palyra.tui.screens.listing import CSSPath, ListScreen, Order
+from palyra.tui.screens.triage import RequesterHistory, urgency
+from palyra.tui.subjects import Subject
+from palyra.tui.themes import Tone
+from palyra.tui.widgets.columns import Column
+from palyra.tui.widgets.lines import Line, muted, part
+from palyra.tui.widgets.live_table import CellValue, cell
+
+COLUMNS = (
+    Column("sign", safe(""), 1),
+    Column("state", safe("state"), 10),
+    Column("who", safe("who"), 8, flex=2, most=30),
+    Column("session", safe("session"), 10, flex=1, most=24, priority=3),
+    Column("model", safe("model"), 12, flex=2, most=34),
+    Column("over", safe("over"), 7, align="right"),
+    Column("risk", safe("risk"), 8),
+    Column("budget", safe("budget"), 11, flex=2, most=30),
+    Column("left", safe("left"), 6, align="right"),
+)
+DECIDED = 200
+"""Decided approvals asked of the journal."""
+
+
+class ApprovalsScreen(ListScreen):
+    """Pending requests first, then grants in force, then what was decided, newest first."""
+
+    NAME = "approvals"
+    LABEL = "Approvals"
+    TOPICS: ClassVar[tuple[Topic, ...]] = (Topic.APPROVALS,)
+    CSS_PATH: ClassVar[CSSPath] = ["listing.tcss", "approvals.tcss"]
+    COLUMNS = COLUMNS
+    ESSENTIAL = frozenset({"who", "model", "over", "budget"})
+    ORDERS = (
+        Order("urgency"),
+        Order("who", "who", lambda item: item.principal),
+        Order("over", "over", lambda item: item.excess if isinstance(item, ApprovalView) else 0, descending=True),
+    )
+    ACTIONS = (*DECISIONS, Explain(), *OPENING, *LISTS, *EVERYWHERE)
+    BINDINGS = bindings(ACTIONS)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._history = RequesterHistory(self)
+        self._decided: tuple[ApprovalView, ...] = ()
+        self._inquiry: Inquiry[ApprovalsPage] | None = None
+        self._asked_for: tuple[int, int] | None = None
+
+    def take(self, snapshot: Snapshot) -> None:
+        super().take(snapshot)
+        mark = (snapshot.approvals_pending, sum(item.status != "pending" for item in snapshot.approvals))
+        if mark != self._asked_for:
+            self._asked_for = mark
+            if self._inquiry is None:
+                self._inquiry = Inquiry(self.palyra.spawn, self._apply, self._fail)
+            self._inquiry.ask(lambda: self.palyra.control.ask(ApprovalsQuery("resolved", DECIDED)))
+
+    def _apply(self, page: ApprovalsPage) -> None:
+        self._decided = page.approvals
+        self.redraw()
+
+    def _fail(self, error: PalyraError) -> None:
+        self._asked_for = None
+        self.flash(f"Decided approvals could not be read: {error}", Tone.WARN)
+
+    def items(self, snapshot: Snapshot) -> Sequence[Subject]:
+        known = {item.approval_id: item for item in self._decided}
+        known.update((item.approval_id, item) for item in snapshot.approvals)
+        asking = sorted((item for item in known.values() if item.status == "pending"), key=urgency)
+        decided = sorted(
+            (item for item in known.values() if item.status != "pending"), key=lambda item: -(item.resolved_at or 0)
+        )
+        return [*asking, *(grant for grant in snapshot.grants if grant.state == "active"), *decided]
+
+    def fields(self, subject: Subject) -> Mapping[str, str]:
+        if isinstance(subject, GrantView):
+            return {
+                "state": "grant",
+                "who": subject.principal,
+                "session": subject.session,
+                "budget": subject.policy_id,
+                "id": subject.grant_id,
+            }
+        assert isinstance(subject, ApprovalView)
+        return {
+            "state": approval_mark(subject)[1],
+            "who": subject.principal,
+            "session": subject.session,
+            "model": subject.model,
+            "risk": subject.risk,
+            "budget": " ".join(subject.policy_ids),
+            "id": subject.approval_id,
+        }
+
+    def cells_of(self, subject: Subject) -> tuple[CellValue, ...]:
+        if isinstance(subject, GrantView):
+            return self._grant_cells(subject)
+        assert isinstance(subject, ApprovalView)
+        glyph, word, tone = approval_mark(subject)
+        pending = subject.status == "pending"
+        more = len(subject.policy_ids) - 1
+        budget = subject.policy_ids[0] if subject.policy_ids else show.NONE
+        plain = Tone.PLAIN if pending else Tone.MUTED
+        left = show.stopwatch(subject.expires_at - self.now) if pending else self._when(subject)
+        return (
+            part(glyph, tone),
+            part(word, tone),
+            part(subject.principal, plain),
+            part(subject.session, Tone.MUTED),
+            part(show.short_model(subject.model), plain),
+            part(show.quantity(subject.excess_metric, subject.excess), plain),
+            part(subject.risk, risk_tone(subject.risk) if pending else Tone.MUTED),
+            cell(part(budget, plain), muted(f" +{more}")) if more > 0 else part(budget, plain),
+            cell(muted(left), ticking=True),
+        )
+
+    def _when(self, approval: ApprovalView) -> str:
+        return "" if approval.resolved_at is None else f"-{show.span(self.now - approval.resolved_at)}"
+
+    def _grant_cells(self, grant: GrantView) -> tuple[CellValue, ...]:
+        glyph, word, tone = grant_mark(grant)
+        used = f"{show.quantity(grant.metric_kind, grant.drawn)} of {show.quantity(grant.metric_kind, grant.cap)}"
+        left = "" if grant.expires_at is None else show.span(grant.expires_at - self.now)
+        return (
+            part(glyph, tone),
+            part(word, tone),
+            part(grant.principal),
+            part(grant.session, Tone.MUTED),
+            cell(part(grant.kind), muted(f"  {used}"), span=3),
+            safe(""),
+            safe(""),
+            part(grant.policy_id),
+            cell(muted(left), ticking=True),
+        )
+
+    def detail(self, subject: Subject, width: int) -> list[Line]:
+        if isinstance(subject, GrantView):
+            return grant_lines(subject, self.zone, self.now, width)
+        assert isinstance(subject, ApprovalView)
+        return approval_lines(subject, self._history.of(subject), self.zone, self.now, width)
+
+    def look_up(self, subject: Subject) -> None:
+        if isinstance(subject, ApprovalView) and (self.opened or self.wide):
+            self._history.look_up(subject)
+
+    def teach(self, snapshot: Snapshot) -> list[Line]:
+        return point_a_client_here(snapshot.engine, self.size.width)
+
+    def trail(self, subject: Subject) -> str:
+        if isinstance(subject, GrantView):
+            return f"grant {show.short_id(subject.grant_id)}"
+        return show.short_id(subject.approval_id) if isinstance(subject, ApprovalView) else ""
+
+    def summary(self) -> Line:
+        subject = self.subject
+        if self.opened and isinstance(subject, ApprovalView):
+            return waiting_words(subject, self.now)
+        snapshot = self.snapshot
+        if snapshot is None:
+            return ()
+        grants = sum(grant.state == "active" for grant in snapshot.grants)
+        text = f"{snapshot.approvals_pending} pending {glyphs.SEPARATOR} {show.plural(grants, 'grant')} in force"
+        return (muted(text),)

@@ -1,0 +1,190 @@
+"""What all screens share: the frame, their part of the snapshot, the running of actions, failing calmly."""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.screen import Screen
+
+from palyra.control.commands import Command
+from palyra.control.snapshots import Snapshot, Topic
+from palyra.tui.commands.action import Action, find
+from palyra.tui.frame.failure import failure_lines
+from palyra.tui.frame.footer import footer_line
+from palyra.tui.frame.notice import notice_line
+from palyra.tui.frame.small import small_lines
+from palyra.tui.frame.status import Marks, status_line
+from palyra.tui.subjects import Subject
+from palyra.tui.themes import Tone
+from palyra.tui.widgets.lines import Line, Lines, line, spread, strong
+
+if TYPE_CHECKING:
+    from palyra.tui.app import PalyraApp
+
+LEAST_WIDTH = 80
+LEAST_HEIGHT = 24
+WIDE_FROM = 110
+"""From this width on there is a side panel."""
+
+
+class PalyraScreen(Screen[None]):
+    """One screen of the console. Subclasses say what they show of a snapshot and which actions they offer."""
+
+    AUTO_FOCUS = ""
+    NAME: ClassVar[str]
+    LABEL: ClassVar[str]
+    TOPICS: ClassVar[Collection[Topic]]
+    ACTIONS: ClassVar[tuple[Action[Any], ...]]
+
+    def __init__(self) -> None:
+        super().__init__(name=self.NAME)
+        self.snapshot: Snapshot | None = None
+        self.failed = False
+
+    # What others see of it.
+
+    @property
+    def palyra(self) -> "PalyraApp":
+        return cast("PalyraApp", self.app)
+
+    @property
+    def actions(self) -> tuple[Action[Any], ...]:
+        return self.ACTIONS
+
+    @property
+    def subject(self) -> Subject | None:
+        """What is selected."""
+        return None
+
+    @property
+    def now(self) -> int:
+        """UTC unix ms."""
+        return self.palyra.clock.now_ms()
+
+    @property
+    def zone(self) -> str:
+        """The zone in which times are told."""
+        return "UTC" if self.snapshot is None else self.snapshot.engine.timezone
+
+    @property
+    def wide(self) -> bool:
+        return self.size.width >= WIDE_FROM
+
+    def key_of(self, action: Action[Any]) -> str:
+        """The keys an action has now, after remapping."""
+        return self.palyra.keys.get(action.id) or ",".join(action.keys)
+
+    # Composing.
+
+    def compose(self) -> ComposeResult:
+        yield Lines(id="status")
+        yield Lines(id="title")
+        with Vertical(id="body"):
+            yield from self.compose_body()
+        yield Lines(id="failure")
+        yield Lines(id="notice")
+        yield Lines(id="footer")
+        yield Lines(id="small")
+
+    def compose_body(self) -> ComposeResult:
+        """What stands between title and notice."""
+        yield from ()
+
+    def _lines(self, identifier: str) -> Lines:
+        return self.query_one(f"#{identifier}", Lines)
+
+    # Living.
+
+    def on_screen_resume(self) -> None:
+        self.palyra.bridge.watch(self.TOPICS)
+        if self.palyra.bridge.latest is not None and not self.failed:
+            self.take(self.palyra.bridge.latest)
+        else:
+            self.refresh_frame()
+
+    def on_resize(self, event: events.Resize) -> None:
+        small = event.size.width < LEAST_WIDTH or event.size.height < LEAST_HEIGHT
+        self.set_class(small, "-small")
+        self.set_class(event.size.width >= WIDE_FROM, "-wide")
+        self.redraw()
+
+    def take(self, snapshot: Snapshot) -> None:
+        """Shows a snapshot."""
+        self.snapshot = snapshot
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Shows the newest snapshot and the present time; only what changed is painted."""
+        if self.snapshot is not None and not self.failed:
+            self.draw_body(self.snapshot)
+        self.refresh_frame()
+
+    def draw_body(self, snapshot: Snapshot) -> None:
+        """Shows what this screen is for."""
+
+    def refresh_frame(self) -> None:
+        """Status, title, notice and footer."""
+        if not self.is_mounted:
+            return
+        palyra, bridge, width = self.palyra, self.palyra.bridge, self.size.width
+        marks = Marks(bridge.link, palyra.read_only, palyra.control.attached)
+        latest = bridge.latest
+        self._lines("status").show_line(status_line(latest, marks, self.now, width))
+        self._lines("title").show_line(spread(self.title_left(), self.title_right(), width - 1))
+        monotonic = palyra.clock.monotonic()
+        self._lines("notice").show_line(
+            notice_line(palyra.flashed, bridge.link, bridge.trouble, bridge.since_ms, self.zone, monotonic)
+        )
+        self._lines("footer").show_line(footer_line(self, width))
+        if self.has_class("-small"):
+            self._lines("small").show(small_lines(latest, bridge.link, width, self.size.height))
+
+    def title_left(self) -> Line:
+        """Where the operator is, as a trail."""
+        return line(" ", strong(self.LABEL))
+
+    def title_right(self) -> Line:
+        """What sums the screen up."""
+        return ()
+
+    def fail(self, error: BaseException) -> None:
+        """Shows a calm panel in place of a body that could not be shown."""
+        self.failed = True
+        self.set_class(True, "-failed")
+        self._lines("failure").show(failure_lines(error, self.LABEL, self.snapshot, self.size.width))
+        self.refresh_frame()
+
+    def recover(self) -> None:
+        """Tries again after a failure."""
+        self.failed = False
+        self.set_class(False, "-failed")
+        self.redraw()
+
+    # Acting.
+
+    def action_act(self, identifier: str) -> None:
+        """Runs the action of that id, if it is offered."""
+        action = find(self.actions, identifier)
+        if action is not None and not self.has_class("-small"):
+            self.palyra.run_action_of(self, action)
+
+    def may_act(self) -> bool:
+        """Whether what is selected has been the same for long enough to act on it."""
+        return True
+
+    async def send(self, command: Command) -> None:
+        """Sends a command and shows what came of it."""
+        await self.palyra.send(command)
+
+    def flash(self, text: object, tone: Tone = Tone.PLAIN) -> None:
+        self.palyra.flash(text, tone)
+
+    def on_lines_clicked(self, event: Lines.Clicked) -> None:
+        event.stop()
+        self.action_act(event.action)
+
+    def on_lines_resized(self, event: Lines.Resized) -> None:
+        event.stop()
+        self.redraw()

@@ -1,0 +1,340 @@
+"""A list and the detail of what is selected: below it, beside it where there is room, or opened in full."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+
+from palyra.control.snapshots import Snapshot
+from palyra.core.safe_text import cells
+from palyra.tui import glyphs
+from palyra.tui.commands.action import GUARD_SECONDS
+from palyra.tui.details.teach import shell_lines
+from palyra.tui.filters import Filter, parse_filter
+from palyra.tui.screens.base import PalyraScreen
+from palyra.tui.subjects import Subject, content_of, key_of
+from palyra.tui.themes import Tone
+from palyra.tui.widgets.columns import Column, arrange
+from palyra.tui.widgets.form import Field, Labelled
+from palyra.tui.widgets.lines import Line, Lines, Part, line, lines_text, muted, part, strong
+from palyra.tui.widgets.live_table import MARKER_CELLS, MAX_ROWS, Cell, CellValue, LiveTable, Row
+
+Sortable = Any
+CSSPath = list[str | PurePath]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One way to sort a list. `column` is where the heading marks it; "" leaves the order of the engine."""
+
+    name: str
+    column: str = ""
+    key: Callable[[Any], Sortable] | None = None
+    descending: bool = False
+
+
+class ListScreen(PalyraScreen):
+    """Subclasses say which things are listed, how each looks as a row and opened, and by what they can be sorted."""
+
+    COLUMNS: ClassVar[tuple[Column, ...]]
+    ORDERS: ClassVar[tuple[Order, ...]] = (Order("as they come"),)
+    ESSENTIAL: ClassVar[frozenset[str]] = frozenset()
+    """Columns without which nobody should decide; if one is cut, a deciding key opens the detail first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened = False
+        self.filter = Filter()
+        self._order = 0
+        self._subjects: dict[str, Subject] = {}
+        self._listed = 0
+        self._told: tuple[str, object] | None = None
+        self._told_at = 0.0
+        self._shown_key = ""
+
+    # What subclasses say.
+
+    def items(self, snapshot: Snapshot) -> Sequence[Subject]:
+        """What is listed, in its own order."""
+        raise NotImplementedError
+
+    def fields(self, subject: Subject) -> Mapping[str, str]:
+        """What the filter looks at, by the names operators type."""
+        raise NotImplementedError
+
+    def cells_of(self, subject: Subject) -> tuple[CellValue, ...]:
+        """A row, one cell for each column."""
+        raise NotImplementedError
+
+    def detail(self, subject: Subject, width: int) -> list[Line]:
+        """The thing opened."""
+        raise NotImplementedError
+
+    def preview(self, subject: Subject, width: int) -> list[Line]:
+        """The essence under the list on narrow terminals; empty for none."""
+        return []
+
+    def teach(self, snapshot: Snapshot) -> list[Line]:
+        """What an empty list says."""
+        return []
+
+    def look_up(self, subject: Subject) -> None:
+        """Asks the journal for what the snapshot does not carry about what is selected."""
+
+    def trail(self, subject: Subject) -> str:
+        """How the title calls what is opened."""
+        return ""
+
+    # Composing.
+
+    def compose_body(self) -> ComposeResult:
+        yield Labelled("filter", Field(id="filter", placeholder="words, field:value, !not"), id="filterbar")
+        with Horizontal(id="split"):
+            with Vertical(id="left"):
+                yield LiveTable(self.COLUMNS, clock=self.palyra.clock, id="list")
+                yield Lines(id="preview")
+            yield Lines(id="detail")
+
+    def on_mount(self) -> None:
+        self.table.focus()
+
+    @property
+    def table(self) -> LiveTable:
+        return self.query_one("#list", LiveTable)
+
+    @property
+    def pane(self) -> Lines:
+        return self._lines("detail")
+
+    # Drawing.
+
+    @property
+    def subject(self) -> Subject | None:
+        return self._subjects.get(self.table.selected_key or "")
+
+    def draw_body(self, snapshot: Snapshot) -> None:
+        everything = self.items(snapshot)
+        self._listed = len(everything)
+        shown = [item for item in everything if not self.filter or self.filter.matches(self.fields(item))]
+        order = self.ORDERS[self._order]
+        if order.key is not None:
+            shown = sorted(shown, key=order.key, reverse=order.descending)
+        shown = shown[:MAX_ROWS]
+        self._subjects = {key_of(item): item for item in shown}
+        if not shown:
+            self.table.set_empty(self._empty(snapshot))
+        self.table.update_rows([Row(key, self.cells_of(item)) for key, item in self._subjects.items()])
+        if self.opened and self._shown_key not in self._subjects:
+            self.close_detail()
+        self.draw_detail()
+
+    def _empty(self, snapshot: Snapshot) -> list[Line]:
+        if self.filter:
+            return [
+                line(),
+                line(" ", muted("nothing matches "), part(self.filter.text), muted("; esc clears the filter")),
+            ]
+        return self.teach(snapshot)
+
+    def draw_detail(self) -> None:
+        """Detail and preview of what is selected now."""
+        subject = self.subject
+        self._notice_change(subject)
+        pane, preview = self.pane, self._lines("preview")
+        if subject is None:
+            pane.show([])
+            preview.show([])
+            preview.display = False
+            return
+        self.look_up(subject)
+        if key_of(subject) != self._shown_key:
+            self._shown_key = key_of(subject)
+            pane.start_over()
+        if self.opened or self.wide:
+            pane.show(self.detail(subject, max(40, pane.size.width or self.size.width)))
+        under = self.preview(subject, self.size.width) if not self.wide else []
+        preview.display = bool(under)
+        if under:
+            preview.show([(part(glyphs.RULE * self.size.width, Tone.MUTED),), *under])
+
+    def _notice_change(self, subject: Subject | None) -> None:
+        told = None if subject is None else (key_of(subject), content_of(subject))
+        if told != self._told:
+            self._told = told
+            self._told_at = self.palyra.clock.monotonic()
+
+    def title_left(self) -> Line:
+        parts = [part(" "), strong(self.LABEL)]
+        subject = self.subject if self.opened else None
+        if subject is not None and (name := self.trail(subject)):
+            parts += [muted(f" {glyphs.TRAIL} "), part(name)]
+        return tuple(parts)
+
+    def title_right(self) -> Line:
+        order = self.ORDERS[self._order]
+        parts: list[Part] = []
+        if self._order:
+            parts.append(muted(f"by {order.name}  "))
+        if self.filter:
+            parts.append(part(f"/ {self.filter.text}  {len(self._subjects)} of {self._listed}", Tone.ACCENT))
+        else:
+            parts += self.summary()
+        return tuple(parts)
+
+    def summary(self) -> Line:
+        """The count at the right of the title."""
+        return (muted(str(self._listed)),)
+
+    # Acting.
+
+    def may_act(self) -> bool:
+        self._notice_change(self.subject)
+        return self.palyra.clock.monotonic() - self._told_at >= GUARD_SECONDS
+
+    def read_in_full(self) -> bool:
+        """Whether the operator could see all there is to decide on; if not, shows it and says so."""
+        subject = self.subject
+        if subject is None:
+            return False
+        if not self.opened and self._is_cut(subject):
+            self.open_detail()
+            self.flash("Its row was cut, so here is all of it. Press the key again to act.", Tone.WARN)
+            return False
+        if self.opened and not self.pane.end_seen:
+            self.flash("Read to the end first (PgDn), then press the key again.", Tone.WARN)
+            return False
+        return True
+
+    def _is_cut(self, subject: Subject) -> bool:
+        row = self.cells_of(subject)
+        places = {place.column.key: place for place in arrange(self.COLUMNS, self.table.size.width - MARKER_CELLS)}
+        for key in self.ESSENTIAL:
+            place = places.get(key)
+            if place is None or _cells(row[place.index]) > place.width:
+                return True
+        return False
+
+    def open_detail(self) -> None:
+        if self.subject is None or self.opened:
+            return
+        self.opened = True
+        self.set_class(True, "-opened")
+        self.set_focus(None)
+        self.redraw()
+
+    def close_detail(self) -> None:
+        self.opened = False
+        self.set_class(False, "-opened")
+        self.table.focus()
+        self.refresh_frame()
+
+    @property
+    def can_go_back(self) -> bool:
+        return self.opened or bool(self.filter)
+
+    def go_back(self) -> None:
+        """One step back: out of the detail, then out of the filter."""
+        if self.opened:
+            self.close_detail()
+            self.redraw()
+        elif self.filter:
+            self.set_filter("")
+
+    def find(self, key: str) -> None:
+        """Selects a thing, letting go of a filter that hides it."""
+        if self.filter and key not in self._subjects:
+            self.set_filter("")
+        self.table.select(key)
+
+    def move(self, name: str) -> None:
+        """Scrolls the opened detail, or moves the cursor of the list."""
+        if not self.opened:
+            self._move_cursor(name)
+            return
+        page = max(1, self.pane.size.height - 1)
+        end = len(self.pane.lines)
+        steps = {"down": 1, "up": -1, "first": -end, "last": end, "page_down": page, "page_up": -page}
+        self.pane.scroll_relative(y=steps[name], animate=False)
+
+    def _move_cursor(self, name: str) -> None:
+        table = self.table
+        match name:
+            case "down" | "up":
+                table.action_move(1 if name == "down" else -1)
+            case "page_down" | "page_up":
+                table.action_page(1 if name == "page_down" else -1)
+            case "first":
+                table.action_first()
+            case _:
+                table.action_last()
+
+    def next_order(self) -> None:
+        self._order = (self._order + 1) % len(self.ORDERS)
+        order = self.ORDERS[self._order]
+        self.table.mark_sorted(order.column or None, descending=order.descending)
+        self.redraw()
+
+    def copy(self) -> None:
+        """Copies the opened detail, or the row; on an empty list what it teaches to paste."""
+        subject = self.subject
+        if subject is not None and self.opened:
+            self.palyra.copy(lines_text(self.pane.lines))
+        elif subject is not None:
+            texts = [_text(cell).strip() for cell in self.cells_of(subject)]
+            self.palyra.copy("  ".join([*(text for text in texts if text), key_of(subject).partition(":")[2]]))
+        elif self.snapshot is not None:
+            self.palyra.copy(shell_lines(self.snapshot.engine))
+
+    # Filtering.
+
+    def open_filter(self) -> None:
+        self.set_class(True, "-filtering")
+        box = self.query_one("#filter", Field)
+        box.value = self.filter.text
+        box.focus()
+
+    def set_filter(self, text: str) -> None:
+        sample = next(iter(self._subjects.values()), None)
+        self.filter = parse_filter(text, self.filter_fields() if sample is None else self.fields(sample))
+        self.redraw()
+
+    def filter_fields(self) -> Mapping[str, str]:
+        """Names that `field:value` knows, when there is no row to ask."""
+        return dict.fromkeys((column.key for column in self.COLUMNS), "")
+
+    def on_input_changed(self, event: Field.Changed) -> None:
+        if event.input.id == "filter" and self.has_class("-filtering"):
+            self.set_filter(event.value)
+
+    def on_input_submitted(self, event: Field.Submitted) -> None:
+        if event.input.id == "filter":
+            self.leave_filter()
+
+    def leave_filter(self) -> None:
+        """Keeps the filter and goes back to the list."""
+        self.set_class(False, "-filtering")
+        self.table.focus()
+
+    # What the table tells.
+
+    def on_live_table_selected(self, event: LiveTable.Selected) -> None:
+        event.stop()
+        self.draw_detail()
+        self.refresh_frame()
+
+    def on_live_table_opened(self, event: LiveTable.Opened) -> None:
+        event.stop()
+        self.open_detail()
+
+
+def _cells(value: CellValue) -> int:
+    return cells(_text(value))
+
+
+def _text(value: CellValue) -> str:
+    if isinstance(value, Cell):
+        return "".join(piece.text for piece in value.parts)
+    return value.text if isinstance(value, Part) else value

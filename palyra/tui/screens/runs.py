@@ -1,0 +1,252 @@
+"""Runs: what is going on and what went through, newest first; or the runs of one bucket of the timeline."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from palyra.control.queries import RunDetail, RunQuery, RunsPage, RunsQuery
+from palyra.control.snapshots import RunView, Snapshot, Topic
+from palyra.core.errors import PalyraError
+from palyra.core.safe_text import safe
+from palyra.tui import format as show
+from palyra.tui import glyphs
+from palyra.tui.commands.action import bindings
+from palyra.tui.commands.explain import Explain
+from palyra.tui.commands.general import EVERYWHERE
+from palyra.tui.commands.lists import LISTS, OPENING
+from palyra.tui.commands.runs import CANCEL
+from palyra.tui.details.run import run_lines
+from palyra.tui.details.teach import point_a_client_here
+from palyra.tui.details.words import run_mark
+from palyra.tui.inquiry import Inquiry
+from palyra.tui.screens.listing import CSSPath, ListScreen, Order
+from palyra.tui.subjects import Subject
+from palyra.tui.themes import Tone
+from palyra.tui.widgets.columns import Column
+from palyra.tui.widgets.lines import BLANK, Line, Part, line, muted, part
+from palyra.tui.widgets.live_table import MAX_ROWS, CellValue, LiveTable, cell
+
+COLUMNS = (
+    Column("sign", safe(""), 1),
+    Column("state", safe("state"), 9),
+    Column("who", safe("who"), 10, flex=2, most=26),
+    Column("session", safe("session"), 10, flex=1, most=24, priority=4),
+    Column("model", safe("model"), 13, flex=2, most=34),
+    Column("tokens", safe("tokens"), 7, align="right"),
+    Column("cost", safe("cost"), 9, align="right"),
+    Column("held", safe("held"), 7, align="right", priority=3),
+    Column("why", safe("why"), 13, flex=3, most=26, priority=2),
+    Column("age", safe("age"), 7, align="right"),
+)
+PAGE = 100
+AHEAD = 5
+"""So many rows before the end the next page is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunsOf:
+    """A part of history to look at: [since, until) in UTC unix ms, and where it was opened from."""
+
+    title: str
+    since: int
+    until: int
+    model: str = ""
+    principal: str = ""
+    session: str = ""
+    came_from: str = ""
+
+
+class RunsScreen(ListScreen):
+    """Live runs and the newest ended ones; older pages come as the cursor nears the end."""
+
+    NAME = "runs"
+    LABEL = "Runs"
+    TOPICS: ClassVar[tuple[Topic, ...]] = (Topic.RUNS,)
+    CSS_PATH: ClassVar[CSSPath] = ["listing.tcss", "runs.tcss"]
+    COLUMNS = COLUMNS
+    ORDERS = (
+        Order("newest"),
+        Order("cost", "cost", lambda run: run.cost_nano_usd or 0, descending=True),
+        Order("tokens", "tokens", lambda run: run.input_tokens + run.output_tokens, descending=True),
+        Order("who", "who", lambda run: run.principal),
+    )
+    ACTIONS = (Explain(), CANCEL, *OPENING, *LISTS, *EVERYWHERE)
+    BINDINGS = bindings(ACTIONS)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.view: RunsOf | None = None
+        self._older: list[RunView] = []
+        self._cursor = ""
+        self._complete = False
+        self._pages: Inquiry[RunsPage] | None = None
+        self._details: Inquiry[RunDetail] | None = None
+        self._detail: RunDetail | None = None
+        self._wanted: tuple[str, int] | None = None
+
+    # Which runs.
+
+    def show_view(self, view: RunsOf | None) -> None:
+        """Shows a part of history, or with None what goes on now."""
+        self.view = view
+        self._older, self._cursor, self._complete = [], "", False
+        if self.opened:
+            self.close_detail()
+        self.redraw()
+        self._ask_page()
+
+    def items(self, snapshot: Snapshot) -> Sequence[Subject]:
+        if self.view is not None:
+            return self._older
+        live = [run for run in snapshot.runs if run.live]
+        ended = {run.run_id: run for run in self._older}
+        ended.update((run.run_id, run) for run in snapshot.runs if not run.live)
+        for run in live:
+            ended.pop(run.run_id, None)
+        newest = sorted(ended.values(), key=lambda run: -run.accepted_at)
+        return [*sorted(live, key=lambda run: -run.accepted_at), *newest]
+
+    def _ask_page(self) -> None:
+        if self._complete or len(self._older) >= MAX_ROWS:
+            return
+        if self._pages is None:
+            self._pages = Inquiry(self.palyra.spawn, self._add_page, self._fail)
+        if not self._pages.busy:
+            query = self._query()
+            self._pages.ask(lambda: self.palyra.control.ask(query))
+
+    def _query(self) -> RunsQuery:
+        if self.view is None:
+            return RunsQuery(limit=PAGE, cursor=self._cursor)
+        view = self.view
+        return RunsQuery(
+            model=view.model,
+            principal=view.principal,
+            session=view.session,
+            since=view.since,
+            until=view.until,
+            limit=PAGE,
+            cursor=self._cursor,
+        )
+
+    def _add_page(self, page: RunsPage) -> None:
+        known = {run.run_id for run in self._older}
+        self._older += [run for run in page.runs if run.run_id not in known]
+        self._cursor, self._complete = page.next_cursor, not page.next_cursor
+        self.redraw()
+
+    def _fail(self, error: PalyraError) -> None:
+        self.flash(f"Runs could not be read: {error}", Tone.WARN)
+
+    # Drawing.
+
+    def fields(self, subject: Subject) -> Mapping[str, str]:
+        assert isinstance(subject, RunView)
+        return {
+            "state": subject.state,
+            "who": subject.principal,
+            "session": subject.session,
+            "model": subject.model,
+            "provider": subject.provider,
+            "why": subject.reason,
+            "key": subject.key_id,
+            "id": subject.run_id,
+        }
+
+    def cells_of(self, subject: Subject) -> tuple[CellValue, ...]:
+        assert isinstance(subject, RunView)
+        glyph, word, tone = run_mark(subject)
+        total = subject.input_tokens + subject.output_tokens
+        why = subject.phase if subject.live else "" if subject.reason == "stop" else subject.reason
+        return (
+            part(glyph, tone),
+            part(word, tone),
+            part(subject.principal),
+            part(subject.session, Tone.MUTED),
+            part(show.short_model(subject.model)),
+            cell(part(show.tokens(total)), ticking=subject.live),
+            cost_part(subject),
+            part(show.money(subject.held_nano_usd) if subject.live else "", Tone.ACCENT),
+            part(why, Tone.MUTED),
+            cell(muted(show.stopwatch(self.now - subject.accepted_at)), ticking=True),
+        )
+
+    def detail(self, subject: Subject, width: int) -> list[Line]:
+        assert isinstance(subject, RunView)
+        known = self._detail if self._detail is not None and self._detail.run.run_id == subject.run_id else None
+        return run_lines(subject, known, self.zone, self.now, width)
+
+    def look_up(self, subject: Subject) -> None:
+        if not isinstance(subject, RunView) or not (self.opened or self.wide):
+            return
+        wanted = (subject.run_id, subject.version)
+        if wanted == self._wanted:
+            return
+        self._wanted = wanted
+        if self._details is None:
+            self._details = Inquiry(self.palyra.spawn, self._show_detail, self._fail_detail)
+        self._details.ask(lambda: self.palyra.control.ask(RunQuery(subject.run_id)))
+
+    def _show_detail(self, detail: RunDetail) -> None:
+        self._detail = detail
+        self.draw_detail()
+
+    def _fail_detail(self, error: PalyraError) -> None:
+        self.flash(f"The run could not be read: {error}", Tone.WARN)
+
+    def teach(self, snapshot: Snapshot) -> list[Line]:
+        if self.view is not None:
+            return [BLANK, line(" ", muted("no runs in "), part(self.view.title), muted("; esc goes back"))]
+        return point_a_client_here(snapshot.engine, self.size.width)
+
+    def trail(self, subject: Subject) -> str:
+        return show.short_id(subject.run_id) if isinstance(subject, RunView) else ""
+
+    def title_left(self) -> Line:
+        left = super().title_left()
+        if self.view is None:
+            return left
+        return (*left[:2], muted(f" {glyphs.TRAIL} "), part(self.view.title, Tone.ACCENT), *left[2:])
+
+    def summary(self) -> Line:
+        if self.snapshot is None:
+            return ()
+        live = f"{self.snapshot.runs_live} live {glyphs.SEPARATOR} " if self.view is None else ""
+        more = "" if self._complete else "+"
+        return (muted(f"{live}{self._listed:,}{more} shown"),)
+
+    # Moving.
+
+    def take(self, snapshot: Snapshot) -> None:
+        first = self.snapshot is None
+        super().take(snapshot)
+        if first:
+            self._ask_page()
+
+    def on_live_table_selected(self, event: LiveTable.Selected) -> None:
+        super().on_live_table_selected(event)
+        keys = list(self._subjects)
+        if event.key in keys[-AHEAD:]:
+            self._ask_page()
+
+    @property
+    def can_go_back(self) -> bool:
+        return super().can_go_back or self.view is not None
+
+    def go_back(self) -> None:
+        view = self.view
+        if super().can_go_back or view is None:
+            super().go_back()
+            return
+        self.show_view(None)
+        if view.came_from:
+            self.palyra.go(view.came_from)
+
+
+def cost_part(run: RunView) -> Part:
+    """What the run cost; nothing yet while it lives, and never $0 where there was no price."""
+    if run.live or (run.cost_nano_usd is None and not run.attempts):
+        return muted(show.NONE)
+    if run.cost_nano_usd is None:
+        return part("unpriced", Tone.WARN)
+    return part(show.run_money(run.cost_nano_usd), Tone.PLAIN if run.cost_nano_usd else Tone.MUTED)

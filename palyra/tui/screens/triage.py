@@ -1,0 +1,179 @@
+"""Home: what needs a person now. Requests with people waiting first, then other requests, then alerts."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from palyra.control.queries import ApprovalDetail, ApprovalQuery
+from palyra.control.snapshots import AlertView, ApprovalView, Snapshot, Topic
+from palyra.core.errors import PalyraError
+from palyra.core.safe_text import safe
+from palyra.tui import format as show
+from palyra.tui import glyphs
+from palyra.tui.commands.action import bindings
+from palyra.tui.commands.decide import DECISIONS
+from palyra.tui.commands.explain import Explain
+from palyra.tui.commands.general import EVERYWHERE
+from palyra.tui.commands.lists import LISTS, OPENING
+from palyra.tui.details.alert import alert_lines
+from palyra.tui.details.approval import approval_lines, approval_preview
+from palyra.tui.details.teach import point_a_client_here
+from palyra.tui.details.words import alert_mark, approval_mark
+from palyra.tui.inquiry import Inquiry
+from palyra.tui.screens.listing import CSSPath, ListScreen, Order
+from palyra.tui.subjects import Subject
+from palyra.tui.themes import Tone
+from palyra.tui.widgets.columns import Column
+from palyra.tui.widgets.lines import Line, muted, part
+from palyra.tui.widgets.live_table import CellValue, cell
+
+COLUMNS = (
+    Column("sign", safe(""), 1),
+    Column("kind", safe("what"), 8),
+    Column("state", safe("state"), 10),
+    Column("who", safe("who"), 8, flex=2, most=30),
+    Column("model", safe("model"), 12, flex=2, most=34),
+    Column("over", safe("over"), 7, align="right"),
+    Column("budget", safe("budget"), 11, flex=2, most=30),
+    Column("age", safe("age"), 7, align="right"),
+)
+HERE = (*DECISIONS, Explain(), *OPENING)
+
+
+def urgency(approval: ApprovalView) -> tuple[int, int]:
+    """Requests with the most people waiting first, then the oldest."""
+    return (-approval.waiting, approval.requested_at)
+
+
+class RequesterHistory:
+    """What the journal knows of the requester of one approval at a time."""
+
+    def __init__(self, screen: ListScreen) -> None:
+        self._screen = screen
+        self._for: tuple[str, int] | None = None
+        self._answer: ApprovalDetail | None = None
+        self._inquiry: Inquiry[ApprovalDetail] | None = None
+
+    def look_up(self, approval: ApprovalView) -> None:
+        """Asks once for each version of an approval."""
+        wanted = (approval.approval_id, approval.version)
+        if wanted == self._for:
+            return
+        self._for = wanted
+        palyra = self._screen.palyra
+        if self._inquiry is None:
+            self._inquiry = Inquiry(palyra.spawn, self._apply, self._fail)
+        self._inquiry.ask(lambda: palyra.control.ask(ApprovalQuery(approval.approval_id)))
+
+    def of(self, approval: ApprovalView) -> ApprovalDetail | None:
+        """The answer, if it is about this approval."""
+        answer = self._answer
+        return answer if answer is not None and answer.approval.approval_id == approval.approval_id else None
+
+    def _apply(self, answer: ApprovalDetail) -> None:
+        self._answer = answer
+        self._screen.draw_detail()
+
+    def _fail(self, error: PalyraError) -> None:
+        self._for = None
+        self._screen.flash(f"The requester's history could not be read: {error}", Tone.WARN)
+
+
+class TriageScreen(ListScreen):
+    """One list of all that waits for a person."""
+
+    NAME = "triage"
+    LABEL = "Triage"
+    TOPICS: ClassVar[tuple[Topic, ...]] = (Topic.APPROVALS,)
+    CSS_PATH: ClassVar[CSSPath] = ["listing.tcss", "triage.tcss"]
+    COLUMNS = COLUMNS
+    ESSENTIAL = frozenset({"who", "model", "over", "budget"})
+    ORDERS = (
+        Order("urgency"),
+        Order("age", "age", lambda item: item.requested_at if isinstance(item, ApprovalView) else item.since),
+        Order("who", "who", lambda item: item.principal if isinstance(item, ApprovalView) else "~"),
+    )
+    ACTIONS = (*HERE, *LISTS, *EVERYWHERE)
+    BINDINGS = bindings(ACTIONS)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._history = RequesterHistory(self)
+
+    def items(self, snapshot: Snapshot) -> Sequence[Subject]:
+        asking = sorted((item for item in snapshot.approvals if item.status == "pending"), key=urgency)
+        return [*asking, *snapshot.alerts]
+
+    def fields(self, subject: Subject) -> Mapping[str, str]:
+        if isinstance(subject, ApprovalView):
+            return {
+                "what": "approval",
+                "state": approval_mark(subject)[1],
+                "who": subject.principal,
+                "model": subject.model,
+                "budget": " ".join(subject.policy_ids),
+                "session": subject.session,
+                "risk": subject.risk,
+                "id": subject.approval_id,
+            }
+        assert isinstance(subject, AlertView)
+        return {"what": "alert", "state": subject.severity, "kind": subject.kind, "text": subject.summary}
+
+    def cells_of(self, subject: Subject) -> tuple[CellValue, ...]:
+        if isinstance(subject, ApprovalView):
+            return approval_cells(subject, "approval", self.now)
+        assert isinstance(subject, AlertView)
+        glyph, word, tone = alert_mark(subject)
+        return (
+            part(glyph, tone),
+            part("alert"),
+            part(word, tone),
+            cell(part(subject.kind), muted("  "), part(subject.summary), span=4),
+            safe(""),
+            safe(""),
+            safe(""),
+            cell(muted(show.stopwatch(self.now - subject.since)), ticking=True),
+        )
+
+    def detail(self, subject: Subject, width: int) -> list[Line]:
+        if isinstance(subject, ApprovalView):
+            return approval_lines(subject, self._history.of(subject), self.zone, self.now, width)
+        assert isinstance(subject, AlertView)
+        return alert_lines(subject, self.zone, self.now, width)
+
+    def preview(self, subject: Subject, width: int) -> list[Line]:
+        if isinstance(subject, ApprovalView):
+            return approval_preview(subject, self._history.of(subject), self.now, width)
+        assert isinstance(subject, AlertView)
+        return alert_lines(subject, self.zone, self.now, width)
+
+    def look_up(self, subject: Subject) -> None:
+        if isinstance(subject, ApprovalView):
+            self._history.look_up(subject)
+
+    def teach(self, snapshot: Snapshot) -> list[Line]:
+        return point_a_client_here(snapshot.engine, self.size.width)
+
+    def trail(self, subject: Subject) -> str:
+        return show.short_id(subject.approval_id) if isinstance(subject, ApprovalView) else ""
+
+    def summary(self) -> Line:
+        need = f"{self._listed} {'needs' if self._listed == 1 else 'need'} you"
+        return (muted(f"{need if self._listed else 'nothing needs you'} {glyphs.SEPARATOR} / filter"),)
+
+
+def approval_cells(approval: ApprovalView, kind: str, now: int) -> tuple[CellValue, ...]:
+    """An approval as a row: sign, kind, state, who, model, over, budget, age."""
+    glyph, word, tone = approval_mark(approval)
+    more = len(approval.policy_ids) - 1
+    budget = approval.policy_ids[0] if approval.policy_ids else show.NONE
+    end = approval.resolved_at if approval.resolved_at is not None else now
+    return (
+        part(glyph, tone),
+        part(kind),
+        part(word, tone if approval.waiting or approval.status != "pending" else Tone.MUTED),
+        part(approval.principal),
+        part(show.short_model(approval.model)),
+        part(show.quantity(approval.excess_metric, approval.excess)),
+        cell(part(budget), muted(f" +{more}")) if more > 0 else part(budget),
+        cell(muted(show.stopwatch(end - approval.requested_at)), ticking=True),
+    )
