@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from palyra.journal.changes import Change, Metered, UsageRecorded
+from palyra.governance.ledger import Ledger
+from palyra.journal.changes import Metered, UsageRecorded
 from palyra.journal.rows import HoldRow, UsageRow
 from palyra.pricing.book import PriceBook
 from palyra.pricing.card import RateCard
@@ -48,14 +49,14 @@ class Attempt:
     def __post_init__(self) -> None:
         self.meter = StreamMeter(self.wire, self.estimate.expected_input, self.learned.q, self.learned.slice_q)
 
-    def reading(self) -> Metered | None:
+    def reading(self, ledger: Ledger) -> Metered | None:
         """The meter as a change to journal, or None when nothing moved since the last one."""
         reading = self.meter.reading
         if reading == self.journaled:
             return None
         self.journaled = reading
         cost = cost_of_tokens(self.card, reading.input_tokens, reading.output_tokens, self.size.context)
-        return Metered(self.hold.hold_id, reading.input_tokens, reading.output_tokens, cost)
+        return ledger.meter(self.hold.hold_id, reading.input_tokens, reading.output_tokens, cost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +170,3 @@ def lesson(attempt: Attempt, charged: Charged) -> Sample | None:
         visible_bytes=attempt.meter.visible_bytes if attempt.streaming else 0,
         plain=attempt.size.plain,
     )
-
-
-def readings(attempts: "list[Attempt]") -> list[Change]:
-    """Every meter that moved, as changes to journal together."""
-    return [change for attempt in attempts if (change := attempt.reading()) is not None]

@@ -170,3 +170,8 @@ class Dispatcher:
         if attempt.answered:
             return Delivered(state, reason, charge_attempt(self._book, attempt, usage, model=model, finished=False))
         return Delivered(state, reason, charge_unanswered(self._book, attempt))
+
+    def abandoned(self, attempt: Attempt, state: RunState, reason: str) -> Delivered:
+        """An attempt nobody can carry on with."""
+        stopped = self._stopped(attempt, reason)
+        return Delivered(state, reason, stopped.charged)

@@ -34,6 +34,11 @@ class LiveRun:
     stop_reason: str = ""
     stopped_by: str = ""
     attempt: Attempt | None = None
+    usage_source: str = ""
+    saved: bool = False
+    """Whether the journal knows the run."""
+    dirty: bool = False
+    """Whether consoles were shown more than the journal was."""
     _task: asyncio.Task[object] | None = None
     _struck: bool = False
 
@@ -126,7 +131,14 @@ class LiveRuns:
         if phase is not None:
             changes["phase"] = phase.value
         run.row = replace(run.row, **changes)  # type: ignore[arg-type]
+        run.dirty = True
         self._publish(run, "run.moved")
+
+    def snapshot(self, run: LiveRun) -> Change:
+        """What a run looks like now, to be made durable."""
+        run.row = replace(run.row, version=run.row.version + 1)
+        run.dirty = False
+        return RunSaved(run.row)
 
     async def idle(self) -> None:
         """Returns once no run is alive."""

@@ -1,0 +1,278 @@
+"""The engine: builds every part on one state directory, starts them in order, stops them in order.
+
+Order of start: lock, journal, ledger rebuilt, the dead engine's holds ended; only then may a gateway open.
+"""
+
+import logging
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from palyra.config.model import LoadedConfig
+from palyra.core.clock import Clock
+from palyra.core.events import Event, EventHub
+from palyra.core.ids import IdSource
+from palyra.core.lag import LoopLag
+from palyra.core.supervisor import Supervisor
+from palyra.governance.approvals import ApprovalDesk, ApprovalRecord, ApprovalSettings
+from palyra.governance.grants import GrantBook
+from palyra.governance.ledger import Ledger
+from palyra.governance.policy_input import PolicyDefaults, from_config
+from palyra.governance.policy_set import PolicySet
+from palyra.journal.changes import AuditAdded
+from palyra.journal.journal import Journal
+from palyra.journal.lock import EngineLock
+from palyra.journal.rows import UsageSample
+from palyra.pricing.book import PriceBook, PricedProvider
+from palyra.pricing.learn import Learner, Sample
+from palyra.providers.deterministic import DeterministicProvider
+from palyra.providers.registry import Registry
+from palyra.providers.transport import Transport
+from palyra.runs.carriers import Carriers
+from palyra.runs.dispatch import Dispatcher
+from palyra.runs.durable import Durable
+from palyra.runs.parking import Parking
+from palyra.runs.planning import Planner
+from palyra.runs.policies import PolicyKeeper, operator_policies
+from palyra.runs.recovery import Recovered, end_interrupted, rebuild
+from palyra.runs.runner import Runner
+from palyra.runs.settings import RunSettings
+from palyra.vault.access import AccessRegistry
+
+log = logging.getLogger(__name__)
+
+SWEEP_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What an engine is started on. `config_path` None: defaults. `demo` marks made-up traffic on every screen."""
+
+    config: LoadedConfig
+    state_dir: Path
+    config_path: Path | None = None
+    demo: bool = False
+
+
+class Engine:
+    """A running engine. Made by `Engine.open`, ended by `close`."""
+
+    def __init__(self, installation: Installation, clock: Clock) -> None:
+        self.installation = installation
+        self.config = installation.config
+        self.state_dir = installation.state_dir
+        self.clock = clock
+        self.phase = "starting"
+        self.ids = IdSource(clock)
+        self.boot_id = self.ids.new()
+        self.started_at = clock.now_ms()
+        self.events = EventHub()
+        self.lag = LoopLag(clock)
+        self.recovered = Recovered()
+        self.access: AccessRegistry
+        self.journal: Journal
+        self.ledger: Ledger
+        self.desk: ApprovalDesk
+        self.policies: PolicyKeeper
+        self.registry: Registry
+        self.book: PriceBook
+        self.parking: Parking
+        self.runner: Runner
+        self._durable: Durable
+        self._supervisor = Supervisor(clock)
+        self._closing = AsyncExitStack()
+
+    @classmethod
+    async def open(
+        cls, installation: Installation, clock: Clock, environ: Mapping[str, str], *, socket: Path | None = None
+    ) -> "Engine":
+        """Starts everything but the doors. Raises StateError when the state directory cannot be used."""
+        engine = cls(installation, clock)
+        try:
+            await engine._start(environ, socket)
+        except BaseException:
+            await engine._supervisor.close()
+            await engine._closing.aclose()
+            raise
+        return engine
+
+    async def _start(self, environ: Mapping[str, str], socket: Path | None) -> None:
+        config, clock = self.config, self.clock
+        self.access = AccessRegistry.open(self.state_dir, clock)
+        lock = EngineLock(self.state_dir)
+        lock.acquire(socket)
+        self._closing.callback(lock.release)
+        self.journal = await Journal.open(
+            self.state_dir,
+            clock,
+            commit_window_ms=config.journal.commit_window_ms,
+            checkpoint_pages=config.journal.checkpoint_pages,
+            backup_keep=config.journal.backup_keep,
+        )
+        self._closing.push_async_callback(self.journal.close)
+        self._durable = Durable(self.journal.submit, clock)
+        self._closing.push_async_callback(self._durable.flush)
+        await self._restore()
+        self._build(environ)
+        await self._learn()
+        self._keep_up()
+        await self.journal.submit([AuditAdded(clock.now_ms(), "engine", self.boot_id, "palyra", {"verb": "started"})])
+        self.phase = "ready"
+
+    async def _restore(self) -> None:
+        """Policies, grants, approvals and counters as they were, and the dead engine's work ended."""
+        config, readers = self.config, self.journal.readers
+        defaults = PolicyDefaults(config.governance.timezone, config.governance.on_unknown_price)
+        rows = await readers.policies()
+        policies = PolicySet([*(from_config(row) for row in config.budgets), *operator_policies(rows, defaults)])
+        grants = GrantBook(await readers.grants(state="active"))
+        self.ledger = Ledger(default_mode=config.smart_routing.default_mode, grants=grants)
+        now = self.clock.now_ms()
+        await rebuild(self.ledger, policies, self.journal, now)
+        self.recovered = await end_interrupted(
+            self.ledger, self.journal, self.clock, self.boot_id, config.governance.orphan_holds
+        )
+        pending = await readers.pending_approvals()
+        decided = await readers.approvals("resolved", limit=100)
+        records = [ApprovalRecord.from_row(row) for row in [*reversed(decided), *pending]]
+        settings = ApprovalSettings(
+            ttl_ms=config.approvals.ttl,
+            four_eyes=config.approvals.four_eyes,
+            max_grant_usd=config.approvals.max_grant_usd,
+        )
+        self.desk = ApprovalDesk(self.ids.new, grants, settings, records)
+        removed = {row.policy_id: row.revision for row in rows if row.removed}
+        self.policies = PolicyKeeper(self.journal, self.ledger, self.desk, self.clock, defaults, removed)
+
+    def _build(self, environ: Mapping[str, str]) -> None:
+        config, clock = self.config, self.clock
+        self.registry = Registry.from_config(config, environ)
+        providers = self.registry.providers.values()
+        self.book = PriceBook(
+            config.pricing,
+            {
+                one.id: PricedProvider(
+                    one.kind, one.base_url or None, one.pricing_provider, one.usage_dialect, one.trust_reported_cost
+                )
+                for one in providers
+            },
+            {(entry.provider, entry.upstream) for entry in self.registry.models if entry.free},
+        )
+        transport = Transport(clock, self.registry.refuses_address)
+        self._closing.push_async_callback(transport.close)
+        echoes = {one.id: DeterministicProvider(clock, one.script) for one in providers if not one.on_network}
+        gateway = config.gateway
+        self.parking = Parking(
+            self.desk,
+            clock,
+            places=gateway.max_parked,
+            places_per_key=gateway.max_parked_per_key,
+            keepalive_seconds=gateway.keepalive_seconds,
+        )
+        settings = RunSettings(
+            max_duration_s=config.runs.max_duration / 1000,
+            default_output_tokens=config.runs.default_output_tokens,
+            slice_tokens=config.runs.slice_tokens,
+            min_output_tokens=config.governance.min_output_tokens,
+            clamp_output=config.governance.clamp_output,
+            estimator=config.governance.bound_estimator,
+        )
+        learner = Learner()
+        self._learner = learner
+        self.runner = Runner(
+            boot_id=self.boot_id,
+            clock=clock,
+            ids=self.ids,
+            events=self.events,
+            journal=self.journal,
+            durable=self._durable,
+            ledger=self.ledger,
+            desk=self.desk,
+            planner=Planner(
+                registry=self.registry,
+                book=self.book,
+                ledger=self.ledger,
+                desk=self.desk,
+                learner=learner,
+                ids=self.ids,
+                boot_id=self.boot_id,
+                settings=settings,
+                routing=config.smart_routing,
+            ),
+            dispatcher=Dispatcher(Carriers(self.registry, transport, echoes), self.book, clock),
+            parking=self.parking,
+            learner=learner,
+            settings=settings,
+        )
+
+    async def _learn(self) -> None:
+        """Estimates start from what was settled before."""
+        async for samples in self.journal.readers.samples():
+            for sample in samples:
+                self._learner.add(_lesson(sample))
+
+    def _keep_up(self) -> None:
+        start = self._supervisor.start
+        start("lag", self.lag.run)
+        start("sweeper", self._sweep)
+        start("readings", self.runner.keep_readings)
+        start("unwritten", self._durable.run)
+
+    async def _sweep(self) -> None:
+        while True:
+            now = self.clock.now_ms()
+            ended, changes = self.desk.sweep(now)
+            if changes:
+                self.parking.decided(ended)
+                self._durable.write(changes)
+                for record in ended:
+                    self.events.publish(Event("approval.ended", now, record.approval_id))
+            await self.clock.sleep(SWEEP_S)
+
+    def ready_problems(self) -> Sequence[str]:
+        """Why new work cannot be taken, as short codes; empty when it can."""
+        problems: list[str] = []
+        if self.phase != "ready":
+            problems.append(self.phase)
+        if not self.journal.healthy:
+            problems.append("journal_unavailable")
+        if self.access.unavailable:
+            problems.append("access_unavailable")
+        return problems
+
+    @property
+    def state_owner(self) -> int:
+        """The uid that owns the state directory."""
+        return self.state_dir.stat()[stat.ST_UID]
+
+    async def drain(self) -> None:
+        """Takes no new work, lets what runs finish for `gateway.drain_seconds`, then ends the rest at the meter."""
+        if self.phase == "draining":
+            return
+        self.phase = "draining"
+        self.events.publish(Event("engine.draining", self.clock.now_ms()))
+        await self.runner.drain(self.config.gateway.drain_seconds)
+
+    async def close(self) -> None:
+        """Drains, writes everything down and lets go of the state directory."""
+        await self.drain()
+        await self._supervisor.close()
+        self._durable.write([AuditAdded(self.clock.now_ms(), "engine", self.boot_id, "palyra", {"verb": "stopped"})])
+        await self._closing.aclose()
+        log.info("the engine has stopped, pid %d", os.getpid())
+
+
+def _lesson(sample: UsageSample) -> Sample:
+    return Sample(
+        provider=sample.provider,
+        model=sample.model,
+        principal=sample.principal,
+        prompt_bytes=sample.input_bytes,
+        overhead=30,
+        input_tokens=sample.input_total,
+        output_tokens=sample.output_total,
+        reported=sample.usage_source == "provider",
+    )

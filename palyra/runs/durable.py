@@ -1,0 +1,78 @@
+"""Writes that must not be lost while the journal is away: they are kept in order and tried again until they land."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from palyra.core.clock import Clock
+from palyra.core.errors import JournalUnavailableError
+from palyra.journal.changes import Change
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 1.0
+
+Unit = Sequence[Change]
+Submit = Callable[[Unit], "asyncio.Future[None]"]
+
+
+class Durable:
+    """Submits units nobody waits for: how runs ended. Memory has moved already, so the journal has to follow."""
+
+    def __init__(self, submit: Submit, clock: Clock) -> None:
+        self._submit = submit
+        self._clock = clock
+        self._waiting: deque[Unit] = deque()
+        self._woken = asyncio.Event()
+        self._under_way: set[asyncio.Future[None]] = set()
+
+    @property
+    def behind(self) -> int:
+        """Units the journal has refused so far and that are still to be written."""
+        return len(self._waiting)
+
+    def write(self, unit: Unit) -> None:
+        """Returns at once. The unit is written now, or as soon as the journal can be written again."""
+        if self._waiting:
+            self._keep(unit)
+            return
+        future = self._submit(unit)
+        self._under_way.add(future)
+        future.add_done_callback(lambda done: self._landed(done, unit))
+
+    def _landed(self, done: "asyncio.Future[None]", unit: Unit) -> None:
+        self._under_way.discard(done)
+        if done.cancelled():
+            return
+        error = done.exception()
+        if isinstance(error, JournalUnavailableError):
+            self._keep(unit)
+        elif error is not None:
+            log.error("the journal refused how a run ended: %s", error)
+
+    def _keep(self, unit: Unit) -> None:
+        self._waiting.append(unit)
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Tries what is waiting again, each second, oldest first."""
+        while True:
+            await self._woken.wait()
+            await self._clock.sleep(RETRY_S)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Waits for what is under way and tries once to write what waits."""
+        while self._under_way:
+            await asyncio.wait(tuple(self._under_way))
+            await asyncio.sleep(0)
+        while self._waiting:
+            try:
+                await self._submit(self._waiting[0])
+            except JournalUnavailableError:
+                return
+            except Exception:
+                log.exception("the journal refused how a run ended")
+            self._waiting.popleft()
+        self._woken.clear()

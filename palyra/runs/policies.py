@@ -1,0 +1,135 @@
+"""The policies in force: the file's and the operators', and how an edit takes effect without losing what was spent."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from palyra.core.clock import Clock
+from palyra.core.errors import ConflictError, NotFoundError
+from palyra.governance.approvals import ApprovalDesk, ApprovalRecord, Decider
+from palyra.governance.ledger import Ledger
+from palyra.governance.policy import PolicySource, UsageBudgetPolicyRecord
+from palyra.governance.policy_input import PolicyDefaults, PolicyInputError, edit_policy, parse_policy
+from palyra.governance.policy_set import PolicySet
+from palyra.journal.changes import AuditAdded, Change, PolicySaved
+from palyra.journal.journal import Journal
+from palyra.journal.rows import PolicyRow
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """A change of policies that is durable and in force. `ended` are approvals it voided."""
+
+    policy: UsageBudgetPolicyRecord
+    ended: Sequence[ApprovalRecord]
+
+
+def operator_policies(rows: Sequence[PolicyRow], defaults: PolicyDefaults) -> tuple[UsageBudgetPolicyRecord, ...]:
+    """The policies operators made, from their newest revisions; removed ones are left out."""
+    return tuple(
+        parse_policy(row.body, defaults=defaults, source=PolicySource.OPERATOR, revision=row.revision)
+        for row in rows
+        if not row.removed
+    )
+
+
+class PolicyKeeper:
+    """Takes edits one at a time: durable first, then in force with every counter recounted where it has to be."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        ledger: Ledger,
+        desk: ApprovalDesk,
+        clock: Clock,
+        defaults: PolicyDefaults,
+        removed: Mapping[str, int],
+    ) -> None:
+        """`removed`: the last revision of ids that operators once used, so that a new policy goes on counting them."""
+        self._journal = journal
+        self._ledger = ledger
+        self._desk = desk
+        self._clock = clock
+        self._defaults = defaults
+        self._removed = dict(removed)
+        self._one_at_a_time = asyncio.Lock()
+
+    @property
+    def current(self) -> PolicySet:
+        return self._ledger.policies
+
+    async def add(self, fields: Mapping[str, str], by: Decider) -> Edited:
+        """Raises PolicyInputError (every fault), ConflictError for an id in use."""
+        async with self._one_at_a_time:
+            revision = self._removed.get(fields.get("policy_id", ""), 0) + 1
+            policy = parse_policy(fields, defaults=self._defaults, revision=revision)
+            if self.current.get(policy.policy_id) is not None:
+                raise ConflictError(
+                    f"A budget {policy.policy_id} exists already.", fix="Edit it, or choose another id."
+                )
+            return await self._put(policy, PolicySet([*self.current, policy]), by, "added")
+
+    async def edit(
+        self, policy_id: str, fields: Mapping[str, str], by: Decider, *, revision: int | None = None
+    ) -> Edited:
+        """Raises NotFoundError, PolicyInputError, ConflictError for another revision or a policy of the file."""
+        async with self._one_at_a_time:
+            before = self._editable(policy_id, revision)
+            policy = edit_policy(before, fields, defaults=self._defaults)
+            others = [one for one in self.current if one.policy_id != policy_id]
+            return await self._put(policy, PolicySet([*others, policy]), by, "edited")
+
+    async def remove(self, policy_id: str, by: Decider, *, revision: int | None = None) -> Edited:
+        """Raises NotFoundError, ConflictError."""
+        async with self._one_at_a_time:
+            before = self._editable(policy_id, revision)
+            others = PolicySet([one for one in self.current if one.policy_id != policy_id])
+            edited = await self._put(before, others, by, "removed", revision=before.revision + 1)
+            self._removed[policy_id] = before.revision + 1
+            return edited
+
+    def _editable(self, policy_id: str, revision: int | None) -> UsageBudgetPolicyRecord:
+        policy = self.current.get(policy_id)
+        if policy is None:
+            raise NotFoundError(f"No budget {policy_id!r} is in force.", fix="List them with `palyra budgets list`.")
+        if policy.source is PolicySource.CONFIG:
+            raise ConflictError(
+                f"The budget {policy_id} comes from the configuration file.",
+                fix="Edit it there, then restart.",
+                code="read_only",
+            )
+        if revision is not None and revision != policy.revision:
+            raise ConflictError(
+                f"The budget {policy_id} is at revision {policy.revision}, not {revision}.",
+                fix="Look at it again.",
+                code="stale_version",
+            )
+        return policy
+
+    async def _put(
+        self, policy: UsageBudgetPolicyRecord, wanted: PolicySet, by: Decider, verb: str, *, revision: int | None = None
+    ) -> Edited:
+        now = self._clock.now_ms()
+        revision = policy.revision if revision is None else revision
+        recount = self._ledger.begin(wanted, now)
+        if recount.needs_rows:
+            async with self._journal.fence() as readers:
+                async for rows in readers.holds_for_rebuild(recount.since):
+                    for row in rows:
+                        recount.add(row)
+        now = self._clock.now_ms()
+        grown = self._ledger.apply(recount, now)
+        ended, voided = self._desk.void(policy.policy_id, now)
+        removed = verb == "removed"
+        payload = {"verb": verb, "revision": revision, "sha256": policy.sha256, "fields": policy.fields()}
+        unit: list[Change] = [
+            PolicySaved(PolicyRow(policy.policy_id, revision, policy.sha256, removed, now, by.name, policy.fields())),
+            AuditAdded(now, "policy", policy.policy_id, by.name, {**payload, "attestation": by.attestation}),
+            *grown,
+            *voided,
+        ]
+        await self._journal.submit(unit)
+        return Edited(policy, ended)
+
+
+__all__ = ["Edited", "PolicyInputError", "PolicyKeeper", "operator_policies"]

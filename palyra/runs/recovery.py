@@ -1,0 +1,144 @@
+"""Starting after a death: counters rebuilt, the dead engine's holds and runs ended, in the order the rules say.
+
+A second pass finds nothing and changes nothing.
+"""
+
+from dataclasses import dataclass, replace
+
+from palyra.config.choices import OrphanHolds
+from palyra.core.clock import Clock
+from palyra.governance.holds import Ending
+from palyra.governance.ledger import Ledger
+from palyra.governance.policy_set import PolicySet
+from palyra.journal.changes import Change, RunNoted, RunSaved, UsageRecorded
+from palyra.journal.journal import Journal
+from palyra.journal.rows import HoldRow, RunRow, UsageRow
+from palyra.runs.states import RunState
+
+RECOVERED_FLAG = "hold_recovered"
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What a start found: runs of a dead engine, and how many of its holds were charged or released."""
+
+    runs: int = 0
+    charged: int = 0
+    released: int = 0
+
+
+async def rebuild(ledger: Ledger, policies: PolicySet, journal: Journal, at: int) -> None:
+    """Counts every hold the policies' windows need; open ones of a dead engine are the ledger's afterwards."""
+    recount = ledger.begin(policies, at, restoring=True)
+    async with journal.fence() as readers:
+        async for rows in readers.holds_for_rebuild(recount.since):
+            for row in rows:
+                recount.add(row)
+    grown = ledger.apply(recount, at)
+    if grown:
+        await journal.submit(grown)
+
+
+async def end_interrupted(
+    ledger: Ledger, journal: Journal, clock: Clock, boot_id: str, orphans: OrphanHolds
+) -> Recovered:
+    """Ends what another boot left open. To be called before the gateway opens, after `rebuild`."""
+    holds: dict[str, list[HoldRow]] = {}
+    for hold in ledger.open_holds():
+        holds.setdefault(hold.run_id, []).append(hold)
+    runs = charged = released = 0
+    unit: list[Change] = []
+    async for rows in journal.readers.orphan_runs(boot_id):
+        for row in rows:
+            now = clock.now_ms()
+            endings = [(hold, _end(ledger, hold, now, orphans)) for hold in holds.pop(row.run_id, [])]
+            unit += _interrupted(row, endings, now)
+            runs += 1
+            charged += sum(ending.change.state != "released" for _, ending in endings)
+            released += sum(ending.change.state == "released" for _, ending in endings)
+        await journal.submit(unit)
+        unit = []
+    for left in holds.values():
+        for hold in left:
+            now = clock.now_ms()
+            ending = _end(ledger, hold, now, orphans)
+            unit += _ended(hold, ending, now)
+            charged += ending.change.state != "released"
+            released += ending.change.state == "released"
+    if unit:
+        await journal.submit(unit)
+    return Recovered(runs, charged, released)
+
+
+def _end(ledger: Ledger, hold: HoldRow, at: int, orphans: OrphanHolds) -> Ending:
+    return ledger.recover(hold.hold_id, at=at, orphans=orphans)
+
+
+def _ended(hold: HoldRow, ending: Ending, at: int) -> list[Change]:
+    changes: list[Change] = [ending.change]
+    if ending.change.state != "released":
+        changes.append(UsageRecorded(_usage(hold, ending, at)))
+    return changes
+
+
+def _interrupted(row: RunRow, endings: list[tuple[HoldRow, Ending]], at: int) -> list[Change]:
+    changes: list[Change] = []
+    cost: int | None = 0
+    input_tokens = output_tokens = 0
+    for hold, ending in endings:
+        changes += _ended(hold, ending, at)
+        if ending.change.state != "released":
+            usage = _usage(hold, ending, at)
+            cost = None if usage.charge is None or cost is None else cost + usage.charge
+            input_tokens += usage.input_total
+            output_tokens += usage.output_total
+    ended = replace(
+        row,
+        version=row.version + 1,
+        state=RunState.FAILED.value,
+        reason="interrupted",
+        message="The engine died while this ran.",
+        finished_at=at,
+        cost=cost,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        flags=(*row.flags, RECOVERED_FLAG) if endings else row.flags,
+    )
+    note = {"state": ended.state, "reason": ended.reason}
+    return [*changes, RunSaved(ended), RunNoted(row.run_id, at, "run_terminal", note)]
+
+
+def _usage(hold: HoldRow, ending: Ending, at: int) -> UsageRow:
+    """The last meter reading where there was one, else the bound."""
+    change = ending.change
+    metered = change.usage_source == "metered"
+    input_tokens = (hold.metered_input or 0) if metered else min(hold.expected_input, change.actual_tokens)
+    output_tokens = change.actual_tokens - input_tokens
+    unpriced = change.actual_usd is None
+    flat = unpriced and ending.flat is not None
+    return UsageRow(
+        hold_id=hold.hold_id,
+        run_id=hold.run_id,
+        attempt=hold.attempt,
+        at=at,
+        provider=hold.provider,
+        model=hold.model,
+        scope=hold.scope,
+        input_total=input_tokens,
+        cache_read=0,
+        write_5m=0,
+        write_1h=0,
+        output_total=output_tokens,
+        reasoning=0,
+        audio_in=0,
+        audio_out=0,
+        tool_uses=0,
+        metered_input=hold.metered_input or 0,
+        metered_output=hold.metered_output or 0,
+        usage_source=change.usage_source,
+        flags=(RECOVERED_FLAG,),
+        price_state="unknown_flat" if flat else hold.price_state,
+        rates=(),
+        charge=ending.flat if unpriced else change.actual_usd,
+        latency_ms=max(0, at - hold.created_at),
+    )

@@ -1,0 +1,392 @@
+"""Executing governed work: plan, hold, park, dispatch, settle. Every way out ends the hold exactly once."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from palyra.core.clock import Clock
+from palyra.core.errors import ConflictError, JournalUnavailableError, NotFoundError, PalyraError
+from palyra.core.events import Event, EventHub
+from palyra.core.ids import IdSource
+from palyra.governance.approvals import ApprovalDesk, Decider
+from palyra.governance.evaluate import UsageBudgetEvaluation
+from palyra.governance.holds import Refusal as HoldRefusal
+from palyra.governance.ledger import Ledger
+from palyra.journal.changes import Change, DecisionMade, HoldTaken, RunNoted
+from palyra.journal.journal import Journal
+from palyra.journal.rows import RunRow
+from palyra.pricing.learn import Learner
+from palyra.providers.registry import ModelEntry, ModelNotFoundError
+from palyra.runs.answers import (
+    cancelled,
+    internal_error,
+    journal_unavailable,
+    model_not_allowed,
+    model_not_found,
+    provider_failed,
+    refused_by_budget,
+    report_of,
+)
+from palyra.runs.attempt import Attempt, lesson, usage_change
+from palyra.runs.dispatch import Delivered, Dispatcher
+from palyra.runs.durable import Durable
+from palyra.runs.live import LiveRun, LiveRuns, RunStoppedError
+from palyra.runs.parking import Parking, Verdict
+from palyra.runs.planning import Planned, Planner, body_for
+from palyra.runs.relay import Cover, Unlimited
+from palyra.runs.request import Client, ClientGoneError, Outcome, Refusal, RunReport, RunRequest
+from palyra.runs.settings import RunSettings
+from palyra.runs.slices import Slices
+from palyra.runs.states import Phase, RunState
+
+log = logging.getLogger(__name__)
+
+FINISH_FOR_GONE_S = 60.0
+"""A plain call whose caller has left is finished for at most this long, so that its real usage is charged."""
+
+
+class Runner:
+    """Executes requests of one engine."""
+
+    def __init__(
+        self,
+        *,
+        boot_id: str,
+        clock: Clock,
+        ids: IdSource,
+        events: EventHub,
+        journal: Journal,
+        durable: Durable,
+        ledger: Ledger,
+        desk: ApprovalDesk,
+        planner: Planner,
+        dispatcher: Dispatcher,
+        parking: Parking,
+        learner: Learner,
+        settings: RunSettings,
+    ) -> None:
+        self._boot_id = boot_id
+        self._clock = clock
+        self._ids = ids
+        self._events = events
+        self._journal = journal
+        self._durable = durable
+        self._ledger = ledger
+        self._desk = desk
+        self._planner = planner
+        self._dispatcher = dispatcher
+        self._parking = parking
+        self._learner = learner
+        self._settings = settings
+        self.live = LiveRuns(clock, events)
+
+    def models_for(self, patterns: Sequence[str]) -> list[ModelEntry]:
+        """The declared models a key with these patterns may use; no patterns mean all."""
+        return [entry for entry in self._planner.models if allowed(entry.id, patterns)]
+
+    async def execute(self, request: RunRequest, client: Client) -> Outcome:
+        """Never raises but CancelledError; whatever happens, the hold ends and the run's row says how."""
+        try:
+            wanted = self._planner.wanted(request)
+        except ModelNotFoundError as error:
+            return Outcome(RunReport(""), "", "", refusal=model_not_found(error))
+        if not any(allowed(entry.id, request.allowed_models) for entry in wanted):
+            return Outcome(RunReport(""), "", "", refusal=model_not_allowed(request.parsed.model))
+        run = self.live.start(self._row(request))
+        client.on_gone(lambda: self._caller_left(run))
+        timer = self._clock.call_later(self._settings.max_duration_s, lambda: run.ask_to_stop("run_timeout"))
+        try:
+            return await self._governed(run, request, client)
+        except asyncio.CancelledError:
+            self._abandon(run, RunState.CANCELLED, "engine_stopping")
+            raise
+        except JournalUnavailableError:
+            self._abandon(run, RunState.FAILED, "journal_unavailable")
+            return Outcome(RunReport(run.run_id), run.row.state, run.row.reason, refusal=journal_unavailable(run))
+        except Exception:
+            log.exception("run %s failed", run.run_id)
+            self._abandon(run, RunState.FAILED, "internal_error")
+            return Outcome(RunReport(run.run_id), run.row.state, run.row.reason, refusal=internal_error(run))
+        finally:
+            timer.cancel()
+
+    async def cancel(self, run_id: str, by: Decider, reason: str = "by_operator") -> None:
+        """Asks a run to stop; the first reason stays. Raises NotFoundError, ConflictError for one that has ended."""
+        run = self.live.get(run_id)
+        if run is None:
+            row = await self._journal.readers.run(run_id)
+            if row is None:
+                raise NotFoundError(f"No run {run_id!r} is known.", fix="Look it up on the Runs screen.")
+            raise ConflictError(f"Run {run_id} is already {row.state} ({row.reason}).", code="wrong_state")
+        if run.ask_to_stop(reason, by.name) and run.saved:
+            note = RunNoted(run_id, self._clock.now_ms(), "cancel_asked", {"reason": reason, "by": by.name})
+            self._durable.write([note])
+
+    # Planning and holding
+
+    async def _governed(self, run: LiveRun, request: RunRequest, client: Client) -> Outcome:
+        park_seconds = request.park_seconds
+        while True:
+            now = self._clock.now_ms()
+            planned = self._planner.plan(run, request, now)
+            if planned.hold is not None:
+                held = self._ledger.hold(planned.hold)
+                if isinstance(held, HoldRefusal):
+                    raise PalyraError("A hold was refused that had just been planned.")
+                run.held_usd = held.bound_usd
+                changes = self._decided(run, planned, RunState.RUNNING, phase=Phase.HOLD.value, attempts=1)
+                attempt = planned.attempt(held, now, self._planner.learned(request, planned))
+                run.attempt = attempt
+                try:
+                    await self._journal.submit([*changes, HoldTaken(held)])
+                except JournalUnavailableError:
+                    self._ledger.release(held.hold_id, at=self._clock.now_ms())
+                    run.attempt = None
+                    raise
+                run.saved = True
+                return await self._dispatched(run, request, client, planned, attempt)
+            if planned.parks and park_seconds > 0 and self._parking.has_place(request.scope.key_id):
+                begun = self._clock.monotonic()
+                outcome = await self._parked(run, request, client, planned, park_seconds)
+                if outcome is not None:
+                    return outcome
+                park_seconds = max(1.0, park_seconds - (self._clock.monotonic() - begun))
+                continue
+            return await self._refuse(run, planned, request, now)
+
+    def _decided(self, run: LiveRun, planned: Planned, state: RunState, **facts: object) -> list[Change]:
+        """The move that a plan brings about, with its decision."""
+        return [
+            *self.live.move(run, state, **{**planned.facts(), **facts}),
+            DecisionMade(planned.decision.row()),
+        ]
+
+    async def _parked(
+        self, run: LiveRun, request: RunRequest, client: Client, planned: Planned, seconds: float
+    ) -> Outcome | None:
+        """Waits for a person. None means: plan again."""
+        now = self._clock.now_ms()
+        opened = self._desk.open(planned.petition(run, request), now)
+        approval_id = opened.record.approval_id
+        changes = self._decided(
+            run, planned, RunState.PARKED, phase=Phase.PARK.value, parked_at=now, approval_id=approval_id
+        )
+        await self._journal.submit([*changes, *opened.changes])
+        run.saved = True
+        if opened.fresh:
+            self._events.publish(Event("approval.opened", now, approval_id))
+        report = report_of(run, planned)
+        try:
+            verdict, record = await self._parking.wait(approval_id, run, client, report, seconds)
+        except (RunStoppedError, ClientGoneError) as error:
+            reason = error.reason if isinstance(error, RunStoppedError) else "client_gone"
+            return self._ended_unheld(run, planned, reason)
+        if verdict in (Verdict.ALLOW, Verdict.VOID):
+            self.live.move(run, RunState.PENDING, phase=Phase.PLAN.value)
+            return None
+        code = "budget_denied" if verdict is Verdict.DENY else "budget_approval_required"
+        said = record.reason if record is not None else ""
+        self._durable.write(self.live.move(run, RunState.REFUSED, reason=code, message=said))
+        return self._refused(run, planned, refused_by_budget(run, planned, code, said))
+
+    async def _refuse(self, run: LiveRun, planned: Planned, request: RunRequest, now: int) -> Outcome:
+        """Refuses at once; a budget that asks for a person opens its approval all the same."""
+        code = planned.refusal_code
+        changes: list[Change] = []
+        approval_id = run.row.approval_id
+        if planned.parks:
+            opened = self._desk.open(planned.petition(run, request), now)
+            approval_id = opened.record.approval_id
+            changes += opened.changes
+            if opened.fresh:
+                self._events.publish(Event("approval.opened", now, approval_id))
+        reason = planned.run_reason
+        moved = self._decided(run, planned, RunState.REFUSED, reason=reason, approval_id=approval_id)
+        await self._journal.submit([*moved, *changes])
+        return self._refused(run, planned, refused_by_budget(run, planned, code))
+
+    def _refused(self, run: LiveRun, planned: Planned, refusal: Refusal) -> Outcome:
+        return Outcome(report_of(run, planned), run.row.state, run.row.reason, refusal=refusal)
+
+    def _ended_unheld(self, run: LiveRun, planned: Planned, reason: str) -> Outcome:
+        state = RunState.FAILED if reason == "run_timeout" else RunState.CANCELLED
+        self._durable.write(self.live.move(run, state, reason=reason))
+        return Outcome(report_of(run, planned), run.row.state, reason, refusal=cancelled(run, reason))
+
+    # Dispatching and settling
+
+    async def _dispatched(
+        self, run: LiveRun, request: RunRequest, client: Client, planned: Planned, attempt: Attempt
+    ) -> Outcome:
+        body = body_for(request, planned)
+        now = self._clock.now_ms()
+        self.live.touch(run, Phase.DISPATCH, dispatched_at=now)
+        report = report_of(run, planned)
+        if attempt.streaming:
+            cover = self._cover(run, planned, attempt)
+            delivered = await self._dispatcher.stream(run, attempt, request, body, client, cover, report)
+        else:
+            delivered = await self._dispatcher.plain(run, attempt, request, body)
+        return self._settle(run, planned, attempt, delivered, client)
+
+    def _cover(self, run: LiveRun, planned: Planned, attempt: Attempt) -> Cover:
+        if not planned.sliced:
+            return Unlimited()
+
+        def against(evaluations: tuple[UsageBudgetEvaluation, ...]) -> None:
+            enforced = any(item.refused for item in evaluations)
+            kind = "slice_refused" if enforced else "would_block"
+            data = {"policies": [item.policy_id for item in evaluations]}
+            self._durable.write([RunNoted(run.run_id, self._clock.now_ms(), kind, data)])
+
+        return Slices(
+            attempt,
+            self._ledger,
+            self._journal.submit,
+            self._clock,
+            first=planned.output_bound,
+            ceiling=planned.ceiling,
+            slice_tokens=self._settings.slice_tokens,
+            against=against,
+        )
+
+    def _settle(
+        self, run: LiveRun, planned: Planned, attempt: Attempt, delivered: Delivered, client: Client
+    ) -> Outcome:
+        """Ends the hold and the run in one unit."""
+        state, reason = delivered.state, delivered.reason
+        if client.gone and not attempt.streaming and state is RunState.COMPLETED:
+            state, reason = RunState.CANCELLED, "client_gone"
+        self._close(run, attempt, delivered, state, reason)
+        report = report_of(run, planned)
+        refusal: Refusal | None = None
+        if delivered.error is not None:
+            refusal = provider_failed(run, planned, delivered.error)
+        elif state in (RunState.CANCELLED, RunState.FAILED):
+            refusal = cancelled(run, reason)
+        return Outcome(report, state.value, reason, delivered.answer, refusal)
+
+    def _close(self, run: LiveRun, attempt: Attempt, delivered: Delivered, state: RunState, reason: str) -> None:
+        now = self._clock.now_ms()
+        hold_id = attempt.hold.hold_id
+        changes: list[Change] = []
+        cost: int | None = 0
+        tokens = (0, 0)
+        flags = run.row.flags
+        charged = delivered.charged
+        if charged is None:
+            changes.append(self._ledger.release(hold_id, at=now).change)
+        else:
+            ending = self._ledger.settle(
+                hold_id, at=now, usd=charged.usd, tokens=charged.tokens, source=charged.usage_source
+            )
+            usage = usage_change(attempt, charged, ending.flat, now)
+            changes += [ending.change, usage]
+            cost = usage.row.charge
+            tokens = (usage.row.input_total, usage.row.output_total)
+            flags = tuple(dict.fromkeys([*flags, *charged.flags]))
+            learned = lesson(attempt, charged)
+            if learned is not None:
+                self._learner.add(learned)
+            run.usage_source = charged.usage_source
+        run.attempt = None
+        run.held_usd = 0
+        changes += self.live.move(
+            run,
+            state,
+            reason=reason,
+            phase=Phase.SETTLE.value,
+            message="" if delivered.error is None else str(delivered.error)[:512],
+            cost=cost,
+            input_tokens=tokens[0],
+            output_tokens=tokens[1],
+            flags=flags,
+        )
+        self._durable.write(changes)
+
+    def _abandon(self, run: LiveRun, state: RunState, reason: str) -> None:
+        """The last way out: whatever was held is settled at the meter, or released if nothing was written."""
+        if run.state.terminal:
+            return
+        attempt = run.attempt
+        if attempt is not None:
+            self._close(run, attempt, self._dispatcher.abandoned(attempt, state, reason), state, reason)
+            return
+        changes = self.live.move(run, state, reason=reason)
+        if run.saved:
+            self._durable.write(changes)
+
+    def _caller_left(self, run: LiveRun) -> None:
+        if run.row.streaming or run.attempt is None:
+            run.ask_to_stop("client_gone")
+        else:
+            self._clock.call_later(FINISH_FOR_GONE_S, lambda: run.ask_to_stop("client_gone"))
+
+    # Keeping and ending
+
+    async def keep_readings(self) -> None:
+        """Journals every meter that moved, twice a second, and what consoles saw of runs since."""
+        while True:
+            await self._clock.sleep(0.5)
+            changes: list[Change] = []
+            for run in self.live:
+                if run.attempt is None or not run.saved:
+                    continue
+                reading = run.attempt.reading(self._ledger)
+                if reading is not None:
+                    changes.append(reading)
+                if run.dirty:
+                    changes.append(self.live.snapshot(run))
+            if changes:
+                try:
+                    await self._journal.submit(changes)
+                except JournalUnavailableError:
+                    log.warning("meter readings could not be journaled")
+
+    async def drain(self, seconds: float) -> None:
+        """Ends parked runs, lets live ones finish for `seconds`, then stops the rest at the meter."""
+        for run in self.live:
+            if run.state is RunState.PARKED:
+                run.ask_to_stop("engine_stopping")
+        try:
+            async with self._clock.timeout(seconds):
+                await self.live.idle()
+        except TimeoutError:
+            for run in self.live:
+                run.ask_to_stop("engine_stopping")
+            try:
+                async with self._clock.timeout(2.0):
+                    await self.live.idle()
+            except TimeoutError:
+                log.error("%d runs did not stop", len(self.live))
+
+    def _row(self, request: RunRequest) -> RunRow:
+        parsed = request.parsed
+        return RunRow(
+            run_id=self._ids.new(),
+            boot_id=self._boot_id,
+            version=1,
+            source=request.source,
+            scope=request.scope,
+            task_class=request.task_class,
+            wire=parsed.wire.value,
+            streaming=parsed.stream,
+            model_asked=parsed.model,
+            max_tokens=parsed.max_tokens,
+            input_bytes=parsed.prompt.size,
+            expected_input=0,
+            complexity=0.0,
+            digest=parsed.digest,
+            state=RunState.PENDING.value,
+            phase=Phase.PLAN.value,
+            reason="",
+            message="",
+            accepted_at=self._clock.now_ms(),
+        )
+
+
+def allowed(model_id: str, patterns: Sequence[str]) -> bool:
+    """Whether one of a key's patterns (`openai/*`) fits; no patterns allow every model."""
+    return not patterns or any(fnmatchcase(model_id, pattern) for pattern in patterns)
+
