@@ -127,9 +127,9 @@ def _choose_credentials(merged: Merged) -> None:
         dropped: list[Origin] = []
         for layer in reversed(merged.layers):
             given = [key for key in CREDENTIALS if get(layer.tree, (*table, key)) not in (_ABSENT, [])]
+            _refuse_second(merged, layer, table, given)
             if chosen is None and given:
                 chosen = layer
-                _refuse_second(merged, layer, table, given)
                 continue
             for key in given:
                 origin = layer.origin((*table, key))

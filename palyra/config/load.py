@@ -159,6 +159,9 @@ def _read_file(data: bytes, path: Path) -> _File:
                 f"Write version = {CURRENT} as its first line",
             )
         )
+    if not migrated.written:
+        # Nobody wrote it, so that its origin is not the file.
+        del migrated.tree["version"]
     file.layer = Layer(migrated.tree, places, whole)
     return file
 

@@ -128,7 +128,7 @@ class JobConfig(Section):
     prompt: Annotated[str | None, Text(high=16 * KIB, in_bytes=True)] = None
     model: Annotated[str, MODEL_CHOICE] = "auto"
     max_tokens: Annotated[int | None, Whole(1, 10_000_000)] = None
-    json_mode: Annotated[bool, Flag()] = Field(False, alias="json")
+    json_mode: Annotated[bool, Flag()] = Field(default=False, validation_alias="json")
     task: Annotated[TaskKind | None, Choice(TaskKind)] = None
     input: Annotated[str | None, Text(high=16 * KIB, in_bytes=True)] = None
     maintenance: Annotated[Maintenance | None, Choice(Maintenance)] = None

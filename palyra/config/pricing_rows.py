@@ -60,8 +60,8 @@ class UsagePricingRecord(Section):
 
     provider: Annotated[str, PRICED_PROVIDER]
     model: Annotated[str, PRICED_MODEL]
-    valid_from: Annotated[int | None, Moment()] = Field(None, alias="from")
-    valid_to: Annotated[int | None, Moment()] = Field(None, alias="to")
+    valid_from: Annotated[int | None, Moment()] = Field(default=None, validation_alias="from")
+    valid_to: Annotated[int | None, Moment()] = Field(default=None, validation_alias="to")
     input: Annotated[Usd | None, Amount()] = None
     output: Annotated[Usd | None, Amount()] = None
     cache_read: Annotated[Usd | None, Amount()] = None

@@ -88,7 +88,7 @@ class ModelConfig(Section):
     max_output: Annotated[int | None, Whole(1, 10_000_000)] = None
     streaming: Annotated[bool | None, Flag()] = None
     tools: Annotated[bool | None, Flag()] = None
-    json_mode: Annotated[bool | None, Flag()] = Field(None, alias="json")
+    json_mode: Annotated[bool | None, Flag()] = Field(default=None, validation_alias="json")
     vision: Annotated[bool | None, Flag()] = None
     reasoning: Annotated[bool | None, Flag()] = None
     responses: Annotated[bool | None, Flag()] = None

@@ -44,7 +44,7 @@ def check_models(found: Findings) -> None:
         table: Path = ("models", i)
         if found.sound((*table, "provider")):
             check_provider(found, (*table, "provider"), row.provider, built_in=False)
-        if "id" not in row.model_fields_set and found.sound((*table, "provider"), (*table, "upstream"), (*table, "id")):
+        if not found.is_set((*table, "id")) and found.sound((*table, "provider"), (*table, "upstream"), (*table, "id")):
             _check_derived_id(found, table, row.id)
         if found.sound((*table, "failover"), (*table, "role")):
             for name in row.failover:

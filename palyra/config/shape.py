@@ -47,7 +47,7 @@ def entries(model: type[Section]) -> Mapping[str, Entry]:
 
 
 def _entry(attribute: str, field: FieldInfo) -> Entry:
-    name = field.alias or attribute
+    name = field.validation_alias if isinstance(field.validation_alias, str) else attribute
     required = field.is_required()
     for note in field.metadata:
         if isinstance(note, Kind):
