@@ -25,6 +25,14 @@ STEPS_BETWEEN_LOOKS = 1_000_000
 class Connection(aiosqlite.Connection):
     """An aiosqlite connection whose thread runs plain functions over the sqlite3 connection."""
 
+    async def open(self) -> None:
+        """Raises what the connector raised, and then leaves no thread behind."""
+        try:
+            await self
+        except BaseException:
+            self._thread.join()
+            raise
+
     def start(self, job: Job[T], done: Callable[[T | None, BaseException | None], None]) -> None:
         """Queues a job; `done(result, error)` is called on this loop when it has run, without a task in between."""
         if not self._running:
@@ -110,14 +118,14 @@ async def open_writer(path: Path, checkpoint_pages: int) -> Connection:
         return database
 
     connection = Connection(connect, iter_chunk_size=64)
-    await connection
+    await connection.open()
     return connection
 
 
 async def open_reader(path: Path) -> ReaderConnection:
     """Raises sqlite3.Error."""
     connection = ReaderConnection(path)
-    await connection
+    await connection.open()
     return connection
 
 

@@ -215,7 +215,7 @@ def a_policy(policy_id: str = "team-day", **changes: Any) -> PolicyRow:
 
 def taken(run: RunRow, hold: HoldRow) -> list[Change]:
     """What is durable before a byte is sent."""
-    return [RunSaved(run), DecisionMade(a_decision(run)), HoldTaken(hold)]
+    return [RunSaved(run), DecisionMade(a_decision(run, f"decision-{run.run_id}")), HoldTaken(hold)]
 
 
 def settled(run: RunRow, hold: HoldRow, **usage: Any) -> list[Change]:
