@@ -45,7 +45,6 @@ class StreamReader(ABC):
         self.created: int | None = None
         self.usage: dict[str, Any] | None = None
         self.finish: str | None = None
-        self.visible_bytes = 0
         self.ended = False
         self._broken = False
         self._limit = limit
@@ -90,9 +89,7 @@ class StreamReader(ABC):
         said = error_in(content)
         if said is not None or name == b"error":
             return self._break(raw, f"The provider broke the stream off: {said or 'no reason given'}")
-        event = self._read(raw, content)
-        self.visible_bytes += event.visible_bytes
-        return event
+        return self._read(raw, content)
 
     def _break(self, raw: bytes, message: str) -> StreamEvent:
         self._broken = True

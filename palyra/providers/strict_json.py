@@ -39,7 +39,7 @@ def parse_object(body: bytes, *, max_depth: int = MAX_DEPTH) -> dict[str, Any]:
         raise _not_json(f"The body is not JSON: {error}.") from None
     if type(data) is not dict:
         raise _not_json("The body must be a JSON object.")
-    if body.count(b"[") + body.count(b"{") > max_depth and _deeper_than(data, max_depth):
+    if _deeper_than(data, max_depth):
         raise _too_deep(max_depth)
     return data
 

@@ -206,6 +206,13 @@ async def test_a_refused_connection_wrote_nothing() -> None:
         assert "acme cannot be reached" in error.message
 
 
+async def test_a_failed_tls_handshake_wrote_nothing() -> None:
+    async with Upstream().serving() as upstream, transport() as carrier:
+        error = await failure_of(carrier.send(call(upstream.base_url.replace("http:", "https:"))))
+        assert (error.error_class, error.written) == (ErrorClass.NETWORK_UNAVAILABLE, False)
+        assert upstream.seen == []
+
+
 async def test_a_connection_closed_before_the_answer_may_have_been_read() -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
