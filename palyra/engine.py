@@ -16,6 +16,7 @@ from palyra.core.clock import Clock
 from palyra.core.events import Event, EventHub
 from palyra.core.ids import IdSource
 from palyra.core.lag import LoopLag
+from palyra.core.private_files import private_dir
 from palyra.core.supervisor import Supervisor
 from palyra.governance.approvals import ApprovalDesk, ApprovalRecord, ApprovalSettings
 from palyra.governance.grants import GrantBook
@@ -40,7 +41,7 @@ from palyra.runs.policies import PolicyKeeper, operator_policies
 from palyra.runs.recovery import Recovered, end_interrupted, rebuild
 from palyra.runs.runner import Runner
 from palyra.runs.settings import RunSettings
-from palyra.vault.access import AccessRegistry
+from palyra.vault.access import STATE_FILES, AccessRegistry
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class Engine:
         self.ids = IdSource(clock)
         self.boot_id = self.ids.new()
         self.started_at = clock.now_ms()
+        self.pid = os.getpid()
         self.events = EventHub()
         self.lag = LoopLag(clock)
         self.recovered = Recovered()
@@ -101,10 +103,11 @@ class Engine:
 
     async def _start(self, environ: Mapping[str, str], socket: Path | None) -> None:
         config, clock = self.config, self.clock
-        self.access = AccessRegistry.open(self.state_dir, clock)
+        private_dir(self.state_dir, ours=STATE_FILES)
         lock = EngineLock(self.state_dir)
         lock.acquire(socket)
         self._closing.callback(lock.release)
+        self.access = AccessRegistry.open(self.state_dir, clock)
         self.journal = await Journal.open(
             self.state_dir,
             clock,
@@ -242,6 +245,18 @@ class Engine:
         if self.access.unavailable:
             problems.append("access_unavailable")
         return problems
+
+    def problems(self) -> Sequence[str]:
+        """What an operator should know about the engine itself, in words."""
+        told: list[str] = []
+        if not self.journal.healthy:
+            told.append("The journal cannot be written: no new work is taken.")
+        if not self.journal.audit_intact:
+            told.append("The audit chain does not fit its head: run `palyra audit verify`.")
+        if self.access.unavailable:
+            told.append(self.access.unavailable)
+        told += self.access.faults
+        return told
 
     @property
     def state_owner(self) -> int:

@@ -3,11 +3,22 @@
 import asyncio
 from functools import reduce
 from pathlib import Path
+from typing import Protocol
 
 from palyra.control.queries import (
+    Answer,
+    ApprovalDetail,
+    ApprovalQuery,
+    ApprovalsPage,
+    ApprovalsQuery,
     AuditAnswer,
+    AuditQuery,
     DecisionDetail,
+    DecisionQuery,
+    LedgerQuery,
+    Query,
     RunDetail,
+    RunQuery,
     RunsPage,
     RunsQuery,
     UsageAnswer,
@@ -16,13 +27,24 @@ from palyra.control.queries import (
     UsageQuery,
     UsageStep,
 )
-from palyra.control.views import attempt_view, decision_detail, note_view, run_view, usage_numbers
+from palyra.control.snapshots import ApprovalView, GrantView
+from palyra.control.views import (
+    approval_view,
+    attempt_view,
+    decision_detail,
+    grant_row_view,
+    note_view,
+    run_view,
+    usage_numbers,
+)
+from palyra.core.clock import Clock
 from palyra.core.errors import BadInputError, NotFoundError
+from palyra.governance.approvals import ApprovalRecord
 from palyra.journal.audit import HEAD_FILE
 from palyra.journal.audit import verify as verify_audit
 from palyra.journal.journal import JOURNAL_FILE
 from palyra.journal.readers import Readers
-from palyra.journal.rows import RunFilter, UsageTotals
+from palyra.journal.rows import ApprovalRow, GrantRow, RunFilter, UsageTotals
 
 AUTO_HOURS_MS = 72 * 3_600_000
 """Timelines up to this long are cut at hours, longer ones at days."""
@@ -30,12 +52,85 @@ AUTO_HOURS_MS = 72 * 3_600_000
 SUMMED = tuple(UsageTotals.__dataclass_fields__)
 
 
+HISTORY_DAYS = 7
+DAY_MS = 86_400_000
+
+
+class Present(Protocol):
+    """What only a running engine knows about approvals and grants."""
+
+    def waiting(self, approval_id: str) -> tuple[int, int | None]:
+        """How many connections are open for it, and until when the last of them waits (unix ms)."""
+        ...
+
+    def drawn(self, row: GrantRow) -> tuple[int, str]:
+        """How much of a grant is drawn, and its state."""
+        ...
+
+
 class Records:
     """Reads what is durable. Errors: NotFoundError, BadInputError, JournalUnavailableError."""
 
-    def __init__(self, readers: Readers, state_dir: Path) -> None:
+    def __init__(self, readers: Readers, state_dir: Path, clock: Clock, present: Present) -> None:
         self._readers = readers
         self._state_dir = state_dir
+        self._clock = clock
+        self._present = present
+
+    async def answer(self, query: Query) -> Answer:
+        """Anything but the ledger's check, which needs more than the journal."""
+        match query:
+            case RunsQuery():
+                return await self.runs(query)
+            case RunQuery():
+                return await self.run(query.run_id)
+            case DecisionQuery():
+                return await self.decision(query.decision_id)
+            case ApprovalQuery():
+                return await self.approval(query.approval_id)
+            case ApprovalsQuery():
+                return await self.approvals(query)
+            case UsageQuery():
+                return await self.usage(query)
+            case AuditQuery():
+                return await self.audit()
+            case LedgerQuery():
+                raise BadInputError("The ledger is checked by the engine or by whoever stands in for it.")
+
+    async def approvals(self, query: ApprovalsQuery) -> ApprovalsPage:
+        rows: list[ApprovalRow] = []
+        if query.status in ("", "pending"):
+            rows += (await self._readers.pending_approvals())[: query.limit]
+        if query.status in ("", "resolved") and len(rows) < query.limit:
+            rows += await self._readers.approvals("resolved", limit=query.limit - len(rows))
+        grants = await self._readers.grants(state="active")
+        return ApprovalsPage(tuple(self._view(row) for row in rows), tuple(self._grant(grant) for grant in grants))
+
+    async def approval(self, approval_id: str) -> ApprovalDetail:
+        row = await self._readers.approval(approval_id)
+        if row is None:
+            raise NotFoundError(f"No approval {approval_id!r} is known.", fix="List them with `palyra approvals list`.")
+        now = self._clock.now_ms()
+        since = now - HISTORY_DAYS * DAY_MS
+        grants = await self._readers.grants(approval_id=approval_id)
+        totals = await self._readers.usage_totals(since, now + 1, principal=row.principal)
+        days = await self._readers.usage_timeline(since, now + 1, bucket="day", principal=row.principal)
+        asked = await self._readers.approvals("resolved", principal=row.principal, limit=100)
+        overrides = sum(one.decision == "allow" and one.requested_at >= since for one in asked)
+        return ApprovalDetail(
+            approval=self._view(row),
+            grants=tuple(self._grant(grant) for grant in grants),
+            requester_runs=totals.runs,
+            requester_cost_nano_usd=totals.cost,
+            requester_overrides=overrides,
+            daily_cost=tuple(sum(series.cost for series in day.series.values()) for day in days),
+        )
+
+    def _view(self, row: ApprovalRow) -> ApprovalView:
+        return approval_view(ApprovalRecord.from_row(row), *self._present.waiting(row.approval_id))
+
+    def _grant(self, row: GrantRow) -> GrantView:
+        return grant_row_view(row, *self._present.drawn(row))
 
     async def runs(self, query: RunsQuery) -> RunsPage:
         wanted = RunFilter(

@@ -1,9 +1,23 @@
 """Rows of the journal as the values consoles see."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from palyra.control.queries import AttemptView, DecisionDetail, NoteView, UsageNumbers
-from palyra.control.snapshots import RunView
+from palyra.control.snapshots import (
+    ApprovalView,
+    BudgetView,
+    CounterfactualView,
+    EvaluationView,
+    GrantView,
+    RunView,
+)
+from palyra.governance.approvals import ApprovalRecord, excess_percent, once_cap
 from palyra.governance.decision import RoutingDecision
-from palyra.journal.rows import DecisionRow, HoldRow, NoteRow, RunRow, UsageRow, UsageTotals
+from palyra.governance.evaluate import UsageBudgetEvaluation
+from palyra.governance.grants import Grant
+from palyra.governance.standing import Standing
+from palyra.journal.rows import DecisionRow, GrantRow, HoldRow, NoteRow, RunRow, UsageRow, UsageTotals
 
 
 def run_view(row: RunRow, held: int | None = 0) -> RunView:
@@ -87,4 +101,122 @@ def usage_numbers(totals: UsageTotals) -> UsageNumbers:
         cost_nano_usd=totals.cost,
         unpriced=totals.unpriced,
         average_latency_ms=totals.latency_ms // totals.attempts if totals.attempts else 0,
+    )
+
+
+def budget_view(line: Standing, mode: str) -> BudgetView:
+    policy = line.policy
+    return BudgetView(
+        policy_id=policy.policy_id,
+        name=policy.name,
+        revision=policy.revision,
+        source=policy.source.value,
+        enabled=policy.enabled,
+        scope_kind=policy.scope_kind.value,
+        scope_value=line.scope_value,
+        metric_kind=policy.metric_kind.value,
+        interval_kind=policy.interval_kind.value,
+        timezone=policy.timezone,
+        action=policy.action.value,
+        mode=mode,
+        window_start=line.window.start,
+        window_end=line.window.end,
+        settled=line.settled,
+        held=line.held,
+        soft_limit=policy.soft,
+        hard_limit=policy.hard_limit,
+        granted=line.granted,
+        status=line.status.value,
+        counters=line.counters,
+    )
+
+
+def evaluation_view(item: UsageBudgetEvaluation) -> EvaluationView:
+    return EvaluationView(
+        policy_id=item.policy_id,
+        scope_value=item.scope_value,
+        metric_kind=item.metric_kind.value,
+        settled=item.settled,
+        held=item.held,
+        bound=item.bound,
+        projected=item.projected,
+        soft_limit=item.soft,
+        hard_limit=item.hard,
+        granted=item.grants,
+        window_start=item.window.start,
+        window_end=item.window.end,
+        timezone=item.timezone,
+        mode=item.mode.value,
+        status=item.status.value,
+        message=item.message,
+    )
+
+
+def approval_view(record: ApprovalRecord, waiting: int = 0, park_until: int | None = None) -> ApprovalView:
+    """`waiting` and `park_until` come from the engine; both are absent where none runs."""
+    facts = record.facts
+    leading = record.leading
+    return ApprovalView(
+        approval_id=record.approval_id,
+        version=record.version,
+        status=record.status.value,
+        decision="" if record.decision is None else record.decision.value,
+        principal=record.principal,
+        key_id=_text(facts, "key_id"),
+        session=record.session,
+        model=_text(facts, "model"),
+        policy_ids=record.policy_ids,
+        excess=leading.excess,
+        excess_metric=leading.metric_kind.value,
+        risk=record.risk,
+        risk_percent=round(excess_percent(record.evaluations), 1),
+        waiting=waiting,
+        requested_at=record.requested_at,
+        expires_at=record.expires_at,
+        park_until=park_until,
+        resolved_at=record.resolved_at,
+        decided_by=record.decided_by,
+        reason=record.reason,
+        run_ids=record.run_ids,
+        prompt_bytes=int(facts.get("prompt_bytes") or 0),
+        expected_input=int(facts.get("expected_input") or 0),
+        max_tokens=facts.get("max_tokens"),
+        complexity=float(facts.get("complexity") or 0.0),
+        expected_nano_usd=facts.get("expected_usd"),
+        bound_nano_usd=facts.get("bound_usd"),
+        evaluations=tuple(evaluation_view(item) for item in record.evaluations),
+        counterfactual=tuple(
+            CounterfactualView(item["kind"], item["text"], item.get("policy_id", ""), item.get("amount"))
+            for item in facts.get("counterfactual") or ()
+        ),
+        once_cap=once_cap(leading),
+        decision_id=_text(facts, "decision_id"),
+        grant_ids=record.grant_ids,
+    )
+
+
+def _text(facts: Mapping[str, Any], name: str) -> str:
+    return str(facts.get(name) or "")
+
+
+def grant_view(grant: Grant, now: int) -> GrantView:
+    return grant_row_view(grant.row, grant.drawn, grant.state(now).value)
+
+
+def grant_row_view(row: GrantRow, drawn: int, state: str) -> GrantView:
+    return GrantView(
+        grant_id=row.grant_id,
+        approval_id=row.approval_id,
+        kind=row.kind,
+        policy_id=row.policy_id,
+        scope_value=row.scope_value,
+        principal=row.principal,
+        session=row.session,
+        metric_kind=row.metric,
+        cap=row.cap,
+        drawn=drawn,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        state=state,
+        granted_by=row.granted_by,
     )

@@ -31,7 +31,7 @@ VERSION = 1
 BACKUPS = 5
 
 _MAX_REGISTRY = 8 * 1024 * 1024
-_STATE_FILES = (REGISTRY_FILE, KEY_FILE, "journal.db", "engine.lock")
+STATE_FILES = (REGISTRY_FILE, KEY_FILE, "journal.db", "engine.lock")
 _PREFIX = "plk_"
 _SECRET = 43
 _LONGEST = len(_PREFIX) + 64 + 1 + _SECRET
@@ -67,7 +67,7 @@ class AccessRegistry:
         `entropy` gives base64url text of that many random bytes. Raises StateError when the directory or a file is
         not private or cannot be written.
         """
-        registry = cls(private_dir(state_dir, ours=_STATE_FILES), clock)
+        registry = cls(private_dir(state_dir, ours=STATE_FILES), clock)
         with private_lock(state_dir):
             data = read_private(registry.path, _MAX_REGISTRY)
             if data is None:

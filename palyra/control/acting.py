@@ -1,0 +1,117 @@
+"""Carrying out commands: each is checked against the operator's role and the state they saw, done, and read back."""
+
+from palyra.control.commands import (
+    AddPolicy,
+    CancelRun,
+    Command,
+    DecideApproval,
+    EditPolicy,
+    RemovePolicy,
+    RevokeGrant,
+)
+from palyra.control.snapshots import CommandResult, OperatorView
+from palyra.core.errors import BadInputError, ConflictError, JournalUnavailableError, NotFoundError, PalyraError
+from palyra.core.events import Event
+from palyra.core.money import format_usd
+from palyra.engine import Engine
+from palyra.governance.approvals import ApprovalDecision, Decider, FourEyesError, Resolved, Ruling
+from palyra.governance.grants import GrantKind
+from palyra.journal.rows import GrantRow
+
+
+class Acting:
+    """Carries out what operators ask for."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def carry_out(self, command: Command, operator: OperatorView) -> CommandResult:
+        """Never raises for what an operator can do wrong: the result says it."""
+        needs_admin = isinstance(command, AddPolicy | EditPolicy | RemovePolicy)
+        if not (operator.may_administer if needs_admin else operator.may_approve):
+            role = "admin" if needs_admin else "approver"
+            return CommandResult("denied", f"{operator.name} is {operator.role}; this needs the role {role}.")
+        by = Decider(operator.name, operator.attestation)
+        try:
+            return await self._do(command, by)
+        except NotFoundError as error:
+            return CommandResult("not_found", error.message, error.fix)
+        except FourEyesError as error:
+            return CommandResult("denied", error.message, error.fix)
+        except ConflictError as error:
+            status = "stale" if error.code == "stale_version" else "conflict"
+            return CommandResult(status, error.message, error.fix)
+        except BadInputError as error:
+            return CommandResult("invalid", error.message, error.fix)
+        except JournalUnavailableError as error:
+            return CommandResult("denied", f"Nothing was done: {error.message}", error.fix)
+        except PalyraError as error:
+            return CommandResult("denied", error.message, error.fix)
+
+    async def _do(self, command: Command, by: Decider) -> CommandResult:
+        match command:
+            case DecideApproval():
+                return await self._decide(command, by)
+            case RevokeGrant():
+                return await self._revoke(command, by)
+            case CancelRun():
+                await self._engine.runner.cancel(command.run_id, by)
+                return CommandResult("accepted", f"Run {command.run_id} is being cancelled.")
+            case AddPolicy():
+                edited = await self._engine.policies.add(command.fields, by)
+                verb = "is in force"
+            case EditPolicy():
+                edited = await self._engine.policies.edit(
+                    command.policy_id, command.fields, by, revision=command.revision
+                )
+                verb = f"is in force at revision {edited.policy.revision}"
+            case RemovePolicy():
+                edited = await self._engine.policies.remove(command.policy_id, by, revision=command.revision)
+                verb = "is removed"
+        self._engine.parking.decided(edited.ended)
+        self._tell("policy.edited", edited.policy.policy_id)
+        data = {"policy_id": edited.policy.policy_id, "revision": str(edited.policy.revision)}
+        return CommandResult("accepted", f"Budget {edited.policy.policy_id} {verb}.", data=data)
+
+    async def _decide(self, command: DecideApproval, by: Decider) -> CommandResult:
+        engine = self._engine
+        ruling = Ruling(
+            decision=ApprovalDecision(command.decision),
+            by=by,
+            scope=GrantKind(command.scope),
+            duration_ms=None if command.duration_seconds is None else command.duration_seconds * 1000,
+            amount=command.amount,
+            reason=command.reason,
+        )
+        now = engine.clock.now_ms()
+        resolved = engine.desk.decide(
+            command.approval_id, ruling, now, policies=engine.ledger.policies, version=command.version
+        )
+        await engine.journal.submit(resolved.changes)
+        # Only what is durable is acted on: a decision that was shown must survive a kill.
+        engine.parking.decided([resolved.record])
+        self._tell("approval.ended", command.approval_id)
+        data = {"approval_id": command.approval_id, "grant_ids": ",".join(resolved.record.grant_ids)}
+        return CommandResult("accepted", _decided_text(resolved), data=data)
+
+    async def _revoke(self, command: RevokeGrant, by: Decider) -> CommandResult:
+        engine = self._engine
+        await engine.journal.submit(engine.desk.revoke(command.grant_id, by, engine.clock.now_ms()))
+        self._tell("grant.revoked", command.grant_id)
+        return CommandResult("accepted", f"Grant {command.grant_id} is revoked.")
+
+    def _tell(self, kind: str, subject: str) -> None:
+        self._engine.events.publish(Event(kind, self._engine.clock.now_ms(), subject))
+
+
+def _decided_text(resolved: Resolved) -> str:
+    record = resolved.record
+    if record.decision is ApprovalDecision.DENY:
+        return f"Denied {record.principal}: {record.reason or 'no reason given'}."
+    caps = ", ".join(f"{grant.policy_id} up to {_cap(grant)}" for grant in resolved.grants)
+    kind = resolved.grants[0].kind if resolved.grants else "once"
+    return f"Allowed {record.principal} ({kind}): {caps}."
+
+
+def _cap(grant: GrantRow) -> str:
+    return format_usd(grant.cap) if grant.metric == "estimated_cost_usd" else f"{grant.cap:,} {grant.metric}"

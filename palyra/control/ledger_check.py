@@ -1,0 +1,61 @@
+"""Opening the books: every counter rebuilt from the journal, at one instant, and compared with the live ones."""
+
+from collections.abc import Collection, Sequence
+
+from palyra.control.queries import LedgerAnswer, LedgerDifference, LedgerOvershoot
+from palyra.engine import Engine
+from palyra.governance.counters import CounterState
+from palyra.governance.policy_set import PolicySet
+from palyra.governance.verify import verify
+from palyra.journal.readers import Readers
+from palyra.journal.rows import GrantRow, HoldRow
+
+
+async def check_ledger(engine: Engine) -> LedgerAnswer:
+    """Compares the live counters with what the journal holds at exactly the same moment.
+
+    Every move of memory is submitted to the journal in its own step, so a fence taken in the step that reads the
+    counters sees neither less nor more.
+    """
+    now = engine.clock.now_ms()
+    fence = engine.journal.fence()
+    live = engine.ledger.counters(now)
+    policies = engine.ledger.policies
+    running = {run.attempt.hold.hold_id for run in engine.runner.live if run.attempt is not None}
+    async with fence as readers:
+        return await check_rows(readers, policies, now, live=live, running=running)
+
+
+async def check_rows(
+    readers: Readers,
+    policies: PolicySet,
+    now: int,
+    *,
+    live: Sequence[CounterState] | None = None,
+    running: Collection[str] = (),
+) -> LedgerAnswer:
+    """Without live counters the rows are compared with themselves; `running` are the holds of live runs."""
+    rows: list[HoldRow] = []
+    async for chunk in readers.holds_for_rebuild(0):
+        rows += chunk
+    grants: tuple[GrantRow, ...] = await readers.grants()
+    report = verify(rows, policies, now, live=live, grants=grants)
+    orphans = tuple(row.hold_id for row in report.open_holds if row.hold_id not in running)
+    differing = await readers.rollup_differences()
+    return LedgerAnswer(
+        ok=report.ok and not orphans and not differing,
+        live=live is not None,
+        holds=report.holds,
+        counters=report.counters,
+        open_holds=len(report.open_holds) - len(orphans),
+        orphan_holds=orphans,
+        overshoot=tuple(
+            LedgerOvershoot(item.policy_id, item.scope_value, item.window_start, item.metric, item.amount)
+            for item in report.overshoot
+        ),
+        differences=tuple(
+            LedgerDifference(item.policy_id, item.scope_value, item.window_start, item.what, item.live, item.rebuilt)
+            for item in report.differences
+        ),
+        rollup_differences=differing,
+    )

@@ -1,0 +1,228 @@
+"""The engine seen from its own process: snapshots without a query, questions to reader threads, commands done."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Any, overload
+
+from palyra import __version__
+from palyra.control.acting import Acting
+from palyra.control.commands import Command
+from palyra.control.folding import Fold
+from palyra.control.ledger_check import check_ledger
+from palyra.control.queries import (
+    Answer,
+    ApprovalDetail,
+    ApprovalQuery,
+    ApprovalsPage,
+    ApprovalsQuery,
+    AuditAnswer,
+    AuditQuery,
+    DecisionDetail,
+    DecisionQuery,
+    LedgerAnswer,
+    LedgerQuery,
+    Query,
+    RunDetail,
+    RunQuery,
+    RunsPage,
+    RunsQuery,
+    UsageAnswer,
+    UsageQuery,
+)
+from palyra.control.records import Records
+from palyra.control.snapshots import (
+    AlertView,
+    ApprovalView,
+    CommandResult,
+    EngineView,
+    OperatorView,
+    ProviderView,
+    Snapshot,
+    Topic,
+)
+from palyra.control.views import approval_view, budget_view, grant_view, run_view
+from palyra.engine import Engine
+from palyra.governance.standing import Standing, standings
+from palyra.journal.rows import GrantRow
+
+DECIDED_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Where the engine can be reached; empty while a door is closed."""
+
+    gateway_url: str = ""
+    socket: str = ""
+
+
+class EngineFace:
+    """What all consoles of one engine share. One per engine."""
+
+    def __init__(self, engine: Engine, doors: Callable[[], Doors]) -> None:
+        self.engine = engine
+        self.doors = doors
+        self.fold = Fold(engine.clock, engine.events, engine.config.governance.timezone)
+        self.records = Records(engine.journal.readers, engine.state_dir, engine.clock, self)
+        self._over_since: dict[tuple[str, str, int], int] = {}
+
+    async def begin(self) -> None:
+        await self.fold.begin(self.engine.journal.readers)
+
+    def snapshot(self, topics: Collection[Topic], operator: OperatorView) -> Snapshot:
+        engine = self.engine
+        now = engine.clock.now_ms()
+        lines = standings(engine.ledger, now)
+        budgets = tuple(budget_view(line, self._mode) for line in lines)
+        limited = [view for view in budgets if view.enabled and view.hard_limit is not None]
+        pending = engine.desk.pending()
+        shot = Snapshot(
+            version=self.fold.version + engine.ledger.version + engine.desk.version,
+            at=now,
+            engine=self._engine_view(),
+            operator=operator,
+            spend_today_nano_usd=self.fold.spent_today(),
+            tightest=max(limited, key=lambda view: view.used_ratio, default=None),
+            approvals_pending=len(pending),
+            incidents_open=0,
+            runs_live=len(engine.runner.live),
+            requests_total=self.fold.requests_total,
+            providers=self._providers(),
+            alerts=self._alerts(lines, now),
+        )
+        parts: dict[str, Any] = {}
+        if Topic.APPROVALS in topics:
+            parts["approvals"] = self._approvals()
+            parts["grants"] = tuple(grant_view(grant, now) for grant in engine.ledger.grants)
+        if Topic.RUNS in topics:
+            parts["runs"] = tuple(run_view(row, held) for row, held in self.fold.runs())
+        if Topic.BUDGETS in topics:
+            parts["budgets"] = budgets
+        return replace(shot, **parts) if parts else shot
+
+    def waiting(self, approval_id: str) -> tuple[int, int | None]:
+        return self.engine.desk.waiting(approval_id), self.engine.parking.parked_until(approval_id)
+
+    def drawn(self, row: GrantRow) -> tuple[int, str]:
+        grant = self.engine.ledger.grants.get(row.grant_id)
+        return (0, row.state) if grant is None else (grant.drawn, grant.state(self.engine.clock.now_ms()).value)
+
+    @property
+    def _mode(self) -> str:
+        return self.engine.config.smart_routing.default_mode.value
+
+    def _engine_view(self) -> EngineView:
+        engine, doors = self.engine, self.doors()
+        installation = engine.installation
+        return EngineView(
+            phase=engine.phase,
+            mode=self._mode,
+            version=__version__,
+            boot_id=engine.boot_id,
+            pid=engine.pid,
+            started_at=engine.started_at,
+            timezone=engine.config.governance.timezone,
+            gateway_url=doors.gateway_url,
+            socket=doors.socket,
+            key_file=str(engine.access.key_file),
+            state_dir=str(engine.state_dir),
+            config_path=str(installation.config_path or ""),
+            demo=installation.demo,
+            journal_ok=engine.journal.healthy,
+            lag_ms=round(engine.lag.latest_ms, 1),
+            problems=tuple(engine.problems()),
+        )
+
+    def _providers(self) -> tuple[ProviderView, ...]:
+        registry = self.engine.registry
+        views: list[ProviderView] = []
+        for one in registry.providers.values():
+            health = "ok" if not one.on_network else "unknown"
+            if not one.enabled:
+                health = "disabled"
+            elif one.missing_auth:
+                health = "missing_auth"
+            models = sum(model.provider == one.id for model in registry.models)
+            views.append(ProviderView(one.id, one.kind.value, health, models, one.base_url, one.missing_auth))
+        return tuple(views)
+
+    def _alerts(self, lines: tuple[Standing, ...], now: int) -> tuple[AlertView, ...]:
+        """Budgets that stand over a limit, since when they were first seen there."""
+        over: dict[tuple[str, str, int], tuple[Standing, int]] = {}
+        for line in lines:
+            if line.policy.enabled and line.status.strength > 0 and line.used > 0:
+                key = (line.policy.policy_id, line.scope_value, line.window.start if line.window.end else 0)
+                over[key] = (line, self._over_since.get(key, now))
+        self._over_since = {key: since for key, (_, since) in over.items()}
+        return tuple(
+            AlertView(
+                alert_id=":".join(map(str, key)),
+                kind="budget_alert",
+                severity="danger" if line.status.value == "hard_limit" else "warning",
+                summary=_over_text(line),
+                since=since,
+            )
+            for key, (line, since) in over.items()
+        )
+
+    def _approvals(self) -> tuple[ApprovalView, ...]:
+        engine = self.engine
+        pending = [record for record in engine.desk if record.pending]
+        decided = sorted(
+            (record for record in engine.desk if not record.pending),
+            key=lambda record: record.resolved_at or 0,
+            reverse=True,
+        )
+        return tuple(
+            approval_view(record, *self.waiting(record.approval_id)) for record in [*pending, *decided[:DECIDED_SHOWN]]
+        )
+
+
+class LocalControl:
+    """One operator's control of the engine in this process."""
+
+    def __init__(self, face: EngineFace, operator: OperatorView) -> None:
+        self._face = face
+        self._operator = operator
+        self._acting = Acting(face.engine)
+
+    @property
+    def attached(self) -> bool:
+        return False
+
+    async def snapshot(self, topics: Collection[Topic]) -> Snapshot:
+        return self._face.snapshot(topics, self._operator)
+
+    async def send(self, command: Command) -> CommandResult:
+        return await self._acting.carry_out(command, self._operator)
+
+    @overload
+    async def ask(self, query: RunsQuery) -> RunsPage: ...
+    @overload
+    async def ask(self, query: RunQuery) -> RunDetail: ...
+    @overload
+    async def ask(self, query: DecisionQuery) -> DecisionDetail: ...
+    @overload
+    async def ask(self, query: ApprovalQuery) -> ApprovalDetail: ...
+    @overload
+    async def ask(self, query: ApprovalsQuery) -> ApprovalsPage: ...
+    @overload
+    async def ask(self, query: UsageQuery) -> UsageAnswer: ...
+    @overload
+    async def ask(self, query: LedgerQuery) -> LedgerAnswer: ...
+    @overload
+    async def ask(self, query: AuditQuery) -> AuditAnswer: ...
+    async def ask(self, query: Query) -> Answer:
+        if isinstance(query, LedgerQuery):
+            return await check_ledger(self._face.engine)
+        return await self._face.records.answer(query)
+
+    async def close(self) -> None:
+        """Nothing of its own to let go of; the engine is closed by who opened it."""
+
+
+def _over_text(line: Standing) -> str:
+    used = f"{line.policy.amount_text(line.used)} of {line.policy.amount_text(line.policy.hard_limit or 0)}"
+    where = "" if line.scope_value == "*" else f" ({line.scope_value})"
+    state = "is over its limit" if line.status.value == "hard_limit" else "is past its soft limit"
+    return f"{line.policy.policy_id}{where} {state}: {used}"
