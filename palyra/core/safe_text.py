@@ -12,7 +12,7 @@ import codecs
 import re
 import unicodedata
 from collections.abc import Iterable
-from typing import Literal, Self, SupportsIndex
+from typing import Literal, Self, SupportsIndex, overload
 
 from rich.cells import cell_len, split_graphemes
 
@@ -56,8 +56,8 @@ _OTHER_BREAKS = re.compile("\r\n|[\x85\u2028\u2029]")
 class SafeText(str):
     """A string without anything that a terminal would obey or hide. May hold line feeds if made with `multiline`.
 
-    Building one from any object cleans it; building one from a SafeText gives the same object back. Sums and joins of
-    SafeTexts are SafeTexts.
+    Building one from any object cleans it; building one from a SafeText gives the same object back. Sums and multiples
+    of SafeTexts are SafeTexts, and so is what one joins; anything else made of one is an ordinary string again.
     """
 
     __slots__ = ()
@@ -67,11 +67,13 @@ class SafeText(str):
             return text
         return super().__new__(cls, _clean(_as_text(text), multiline=multiline))
 
-    def __add__(self, other: str, /) -> "SafeText":
-        return _trusted(str.__add__(self, safe(other)))
-
-    def __radd__(self, other: str, /) -> "SafeText":
-        return _trusted(str.__add__(safe(other), self))
+    @overload
+    def __add__(self, other: "SafeText", /) -> "SafeText": ...
+    @overload
+    def __add__(self, other: str, /) -> str: ...
+    def __add__(self, other: str, /) -> str:
+        total = str.__add__(self, other)
+        return _trusted(total) if isinstance(other, SafeText) else total
 
     def __mul__(self, times: SupportsIndex, /) -> "SafeText":
         return _trusted(str.__mul__(self, times))

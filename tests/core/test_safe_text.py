@@ -139,11 +139,16 @@ def test_what_is_safe_passes_unchanged(raw: str, multiline: bool) -> None:
 def test_sums_and_joins_of_safe_texts_are_safe(parts: list[str]) -> None:
     total = safe("")
     for part in parts:
-        total = total + part
+        total = total + safe(part)
     joined = safe(", ").join(parts)
-    assert type(total) is type(joined) is type("x" + total) is type(total * 2) is SafeText
+    assert type(total) is type(joined) is type(total * 2) is SafeText
     assert safe(str(total)) == total
     assert safe(str(joined)) == joined
+
+
+def test_a_sum_with_an_ordinary_string_is_an_ordinary_string() -> None:
+    assert [type("\x1b[0m" + safe("a")), type(safe("a") + "\n")] == [str, str]
+    assert "\x1b[0m" + safe("a") + "\n" == "\x1b[0ma\n"
 
 
 @given(HOSTILE, st.integers(0, 30), st.sampled_from(["left", "right", "center"]))

@@ -403,9 +403,9 @@ class LiveTable(ScrollView, can_focus=True):
         parts = [part(" " * MARKER_CELLS)]
         used = 0
         for place in self._places:
-            title = place.column.title
+            title: str = place.column.title
             if self._sorted_by is not None and self._sorted_by[0] == place.column.key:
-                title = title + ("↓" if self._sorted_by[1] else "↑")
+                title += "↓" if self._sorted_by[1] else "↑"
             parts.append(part(" " * (place.x - used) + fit(title, place.width, align=place.column.align), Tone.MUTED))
             used = place.x + place.width
         return tuple(parts)
