@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.web_request import BaseRequest
 
@@ -27,7 +27,7 @@ class Connection(web.RequestHandler):
     """A connection that ends when its head is too slow or too large, tells at once when its caller leaves, and knows
     whether a slow caller makes progress."""
 
-    __slots__ = ("_door", "_head_bytes", "_head_timer", "_lost", "_resumed", "_unserved")
+    __slots__ = ("_body", "_door", "_head_bytes", "_head_timer", "_lost", "_resumed", "_unserved")
 
     def __init__(self, door: "Door", options: dict[str, Any]) -> None:
         super().__init__(door, **options)
@@ -37,6 +37,7 @@ class Connection(web.RequestHandler):
         self._lost: list[Lost] = []
         self._resumed: asyncio.Future[None] | None = None
         self._unserved = 0
+        self._body: StreamReader | None = None
 
     @property
     def alive(self) -> bool:
@@ -72,7 +73,7 @@ class Connection(web.RequestHandler):
         if self._request_count != heads:
             self._unserved += self._request_count - heads
             self._head_done()
-        elif data and self._unserved == 0 and self.alive:
+        elif data and self._unserved == 0 and self.alive and (self._body is None or self._body.is_eof()):
             self._head_continues(len(data))
 
     def _head_continues(self, size: int) -> None:
@@ -117,6 +118,7 @@ class Connection(web.RequestHandler):
         answer, left = await super().finish_response(request, resp, start_time)
         if not left and not await self.flushed():
             left = True
+        self._body = request.content
         self._unserved -= 1
         return answer, left
 

@@ -28,6 +28,8 @@ from palyra.providers.wires import GATEWAY_PATHS, Wire
 
 log = logging.getLogger(__name__)
 access_log = logging.getLogger("palyra.gateway.access")
+"""One line for each request, at debug: writing them costs more than some requests do."""
+
 
 MODELS = "/v1/models"
 MODEL = "/v1/models/"
@@ -81,7 +83,7 @@ class Gateway:
     async def _handle(self, request: BaseRequest) -> web.StreamResponse:
         connection = request.protocol
         assert isinstance(connection, Connection)
-        started = self._clock.monotonic() if access_log.isEnabledFor(logging.INFO) else None
+        started = self._clock.monotonic() if access_log.isEnabledFor(logging.DEBUG) else None
         path, _, query = request.raw_path.partition("?")
         wire = dialect(path, request)
         visit = Visit()
@@ -99,7 +101,7 @@ class Gateway:
         if started is not None:
             milliseconds = (self._clock.monotonic() - started) * 1000
             endpoint = path if path in _WIRES or path == MODELS or path in self._probes else "other"
-            access_log.info(
+            access_log.debug(
                 "run=%s endpoint=%s status=%d ms=%.1f key=%s",
                 visit.run_id or "-",
                 endpoint,

@@ -127,7 +127,7 @@ async def test_probes_need_no_key_and_readiness_gives_its_reasons() -> None:
 
 
 async def test_the_access_log_tells_the_run_and_never_the_key(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, "palyra.gateway.access"):
+    with caplog.at_level(logging.DEBUG, "palyra.gateway.access"):
         async with serving() as door:
             await door.ask("POST", "/v1/messages?secret=1", None, MESSAGES)
             await door.ask("GET", "/wp-admin", {})

@@ -1,3 +1,4 @@
+import asyncio
 import json
 
 import pytest
@@ -85,6 +86,20 @@ async def test_a_caller_without_a_key_is_not_invited_to_send() -> None:
         caller.request("POST", PATH, {"Content-Length": "100", "Expect": "100-continue"}, b"")
         answer = await caller.answer()
     assert answer.status == 401
+
+
+async def test_the_rest_of_a_refused_body_is_not_taken_for_the_next_request() -> None:
+    async with serving() as door:
+        caller = await door.caller()
+        caller.request("POST", PATH, {"Content-Length": "200000"}, b"x")
+        refused = await caller.answer()
+        for _ in range(199):
+            caller.send(b"x" * 1000)
+            await asyncio.sleep(0)
+        caller.send(b"x" * 999)
+        caller.request("POST", PATH, AUTHORISED, CHAT)
+        answer = await caller.answer()
+    assert (refused.status, answer.status) == (401, 200)
 
 
 @pytest.mark.parametrize(
