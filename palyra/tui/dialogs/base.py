@@ -8,6 +8,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 
 from palyra.control.snapshots import Snapshot
+from palyra.tui.compositor import TightCompositor
 from palyra.tui.widgets.form import Push
 from palyra.tui.widgets.lines import Line, Lines, line, strong, wrap
 
@@ -29,6 +30,7 @@ class Dialog(ModalScreen[R | None], Generic[R]):
 
     def __init__(self, title: str) -> None:
         super().__init__()
+        self._compositor = TightCompositor()
         self._title = title
 
     def compose(self) -> ComposeResult:
