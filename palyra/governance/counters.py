@@ -226,20 +226,26 @@ class Budget:
         return cells
 
     def states(self, at: int) -> list[CounterState]:
-        """Every cell that counts at an instant or holds something open, without those at zero."""
+        """Every cell that counts at an instant or holds something open, without those at zero.
+
+        Of a window whose past is no longer kept, only what is held is told.
+        """
         return [
-            CounterState(
-                self.policy.policy_id,
-                cell.scope_value,
-                cell.start,
-                self.policy.metric_kind.value,
-                cell.settled,
-                cell.held,
-                cell.drawn,
-            )
+            self._state(cell, known=at < self.known_until(cell.start))
             for cell in self.all_cells()
             if not cell.empty and (cell.held or self._counts(cell, at))
         ]
+
+    def _state(self, cell: Cell, *, known: bool) -> CounterState:
+        return CounterState(
+            self.policy_id,
+            cell.scope_value,
+            cell.start,
+            self.metric,
+            cell.settled if known else 0,
+            cell.held,
+            cell.drawn if known else 0,
+        )
 
     def _counts(self, cell: Cell, at: int) -> bool:
         """A bucket of the future counts too: the clock was set back, and what was spent stays spent."""
