@@ -14,21 +14,32 @@ LONGEST = 107
 """Bytes of a Unix socket's path: `sun_path` holds 108, the last one NUL. Source: unix(7)."""
 
 
+def socket_path(state_dir: Path, environ: Mapping[str, str]) -> Path:
+    """Where an engine of this state directory listens or would listen; makes nothing."""
+    direct = state_dir / SOCKET_FILE
+    if fits(direct):
+        return direct
+    name = f"palyra-{os.geteuid()}-{hashlib.sha256(os.fsencode(state_dir.absolute())).hexdigest()[:12]}"
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(runtime) and os.path.isdir(runtime) and fits(elsewhere := Path(runtime) / name / SOCKET_FILE):
+        return elsewhere
+    return Path("/tmp") / name / SOCKET_FILE  # noqa: S108 made private before use
+
+
 def choose_socket(state_dir: Path, environ: Mapping[str, str]) -> Path:
     """Where the engine of this state directory is to listen; the state directory names it when it lies elsewhere.
 
     Only for the engine that holds the directory's lock. Raises StateError when no private place can be had.
     """
-    direct = state_dir / SOCKET_FILE
+    chosen = socket_path(state_dir, environ)
     pointer = state_dir / POINTER_FILE
-    if fits(direct):
+    if chosen.parent == state_dir:
         with suppress(FileNotFoundError):
             pointer.unlink()
-        return direct
-    name = f"palyra-{os.geteuid()}-{hashlib.sha256(os.fsencode(state_dir.absolute())).hexdigest()[:12]}"
-    elsewhere = short_directory(environ, name) / SOCKET_FILE
-    write_private(pointer, os.fsencode(elsewhere) + b"\n")
-    return elsewhere
+    else:
+        private_dir(chosen.parent, ours=(SOCKET_FILE,))
+        write_private(pointer, os.fsencode(chosen) + b"\n")
+    return chosen
 
 
 def find_socket(state_dir: Path) -> Path:
@@ -43,11 +54,3 @@ def find_socket(state_dir: Path) -> Path:
 
 def fits(path: Path) -> bool:
     return len(os.fsencode(path)) <= LONGEST
-
-
-def short_directory(environ: Mapping[str, str], name: str) -> Path:
-    """A private directory whose path is short: in the account's runtime directory, else under /tmp."""
-    runtime = environ.get("XDG_RUNTIME_DIR", "")
-    if os.path.isabs(runtime) and os.path.isdir(runtime) and fits(Path(runtime) / name / SOCKET_FILE):
-        return private_dir(Path(runtime) / name, ours=(SOCKET_FILE,))
-    return private_dir(Path("/tmp") / name, ours=(SOCKET_FILE,))  # noqa: S108 made private before use
