@@ -144,10 +144,14 @@ def test_13_a_one_hour_cache_point_is_held_at_its_rate() -> None:
     assert estimate.bound_usd == 4_380_000
 
 
-def test_14_charges_round_half_to_even_and_bounds_up() -> None:
-    priced = book(row(OPENAI, "tiny", input="0.0365", output="0"))
-    card = priced.card(OPENAI, "tiny", NOON)
-    assert cost_of_tokens(card, 1, 0) == 36
+@pytest.mark.parametrize(("rate", "charged"), [("0.0365", 36), ("0.0375", 38), ("0.0374", 37), ("0.0366", 37)])
+def test_14_charges_round_half_to_even(rate: str, charged: int) -> None:
+    priced = book(row(OPENAI, "tiny", input=rate, output="0"))
+    assert cost_of_tokens(priced.card(OPENAI, "tiny", NOON), 1, 0) == charged
+
+
+def test_14_bounds_round_up() -> None:
+    card = book(row(OPENAI, "tiny", input="0.0365", output="0")).card(OPENAI, "tiny", NOON)
     estimate = estimate_cost_for_model(card, PromptSize(), facts("tiny"), NOON, output_bound=0)
     assert estimate.rates is not None
     assert estimate.rates.usd(InputTokens(text=1), 0) == 37

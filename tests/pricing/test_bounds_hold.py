@@ -17,6 +17,7 @@ from palyra.pricing.rates import (
     CACHE_READ,
     CACHE_WRITE,
     CACHE_WRITE_1H,
+    CITATION,
     IMAGE_INPUT,
     INPUT,
     MILLION,
@@ -44,6 +45,9 @@ KNOWN = [
 ]
 
 
+OPTIONAL = [CACHE_READ, CACHE_WRITE, REASONING, CITATION, AUDIO_INPUT, IMAGE_INPUT]
+
+
 @st.composite
 def rates(draw: st.DrawFn, unit: str, per: int = MILLION) -> Rate:
     starts = draw(st.lists(st.integers(0, 20_000), max_size=2, unique=True))
@@ -58,15 +62,13 @@ def cards(draw: st.DrawFn) -> RateCard:
         assert card is not None
         return card
     units = [INPUT, OUTPUT]
-    units += draw(
-        st.lists(st.sampled_from([CACHE_READ, CACHE_WRITE, REASONING, AUDIO_INPUT, IMAGE_INPUT]), unique=True)
-    )
+    units += draw(st.lists(st.sampled_from(OPTIONAL), unique=True))
     if CACHE_WRITE in units and draw(st.booleans()):
         units.append(CACHE_WRITE_1H)
     if draw(st.booleans()):
         units.append(AUDIO_OUTPUT)
     for first in (AUDIO_INPUT, IMAGE_INPUT, AUDIO_OUTPUT):
-        for second in (CACHE_READ, CACHE_WRITE, CACHE_WRITE_1H, REASONING):
+        for second in (CACHE_READ, CACHE_WRITE, CACHE_WRITE_1H, REASONING, CITATION):
             both = joint_unit(first, second)
             if both is not None and first in units and second in units:
                 units.append(both)
@@ -113,6 +115,7 @@ def usages_within(
     short = share(draw, total - read) if writes else 0
     long = share(draw, total - read - short) if size.cache_one_hour else 0
     output = share(draw, estimate.bound_output)
+    reasoning = share(draw, output)
     allowed = sum(
         5 if tool.max_uses is None else tool.max_uses for tool in size.server_tools if tool.name.startswith("web")
     )
@@ -122,7 +125,8 @@ def usages_within(
         cache_read=read,
         write_5m=short,
         write_1h=long,
-        reasoning=share(draw, output),
+        reasoning=reasoning,
+        citation=share(draw, output - reasoning),
         audio_in=audio,
         image_in=image,
         audio_out=share(draw, output) if audio_out_allowed else 0,

@@ -6,10 +6,11 @@ from fractions import Fraction
 import pytest
 
 from palyra.config.choices import BoundEstimator, ModelProviderKind
-from palyra.pricing.card import Precision, PriceSource, PriceState
+from palyra.pricing.card import Precision, PriceSource, PriceState, RateCard
 from palyra.pricing.estimate import InputTokens, ModelFacts, PricingEstimate, PromptSize, estimate_cost_for_model
 from palyra.pricing.learn import UNLEARNED, Learned
 from palyra.pricing.prompt_size import bound_input, expected_input
+from palyra.pricing.rates import AUDIO_OUTPUT, CACHE_READ, CITATION, INPUT, MILLION, OUTPUT, REASONING, Rate
 from tests.pricing.house import ANTHROPIC, NOON, OPENAI, PRIVATE, Piece, Tool, book, facts, nano, row
 
 BOOK = book()
@@ -154,6 +155,34 @@ def test_output_is_held_at_the_dearer_of_answer_and_reasoning_and_audio_only_if_
     )
     assert quiet.bound_usd == 10 * 3_000
     assert loud.bound_usd == 10 * 50_000
+
+
+def made(*rates: tuple[str, str]) -> RateCard:
+    listed = tuple(Rate(unit, Decimal(usd), MILLION) for unit, usd in rates)
+    return RateCard(OPENAI, "made", PriceSource.PACKAGE, listed)
+
+
+BASE_RATES = ((INPUT, "1"), (OUTPUT, "1"))
+
+
+@pytest.mark.parametrize("kind", ["image", "audio"])
+def test_media_in_the_cache_are_held_at_the_rate_for_both_at_once(kind: str) -> None:
+    card = made(*BASE_RATES, (CACHE_READ, "1"), (f"input_{kind}_tokens", "1"), (f"cache_{kind}_read_tokens", "9"))
+    size = PromptSize(media=(Piece(kind, 50_000),))
+    held = estimate_cost_for_model(card, size, facts("made", image=1_000), NOON, output_bound=0)
+    assert held.bound_usd == 1_000 * 9_000 + OVERHEAD * 1_000
+
+
+def test_thought_aloud_is_held_at_the_rate_for_both_at_once() -> None:
+    card = made(*BASE_RATES, (REASONING, "1"), (AUDIO_OUTPUT, "1"), ("output_audio_reasoning_tokens", "9"))
+    held = estimate_cost_for_model(card, PromptSize(audio_output=True), facts("made"), NOON, output_bound=10)
+    assert held.bound_usd == 10 * 9_000 + OVERHEAD * 1_000
+
+
+def test_citations_dearer_than_output_are_held() -> None:
+    card = made(*BASE_RATES, (CITATION, "9"))
+    held = estimate_cost_for_model(card, PromptSize(), facts("made"), NOON, output_bound=10)
+    assert held.bound_usd == 10 * 9_000 + OVERHEAD * 1_000
 
 
 def test_audio_sent_is_held_at_its_own_rate_and_text_is_not() -> None:

@@ -1,6 +1,7 @@
 """Usage of every dialect in one shape, and what happens to bodies that contradict themselves."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,6 +32,10 @@ def read(
 def only(normalised: Normalised) -> NormalisedUsage:
     assert len(normalised.readings) == 1
     return normalised.readings[0].usage
+
+
+def chat(prompt: object, completion: object, **more: object) -> dict[str, Any]:
+    return {"prompt_tokens": prompt, "completion_tokens": completion, **more}
 
 
 @pytest.mark.parametrize(
@@ -122,6 +127,13 @@ def only(normalised: Normalised) -> NormalisedUsage:
             id="reasoning beside the output, by what the package knows of the vendor",
         ),
         pytest.param(
+            "perplexity",
+            Flavour.CHAT,
+            chat(10, 20, total_tokens=10 + 20 + 300 + 40, reasoning_tokens=300, citation_tokens=40),
+            NormalisedUsage(10, 360, reasoning=300, citation=40),
+            id="citations beside the output, by the total",
+        ),
+        pytest.param(
             OPENAI,
             Flavour.CHAT,
             {"prompt_tokens": 3, "completion_tokens": 4, "prompt_tokens_details": None},
@@ -136,10 +148,6 @@ def test_dialects(provider: str, flavour: Flavour, usage: dict[str, Any], expect
     assert heard.flags == ()
     assert heard.source is UsageSource.PROVIDER
     assert heard.raw == usage
-
-
-def chat(prompt: object, completion: object, **more: object) -> dict[str, Any]:
-    return {"prompt_tokens": prompt, "completion_tokens": completion, **more}
 
 
 @pytest.mark.parametrize("bad", [-1, 1.0, "7", True, 10**30, [], {}])
@@ -176,6 +184,18 @@ def test_u2_two_readings_of_more_cached_than_prompt() -> None:
         ("cache_besides", NormalisedUsage(220, 5, 90, 30)),
     ]
     assert heard.flags == ("identity_U2",)
+
+
+def test_u2_what_is_capped_keeps_its_dearest_part() -> None:
+    """No dialect today counts one-hour writes inside its input, but one may."""
+    told = replace(BOOK.dialect(ANTHROPIC, Flavour.MESSAGES), cache_outside=False)
+    split = {"ephemeral_5m_input_tokens": 60, "ephemeral_1h_input_tokens": 70}
+    usage = {"input_tokens": 100, "output_tokens": 1, "cache_read_input_tokens": 50, "cache_creation": split}
+    capped, besides = (reading.usage for reading in normalise(told, {"usage": usage}, SILENT).readings)
+    assert capped == NormalisedUsage(100, 1, 0, 30, 70)
+    assert besides == NormalisedUsage(280, 1, 50, 60, 70)
+    usage["cache_creation"] = {"ephemeral_1h_input_tokens": 150}
+    assert normalise(told, {"usage": usage}, SILENT).readings[0].usage == NormalisedUsage(100, 1, 0, 0, 100)
 
 
 def test_u2_a_total_that_confirms_one_reading_is_no_further_fault() -> None:

@@ -115,6 +115,7 @@ ROWS = [
     row(OPENAI, "acme-*", input="4", output="4"),
     row("*", "acme-7*", input="5", output="5"),
     row("*", "acme-7b", input="6", output="6"),
+    row("*", "acme-7b", valid_from="2026-03-01T00:00:00Z", input="6.5", output="6.5"),
     row(OPENAI, "acme-7b", input="7", output="7"),
     row(OPENAI, "acme-7b", valid_from="2026-01-01T00:00:00Z", input="8", output="8"),
 ]
@@ -129,13 +130,14 @@ ROWS = [
         (PRIVATE, "acme-x", "2026-11-22T00:00:00Z", 3),
         (OPENAI, "acme-x", "2026-11-22T00:00:00Z", 4),
         (OPENAI, "acme-70b", "2026-11-22T00:00:00Z", 5),
-        (PRIVATE, "acme-7b", "2026-11-22T00:00:00Z", 6),
+        (PRIVATE, "acme-7b", "2026-02-22T00:00:00Z", 6),
+        (PRIVATE, "acme-7b", "2026-11-22T00:00:00Z", 6.5),
         (OPENAI, "acme-7b", "2025-11-22T00:00:00Z", 7),
         (OPENAI, "acme-7b", "2026-11-22T00:00:00Z", 8),
     ],
 )
 def test_the_most_specific_row_wins(
-    order: list[UsagePricingRecord], provider: str, model: str, moment: str, rate: int
+    order: list[UsagePricingRecord], provider: str, model: str, moment: str, rate: float
 ) -> None:
     assert input_rate(book(*order).card(provider, model, at(moment))) == rate
 
@@ -158,20 +160,30 @@ def test_prices_by_time_of_day_change_on_the_minute_however_often_they_were_aske
     assert rates == [Decimal("0.135"), Decimal("0.27"), Decimal("0.27"), Decimal("0.135"), Decimal("0.135")]
 
 
-def test_one_book_answers_like_a_fresh_one_at_every_start_date_of_the_package() -> None:
-    old = book()
-    provider = next(found for found in get_snapshot().providers if found.id == "openai")
+def test_what_a_book_remembers_never_outlives_a_start_date() -> None:
+    """Asked forwards and backwards around every date at which the package changes a price."""
+    listed = {provider.id: provider for provider in get_snapshot().providers}
+    kind = ModelProviderKind.OPENAI_COMPATIBLE
+    old = PriceBook((), {name: PricedProvider(kind, pricing_provider=name) for name in listed})
+    fresh = Catalogue()
     checked = 0
-    for model in provider.models:
-        if isinstance(model.prices, ModelPrice):
-            continue
-        for price in model.prices:
-            if isinstance(price.constraint, StartDateConstraint):
-                begins = at(f"{price.constraint.start_date.isoformat()}T00:00:00Z")
-                for moment in (begins - 1, begins):
-                    assert old.card(OPENAI, model.id, moment) == book().card(OPENAI, model.id, moment)
-                    checked += 1
-    assert checked >= 10
+    for name, provider in listed.items():
+        for model in provider.models:
+            match = fresh.match(provider, model.id)
+            dates = start_dates(match.model) if match else []
+            moments = [begins + shift for begins in dates for shift in (-1, 0)]
+            for moment in (*moments, *reversed(moments)):
+                assert match is not None
+                assert old.card(name, model.id, moment) == fresh.card(match, name, model.id, moment)
+                checked += 1
+    assert checked > 1_000
+
+
+def start_dates(model: ModelInfo) -> list[int]:
+    prices = [] if isinstance(model.prices, ModelPrice) else model.prices
+    constraints = [price.constraint for price in (*prices, *(model.price_variants or ()))]
+    dates = {found.start_date for found in constraints if isinstance(found, StartDateConstraint)}
+    return [at(f"{found.isoformat()}T00:00:00Z") for found in sorted(dates)]
 
 
 def test_a_discount_lowers_every_rate_tier_and_variant_of_the_package() -> None:

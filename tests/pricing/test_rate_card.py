@@ -107,6 +107,25 @@ def test_a_service_tier_selects_its_variant(context: ServiceContext, input_usd: 
     assert charged.precision is (Precision.PARTIAL if unpriced else Precision.EXACT)
 
 
+def test_the_first_variant_that_fits_wins_for_each_rate() -> None:
+    def variant(usd: str, *units: str, **when: str) -> Variant:
+        return Variant(tuple(sorted(when.items())), tuple(Rate(unit, Decimal(usd), MILLION) for unit in units))
+
+    card = RateCard(
+        "p",
+        "m",
+        PriceSource.PACKAGE,
+        (Rate(INPUT, Decimal(1), MILLION), Rate(OUTPUT, Decimal(1), MILLION)),
+        (
+            variant("2", INPUT, speed="fast"),
+            variant("3", INPUT, OUTPUT, service_tier="priority"),
+            variant("9", INPUT, OUTPUT, service_tier="priority", speed="slow"),
+        ),
+    )
+    charged = charge(card, NormalisedUsage(1, 1), ServiceContext("priority", "fast"))
+    assert {part.unit: part.usd for part in charged.parts} == {INPUT: 2, OUTPUT: 3}
+
+
 def test_many_contexts_do_not_pile_up_in_a_card() -> None:
     card = book().card(OPENAI, "gpt-5-mini", NOON)
     assert card is not None
