@@ -1,0 +1,102 @@
+"""What the planner is given and what it gives back: plain values, so that a plan can be made again from the same."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from palyra.config.choices import CostTier, RoutingMode
+from palyra.core.scope import Scope
+from palyra.governance.decision import RoutingDecision
+from palyra.pricing.estimate import PricingEstimate
+
+
+class TaskClass(StrEnum):
+    """What a request is for; all but the first are routed to the cheapest model, never dearer than the default."""
+
+    PRIMARY_INTERACTIVE = "primary_interactive"
+    BACKGROUND_AUTOMATION = "background_automation"
+    AUXILIARY_SUMMARY = "auxiliary_summary"
+    AUXILIARY_RECALL = "auxiliary_recall"
+    AUXILIARY_EXTRACTION = "auxiliary_extraction"
+    AUXILIARY_CLASSIFICATION = "auxiliary_classification"
+    AUXILIARY_VISION = "auxiliary_vision"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One model that may serve a request.
+
+    `model` is the public id and `provider` our provider's: the values budgets are matched by. `estimate` prices the
+    request for so many output tokens in all. `excluded` has the reason codes (capability_missing, context_too_long,
+    not_allowed_for_key, unhealthy) for which it cannot serve. `hidden_reasoning`: it spends output tokens nobody sees.
+    `p95_output` is learned per principal and model, None before there are enough answers; `p50_ms` its latency, None
+    when unknown.
+    """
+
+    model: str
+    provider: str
+    estimate: Callable[[int], PricingEstimate]
+    tier: CostTier = CostTier.STANDARD
+    max_output: int | None = None
+    hidden_reasoning: bool = False
+    p95_output: int | None = None
+    p50_ms: float | None = None
+    excluded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OutputLimits:
+    """`[runs]` and `[governance]` numbers that bound an answer, in tokens."""
+
+    default_output_tokens: int = 1024
+    min_output_tokens: int = 64
+    clamp_output: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PlanInput:
+    """One request to be planned.
+
+    `requested_model` is as the caller wrote it; `explicit` has the public id it resolved to, empty for `auto`.
+    `default_model` is the public id `auto` begins with. `candidates` have every model that was looked at, the
+    excluded ones too. `max_tokens` is the caller's ceiling per choice. `requested_mode` is None unless the key may set
+    modes; `denied` has the policies a person refused this principal and session a moment ago.
+    """
+
+    decision_id: str
+    run_id: str
+    scope: Scope
+    requested_model: str
+    explicit: str
+    default_model: str
+    candidates: tuple[Candidate, ...]
+    streaming: bool
+    complexity: float
+    max_tokens: int | None = None
+    choices: int = 1
+    task_class: TaskClass = TaskClass.PRIMARY_INTERACTIVE
+    requested_mode: RoutingMode | None = None
+    denied: frozenset[str] = frozenset()
+    limits: OutputLimits = field(default_factory=OutputLimits)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do. `candidate` and `estimate` are None only when no model can serve the request.
+
+    `output_bound` output tokens are to be held; `send_max_tokens` is the ceiling per choice to write into the request,
+    None to leave the caller's; `sliced`: further slices are taken as the answer grows. `clamped` is the ceiling per
+    choice that a budget brought about, None when none did. To be held and sent only if `proceeds`.
+    """
+
+    decision: RoutingDecision
+    candidate: Candidate | None
+    estimate: PricingEstimate | None
+    output_bound: int = 0
+    send_max_tokens: int | None = None
+    sliced: bool = False
+    clamped: int | None = None
+
+    @property
+    def proceeds(self) -> bool:
+        return self.candidate is not None and not self.decision.blocked and not self.decision.approval_required
