@@ -42,8 +42,12 @@ def allowed(word: str) -> int:
 def nearest(word: str, candidates: Iterable[str]) -> tuple[str, ...]:
     """At most three of `candidates`, nearest first; among equally near ones in the order given."""
     limit = allowed(word)
+    letters = set(word)
     near: list[tuple[int, int, str]] = []
     for order, candidate in enumerate(dict.fromkeys(candidates)):
-        if abs(len(candidate) - len(word)) <= limit and (apart := distance(word, candidate)) <= limit:
+        # Each letter more and each letter missing costs an edit, which is cheaper to see than the distance.
+        if abs(len(candidate) - len(word)) > limit or len(letters.difference(candidate)) > limit:
+            continue
+        if (apart := distance(word, candidate)) <= limit:
             near.append((apart, order, candidate))
     return tuple(candidate for _, _, candidate in sorted(near)[:MOST])

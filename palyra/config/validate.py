@@ -5,8 +5,9 @@ that the rules between keys can still be asked about everything that is well.
 """
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,7 +17,7 @@ from palyra.config.kinds import LOADING
 from palyra.config.layers import Merged, get
 from palyra.config.model import LoadedConfig
 from palyra.config.problem import Code, LayerName, Problem
-from palyra.config.shape import Form, Path, dotted, entries, entry_at, key_names, table_at
+from palyra.config.shape import Path, dotted, entries, entry_at, key_names, table_at
 from palyra.config.suggest import nearest
 
 _MOST_SUGGESTED = 200
@@ -66,17 +67,15 @@ def _path_of(fault: ErrorDetails) -> Path:
 def _repair(tree: dict[str, Any], fault: ErrorDetails) -> Path:
     """Takes a faulty value out of the tree, or puts one in that reads. Returns the path that is broken thereby."""
     path = _path_of(fault)
-    parent = get(tree, path[:-1])
-    name = path[-1]
-    entry = entry_at(LoadedConfig, path)
-    if fault["loc"] != path or entry is None:
-        parent.pop(name)
-    elif isinstance(name, int) or (entry.form is Form.TABLE and entry.required):
+    parent, name = get(tree, path[:-1]), path[-1]
+    if isinstance(parent, list) and isinstance(name, int):
         parent[name] = {}
-    elif entry.required and entry.kind is not None:
-        parent[name] = entry.kind.example
-    else:
-        parent.pop(name)
+    elif isinstance(parent, dict):
+        entry = entry_at(LoadedConfig, path)
+        if entry is not None and entry.required and entry.kind is not None:
+            parent[name] = entry.kind.example
+        else:
+            parent.pop(name, None)
     return path
 
 
@@ -126,7 +125,15 @@ def key_suggestions(path: Path) -> tuple[str, ...]:
     own = list(entries(table)) if table is not None else []
     if near := nearest(name, own):
         return near
-    elsewhere: dict[str, list[str]] = {}
-    for key in key_names(LoadedConfig):
-        elsewhere.setdefault(key.rpartition(".")[2], []).append(key)
+    elsewhere = _keys_by_name()
     return tuple(key for word in nearest(name, elsewhere) for key in elsewhere[word])[:3]
+
+
+@cache
+def _keys_by_name() -> Mapping[str, tuple[str, ...]]:
+    """Every dotted key by its last part."""
+    by_name: dict[str, tuple[str, ...]] = {}
+    for key in key_names(LoadedConfig):
+        name = key.rpartition(".")[2]
+        by_name[name] = (*by_name.get(name, ()), key)
+    return by_name

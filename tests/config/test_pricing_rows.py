@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palyra.config.model import LoadedConfig
@@ -129,6 +129,7 @@ periods = st.tuples(st.integers(0, 8) | st.none(), st.integers(0, 8) | st.none()
 )
 
 
+@settings(deadline=None)
 @given(st.lists(periods, max_size=5))
 def test_overlaps_are_found_exactly_when_two_rows_share_a_day(rows: list[tuple[int | None, int | None]]) -> None:
     def lines(start: int | None, end: int | None) -> list[str]:

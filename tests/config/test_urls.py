@@ -4,7 +4,7 @@ import ipaddress
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palyra.config.problem import Fault
@@ -149,6 +149,7 @@ def test_the_address_a_name_resolves_to_is_judged_by_the_same_rules() -> None:
     assert refusal("http", Reach.LOOPBACK, allow_private=False) == ""
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_any_text_is_an_address_or_a_fault(text: str) -> None:
     for candidate in (text, f"https://{text}", f"http://[{text}]"):
