@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from pathlib import Path, PurePath
 from typing import Any, ClassVar, TypeVar
 
 from textual import events
@@ -32,8 +33,10 @@ from palyra.tui.dialogs.decision import DecisionDialog
 from palyra.tui.dialogs.help import HelpDialog
 from palyra.tui.dialogs.palette import PaletteDialog
 from palyra.tui.dialogs.reader import ReaderDialog
+from palyra.tui.frame.herald import Herald
 from palyra.tui.frame.notice import Flash, flash
 from palyra.tui.glyphs import AsciiFilter
+from palyra.tui.memory import Memory, load_memory, save_memory
 from palyra.tui.screens.approvals import ApprovalsScreen
 from palyra.tui.screens.base import PalyraScreen
 from palyra.tui.screens.budgets import BudgetsScreen
@@ -50,6 +53,13 @@ R = TypeVar("R")
 
 SCREENS: tuple[type[PalyraScreen], ...] = (TriageScreen, ApprovalsScreen, UsageScreen, RunsScreen, BudgetsScreen)
 HOME = TriageScreen.NAME
+STYLES: list[str | PurePath] = [
+    "app.tcss",
+    "screens/listing.tcss",
+    *(f"screens/{screen.NAME}.tcss" for screen in SCREENS),
+    "dialogs/dialogs.tcss",
+]
+"""All read at start: a style sheet that comes later makes Textual read all of them again, in the midst of a key."""
 CLIPBOARD_BYTES = 64 * 1024
 """Terminals cut longer clipboard writes, some after printing them."""
 
@@ -64,7 +74,7 @@ class PalyraApp(App[None], inherit_bindings=False):
     """The console over a `Control`. The engine is started and stopped by whoever starts this."""
 
     TITLE = "Palyra"
-    CSS_PATH = "app.tcss"
+    CSS_PATH = STYLES
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = []
 
@@ -79,11 +89,11 @@ class PalyraApp(App[None], inherit_bindings=False):
         refresh_hz: float = 4.0,
         drain_seconds: float = 30.0,
         keys: Mapping[str, str] | None = None,
-        home: str = HOME,
+        memory: Path | None = None,
         driver_class: type[Driver] | None = None,
-        on_left: Callable[[str, str], None] | None = None,
     ) -> None:
-        """`keys` remaps actions by their id; `on_left` is told the last screen and theme when the console closes."""
+        """`keys` remaps actions by their id. `memory` is the file that keeps screen, theme, filters and orders from one
+        time to the next; `theme` is for a console that remembers none."""
         self.clock = clock
         self.control = control
         self.read_only = read_only
@@ -94,23 +104,24 @@ class PalyraApp(App[None], inherit_bindings=False):
         self.animation_level = "none"
         for own in themes.THEMES:
             self.register_theme(own)
-        self.theme = theme if theme in themes.CHOICES else themes.DEFAULT
+        self._memory_file = memory
+        self.memory = Memory() if memory is None else load_memory(memory)
+        wanted = self.memory.theme or theme
+        self.theme = wanted if wanted in themes.CHOICES else themes.DEFAULT
         self.set_keymap(self.keys)
         self.bridge = Bridge(
             control, clock, refresh_hz=refresh_hz, on_snapshot=self._on_snapshot, on_link=self._on_link
         )
         self._ascii: list[LineFilter] = [AsciiFilter()] if ascii_only else []
         self._drain_seconds = drain_seconds
-        self._home = home if any(home == screen.NAME for screen in SCREENS) else HOME
-        self._on_left = on_left
+        self._herald = Herald(self._to_terminal)
         self._tasks: set[asyncio.Task[None]] = set()
         self._sending: set[Command] = set()
-        self._trail: list[str] = []
 
     # Living.
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        return themes.ANSI_VARIABLES
+        return themes.ANSI_VARIABLES if self.current_theme.dark else themes.ANSI_LIGHT_VARIABLES
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         return [*super().get_line_filters(), *self._ascii]
@@ -118,12 +129,24 @@ class PalyraApp(App[None], inherit_bindings=False):
     async def on_mount(self) -> None:
         for screen_class in SCREENS:
             self.install_screen(screen_class(), screen_class.NAME)
-        await self.push_screen(self._home)
+        last = self.memory.screen
+        await self.push_screen(last if any(last == screen.NAME for screen in SCREENS) else HOME)
+        self._herald.open()
         self.spawn(self.bridge.run())
+        self.call_after_refresh(self._mount_screens)
+
+    async def _mount_screens(self) -> None:
+        """Makes the other screens while nobody waits for them, one at a time."""
+        for screen_class in SCREENS:
+            _, mounted = self._get_screen(screen_class.NAME)
+            await mounted
 
     async def on_unmount(self) -> None:
-        if self._on_left is not None:
-            self._on_left(self.front.NAME if self.front is not None else HOME, self.theme)
+        self._herald.close()
+        if self._memory_file is not None:
+            self.memory.screen = self.front.NAME if self.front is not None else HOME
+            self.memory.theme = self.theme
+            save_memory(self._memory_file, self.memory)
         for task in tuple(self._tasks):
             task.cancel()
         for task in tuple(self._tasks):
@@ -158,7 +181,12 @@ class PalyraApp(App[None], inherit_bindings=False):
     def latest(self) -> Snapshot | None:
         return self.bridge.latest
 
+    def _to_terminal(self, sequence: str) -> None:
+        if self._driver is not None:
+            self._driver.write(sequence)
+
     def _on_snapshot(self, snapshot: Snapshot) -> None:
+        self._herald.see(snapshot, self.clock.monotonic())
         front = self.front
         if front is None:
             return

@@ -1,6 +1,6 @@
 """What `/` understands: words that must occur, `field:value` for one column, a leading `!` for the opposite."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 
@@ -31,7 +31,7 @@ class Filter:
         return all(term.matches(fields) for term in self.terms)
 
 
-def parse_filter(text: str, fields: Mapping[str, str]) -> Filter:
+def parse_filter(text: str, fields: Collection[str]) -> Filter:
     """A filter over the named fields; a colon after any other word is part of the text.
 
     `who:maria !state:completed gpt` keeps rows of maria that are not completed and mention gpt anywhere.

@@ -177,10 +177,12 @@ ANSI_VARIABLES = {
     "tone-series-5": "ansi_cyan",
     "tone-series-6": "ansi_red",
     "tone-other": "ansi_bright_black",
-    "cursor-row": "ansi_bright_black",
+    "cursor-row": "ansi_blue",
     "bar": "ansi_default",
 }
 """The same tones in the terminal's own sixteen colours, for themes that do not define them."""
+
+ANSI_LIGHT_VARIABLES = {**ANSI_VARIABLES, "cursor-row": "ansi_white"}
 
 
 def tone_styles(app: App[object]) -> dict[Tone, Style]:

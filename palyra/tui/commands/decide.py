@@ -42,8 +42,8 @@ class AllowOnce(_OnPending):
 class AllowMore(_OnPending):
     id = "approval.allow"
     keys = ("A",)
-    title = "Allow for a session, a time or an amount…"
-    help = "a grant that serves more than this request"
+    title = "Allow more…"
+    help = "a grant for a session, a time or an amount"
     footer = "allow…"
     confirm = Confirm.DIALOG
 

@@ -20,7 +20,6 @@ TEXT_WIDTH = 62
 class Dialog(ModalScreen[R | None], Generic[R]):
     """A box over the screen. Dismissed with None when left by Esc or the safe button, whose id is `keep`."""
 
-    CSS_PATH = "dialogs.tcss"
     AUTO_FOCUS = "#keep"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Leave", show=False),

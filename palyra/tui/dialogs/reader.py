@@ -2,7 +2,6 @@
 
 from typing import ClassVar
 
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -10,6 +9,9 @@ from textual.containers import Vertical
 from palyra.tui.dialogs.base import Dialog
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.lines import Line, Lines, line, lines_text, muted, part
+
+GUESSED_WIDTH = 70
+"""Before the first layout."""
 
 
 class ReaderDialog(Dialog[str]):
@@ -46,19 +48,18 @@ class ReaderDialog(Dialog[str]):
         self.query_one("#reader-keys", Lines).show_line(keys)
         self.fill()
 
-    def on_resize(self, event: events.Resize) -> None:
+    def on_lines_resized(self, event: Lines.Resized) -> None:
+        event.stop()
         self.fill()
-
-    @property
-    def text_width(self) -> int:
-        return max(20, min(self.size.width, 100) - 6)
 
     def lines(self, width: int) -> list[Line]:
         """The text for a width."""
         raise NotImplementedError
 
     def fill(self) -> None:
-        self.query_one("#text", Lines).show(self.lines(self.text_width))
+        """Makes the text for the width there is."""
+        text = self.query_one("#text", Lines)
+        text.show(self.lines(text.size.width or GUESSED_WIDTH))
 
     def action_scroll(self, by: int) -> None:
         self.query_one("#text", Lines).scroll_relative(y=by, animate=False)

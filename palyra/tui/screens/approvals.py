@@ -19,7 +19,7 @@ from palyra.tui.details.grant import grant_lines
 from palyra.tui.details.teach import point_a_client_here
 from palyra.tui.details.words import approval_mark, grant_mark, risk_tone
 from palyra.tui.inquiry import Inquiry
-from palyra.tui.screens.listing import CSSPath, ListScreen, Order
+from palyra.tui.screens.listing import ListScreen, Order
 from palyra.tui.screens.triage import RequesterHistory, urgency
 from palyra.tui.subjects import Subject
 from palyra.tui.themes import Tone
@@ -48,8 +48,8 @@ class ApprovalsScreen(ListScreen):
     NAME = "approvals"
     LABEL = "Approvals"
     TOPICS: ClassVar[tuple[Topic, ...]] = (Topic.APPROVALS,)
-    CSS_PATH: ClassVar[CSSPath] = ["listing.tcss", "approvals.tcss"]
     COLUMNS = COLUMNS
+    FIELDS = ("state", "who", "session", "model", "risk", "budget", "id")
     ESSENTIAL = frozenset({"who", "model", "over", "budget"})
     ORDERS = (
         Order("urgency"),

@@ -11,6 +11,7 @@ from textual.screen import Screen
 from palyra.control.commands import Command
 from palyra.control.snapshots import Snapshot, Topic
 from palyra.tui.commands.action import Action, find
+from palyra.tui.compositor import TightCompositor
 from palyra.tui.frame.failure import failure_lines
 from palyra.tui.frame.footer import footer_line
 from palyra.tui.frame.notice import notice_line
@@ -40,6 +41,7 @@ class PalyraScreen(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__(name=self.NAME)
+        self._compositor = TightCompositor()
         self.snapshot: Snapshot | None = None
         self.failed = False
 
@@ -84,12 +86,17 @@ class PalyraScreen(Screen[None]):
         with Vertical(id="body"):
             yield from self.compose_body()
         yield Lines(id="failure")
+        yield from self.compose_prompt()
         yield Lines(id="notice")
         yield Lines(id="footer")
         yield Lines(id="small")
 
     def compose_body(self) -> ComposeResult:
         """What stands between title and notice."""
+        yield from ()
+
+    def compose_prompt(self) -> ComposeResult:
+        """What may stand in place of the notice."""
         yield from ()
 
     def _lines(self, identifier: str) -> Lines:
@@ -137,9 +144,13 @@ class PalyraScreen(Screen[None]):
         self._lines("notice").show_line(
             notice_line(palyra.flashed, bridge.link, bridge.trouble, bridge.since_ms, self.zone, monotonic)
         )
-        self._lines("footer").show_line(footer_line(self, width))
+        self._lines("footer").show_line(self.footer(width))
         if self.has_class("-small"):
             self._lines("small").show(small_lines(latest, bridge.link, width, self.size.height))
+
+    def footer(self, width: int) -> Line:
+        """The keys that act now."""
+        return footer_line(self, width)
 
     def title_left(self) -> Line:
         """Where the operator is, as a trail."""

@@ -15,7 +15,7 @@ from palyra.tui.details.budget import budget_lines, scope_words
 from palyra.tui.details.gauges import gauge_parts
 from palyra.tui.details.words import budget_mark
 from palyra.tui.frame.status import level_tone
-from palyra.tui.screens.listing import CSSPath, ListScreen, Order
+from palyra.tui.screens.listing import ListScreen, Order
 from palyra.tui.subjects import Subject
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.columns import Column
@@ -44,8 +44,8 @@ class BudgetsScreen(ListScreen):
     NAME = "budgets"
     LABEL = "Budgets"
     TOPICS: ClassVar[tuple[Topic, ...]] = (Topic.BUDGETS,)
-    CSS_PATH: ClassVar[CSSPath] = ["listing.tcss", "budgets.tcss"]
     COLUMNS = COLUMNS
+    FIELDS = ("budget", "covers", "window", "status", "full", "from")
     ORDERS = (
         Order("how full", "used", lambda item: (item.enabled, item.used_ratio), descending=True),
         Order("name", "budget", lambda item: (item.policy_id, item.scope_value)),

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -19,11 +18,10 @@ from palyra.tui.subjects import Subject, content_of, key_of
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.columns import Column, arrange
 from palyra.tui.widgets.form import Field, Labelled
-from palyra.tui.widgets.lines import Line, Lines, Part, line, lines_text, muted, part, strong
+from palyra.tui.widgets.lines import Line, Lines, Part, cut, line, lines_text, muted, part, strong
 from palyra.tui.widgets.live_table import MARKER_CELLS, MAX_ROWS, Cell, CellValue, LiveTable, Row
 
 Sortable = Any
-CSSPath = list[str | PurePath]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +39,8 @@ class ListScreen(PalyraScreen):
 
     COLUMNS: ClassVar[tuple[Column, ...]]
     ORDERS: ClassVar[tuple[Order, ...]] = (Order("as they come"),)
+    FIELDS: ClassVar[tuple[str, ...]]
+    """What the filter knows, by the names operators type."""
     ESSENTIAL: ClassVar[frozenset[str]] = frozenset()
     """Columns without which nobody should decide; if one is cut, a deciding key opens the detail first."""
 
@@ -50,6 +50,7 @@ class ListScreen(PalyraScreen):
         self.filter = Filter()
         self._order = 0
         self._subjects: dict[str, Subject] = {}
+        self._rows: dict[str, tuple[Subject, Row]] = {}
         self._listed = 0
         self._told: tuple[str, object] | None = None
         self._told_at = 0.0
@@ -62,7 +63,7 @@ class ListScreen(PalyraScreen):
         raise NotImplementedError
 
     def fields(self, subject: Subject) -> Mapping[str, str]:
-        """What the filter looks at, by the names operators type."""
+        """What the filter looks at, by the names of `FIELDS`."""
         raise NotImplementedError
 
     def cells_of(self, subject: Subject) -> tuple[CellValue, ...]:
@@ -90,8 +91,10 @@ class ListScreen(PalyraScreen):
 
     # Composing.
 
-    def compose_body(self) -> ComposeResult:
+    def compose_prompt(self) -> ComposeResult:
         yield Labelled("filter", Field(id="filter", placeholder="words, field:value, !not"), id="filterbar")
+
+    def compose_body(self) -> ComposeResult:
         with Horizontal(id="split"):
             with Vertical(id="left"):
                 yield LiveTable(self.COLUMNS, clock=self.palyra.clock, id="list")
@@ -100,6 +103,10 @@ class ListScreen(PalyraScreen):
 
     def on_mount(self) -> None:
         self.table.focus()
+        memory = self.palyra.memory
+        self.filter = parse_filter(memory.filters.get(self.NAME, ""), self.FIELDS)
+        named = memory.orders.get(self.NAME, "")
+        self._use_order(next((number for number, order in enumerate(self.ORDERS) if order.name == named), 0))
 
     @property
     def table(self) -> LiveTable:
@@ -126,10 +133,28 @@ class ListScreen(PalyraScreen):
         self._subjects = {key_of(item): item for item in shown}
         if not shown:
             self.table.set_empty(self._empty(snapshot))
-        self.table.update_rows([Row(key, self.cells_of(item)) for key, item in self._subjects.items()])
+        self.table.update_rows(self._make_rows())
         if self.opened and self._shown_key not in self._subjects:
             self.close_detail()
         self.draw_detail()
+
+    def _make_rows(self) -> list[Row]:
+        """Rows of what is listed. Clocks of rows out of sight stand still: making 500 rows anew takes too long."""
+        top = round(self.table.scroll_y) - 1
+        bottom = top + self.table.size.height + 2
+        made: dict[str, tuple[Subject, Row]] = {}
+        for number, (key, item) in enumerate(self._subjects.items()):
+            kept = self._rows.get(key)
+            if kept is None or top <= number <= bottom or (kept[0] is not item and kept[0] != item):
+                made[key] = (item, Row(key, self.cells_of(item)))
+            else:
+                made[key] = kept
+        self._rows = made
+        return [row for _, row in made.values()]
+
+    def forget_rows(self) -> None:
+        """All rows will be made anew: what they are made from, beside their subjects, has changed."""
+        self._rows.clear()
 
     def _empty(self, snapshot: Snapshot) -> list[Line]:
         if self.filter:
@@ -233,11 +258,14 @@ class ListScreen(PalyraScreen):
 
     @property
     def can_go_back(self) -> bool:
-        return self.opened or bool(self.filter)
+        return self.filtering or self.opened or bool(self.filter)
 
     def go_back(self) -> None:
         """One step back: out of the detail, then out of the filter."""
-        if self.opened:
+        if self.filtering:
+            self.set_filter("")
+            self.leave_filter()
+        elif self.opened:
             self.close_detail()
             self.redraw()
         elif self.filter:
@@ -272,10 +300,14 @@ class ListScreen(PalyraScreen):
                 table.action_last()
 
     def next_order(self) -> None:
-        self._order = (self._order + 1) % len(self.ORDERS)
-        order = self.ORDERS[self._order]
-        self.table.mark_sorted(order.column or None, descending=order.descending)
+        self._use_order((self._order + 1) % len(self.ORDERS))
+        self.palyra.memory.orders[self.NAME] = self.ORDERS[self._order].name
         self.redraw()
+
+    def _use_order(self, number: int) -> None:
+        self._order = number
+        order = self.ORDERS[number]
+        self.table.mark_sorted(order.column or None, descending=order.descending)
 
     def copy(self) -> None:
         """Copies the opened detail, or the row; on an empty list what it teaches to paste."""
@@ -290,23 +322,32 @@ class ListScreen(PalyraScreen):
 
     # Filtering.
 
+    @property
+    def filtering(self) -> bool:
+        """Whether the filter is being typed."""
+        return self.has_class("-filtering")
+
+    def footer(self, width: int) -> Line:
+        if not self.filtering:
+            return super().footer(width)
+        names = " ".join(self.FIELDS)
+        keep, clear = part("⏎", Tone.ACCENT, bold=True), part("esc", Tone.ACCENT, bold=True)
+        return cut(line(" ", keep, " keep  ", clear, " clear  ", muted(f"fields: {names}")), width)
+
     def open_filter(self) -> None:
         self.set_class(True, "-filtering")
         box = self.query_one("#filter", Field)
         box.value = self.filter.text
         box.focus()
+        self.refresh_frame()
 
     def set_filter(self, text: str) -> None:
-        sample = next(iter(self._subjects.values()), None)
-        self.filter = parse_filter(text, self.filter_fields() if sample is None else self.fields(sample))
+        self.filter = parse_filter(text, self.FIELDS)
+        self.palyra.memory.filters[self.NAME] = self.filter.text
         self.redraw()
 
-    def filter_fields(self) -> Mapping[str, str]:
-        """Names that `field:value` knows, when there is no row to ask."""
-        return dict.fromkeys((column.key for column in self.COLUMNS), "")
-
     def on_input_changed(self, event: Field.Changed) -> None:
-        if event.input.id == "filter" and self.has_class("-filtering"):
+        if event.input.id == "filter" and self.filtering:
             self.set_filter(event.value)
 
     def on_input_submitted(self, event: Field.Submitted) -> None:
@@ -317,13 +358,13 @@ class ListScreen(PalyraScreen):
         """Keeps the filter and goes back to the list."""
         self.set_class(False, "-filtering")
         self.table.focus()
+        self.refresh_frame()
 
     # What the table tells.
 
     def on_live_table_selected(self, event: LiveTable.Selected) -> None:
         event.stop()
-        self.draw_detail()
-        self.refresh_frame()
+        self.redraw()
 
     def on_live_table_opened(self, event: LiveTable.Opened) -> None:
         event.stop()

@@ -19,7 +19,7 @@ from palyra.tui.details.run import run_lines
 from palyra.tui.details.teach import point_a_client_here
 from palyra.tui.details.words import run_mark
 from palyra.tui.inquiry import Inquiry
-from palyra.tui.screens.listing import CSSPath, ListScreen, Order
+from palyra.tui.screens.listing import ListScreen, Order
 from palyra.tui.subjects import Subject
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.columns import Column
@@ -62,8 +62,8 @@ class RunsScreen(ListScreen):
     NAME = "runs"
     LABEL = "Runs"
     TOPICS: ClassVar[tuple[Topic, ...]] = (Topic.RUNS,)
-    CSS_PATH: ClassVar[CSSPath] = ["listing.tcss", "runs.tcss"]
     COLUMNS = COLUMNS
+    FIELDS = ("state", "who", "session", "model", "provider", "why", "key", "id")
     ORDERS = (
         Order("newest"),
         Order("cost", "cost", lambda run: run.cost_nano_usd or 0, descending=True),

@@ -19,7 +19,7 @@ from palyra.tui.details.approval import approval_lines, approval_preview
 from palyra.tui.details.teach import point_a_client_here
 from palyra.tui.details.words import alert_mark, approval_mark
 from palyra.tui.inquiry import Inquiry
-from palyra.tui.screens.listing import CSSPath, ListScreen, Order
+from palyra.tui.screens.listing import ListScreen, Order
 from palyra.tui.subjects import Subject
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.columns import Column
@@ -84,8 +84,8 @@ class TriageScreen(ListScreen):
     NAME = "triage"
     LABEL = "Triage"
     TOPICS: ClassVar[tuple[Topic, ...]] = (Topic.APPROVALS,)
-    CSS_PATH: ClassVar[CSSPath] = ["listing.tcss", "triage.tcss"]
     COLUMNS = COLUMNS
+    FIELDS = ("what", "state", "who", "model", "budget", "session", "risk", "id", "kind", "text")
     ESSENTIAL = frozenset({"who", "model", "over", "budget"})
     ORDERS = (
         Order("urgency"),

@@ -20,7 +20,7 @@ from palyra.tui.commands.usage import USAGE
 from palyra.tui.details.teach import point_a_client_here
 from palyra.tui.frame.status import level_tone
 from palyra.tui.inquiry import Inquiry
-from palyra.tui.screens.listing import CSSPath, ListScreen, Order
+from palyra.tui.screens.listing import ListScreen, Order
 from palyra.tui.screens.runs import RunsOf
 from palyra.tui.subjects import Subject
 from palyra.tui.themes import Tone
@@ -41,7 +41,6 @@ from palyra.tui.usage_view import (
 )
 from palyra.tui.widgets.charts import Plot
 from palyra.tui.widgets.columns import Column
-from palyra.tui.widgets.form import Field, Labelled
 from palyra.tui.widgets.lines import BLANK, Line, Lines, line, muted, part
 from palyra.tui.widgets.live_table import CellValue, LiveTable
 
@@ -70,8 +69,8 @@ class UsageScreen(ListScreen):
     NAME = "usage"
     LABEL = "Usage"
     TOPICS: ClassVar[tuple[Topic, ...]] = (Topic.USAGE,)
-    CSS_PATH: ClassVar[CSSPath] = ["listing.tcss", "usage.tcss"]
     COLUMNS = COLUMNS
+    FIELDS = ("name",)
     ORDERS = (
         Order("cost"),
         Order("requests", "requests", lambda entry: entry.numbers.requests, descending=True),
@@ -93,7 +92,6 @@ class UsageScreen(ListScreen):
         self._asked: tuple[object, int, int] | None = None
 
     def compose_body(self) -> ComposeResult:
-        yield Labelled("filter", Field(id="filter", placeholder="words, !not"), id="filterbar")
         with Horizontal(id="split"):
             with Vertical(id="left"):
                 yield Lines(id="metrics")
@@ -135,6 +133,7 @@ class UsageScreen(ListScreen):
 
     def next_measure(self) -> None:
         self._measure = (self._measure + 1) % len(MEASURES)
+        self.forget_rows()
         self.redraw()
 
     def next_breakdown(self) -> None:
@@ -185,6 +184,7 @@ class UsageScreen(ListScreen):
 
     def _apply(self, answer: UsageAnswer) -> None:
         self._answer = answer
+        self.forget_rows()
         self.redraw()
 
     def _fail(self, error: PalyraError) -> None:

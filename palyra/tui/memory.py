@@ -1,0 +1,59 @@
+"""What a console remembers from one time to the next: the screen, the theme, and each list's filter and order."""
+
+import json
+import logging
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+MOST_BYTES = 64 * 1024
+
+
+@dataclass(slots=True)
+class Memory:
+    """`filters` and `orders` are by the name of a screen."""
+
+    screen: str = ""
+    theme: str = ""
+    filters: dict[str, str] = field(default_factory=dict)
+    orders: dict[str, str] = field(default_factory=dict)
+
+
+def load_memory(path: Path) -> Memory:
+    """What was kept, or nothing where there is no file or it cannot be understood; that is no reason not to start."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            return Memory()
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return Memory()
+    if not isinstance(kept, dict):
+        return Memory()
+    return Memory(
+        screen=_text(kept.get("screen")),
+        theme=_text(kept.get("theme")),
+        filters=_texts(kept.get("filters")),
+        orders=_texts(kept.get("orders")),
+    )
+
+
+def save_memory(path: Path, memory: Memory) -> None:
+    """Replaces the file in one step. A failure is logged and costs nothing but the memory."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        fresh.write_text(json.dumps(asdict(memory), indent=1), encoding="utf-8")
+        fresh.chmod(0o600)
+        fresh.replace(path)
+    except OSError:
+        log.warning("the console's memory could not be kept in %s", path, exc_info=True)
+        fresh.unlink(missing_ok=True)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: object) -> dict[str, str]:
+    return {name: text for name, text in value.items() if isinstance(text, str)} if isinstance(value, dict) else {}

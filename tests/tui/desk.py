@@ -1,0 +1,142 @@
+"""A console over a fake engine, driven by hand: keys in, lines of the screen out, time only when told."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from textual import events
+from textual.keys import key_to_character
+from textual.pilot import Pilot
+
+from palyra.control.snapshots import Snapshot
+from palyra.core.clock import ManualClock, settle_loop
+from palyra.tui.app import PalyraApp
+from palyra.tui.screens.base import PalyraScreen
+from palyra.tui.screens.listing import ListScreen
+from tests.tui.fake_control import NOW, FakeControl, World
+
+SMALL = (80, 24)
+LARGE = (120, 40)
+ROUNDS = 3
+
+
+class Desk:
+    """One running console."""
+
+    def __init__(self, app: PalyraApp, pilot: Pilot[None], control: FakeControl, clock: ManualClock) -> None:
+        self.app = app
+        self.pilot = pilot
+        self.control = control
+        self.clock = clock
+
+    async def settle(self) -> None:
+        """Lets everything that is under way come to rest: messages, tasks, layout and painting."""
+        for _ in range(ROUNDS):
+            await self.pilot._wait_for_screen()
+            await settle_loop()
+            self.app.screen._on_timer_update()
+
+    async def press(self, *keys: str) -> None:
+        """Presses keys one after another, each once the one before has had its effect."""
+        for key in keys:
+            self._send(key)
+            await self.settle()
+
+    async def type(self, text: str) -> None:
+        """Types into what has the focus."""
+        for char in text:
+            self._send(NAMES.get(char, char))
+        await self.settle()
+
+    def _send(self, key: str) -> None:
+        character = key_to_character(key)
+        event = events.Key(key, character)
+        event.set_sender(self.app)
+        assert self.app._driver is not None
+        self.app._driver.send_message(event)
+
+    async def wait(self, seconds: float = 1.0) -> None:
+        """Moves the clock; snapshots are pulled as they fall due."""
+        await self.clock.advance(seconds)
+        await self.settle()
+
+    async def ready(self) -> None:
+        """Past the guard time, so that acting keys are taken."""
+        await self.wait(1.0)
+
+    @property
+    def lines(self) -> list[str]:
+        """What the screen shows, line by line."""
+        width = self.app.size.width
+        return [strip.text.ljust(width)[:width] for strip in self.app.screen._compositor.render_strips()]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(line.rstrip() for line in self.lines)
+
+    @property
+    def status(self) -> str:
+        return self.lines[0]
+
+    @property
+    def title(self) -> str:
+        return self.lines[1]
+
+    @property
+    def notice(self) -> str:
+        return self.lines[-2].strip()
+
+    @property
+    def footer(self) -> str:
+        return self.lines[-1]
+
+    @property
+    def front(self) -> PalyraScreen:
+        assert self.app.front is not None
+        return self.app.front
+
+    @property
+    def list(self) -> ListScreen:
+        assert isinstance(self.front, ListScreen)
+        return self.front
+
+    @property
+    def snapshot(self) -> Snapshot:
+        assert self.app.latest is not None
+        return self.app.latest
+
+    @property
+    def dialog(self) -> str:
+        """The class name of the open dialog, or nothing."""
+        return "" if isinstance(self.app.screen, PalyraScreen) else type(self.app.screen).__name__
+
+
+NAMES = {
+    " ": "space",
+    "/": "slash",
+    ":": "colon",
+    ".": "full_stop",
+    "!": "exclamation_mark",
+    "-": "minus",
+    "_": "underscore",
+    "%": "percent_sign",
+    "*": "asterisk",
+    "=": "equals_sign",
+    "$": "dollar_sign",
+    ",": "comma",
+}
+
+
+@asynccontextmanager
+async def console(
+    world: World, *, size: tuple[int, int] = SMALL, attached: bool = False, **options: Any
+) -> AsyncIterator[Desk]:
+    """A console whose first snapshot is shown. Failures of its own fail the test unless it takes them away."""
+    clock = ManualClock(NOW)
+    control = FakeControl(world, clock, attached=attached)
+    app = PalyraApp(control, clock=clock, **options)
+    async with app.run_test(size=size) as pilot:
+        desk = Desk(app, pilot, control, clock)
+        await desk.settle()
+        yield desk
+    assert not app.failures, app.failures
