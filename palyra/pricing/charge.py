@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from palyra.core.money import MAX, Usd
 from palyra.pricing.card import STANDARD, Precision, PriceState, RateCard, ServiceContext
@@ -25,10 +24,6 @@ class Charge:
     state: PriceState
     precision: Precision
     flags: tuple[str, ...] = ()
-
-    def rates_json(self) -> tuple[dict[str, Any], ...]:
-        """The parts as a usage row stores them."""
-        return tuple(part.to_json() for part in self.parts)
 
 
 UNPRICED = Charge(None, (), PriceState.UNKNOWN, Precision.UNKNOWN)

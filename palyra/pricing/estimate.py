@@ -9,7 +9,7 @@ from palyra.core.money import Usd
 from palyra.pricing.card import Precision, PriceSource, PriceState, RateCard
 from palyra.pricing.charge import bound_of
 from palyra.pricing.learn import UNLEARNED, Learned
-from palyra.pricing.pricer import Pricer, half_even
+from palyra.pricing.pricer import half_even
 from palyra.pricing.prompt_size import InputTokens, ModelFacts, PromptSize, bound_input, expected_input, uses_bound
 from palyra.pricing.rates import (
     AUDIO_INPUT,
@@ -30,10 +30,6 @@ from palyra.pricing.rates import (
     joint_unit,
 )
 
-OUTPUT_EXPECTED = 256
-"""Output tokens expected while too few answers are known."""
-
-
 __all__ = [
     "BoundRates",
     "InputTokens",
@@ -43,6 +39,9 @@ __all__ = [
     "bound_rates",
     "estimate_cost_for_model",
 ]
+
+OUTPUT_EXPECTED = 256
+"""Output tokens expected while too few answers are known."""
 
 
 def _fee_unit(tool: str) -> str | None:
@@ -244,7 +243,8 @@ def estimate_cost_for_model(
             rates = bound_rates(card, size, model.kind, tokens)
             bound_usd = rates.usd(tokens, output_bound)
             counts = {INPUT: likely_input, OUTPUT: likely_output, **_tool_uses(size, expected=True)}
-            expected_usd = _expected(chosen.pricer, counts)
+            likely, _ = chosen.pricer.price(counts)
+            expected_usd = Usd(half_even(likely, chosen.pricer.denominator))
     return PricingEstimate(
         provider=model.provider,
         model=model.model,
@@ -263,8 +263,3 @@ def estimate_cost_for_model(
         input=tokens,
         rates=rates,
     )
-
-
-def _expected(pricer: Pricer, counts: dict[str, int]) -> Usd:
-    exact, _ = pricer.price(counts)
-    return Usd(half_even(exact, pricer.denominator))

@@ -352,6 +352,12 @@ def test_what_the_answer_says_of_itself() -> None:
     assert (heard.model, heard.service_tier, heard.speed) == (None, "priority", "fast")
 
 
+@pytest.mark.parametrize(("name", "believed"), [("m" * 256, True), ("m" * 257, False), ("", False), (None, False)])
+def test_only_what_can_be_a_name_is_one(name: object, believed: bool) -> None:
+    heard = normalise(BOOK.dialect(OPENAI, Flavour.CHAT), {"model": name, "usage": chat(1, 1)}, SILENT)
+    assert heard.model == (name if believed else None)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

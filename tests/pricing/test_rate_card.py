@@ -152,7 +152,7 @@ def priced(input_usd: str, output_usd: str) -> RateCard:
         (book().card("echo", "echo", NOON), "low"),
         (book().card(ANTHROPIC, "claude-sonnet-4-5", NOON), "premium"),
         (book().card(OPENAI, "gpt-4o-mini", NOON), "low"),
-        (book(row(OPENAI, "embed", input="2")).card(OPENAI, "embed", NOON), "standard"),
+        (book(row(OPENAI, "embed", input="1.2")).card(OPENAI, "embed", NOON), "standard"),
         (book(row(OPENAI, "odd", output="2")).card(OPENAI, "odd", NOON), "standard?"),
     ],
 )
