@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from palyra.config.problem import Code, Fault
 from palyra.core.durations import parse_duration_ms
-from palyra.core.money import MAX, ZERO, Usd, decimal_usd, parse_usd
+from palyra.core.money import MAX, NANO, ZERO, Usd, decimals_of, parse_usd
 
 SECOND = 1_000
 MINUTE = 60 * SECOND
@@ -74,21 +74,12 @@ def read_usd(value: object) -> Usd:
         return ZERO
     if number < 0:
         raise Fault(Code.OUT_OF_RANGE, "an amount cannot be negative", "Write 0 or more")
-    if places(number) > 9:
+    if decimals_of(number) > 9:
         raise Fault(
             Code.PRECISION,
             "an amount has at most 9 decimals: the smallest unit is one nano-dollar, 0.000000001",
             "Round it to 9 decimals",
         )
-    if number.adjusted() > 10 or number > Decimal(decimal_usd(MAX)):
-        raise Fault(Code.OUT_OF_RANGE, f"an amount can be at most {decimal_usd(MAX)}", "Write a smaller amount")
+    if number.adjusted() > 9 or number > MAX // NANO:
+        raise Fault(Code.OUT_OF_RANGE, f"an amount can be at most {MAX // NANO}", "Write a smaller amount")
     return parse_usd(number)
-
-
-def places(number: Decimal) -> int:
-    """Decimals of a finite number without its trailing zeros; no rounding, whatever its size."""
-    _, digits, exponent = number.as_tuple()
-    if not isinstance(exponent, int) or not any(digits):
-        return 0
-    trailing = len(digits) - max(i for i, digit in enumerate(digits, start=1) if digit)
-    return max(0, -(exponent + trailing))

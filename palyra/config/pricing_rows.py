@@ -7,12 +7,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from palyra.config.amounts import places
 from palyra.config.kinds import Amount, Kind, show
 from palyra.config.names import PRICED_MODEL, PRICED_PROVIDER, Moment
 from palyra.config.problem import Code, Fault
 from palyra.config.section import Section
-from palyra.core.money import Usd
+from palyra.core.money import Usd, decimals_of
 
 _DECIMAL = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,40})?")
 
@@ -45,7 +44,7 @@ class Share(Kind):
         share = Decimal(value)
         if share > 1:
             raise Fault(Code.OUT_OF_RANGE, f"{show(value)} is outside 0-1", self.hint)
-        if places(share) > 9:
+        if decimals_of(share) > 9:
             raise Fault(Code.PRECISION, f"{show(value)} has more than 9 decimals", "Round it to 9 decimals")
         return share
 

@@ -25,13 +25,24 @@ def parse_usd(value: str | int | Decimal) -> Usd:
         raise ValueError("an amount must be a finite number")
     if amount < 0:
         raise ValueError("an amount cannot be negative")
-    if amount * NANO > MAX:
+    if not amount:
+        return ZERO
+    # Size and decimals are asked of the digits: arithmetic would round, or overflow, before it could be refused.
+    if amount.adjusted() > 9 or amount > MAX // NANO:
         raise ValueError("an amount can be at most 9000000000 dollars")
+    if decimals_of(amount) > 9:
+        raise ValueError("an amount has at most 9 decimals: the smallest unit is one nano-dollar")
     with localcontext(prec=60):
-        nano = amount * NANO
-        if nano != nano.to_integral_value():
-            raise ValueError("an amount has at most 9 decimals: the smallest unit is one nano-dollar")
-        return Usd(int(nano))
+        return Usd(int(amount * NANO))
+
+
+def decimals_of(number: Decimal) -> int:
+    """Decimals of a finite number without its trailing zeros; nothing is rounded, whatever its size."""
+    _, digits, exponent = number.as_tuple()
+    if not isinstance(exponent, int) or not any(digits):
+        return 0
+    trailing = len(digits) - max(place for place, digit in enumerate(digits, start=1) if digit)
+    return max(0, -(exponent + trailing))
 
 
 def decimal_usd(amount: int) -> str:

@@ -66,3 +66,25 @@ def test_list_amounts_keep_four_digits_and_never_show_zero_for_something(nano: i
 @given(st.integers(min_value=1, max_value=MAX))
 def test_an_amount_above_zero_never_looks_like_zero(nano: int) -> None:
     assert any(digit in "123456789" for digit in format_usd_short(nano))
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("1e999999", "at most"),
+        ("1e999999999", "at most"),
+        ("9000000000.000000001", "at most"),
+        ("1e-999999999", "9 decimals"),
+        ("0.000000001" + "0" * 70 + "1", "9 decimals"),
+    ],
+)
+def test_no_amount_is_rounded_or_overflows_on_its_way(text: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        parse_usd(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "nano"), [("0e999999999", 0), ("1.50" + "0" * 100, 1_500_000_000), ("15e-1", 1_500_000_000)]
+)
+def test_zeros_at_the_end_are_no_decimals(text: str, nano: int) -> None:
+    assert parse_usd(text) == nano
