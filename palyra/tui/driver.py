@@ -22,7 +22,9 @@ from textual._parser import ParseError
 from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
+from textual.message import Message
 
+from palyra.tui.picture import Picture
 from palyra.tui.terminal_writer import TerminalWriter, WriterStats, open_terminal
 
 READ_BYTES = 4 * 1024
@@ -50,6 +52,7 @@ class PalyraDriver(LinuxDriver):
         self, app: App[Any], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
     ) -> None:
         super().__init__(app, debug=debug, mouse=mouse, size=size)
+        self.picture = Picture()
         self._output = _terminal_file()
         self._writer: TerminalWriter | None = None
         self._stats = WriterStats()
@@ -66,6 +69,16 @@ class PalyraDriver(LinuxDriver):
     def mute(self) -> None:
         """Paints nothing any more; the terminal is still restored at the end."""
         self._muted = True
+
+    def repaint(self) -> None:
+        """Paints everything anew, whatever the terminal is thought to show."""
+        self.picture.forget()
+        self._app.refresh()
+
+    def process_message(self, message: Message) -> None:
+        if isinstance(message, events.Resize):
+            self.picture.forget()
+        super().process_message(message)
 
     def write(self, data: str) -> None:
         """Takes what is to be written and returns at once."""
@@ -92,6 +105,7 @@ class PalyraDriver(LinuxDriver):
                 stats=self._stats,
             )
             self._writer.start()
+        self.picture.forget()
         super().start_application_mode()  # type: ignore[no-untyped-call]
         with contextlib.suppress(termios.error):
             self._raw_attributes = termios.tcgetattr(self.fileno)
@@ -143,8 +157,13 @@ class PalyraDriver(LinuxDriver):
         except OSError:
             return b""
 
+    def _get_terminal_size(self) -> tuple[int, int]:
+        # Asked for whenever the terminal changes its size, and then it may have moved what it shows.
+        self.picture.forget()
+        return super()._get_terminal_size()
+
     def _on_drained(self) -> None:
-        self._tell(self._repaint)
+        self._tell(self._catch_up)
 
     def _on_gone(self) -> None:
         if self.input_tty and not self._told_gone:
@@ -156,10 +175,10 @@ class PalyraDriver(LinuxDriver):
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._app.call_later, callback, *arguments)
 
-    def _repaint(self) -> None:
+    def _catch_up(self) -> None:
         if self._writer is not None:
             self._writer.take_frames_again()
-            self._app.refresh()
+            self.repaint()
 
     def _sigcont_application(self, *arguments: int | FrameType | None) -> None:
         if self._writer is None:
@@ -169,7 +188,7 @@ class PalyraDriver(LinuxDriver):
         if self._raw_attributes is not None:
             with contextlib.suppress(termios.error):
                 termios.tcsetattr(self.fileno, termios.TCSANOW, self._raw_attributes)
-        self._tell(self._app.refresh)
+        self._tell(self.repaint)
 
 
 def _terminal_file() -> IO[str]:

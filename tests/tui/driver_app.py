@@ -12,11 +12,24 @@ from dataclasses import asdict
 from textual import events
 from textual.app import App, ComposeResult
 from textual.content import Content
+from textual.screen import Screen
 from textual.widgets import Static
 
 from palyra.core.clock import SystemClock
+from palyra.tui.compositor import TightCompositor
 from palyra.tui.driver import PalyraDriver
 from palyra.tui.signals import StopSignals
+
+
+def painted(text: str, width: int, height: int) -> list[str]:
+    """What the screen shows after `paint TEXT`: other texts that end differently differ in every line."""
+    return [f"{text}-{row}".ljust(width, text[-1]) for row in range(height)]
+
+
+class TightScreen(Screen[None]):
+    def __init__(self) -> None:
+        super().__init__()
+        self._compositor = TightCompositor()
 
 
 class DriverApp(App[None]):
@@ -30,6 +43,9 @@ class DriverApp(App[None]):
         self._keys: list[str] = []
         self._deaf = False
         self._tasks: list[asyncio.Task[None]] = []
+
+    def get_default_screen(self) -> Screen[None]:
+        return TightScreen()
 
     def compose(self) -> ComposeResult:
         yield Static()
@@ -71,8 +87,7 @@ class DriverApp(App[None]):
         answer()
         while command := (await reader.readline()).decode().split():
             if command[0] == "paint":
-                rows = [f"{command[1]}-{row}".ljust(self.size.width, ".") for row in range(self.size.height)]
-                self.query_one(Static).update(Content("\n".join(rows)))
+                self.query_one(Static).update(Content("\n".join(painted(command[1], *self.size))))
                 self.call_after_refresh(answer)
             elif command[0] == "stats":
                 answer()

@@ -18,6 +18,8 @@ from typing import Any
 import pyte
 import pytest
 
+from tests.tui.driver_app import painted
+
 WIDTH, HEIGHT = 120, 40
 FAILED_AFTER_SECONDS = 60
 """Only for failing instead of hanging: every wait below is for an event."""
@@ -73,7 +75,7 @@ class Terminal:
         return bool(data)
 
     def read_until_shown(self, text: str) -> None:
-        expected = [f"{text}-{row}".ljust(WIDTH, ".") for row in range(HEIGHT)]
+        expected = painted(text, WIDTH, HEIGHT)
         while self.screen.display != expected:
             assert self.read()
 
