@@ -21,7 +21,7 @@ RUNS = {
     "ann": a_run("R-ann", accepted_at=T0),
     "bob": ended(a_run("R-bob", scope=BOB, accepted_at=T0 + 1), "failed", reason="timeout", message="100% lost_it"),
     "claude": a_run("R-claude", model="claude", model_asked="best", accepted_at=T0 + 2, state="running"),
-    "done": ended(a_run("R-done", accepted_at=T0 + 3)),
+    "done": ended(a_run("R-done", accepted_at=T0 + 3), message="lostXit"),
     "refused": ended(a_run("R-refused", model="", accepted_at=T0 + 4), "refused"),
 }
 FILTERS: list[tuple[str, dict[str, Any], list[str]]] = [

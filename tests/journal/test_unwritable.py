@@ -5,11 +5,13 @@ import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from palyra.core.clock import ManualClock, settle_loop
 from palyra.core.errors import JournalUnavailableError
+from palyra.journal import batch, writer
 from palyra.journal.audit import verify
 from palyra.journal.changes import AuditAdded, RunSaved
 from palyra.journal.journal import Journal
@@ -69,6 +71,23 @@ async def test_the_audit_chain_stays_whole_over_a_failed_write(journal: Journal)
         await journal.submit([AuditAdded(T0, "engine", "lost", "engine", {"big": "x" * 100_000})])
     await make_room(journal)
     await journal.submit([AuditAdded(T0, "engine", "kept", "engine", {})])
+    await journal.close()
+    report = verify(journal.path, journal.path.with_name("audit.head"))
+    assert (report.ok, report.count) == (True, 2)
+
+
+async def test_the_chain_goes_on_where_it_is_when_a_failed_write_turns_out_to_be_there(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def written_but_unconfirmed(database: sqlite3.Connection, values: list[Any], rows: int) -> None:
+        batch.write(database, values, rows)
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(writer, "write", written_but_unconfirmed)
+        with pytest.raises(JournalUnavailableError):
+            await journal.submit([AuditAdded(T0, "engine", "unconfirmed", "engine", {})])
+    await journal.submit([AuditAdded(T0, "engine", "next", "engine", {})])
     await journal.close()
     report = verify(journal.path, journal.path.with_name("audit.head"))
     assert (report.ok, report.count) == (True, 2)
