@@ -1,1 +1,298 @@
-"""Planning: which model serves a request, how much output is held for it, and what every budget says to that."""
+"""Planning: which model serves a request, how much output is held for it, and what every budget says to that.
+
+Pure over the ledger as it stands: the caller takes the hold in the same synchronous step, so what fits here fits there.
+"""
+
+from dataclasses import dataclass, replace
+
+from palyra.config.choices import CostTier, OverrideKind, PolicyAction, RoutingMode
+from palyra.config.serving import SmartRoutingRuntimeConfig
+from palyra.governance.candidates import Candidate, Plan, PlanInput, TaskClass
+from palyra.governance.counterfactual import counterfactuals
+from palyra.governance.decision import CandidateReport, ReasonCode, RoutingAction, RoutingDecision
+from palyra.governance.evaluate import Cause, EvaluationStatus, Pricing, UsageBudgetEvaluation, strongest
+from palyra.governance.ledger import Ledger
+from palyra.governance.modes import stricter, strictest
+from palyra.governance.trials import Trial, Trials
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A candidate and why it was chosen."""
+
+    candidate: Candidate
+    reasons: frozenset[ReasonCode]
+
+
+def plan_usage_routing(given: PlanInput, ledger: Ledger, at: int, config: SmartRoutingRuntimeConfig) -> Plan:
+    """The plan for one request at an instant. Stored as it is, whatever it says."""
+    trials = Trials(given, ledger, at)
+    able = sorted((one for one in given.candidates if not one.excluded), key=lambda one: _cost(trials, one))
+    baseline = _baseline(given, config, able)
+    if baseline is None:
+        return Plan(_nothing(given, at, ledger.judge.default_mode), None, None)
+    wanted = _wanted(given, config, trials, able, baseline)
+    wanted = _overridden(wanted, ledger, trials, able)
+    trial = trials.of(wanted.candidate)
+    mode = _mode(ledger.judge.default_mode, given, trial, trials.of(baseline.candidate))
+    chosen = wanted
+    if mode is not RoutingMode.ENFORCED and wanted.candidate is not baseline.candidate:
+        chosen = replace(baseline, reasons=baseline.reasons | wanted.reasons)
+        trial = trials.of(baseline.candidate)
+    trial, clamped = _clamp(trial, trials)
+    decision = _decide(given, at, ledger, trials, able, baseline, wanted, chosen, trial, mode, clamped)
+    return Plan(
+        decision=decision,
+        candidate=trial.candidate,
+        estimate=trial.estimate,
+        output_bound=trial.terms.bound,
+        send_max_tokens=trial.terms.send,
+        sliced=trial.terms.sliced,
+        clamped=trial.terms.send if clamped else None,
+    )
+
+
+# Choosing a model
+
+
+def _cost(trials: Trials, candidate: Candidate) -> tuple[bool, int, bool, float, str]:
+    """This request's expected cost, then latency, then id; what is unknown sorts last."""
+    expected = trials.of(candidate).estimate.expected_usd
+    latency = candidate.p50_ms
+    return expected is None, expected or 0, latency is None, latency or 0.0, candidate.model
+
+
+def _latency(trials: Trials, candidate: Candidate) -> tuple[bool, float, tuple[bool, int, bool, float, str]]:
+    return candidate.p50_ms is None, candidate.p50_ms or 0.0, _cost(trials, candidate)
+
+
+def _baseline(given: PlanInput, config: SmartRoutingRuntimeConfig, able: list[Candidate]) -> _Choice | None:
+    """What serves the request without smart routing: the model named, else the default, else the cheapest capable."""
+    if given.explicit:
+        named = next((one for one in able if one.model == given.explicit), None)
+        if named is not None:
+            return _Choice(named, frozenset({ReasonCode.EXPLICIT_MODEL}))
+        if not config.explicit_models:
+            return None
+    default = next((one for one in able if one.model == given.default_model), None)
+    if default is not None:
+        return _Choice(default, frozenset({ReasonCode.DEFAULT_MODEL}))
+    return _Choice(able[0], frozenset({ReasonCode.CHEAPEST_CAPABLE})) if able else None
+
+
+def _wanted(
+    given: PlanInput, config: SmartRoutingRuntimeConfig, trials: Trials, able: list[Candidate], baseline: _Choice
+) -> _Choice:
+    """What smart routing would choose; `able` is sorted by cost."""
+    if given.explicit and not config.explicit_models:
+        return baseline
+    if not config.enabled:
+        return replace(baseline, reasons=baseline.reasons | {ReasonCode.SMART_ROUTING_DISABLED})
+    if given.task_class is not TaskClass.PRIMARY_INTERACTIVE:
+        return _auxiliary(given, trials, able, baseline) if config.auxiliary_routing_enabled else baseline
+    if given.complexity <= config.complexity_low:
+        return _Choice(able[0], frozenset({ReasonCode.COMPLEXITY_LOW, ReasonCode.CHEAPEST_CAPABLE}))
+    if given.complexity < config.complexity_high:
+        return replace(baseline, reasons=baseline.reasons | {ReasonCode.COMPLEXITY_MID})
+    premium = [one for one in reversed(able) if one.tier is CostTier.PREMIUM]
+    for candidate in premium:
+        if trials.of(candidate).under_soft:
+            reasons = {ReasonCode.COMPLEXITY_HIGH, ReasonCode.BUDGET_ALLOWED_PREMIUM_MODEL}
+            return _Choice(candidate, frozenset(reasons))
+    withheld = {ReasonCode.BUDGET_WITHHELD_PREMIUM_MODEL} if premium else set()
+    return replace(baseline, reasons=baseline.reasons | {ReasonCode.COMPLEXITY_HIGH} | withheld)
+
+
+def _auxiliary(given: PlanInput, trials: Trials, able: list[Candidate], baseline: _Choice) -> _Choice:
+    """Work in the background takes the cheapest model, or the fastest where it only classifies; never a dearer one
+    than the default."""
+    most = _cost(trials, baseline.candidate)[:2]
+    within = [one for one in able if _cost(trials, one)[:2] <= most]
+    capped = {ReasonCode.AUXILIARY_COST_CAP} if len(within) < len(able) else set()
+    if given.task_class is TaskClass.AUXILIARY_CLASSIFICATION:
+        fastest = min(within, key=lambda one: _latency(trials, one))
+        return _Choice(fastest, frozenset({ReasonCode.FASTEST_CAPABLE, *capped}))
+    return _Choice(within[0], frozenset({ReasonCode.CHEAPEST_CAPABLE, *capped}))
+
+
+def _overridden(choice: _Choice, ledger: Ledger, trials: Trials, able: list[Candidate]) -> _Choice:
+    """What budgets over their soft limit make of a choice; of several, the cheapest resulting model."""
+    options: list[_Choice] = []
+    reasons = choice.reasons
+    for item in trials.of(choice.candidate).evaluations:
+        policy = ledger.policies.get(item.policy_id)
+        if policy is None or not item.over_soft:
+            continue
+        override = policy.routing_override
+        if override.kind is OverrideKind.DEGRADE:
+            options.append(_Choice(able[0], frozenset({ReasonCode.POLICY_DEGRADE})))
+        elif override.kind is OverrideKind.MODEL:
+            named = next((one for one in able if one.model == override.model), None)
+            if named is None:
+                reasons |= {ReasonCode.POLICY_MODEL_INCAPABLE}
+            else:
+                options.append(_Choice(named, frozenset({ReasonCode.POLICY_MODEL})))
+    if not options:
+        return replace(choice, reasons=reasons)
+    cheapest = min(options, key=lambda one: able.index(one.candidate))
+    return _Choice(cheapest.candidate, reasons | cheapest.reasons)
+
+
+def _mode(default: RoutingMode, given: PlanInput, *trials: Trial) -> RoutingMode:
+    """The strictest mode among the budgets that matter, else the default; a request can only raise it."""
+    modes = [item.mode for trial in trials for item in trial.evaluations]
+    return strictest(*modes) if modes else strictest(default, given.requested_mode)
+
+
+# Fitting the output
+
+
+def _clamp(trial: Trial, trials: Trials) -> tuple[Trial, bool]:
+    """Less output where that lets a request pass which only blocking budgets stop. Returns whether upstream is told."""
+    limits = trials.given.limits
+    refusing = [item for item in trial.evaluations if item.refused]
+    blocking = all(item.action is PolicyAction.BLOCK and item.cause is Cause.LIMIT for item in refusing)
+    if not refusing or not blocking or not limits.clamp_output:
+        return trial, False
+    fits = trials.largest_output(trial, limits.min_output_tokens, lambda items: not any(item.refused for item in items))
+    if fits is None:
+        return trial, False
+    smaller = trials.with_output(trial, fits)
+    return (trial, False) if smaller.refused else (smaller, not smaller.terms.sliced)
+
+
+# Recording
+
+
+def _decide(
+    given: PlanInput,
+    at: int,
+    ledger: Ledger,
+    trials: Trials,
+    able: list[Candidate],
+    baseline: _Choice,
+    wanted: _Choice,
+    chosen: _Choice,
+    trial: Trial,
+    mode: RoutingMode,
+    clamped: bool,
+) -> RoutingDecision:
+    reasons = chosen.reasons | _mode_reasons(given, ledger.judge.default_mode, mode)
+    for item in trial.evaluations:
+        reasons |= _budget_reasons(item)
+    if all(item.status is EvaluationStatus.OK for item in trial.evaluations):
+        reasons |= {ReasonCode.BUDGET_OK}
+    if clamped:
+        reasons |= {ReasonCode.OUTPUT_CLAMPED}
+    would_refuse = tuple(item.policy_id for item in trial.evaluations if item.would_refuse)
+    return RoutingDecision(
+        decision_id=given.decision_id,
+        run_id=given.run_id,
+        at=at,
+        mode=mode,
+        task_class=given.task_class.value,
+        complexity=given.complexity,
+        requested_model=given.requested_model,
+        default_model=given.default_model,
+        recommended_model=wanted.candidate.model,
+        actual_model=trial.candidate.model,
+        candidates=_reports(given, trials),
+        estimate=trial.estimate.to_json(),
+        evaluations=trial.evaluations,
+        outcome=strongest(trial.evaluations),
+        action=_action(trial, baseline, able),
+        reason_codes=tuple(sorted(code.value for code in reasons)),
+        max_tokens=trial.terms.send,
+        would_block=would_refuse,
+        counterfactual=counterfactuals(trial, trials, able, ledger, at) if trial.refused or would_refuse else (),
+    )
+
+
+def _nothing(given: PlanInput, at: int, default: RoutingMode) -> RoutingDecision:
+    """The decision when no model can serve a request."""
+    codes = {ReasonCode.NO_CANDIDATE.value, *(code for one in given.candidates for code in one.excluded)}
+    return RoutingDecision(
+        decision_id=given.decision_id,
+        run_id=given.run_id,
+        at=at,
+        mode=strictest(default, given.requested_mode),
+        task_class=given.task_class.value,
+        complexity=given.complexity,
+        requested_model=given.requested_model,
+        default_model=given.default_model,
+        recommended_model="",
+        actual_model="",
+        candidates=tuple(CandidateReport(one.model, one.provider, one.excluded) for one in given.candidates),
+        estimate={},
+        evaluations=(),
+        outcome=EvaluationStatus.BLOCKED,
+        action=RoutingAction.BLOCKED,
+        reason_codes=tuple(sorted(codes)),
+    )
+
+
+def _reports(given: PlanInput, trials: Trials) -> tuple[CandidateReport, ...]:
+    """Every model that was looked at; those that could serve with what they were expected to cost."""
+    return tuple(
+        CandidateReport(
+            one.model,
+            one.provider,
+            one.excluded,
+            None if one.excluded else trials.of(one).estimate.expected_usd,
+        )
+        for one in given.candidates
+    )
+
+
+def _action(trial: Trial, baseline: _Choice, able: list[Candidate]) -> RoutingAction:
+    refused = [item.status for item in trial.evaluations if item.refused]
+    if EvaluationStatus.BLOCKED in refused:
+        return RoutingAction.BLOCKED
+    if refused:
+        return RoutingAction.APPROVAL_REQUIRED
+    if trial.candidate is baseline.candidate:
+        return RoutingAction.PROCEED
+    cheaper = able.index(trial.candidate) < able.index(baseline.candidate)
+    return RoutingAction.DEGRADE if cheaper else RoutingAction.UPGRADE
+
+
+def _mode_reasons(given: PlanInput, default: RoutingMode, mode: RoutingMode) -> set[ReasonCode]:
+    reasons: set[ReasonCode] = set()
+    if mode is RoutingMode.SUGGEST:
+        reasons.add(ReasonCode.MODE_SUGGEST)
+    elif mode is RoutingMode.DRY_RUN:
+        reasons.add(ReasonCode.MODE_DRY_RUN)
+    if given.requested_mode is not None:
+        if stricter(given.requested_mode, default):
+            reasons.add(ReasonCode.MODE_RAISED)
+        elif stricter(mode, given.requested_mode):
+            reasons.add(ReasonCode.MODE_REFUSED)
+    return reasons
+
+
+def _budget_reasons(item: UsageBudgetEvaluation) -> set[ReasonCode]:
+    """Why one budget answered as it did."""
+    reasons: set[ReasonCode] = {ReasonCode.PRICE_UNKNOWN_FLAT} if item.pricing is Pricing.FLAT else set()
+    match item.status:
+        case EvaluationStatus.OK:
+            pass
+        case EvaluationStatus.SOFT_LIMIT:
+            reasons.add(ReasonCode.BUDGET_SOFT_LIMIT)
+        case EvaluationStatus.OVERRIDE_APPLIED:
+            reasons.add(ReasonCode.BUDGET_OVERRIDE_APPLIED)
+        case EvaluationStatus.PRICE_UNKNOWN:
+            reasons.add(ReasonCode.PRICE_UNKNOWN_ALLOWED)
+        case EvaluationStatus.HARD_LIMIT:
+            reasons.add(ReasonCode.BUDGET_HARD_LIMIT)
+        case EvaluationStatus.APPROVAL_REQUIRED:
+            reasons.add(ReasonCode.BUDGET_APPROVAL_REQUIRED if item.refused else ReasonCode.WOULD_REQUIRE_APPROVAL)
+        case EvaluationStatus.BLOCKED:
+            reasons.add(_BLOCKED[item.cause] if item.refused else ReasonCode.WOULD_BLOCK)
+    return reasons
+
+
+_BLOCKED = {
+    Cause.LIMIT: ReasonCode.BUDGET_BLOCKED,
+    Cause.PRICE: ReasonCode.PRICE_UNKNOWN_BLOCKED,
+    Cause.DENIED: ReasonCode.BUDGET_DENIED,
+}

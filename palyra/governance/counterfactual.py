@@ -1,0 +1,99 @@
+"""What would have passed: less output, another model, a later instant, a grant. Each is tried before it is told."""
+
+from palyra.governance.candidates import Candidate
+from palyra.governance.counters import Budget
+from palyra.governance.decision import Counterfactual
+from palyra.governance.evaluate import Cause, UsageBudgetEvaluation
+from palyra.governance.explain import amount_text, instant_text
+from palyra.governance.ledger import Ledger
+from palyra.governance.trials import Passes, Trial, Trials
+
+INSTANTS_TRIED = 8
+"""How many ends of windows are tried in turn until every budget admits the request."""
+
+
+def counterfactuals(
+    trial: Trial, trials: Trials, able: list[Candidate], ledger: Ledger, at: int
+) -> tuple[Counterfactual, ...]:
+    """In this order: the most output tokens, the cheapest model, the first instant, the grant each budget needs.
+
+    What counts as passing is what the trial failed at: enforced budgets, or those that only would refuse.
+    """
+    passes = _passes(trial)
+    found: list[Counterfactual] = []
+    tokens = trials.largest_output(trial, 1, passes)
+    if tokens is not None:
+        found.append(Counterfactual("max_tokens", f"max_tokens {tokens:,}", tokens))
+    model = _model(trial, trials, able, passes)
+    if model is not None:
+        found.append(Counterfactual("model", f"the model {model}", model))
+    instant = _instant(trial, trials, ledger, at, passes)
+    if instant is not None:
+        found.append(Counterfactual("time", f"a start at {instant_text(instant)} or later", instant))
+    return (*found, *(_grant(item) for item in _failing(trial) if item.excess and item.cause is not Cause.PRICE))
+
+
+def _failing(trial: Trial) -> list[UsageBudgetEvaluation]:
+    refused = [item for item in trial.evaluations if item.refused]
+    return refused or [item for item in trial.evaluations if item.would_refuse]
+
+
+def _passes(trial: Trial) -> Passes:
+    if trial.refused:
+        return lambda items: not any(item.refused for item in items)
+    return lambda items: not any(item.status.refusing for item in items)
+
+
+def _model(trial: Trial, trials: Trials, able: list[Candidate], passes: Passes) -> str | None:
+    """The cheapest capable model that passes as it is; `able` is sorted by cost."""
+    others = (one for one in able if one is not trial.candidate)
+    return next((one.model for one in others if passes(trials.of(one).evaluations)), None)
+
+
+def _instant(trial: Trial, trials: Trials, ledger: Ledger, at: int, passes: Passes) -> int | None:
+    """The first instant the windows admit the request, if nothing else is spent until then."""
+    failing = _failing(trial)
+    moment = at
+    for _ in range(INSTANTS_TRIED):
+        ends = [_room_at(ledger, item, moment) for item in failing]
+        known = [end for end in ends if end is not None]
+        if len(known) < len(ends) or not known:
+            return None
+        moment = max(known)
+        evaluations = trials.evaluated_at(trial, moment)
+        if passes(evaluations):
+            return moment
+        failing = [item for item in evaluations if item.status.refusing]
+    return None
+
+
+def _room_at(ledger: Ledger, item: UsageBudgetEvaluation, at: int) -> int | None:
+    """When one budget has room again for what it refused: its window's end, or as enough buckets leave a rolling one.
+
+    None when waiting does not help: the price is unknown, or the request alone is beyond the limit.
+    """
+    budget = ledger.books.get(item.policy_id)
+    if budget is None or item.cause is Cause.PRICE or item.hard is None or item.bound > item.hard:
+        return None
+    if budget.rolling is None:
+        return item.window.end
+    return _released(budget, item, at)
+
+
+def _released(budget: Budget, item: UsageBudgetEvaluation, at: int) -> int | None:
+    total = budget.totals.get(item.scope_value)
+    if total is None:
+        return None
+    total.turn(at)
+    missing = item.excess
+    for start in total.order[total.first :]:
+        cell = total.cells[start]
+        missing -= cell.settled + cell.held - cell.drawn
+        if missing <= 0:
+            return cell.end + total.span_ms
+    return None
+
+
+def _grant(item: UsageBudgetEvaluation) -> Counterfactual:
+    text = f"a grant of {amount_text(item.excess, item.metric_kind)} on {item.policy_id}"
+    return Counterfactual("grant", text, None, item.policy_id, item.excess)

@@ -1,0 +1,51 @@
+"""How much of an answer is held for, and what ceiling goes upstream."""
+
+from dataclasses import dataclass
+
+from palyra.governance.candidates import Candidate, PlanInput
+
+UNSAID_LEAST = 4_096
+"""Output tokens held for a plain call that names no ceiling, while four times the learned p95 is less."""
+UNSAID_P95_TIMES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTerms:
+    """`bound` output tokens are held in all; `per_choice` is the most one answer may use of them.
+
+    `send` is the ceiling to write into the request, None to leave the caller's. `sliced`: the hold grows with the
+    answer.
+    """
+
+    bound: int
+    per_choice: int
+    send: int | None
+    sliced: bool
+
+    def within(self, per_choice: int, choices: int) -> "OutputTerms":
+        """The same with less. A plain call is told its ceiling; a stream only begins with less, and is cut where the
+        budget ends, since room may come free until then."""
+        if self.sliced:
+            return OutputTerms(per_choice, per_choice, self.send, True)
+        return OutputTerms(per_choice * choices, per_choice, per_choice, False)
+
+
+def output_terms(candidate: Candidate, given: PlanInput) -> OutputTerms:
+    """What to hold for the answer of one candidate.
+
+    A plain call, and a model that reasons unseen, can only be stopped by its ceiling, so all of it is held. A stream
+    can be topped up and stopped: it begins with what such answers usually take, and a client that always sends a
+    large ceiling does not drain a budget.
+    """
+    asked, choices = given.max_tokens, given.choices
+    if given.streaming and not candidate.hidden_reasoning:
+        first = candidate.p95_output if candidate.p95_output is not None else given.limits.default_output_tokens
+        ceilings = [value * choices for value in (asked, candidate.max_output) if value is not None]
+        bound = max(1, min([first, *ceilings]))
+        return OutputTerms(bound, bound, None, True)
+    if asked is not None:
+        return OutputTerms(asked * choices, asked, None, False)
+    per_choice = max(UNSAID_LEAST, UNSAID_P95_TIMES * (candidate.p95_output or 0))
+    if candidate.max_output is not None:
+        per_choice = min(per_choice, candidate.max_output)
+    return OutputTerms(per_choice * choices, per_choice, per_choice, False)

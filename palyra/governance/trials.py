@@ -1,0 +1,111 @@
+"""Trying candidates: what every budget would say to a request with one model and so much output. Moves nothing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from palyra.governance.candidates import Candidate, PlanInput
+from palyra.governance.evaluate import (
+    CounterView,
+    Demand,
+    EvaluationStatus,
+    UsageBudgetEvaluation,
+    evaluate_budget_policies,
+)
+from palyra.governance.ledger import Ledger
+from palyra.governance.output import OutputTerms, output_terms
+from palyra.pricing.estimate import PricingEstimate
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One candidate, tried."""
+
+    candidate: Candidate
+    terms: OutputTerms
+    estimate: PricingEstimate
+    evaluations: tuple[UsageBudgetEvaluation, ...]
+
+    @property
+    def refused(self) -> bool:
+        return any(item.refused for item in self.evaluations)
+
+    @property
+    def under_soft(self) -> bool:
+        """Whether every budget stays within its soft limit."""
+        return all(item.status is EvaluationStatus.OK for item in self.evaluations)
+
+
+Passes = Callable[[tuple[UsageBudgetEvaluation, ...]], bool]
+"""Whether what budgets say lets a request through."""
+
+
+class Trials:
+    """Trials of one request at one instant, each made at most once."""
+
+    def __init__(self, given: PlanInput, ledger: Ledger, at: int) -> None:
+        self.given = given
+        self._ledger = ledger
+        self._at = at
+        self._trials: dict[str, Trial] = {}
+        self._views: dict[str, tuple[CounterView, ...]] = {}
+
+    def of(self, candidate: Candidate) -> Trial:
+        """A candidate with the output its rules hold."""
+        trial = self._trials.get(candidate.model)
+        if trial is None:
+            terms = output_terms(candidate, self.given)
+            trial = self._trials[candidate.model] = self._try(candidate, terms)
+        return trial
+
+    def with_output(self, trial: Trial, per_choice: int) -> Trial:
+        """The same candidate with less output."""
+        return self._try(trial.candidate, trial.terms.within(per_choice, self.given.choices))
+
+    def largest_output(self, trial: Trial, least: int, passes: Passes) -> int | None:
+        """The most output tokens per choice, below the trial's own, with which it passes; None when not even `least`.
+
+        More output never costs less, so halving finds it.
+        """
+        low, high = least, trial.terms.per_choice - 1
+        if high < low or not passes(self._with(trial, low)):
+            return None
+        while low < high:
+            middle = (low + high + 1) // 2
+            if passes(self._with(trial, middle)):
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def evaluated_at(self, trial: Trial, at: int) -> tuple[UsageBudgetEvaluation, ...]:
+        """What budgets would say at a later instant if nothing else happened until then."""
+        return self._evaluate(self._look(trial.candidate, at), _demand(trial.estimate, trial.terms.bound))
+
+    def _try(self, candidate: Candidate, terms: OutputTerms) -> Trial:
+        estimate = candidate.estimate(terms.bound)
+        views = self._seen(candidate)
+        return Trial(candidate, terms, estimate, self._evaluate(views, _demand(estimate, terms.bound)))
+
+    def _with(self, trial: Trial, per_choice: int) -> tuple[UsageBudgetEvaluation, ...]:
+        bound = trial.terms.within(per_choice, self.given.choices).bound
+        return self._evaluate(self._seen(trial.candidate), _demand(trial.estimate, bound))
+
+    def _seen(self, candidate: Candidate) -> tuple[CounterView, ...]:
+        views = self._views.get(candidate.model)
+        if views is None:
+            views = self._views[candidate.model] = self._look(candidate, self._at)
+        return views
+
+    def _look(self, candidate: Candidate, at: int) -> tuple[CounterView, ...]:
+        given = self.given
+        return self._ledger.views(
+            given.scope, candidate.provider, candidate.model, at=at, run_id=given.run_id, denied=given.denied
+        )
+
+    def _evaluate(self, views: tuple[CounterView, ...], demand: Demand) -> tuple[UsageBudgetEvaluation, ...]:
+        mode = self._ledger.judge.default_mode
+        return evaluate_budget_policies(views, demand, default_mode=mode, requested_mode=self.given.requested_mode)
+
+
+def _demand(estimate: PricingEstimate, output_tokens: int) -> Demand:
+    return Demand(estimate.bound_at(output_tokens), estimate.bound_input + output_tokens)
