@@ -29,10 +29,9 @@ from palyra.journal.lock import EngineLock
 from palyra.journal.rows import UsageSample
 from palyra.pricing.book import PriceBook, PricedProvider
 from palyra.pricing.learn import Learner, Sample
-from palyra.providers.deterministic import DeterministicProvider
+from palyra.providers.carrier import ProviderCarrier
 from palyra.providers.registry import Registry
 from palyra.providers.transport import Transport
-from palyra.runs.carriers import Carriers
 from palyra.runs.dispatch import Dispatcher
 from palyra.runs.durable import Durable
 from palyra.runs.parking import Parking
@@ -166,7 +165,6 @@ class Engine:
         )
         transport = Transport(clock, self.registry.refuses_address)
         self._closing.push_async_callback(transport.close)
-        echoes = {one.id: DeterministicProvider(clock, one.script) for one in providers if not one.on_network}
         gateway = config.gateway
         self.parking = Parking(
             self.desk,
@@ -205,7 +203,7 @@ class Engine:
                 settings=settings,
                 routing=config.smart_routing,
             ),
-            dispatcher=Dispatcher(Carriers(self.registry, transport, echoes), self.book, clock),
+            dispatcher=Dispatcher(ProviderCarrier(self.registry, transport, clock), self.book, clock),
             parking=self.parking,
             learner=learner,
             settings=settings,

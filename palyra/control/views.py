@@ -15,6 +15,7 @@ from palyra.control.snapshots import (
 from palyra.governance.approvals import ApprovalRecord, excess_percent, once_cap
 from palyra.governance.decision import RoutingDecision
 from palyra.governance.evaluate import UsageBudgetEvaluation
+from palyra.governance.explain import evaluation_message, sentences
 from palyra.governance.grants import Grant
 from palyra.governance.standing import Standing
 from palyra.journal.rows import DecisionRow, GrantRow, HoldRow, NoteRow, RunRow, UsageRow, UsageTotals
@@ -81,7 +82,7 @@ def decision_detail(row: DecisionRow) -> DecisionDetail:
         at=row.at,
         outcome=row.outcome,
         mode=row.mode,
-        sentences=decision.explanation,
+        sentences=sentences(decision),
         reason_codes=row.reason_codes,
         body=row.body,
     )
@@ -148,7 +149,7 @@ def evaluation_view(item: UsageBudgetEvaluation) -> EvaluationView:
         timezone=item.timezone,
         mode=item.mode.value,
         status=item.status.value,
-        message=item.message,
+        message=evaluation_message(item),
     )
 
 

@@ -5,7 +5,6 @@ import logging
 import logging.handlers
 import queue
 from pathlib import Path
-from typing import Literal
 
 from palyra.core.redact import redact
 from palyra.core.safe_text import safe
@@ -32,14 +31,14 @@ class _RedactedJson(logging.Formatter):
 
 
 class EngineLog:
-    """Owns the `palyra` logger while open; nothing is printed on a terminal."""
+    """Owns the `palyra` logger while open; nothing is printed on a terminal. `style`: text or json."""
 
     def __init__(
         self,
         path: Path,
         *,
         level: str = "info",
-        style: Literal["text", "json"] = "text",
+        style: str = "text",
         max_size: int = 10 * 1024 * 1024,
         keep: int = 5,
     ) -> None:

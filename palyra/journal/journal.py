@@ -15,7 +15,7 @@ from palyra.journal.audit_chain import GENESIS, Link
 from palyra.journal.batch import prepare
 from palyra.journal.changes import Change
 from palyra.journal.connection import Connection, ReaderConnection, ReaderPool, open_reader, open_writer
-from palyra.journal.migrations import migrate
+from palyra.journal.migrations import migrate, version_of
 from palyra.journal.readers import Readers
 from palyra.journal.schema import MIGRATIONS
 from palyra.journal.writer import JournalStats, Writer
@@ -222,3 +222,31 @@ def _check_head(database: sqlite3.Connection, file: HeadFile) -> tuple[Link, boo
 def _begin_snapshot(database: sqlite3.Connection) -> None:
     database.execute("BEGIN")
     database.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+
+
+@asynccontextmanager
+async def open_readers(state_dir: Path) -> AsyncIterator[Readers]:
+    """Reads the journal of a state directory whether an engine holds it or not; writes nothing.
+
+    Raises StateError when there is no journal, or one of a newer Palyra.
+    """
+    path = state_dir / JOURNAL_FILE
+    if not path.is_file():
+        raise StateError(f"There is no journal in {state_dir}.", fix="Start palyra-tui or `palyra serve` there first.")
+    latest = MIGRATIONS[-1][0]
+    try:
+        connection = await open_reader(path)
+        pool = ReaderPool([connection])
+        try:
+            version = await connection.run(version_of)
+            if version != latest:
+                raise StateError(
+                    f"The journal {path} has schema version {version}; this Palyra reads {latest}.",
+                    fix="Start the engine once to bring an older one up to date, or upgrade Palyra for a newer one.",
+                    code="journal_newer" if version > latest else "journal_older",
+                )
+            yield Readers(pool)
+        finally:
+            await pool.close()
+    except sqlite3.Error as error:
+        raise StateError(f"{path} cannot be read: {error}.", fix="Run `palyra doctor`.") from error

@@ -50,6 +50,10 @@ class LiveRun:
     def state(self) -> RunState:
         return RunState(self.row.state)
 
+    def stop(self, reason: str) -> None:
+        """`ask_to_stop` for callbacks, which nobody answers."""
+        self.ask_to_stop(reason)
+
     def ask_to_stop(self, reason: str, by: str = "") -> bool:
         """Interrupts the run where it may be interrupted, now or next. Returns whether this was the first to ask."""
         if self.stop_reason or self.state.terminal:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
+from functools import partial
 
 from palyra.core.clock import Clock
 from palyra.core.errors import ConflictError, JournalUnavailableError, NotFoundError, PalyraError
@@ -33,7 +33,7 @@ from palyra.runs.dispatch import Delivered, Dispatcher
 from palyra.runs.durable import Durable
 from palyra.runs.live import LiveRun, LiveRuns, RunStoppedError
 from palyra.runs.parking import Parking, Verdict
-from palyra.runs.planning import Planned, Planner, body_for
+from palyra.runs.planning import Planned, Planner, allowed
 from palyra.runs.relay import Cover, Unlimited
 from palyra.runs.request import Client, ClientGoneError, Outcome, Refusal, RunReport, RunRequest
 from palyra.runs.settings import RunSettings
@@ -95,9 +95,9 @@ class Runner:
             return Outcome(RunReport(""), "", "", refusal=model_not_allowed(request.parsed.model))
         run = self.live.start(self._row(request))
         client.on_gone(lambda: self._caller_left(run))
-        timer = self._clock.call_later(self._settings.max_duration_s, lambda: run.ask_to_stop("run_timeout"))
+        timer = self._clock.call_later(self._settings.max_duration_s, partial(run.stop, "run_timeout"))
         try:
-            return await self._governed(run, request, client)
+            return await self._governed(run, request, wanted, client)
         except asyncio.CancelledError:
             self._abandon(run, RunState.CANCELLED, "engine_stopping")
             raise
@@ -125,18 +125,20 @@ class Runner:
 
     # Planning and holding
 
-    async def _governed(self, run: LiveRun, request: RunRequest, client: Client) -> Outcome:
+    async def _governed(
+        self, run: LiveRun, request: RunRequest, wanted: Sequence[ModelEntry], client: Client
+    ) -> Outcome:
         park_seconds = request.park_seconds
         while True:
             now = self._clock.now_ms()
-            planned = self._planner.plan(run, request, now)
+            planned = self._planner.plan(run, request, wanted, now)
             if planned.hold is not None:
                 held = self._ledger.hold(planned.hold)
                 if isinstance(held, HoldRefusal):
                     raise PalyraError("A hold was refused that had just been planned.")
                 run.held_usd = held.bound_usd
                 changes = self._decided(run, planned, RunState.RUNNING, phase=Phase.HOLD.value, attempts=1)
-                attempt = planned.attempt(held, now, self._planner.learned(request, planned))
+                attempt = planned.attempt(held, now, request.parsed)
                 run.attempt = attempt
                 try:
                     await self._journal.submit([*changes, HoldTaken(held)])
@@ -167,7 +169,7 @@ class Runner:
     ) -> Outcome | None:
         """Waits for a person. None means: plan again."""
         now = self._clock.now_ms()
-        opened = self._desk.open(planned.petition(run, request), now)
+        opened = self._desk.open(planned.petition(run), now)
         approval_id = opened.record.approval_id
         changes = self._decided(
             run, planned, RunState.PARKED, phase=Phase.PARK.value, parked_at=now, approval_id=approval_id
@@ -192,11 +194,10 @@ class Runner:
 
     async def _refuse(self, run: LiveRun, planned: Planned, request: RunRequest, now: int) -> Outcome:
         """Refuses at once; a budget that asks for a person opens its approval all the same."""
-        code = planned.refusal_code
         changes: list[Change] = []
         approval_id = run.row.approval_id
         if planned.parks:
-            opened = self._desk.open(planned.petition(run, request), now)
+            opened = self._desk.open(planned.petition(run), now)
             approval_id = opened.record.approval_id
             changes += opened.changes
             if opened.fresh:
@@ -204,7 +205,7 @@ class Runner:
         reason = planned.run_reason
         moved = self._decided(run, planned, RunState.REFUSED, reason=reason, approval_id=approval_id)
         await self._journal.submit([*moved, *changes])
-        return self._refused(run, planned, refused_by_budget(run, planned, code))
+        return self._refused(run, planned, refused_by_budget(run, planned, reason))
 
     def _refused(self, run: LiveRun, planned: Planned, refusal: Refusal) -> Outcome:
         return Outcome(report_of(run, planned), run.row.state, run.row.reason, refusal=refusal)
@@ -219,7 +220,7 @@ class Runner:
     async def _dispatched(
         self, run: LiveRun, request: RunRequest, client: Client, planned: Planned, attempt: Attempt
     ) -> Outcome:
-        body = body_for(request, planned)
+        body = planned.body(request.parsed)
         now = self._clock.now_ms()
         self.live.touch(run, Phase.DISPATCH, dispatched_at=now)
         report = report_of(run, planned)
@@ -231,7 +232,7 @@ class Runner:
         return self._settle(run, planned, attempt, delivered, client)
 
     def _cover(self, run: LiveRun, planned: Planned, attempt: Attempt) -> Cover:
-        if not planned.sliced:
+        if not planned.plan.sliced:
             return Unlimited()
 
         def against(evaluations: tuple[UsageBudgetEvaluation, ...]) -> None:
@@ -245,7 +246,7 @@ class Runner:
             self._ledger,
             self._journal.submit,
             self._clock,
-            first=planned.output_bound,
+            first=planned.plan.output_bound,
             ceiling=planned.ceiling,
             slice_tokens=self._settings.slice_tokens,
             against=against,
@@ -321,7 +322,7 @@ class Runner:
         if run.row.streaming or run.attempt is None:
             run.ask_to_stop("client_gone")
         else:
-            self._clock.call_later(FINISH_FOR_GONE_S, lambda: run.ask_to_stop("client_gone"))
+            self._clock.call_later(FINISH_FOR_GONE_S, partial(run.stop, "client_gone"))
 
     # Keeping and ending
 
@@ -384,9 +385,3 @@ class Runner:
             message="",
             accepted_at=self._clock.now_ms(),
         )
-
-
-def allowed(model_id: str, patterns: Sequence[str]) -> bool:
-    """Whether one of a key's patterns (`openai/*`) fits; no patterns allow every model."""
-    return not patterns or any(fnmatchcase(model_id, pattern) for pattern in patterns)
-

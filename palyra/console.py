@@ -1,0 +1,133 @@
+"""The console as a program: the screen first, then the doors; and every way of ending restores the terminal."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable
+
+from palyra.control.protocol import Control
+from palyra.control.remote import RemoteControl
+from palyra.core.clock import Clock, SystemClock
+from palyra.core.errors import PalyraError
+from palyra.core.safe_text import safe
+from palyra.core.signals import StopSignals
+from palyra.engine import Installation
+from palyra.house import open_house, open_log
+from palyra.tui.app import PalyraApp
+from palyra.tui.driver import PalyraDriver
+
+log = logging.getLogger(__name__)
+
+MEMORY_FILE = "console.json"
+GC_THRESHOLDS = (50_000, 50, 100)
+"""Collections of Textual's heap take tens of milliseconds: what is there after the start is left alone, and the rest
+is looked at rarely."""
+
+
+class Console(PalyraApp):
+    """The app as it runs on a real terminal."""
+
+    def __init__(
+        self, control: Control, installation: Installation, clock: Clock, *, read_only: bool, ascii_only: bool
+    ) -> None:
+        config = installation.config
+        super().__init__(
+            control,
+            clock=clock,
+            read_only=read_only,
+            ascii_only=ascii_only or config.console.ascii,
+            theme=config.console.theme,
+            refresh_hz=config.console.refresh_hz,
+            drain_seconds=config.gateway.drain_seconds,
+            keys=config.console.keys,
+            memory=installation.state_dir / MEMORY_FILE,
+            driver_class=PalyraDriver,
+        )
+        self.painted = asyncio.Event()
+
+    def on_ready(self) -> None:
+        self.painted.set()
+
+    def on_palyra_driver_terminal_gone(self) -> None:
+        """The terminal was closed without a signal: nobody sees the screen, so it ends in order."""
+        self.hang_up()
+
+    def stop(self) -> None:
+        self.exit()
+
+    def hang_up(self) -> None:
+        """Ends without painting: there is nothing to paint on."""
+        if isinstance(self._driver, PalyraDriver):
+            self._driver.mute()
+        self.exit()
+
+
+async def run_console(installation: Installation, *, operator: str, read_only: bool, ascii_only: bool) -> int:
+    """The console on an engine of its own. Raises PalyraError before anything is painted."""
+    clock = SystemClock()
+    logs = open_log(installation)
+    try:
+        async with open_house(installation, clock, os.environ, serving=False) as house:
+            identity = house.own_identity(operator, os.environ)
+            control = house.control_for(identity, read_only=read_only)
+            app = Console(control, installation, clock, read_only=read_only, ascii_only=ascii_only)
+            code = await _show(app, clock, installation, house.open_doors)
+            if house.engine.runner.live:
+                _say(f"waiting up to {installation.config.gateway.drain_seconds} s for runs in flight")
+        return code
+    finally:
+        logs.close()
+
+
+async def attach(remote: RemoteControl, installation: Installation, *, read_only: bool, ascii_only: bool) -> int:
+    """The console on an engine in another process."""
+    clock = SystemClock()
+    try:
+        app = Console(remote, installation, clock, read_only=read_only, ascii_only=ascii_only)
+        return await _show(app, clock, installation, None)
+    finally:
+        await remote.close()
+
+
+async def _show(
+    app: Console, clock: Clock, installation: Installation, doors: Callable[[], Awaitable[None]] | None
+) -> int:
+    """Runs the screen to its end; the doors open once it is painted."""
+    signals = StopSignals(
+        clock,
+        on_stop=app.stop,
+        on_hangup=app.hang_up,
+        drain_seconds=installation.config.gateway.drain_seconds,
+        last_words=lambda: _say("stopped hard; the next start ends what was held"),
+    )
+    signals.install()
+    shown = asyncio.create_task(app.run_async(mouse=installation.config.console.mouse))
+    painted = asyncio.create_task(app.painted.wait())
+    failure: PalyraError | None = None
+    try:
+        await asyncio.wait((shown, painted), return_when=asyncio.FIRST_COMPLETED)
+        if doors is not None and not shown.done():
+            try:
+                await doors()
+            except PalyraError as error:
+                failure = error
+                app.exit()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        await shown
+    finally:
+        painted.cancel()
+    if failure is not None:
+        raise failure
+    return app.return_code or 0
+
+
+def _say(text: str) -> None:
+    """A word on the restored terminal, if there still is one."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(safe(text) + "\n")
+        sys.stderr.flush()

@@ -1,0 +1,159 @@
+"""Consoles without an engine: what the journal and the configuration tell, read only."""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, overload
+
+from palyra import __version__
+from palyra.config.model import LoadedConfig
+from palyra.control.commands import Command
+from palyra.control.ledger_check import check_rows
+from palyra.control.queries import (
+    Answer,
+    ApprovalDetail,
+    ApprovalQuery,
+    ApprovalsPage,
+    ApprovalsQuery,
+    AuditAnswer,
+    AuditQuery,
+    DecisionDetail,
+    DecisionQuery,
+    LedgerAnswer,
+    LedgerQuery,
+    Query,
+    RunDetail,
+    RunQuery,
+    RunsPage,
+    RunsQuery,
+    UsageAnswer,
+    UsageQuery,
+)
+from palyra.control.records import Records
+from palyra.control.snapshots import CommandResult, EngineView, OperatorView, Snapshot, Topic
+from palyra.control.views import budget_view
+from palyra.core.clock import Clock
+from palyra.governance.ledger import Ledger
+from palyra.governance.policy_input import PolicyDefaults, from_config
+from palyra.governance.policy_set import PolicySet
+from palyra.governance.standing import standings
+from palyra.journal.journal import open_readers
+from palyra.journal.readers import Readers
+from palyra.journal.rows import GrantRow
+from palyra.runs.policies import operator_policies
+from palyra.vault.access import KEY_FILE
+
+NO_ENGINE = "No engine runs on this state directory; this is what its journal tells."
+
+
+class OfflineControl:
+    """Answers from the journal as it lies. Commands are denied: they need an engine."""
+
+    def __init__(
+        self, readers: Readers, config: LoadedConfig, state_dir: Path, config_path: Path | None, clock: Clock
+    ) -> None:
+        self._readers = readers
+        self._config = config
+        self._state_dir = state_dir
+        self._config_path = config_path
+        self._clock = clock
+        self._records = Records(readers, state_dir, clock, self)
+
+    @property
+    def attached(self) -> bool:
+        return False
+
+    def waiting(self, approval_id: str) -> tuple[int, int | None]:
+        return 0, None
+
+    def drawn(self, row: GrantRow) -> tuple[int, str]:
+        return 0, row.state
+
+    async def snapshot(self, topics: Collection[Topic]) -> Snapshot:
+        now = self._clock.now_ms()
+        config = self._config
+        mode = config.smart_routing.default_mode
+        counts = await self._readers.status_counts(now, config.governance.timezone)
+        ledger = Ledger(default_mode=mode)
+        recount = ledger.begin(await self._policies(), now, restoring=True)
+        async for rows in self._readers.holds_for_rebuild(recount.since):
+            for row in rows:
+                recount.add(row)
+        ledger.apply(recount, now)
+        budgets = tuple(budget_view(line, mode.value) for line in standings(ledger, now))
+        limited = [view for view in budgets if view.enabled and view.hard_limit is not None]
+        engine = EngineView(
+            phase="stopped",
+            mode=mode.value,
+            version=__version__,
+            boot_id="",
+            pid=0,
+            started_at=0,
+            timezone=config.governance.timezone,
+            gateway_url="",
+            socket="",
+            key_file=str(self._state_dir / KEY_FILE),
+            state_dir=str(self._state_dir),
+            config_path=str(self._config_path or ""),
+            demo=False,
+            journal_ok=True,
+            lag_ms=0.0,
+            problems=(NO_ENGINE,),
+        )
+        parts: dict[str, Any] = {"budgets": budgets} if Topic.BUDGETS in topics else {}
+        return Snapshot(
+            version=0,
+            at=now,
+            engine=engine,
+            operator=OperatorView("", "viewer", "uid"),
+            spend_today_nano_usd=counts.spent_today,
+            tightest=max(limited, key=lambda view: view.used_ratio, default=None),
+            approvals_pending=counts.pending_approvals,
+            incidents_open=0,
+            runs_live=0,
+            requests_total=counts.runs_today,
+            providers=(),
+            **parts,
+        )
+
+    async def _policies(self) -> PolicySet:
+        governance = self._config.governance
+        defaults = PolicyDefaults(governance.timezone, governance.on_unknown_price)
+        made = operator_policies(await self._readers.policies(), defaults)
+        return PolicySet([*(from_config(row) for row in self._config.budgets), *made])
+
+    async def send(self, command: Command) -> CommandResult:
+        return CommandResult("denied", NO_ENGINE, "Start palyra-tui or `palyra serve` first.")
+
+    @overload
+    async def ask(self, query: RunsQuery) -> RunsPage: ...
+    @overload
+    async def ask(self, query: RunQuery) -> RunDetail: ...
+    @overload
+    async def ask(self, query: DecisionQuery) -> DecisionDetail: ...
+    @overload
+    async def ask(self, query: ApprovalQuery) -> ApprovalDetail: ...
+    @overload
+    async def ask(self, query: ApprovalsQuery) -> ApprovalsPage: ...
+    @overload
+    async def ask(self, query: UsageQuery) -> UsageAnswer: ...
+    @overload
+    async def ask(self, query: LedgerQuery) -> LedgerAnswer: ...
+    @overload
+    async def ask(self, query: AuditQuery) -> AuditAnswer: ...
+    async def ask(self, query: Query) -> Answer:
+        if isinstance(query, LedgerQuery):
+            return await check_rows(self._readers, await self._policies(), self._clock.now_ms())
+        return await self._records.answer(query)
+
+    async def close(self) -> None:
+        """Whoever opened the readers closes them."""
+
+
+@asynccontextmanager
+async def offline_control(
+    config: LoadedConfig, state_dir: Path, config_path: Path | None, clock: Clock
+) -> AsyncIterator[OfflineControl]:
+    """Reads a state directory that no engine holds. Raises StateError when there is no journal, or a newer one."""
+    async with open_readers(state_dir) as readers:
+        yield OfflineControl(readers, config, state_dir, config_path, clock)

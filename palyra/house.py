@@ -1,0 +1,109 @@
+"""A whole Palyra in one process: the engine, its gateway and the operators' socket, opened and closed in order."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from palyra.control.local import Doors, EngineFace, LocalControl
+from palyra.control.snapshots import OperatorView
+from palyra.control.sockets import socket_path
+from palyra.core.clock import Clock
+from palyra.core.logs import EngineLog
+from palyra.core.private_files import private_dir
+from palyra.engine import Engine, Installation
+from palyra.gateway.operators import OperatorsServer
+from palyra.gateway.server import Gateway
+from palyra.vault.access import STATE_FILES
+from palyra.vault.identity import Identity, account_of, identify
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class House:
+    """An open engine with its doors. `gateway` is None where only commands are carried out."""
+
+    engine: Engine
+    face: EngineFace
+    environ: Mapping[str, str]
+    gateway: Gateway | None = None
+    socket: OperatorsServer | None = None
+
+    async def open_doors(self) -> None:
+        """Lets clients and other consoles in. Raises StateError when an address cannot be had."""
+        engine = self.engine
+        gateway = Gateway(engine, engine.clock)
+        gateway.open()
+        self.gateway = gateway
+        socket = OperatorsServer(engine.state_dir, engine.access, self.control_for, self.environ)
+        await socket.open()
+        self.socket = socket
+
+    def doors(self) -> Doors:
+        return Doors(
+            gateway_url=self.gateway.url if self.gateway is not None else "",
+            socket=str(self.socket.path) if self.socket is not None else "",
+        )
+
+    def control_for(self, identity: Identity, *, read_only: bool = False) -> LocalControl:
+        role = "viewer" if read_only else identity.role.value
+        return LocalControl(self.face, OperatorView(identity.operator, role, identity.attestation.value))
+
+    def own_identity(self, claimed: str, environ: Mapping[str, str]) -> Identity:
+        """Who started this process. Raises IdentityError."""
+        access = self.engine.access
+        return identify(
+            account_of(os.geteuid()),
+            access.operators,
+            registered=access.operators_registered,
+            owns_state=self.engine.state_owner == os.geteuid(),
+            claimed=claimed or None,
+            environ=environ,
+        )
+
+
+@asynccontextmanager
+async def open_house(
+    installation: Installation, clock: Clock, environ: Mapping[str, str], *, serving: bool = True
+) -> AsyncIterator[House]:
+    """Starts the engine; with `serving`, the doors too. On leaving, drains and closes whatever was opened.
+
+    Raises StateError when the state directory or an address cannot be had.
+    """
+    engine = await Engine.open(installation, clock, environ, socket=socket_path(installation.state_dir, environ))
+    house: House | None = None
+    try:
+        face = EngineFace(engine, lambda: Doors() if house is None else house.doors())
+        house = House(engine, face, environ)
+        await face.begin()
+        if serving:
+            await house.open_doors()
+        yield house
+    finally:
+        await asyncio.shield(_close(engine, house))
+
+
+async def _close(engine: Engine, house: House | None) -> None:
+    await engine.drain()
+    if house is not None:
+        if house.gateway is not None:
+            await house.gateway.close()
+        if house.socket is not None:
+            await house.socket.close()
+    await engine.close()
+
+
+def open_log(installation: Installation) -> EngineLog:
+    """The engine's log file, as configured; the state directory is made if it is not there."""
+    private_dir(installation.state_dir, ours=STATE_FILES)
+    settings = installation.config.logging
+    return EngineLog(
+        installation.state_dir / settings.file,
+        level=settings.level.value,
+        style=settings.format.value,
+        max_size=settings.max_size,
+        keep=settings.keep,
+    )

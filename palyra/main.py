@@ -1,0 +1,226 @@
+"""Entry points: `palyra-tui` opens the console on an engine of its own or attaches to a running one; `palyra` is the
+command line. Everything is put together here; nothing below knows what is above it."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from palyra.cli.app import build_app
+from palyra.cli.launch import GatewayDoor, Place
+from palyra.config.load import LoadResult, load_config
+from palyra.config.paths import state_dir as find_state_dir
+from palyra.control.offline import offline_control
+from palyra.control.protocol import Control
+from palyra.control.remote import RemoteControl
+from palyra.core.clock import SystemClock
+from palyra.core.errors import BadInputError, EngineGoneError, PalyraError, StateError
+from palyra.core.private_files import write_private
+from palyra.core.safe_text import safe
+from palyra.core.signals import StopSignals
+from palyra.engine import Installation
+from palyra.house import House, open_house, open_log
+
+log = logging.getLogger(__name__)
+
+BAD_CONFIG = 2
+NO_ENGINE = 5
+
+
+class ConfigError(BadInputError):
+    """A configuration that cannot be used; the message holds every problem, a line each."""
+
+
+def installation(place: Place, *, bind: str | None = None) -> Installation:
+    """What an engine started here would run on. Raises ConfigError with all problems at once."""
+    loaded = load_config(place.config, os.environ, {"gateway.bind": bind})
+    if loaded.config is None:
+        raise ConfigError(problem_text(loaded))
+    for warning in loaded.warnings:
+        complain(str(warning))
+    return Installation(loaded.config, find_state_dir(place.state_dir, os.environ), loaded.path)
+
+
+def problem_text(loaded: LoadResult) -> str:
+    count = len(loaded.problems)
+    head = f"The configuration has {count} problem{'s' if count != 1 else ''}:"
+    return "\n".join([head, *(f"  {problem}" for problem in loaded.problems)])
+
+
+def complain(text: str) -> None:
+    sys.stderr.write("\n".join(safe(line) for line in text.split("\n")) + "\n")
+
+
+async def running_engine(place: Place, state_dir: Path) -> RemoteControl | None:
+    """The engine that holds this state directory, if one answers."""
+    remote = RemoteControl(state_dir, operator=place.operator, environ=os.environ)
+    try:
+        await remote.snapshot([])
+    except EngineGoneError:
+        await remote.close()
+        return None
+    except BaseException:
+        await remote.close()
+        raise
+    return remote
+
+
+class Launcher:
+    """What the commands launch."""
+
+    @asynccontextmanager
+    async def reading(self, place: Place) -> AsyncIterator[Control]:
+        found = installation(place)
+        remote = await running_engine(place, found.state_dir)
+        if remote is not None:
+            try:
+                yield remote
+            finally:
+                await remote.close()
+            return
+        async with offline_control(found.config, found.state_dir, found.config_path, SystemClock()) as control:
+            yield control
+
+    @asynccontextmanager
+    async def acting(self, place: Place) -> AsyncIterator[Control]:
+        found = installation(place)
+        remote = await running_engine(place, found.state_dir)
+        if remote is not None:
+            try:
+                yield remote
+            finally:
+                await remote.close()
+            return
+        async with open_house(found, SystemClock(), os.environ, serving=False) as house:
+            yield house.control_for(house.own_identity(place.operator, os.environ))
+
+    @asynccontextmanager
+    async def gateway(self, place: Place) -> AsyncIterator[GatewayDoor]:
+        found = installation(place)
+        remote = await running_engine(place, found.state_dir)
+        if remote is not None:
+            try:
+                engine = (await remote.snapshot([])).engine
+            finally:
+                await remote.close()
+            if not engine.gateway_url:
+                raise StateError("The running engine has no gateway.", fix="Try again once it has started.")
+            yield GatewayDoor(engine.gateway_url, Path(engine.key_file))
+            return
+        found = installation(place, bind="127.0.0.1:0")
+        async with open_house(found, SystemClock(), os.environ) as house:
+            yield GatewayDoor(house.doors().gateway_url, house.engine.access.key_file)
+
+    def serve(self, place: Place, *, bind: str | None, ready_file: Path | None) -> int:
+        return guarded(lambda: serve(place, bind, ready_file))
+
+    def demo(self, state_dir: Path | None, *, ascii_only: bool) -> int:
+        from palyra.demo import run_demo
+
+        return guarded(lambda: run_demo(state_dir, ascii_only=ascii_only))
+
+
+def guarded(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    """Runs a program to its end; errors meant for people are printed as such."""
+    os.umask(0o077)
+    try:
+        return asyncio.run(work())
+    except ConfigError as error:
+        complain(str(error))
+        return BAD_CONFIG
+    except PalyraError as error:
+        complain(str(error))
+        return NO_ENGINE
+    except KeyboardInterrupt:
+        return 130
+
+
+async def serve(place: Place, bind: str | None, ready_file: Path | None) -> int:
+    """The engine without a screen, until SIGTERM or SIGINT."""
+    found = installation(place, bind=bind)
+    logs = open_log(found)
+    clock = SystemClock()
+    stop = asyncio.Event()
+    signals = StopSignals(
+        clock,
+        on_stop=stop.set,
+        on_hangup=stop.set,
+        drain_seconds=found.config.gateway.drain_seconds,
+        last_words=lambda: complain("Stopped hard; the next start ends what was held."),
+    )
+    try:
+        async with open_house(found, clock, os.environ) as house:
+            signals.install()
+            # A server outlives the terminal it was started from.
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)
+            tell_ready(house, ready_file)
+            await stop.wait()
+            sys.stdout.write("palyra is stopping\n")
+        signals.remove()
+    finally:
+        logs.close()
+    return 0
+
+
+def tell_ready(house: House, ready_file: Path | None) -> None:
+    """Says where clients connect; the ready file says it to programs."""
+    doors, engine = house.doors(), house.engine
+    facts = {
+        "gateway_url": doors.gateway_url,
+        "socket": doors.socket,
+        "pid": engine.pid,
+        "key_file": str(engine.access.key_file),
+    }
+    if ready_file is not None:
+        write_private(ready_file.absolute(), json.dumps(facts).encode() + b"\n")
+    sys.stdout.write(f"palyra serves {doors.gateway_url}; the key is in {engine.access.key_file}\n")
+    sys.stdout.flush()
+
+
+async def open_console(place: Place, *, read_only: bool, ascii_only: bool) -> int:
+    """The console on an engine of its own, or attached to the one that holds the state directory."""
+    from palyra.console import attach, run_console
+
+    found = installation(place)
+    remote = await running_engine(place, found.state_dir)
+    if remote is not None:
+        return await attach(remote, found, read_only=read_only, ascii_only=ascii_only)
+    return await run_console(found, operator=place.operator, read_only=read_only, ascii_only=ascii_only)
+
+
+def cli() -> None:
+    """`palyra`."""
+    build_app(Launcher())()
+
+
+def console() -> None:
+    """`palyra-tui`."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+    @app.command()
+    def palyra_tui(
+        config: Annotated[Path | None, typer.Option("--config", metavar="F", help="Configuration file.")] = None,
+        state_dir: Annotated[Path | None, typer.Option("--state-dir", metavar="D", help="State directory.")] = None,
+        read_only: Annotated[bool, typer.Option("--read-only", help="Look, but decide nothing.")] = False,
+        operator: Annotated[
+            str, typer.Option("--operator", metavar="O", help="Who you are, on a shared account.")
+        ] = "",
+        ascii_only: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII only.")] = False,
+    ) -> None:
+        """The console that governs what language models may spend."""
+        place = Place(config, state_dir, operator)
+        raise typer.Exit(guarded(lambda: open_console(place, read_only=read_only, ascii_only=ascii_only)))
+
+    app()
+
+
+if __name__ == "__main__":
+    cli()
