@@ -10,7 +10,7 @@ import pytest
 from palyra.core.clock import ManualClock
 from palyra.core.errors import StateError
 from palyra.journal.changes import RunSaved
-from palyra.journal.journal import Journal
+from palyra.journal.journal import Journal, open_readers
 from palyra.journal.schema import LATEST, MIGRATIONS
 from tests.journal.samples import a_run
 
@@ -170,3 +170,47 @@ async def test_a_path_that_means_something_in_an_address_is_only_a_path(tmp_path
     journal = await Journal.open(state_dir, clock)
     assert await journal.readers.run("kept") is not None
     await journal.close()
+
+
+async def test_a_journal_is_read_without_an_engine_and_beside_one(tmp_path: Path, clock: ManualClock) -> None:
+    journal = await Journal.open(tmp_path, clock)
+    run = a_run("kept")
+    await journal.submit([RunSaved(run)])
+    async with open_readers(tmp_path) as readers:
+        assert await readers.run("kept") == run
+    await journal.close()
+    before = (tmp_path / "journal.db").read_bytes()
+    async with open_readers(tmp_path) as readers:
+        assert await readers.run("kept") == run
+    assert (tmp_path / "journal.db").read_bytes() == before
+
+
+async def test_reading_what_a_killed_engine_left_in_the_log(tmp_path: Path, clock: ManualClock) -> None:
+    journal = await Journal.open(tmp_path / "killed", clock)
+    run = a_run("kept")
+    await journal.submit([RunSaved(run)])
+    (tmp_path / "left").mkdir()
+    for name in ("journal.db", "journal.db-wal"):
+        (tmp_path / "left" / name).write_bytes((tmp_path / "killed" / name).read_bytes())
+    await journal.close()
+    async with open_readers(tmp_path / "left") as readers:
+        assert await readers.run("kept") == run
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [(None, "state"), (b"What is this? " * 1000, "state"), (99, "journal_newer"), (0, "journal_older")],
+)
+async def test_readers_refuse_what_they_cannot_read(
+    tmp_path: Path, clock: ManualClock, content: bytes | int | None, code: str
+) -> None:
+    if isinstance(content, bytes):
+        (tmp_path / "journal.db").write_bytes(content)
+    elif content is not None:
+        await filled(tmp_path, clock)
+        with closing(sqlite3.connect(tmp_path / "journal.db")) as database:
+            database.execute(f"PRAGMA user_version = {content}")
+    with pytest.raises(StateError) as refused:
+        async with open_readers(tmp_path):
+            pass
+    assert refused.value.code == code

@@ -15,8 +15,10 @@ from palyra.core.errors import BadInputError
 from palyra.core.scope import Scope
 from palyra.journal.changes import Change, HoldTaken, RunSaved, UsageRecorded
 from palyra.journal.journal import Journal
+from palyra.journal.readers import usage as usage_readers
+from palyra.journal.readers.query import CHUNK
 from palyra.journal.readers.usage import BREAKDOWNS
-from palyra.journal.rows import RunRow, UsageRow, UsageSlice, UsageTotals
+from palyra.journal.rows import RunRow, UsageRow, UsageSample, UsageSlice, UsageTotals
 from tests.journal.samples import DAY, HOUR, T0, a_hold, a_run, a_usage, ended
 
 ZONES = ["UTC", "Europe/Prague", "Asia/Kolkata", "Australia/Lord_Howe", "America/Santiago"]
@@ -233,14 +235,29 @@ async def test_a_roll_up_that_lies_is_found(journal: Journal) -> None:
     )
 
 
-async def test_samples_are_the_newest_attempts_of_each_model_oldest_first(journal: Journal) -> None:
+async def sampled(journal: Journal, monkeypatch: pytest.MonkeyPatch, chunk_size: int, newest: int) -> list[UsageSample]:
+    smaller = usage_readers._SAMPLES.replace(f"LIMIT {CHUNK}", f"LIMIT {chunk_size}")
+    monkeypatch.setattr(usage_readers, "_SAMPLES", smaller)
+    found = [sample async for chunk in journal.readers.samples(newest) for sample in chunk]
+    monkeypatch.undo()
+    return found
+
+
+async def test_samples_are_the_newest_attempts_of_each_model_oldest_first(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(5):
         await add(journal, START + number, model="m1", output_total=number)
     await add(journal, START, model="m2", provider="azure")
-    chunks = [chunk async for chunk in journal.readers.samples(newest=3)]
-    outputs = {(chunk[0].provider, chunk[0].model): [sample.output_total for sample in chunk] for chunk in chunks}
-    assert outputs == {("openai", "m1"): [2, 3, 4], ("azure", "m2"): [500]}
-    (sample,) = next(chunk for chunk in chunks if chunk[0].model == "m2")
+    for chunk_size in (1, 2, 500):
+        samples = await sampled(journal, monkeypatch, chunk_size, newest=3)
+        assert [(one.provider, one.model, one.output_total) for one in samples] == [
+            ("azure", "m2", 500),
+            ("openai", "m1", 2),
+            ("openai", "m1", 3),
+            ("openai", "m1", 4),
+        ]
+    sample = samples[0]
     assert (sample.expected_input, sample.input_bytes, sample.streaming) == (512, 2048, True)
     assert (sample.flags, sample.usage_source) == (("identity_U2",), "provider")
 

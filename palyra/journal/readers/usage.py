@@ -12,7 +12,7 @@ from typing import Any
 
 from palyra.core.errors import BadInputError
 from palyra.core.windows import DAY_MS, HOUR_MS, Interval, window_for
-from palyra.journal.readers.query import Query
+from palyra.journal.readers.query import CHUNK, Query
 from palyra.journal.rows import UsageBucket, UsageRow, UsageSample, UsageSlice, UsageTotals
 from palyra.journal.tables import USAGE, usage_row
 
@@ -135,17 +135,20 @@ class UsageReaders(Query):
             (*parameters, *page),
         )
 
-    async def samples(self, newest: int = 500) -> AsyncIterator[tuple[UsageSample, ...]]:
-        """The newest attempts of each provider and model that ever settled, oldest first, one chunk a model."""
+    async def samples(self, newest: int = 10_000) -> AsyncIterator[tuple[UsageSample, ...]]:
+        """The `newest` attempts of each provider and model that ever settled, oldest first, in chunks."""
         models = await self._listed(
             "SELECT json_group_array(json_array(provider, model)) FROM"
             " (SELECT DISTINCT provider, model FROM usage_hours WHERE attempts > 0 LIMIT -1)",
             tuple,
         )
         for provider, model in models:
-            found = await self._listed(_SAMPLES, _sample, (provider, model, newest))
-            if found:
-                yield found
+            (last,) = await self._listed(_BEFORE_NEWEST, lambda values: int(values[0]), (provider, model, newest))
+            while found := await self._listed(
+                _SAMPLES, lambda values: (values[0], _sample(values[1])), (provider, model, last)
+            ):
+                yield tuple([sample for _, sample in found])
+                last = found[-1][0]
 
     async def _bucketed(
         self, spans: Sequence[tuple[int, int]], key: str, principal: str
@@ -240,14 +243,17 @@ def _day_cuts(since: int, until: int, zone: str) -> list[int]:
 
 _SAMPLE = [field.name for field in fields(UsageSample)]
 _SAMPLES = f"""
-SELECT json_group_array(json_array({", ".join(_SAMPLE).replace("flags", "json(flags)")}))
+SELECT json_group_array(json_array(seq, json_array({", ".join(_SAMPLE).replace("flags", "json(flags)")})))
 FROM (
-  SELECT newest.*, ifnull(holds.expected_input, 0) AS expected_input, ifnull(runs.input_bytes, 0) AS input_bytes,
+  SELECT usage.*, ifnull(holds.expected_input, 0) AS expected_input, ifnull(runs.input_bytes, 0) AS input_bytes,
     ifnull(runs.streaming, 0) AS streaming
-  FROM (SELECT * FROM usage WHERE provider = ? AND model = ? ORDER BY seq DESC LIMIT ?) AS newest
-  LEFT JOIN holds ON holds.hold_id = newest.hold_id LEFT JOIN runs ON runs.run_id = newest.run_id
-  ORDER BY newest.seq LIMIT -1
+  FROM usage LEFT JOIN holds ON holds.hold_id = usage.hold_id LEFT JOIN runs ON runs.run_id = usage.run_id
+  WHERE usage.provider = ? AND usage.model = ? AND usage.seq > ? ORDER BY usage.seq LIMIT {CHUNK}
 )
+"""
+_BEFORE_NEWEST = """
+SELECT json_array(json_array(ifnull(min(seq), 0) - 1)) FROM
+  (SELECT seq FROM usage WHERE provider = ? AND model = ? ORDER BY seq DESC LIMIT ?)
 """
 
 
