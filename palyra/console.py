@@ -64,6 +64,12 @@ class Console(PalyraApp):
             self._driver.mute()
         self.exit()
 
+    def last_words(self) -> None:
+        """Before the process ends hard: gives the terminal back, which also makes room on a stalled one for a word."""
+        if isinstance(self._driver, PalyraDriver):
+            self._driver.restore_now()
+        _say("stopped hard; the next start ends what was held")
+
 
 async def run_console(installation: Installation, *, operator: str, read_only: bool, ascii_only: bool) -> int:
     """The console on an engine of its own. Raises PalyraError before anything is painted."""
@@ -101,7 +107,7 @@ async def _show(
         on_stop=app.stop,
         on_hangup=app.hang_up,
         drain_seconds=installation.config.gateway.drain_seconds,
-        last_words=lambda: _say("stopped hard; the next start ends what was held"),
+        last_words=app.last_words,
     )
     signals.install()
     shown = asyncio.create_task(app.run_async(mouse=installation.config.console.mouse))

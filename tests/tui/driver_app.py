@@ -16,9 +16,9 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from palyra.core.clock import SystemClock
+from palyra.core.signals import StopSignals
 from palyra.tui.compositor import TightCompositor
 from palyra.tui.driver import PalyraDriver
-from palyra.tui.signals import StopSignals
 
 
 def painted(text: str, width: int, height: int) -> list[str]:

@@ -218,7 +218,7 @@ def _x_axis(labels: Sequence[str], slot: int, room: int, cursor: int | None) -> 
     placed = [(place * slot, safe(labels[place])) for place in range(0, len(labels), step)]
     placed = [(x, label) for x, label in placed if x + cells(label) <= room]
     ticks = {x for x, _ in placed}
-    texts = [(x, label, Tone.MUTED) for x, label in placed]
+    texts: list[tuple[int, str, Tone]] = [(x, label, Tone.MUTED) for x, label in placed]
     if cursor is not None and 0 <= cursor < len(labels):
         x, label = cursor * slot, safe(labels[cursor])
         ticks.add(x)
