@@ -53,11 +53,12 @@ R = TypeVar("R")
 
 SCREENS: tuple[type[PalyraScreen], ...] = (TriageScreen, ApprovalsScreen, UsageScreen, RunsScreen, BudgetsScreen)
 HOME = TriageScreen.NAME
+HERE = Path(__file__).parent
 STYLES: list[str | PurePath] = [
-    "app.tcss",
-    "screens/listing.tcss",
-    *(f"screens/{screen.NAME}.tcss" for screen in SCREENS),
-    "dialogs/dialogs.tcss",
+    HERE / "app.tcss",
+    HERE / "screens" / "listing.tcss",
+    *(HERE / "screens" / f"{screen.NAME}.tcss" for screen in SCREENS),
+    HERE / "dialogs" / "dialogs.tcss",
 ]
 """All read at start: a style sheet that comes later makes Textual read all of them again, in the midst of a key."""
 CLIPBOARD_BYTES = 64 * 1024
@@ -116,7 +117,7 @@ class PalyraApp(App[None], inherit_bindings=False):
         self._drain_seconds = drain_seconds
         self._herald = Herald(self._to_terminal)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._sending: set[Command] = set()
+        self._sending: list[Command] = []
 
     # Living.
 
@@ -360,7 +361,7 @@ class PalyraApp(App[None], inherit_bindings=False):
         if offer.reason:
             self.flash(f"{action.title}: {offer.reason}.", Tone.WARN)
             return
-        if action.right is not Right.SEE and not screen.may_act():
+        if action.right is not Right.SEE and action.on_selection and not screen.may_act():
             self.flash("It changed just now. Look again, then press again.", Tone.WARN)
             return
         try:
@@ -389,14 +390,14 @@ class PalyraApp(App[None], inherit_bindings=False):
         """Sends a command once, shows what came of it, and returns that; None when no answer came."""
         if command in self._sending:
             return None
-        self._sending.add(command)
+        self._sending.append(command)
         try:
             result = await self.control.send(command)
         except PalyraError as error:
             self.flash(f"Not done: {error.message} {error.fix}".strip(), Tone.BAD)
             return None
         finally:
-            self._sending.discard(command)
+            self._sending.remove(command)
         self.flash(f"{result.message} {result.fix}".strip(), _TONES.get(result.status, Tone.BAD))
         self.bridge.hurry()
         return result

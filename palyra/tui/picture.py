@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rich.cells import split_graphemes
 from rich.color import ColorSystem
-from rich.console import Console
+from rich.console import COLOR_SYSTEMS, Console
 from rich.control import Control
 from rich.segment import Segment
 from rich.style import Style
@@ -121,7 +121,7 @@ class Pen:
     """Writes cells, changing the look of the terminal as little as it can."""
 
     def __init__(self, console: Console) -> None:
-        self.system = ColorSystem[(console.color_system or "truecolor").upper()]
+        self.system = COLOR_SYSTEMS[console.color_system or "truecolor"]
         self._look = PLAIN
         self._place: tuple[int, int] | None = None
         self._pieces: list[str] = []

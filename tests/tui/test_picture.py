@@ -1,6 +1,6 @@
 """What is sent is little, and the terminal shows the same as if everything had been sent."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pyte
 import pytest
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
 
-from palyra.tui.picture import PLAIN, Look, Pen, Picture, look_of
+from palyra.tui.picture import PLAIN, Look, Pen, Picture, cells_of, look_of
 
 WIDTH, HEIGHT = 24, 3
 CONSOLE = Console(force_terminal=True, color_system="truecolor", width=WIDTH)
@@ -158,3 +158,11 @@ def test_a_link_is_opened_and_closed() -> None:
 )
 def test_styles_in_codes(style: Style | None, system: ColorSystem, look: Look) -> None:
     assert look_of(style, system) == look
+
+
+@pytest.mark.parametrize("colours", ["standard", "256", "truecolor"])
+def test_a_pen_writes_for_terminals_of_every_colour_depth(colours: Literal["standard", "256", "truecolor"]) -> None:
+    console = Console(color_system=colours, force_terminal=True)
+    pen = Pen(console)
+    pen.write(0, 0, cells_of("red", Style(color="#ff0000"), pen.system))
+    assert pen.system.name == {"standard": "STANDARD", "256": "EIGHT_BIT", "truecolor": "TRUECOLOR"}[colours]
