@@ -17,7 +17,10 @@ from palyra.journal.rows import (
 
 @dataclass(frozen=True, slots=True)
 class RunSaved:
-    """Inserts or replaces a run; ignored when the stored run is terminal or has this or a later version."""
+    """Inserts or replaces a run; ignored when the stored run is terminal or has this or a later version.
+
+    A terminal run has a `finished_at`, and no other has. Principal, session, job and `accepted_at` stay as first saved.
+    """
 
     row: RunRow
 
@@ -31,12 +34,14 @@ class DecisionMade:
 
 @dataclass(frozen=True, slots=True)
 class HoldTaken:
+    """Stores a hold of a run that is stored before it or with it; a hold id is taken once."""
+
     row: HoldRow
 
 
 @dataclass(frozen=True, slots=True)
 class HoldGrown:
-    """A further slice: the hold's new totals."""
+    """A further slice: the hold's new totals. Has no effect unless it is still `held`."""
 
     hold_id: str
     bound_usd: int | None
@@ -46,7 +51,10 @@ class HoldGrown:
 
 @dataclass(frozen=True, slots=True)
 class Metered:
-    """A meter reading of a live attempt: what it would be charged if everything died now."""
+    """A meter reading of a live attempt: what it would be charged if everything died now.
+
+    Has no effect unless the hold is still `held`.
+    """
 
     hold_id: str
     metered_input: int
@@ -72,7 +80,10 @@ class HoldEnded:
 
 @dataclass(frozen=True, slots=True)
 class UsageRecorded:
-    """Adds a usage row and, in the same transaction, its roll-ups; a second row for one hold has no effect."""
+    """Adds a usage row and, in the same transaction, its roll-ups; a second row for one hold has no effect.
+
+    A row without a hold (a cache hit) has an empty `hold_id` and is always added.
+    """
 
     row: UsageRow
 
@@ -86,11 +97,15 @@ class ApprovalSaved:
 
 @dataclass(frozen=True, slots=True)
 class GrantSaved:
+    """Inserts or replaces a grant; ignored unless `row.version` is above the stored one."""
+
     row: GrantRow
 
 
 @dataclass(frozen=True, slots=True)
 class PolicySaved:
+    """Stores one more revision; a revision that is stored already refuses the unit, so the first editor wins."""
+
     row: PolicyRow
 
 

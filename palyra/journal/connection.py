@@ -103,6 +103,9 @@ async def open_writer(path: Path, checkpoint_pages: int) -> Connection:
     def connect() -> sqlite3.Connection:
         database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
+            if database.execute("PRAGMA page_count").fetchone()[0] == 0:
+                # Only an empty file takes this; without it, space that retention frees would never leave the file.
+                database.execute("PRAGMA auto_vacuum = INCREMENTAL")
             database.execute("PRAGMA journal_mode = WAL")
             for setting in (
                 "synchronous = FULL",

@@ -8,7 +8,7 @@ from palyra.core.scope import Scope
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One governed piece of model work (spec: a run's life). Saved whole; the highest `version` wins until terminal."""
+    """One governed piece of model work. Saved whole; the highest `version` wins until terminal."""
 
     run_id: str
     boot_id: str

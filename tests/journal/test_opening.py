@@ -74,6 +74,13 @@ async def test_it_writes_as_safely_as_sqlite_can(journal: Journal) -> None:
     assert settings == ["wal", 2, 1]
 
 
+async def test_space_that_is_freed_can_be_given_back_in_steps(journal: Journal) -> None:
+    incremental = 2
+    assert (await journal._connection.run(lambda database: database.execute("PRAGMA auto_vacuum").fetchone())) == (
+        incremental,
+    )
+
+
 async def test_every_table_is_strict(journal: Journal) -> None:
     tables = await journal._connection.run(
         lambda database: database.execute(
