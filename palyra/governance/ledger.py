@@ -8,7 +8,7 @@ from collections import deque
 
 from palyra.config.choices import OrphanHolds, RoutingMode
 from palyra.core.scope import Scope
-from palyra.governance.books import Books
+from palyra.governance.books import Books, Judged
 from palyra.governance.counters import Budget, Cell, CounterState
 from palyra.governance.evaluate import CounterView, Demand, UsageBudgetEvaluation, evaluate_budget_policies
 from palyra.governance.grants import Asker, GrantBook, draw
@@ -179,7 +179,7 @@ class Ledger:
                 steps.append(None)
                 continue
             budget, cell = place
-            judged = cell if cell.total is None else budget.at(move.scope_value, at)
+            judged = _judged_growth(budget, cell, at)
             step = judge.weigh(budget, move.scope_value, judged, amount, asker, hold.requested, cell.start, at)
             steps.append(step)
             if not step.fits:
@@ -362,3 +362,12 @@ class Ledger:
         changed = tuple(moves) != hold.moves
         hold.moves, hold.cells = tuple(moves), cells
         return HoldGrown(row.hold_id, hold.bound_usd, hold.bound_tokens, hold.moves) if changed else None
+
+
+def _judged_growth(budget: Budget, cell: Cell, at: int) -> Judged:
+    """A slice counts where its hold does. A hold that outlived its rolling window is judged by its own bucket."""
+    if cell.total is None:
+        return cell
+    cell.total.turn(at)
+    budget.current[cell.scope_value] = cell.total
+    return cell.total if cell.start >= cell.total.low else cell

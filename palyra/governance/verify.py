@@ -6,12 +6,11 @@ Left out is what nobody promised to keep under a limit: holds of advising polici
 again under another window, scope or metric. Lowering a limit changes no admission that was lawful when it was made.
 """
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from palyra.config.choices import PolicyAction
-from palyra.core.windows import ROLLING, charge_start
+from palyra.core.windows import ROLLING, charge_start, window_for
 from palyra.governance.counters import CounterState
 from palyra.governance.grants import GrantBook
 from palyra.governance.ledger import Ledger
@@ -98,8 +97,10 @@ def verify(
     audit = _Audit()
     differences: list[Difference] = []
     holds = 0
+    newest = at
     for row in hold_rows:
         holds += 1
+        newest = max(newest, row.created_at, row.terminal_at or 0)
         recount.add(row)
         differences += _own_differences(row)
         for policy, value in policies.match(row.scope, row.provider, row.model):
@@ -113,7 +114,7 @@ def verify(
         for grant in book
         if grant.drawn > grant.row.cap
     ]
-    overshoot = [_worst(policy, audit) for policy in policies if policy.enabled and _limits(policy)]
+    overshoot = [_worst(policy, audit, newest) for policy in policies if policy.enabled and _limits(policy)]
     return LedgerReport(
         holds=holds,
         counters=len(counters),
@@ -179,38 +180,26 @@ def _audit(audit: _Audit, policy: UsageBudgetPolicyRecord, value: str, row: Hold
     cell.limit = max(cell.limit, move.limit)
 
 
-def _worst(policy: UsageBudgetPolicyRecord, audit: _Audit) -> Overshoot | None:
-    """The counter of a policy that stands highest against what it may; None when it never admitted anything."""
-    rolling = ROLLING.get(policy.interval_kind)
-    span_ms = 0 if rolling is None else rolling.span * rolling.bucket_ms
-    values = audit.policies.get(policy.policy_id, {})
-    found = [(above, start, value) for value, cells in values.items() for above, start in _above(cells, span_ms)]
+def _worst(policy: UsageBudgetPolicyRecord, audit: _Audit, at: int) -> Overshoot | None:
+    """The counter of a policy that stands highest against what it may; None when it never admitted anything.
+
+    A stream that grows charges the bucket it began in, long after older buckets have left; so a rolling budget can
+    only be checked in its newest window.
+    """
+    found: list[tuple[int, int, str]] = []
+    for value, cells in audit.policies.get(policy.policy_id, {}).items():
+        if policy.interval_kind in ROLLING:
+            start = window_for(policy.interval_kind, policy.timezone, at).start
+            counting = [cell for began, cell in cells.items() if began >= start]
+            cells = {start: _together(counting)} if counting else {}
+        found += [(cell.amount - cell.allowed - cell.limit, start, value) for start, cell in cells.items()]
     if not found:
         return None
     above, start, value = max(found)
     return Overshoot(policy.policy_id, value, start, policy.metric_kind.value, max(0, above))
 
 
-def _above(cells: dict[int, _Sum], span_ms: int) -> list[tuple[int, int]]:
-    """(how far above, cell start) for each cell together with the earlier ones that count with it."""
-    found: list[tuple[int, int]] = []
-    counting: deque[int] = deque()
-    limits: deque[int] = deque()
-    """Cells whose limit no later one reaches, so that the first has the highest."""
-    amount = allowed = 0
-    for start in sorted(cells):
-        cell = cells[start]
-        counting.append(start)
-        amount += cell.amount
-        allowed += cell.allowed
-        while limits and cells[limits[-1]].limit <= cell.limit:
-            limits.pop()
-        limits.append(start)
-        while counting[0] < start - span_ms:
-            gone = counting.popleft()
-            amount -= cells[gone].amount
-            allowed -= cells[gone].allowed
-            if limits[0] == gone:
-                limits.popleft()
-        found.append((amount - allowed - cells[limits[0]].limit, start))
-    return found
+def _together(cells: list[_Sum]) -> _Sum:
+    return _Sum(
+        sum(cell.amount for cell in cells), sum(cell.allowed for cell in cells), max(cell.limit for cell in cells)
+    )

@@ -78,6 +78,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.unsent: list[list[HoldChange]] = []
         self.ledger = Ledger()
         self.ends: dict[str, HoldChange] = {}
+        self.grown_at = 0
 
     # What is submitted becomes durable later, in order; a crash loses what has not.
 
@@ -188,6 +189,7 @@ class LedgerMachine(RuleBasedStateMachine):
             assert any(evaluation.refused for evaluation in growth.against)
             assert self.ledger.counters(self.now) == before
         else:
+            self.grown_at = max(self.grown_at, self.now)
             self.submit(growth.change)
 
     @precondition(lambda self: self.ledger.open_holds())
@@ -388,7 +390,9 @@ class LedgerMachine(RuleBasedStateMachine):
             live=self.ledger.counters(self.now),
             grants=[grant.row for grant in self.ledger.grants],
         )
-        assert report.ok, report
+        assert report.differences == ()
+        # Nothing journaled tells when a hold grew, so a clock set back since then hides which window it grew in.
+        assert report.ok or self.now < self.grown_at, report
         assert report.open_holds == self.ledger.open_holds()
 
     @invariant()
