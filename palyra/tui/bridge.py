@@ -35,7 +35,8 @@ class Link(StrEnum):
 class Bridge:
     """Pulls snapshots for the screen in front, one at a time, and says how the link is.
 
-    `on_snapshot` gets each new snapshot unless paused; `on_link` is told after every change of `link` or `trouble`.
+    `on_snapshot` gets each new snapshot, but not one that was asked for by the screen before.
+    `on_link` is told after every change of `link` or `trouble`.
     """
 
     def __init__(
@@ -101,9 +102,10 @@ class Bridge:
 
     async def pull(self) -> None:
         """Takes one snapshot. Never raises but CancelledError: trouble is a state."""
+        topics = self._topics
         try:
             async with self.clock.timeout(PATIENCE_SECONDS):
-                snapshot = await self.control.snapshot(self._topics)
+                snapshot = await self.control.snapshot(topics)
         except TimeoutError:
             self._set_link(Link.TROUBLED, "the engine does not answer")
         except EngineGoneError as error:
@@ -116,7 +118,8 @@ class Bridge:
         else:
             self.latest = snapshot
             self._set_link(Link.PAUSED if self.paused else Link.LIVE, "")
-            self._on_snapshot(snapshot)
+            if topics == self._topics:
+                self._on_snapshot(snapshot)
         self._pulled = self.clock.monotonic()
 
     def _arm(self) -> None:

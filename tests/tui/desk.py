@@ -45,11 +45,11 @@ class Desk:
     async def type(self, text: str) -> None:
         """Types into what has the focus."""
         for char in text:
-            self._send(NAMES.get(char, char))
+            self._send(NAMES.get(char, char), char)
         await self.settle()
 
-    def _send(self, key: str) -> None:
-        character = key_to_character(key)
+    def _send(self, key: str, char: str | None = None) -> None:
+        character = char or key_to_character(key)
         event = events.Key(key, character)
         event.set_sender(self.app)
         assert self.app._driver is not None
@@ -58,6 +58,11 @@ class Desk:
     async def wait(self, seconds: float = 1.0) -> None:
         """Moves the clock; snapshots are pulled as they fall due."""
         await self.clock.advance(seconds)
+        await self.settle()
+
+    async def jump(self, seconds: float) -> None:
+        """Moves the clock in one step, as when the machine was asleep."""
+        self.clock.tick(seconds)
         await self.settle()
 
     async def ready(self) -> None:
@@ -73,6 +78,13 @@ class Desk:
     @property
     def text(self) -> str:
         return "\n".join(line.rstrip() for line in self.lines)
+
+    @property
+    def box(self) -> str:
+        """What the open dialog says, its lines joined by single spaces."""
+        region = self.app.screen.query_one("#box").region
+        rows = self.lines[region.y : region.bottom]
+        return " ".join(" ".join(row[region.x + 1 : region.right] for row in rows).split())
 
     @property
     def status(self) -> str:
@@ -104,6 +116,10 @@ class Desk:
     def snapshot(self) -> Snapshot:
         assert self.app.latest is not None
         return self.app.latest
+
+    def focus(self, identifier: str) -> None:
+        """Puts the focus on a part of the open dialog."""
+        self.app.screen.query_one(f"#{identifier}").focus()
 
     @property
     def dialog(self) -> str:

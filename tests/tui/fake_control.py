@@ -552,7 +552,8 @@ def hostile() -> World:
 class FakeControl:
     """Control over a `World`. Commands act on it; `sent` and `asked` remember what came.
 
-    `trouble`, when set, is raised by every snapshot and query; `gate`, when set, holds queries until it opens.
+    `trouble`, when set, is raised by every snapshot and query; `gate` and `snapshot_gate`,
+    when set, hold queries and snapshots until they open.
     """
 
     def __init__(self, world: World, clock: Clock, *, attached: bool = False) -> None:
@@ -563,6 +564,7 @@ class FakeControl:
         self.pulls: list[frozenset[Topic]] = []
         self.trouble: Exception | None = None
         self.gate: asyncio.Event | None = None
+        self.snapshot_gate: asyncio.Event | None = None
         self.in_flight = 0
         self.most_in_flight = 0
         self.results: list[CommandResult] = []
@@ -581,6 +583,8 @@ class FakeControl:
 
     async def snapshot(self, topics: Collection[Topic]) -> Snapshot:
         self.pulls.append(frozenset(topics))
+        if self.snapshot_gate is not None:
+            await self.snapshot_gate.wait()
         if self.trouble is not None:
             raise self.trouble
         world = self.world

@@ -58,7 +58,7 @@ class Action(ABC, Generic[S_contra]):
     """One thing an operator can do on screens of kind `S_contra`.
 
     `id` is what `[console.keys]` rebinds; `title` names it in the palette, `footer` in the footer (empty: not there).
-    Actions with a `Right` beyond seeing act on what is selected and obey the guard time.
+    Actions that need a `Right` obey the guard time, unless they do nothing to what is selected.
     """
 
     id: str
@@ -72,6 +72,8 @@ class Action(ABC, Generic[S_contra]):
     """Worth a line in the palette."""
     confirm: Confirm = Confirm.NONE
     right: Right = Right.SEE
+    on_selection: bool = True
+    """Acts on what is selected."""
 
     def offer(self, screen: S_contra) -> Offer:
         """Whether there is anything here to do it to."""

@@ -26,6 +26,7 @@ class NewBudget(Action["ListScreen"]):
     title = "New budget…"
     help = "a policy kept in the journal"
     footer = "new…"
+    on_selection = False
     confirm = Confirm.DIALOG
     right = Right.ADMINISTER
 

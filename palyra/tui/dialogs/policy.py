@@ -1,7 +1,7 @@
 """Making or changing a budget: checked as it is typed, checked again by the engine, whose word is shown here."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from textual.app import ComposeResult
 
@@ -90,9 +90,9 @@ class PolicyDialog(Dialog[bool]):
                 for number, first in enumerate(sentences(f"{self._answer.message} {self._answer.fix}".strip()))
             ]
         if faults:
-            name, fault = next(iter(faults.items()))
-            label = next(item.label for item in self._inputs if item.field == name)
-            return [line(part(f"{glyphs.ATTENTION} {label}: {fault}", Tone.WARN))]
+            first = self._first(faults)
+            words = sentences(f"{glyphs.ATTENTION} {first.label}: {faults[first.field]}")
+            return [tuple(replace(piece, tone=Tone.WARN) for piece in row) for row in words]
         if self._budget is None:
             return sentences(summary(values))
         changed = self._changes(values)
@@ -104,6 +104,9 @@ class PolicyDialog(Dialog[bool]):
         metric = {} if self._budget is None else {"metric_kind": self._budget.metric_kind}
         return faults_of({**metric, **values})
 
+    def _first(self, faults: dict[str, str]) -> Input:
+        return next(item for item in self._inputs if item.field in faults)
+
     def _changes(self, values: dict[str, str]) -> dict[str, str]:
         return {item.field: values[item.field] for item in self._inputs if values[item.field] != item.value}
 
@@ -111,7 +114,7 @@ class PolicyDialog(Dialog[bool]):
         values = self.values()
         faults = self._faults(values)
         if faults:
-            self.query_one(f"#{next(iter(faults))}").focus()
+            self.query_one(f"#{self._first(faults).field}").focus()
             return
         if self._busy:
             return

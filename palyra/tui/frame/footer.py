@@ -14,26 +14,32 @@ GAP = "  "
 
 
 def footer_line(screen: "PalyraScreen", width: int) -> Line:
-    """Keys that act on what is selected; what may not be done now is dimmed, with the reason said once."""
+    """Keys that act on what is selected; what may not be done now is dimmed."""
     entries: list[tuple[Line, bool]] = []
-    reason = ""
     for action in screen.actions:
         if not action.footer:
             continue
         offer = action.check(screen)
         if not offer.shown:
             continue
-        reason = reason or offer.reason
         entries.append((_entry(action, screen.key_of(action), dim=bool(offer.reason)), action.always))
-    if reason:
-        at = next((number for number, entry in enumerate(entries) if entry[1]), len(entries))
-        entries.insert(at, ((muted(f"({reason})"),), False))
     while entries and _width(entries) > width:
         droppable = [number for number, (_, always) in enumerate(entries) if not always]
         if not droppable:
             break
         entries.pop(droppable[-1])
     return cut(_joined(entries), width)
+
+
+def reason_line(screen: "PalyraScreen") -> Line:
+    """Why keys of the footer are dimmed; nothing when none is."""
+    dimmed = [
+        (action, reason) for action in screen.actions if action.footer and (reason := action.check(screen).reason)
+    ]
+    if not dimmed:
+        return ()
+    keys = " ".join(key_words(screen.key_of(action)) for action, reason in dimmed if reason == dimmed[0][1])
+    return (muted(f" {keys}: {dimmed[0][1]}"),)
 
 
 def _entry(action: Action[Any], keys: str, *, dim: bool) -> Line:

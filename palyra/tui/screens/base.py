@@ -13,7 +13,7 @@ from palyra.control.snapshots import Snapshot, Topic
 from palyra.tui.commands.action import Action, find
 from palyra.tui.compositor import TightCompositor
 from palyra.tui.frame.failure import failure_lines
-from palyra.tui.frame.footer import footer_line
+from palyra.tui.frame.footer import footer_line, reason_line
 from palyra.tui.frame.notice import notice_line
 from palyra.tui.frame.small import small_lines
 from palyra.tui.frame.status import Marks, status_line
@@ -106,10 +106,7 @@ class PalyraScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         self.palyra.bridge.watch(self.TOPICS)
-        if self.palyra.bridge.latest is not None and not self.failed:
-            self.take(self.palyra.bridge.latest)
-        else:
-            self.refresh_frame()
+        self.redraw()
 
     def on_resize(self, event: events.Resize) -> None:
         small = event.size.width < LEAST_WIDTH or event.size.height < LEAST_HEIGHT
@@ -143,6 +140,7 @@ class PalyraScreen(Screen[None]):
         monotonic = palyra.clock.monotonic()
         self._lines("notice").show_line(
             notice_line(palyra.flashed, bridge.link, bridge.trouble, bridge.since_ms, self.zone, monotonic)
+            or reason_line(self)
         )
         self._lines("footer").show_line(self.footer(width))
         if self.has_class("-small"):

@@ -78,6 +78,7 @@ class RunsScreen(ListScreen):
         self.view: RunsOf | None = None
         self._older: list[RunView] = []
         self._cursor = ""
+        self._until: int | None = None
         self._complete = False
         self._pages: Inquiry[RunsPage] | None = None
         self._details: Inquiry[RunDetail] | None = None
@@ -89,9 +90,16 @@ class RunsScreen(ListScreen):
     def show_view(self, view: RunsOf | None) -> None:
         """Shows a part of history, or with None what goes on now."""
         self.view = view
-        self._older, self._cursor, self._complete = [], "", False
         if self.opened:
             self.close_detail()
+        if self.snapshot is not None:
+            self._start_history(self.snapshot)
+
+    def _start_history(self, snapshot: Snapshot) -> None:
+        """Asks for what is older than the snapshot's own runs, from its first page on."""
+        ended = [run.accepted_at for run in snapshot.runs if not run.live]
+        self._until = min(ended) if ended else None
+        self._older, self._cursor, self._complete = [], "", False
         self.redraw()
         self._ask_page()
 
@@ -107,17 +115,15 @@ class RunsScreen(ListScreen):
         return [*sorted(live, key=lambda run: -run.accepted_at), *newest]
 
     def _ask_page(self) -> None:
-        if self._complete or len(self._older) >= MAX_ROWS:
-            return
+        """Asks for the next page; one that is on its way for another view is dropped."""
         if self._pages is None:
             self._pages = Inquiry(self.palyra.spawn, self._add_page, self._fail)
-        if not self._pages.busy:
-            query = self._query()
-            self._pages.ask(lambda: self.palyra.control.ask(query))
+        query = self._query()
+        self._pages.ask(lambda: self.palyra.control.ask(query))
 
     def _query(self) -> RunsQuery:
         if self.view is None:
-            return RunsQuery(limit=PAGE, cursor=self._cursor)
+            return RunsQuery(until=self._until, limit=PAGE, cursor=self._cursor)
         view = self.view
         return RunsQuery(
             model=view.model,
@@ -134,6 +140,7 @@ class RunsScreen(ListScreen):
         self._older += [run for run in page.runs if run.run_id not in known]
         self._cursor, self._complete = page.next_cursor, not page.next_cursor
         self.redraw()
+        self._ask_near_end()
 
     def _fail(self, error: PalyraError) -> None:
         self.flash(f"Runs could not be read: {error}", Tone.WARN)
@@ -221,12 +228,16 @@ class RunsScreen(ListScreen):
         first = self.snapshot is None
         super().take(snapshot)
         if first:
-            self._ask_page()
+            self._start_history(snapshot)
 
     def on_live_table_selected(self, event: LiveTable.Selected) -> None:
         super().on_live_table_selected(event)
-        keys = list(self._subjects)
-        if event.key in keys[-AHEAD:]:
+        self._ask_near_end()
+
+    def _ask_near_end(self) -> None:
+        if self._complete or len(self._older) >= MAX_ROWS or (self._pages is not None and self._pages.busy):
+            return
+        if self.table.selected_key in list(self._subjects)[-AHEAD:]:
             self._ask_page()
 
     @property

@@ -1,0 +1,160 @@
+"""Budgets: the fullest first; made, changed and removed in checked dialogs."""
+
+from dataclasses import replace
+
+from palyra.control.commands import AddPolicy, EditPolicy, RemovePolicy
+from palyra.control.snapshots import CommandResult
+from tests.tui.desk import Desk, console
+from tests.tui.fake_control import normal, operator
+
+
+async def fill(desk: Desk, **fields: str) -> None:
+    """Writes into the fields of the open form."""
+    for name, text in fields.items():
+        desk.focus(name)
+        await desk.press("ctrl+u")
+        await desk.type(text)
+
+
+async def test_the_fullest_is_first_and_the_disabled_last() -> None:
+    async with console(normal()) as desk:
+        await desk.press("7")
+        names = [line[3:20].split()[0] for line in desk.lines[3:9]]
+        assert names == ["maria-month", "research-day", "team-day", "ci-month", "tokens-hour", "trial"]
+        assert "6 counters" in desk.title
+
+
+async def test_amounts_are_in_the_unit_of_what_is_counted() -> None:
+    async with console(normal()) as desk:
+        await desk.press("7", "j", "j", "j", "j", "enter")
+        text = desk.text
+        assert "input and output tokens" in text
+        assert "412 k tok" in text
+        assert "only warns" in text
+
+
+async def test_n_makes_a_budget_once_it_is_right() -> None:
+    async with console(normal()) as desk:
+        await desk.press("7", "n")
+        assert desk.dialog == "PolicyDialog"
+        assert "a budget needs an id" in desk.text
+        await fill(desk, policy_id="Team Day")
+        assert "is not spelled as it must be" in desk.box
+        await fill(desk, policy_id="team-week", hard_limit="12.3456789012")
+        assert "at most 9 decimals" in desk.box
+        await fill(desk, hard_limit="45.00", timezone="Prague")
+        assert "no IANA zone" in desk.text
+        await fill(desk, timezone="Europe/Prague")
+        assert "At most 45.00 US dollars daily for everything" in desk.box
+        desk.focus("interval_kind")
+        await desk.press("w")
+        desk.focus("act")
+        await desk.press("enter")
+        (command,) = desk.control.sent
+        assert isinstance(command, AddPolicy)
+        assert command.fields["policy_id"] == "team-week"
+        assert command.fields["interval_kind"] == "weekly"
+        assert command.fields["hard_limit"] == "45.00"
+        assert desk.dialog == ""
+        assert "team-week is in force" in desk.notice
+        await desk.wait()
+        assert "team-week" in desk.text
+
+
+async def test_a_form_with_a_fault_is_not_sent_but_points_at_it() -> None:
+    async with console(normal()) as desk:
+        await desk.press("7", "n")
+        desk.focus("act")
+        await desk.press("enter")
+        assert desk.control.sent == []
+        assert desk.app.focused is not None
+        assert desk.app.focused.id == "policy_id"
+
+
+async def test_what_the_engine_refuses_stays_in_the_form_with_its_words() -> None:
+    async with console(normal()) as desk:
+        desk.control.results = [CommandResult("invalid", "team-day is used by a budget of the config.", "Rename one.")]
+        await desk.press("7", "n")
+        await fill(desk, policy_id="team-day", hard_limit="1")
+        desk.focus("act")
+        await desk.press("enter")
+        assert desk.dialog == "PolicyDialog"
+        assert "team-day is used by a budget of the config. Rename one." in desk.box
+
+
+async def test_e_sends_only_what_changed_with_the_revision_seen() -> None:
+    async with console(normal()) as desk:
+        await desk.press("7", "j")
+        await desk.ready()
+        await desk.press("e")
+        assert "nothing is changed yet" in desk.text
+        desk.focus("act")
+        await desk.press("enter")
+        assert desk.control.sent == []
+        await fill(desk, hard_limit="25.00")
+        assert "Changes hard_limit. Its grants and pending approvals become void." in desk.box
+        desk.focus("act")
+        await desk.press("enter")
+        assert desk.control.sent == [EditPolicy("research-day", {"hard_limit": "25.00"}, 3)]
+
+
+async def test_limits_in_tokens_are_whole_numbers() -> None:
+    async with console(normal()) as desk:
+        await desk.press("7", "j", "j", "j", "j")
+        await desk.ready()
+        await desk.press("e")
+        await fill(desk, hard_limit="1.5")
+        assert "limit" in desk.text
+        desk.focus("act")
+        await desk.press("enter")
+        assert desk.control.sent == []
+
+
+async def test_budgets_of_the_file_are_changed_there() -> None:
+    async with console(normal()) as desk:
+        await desk.press("7")
+        await desk.ready()
+        assert desk.notice == "e del: declared in palyra.toml, change it there"
+        await desk.press("e")
+        assert desk.dialog == ""
+        assert desk.notice == "▲ Edit the budget…: declared in palyra.toml, change it there."
+
+
+async def test_delete_asks_first() -> None:
+    async with console(normal()) as desk:
+        await desk.press("7", "j")
+        await desk.ready()
+        await desk.press("delete", "enter")
+        assert desk.control.sent == []
+        await desk.press("delete", "right", "enter")
+        assert desk.control.sent == [RemovePolicy("research-day", 3)]
+        await desk.wait()
+        assert not any("research-day" in line for line in desk.lines[3:-2])
+
+
+async def test_settling_does_not_hold_up_the_editing_keys() -> None:
+    async with console(normal()) as desk:
+        await desk.press("7", "j")
+        await desk.ready()
+        budgets = desk.control.world.budgets
+        moved = tuple(replace(item, settled=item.settled + 1) for item in budgets)
+        desk.control.change(budgets=moved)
+        await desk.wait(0.25)
+        await desk.press("e")
+        assert desk.dialog == "PolicyDialog"
+
+
+async def test_an_approver_may_not_make_budgets() -> None:
+    async with console(replace(normal(), operator=operator("approver"))) as desk:
+        await desk.press("7", "n")
+        assert desk.dialog == ""
+        assert desk.notice == "▲ New budget…: needs the role admin, pavel is approver."
+
+
+async def test_sort_orders() -> None:
+    async with console(normal()) as desk:
+        await desk.press("7", "S")
+        assert "by name" in desk.title
+        assert desk.lines[3][3:].startswith("ci-month")
+        await desk.press("S")
+        assert desk.lines[3][3:].startswith("tokens-hour")

@@ -1,0 +1,135 @@
+"""Runs: live ones first, older ones paged in, and every key of it."""
+
+import asyncio
+
+from palyra.control.commands import CancelRun
+from palyra.control.queries import RunQuery, RunsQuery
+from palyra.control.snapshots import RunView
+from tests.tui.desk import LARGE, console
+from tests.tui.fake_control import CENT, ident, normal, run, storm
+
+
+async def test_live_runs_first_then_the_newest() -> None:
+    async with console(normal()) as desk:
+        await desk.press("5")
+        rows = desk.lines[3:9]
+        assert [row[3:12].strip() for row in rows] == [
+            "running",
+            "parked",
+            "completed",
+            "completed",
+            "refused",
+            "failed",
+        ]
+        assert "2 live · 60 shown" in desk.title
+
+
+async def test_costs_are_told_apart_from_none_and_unknown() -> None:
+    world = normal()
+    world.runs = (*world.runs, run(90, "completed", "zoe", "local/llama", None))
+    async with console(world) as desk:
+        await desk.press("5")
+        costs = [line[45:57].split() for line in desk.lines[3:10]]
+        assert [words[-1] for words in costs] == ["–", "–", "$0.0312", "<$0.0001", "–", "$0.0000", "$0.1208"]
+        await desk.press("slash")
+        await desk.type("who:zoe")
+        assert "unpriced" in desk.lines[3]
+
+
+async def test_older_pages_come_as_the_cursor_nears_the_end() -> None:
+    world = storm()
+    world.older_runs = tuple(run(number, "completed", "old", "m/m", CENT) for number in range(300, 900))
+    async with console(world) as desk:
+        await desk.press("5")
+        queries = [query for query in desk.control.asked if isinstance(query, RunsQuery)]
+        assert [query.limit for query in queries] == [100]
+        assert len(desk.list._subjects) == 400
+        await desk.press("G")
+        assert len(desk.list._subjects) == 500
+        await desk.press("G")
+        assert len(desk.list._subjects) == 500, "a list is never longer"
+        assert desk.control.most_in_flight == 1
+
+
+async def test_the_detail_explains_the_decision_and_shows_attempts_and_notes() -> None:
+    async with console(normal()) as desk:
+        await desk.press("5", "j", "j", "enter")
+        text = desk.text
+        assert "● completed stop" in text
+        assert "$0.0312" in text
+        assert "why approval required" in text
+        assert "budget_approval_required  explicit_model" in text or "budget_approval_required explicit_model" in text
+        assert "settled" in text
+        assert "notes" in text
+        await desk.press("escape")
+        assert "Runs  " in desk.title
+
+
+async def test_the_detail_is_asked_once_for_each_run_and_late_answers_of_others_are_not_shown() -> None:
+    async with console(normal(), size=LARGE) as desk:
+        desk.control.gate = asyncio.Event()
+        await desk.press("5", "j", "j", "j")
+        assert desk.control.most_in_flight <= 2, "one page of runs, one run"
+        desk.control.gate.set()
+        await desk.settle()
+        asked = [query.run_id for query in desk.control.asked if isinstance(query, RunQuery)]
+        assert asked[-1] == ident(2003)
+        assert len(asked) == 2, "those in between were never asked"
+        assert "agent-ci" in desk.text
+
+
+async def test_c_cancels_a_live_run_after_a_dialog() -> None:
+    async with console(normal()) as desk:
+        await desk.press("5")
+        await desk.ready()
+        await desk.press("c")
+        assert desk.dialog == "ConfirmDialog"
+        assert desk.app.focused is not None
+        assert desk.app.focused.id == "keep"
+        await desk.press("enter")
+        assert desk.control.sent == []
+        await desk.press("c", "tab", "enter")
+        assert desk.control.sent == [CancelRun(ident(2000))]
+        assert "The run is cancelled" in desk.notice
+
+
+async def test_an_ended_run_cannot_be_cancelled_and_says_so() -> None:
+    async with console(normal()) as desk:
+        await desk.press("5", "j", "j")
+        await desk.ready()
+        assert desk.notice == "c: it is completed"
+        await desk.press("c")
+        assert desk.notice == "▲ Cancel the run…: it is completed."
+        assert desk.dialog == ""
+
+
+async def test_x_explains_the_decision() -> None:
+    async with console(normal()) as desk:
+        await desk.press("5", "x")
+        assert desk.dialog == "DecisionDialog"
+        await desk.press("y")
+        assert "The request names openai/gpt-5.4" in desk.app.clipboard
+        assert desk.dialog == ""
+
+
+async def test_a_live_run_that_streams_on_does_not_hold_up_cancelling() -> None:
+    world = normal()
+    async with console(world) as desk:
+        await desk.press("5")
+        await desk.ready()
+        first, *rest = world.runs
+        for number in range(3):
+            streamed = run(0, "running", "agent-ci", "openai/gpt-5.4", None, output_tokens=900 + number)
+            desk.control.change(runs=(streamed, *rest))
+            await desk.wait(0.25)
+        await desk.press("c")
+        assert desk.dialog == "ConfirmDialog"
+        assert first.output_tokens == 812
+
+
+async def test_sort_orders() -> None:
+    async with console(normal()) as desk:
+        await desk.press("5", "S")
+        assert "by cost" in desk.title
+        costs = [item.cost_nano_usd or 0 for item in desk.list._subjects.values() if isinstance(item, RunView)]
+        assert costs == sorted(costs, reverse=True)

@@ -1,0 +1,139 @@
+"""Triage: the most urgent first, and every key of it."""
+
+from palyra.control.commands import DecideApproval
+from palyra.control.queries import ApprovalQuery
+from palyra.control.snapshots import ApprovalView
+from tests.tui.desk import console
+from tests.tui.fake_control import CENT, approval, ident, normal, storm
+
+
+async def test_people_waiting_come_first_then_age_then_alerts() -> None:
+    async with console(normal()) as desk:
+        rows = desk.lines[3:7]
+        assert ["agent-ci" in rows[0], "maria" in rows[1], "nightly" in rows[2], "budget_forecast" in rows[3]] == [
+            True
+        ] * 4
+        assert rows[0].startswith("▌▲ approval 2 waiting")
+        assert "4 need you" in desk.title
+
+
+async def test_from_a_cold_start_the_most_urgent_is_allowed_with_one_key() -> None:
+    async with console(normal()) as desk:
+        await desk.ready()
+        await desk.press("a")
+        assert desk.control.sent == [DecideApproval(ident(1001), "allow", 1)]
+        assert desk.notice == "● Allowed once: agent-ci may go on."
+        await desk.wait()
+        assert "agent-ci" not in desk.lines[3]
+        assert desk.snapshot.approvals_pending == 2
+
+
+async def test_the_preview_says_what_is_breached_and_what_would_pass() -> None:
+    async with console(normal()) as desk:
+        await desk.wait()
+        preview = "\n".join(desk.lines[-8:-2])
+        assert "agent-ci asks for openai/gpt-5.4 in session build-771" in preview
+        assert "waiting 0:42 of 1:00 (2)" in preview
+        assert "settled $19.02 + held $0.31 + this $1.51 = $20.84 of $20.00" in preview
+        assert "max_tokens ≤ 212" in preview
+        assert "88 runs · $31.20 · 2 overrides" in preview
+
+
+async def test_the_requesters_history_is_asked_once_for_each_selection_and_never_twice_at_a_time() -> None:
+    async with console(storm()) as desk:
+        asked = [query for query in desk.control.asked if isinstance(query, ApprovalQuery)]
+        assert len(asked) == 1
+        await desk.press("j", "j", "k")
+        await desk.wait(5)
+        assert len(desk.control.asked) == 4
+        assert desk.control.most_in_flight == 1
+
+
+async def test_moving_keys() -> None:
+    async with console(storm()) as desk:
+        subjects = list(desk.list._subjects)
+        for key, place in [("j", 1), ("down", 2), ("k", 1), ("up", 0), ("G", 211), ("g", 0), ("end", 211), ("home", 0)]:
+            await desk.press(key)
+            assert desk.list.table.selected_key == subjects[place], key
+        await desk.press("pagedown")
+        paged = subjects.index(desk.list.table.selected_key or "")
+        assert paged > 5
+        await desk.press("pageup")
+        assert desk.list.table.selected_key == subjects[0]
+
+
+async def test_enter_opens_and_escape_closes() -> None:
+    async with console(normal()) as desk:
+        await desk.press("enter")
+        assert desk.list.opened
+        assert "Triage › 01KA…017F" in desk.title
+        assert "would pass without you" in desk.text
+        assert "esc back" in desk.footer
+        await desk.press("escape")
+        assert not desk.list.opened
+        assert "4 need you" in desk.title
+        assert "esc back" not in desk.footer
+
+
+async def test_the_decision_keys_work_on_the_opened_detail_too() -> None:
+    async with console(normal()) as desk:
+        await desk.press("j", "enter")
+        await desk.ready()
+        await desk.press("a")
+        assert desk.control.sent == [DecideApproval(ident(1002), "allow", 1)]
+        await desk.wait()
+        assert not desk.list.opened, "what was decided left the list"
+
+
+async def test_an_alert_opens_but_offers_no_decision() -> None:
+    async with console(normal()) as desk:
+        await desk.press("G")
+        await desk.ready()
+        assert "a allow once" not in desk.footer
+        await desk.press("a", "d", "A")
+        assert desk.control.sent == []
+        assert desk.dialog == ""
+        await desk.press("enter")
+        assert "team-day reaches its limit at 15:20" in desk.text
+
+
+async def test_x_explains_in_sentences() -> None:
+    async with console(normal()) as desk:
+        await desk.press("x")
+        assert desk.dialog == "DecisionDialog"
+        assert "A person has to let it pass" in desk.text
+        await desk.press("escape")
+        assert desk.dialog == ""
+
+
+async def test_the_selection_stays_on_its_request_when_a_more_urgent_one_comes() -> None:
+    async with console(normal()) as desk:
+        await desk.press("j")
+        chosen = desk.list.table.selected_key
+        newcomer = approval(9, "zoe", "openai/gpt-5.4", "team-day", 500 * CENT, waiting=7)
+        desk.control.change(approvals=(newcomer, *desk.control.world.approvals))
+        await desk.wait()
+        assert desk.list.table.selected_key == chosen
+        assert "zoe" in desk.lines[3]
+        assert desk.lines[5].startswith("▌▲ approval 1 waiting  maria")
+
+
+async def test_sorting_by_who() -> None:
+    async with console(normal()) as desk:
+        await desk.press("S", "S")
+        assert "by who" in desk.title
+        assert "who↑" in desk.lines[2]
+        names = [item.principal for item in desk.list._subjects.values() if isinstance(item, ApprovalView)]
+        assert names == sorted(names)
+        await desk.press("S")
+        assert "by who" not in desk.title
+
+
+async def test_y_copies_the_row_with_its_id() -> None:
+    async with console(normal()) as desk:
+        await desk.press("y")
+        assert desk.app.clipboard.endswith(ident(1001))
+        assert "agent-ci" in desk.app.clipboard
+        await desk.press("enter", "y")
+        assert "would pass without you" in desk.app.clipboard
+        assert "Copied" in desk.notice

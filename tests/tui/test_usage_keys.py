@@ -1,0 +1,163 @@
+"""Usage: the numbers to the nano-dollar, a timeline with a cursor, and every key of it."""
+
+import asyncio
+from dataclasses import replace
+
+from palyra.control.queries import RunsQuery, UsageQuery
+from tests.tui.desk import LARGE, Desk, console
+from tests.tui.fake_control import DAY, HOUR, MIDNIGHT, NOW, normal
+
+
+def usage_queries(desk: Desk) -> list[UsageQuery]:
+    return [query for query in desk.control.asked if isinstance(query, UsageQuery)]
+
+
+async def test_the_metric_grid_is_exact() -> None:
+    async with console(normal()) as desk:
+        await desk.press("4")
+        assert "tokens 7.87 M  cost $93.056250709  latency 1.9 s  requests 2,836  refused 54" in desk.lines[2]
+        assert "last 24 h, cost by model" in desk.title
+
+
+async def test_the_last_24_hours_are_asked_by_model_in_whole_hours() -> None:
+    async with console(normal()) as desk:
+        await desk.press("4")
+        query = usage_queries(desk)[-1]
+        end = NOW - NOW % HOUR + HOUR
+        assert (query.since, query.until, query.by, query.bucket) == (end - 24 * HOUR, end, "model", "hour")
+
+
+async def test_the_cursor_moves_over_buckets_and_tells_each_in_words() -> None:
+    async with console(normal()) as desk:
+        await desk.press("4")
+        assert "10:00–11:00  $3.806250029  116 requests" in desk.text
+        await desk.press("left_square_bracket")
+        assert "09:00–10:00" in desk.text
+        assert "▲09:00" in desk.text
+        await desk.press("left", "left", "right")
+        assert "08:00–09:00" in desk.text
+        for _ in range(40):
+            desk._send("left_square_bracket")
+        await desk.settle()
+        assert "11:00–12:00" in desk.text
+        for _ in range(40):
+            desk._send("right_square_bracket")
+        await desk.settle()
+        assert "10:00–11:00" in desk.text
+
+
+async def test_a_cursor_that_was_moved_stays_on_its_hour_and_one_at_the_end_follows_the_clock() -> None:
+    async with console(normal()) as desk:
+        await desk.press("4", "left_square_bracket")
+        await desk.jump(HOUR / 1_000)
+        assert "09:00–10:00" in desk.text
+        await desk.press("right_square_bracket", "right_square_bracket")
+        assert "11:00–12:00" in desk.text
+
+
+async def test_d_shows_days_and_h_hours() -> None:
+    async with console(normal()) as desk:
+        await desk.press("4", "d")
+        query = usage_queries(desk)[-1]
+        assert (query.bucket, query.since, query.until) == ("day", MIDNIGHT - 29 * DAY, MIDNIGHT + DAY)
+        assert "last 30 days" in desk.title
+        assert "▲11-22" in desk.text
+        assert "h hours" in desk.footer
+        assert "d days" not in desk.footer
+        await desk.press("h")
+        assert usage_queries(desk)[-1].bucket == "hour"
+
+
+async def test_v_goes_through_the_measures_without_asking_again() -> None:
+    async with console(normal()) as desk:
+        await desk.press("4")
+        asked = len(usage_queries(desk))
+        for measure in ("tokens", "requests", "refused", "cost"):
+            await desk.press("v")
+            assert f"{measure} by model" in desk.title
+        assert len(usage_queries(desk)) == asked
+
+
+async def test_b_goes_through_the_breakdowns() -> None:
+    async with console(normal()) as desk:
+        await desk.press("4")
+        for by in ("user", "session", "key", "provider", "agent", "job", "tag", "model"):
+            await desk.press("b")
+            assert usage_queries(desk)[-1].by == by
+            assert f"by {by}" in desk.title
+            assert f"all {by}s" in desk.text
+        await desk.press("b")
+        assert "maria" in desk.text
+
+
+async def test_enter_shows_the_runs_of_the_bucket_and_escape_returns() -> None:
+    async with console(normal()) as desk:
+        await desk.press("4", "enter")
+        assert desk.front.NAME == "runs"
+        assert "Runs › 10:00–11:00" in desk.title
+        query = [query for query in desk.control.asked if isinstance(query, RunsQuery)][-1]
+        assert (query.since, query.until, query.model) == (NOW - NOW % HOUR, NOW - NOW % HOUR + HOUR, "")
+        await desk.press("enter")
+        assert desk.list.opened
+        await desk.press("escape", "escape")
+        assert desk.front.NAME == "usage"
+        await desk.press("5")
+        assert "10:00–11:00" not in desk.title
+
+
+async def test_enter_on_a_row_keeps_to_its_model() -> None:
+    async with console(normal()) as desk:
+        await desk.press("4", "j", "enter")
+        query = [query for query in desk.control.asked if isinstance(query, RunsQuery)][-1]
+        assert query.model == "openai/gpt-5.4"
+        assert "Runs › 10:00–11:00 gpt-5.4" in desk.title
+
+
+async def test_an_empty_bucket_says_so() -> None:
+    async with console(normal()) as desk:
+        await desk.press("4")
+        for _ in range(6):
+            await desk.press("left_square_bracket")
+        await desk.press("enter")
+        assert "no runs in 04:00–05:00" in desk.text
+
+
+async def test_numbers_are_asked_again_only_after_something_happened_and_never_twice_at_a_time() -> None:
+    async with console(normal()) as desk:
+        await desk.press("4")
+        await desk.wait(20)
+        before = len(usage_queries(desk))
+        desk.control.change(requests_total=3_103)
+        await desk.wait(1)
+        assert len(usage_queries(desk)) == before + 1
+        desk.control.gate = asyncio.Event()
+        for number in range(20):
+            desk.control.change(requests_total=4_000 + number)
+            await desk.wait(5)
+        assert desk.control.in_flight == 1
+        desk.control.gate.set()
+        await desk.settle()
+        assert desk.control.most_in_flight == 1
+
+
+async def test_wide_terminals_get_more_columns() -> None:
+    async with console(normal(), size=LARGE) as desk:
+        await desk.press("4")
+        heading = next(line for line in desk.lines if "requests" in line and "share" in line)
+        for title in ("refused", "failed", "input", "output", "latency"):
+            assert title in heading
+
+
+async def test_a_click_on_the_timeline_moves_the_cursor() -> None:
+    async with console(normal()) as desk:
+        await desk.press("4")
+        plot = desk.app.screen.query_one("#plot")
+        await desk.pilot.click(plot, offset=(10, 2))
+        await desk.settle()
+        assert "10:00–11:00  $" not in desk.text
+
+
+async def test_unpriced_usage_is_not_shown_as_free() -> None:
+    async with console(replace(normal(), usage=True)) as desk:
+        await desk.press("4")
+        assert "unpriced" not in desk.lines[2]
