@@ -1,0 +1,237 @@
+"""The processes a benchmark is made of, each pinned to its core: the mock provider, the engine with and without a
+screen, and the load."""
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.load import Measured
+
+MODEL = "mock/gpt-4o-mini"
+WIDTH, HEIGHT = 120, 40
+START_SECONDS = 60.0
+
+CONFIG = """\
+version = 1
+
+[gateway]
+bind = "127.0.0.1:{gateway}"
+
+[providers.mock]
+kind = "openai_compatible"
+base_url = "http://127.0.0.1:{upstream}/v1"
+api_key = "sk-benchmark"
+pricing_provider = "openai"
+discover = false
+probe = false
+
+[[models]]
+provider = "mock"
+upstream = "gpt-4o-mini"
+
+[[budgets]]
+policy_id = "all-month"
+hard_limit = 1_000_000
+
+[[budgets]]
+policy_id = "user-day"
+scope_kind = "user"
+scope_id = "*"
+interval_kind = "daily"
+hard_limit = 500_000
+action = "approval_required"
+
+[[budgets]]
+policy_id = "key-hour"
+scope_kind = "key"
+scope_id = "*"
+interval_kind = "rolling_24h"
+metric_kind = "requests"
+hard_limit = 1_000_000_000
+"""
+"""Three budgets that count every request and stop none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Where the engine runs, and where everything else does."""
+
+    engine: int
+    others: int
+
+
+def two_cores() -> Cores:
+    """Raises SystemExit on a machine with one core, where nothing of this can be measured."""
+    free = sorted(os.sched_getaffinity(0))
+    if len(free) < 2:
+        raise SystemExit("This benchmark needs two cores: one for the engine, one for the load.")
+    return Cores(free[0], free[1])
+
+
+def pinned(core: int, *arguments: str) -> list[str]:
+    code = "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])}); os.execv(sys.executable, sys.argv[2:])"
+    return [sys.executable, "-c", code, str(core), sys.executable, *arguments]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something to load: an address with its key, and the process whose work is counted."""
+
+    port: int
+    key: str
+    model: str
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """Processor time the process has used, its threads included."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a load met, and the processor time each request cost the target, in milliseconds."""
+
+    measured: Measured
+    cpu_ms: float
+
+
+def load(target: Target, core: int, connections: int, requests: int, rate: float | None = None) -> Loaded:
+    """Runs the load in a process of its own. Raises RuntimeError when an answer was not 200."""
+    before = target.cpu_seconds()
+    numbers = [str(connections), str(requests), *([] if rate is None else [str(rate)])]
+    done = subprocess.run(
+        pinned(core, "-m", "benchmarks.load", str(target.port), target.key, target.model, *numbers),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    measured = Measured(**json.loads(done.stdout))
+    if measured.errors:
+        raise RuntimeError(f"{measured.errors} of {measured.requests} requests failed")
+    return Loaded(measured, (target.cpu_seconds() - before) * 1000 / requests)
+
+
+@contextmanager
+def upstream(directory: Path, core: int) -> Iterator[Target]:
+    """The mock provider."""
+    file = directory / "upstream.port"
+    process = subprocess.Popen(pinned(core, "-m", "benchmarks.upstream", str(file)))
+    try:
+        wait_until(lambda: file.is_file() and file.read_text() != "")
+        yield Target(int(file.read_text()), "none", "gpt-4o-mini", process.pid)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def headless(directory: Path, upstream_port: int, core: int) -> Iterator[Target]:
+    """`palyra serve`."""
+    port, places = _installation(directory, upstream_port)
+    process = subprocess.Popen(pinned(core, "-m", "palyra.main", "serve", *places), stdout=subprocess.DEVNULL)
+    try:
+        yield _ready(port, directory, process.pid)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+@dataclass(slots=True)
+class Screen:
+    """A console on a pseudo terminal that a thread reads. Bytes the console has written so far."""
+
+    target: Target
+    master: int
+    octets: int = 0
+
+    def press(self, keys: str) -> None:
+        os.write(self.master, keys.encode())
+
+    def drain(self) -> None:
+        with suppress(OSError):
+            while data := os.read(self.master, 1 << 16):
+                self.octets += len(data)
+
+
+@contextmanager
+def console(directory: Path, upstream_port: int, core: int) -> Iterator[Screen]:
+    """`palyra-tui` with its engine in the same process, at 120 by 40."""
+    port, places = _installation(directory, upstream_port)
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", HEIGHT, WIDTH, 0, 0))
+    program = "from palyra.main import console; console()"
+    process = subprocess.Popen(
+        pinned(core, "-c", program, *places),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+        env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
+    )
+    os.close(slave)
+    screen = Screen(Target(port, "", MODEL, process.pid), master)
+    reader = threading.Thread(target=screen.drain, daemon=True)
+    reader.start()
+    try:
+        screen.target = _ready(port, directory, process.pid)
+        yield screen
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+        os.close(master)
+        reader.join()
+
+
+def _installation(directory: Path, upstream_port: int) -> tuple[int, list[str]]:
+    """A fresh state directory with its configuration: the gateway's port and the options that name both."""
+    directory.mkdir()
+    port = free_port()
+    config = directory / "benchmark.toml"
+    config.write_text(CONFIG.format(gateway=port, upstream=upstream_port))
+    return port, ["--config", str(config), "--state-dir", str(directory / "state")]
+
+
+def _ready(port: int, directory: Path, pid: int) -> Target:
+    wait_until(lambda: _answers(port))
+    key = (directory / "state" / "gateway-key.txt").read_text().strip()
+    return Target(port, key, MODEL, pid)
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + START_SECONDS
+    while not condition():
+        if time.monotonic() > give_up:
+            raise RuntimeError("a process did not start")
+        time.sleep(0.05)
