@@ -1,5 +1,6 @@
 """What keys exist, read off the models: for the environment, for suggestions and for origins."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -127,4 +128,4 @@ def dotted(path: Path) -> str:
 def quoted(part: str) -> str:
     """A key as TOML would quote it, cut where it is longer than anybody would read."""
     shown = part if len(part) <= 60 else f"{part[:60]}…"
-    return '"' + shown.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return json.dumps(shown, ensure_ascii=False)

@@ -74,7 +74,7 @@ def zone(section: str, key: str, default: str) -> Row:
 
 
 def usd(section: str, key: str, default: int | None) -> Row:
-    accepted = {"0": 0, "2": 2 * 10**9, "0.000000001": 1, '"12.50"': 12_500_000_000, "1.50e1": 15 * 10**9}
+    accepted = {"0": 0, "0e99": 0, "2": 2 * 10**9, "0.000000001": 1, '"12.50"': 12_500_000_000, "1.50e1": 15 * 10**9}
     refused = {
         "out_of_range": ["-1", "-0.5", "inf", "nan", "9000000001", "1e300", "1e999999999999"],
         "precision": ["0.0000000001", "1e-300", '"0.1234567891"'],
@@ -359,7 +359,7 @@ JOBS = [
         "jobs",
         "tags",
         (),
-        {'["team=red"]': ("team=red",)},
+        {'["team=red"]': ("team=red",), repr([f"a{n}=x" for n in range(16)]): tuple(f"a{n}=x" for n in range(16))},
         {"wrong_type": ['["team"]', '["T=x"]', '"team=red"'], "out_of_range": [repr([f"a{n}=x" for n in range(17)])]},
     ),
     flag("jobs", "remember", False),

@@ -212,3 +212,34 @@ def test_sizes_are_spelled_as_they_are_read(spelled: str, size: int) -> None:
 def test_a_message_names_the_limits_in_words() -> None:
     (problem,) = load('[gateway]\nidle_timeout = "2h"\nmax_body = "1GiB"\n').problems[:1]
     assert "1s to 10m" in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("spelled", "shown"),
+    [
+        ("true", "got true"),
+        ('"7"', 'got "7"'),
+        ("7.50", "got 7.50"),
+        ("[1, 2]", "got a list"),
+        ("{ a = 1 }", "got a table"),
+        ("2026-01-02", "got a date"),
+        ("2026-01-02T03:04:05Z", "got a datetime"),
+        (f'"{"x" * 100}"', f'got "{"x" * 60}…"'),
+        ('"a\\nb"', 'got "a\\nb"'),
+        ("1e300", "got a number of many digits"),
+    ],
+)
+def test_a_message_shows_what_was_found_in_brief(spelled: str, shown: str) -> None:
+    (problem,) = load(f"[tasks]\nconcurrency = {spelled}\n").problems
+    assert problem.message == f"a whole number was expected, {shown}"
+    assert problem.fix == "Write a whole number from 1 to 256"
+
+
+def test_an_absurd_number_is_not_spelled_out() -> None:
+    (problem,) = load(f"[tasks]\nconcurrency = {'9' * 4000}\n").problems
+    assert problem.message == "a number of many digits is outside 1-256"
+
+
+def test_a_missing_key_says_what_to_write() -> None:
+    (problem,) = load("[providers.p]\n").problems
+    assert problem.fix == "Write one of: deterministic, openai_compatible, anthropic"

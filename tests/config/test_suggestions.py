@@ -112,3 +112,5 @@ def test_thousands_of_unknown_keys_are_all_told() -> None:
 def test_odd_keys_are_quoted_and_cut() -> None:
     (problem,) = load(f'version = 1\n[gateway]\n"a \\" b.{"x" * 100}" = 1\n').problems
     assert problem.key == 'gateway."a \\" b.' + "x" * 54 + '…"'
+    (problem,) = load('version = 1\n"a\\nb" = 1\n').problems
+    assert problem.key == '"a\\nb"'

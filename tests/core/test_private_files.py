@@ -153,6 +153,12 @@ def test_backups_are_rotated_and_the_oldest_dropped(tmp_path: Path) -> None:
     assert {mode(path) for path in tmp_path.iterdir()} == {0o600}
 
 
+def test_one_backup_is_replaced_by_the_next(tmp_path: Path) -> None:
+    for number in range(4):
+        write_private(tmp_path / "f", b"%d" % number, backups=1)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"f": b"3", "f.bak.1": b"2"}
+
+
 def test_without_backups_none_are_kept(tmp_path: Path) -> None:
     write_private(tmp_path / "f", b"1")
     write_private(tmp_path / "f", b"2")
