@@ -139,13 +139,21 @@ class Engine:
         )
         pending = await readers.pending_approvals()
         decided = await readers.approvals("resolved", limit=100)
-        records = [ApprovalRecord.from_row(row) for row in [*reversed(decided), *pending]]
+        known = {row.approval_id for row in [*decided, *pending]}
+        older = [
+            await readers.approval(approval_id) for approval_id in {grant.row.approval_id for grant in grants} - known
+        ]
+        rows_of_grants = [row for row in older if row is not None]
+        records = [ApprovalRecord.from_row(row) for row in [*rows_of_grants, *reversed(decided), *pending]]
         settings = ApprovalSettings(
             ttl_ms=config.approvals.ttl,
             four_eyes=config.approvals.four_eyes,
             max_grant_usd=config.approvals.max_grant_usd,
         )
         self.desk = ApprovalDesk(self.ids.new, grants, settings, records)
+        voided = self.desk.reconcile(policies, now)
+        if voided:
+            await self.journal.submit(voided)
         removed = {row.policy_id: row.revision for row in rows if row.removed}
         self.policies = PolicyKeeper(self.journal, self.ledger, self.desk, self.clock, defaults, removed)
 

@@ -12,10 +12,11 @@ from palyra.control.snapshots import (
     GrantView,
     RunView,
 )
-from palyra.governance.approvals import ApprovalRecord, excess_percent, once_cap
+from palyra.governance.approvals import ApprovalRecord, excess_percent
 from palyra.governance.decision import RoutingDecision
 from palyra.governance.evaluate import UsageBudgetEvaluation
 from palyra.governance.explain import evaluation_message, sentences
+from palyra.governance.granting import once_cap
 from palyra.governance.grants import Grant
 from palyra.governance.standing import Standing
 from palyra.journal.rows import DecisionRow, GrantRow, HoldRow, NoteRow, RunRow, UsageRow, UsageTotals

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from palyra.config.choices import MetricKind
 from palyra.core.errors import BadInputError, ConflictError, NotFoundError, PalyraError
-from palyra.core.money import Usd, format_usd
-from palyra.core.windows import ROLLING
+from palyra.core.money import Usd
 from palyra.governance.evaluate import UsageBudgetEvaluation
-from palyra.governance.grants import ONCE_TTL_MS, SESSION_TTL_MS, GrantBook, GrantKind, GrantState
+from palyra.governance.granting import Beneficiary, GrantTerms, check_terms, make_grant
+from palyra.governance.grants import GrantBook, GrantKind, GrantState
 from palyra.governance.policy_set import PolicySet
 from palyra.journal.changes import ApprovalSaved, AuditAdded, Change
 from palyra.journal.rows import ApprovalRow, GrantRow
@@ -21,9 +20,8 @@ from palyra.journal.rows import ApprovalRow, GrantRow
 DENIED_FOR_MS = 60_000
 """How long a denial answers the same principal, session and policies without asking again."""
 
-ONCE_CAP_PERCENT = 110
-TIMEBOX_LEAST_MS, TIMEBOX_MOST_MS = 1_000, 30 * 86_400_000
 REASON_MOST = 500
+POLICY_EDITED = "policy_edited"
 RUNS_SHOWN = 50
 RESOLVED_KEPT = 200
 
@@ -211,9 +209,9 @@ def risk_of(evaluations: Iterable[UsageBudgetEvaluation]) -> str:
     return "critical"
 
 
-def once_cap(evaluation: UsageBudgetEvaluation) -> int:
-    """110 % of the excess shown, rounded up."""
-    return -(-evaluation.excess * ONCE_CAP_PERCENT // 100)
+def _in_force(item: UsageBudgetEvaluation, policies: PolicySet) -> bool:
+    policy = policies.get(item.policy_id)
+    return policy is not None and policy.sha256 == item.sha256
 
 
 class ApprovalDesk:
@@ -332,8 +330,7 @@ class ApprovalDesk:
             raise BadInputError("reason is too long.", fix=f"Use at most {REASON_MOST} characters.")
         grants: tuple[GrantRow, ...] = ()
         if ruling.decision is ApprovalDecision.ALLOW:
-            self._check_ruling(record, ruling)
-            grants = tuple(self._grant(record, item, ruling, at, policies) for item in record.evaluations)
+            grants = self._granted(record, ruling, at, policies)
         record, changes = self._resolve(record, ruling.decision, at, by=ruling.by, reason=ruling.reason, grants=grants)
         saved = [self._grants.add(grant) for grant in grants]
         if ruling.decision is ApprovalDecision.DENY:
@@ -372,12 +369,31 @@ class ApprovalDesk:
         changes: list[Change] = []
         for record in self.pending():
             if policy_id in record.policy_ids:
-                record, written = self._resolve(record, ApprovalDecision.ERROR, at, reason="policy_edited")
+                record, written = self._resolve(record, ApprovalDecision.ERROR, at, reason=POLICY_EDITED)
                 ended.append(record)
                 changes += written
         voided = self._grants.void(policy_id)
         self.version += 1
         return ended, (*changes, *voided)
+
+    def reconcile(self, policies: PolicySet, at: int) -> tuple[Change, ...]:
+        """After a start: ends what was asked or granted under terms that are no longer those of its policy.
+
+        Policies of the configuration file may have been edited while no engine ran.
+        """
+        changes: list[Change] = []
+        for record in tuple(self._records.values()):
+            edited = {item.policy_id for item in record.evaluations if not _in_force(item, policies)}
+            if edited and record.pending:
+                _, written = self._resolve(record, ApprovalDecision.ERROR, at, reason=POLICY_EDITED)
+                changes += written
+            for grant_id in record.grant_ids:
+                grant = self._grants.get(grant_id)
+                if grant is not None and grant.row.policy_id in edited:
+                    saved = self._grants.end(grant_id, GrantState.VOID)
+                    changes += [] if saved is None else [saved]
+        self.version += 1
+        return tuple(changes)
 
     def _resolve(
         self,
@@ -429,78 +445,21 @@ class ApprovalDesk:
         if by.name in (record.principal, record.facts.get("requested_by")):
             raise FourEyesError("Nobody may approve a request of their own.", fix="Ask another operator.")
 
-    def _check_ruling(self, record: ApprovalRecord, ruling: Ruling) -> None:
-        timeboxed, by_amount = ruling.scope is GrantKind.TIMEBOXED, ruling.scope is GrantKind.AMOUNT
-        if timeboxed != (ruling.duration_ms is not None):
-            raise BadInputError(
-                "duration_seconds belongs to scope timeboxed, and is required there.", fix="Give both or neither."
-            )
-        if ruling.duration_ms is not None and not TIMEBOX_LEAST_MS <= ruling.duration_ms <= TIMEBOX_MOST_MS:
-            raise BadInputError("duration_seconds is out of range.", fix="Use 1 second to 30 days.")
-        if by_amount != (ruling.amount is not None):
-            raise BadInputError("amount belongs to scope amount, and is required there.", fix="Give both or neither.")
-        if ruling.amount is None:
-            return
-        if ruling.amount <= 0:
-            raise BadInputError("amount must be above zero.", fix="Grant what the request needs, or more.")
-        metrics = {item.metric_kind for item in record.evaluations}
-        if len(metrics) > 1:
-            raise BadInputError(
-                "amount cannot serve budgets that count different things.", fix="Use scope once, session or timeboxed."
-            )
-        most = self.settings.max_grant_usd
-        if MetricKind.ESTIMATED_COST_USD in metrics and most is not None and ruling.amount > most:
-            raise BadInputError(
-                f"amount is above what may be granted ({format_usd(most)}).",
-                fix="Grant less, or raise approvals.max_grant_usd.",
-            )
-
-    def _grant(
-        self, record: ApprovalRecord, item: UsageBudgetEvaluation, ruling: Ruling, at: int, policies: PolicySet
-    ) -> GrantRow:
-        cap, expires_at = item.hard or once_cap(item), at + SESSION_TTL_MS
-        window_start: int | None = None
-        if ruling.scope is GrantKind.ONCE:
-            cap, expires_at = once_cap(item), at + ONCE_TTL_MS
-        elif ruling.duration_ms is not None:
-            expires_at = at + ruling.duration_ms
-        end: int | None = expires_at
-        if ruling.amount is not None:
-            cap, end = ruling.amount, item.window.end
-            span = _rolling_span(policies, item.policy_id)
-            if span is None:
-                window_start = item.window.start
-            else:
-                end = at + span
-        return GrantRow(
-            grant_id=self._new_id(),
-            version=1,
-            approval_id=record.approval_id,
-            kind=ruling.scope.value,
-            policy_id=item.policy_id,
-            scope_value=item.scope_value,
-            principal=record.principal,
-            session=record.session,
-            cap=cap,
-            metric=item.metric_kind.value,
-            created_at=at,
-            expires_at=end,
-            window_start=window_start,
-            state=GrantState.ACTIVE.value,
-            run_ids=record.run_ids,
-            granted_by=ruling.by.name,
+    def _granted(self, record: ApprovalRecord, ruling: Ruling, at: int, policies: PolicySet) -> tuple[GrantRow, ...]:
+        """One grant for each budget that would be breached. Raises BadInputError."""
+        terms = GrantTerms(ruling.scope, ruling.duration_ms, ruling.amount)
+        check_terms(terms, record.evaluations, self.settings.max_grant_usd)
+        whom = Beneficiary(
+            record.approval_id, record.principal, record.session, record.run_ids, granted_by=ruling.by.name
+        )
+        found = ((item, policies.get(item.policy_id)) for item in record.evaluations)
+        return tuple(
+            make_grant(self._new_id(), item, terms, whom, policy, at) for item, policy in found if policy is not None
         )
 
     def _remember_denial(self, record: ApprovalRecord, at: int) -> None:
         since = self._denied.setdefault((record.principal, record.session), {})
         since.update(dict.fromkeys(record.policy_ids, at))
-
-
-def _rolling_span(policies: PolicySet, policy_id: str) -> int | None:
-    """How long the policy's rolling window is; None for a calendar one, whose end stands still."""
-    policy = policies.get(policy_id)
-    rolling = None if policy is None else ROLLING.get(policy.interval_kind)
-    return None if rolling is None else rolling.span * rolling.bucket_ms
 
 
 def request_usage_budget_override(

@@ -111,6 +111,7 @@ class PolicyKeeper:
     ) -> Edited:
         now = self._clock.now_ms()
         revision = policy.revision if revision is None else revision
+        before = self.current.get(policy.policy_id)
         recount = self._ledger.begin(wanted, now)
         if recount.needs_rows:
             async with self._journal.fence() as readers:
@@ -119,8 +120,11 @@ class PolicyKeeper:
                         recount.add(row)
         now = self._clock.now_ms()
         grown = self._ledger.apply(recount, now)
-        ended, voided = self._desk.void(policy.policy_id, now)
         removed = verb == "removed"
+        ended: Sequence[ApprovalRecord] = ()
+        voided: Sequence[Change] = ()
+        if removed or (before is not None and before.sha256 != policy.sha256):
+            ended, voided = self._desk.void(policy.policy_id, now)
         payload = {"verb": verb, "revision": revision, "sha256": policy.sha256, "fields": policy.fields()}
         unit: list[Change] = [
             PolicySaved(PolicyRow(policy.policy_id, revision, policy.sha256, removed, now, by.name, policy.fields())),

@@ -1,0 +1,116 @@
+"""What a person may grant, and the grant that comes of it: how much, for whom, until when."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from palyra.config.choices import MetricKind
+from palyra.core.errors import BadInputError
+from palyra.core.money import Usd, format_usd
+from palyra.core.windows import ROLLING, window_for
+from palyra.governance.evaluate import UsageBudgetEvaluation
+from palyra.governance.grants import ONCE_TTL_MS, SESSION_TTL_MS, GrantKind, GrantState
+from palyra.governance.policy import UsageBudgetPolicyRecord
+from palyra.journal.rows import GrantRow
+
+ONCE_CAP_PERCENT = 110
+TIMEBOX_LEAST_MS, TIMEBOX_MOST_MS = 1_000, 30 * 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class GrantTerms:
+    """`duration_ms` belongs to kind timeboxed, `amount` (in the budgets' unit) to kind amount."""
+
+    kind: GrantKind
+    duration_ms: int | None = None
+    amount: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Beneficiary:
+    """Whom a grant is for, and which approval it comes from. An empty session means each of the principal's."""
+
+    approval_id: str
+    principal: str
+    session: str
+    run_ids: tuple[str, ...]
+    granted_by: str
+
+
+def once_cap(evaluation: UsageBudgetEvaluation) -> int:
+    """110 % of the excess shown, rounded up."""
+    return -(-evaluation.excess * ONCE_CAP_PERCENT // 100)
+
+
+def check_terms(terms: GrantTerms, evaluations: Iterable[UsageBudgetEvaluation], most: Usd | None) -> None:
+    """Raises BadInputError naming the field at fault. `most` caps an amount in dollars."""
+    if (terms.kind is GrantKind.TIMEBOXED) != (terms.duration_ms is not None):
+        raise BadInputError(
+            "duration_seconds belongs to scope timeboxed, and is required there.", fix="Give both or neither."
+        )
+    if terms.duration_ms is not None and not TIMEBOX_LEAST_MS <= terms.duration_ms <= TIMEBOX_MOST_MS:
+        raise BadInputError("duration_seconds is out of range.", fix="Use 1 second to 30 days.")
+    if (terms.kind is GrantKind.AMOUNT) != (terms.amount is not None):
+        raise BadInputError("amount belongs to scope amount, and is required there.", fix="Give both or neither.")
+    if terms.amount is None:
+        return
+    if terms.amount <= 0:
+        raise BadInputError("amount must be above zero.", fix="Grant what the request needs, or more.")
+    metrics = {item.metric_kind for item in evaluations}
+    if len(metrics) > 1:
+        raise BadInputError(
+            "amount cannot serve budgets that count different things.", fix="Use scope once, session or timeboxed."
+        )
+    if MetricKind.ESTIMATED_COST_USD in metrics and most is not None and terms.amount > most:
+        raise BadInputError(
+            f"amount is above what may be granted ({format_usd(most)}).",
+            fix="Grant less, or raise approvals.max_grant_usd.",
+        )
+
+
+def make_grant(
+    grant_id: str,
+    item: UsageBudgetEvaluation,
+    terms: GrantTerms,
+    whom: Beneficiary,
+    policy: UsageBudgetPolicyRecord,
+    at: int,
+) -> GrantRow:
+    """The grant on one breached budget, given at an instant: an amount serves the window of that instant."""
+    window_start: int | None = None
+    end: int | None
+    if terms.amount is not None:
+        cap = terms.amount
+        rolling = ROLLING.get(policy.interval_kind)
+        if rolling is None:
+            window = window_for(policy.interval_kind, policy.timezone, at)
+            window_start, end = window.start, window.end
+        else:
+            end = at + rolling.span * rolling.bucket_ms
+    elif terms.kind is GrantKind.ONCE:
+        cap, end = _once(item), at + ONCE_TTL_MS
+    else:
+        # A request far beyond a small limit must be served by what was granted for it: the limit alone would not do.
+        cap, end = max(item.hard or 0, once_cap(item)), at + (terms.duration_ms or SESSION_TTL_MS)
+    return GrantRow(
+        grant_id=grant_id,
+        version=1,
+        approval_id=whom.approval_id,
+        kind=terms.kind.value,
+        policy_id=item.policy_id,
+        scope_value=item.scope_value,
+        principal=whom.principal,
+        session=whom.session,
+        cap=cap,
+        metric=item.metric_kind.value,
+        created_at=at,
+        expires_at=end,
+        window_start=window_start,
+        state=GrantState.ACTIVE.value,
+        run_ids=whom.run_ids,
+        granted_by=whom.granted_by,
+    )
+
+
+def _once(item: UsageBudgetEvaluation) -> int:
+    """Asked for ahead of need, nothing is exceeded yet: then one run may draw up to the limit itself."""
+    return once_cap(item) or item.hard or 0
