@@ -25,6 +25,8 @@ from palyra.runs.meter import StreamMeter
 FLAVOURS: Mapping[Wire, Flavour] = {Wire.CHAT: Flavour.CHAT, Wire.MESSAGES: Flavour.MESSAGES}
 OUTPUT_FIELD: Mapping[Wire, str] = {Wire.CHAT: "completion_tokens", Wire.MESSAGES: "output_tokens"}
 UNCERTAIN = "uncertain"
+NOT_PLAIN = "media"
+"""Flags usage whose prompt was more than text, so that nothing is learned from it about how bytes become tokens."""
 
 
 @dataclass(slots=True)
@@ -143,7 +145,7 @@ def usage_change(attempt: Attempt, charged: Charged, flat: int | None, at: int) 
             metered_input=charged.reading.input_tokens,
             metered_output=charged.reading.output_tokens,
             usage_source=charged.usage_source,
-            flags=charged.flags,
+            flags=charged.flags if attempt.size.plain else (*charged.flags, NOT_PLAIN),
             price_state=state,
             rates=priced.rates_json(),
             charge=flat if unpriced else priced.charge,

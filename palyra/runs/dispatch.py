@@ -1,7 +1,7 @@
 """Sending an attempt to its provider and bringing the answer back, whole or as a stream."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 
 MAX_ERROR_BODY = 1024 * 1024
 """Bytes of an error answer that are read; what lies beyond explains nothing."""
+
+
+Answers = Callable[[], None]
+"""Called once the head of a good answer is there."""
 
 
 class Carrier(Protocol):
@@ -62,11 +66,14 @@ class Dispatcher:
         self._book = book
         self._clock = clock
 
-    async def plain(self, run: LiveRun, attempt: Attempt, request: RunRequest, body: bytes) -> Delivered:
+    async def plain(
+        self, run: LiveRun, attempt: Attempt, request: RunRequest, body: bytes, answers: Answers
+    ) -> Delivered:
         """One answer, read whole and passed on as it came."""
         try:
             with run.stoppable():
                 reply = await self._send(attempt, request, body)
+                answers()
                 data = await reply.read()
         except RunStoppedError as stopped:
             return self._stopped(attempt, stopped.reason)
@@ -94,6 +101,7 @@ class Dispatcher:
         client: Client,
         cover: Cover,
         report: RunReport,
+        answers: Answers,
     ) -> Delivered:
         """One answer, passed on as it comes, no further than its durable budget reaches."""
         reply: UpstreamReply | None = None
@@ -103,6 +111,7 @@ class Dispatcher:
             with run.stoppable():
                 reply = await self._send(attempt, request, body)
                 attempt.answered = True
+                answers()
                 await client.begin(report, reply.headers)
                 relayed = await Relay(reader, attempt.meter, cover, client).run(reply)
                 if relayed.cut:

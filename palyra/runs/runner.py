@@ -224,12 +224,16 @@ class Runner:
         now = self._clock.now_ms()
         self.live.touch(run, Phase.DISPATCH, dispatched_at=now)
         report = report_of(run, planned)
+        answers = partial(self._answers, run)
         if attempt.streaming:
             cover = self._cover(run, planned, attempt)
-            delivered = await self._dispatcher.stream(run, attempt, request, body, client, cover, report)
+            delivered = await self._dispatcher.stream(run, attempt, request, body, client, cover, report, answers)
         else:
-            delivered = await self._dispatcher.plain(run, attempt, request, body)
+            delivered = await self._dispatcher.plain(run, attempt, request, body, answers)
         return self._settle(run, planned, attempt, delivered, client)
+
+    def _answers(self, run: LiveRun) -> None:
+        self.live.touch(run, Phase.STREAM, first_byte_at=self._clock.now_ms())
 
     def _cover(self, run: LiveRun, planned: Planned, attempt: Attempt) -> Cover:
         if not planned.plan.sliced:
