@@ -29,9 +29,12 @@ from palyra.journal.lock import EngineLock
 from palyra.journal.rows import UsageSample
 from palyra.pricing.book import PriceBook, PricedProvider
 from palyra.pricing.learn import Learner, Sample
+from palyra.pricing.prompt_size import OVERHEAD
+from palyra.pricing.usage import UsageSource
 from palyra.providers.carrier import ProviderCarrier
 from palyra.providers.registry import Registry
 from palyra.providers.transport import Transport
+from palyra.runs.attempt import NOT_PLAIN
 from palyra.runs.dispatch import Dispatcher
 from palyra.runs.durable import Durable
 from palyra.runs.parking import Parking
@@ -219,9 +222,11 @@ class Engine:
 
     async def _learn(self) -> None:
         """Estimates start from what was settled before."""
+        upstream = {entry.id: entry.upstream for entry in self.registry.models}
         async for samples in self.journal.readers.samples():
             for sample in samples:
-                self._learner.add(_lesson(sample))
+                model = upstream.get(sample.model, sample.model.removeprefix(f"{sample.provider}/"))
+                self._learner.add(_lesson(sample, model))
 
     def _keep_up(self) -> None:
         start = self._supervisor.start
@@ -286,14 +291,16 @@ class Engine:
         log.info("the engine has stopped, pid %d", os.getpid())
 
 
-def _lesson(sample: UsageSample) -> Sample:
+def _lesson(sample: UsageSample, model: str) -> Sample:
+    """`model` is the provider's own name, which estimates are learned under."""
     return Sample(
         provider=sample.provider,
-        model=sample.model,
+        model=model,
         principal=sample.principal,
         prompt_bytes=sample.input_bytes,
-        overhead=30,
+        overhead=OVERHEAD,
         input_tokens=sample.input_total,
         output_tokens=sample.output_total,
-        reported=sample.usage_source == "provider",
+        reported=sample.usage_source == UsageSource.PROVIDER.value,
+        plain=NOT_PLAIN not in sample.flags,
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from palyra.control.queries import UsageNumbers
 from palyra.control.snapshots import BudgetView, EvaluationView, GrantView
 from palyra.core.money import decimal_usd, format_usd, format_usd_short
 from palyra.core.safe_text import cells, json_safe, safe
@@ -21,6 +22,8 @@ def plain(value: object) -> Any:
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields: dict[str, Any] = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        if isinstance(value, UsageNumbers):
+            fields["total_tokens"] = value.total_tokens
         if isinstance(value, BudgetView | EvaluationView | GrantView) and value.metric_kind == USD_METRIC:
             fields = {_money_name(name): content for name, content in fields.items()}
         return _members(fields)

@@ -130,7 +130,10 @@ def verify(journal: Path, head_file: Path) -> AuditReport:
                 walk.step(row)
             stored = database.execute("SELECT count(*) FROM decisions").fetchone()[0]
     except sqlite3.Error as error:
-        raise StateError(f"The journal {journal} cannot be read: {error}.", fix="Run `palyra doctor`.") from error
+        raise StateError(
+            f"The journal {journal} cannot be read: {error}.",
+            fix="Restore it from backups/, or choose another --state-dir.",
+        ) from error
     status = HeadStatus.UNREADABLE if unreadable else walk.head_status()
     unlinked = max(0, stored - walk.decisions) if walk.first_bad is None else 0
     ok = walk.first_bad is None and unlinked == 0 and status in (HeadStatus.OK, HeadStatus.BEHIND)

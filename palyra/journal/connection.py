@@ -188,4 +188,6 @@ def _closed() -> JournalUnavailableError:
 
 
 def _unreadable(error: sqlite3.Error) -> JournalUnavailableError:
-    return JournalUnavailableError(f"The journal cannot be read: {error}.", fix="Run `palyra doctor`.")
+    return JournalUnavailableError(
+        f"The journal cannot be read: {error}.", fix="Restore it from backups/, or choose another --state-dir."
+    )

@@ -81,7 +81,9 @@ class Journal:
                 if connection is not None:
                     await connection.close()
             if isinstance(error, sqlite3.Error):
-                raise StateError(f"{path} cannot be used: {error}.", fix="Run `palyra doctor`.") from error
+                raise StateError(
+                    f"{path} cannot be used: {error}.", fix="Restore it from backups/, or choose another --state-dir."
+                ) from error
             if isinstance(error, OSError):
                 raise StateError(
                     f"{error.filename or path} cannot be used: {error.strerror}.",
@@ -249,4 +251,6 @@ async def open_readers(state_dir: Path) -> AsyncIterator[Readers]:
         finally:
             await pool.close()
     except sqlite3.Error as error:
-        raise StateError(f"{path} cannot be read: {error}.", fix="Run `palyra doctor`.") from error
+        raise StateError(
+            f"{path} cannot be read: {error}.", fix="Restore it from backups/, or choose another --state-dir."
+        ) from error

@@ -237,7 +237,11 @@ class Writer:
         self._last_error = str(error)
         self._head = None
         full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-        fix = "Free disk space; Palyra goes on by itself." if full else "Run `palyra doctor`."
+        fix = (
+            "Free disk space; Palyra goes on by itself."
+            if full
+            else "Restore it from backups/, or choose another --state-dir."
+        )
         failed = batch + [waiting for waiting in self._queue if isinstance(waiting, _Waiting)]
         self._queue = deque(waiting for waiting in self._queue if isinstance(waiting, Gate))
         self._queue_rows = 0

@@ -33,7 +33,18 @@ GOVERNED = {
         }
     ),
     Wire.MESSAGES: frozenset(
-        {"max_tokens", "mcp_servers", "messages", "model", "service_tier", "stream", "system", "thinking", "tools"}
+        {
+            "max_tokens",
+            "mcp_servers",
+            "messages",
+            "model",
+            "service_tier",
+            "speed",
+            "stream",
+            "system",
+            "thinking",
+            "tools",
+        }
     ),
 }
 """Members that decide what a request may cost, per wire."""

@@ -257,7 +257,11 @@ class Planner:
         card = self._book.card(entry.provider, entry.upstream, at)
         learned = self._learner.learned(entry.provider, entry.upstream, request.scope.principal)
         facts = ModelFacts(
-            entry.provider, entry.upstream, entry.kind, entry.image_tokens_bound or IMAGE_BOUND, entry.max_context
+            entry.provider,
+            entry.upstream,
+            entry.kind,
+            entry.image_tokens_bound or IMAGE_BOUND,
+            self._book.context_window(entry.provider, entry.upstream) or entry.max_context,
         )
         candidate = Candidate(
             model=entry.id,
