@@ -9,8 +9,10 @@ from typing import Any, ClassVar, TypeVar
 
 from textual import events
 from textual._context import active_message_pump
+from textual.actions import ActionParseResult
 from textual.app import App
 from textual.binding import BindingType
+from textual.dom import DOMNode
 from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.screen import Screen
@@ -145,7 +147,6 @@ class PalyraApp(App[None], inherit_bindings=False):
     async def on_unmount(self) -> None:
         self._herald.close()
         if self._memory_file is not None:
-            self.memory.screen = self.front.NAME if self.front is not None else HOME
             self.memory.theme = self.theme
             save_memory(self._memory_file, self.memory)
         for task in tuple(self._tasks):
@@ -210,10 +211,34 @@ class PalyraApp(App[None], inherit_bindings=False):
 
     def note_failure(self, error: BaseException, screen: PalyraScreen | None) -> None:
         """Logs an error of the console's own and shows it as a panel on that screen."""
-        log.error("a view of the console failed", exc_info=error)
-        self.failures.append(error)
+        self._note(error, screen)
         if screen is not None and not screen.failed:
             screen.fail(error)
+
+    def _note(self, error: BaseException, where: object) -> None:
+        log.error("the console failed in %s", type(where).__name__, exc_info=error)
+        self.failures.append(error)
+
+    async def _close_dialog(self) -> None:
+        await self.pop_screen()
+        self.flash("That dialog failed and was closed; nothing was done. The log says why.", Tone.BAD)
+
+    async def run_action(
+        self,
+        action: "str | ActionParseResult",
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Runs what a key is bound to. Keys are handled by the app itself, which must outlive what they do."""
+        try:
+            return await super().run_action(action, default_namespace, namespaces)
+        except Exception as error:
+            if isinstance(self.screen, Dialog):
+                self._note(error, self.screen)
+                await self._close_dialog()
+            else:
+                self.note_failure(error, self.front)
+            return True
 
     def _handle_exception(self, error: Exception) -> None:
         """Textual's last resort for an error in a handler. It would end the app; here the view alone is given up.
@@ -221,8 +246,7 @@ class PalyraApp(App[None], inherit_bindings=False):
         The part that raised handles no more messages, so its whole screen is replaced by one that shows the panel.
         """
         pump = active_message_pump.get(None)
-        log.error("the console failed in %s", type(pump).__name__, exc_info=error)
-        self.failures.append(error)
+        self._note(error, pump)
         broken = pump.screen if isinstance(pump, Widget) else None
         if broken is None or len(self.failures) > MOST_FAILURES:
             self.exit(return_code=1, message="The console failed and was closed; the log says why.")
@@ -235,8 +259,7 @@ class PalyraApp(App[None], inherit_bindings=False):
         while self.screen is not broken:
             await self.pop_screen()
         if not isinstance(broken, PalyraScreen):
-            await self.pop_screen()
-            self.flash("That dialog failed and was closed; nothing was done. The log says why.", Tone.BAD)
+            await self._close_dialog()
             return
         panel = type(broken)()
         panel.failed = True
@@ -251,6 +274,7 @@ class PalyraApp(App[None], inherit_bindings=False):
     async def show(self, name: str) -> PalyraScreen:
         """Brings a screen to the front and returns it; one that had failed gets another chance."""
         front = self.front
+        self.memory.screen = name
         target = self.get_screen(name)
         assert isinstance(target, PalyraScreen)
         if front is target:

@@ -84,15 +84,19 @@ def _fields(snapshot: Snapshot | None, marks: Marks, now: int, gauge_cells: int,
     engine = snapshot.engine
     fields = [
         _Field(_state(snapshot, marks), 0),
-        _Field((muted("today "), strong(show.money(snapshot.spend_today_nano_usd))), 2),
+        _Field((muted("today "), strong(show.money(snapshot.spend_today_nano_usd))), 3),
     ]
     if snapshot.tightest is not None:
-        fields.append(_Field(_tightest(snapshot.tightest, gauge_cells, name_cells), 4))
+        fields.append(_Field(_tightest(snapshot.tightest, gauge_cells, name_cells), 5))
     if engine.lag_ms > LAG_SHOWN_MS:
-        fields.append(_Field((part(f"{glyphs.ATTENTION} lag {engine.lag_ms:.0f} ms", Tone.WARN),), 3))
-    for mark, shown in (("DEMO", engine.demo), ("read-only", marks.read_only), ("attached", marks.attached)):
+        fields.append(_Field((part(f"{glyphs.ATTENTION} lag {engine.lag_ms:.0f} ms", Tone.WARN),), 4))
+    for mark, shown, rank in (
+        ("DEMO", engine.demo, 1),
+        ("read-only", marks.read_only, 1),
+        ("attached", marks.attached, 2),
+    ):
         if shown:
-            fields.append(_Field((part(mark, Tone.ACCENT, bold=True),), 1 if mark == "DEMO" else 5, right=True))
+            fields.append(_Field((part(mark, Tone.ACCENT, bold=True),), rank, right=True))
     fields.append(_Field(_waiting("A", snapshot.approvals_pending, Tone.WARN), 0, right=True))
     fields.append(_Field(_waiting("I", snapshot.incidents_open, Tone.BAD), 0, right=True))
     fields.append(_Field((muted(show.clock(now, engine.timezone)),), 1, right=True))
