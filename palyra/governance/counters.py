@@ -119,7 +119,6 @@ class Budget:
 
     __slots__ = (
         "advises",
-        "cells",
         "current",
         "hard",
         "has_mode",
@@ -132,12 +131,13 @@ class Budget:
         "rolling",
         "soft",
         "totals",
+        "windows",
     )
 
     def __init__(self, policy: UsageBudgetPolicyRecord) -> None:
         self.rolling = ROLLING.get(policy.interval_kind)
-        self.cells: dict[tuple[str, int], Cell] = {}
-        """Every known window of a calendar budget."""
+        self.windows: dict[int, dict[str, Cell]] = {}
+        """Every known window of a calendar budget, by its start and scope value."""
         self.current: dict[str, Cell | RollingTotal] = {}
         """Per scope value, what a request was last judged by; valid from its `start` until its `end`."""
         self.totals: dict[str, RollingTotal] = {}
@@ -167,10 +167,18 @@ class Budget:
                 total.turn(at)
                 self.current[scope_value] = total
             return total
-        found = self.cells.get((scope_value, self.start(at)))
+        found = self.find(scope_value, at)
         if found is not None:
             self.current[scope_value] = found
         return found
+
+    def counting(self, at: int) -> dict[str, Cell | RollingTotal]:
+        """What requests at an instant would be judged by, for every scope value that was ever counted there."""
+        if self.rolling is None:
+            return dict(self.windows.get(self.start(at), {}))
+        for total in self.totals.values():
+            total.turn(at)
+        return dict(self.totals)
 
     def start(self, at: int) -> int:
         """Where a charge at an instant is counted."""
@@ -182,7 +190,7 @@ class Budget:
     def find(self, scope_value: str, at: int) -> Cell | None:
         """The cell that a charge at an instant moves, if anything was ever counted there."""
         if self.rolling is None:
-            return self.cells.get((scope_value, self.start(at)))
+            return self.windows.get(self.start(at), {}).get(scope_value)
         total = self.totals.get(scope_value)
         return None if total is None else total.cells.get(self.start(at))
 
@@ -196,7 +204,7 @@ class Budget:
             return total.add(scope_value, self.start(at))
         window = self.window(at)
         cell = Cell(scope_value, window.start, NEVER if window.end is None else window.end)
-        self.cells[scope_value, window.start] = cell
+        self.windows.setdefault(window.start, {})[scope_value] = cell
         return cell
 
     def known_until(self, at: int) -> int:
@@ -209,7 +217,10 @@ class Budget:
     def forget(self, cell: Cell) -> None:
         """Drops a cell that stopped counting long ago."""
         if cell.total is None:
-            self.cells.pop((cell.scope_value, cell.start), None)
+            window = self.windows[cell.start]
+            del window[cell.scope_value]
+            if not window:
+                del self.windows[cell.start]
             if self.current.get(cell.scope_value) is cell:
                 del self.current[cell.scope_value]
             return
@@ -220,7 +231,7 @@ class Budget:
             self.current.pop(cell.scope_value, None)
 
     def all_cells(self) -> list[Cell]:
-        cells = list(self.cells.values())
+        cells = [cell for window in self.windows.values() for cell in window.values()]
         for total in self.totals.values():
             cells += total.cells.values()
         return cells

@@ -5,7 +5,6 @@ from heapq import nlargest
 
 from palyra.config.choices import ScopeKind
 from palyra.core.windows import Window
-from palyra.governance.counters import Budget, Cell, RollingTotal
 from palyra.governance.evaluate import EvaluationStatus
 from palyra.governance.grants import Grant
 from palyra.governance.ledger import Ledger
@@ -52,7 +51,7 @@ def standings(ledger: Ledger, at: int, *, most: int = 3) -> tuple[Standing, ...]
             grants.setdefault((grant.row.policy_id, grant.row.scope_value), []).append(grant)
     found: list[Standing] = []
     for budget in sorted(ledger.books, key=lambda one: one.policy_id):
-        counting = _counting(budget, at)
+        counting = budget.counting(at)
         fullest = nlargest(most, counting.items(), key=lambda item: item[1].settled + item[1].held)
         window = budget.window(at)
         for value, judged in fullest:
@@ -72,12 +71,3 @@ def standings(ledger: Ledger, at: int, *, most: int = 3) -> tuple[Standing, ...]
             value = ANY if budget.policy.scope_kind is ScopeKind.GLOBAL else budget.policy.scope_id
             found.append(Standing(budget.policy, value, window, 0, 0, 0, 0))
     return tuple(found)
-
-
-def _counting(budget: Budget, at: int) -> dict[str, Cell | RollingTotal]:
-    """What a request at an instant would be judged by, per scope value."""
-    if budget.rolling is not None:
-        values = list(budget.totals)
-        return {value: total for value in values if (total := budget.at(value, at)) is not None}
-    start = budget.start(at)
-    return {value: cell for (value, began), cell in budget.cells.items() if began == start}

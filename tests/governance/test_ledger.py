@@ -1,6 +1,9 @@
+import random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from palyra.config.choices import OrphanHolds, RoutingMode
 from palyra.governance.counters import KEPT_MS
@@ -377,6 +380,26 @@ def test_another_window_or_scope_is_counted_again_from_history(
     assert sums(ledger, evening) == expected
     store.submit(ledger.settle("h2", at=evening, usd=5 * CENT, tokens=1).change)
     assert ledger.counters(evening) == store.restore(PolicySet([edited]), evening).counters(evening)
+
+
+@pytest.mark.parametrize("interval", ["hourly", "daily", "rolling_24h", "rolling_30d", "lifetime"])
+@given(ages=st.lists(st.integers(0, 40 * 24), max_size=12), order=st.randoms(use_true_random=False))
+def test_rows_may_be_counted_in_any_order(interval: str, ages: list[int], order: random.Random) -> None:
+    policies, store = PolicySet([policy(hard="none", soft_limit="1", interval_kind=interval)]), Store()
+    ledger = Ledger(policies)
+    for number, age in enumerate(sorted(ages, reverse=True)):
+        at = NOON - age * 3_600_000
+        store.submit(HoldTaken(taken(ledger.hold(request(f"h{number}", at, 1 + number)))))
+        if number % 3:
+            store.submit(ledger.settle(f"h{number}", at=at, usd=1 + number, tokens=1).change)
+    rows = list(store.rows.values())
+    order.shuffle(rows)
+    store.rows = {row.hold_id: row for row in rows}
+    restored = store.restore(policies, NOON)
+    assert restored.counters(NOON) == ledger.counters(NOON)
+    (here,) = restored.views(scope(), "openai", "openai/gpt", at=NOON)
+    (there,) = ledger.views(scope(), "openai", "openai/gpt", at=NOON)
+    assert here == there
 
 
 def test_holds_that_begin_and_end_during_a_recount_are_counted_once() -> None:
