@@ -222,66 +222,66 @@ CREATE TABLE principal_days (
 
 CREATE TRIGGER usage_rolled_up AFTER INSERT ON usage BEGIN
   INSERT INTO usage_hours (hour, provider, model, input_tokens, output_tokens, cached_tokens, reasoning_tokens,
-    cost, unpriced, attempts)
+    cost, unpriced, attempts, latency_ms)
   VALUES (NEW.at - NEW.at % 3600000, NEW.provider, NEW.model, NEW.input_total, NEW.output_total, NEW.cache_read,
-    NEW.reasoning, ifnull(NEW.charge, 0), NEW.charge IS NULL, 1)
+    NEW.reasoning, ifnull(NEW.charge, 0), NEW.charge IS NULL, 1, NEW.latency_ms)
   ON CONFLICT (hour, provider, model) DO UPDATE SET
     input_tokens = input_tokens + excluded.input_tokens, output_tokens = output_tokens + excluded.output_tokens,
     cached_tokens = cached_tokens + excluded.cached_tokens,
     reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens,
-    cost = cost + excluded.cost, unpriced = unpriced + excluded.unpriced, attempts = attempts + 1;
+    cost = cost + excluded.cost, unpriced = unpriced + excluded.unpriced, attempts = attempts + 1,
+    latency_ms = latency_ms + excluded.latency_ms;
   INSERT INTO usage_days (day, principal, model, input_tokens, output_tokens, cached_tokens, reasoning_tokens,
-    cost, unpriced, attempts)
+    cost, unpriced, attempts, latency_ms)
   VALUES (NEW.at - NEW.at % 86400000, NEW.principal, NEW.model, NEW.input_total, NEW.output_total, NEW.cache_read,
-    NEW.reasoning, ifnull(NEW.charge, 0), NEW.charge IS NULL, 1)
+    NEW.reasoning, ifnull(NEW.charge, 0), NEW.charge IS NULL, 1, NEW.latency_ms)
   ON CONFLICT (day, principal, model) DO UPDATE SET
     input_tokens = input_tokens + excluded.input_tokens, output_tokens = output_tokens + excluded.output_tokens,
     cached_tokens = cached_tokens + excluded.cached_tokens,
     reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens,
-    cost = cost + excluded.cost, unpriced = unpriced + excluded.unpriced, attempts = attempts + 1;
+    cost = cost + excluded.cost, unpriced = unpriced + excluded.unpriced, attempts = attempts + 1,
+    latency_ms = latency_ms + excluded.latency_ms;
   INSERT INTO principal_days (day, principal, input_tokens, output_tokens, cached_tokens, reasoning_tokens,
-    cost, unpriced, attempts)
+    cost, unpriced, attempts, latency_ms)
   VALUES (NEW.at - NEW.at % 86400000, NEW.principal, NEW.input_total, NEW.output_total, NEW.cache_read,
-    NEW.reasoning, ifnull(NEW.charge, 0), NEW.charge IS NULL, 1)
+    NEW.reasoning, ifnull(NEW.charge, 0), NEW.charge IS NULL, 1, NEW.latency_ms)
   ON CONFLICT (day, principal) DO UPDATE SET
     input_tokens = input_tokens + excluded.input_tokens, output_tokens = output_tokens + excluded.output_tokens,
     cached_tokens = cached_tokens + excluded.cached_tokens,
     reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens,
-    cost = cost + excluded.cost, unpriced = unpriced + excluded.unpriced, attempts = attempts + 1;
+    cost = cost + excluded.cost, unpriced = unpriced + excluded.unpriced, attempts = attempts + 1,
+    latency_ms = latency_ms + excluded.latency_ms;
 END;
 
 -- A run counts once, in the hour it ended, whether it was born terminal or became so. The view is written to by
 -- both triggers below and holds nothing.
 CREATE VIEW ended_runs AS
-  SELECT finished_at, provider, model, principal, state, accepted_at FROM runs WHERE finished_at IS NOT NULL;
+  SELECT finished_at, provider, model, principal, state FROM runs WHERE finished_at IS NOT NULL;
 CREATE TRIGGER ended_run_rolled_up INSTEAD OF INSERT ON ended_runs BEGIN
-  INSERT INTO usage_hours (hour, provider, model, runs, ok, failed, refused, latency_ms)
+  INSERT INTO usage_hours (hour, provider, model, runs, ok, failed, refused)
   VALUES (NEW.finished_at - NEW.finished_at % 3600000, NEW.provider, NEW.model, 1, NEW.state = 'completed',
-    NEW.state = 'failed', NEW.state = 'refused', NEW.finished_at - NEW.accepted_at)
+    NEW.state = 'failed', NEW.state = 'refused')
   ON CONFLICT (hour, provider, model) DO UPDATE SET
-    runs = runs + 1, ok = ok + excluded.ok, failed = failed + excluded.failed, refused = refused + excluded.refused,
-    latency_ms = latency_ms + excluded.latency_ms;
-  INSERT INTO usage_days (day, principal, model, runs, ok, failed, refused, latency_ms)
+    runs = runs + 1, ok = ok + excluded.ok, failed = failed + excluded.failed, refused = refused + excluded.refused;
+  INSERT INTO usage_days (day, principal, model, runs, ok, failed, refused)
   VALUES (NEW.finished_at - NEW.finished_at % 86400000, NEW.principal, NEW.model, 1, NEW.state = 'completed',
-    NEW.state = 'failed', NEW.state = 'refused', NEW.finished_at - NEW.accepted_at)
+    NEW.state = 'failed', NEW.state = 'refused')
   ON CONFLICT (day, principal, model) DO UPDATE SET
-    runs = runs + 1, ok = ok + excluded.ok, failed = failed + excluded.failed, refused = refused + excluded.refused,
-    latency_ms = latency_ms + excluded.latency_ms;
-  INSERT INTO principal_days (day, principal, runs, ok, failed, refused, latency_ms)
+    runs = runs + 1, ok = ok + excluded.ok, failed = failed + excluded.failed, refused = refused + excluded.refused;
+  INSERT INTO principal_days (day, principal, runs, ok, failed, refused)
   VALUES (NEW.finished_at - NEW.finished_at % 86400000, NEW.principal, 1, NEW.state = 'completed',
-    NEW.state = 'failed', NEW.state = 'refused', NEW.finished_at - NEW.accepted_at)
+    NEW.state = 'failed', NEW.state = 'refused')
   ON CONFLICT (day, principal) DO UPDATE SET
-    runs = runs + 1, ok = ok + excluded.ok, failed = failed + excluded.failed, refused = refused + excluded.refused,
-    latency_ms = latency_ms + excluded.latency_ms;
+    runs = runs + 1, ok = ok + excluded.ok, failed = failed + excluded.failed, refused = refused + excluded.refused;
 END;
 CREATE TRIGGER run_born_terminal AFTER INSERT ON runs WHEN NEW.finished_at IS NOT NULL BEGIN
-  INSERT INTO ended_runs (finished_at, provider, model, principal, state, accepted_at)
-  VALUES (NEW.finished_at, NEW.provider, NEW.model, NEW.principal, NEW.state, NEW.accepted_at);
+  INSERT INTO ended_runs (finished_at, provider, model, principal, state)
+  VALUES (NEW.finished_at, NEW.provider, NEW.model, NEW.principal, NEW.state);
 END;
 CREATE TRIGGER run_became_terminal AFTER UPDATE ON runs
 WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL BEGIN
-  INSERT INTO ended_runs (finished_at, provider, model, principal, state, accepted_at)
-  VALUES (NEW.finished_at, NEW.provider, NEW.model, NEW.principal, NEW.state, NEW.accepted_at);
+  INSERT INTO ended_runs (finished_at, provider, model, principal, state)
+  VALUES (NEW.finished_at, NEW.provider, NEW.model, NEW.principal, NEW.state);
 END;
 
 CREATE TABLE approvals (

@@ -16,12 +16,12 @@ NONE = "–"
 
 
 def money(amount: int | None) -> str:
-    """Nano-dollars with cents; amounts under a cent keep two significant digits: `$19.02`, `$0.0004`, `–`."""
+    """Nano-dollars with cents; amounts under a dollar keep four significant digits: `$19.02`, `$0.01601`, `–`."""
     if amount is None:
         return NONE
     if amount == 0:
         return "$0.00"
-    if abs(amount) >= NANO // 100:
+    if abs(amount) >= NANO:
         cents = (Decimal(amount) / NANO).quantize(Decimal("0.01"), ROUND_HALF_EVEN)
         return f"-${-cents:,}" if cents < 0 else f"${cents:,}"
     return format_usd_short(amount)

@@ -62,6 +62,7 @@ def facts(draw: st.DrawFn) -> tuple[list[RunRow], list[UsageRow]]:
                     cache_read=draw(small),
                     reasoning=draw(small),
                     charge=draw(st.none() | small),
+                    latency_ms=draw(small),
                 )
             )
     return runs, usages
@@ -80,7 +81,7 @@ def summed(runs: Iterable[RunRow], usages: Iterable[UsageRow]) -> UsageTotals:
         reasoning_tokens=sum(usage.reasoning for usage in usages),
         cost=sum(usage.charge or 0 for usage in usages),
         unpriced=sum(usage.charge is None for usage in usages),
-        latency_ms=sum((run.finished_at or 0) - run.accepted_at for run in runs),
+        latency_ms=sum(usage.latency_ms for usage in usages),
         attempts=len(usages),
     )
 

@@ -39,9 +39,7 @@ OF_RUNS = (
     "state = 'completed'",
     "state = 'failed'",
     "state = 'refused'",
-    *["0"] * 6,
-    "finished_at - accepted_at",
-    "0",
+    *["0"] * 8,
 )
 OF_USAGE = (
     *["0"] * 4,
@@ -51,7 +49,7 @@ OF_USAGE = (
     "reasoning",
     "ifnull(charge, 0)",
     "charge IS NULL",
-    "0",
+    "latency_ms",
     "1",
 )
 _SUMS = ", ".join(f"sum({name}) AS {name}" for name in METRICS)
