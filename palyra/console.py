@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import sys
@@ -12,6 +11,7 @@ from palyra.control.protocol import Control
 from palyra.control.remote import RemoteControl
 from palyra.core.clock import Clock, SystemClock
 from palyra.core.errors import PalyraError
+from palyra.core.heap import settle_heap
 from palyra.core.safe_text import safe
 from palyra.core.signals import StopSignals
 from palyra.engine import Installation
@@ -22,9 +22,6 @@ from palyra.tui.driver import PalyraDriver
 log = logging.getLogger(__name__)
 
 MEMORY_FILE = "console.json"
-GC_THRESHOLDS = (50_000, 50, 100)
-"""Collections of Textual's heap take tens of milliseconds: what is there after the start is left alone, and the rest
-is looked at rarely."""
 
 
 class Console(PalyraApp):
@@ -121,9 +118,7 @@ async def _show(
             except PalyraError as error:
                 failure = error
                 app.exit()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
+        settle_heap()
         await shown
     finally:
         painted.cancel()

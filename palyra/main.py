@@ -23,6 +23,7 @@ from palyra.control.protocol import Control
 from palyra.control.remote import RemoteControl
 from palyra.core.clock import SystemClock
 from palyra.core.errors import BadInputError, EngineGoneError, PalyraError, StateError
+from palyra.core.heap import settle_heap
 from palyra.core.private_files import write_private
 from palyra.core.safe_text import safe
 from palyra.core.signals import StopSignals
@@ -159,6 +160,7 @@ async def serve(place: Place, bind: str | None, ready_file: Path | None) -> int:
     try:
         async with open_house(found, clock, os.environ) as house:
             signals.install()
+            settle_heap()
             # A server outlives the terminal it was started from.
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)
             tell_ready(house, ready_file)

@@ -11,6 +11,8 @@ from palyra.core.clock import Clock
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LENGTH = 26
 _PAIRS = [a + b for a in ALPHABET for b in ALPHABET]
+_POOL = 2560
+"""Bytes of entropy fetched at a time: a call into the kernel for each id lets other threads cut in."""
 
 
 def encode(milliseconds: int, entropy: int) -> str:
@@ -35,6 +37,8 @@ class IdSource:
     def __init__(self, clock: Clock, entropy: Callable[[int], bytes] = os.urandom) -> None:
         self._clock = clock
         self._entropy = entropy
+        self._pool = b""
+        self._at = 0
         self._milliseconds = -1
         self._random = 0
 
@@ -42,7 +46,16 @@ class IdSource:
         now = self._clock.now_ms()
         if now > self._milliseconds:
             self._milliseconds = now
-            self._random = int.from_bytes(self._entropy(10)) >> 1
+            self._random = int.from_bytes(self._fresh(10)) >> 1
         else:
-            self._random += 1 + self._entropy(1)[0]
+            self._random += 1 + self._fresh(1)[0]
         return encode(self._milliseconds, self._random)
+
+    def _fresh(self, size: int) -> bytes:
+        """Entropy that no id has used."""
+        end = self._at + size
+        if end > len(self._pool):
+            self._pool, self._at, end = self._entropy(_POOL), 0, size
+        piece = self._pool[self._at : end]
+        self._at = end
+        return piece
