@@ -23,7 +23,7 @@ from palyra.governance.grants import GrantBook
 from palyra.governance.ledger import Ledger
 from palyra.governance.policy_input import PolicyDefaults, from_config
 from palyra.governance.policy_set import PolicySet
-from palyra.journal.changes import AuditAdded
+from palyra.journal.changes import AuditAdded, Change
 from palyra.journal.journal import Journal
 from palyra.journal.lock import EngineLock
 from palyra.journal.rows import UsageSample
@@ -158,7 +158,7 @@ class Engine:
         if voided:
             await self.journal.submit(voided)
         removed = {row.policy_id: row.revision for row in rows if row.removed}
-        self.policies = PolicyKeeper(self.journal, self.ledger, self.desk, self.clock, defaults, removed)
+        self.policies = PolicyKeeper(self.journal, self.ledger, self.desk, self.clock, self._durable, defaults, removed)
 
     def _build(self, environ: Mapping[str, str]) -> None:
         config, clock = self.config, self.clock
@@ -244,7 +244,19 @@ class Engine:
                 self._durable.write(changes)
                 for record in ended:
                     self.events.publish(Event("approval.ended", now, record.approval_id))
+            if not self.journal.healthy and not self._durable.behind:
+                # Something has to try, or nobody would notice that the journal can be written again.
+                noted = {"verb": "journal_was_unavailable"}
+                self._durable.write([AuditAdded(now, "engine", self.boot_id, "palyra", noted)])
             await self.clock.sleep(SWEEP_S)
+
+    def write(self, changes: Sequence[Change]) -> None:
+        """Makes something durable that is true already: now, or as soon as the journal can be written again."""
+        self._durable.write(changes)
+
+    async def catch_up(self) -> None:
+        """Tries to write what the journal has refused so far, so that it tells what memory does."""
+        await self._durable.flush()
 
     def ready_problems(self) -> Sequence[str]:
         """Why new work cannot be taken, as short codes; empty when it can."""

@@ -1,5 +1,7 @@
 """Carrying out commands: each is checked against the operator's role and the state they saw, done, and read back."""
 
+import asyncio
+
 from palyra.control.commands import (
     AddPolicy,
     CancelRun,
@@ -24,9 +26,19 @@ class Acting:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._under_way: set[asyncio.Task[CommandResult]] = set()
 
     async def carry_out(self, command: Command, operator: OperatorView) -> CommandResult:
-        """Never raises for what an operator can do wrong: the result says it."""
+        """Never raises for what an operator can do wrong: the result says it.
+
+        A command that was begun is brought to its end, also when the console that sent it goes away.
+        """
+        work = asyncio.create_task(self._carry_out(command, operator))
+        self._under_way.add(work)
+        work.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(work)
+
+    async def _carry_out(self, command: Command, operator: OperatorView) -> CommandResult:
         needs_admin = isinstance(command, AddPolicy | EditPolicy | RemovePolicy)
         if not (operator.may_administer if needs_admin else operator.may_approve):
             role = "admin" if needs_admin else "approver"
@@ -87,7 +99,11 @@ class Acting:
         resolved = engine.desk.decide(
             command.approval_id, ruling, now, policies=engine.ledger.policies, version=command.version
         )
-        await engine.journal.submit(resolved.changes)
+        try:
+            await engine.journal.submit(resolved.changes)
+        except JournalUnavailableError:
+            engine.write(engine.desk.take_back(resolved, engine.clock.now_ms()))
+            raise
         # Only what is durable is acted on: a decision that was shown must survive a kill.
         engine.parking.decided([resolved.record])
         self._tell("approval.ended", command.approval_id)
@@ -96,8 +112,14 @@ class Acting:
 
     async def _revoke(self, command: RevokeGrant, by: Decider) -> CommandResult:
         engine = self._engine
-        await engine.journal.submit(engine.desk.revoke(command.grant_id, by, engine.clock.now_ms()))
+        changes = engine.desk.revoke(command.grant_id, by, engine.clock.now_ms())
         self._tell("grant.revoked", command.grant_id)
+        try:
+            await engine.journal.submit(changes)
+        except JournalUnavailableError:
+            engine.write(changes)
+            written = "The journal cannot be written now; Palyra keeps trying."
+            return CommandResult("accepted", f"Grant {command.grant_id} is revoked.", written)
         return CommandResult("accepted", f"Grant {command.grant_id} is revoked.")
 
     def _tell(self, kind: str, subject: str) -> None:

@@ -17,6 +17,7 @@ async def check_ledger(engine: Engine) -> LedgerAnswer:
     Every move of memory is submitted to the journal in its own step, so a fence taken in the step that reads the
     counters sees neither less nor more.
     """
+    await engine.catch_up()
     now = engine.clock.now_ms()
     fence = engine.journal.fence()
     live = engine.ledger.counters(now)

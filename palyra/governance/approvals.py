@@ -337,6 +337,29 @@ class ApprovalDesk:
             self._remember_denial(record, at)
         return Resolved(record, grants, (*changes, *saved))
 
+    def take_back(self, resolved: Resolved, at: int) -> tuple[Change, ...]:
+        """After a decision that could not be written: it is pending again and its grants are void.
+
+        What was drawn meanwhile stays spent. The changes make sure of it, should the write have happened after all.
+        """
+        decided = resolved.record
+        record = replace(
+            decided,
+            version=decided.version + 1,
+            status=ApprovalStatus.PENDING,
+            decision=None,
+            resolved_at=None,
+            decided_by="",
+            reason="",
+            grant_ids=(),
+        )
+        self._put(record)
+        if decided.decision is ApprovalDecision.DENY:
+            self._denied.pop((record.principal, record.session), None)
+        ended = [self._grants.end(grant.grant_id, GrantState.VOID) for grant in resolved.grants]
+        audit = AuditAdded(at, "approval", record.approval_id, "palyra", {"state": "taken_back"})
+        return (ApprovalSaved(record.row()), *(saved for saved in ended if saved is not None), audit)
+
     def revoke(self, grant_id: str, by: Decider, at: int) -> tuple[Change, ...]:
         """Ends a live grant; what was drawn stays spent. Raises NotFoundError, ConflictError."""
         grant = self._grants.get(grant_id)

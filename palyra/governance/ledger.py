@@ -334,6 +334,11 @@ class Ledger:
         joined = [self._join(hold, recount) for hold in self._open.values()]
         return tuple(change for change in joined if change is not None)
 
+    def drop(self, recount: Recount) -> None:
+        """Forgets a recount that will not be applied."""
+        if recount is self._recount:
+            self._recount = None
+
     def _join(self, hold: OpenHold, recount: Recount) -> HoldGrown | None:
         """Lets an open hold move the recounted counters it matches. Returns its new moves when there are any."""
         row = hold.current()

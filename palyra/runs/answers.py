@@ -141,11 +141,11 @@ def cancelled(run: LiveRun, reason: str) -> Refusal:
     return Refusal(410, "run_cancelled", "run_cancelled", f"The run was cancelled{by}.", palyra)
 
 
-def journal_unavailable(run: LiveRun) -> Refusal:
+def journal_unavailable(run_id: str = "") -> Refusal:
+    """Without a run id the request never became a run."""
     message = "The journal cannot be written, so nothing may be spent. Nothing was sent to the provider."
-    return Refusal(
-        503, "overloaded_error", "journal_unavailable", message, {"run_id": run.run_id}, retry_after=STOPPED_RETRY_S
-    )
+    palyra: dict[str, object] = {"run_id": run_id} if run_id else {}
+    return Refusal(503, "overloaded_error", "journal_unavailable", message, palyra, retry_after=STOPPED_RETRY_S)
 
 
 def internal_error(run: LiveRun) -> Refusal:

@@ -18,7 +18,7 @@ from palyra.runs.attempt import Attempt, Charged, charge_attempt, charge_unanswe
 from palyra.runs.live import LiveRun, RunStoppedError
 from palyra.runs.relay import Cover, Relay
 from palyra.runs.request import Answer, Client, ClientGoneError, RunReport, RunRequest
-from palyra.runs.states import RunState
+from palyra.runs.states import RunState, stopped_state
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +173,7 @@ class Dispatcher:
     def _stopped(
         self, attempt: Attempt, reason: str, usage: Mapping[str, Any] | None = None, model: str = ""
     ) -> Delivered:
-        state = RunState.FAILED if reason == "run_timeout" else RunState.CANCELLED
+        state = stopped_state(reason)
         if not attempt.progress.written:
             return Delivered(state, reason)
         if attempt.answered:

@@ -26,6 +26,9 @@ class Durable:
         self._waiting: deque[Unit] = deque()
         self._woken = asyncio.Event()
         self._under_way: set[asyncio.Future[None]] = set()
+        self._trying: asyncio.Future[None] | None = None
+        """The oldest unit that waits, on its way once more."""
+        self._one_at_a_time = asyncio.Lock()
 
     @property
     def behind(self) -> int:
@@ -63,16 +66,30 @@ class Durable:
             await self.flush()
 
     async def flush(self) -> None:
-        """Waits for what is under way and tries once to write what waits."""
-        while self._under_way:
+        """Waits for what is under way now and tries once to write what waits."""
+        if self._under_way:
             await asyncio.wait(tuple(self._under_way))
             await asyncio.sleep(0)
-        while self._waiting:
-            try:
-                await self._submit(self._waiting[0])
-            except JournalUnavailableError:
-                return
-            except Exception:
-                log.exception("the journal refused how a run ended")
-            self._waiting.popleft()
-        self._woken.clear()
+        async with self._one_at_a_time:
+            while self._waiting:
+                if not await self._try():
+                    return
+                self._waiting.popleft()
+            self._woken.clear()
+
+    async def _try(self) -> bool:
+        """Whether the oldest unit has been dealt with. A unit on its way when its writer was cancelled goes on, and
+        is not sent again."""
+        if self._trying is None:
+            self._trying = self._submit(self._waiting[0])
+        try:
+            await asyncio.shield(self._trying)
+        except asyncio.CancelledError:
+            raise
+        except JournalUnavailableError:
+            self._trying = None
+            return False
+        except Exception:
+            log.exception("the journal refused how a run ended")
+        self._trying = None
+        return True

@@ -131,7 +131,9 @@ class LiveRuns:
         return written
 
     def touch(self, run: LiveRun, phase: Phase | None = None, **changes: object) -> None:
-        """Changes what consoles see of a live run without a durable write."""
+        """Changes what consoles see of a live run without a durable write; nothing once it has ended."""
+        if run.state.terminal:
+            return
         if phase is not None:
             changes["phase"] = phase.value
         run.row = replace(run.row, **changes)  # type: ignore[arg-type]

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from palyra.core.clock import Clock
@@ -61,38 +62,21 @@ class Parking:
                 if not waiter.done():
                     waiter.set_result(record)
 
-    async def wait(
-        self, approval_id: str, run: LiveRun, client: Client, report: RunReport, seconds: float
-    ) -> tuple[Verdict, ApprovalRecord | None]:
-        """Waits at most `seconds`; a streamed request gets a sign of life at each keep-alive interval.
+    @contextmanager
+    def seat(self, approval_id: str, key_id: str, seconds: float) -> Iterator["Seat"]:
+        """A place to wait for one approval, for at most `seconds`; a decision counts from now on.
 
-        Raises RunStoppedError, also when the caller leaves, and ClientGoneError.
+        To be taken in the same step that found the place free and the approval pending.
         """
-        key_id = run.row.scope.key_id
         decision: asyncio.Future[ApprovalRecord] = asyncio.get_running_loop().create_future()
         waiters = self._waiting.setdefault(approval_id, set())
         waiters.add(decision)
         self._keys[key_id] += 1
         self._desk.join(approval_id)
-        give_up = self._clock.monotonic() + seconds
         until = self._clock.now_ms() + int(seconds * 1000)
         self._parked_until[approval_id] = max(until, self._parked_until.get(approval_id, 0))
         try:
-            with run.stoppable():
-                while (left := give_up - self._clock.monotonic()) > 0:
-                    try:
-                        async with self._clock.timeout(min(left, self._keepalive)):
-                            record = await asyncio.shield(decision)
-                    except TimeoutError:
-                        if decision.done():
-                            record = decision.result()
-                        else:
-                            if run.row.streaming and self._clock.monotonic() < give_up:
-                                await client.parked(replace(report, approval_id=approval_id))
-                            continue
-                    assert record.decision is not None
-                    return _VERDICTS[record.decision], record
-            return Verdict.OVER, None
+            yield Seat(decision, approval_id, self._clock.monotonic() + seconds, self._clock, self._keepalive)
         finally:
             decision.cancel()
             waiters.discard(decision)
@@ -101,3 +85,34 @@ class Parking:
                 self._parked_until.pop(approval_id, None)
             self._keys[key_id] -= 1
             self._desk.leave(approval_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Where one run waits. `gives_up` is an instant of the monotonic clock, `keepalive` seconds."""
+
+    decision: "asyncio.Future[ApprovalRecord]"
+    approval_id: str
+    gives_up: float
+    clock: Clock
+    keepalive: float
+
+    async def wait(self, run: LiveRun, client: Client, report: RunReport) -> tuple[Verdict, ApprovalRecord | None]:
+        """Waits for the decision; a streamed request gets a sign of life at each keep-alive interval.
+
+        Raises RunStoppedError, also when the caller leaves, and ClientGoneError.
+        """
+        with run.stoppable():
+            while not self.decision.done():
+                left = self.gives_up - self.clock.monotonic()
+                if left <= 0:
+                    return Verdict.OVER, None
+                try:
+                    async with self.clock.timeout(min(left, self.keepalive)):
+                        await asyncio.shield(self.decision)
+                except TimeoutError:
+                    if run.row.streaming and not self.decision.done() and self.clock.monotonic() < self.gives_up:
+                        await client.parked(replace(report, approval_id=self.approval_id))
+        record = self.decision.result()
+        assert record.decision is not None
+        return _VERDICTS[record.decision], record

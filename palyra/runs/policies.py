@@ -11,9 +11,11 @@ from palyra.governance.ledger import Ledger
 from palyra.governance.policy import PolicySource, UsageBudgetPolicyRecord
 from palyra.governance.policy_input import PolicyDefaults, PolicyInputError, edit_policy, parse_policy
 from palyra.governance.policy_set import PolicySet
+from palyra.governance.recount import Recount
 from palyra.journal.changes import AuditAdded, Change, PolicySaved
 from palyra.journal.journal import Journal
 from palyra.journal.rows import PolicyRow
+from palyra.runs.durable import Durable
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class PolicyKeeper:
         ledger: Ledger,
         desk: ApprovalDesk,
         clock: Clock,
+        durable: Durable,
         defaults: PolicyDefaults,
         removed: Mapping[str, int],
     ) -> None:
@@ -50,6 +53,7 @@ class PolicyKeeper:
         self._ledger = ledger
         self._desk = desk
         self._clock = clock
+        self._durable = durable
         self._defaults = defaults
         self._removed = dict(removed)
         self._one_at_a_time = asyncio.Lock()
@@ -109,31 +113,39 @@ class PolicyKeeper:
     async def _put(
         self, policy: UsageBudgetPolicyRecord, wanted: PolicySet, by: Decider, verb: str, *, revision: int | None = None
     ) -> Edited:
-        now = self._clock.now_ms()
         revision = policy.revision if revision is None else revision
         before = self.current.get(policy.policy_id)
-        recount = self._ledger.begin(wanted, now)
-        if recount.needs_rows:
-            async with self._journal.fence() as readers:
-                async for rows in readers.holds_for_rebuild(recount.since):
-                    for row in rows:
-                        recount.add(row)
-        now = self._clock.now_ms()
-        grown = self._ledger.apply(recount, now)
+        recount = self._ledger.begin(wanted, self._clock.now_ms())
         removed = verb == "removed"
+        try:
+            await self._collect(recount)
+            now = self._clock.now_ms()
+            fields = policy.fields()
+            payload = {"verb": verb, "revision": revision, "sha256": policy.sha256, "fields": fields}
+            saved = PolicyRow(policy.policy_id, revision, policy.sha256, removed, now, by.name, fields)
+            audit = AuditAdded(now, "policy", policy.policy_id, by.name, {**payload, "attestation": by.attestation})
+            await self._journal.submit([PolicySaved(saved), audit])
+        except BaseException:
+            self._ledger.drop(recount)
+            raise
+        # From here on the edit is true, whatever happens: a start would find it and void the same.
+        now = self._clock.now_ms()
+        changes: list[Change] = list(self._ledger.apply(recount, now))
         ended: Sequence[ApprovalRecord] = ()
-        voided: Sequence[Change] = ()
         if removed or (before is not None and before.sha256 != policy.sha256):
             ended, voided = self._desk.void(policy.policy_id, now)
-        payload = {"verb": verb, "revision": revision, "sha256": policy.sha256, "fields": policy.fields()}
-        unit: list[Change] = [
-            PolicySaved(PolicyRow(policy.policy_id, revision, policy.sha256, removed, now, by.name, policy.fields())),
-            AuditAdded(now, "policy", policy.policy_id, by.name, {**payload, "attestation": by.attestation}),
-            *grown,
-            *voided,
-        ]
-        await self._journal.submit(unit)
+            changes += voided
+        if changes:
+            self._durable.write(changes)
         return Edited(policy, ended)
+
+    async def _collect(self, recount: Recount) -> None:
+        if not recount.needs_rows:
+            return
+        async with self._journal.fence() as readers:
+            async for rows in readers.holds_for_rebuild(recount.since):
+                for row in rows:
+                    recount.add(row)
 
 
 __all__ = ["Edited", "PolicyInputError", "PolicyKeeper", "operator_policies"]

@@ -63,7 +63,8 @@ class Relay:
                     return self.done
         except ProviderError as error:
             await self._flush()
-            self.done.error = error
+            # What breaks after the answer's end breaks nothing.
+            self.done.error = None if self._reader.ended else error
             return self.done
         await self._pass(self._reader.end())
         return self.done

@@ -9,8 +9,9 @@ from palyra.core.clock import Clock
 from palyra.core.errors import ConflictError, JournalUnavailableError, NotFoundError, PalyraError
 from palyra.core.events import Event, EventHub
 from palyra.core.ids import IdSource
-from palyra.governance.approvals import ApprovalDesk, Decider
+from palyra.governance.approvals import ApprovalDesk, Decider, Opened
 from palyra.governance.evaluate import UsageBudgetEvaluation
+from palyra.governance.holds import HoldRequest
 from palyra.governance.holds import Refusal as HoldRefusal
 from palyra.governance.ledger import Ledger
 from palyra.journal.changes import Change, DecisionMade, HoldTaken, RunNoted
@@ -38,9 +39,12 @@ from palyra.runs.relay import Cover, Unlimited
 from palyra.runs.request import Client, ClientGoneError, Outcome, Refusal, RunReport, RunRequest
 from palyra.runs.settings import RunSettings
 from palyra.runs.slices import Slices
-from palyra.runs.states import Phase, RunState
+from palyra.runs.states import Phase, RunState, stopped_state
 
 log = logging.getLogger(__name__)
+
+OVERRULE_S = 1.5
+"""A run that was asked to stop and is still alive after this many seconds is ended over its worker's head."""
 
 FINISH_FOR_GONE_S = 60.0
 """A plain call whose caller has left is finished for at most this long, so that its real usage is charged."""
@@ -79,7 +83,10 @@ class Runner:
         self._parking = parking
         self._learner = learner
         self._settings = settings
+        self._draining = False
         self.live = LiveRuns(clock, events)
+        self.late_terminal_writes = 0
+        """How often work came to its end after the run had been ended over its head."""
 
     def models_for(self, patterns: Sequence[str]) -> list[ModelEntry]:
         """The declared models a key with these patterns may use; no patterns mean all."""
@@ -93,6 +100,8 @@ class Runner:
             return Outcome(RunReport(""), "", "", refusal=model_not_found(error))
         if not any(allowed(entry.id, request.allowed_models) for entry in wanted):
             return Outcome(RunReport(""), "", "", refusal=model_not_allowed(request.parsed.model))
+        if not self._journal.healthy:
+            return Outcome(RunReport(""), "", "", refusal=journal_unavailable())
         run = self.live.start(self._row(request))
         client.on_gone(lambda: self._caller_left(run))
         timer = self._clock.call_later(self._settings.max_duration_s, partial(run.stop, "run_timeout"))
@@ -103,7 +112,9 @@ class Runner:
             raise
         except JournalUnavailableError:
             self._abandon(run, RunState.FAILED, "journal_unavailable")
-            return Outcome(RunReport(run.run_id), run.row.state, run.row.reason, refusal=journal_unavailable(run))
+            return Outcome(
+                RunReport(run.run_id), run.row.state, run.row.reason, refusal=journal_unavailable(run.run_id)
+            )
         except Exception:
             log.exception("run %s failed", run.run_id)
             self._abandon(run, RunState.FAILED, "internal_error")
@@ -119,9 +130,17 @@ class Runner:
             if row is None:
                 raise NotFoundError(f"No run {run_id!r} is known.", fix="Look it up on the Runs screen.")
             raise ConflictError(f"Run {run_id} is already {row.state} ({row.reason}).", code="wrong_state")
-        if run.ask_to_stop(reason, by.name) and run.saved:
-            note = RunNoted(run_id, self._clock.now_ms(), "cancel_asked", {"reason": reason, "by": by.name})
-            self._durable.write([note])
+        if run.ask_to_stop(reason, by.name):
+            if run.saved:
+                note = RunNoted(run_id, self._clock.now_ms(), "cancel_asked", {"reason": reason, "by": by.name})
+                self._durable.write([note])
+            self._clock.call_later(OVERRULE_S, partial(self._overrule, run))
+
+    def _overrule(self, run: LiveRun) -> None:
+        """Ends a run whose worker did not. What the worker brings later changes nothing."""
+        if not run.state.terminal:
+            log.error("run %s did not stop by itself in phase %s", run.run_id, run.row.phase)
+            self._abandon(run, stopped_state(run.stop_reason), run.stop_reason)
 
     # Planning and holding
 
@@ -133,20 +152,7 @@ class Runner:
             now = self._clock.now_ms()
             planned = self._planner.plan(run, request, wanted, now)
             if planned.hold is not None:
-                held = self._ledger.hold(planned.hold)
-                if isinstance(held, HoldRefusal):
-                    raise PalyraError("A hold was refused that had just been planned.")
-                run.held_usd = held.bound_usd
-                changes = self._decided(run, planned, RunState.RUNNING, phase=Phase.HOLD.value, attempts=1)
-                attempt = planned.attempt(held, now, request.parsed)
-                run.attempt = attempt
-                try:
-                    await self._journal.submit([*changes, HoldTaken(held)])
-                except JournalUnavailableError:
-                    self._ledger.release(held.hold_id, at=self._clock.now_ms())
-                    run.attempt = None
-                    raise
-                run.saved = True
+                attempt = await self._hold(run, request, planned, planned.hold)
                 return await self._dispatched(run, request, client, planned, attempt)
             if planned.parks and park_seconds > 0 and self._parking.has_place(request.scope.key_id):
                 begun = self._clock.monotonic()
@@ -155,7 +161,27 @@ class Runner:
                     return outcome
                 park_seconds = max(1.0, park_seconds - (self._clock.monotonic() - begun))
                 continue
-            return await self._refuse(run, planned, request, now)
+            return await self._refuse(run, planned)
+
+    async def _hold(self, run: LiveRun, request: RunRequest, planned: Planned, wanted: HoldRequest) -> Attempt:
+        """Takes the hold that was planned in this same step. Raises JournalUnavailableError once it is given back."""
+        held = self._ledger.hold(wanted)
+        if isinstance(held, HoldRefusal):
+            raise PalyraError("A hold was refused that had just been planned.")
+        run.held_usd = held.bound_usd
+        grant_ids = tuple(dict.fromkeys(grant_id for move in held.moves for grant_id, _ in move.drawn))
+        changes = self._decided(
+            run, planned, RunState.RUNNING, phase=Phase.HOLD.value, attempts=held.attempt, grant_ids=grant_ids
+        )
+        run.attempt = attempt = planned.attempt(held, wanted.at, request.parsed)
+        await self._submitted(run, [*changes, HoldTaken(held)])
+        return attempt
+
+    async def _submitted(self, run: LiveRun, unit: Sequence[Change]) -> None:
+        """Waits until the journal has a move of a run. From here on it is told of the run's end in any case: should a
+        write fail and yet have happened, nothing stays held."""
+        run.saved = True
+        await self._journal.submit(unit)
 
     def _decided(self, run: LiveRun, planned: Planned, state: RunState, **facts: object) -> list[Change]:
         """The move that a plan brings about, with its decision."""
@@ -171,19 +197,24 @@ class Runner:
         now = self._clock.now_ms()
         opened = self._desk.open(planned.petition(run), now)
         approval_id = opened.record.approval_id
-        changes = self._decided(
-            run, planned, RunState.PARKED, phase=Phase.PARK.value, parked_at=now, approval_id=approval_id
-        )
-        await self._journal.submit([*changes, *opened.changes])
-        run.saved = True
-        if opened.fresh:
-            self._events.publish(Event("approval.opened", now, approval_id))
-        report = report_of(run, planned)
-        try:
-            verdict, record = await self._parking.wait(approval_id, run, client, report, seconds)
-        except (RunStoppedError, ClientGoneError) as error:
-            reason = error.reason if isinstance(error, RunStoppedError) else "client_gone"
-            return self._ended_unheld(run, planned, reason)
+        with self._parking.seat(approval_id, request.scope.key_id, seconds) as seat:
+            changes = self._decided(
+                run, planned, RunState.PARKED, phase=Phase.PARK.value, parked_at=now, approval_id=approval_id
+            )
+            try:
+                await self._submitted(run, [*changes, *opened.changes])
+            except JournalUnavailableError:
+                self._durable.write(opened.changes)
+                raise
+            self._tell_opened(opened)
+            if self._draining:
+                run.ask_to_stop("engine_stopping")
+            try:
+                verdict, record = await seat.wait(run, client, report_of(run, planned))
+            except (RunStoppedError, ClientGoneError) as error:
+                return self._ended_unheld(
+                    run, planned, error.reason if isinstance(error, RunStoppedError) else "client_gone"
+                )
         if verdict in (Verdict.ALLOW, Verdict.VOID):
             self.live.move(run, RunState.PENDING, phase=Phase.PLAN.value)
             return None
@@ -192,27 +223,33 @@ class Runner:
         self._durable.write(self.live.move(run, RunState.REFUSED, reason=code, message=said))
         return self._refused(run, planned, refused_by_budget(run, planned, code, said))
 
-    async def _refuse(self, run: LiveRun, planned: Planned, request: RunRequest, now: int) -> Outcome:
+    def _tell_opened(self, opened: Opened) -> None:
+        if opened.fresh:
+            self._events.publish(Event("approval.opened", self._clock.now_ms(), opened.record.approval_id))
+
+    async def _refuse(self, run: LiveRun, planned: Planned) -> Outcome:
         """Refuses at once; a budget that asks for a person opens its approval all the same."""
-        changes: list[Change] = []
-        approval_id = run.row.approval_id
-        if planned.parks:
-            opened = self._desk.open(planned.petition(run), now)
-            approval_id = opened.record.approval_id
-            changes += opened.changes
-            if opened.fresh:
-                self._events.publish(Event("approval.opened", now, approval_id))
+        opened = self._desk.open(planned.petition(run), self._clock.now_ms()) if planned.parks else None
+        approval_id = run.row.approval_id if opened is None else opened.record.approval_id
         reason = planned.run_reason
-        moved = self._decided(run, planned, RunState.REFUSED, reason=reason, approval_id=approval_id)
-        await self._journal.submit([*moved, *changes])
+        unit = self._decided(run, planned, RunState.REFUSED, reason=reason, approval_id=approval_id)
+        if opened is not None:
+            unit += opened.changes
+        try:
+            await self._submitted(run, unit)
+        except JournalUnavailableError:
+            self._durable.write(unit)
+            raise
+        if opened is not None:
+            self._tell_opened(opened)
         return self._refused(run, planned, refused_by_budget(run, planned, reason))
 
     def _refused(self, run: LiveRun, planned: Planned, refusal: Refusal) -> Outcome:
         return Outcome(report_of(run, planned), run.row.state, run.row.reason, refusal=refusal)
 
     def _ended_unheld(self, run: LiveRun, planned: Planned, reason: str) -> Outcome:
-        state = RunState.FAILED if reason == "run_timeout" else RunState.CANCELLED
-        self._durable.write(self.live.move(run, state, reason=reason))
+        if not run.state.terminal:
+            self._durable.write(self.live.move(run, stopped_state(reason), reason=reason))
         return Outcome(report_of(run, planned), run.row.state, reason, refusal=cancelled(run, reason))
 
     # Dispatching and settling
@@ -260,6 +297,8 @@ class Runner:
         self, run: LiveRun, planned: Planned, attempt: Attempt, delivered: Delivered, client: Client
     ) -> Outcome:
         """Ends the hold and the run in one unit."""
+        if run.state.terminal:
+            return self._late(run, planned, delivered)
         state, reason = delivered.state, delivered.reason
         if client.gone and not attempt.streaming and state is RunState.COMPLETED:
             state, reason = RunState.CANCELLED, "client_gone"
@@ -271,6 +310,17 @@ class Runner:
         elif state in (RunState.CANCELLED, RunState.FAILED):
             refusal = cancelled(run, reason)
         return Outcome(report, state.value, reason, delivered.answer, refusal)
+
+    def _late(self, run: LiveRun, planned: Planned, delivered: Delivered) -> Outcome:
+        """Work that ends after its run was ended over its head: noted, never charged."""
+        self.late_terminal_writes += 1
+        charged = delivered.charged
+        if charged is not None:
+            used = charged.priced.normalised
+            data = {"input": used.input_total, "output": used.output_total, "usage_source": charged.usage_source}
+            self._durable.write([RunNoted(run.run_id, self._clock.now_ms(), "late_usage", data)])
+        reason = run.row.reason
+        return Outcome(report_of(run, planned), run.row.state, reason, refusal=cancelled(run, reason))
 
     def _close(self, run: LiveRun, attempt: Attempt, delivered: Delivered, state: RunState, reason: str) -> None:
         now = self._clock.now_ms()
@@ -336,11 +386,14 @@ class Runner:
             await self._clock.sleep(0.5)
             changes: list[Change] = []
             for run in self.live:
-                if run.attempt is None or not run.saved:
+                attempt = run.attempt
+                if attempt is None:
                     continue
-                reading = run.attempt.reading(self._ledger)
+                # Nothing shows how far a plain call has come: one that is lost is charged at its bound.
+                reading = attempt.reading(self._ledger) if attempt.streaming else None
                 if reading is not None:
                     changes.append(reading)
+                self._show_held(run, attempt)
                 if run.dirty:
                     changes.append(self.live.snapshot(run))
             if changes:
@@ -349,8 +402,16 @@ class Runner:
                 except JournalUnavailableError:
                     log.warning("meter readings could not be journaled")
 
+    def _show_held(self, run: LiveRun, attempt: Attempt) -> None:
+        """What a stream holds grows with its slices."""
+        hold = self._ledger.open_hold(attempt.hold.hold_id)
+        if hold is not None and hold.bound_usd != run.held_usd:
+            run.held_usd = hold.bound_usd
+            self.live.touch(run)
+
     async def drain(self, seconds: float) -> None:
         """Ends parked runs, lets live ones finish for `seconds`, then stops the rest at the meter."""
+        self._draining = True
         for run in self.live:
             if run.state is RunState.PARKED:
                 run.ask_to_stop("engine_stopping")
@@ -361,10 +422,11 @@ class Runner:
             for run in self.live:
                 run.ask_to_stop("engine_stopping")
             try:
-                async with self._clock.timeout(2.0):
+                async with self._clock.timeout(OVERRULE_S):
                     await self.live.idle()
             except TimeoutError:
-                log.error("%d runs did not stop", len(self.live))
+                for run in self.live:
+                    self._overrule(run)
 
     def _row(self, request: RunRequest) -> RunRow:
         parsed = request.parsed

@@ -81,3 +81,8 @@ def check_move(before: RunState, after: RunState, reason: str = "") -> None:
         raise IllegalMoveError(f"a run cannot go from {before} to {after}")
     if after.terminal and reason not in _REASONS[after]:
         raise IllegalMoveError(f"{reason!r} is no reason for a run to be {after}")
+
+
+def stopped_state(reason: str) -> RunState:
+    """How a run ends that was asked to stop for a reason."""
+    return RunState.FAILED if reason in FAILED_REASONS else RunState.CANCELLED
