@@ -101,14 +101,15 @@ class Journal:
     def stats(self) -> JournalStats:
         return self._writer.stats()
 
-    def submit(self, unit: Sequence[Change]) -> asyncio.Future[None]:
-        """Queues changes that become durable together or not at all, in the order of the calls.
+    def submit(self, unit: Sequence[Change], *, patient: bool = False) -> asyncio.Future[None]:
+        """Queues changes that become durable together or not at all, in the order of the calls. `patient` ones, which
+        nobody waits for, go with the next others, at the latest after 5 ms.
 
         The future resolves when they are durable; cancelling it, or the task that awaits it, does not take the write
         back. It raises JournalUnavailableError when the journal cannot be written and UnitRefusedError when the unit
         itself is at fault. `await submit(())` waits for everything submitted before.
         """
-        return self._writer.submit(unit)
+        return self._writer.submit(unit, patient=patient)
 
     @asynccontextmanager
     async def fence(self) -> AsyncIterator[Readers]:

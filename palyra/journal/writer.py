@@ -20,6 +20,8 @@ from palyra.journal.connection import Connection
 log = logging.getLogger(__name__)
 
 REMEMBERED_COMMITS = 1024
+PATIENCE_SECONDS = 0.005
+"""How long units nobody waits for lie until a commit of their own; any other unit takes them along at once."""
 
 
 class UnitRefusedError(PalyraError):
@@ -51,6 +53,7 @@ class JournalStats:
 class _Waiting:
     unit: Unit
     durable: asyncio.Future[None]
+    patient: bool
 
 
 @dataclass(slots=True)
@@ -86,8 +89,11 @@ class Writer:
         self._on_head = on_head
         self._queue: deque[_Waiting | Gate] = deque()
         self._queue_rows = 0
+        self._urgent = 0
+        """Gates and units in the queue that somebody waits for."""
         self._armed = False
         self._window: Timer | None = None
+        self._patience: Timer | None = None
         self._busy = False
         self._closed = False
         self._healthy = True
@@ -104,8 +110,9 @@ class Writer:
     def healthy(self) -> bool:
         return self._healthy
 
-    def submit(self, changes: Sequence[Change]) -> asyncio.Future[None]:
-        """Queues a unit. The future resolves when it is durable; cancelling it does not take the unit back.
+    def submit(self, changes: Sequence[Change], *, patient: bool = False) -> asyncio.Future[None]:
+        """Queues a unit. The future resolves when it is durable; cancelling it does not take the unit back. A `patient`
+        unit waits for others to go with, since a commit for it alone would stand in the way of those.
 
         The future raises JournalUnavailableError when the journal cannot be written, UnitRefusedError when the unit
         breaks a rule. An empty unit resolves when everything submitted before it has been dealt with.
@@ -120,8 +127,9 @@ class Writer:
             self._refused_total += 1
             durable.set_exception(_refused(error))
             return durable
-        self._queue.append(_Waiting(unit, durable))
+        self._queue.append(_Waiting(unit, durable, patient))
         self._queue_rows += unit.rows
+        self._urgent += not patient
         self._arm()
         return durable
 
@@ -133,6 +141,7 @@ class Writer:
             gate.reached.set_exception(JournalUnavailableError("The journal is closed."))
             return gate
         self._queue.append(gate)
+        self._urgent += 1
         self._arm()
         return gate
 
@@ -149,11 +158,20 @@ class Writer:
     def _arm(self) -> None:
         if self._busy or self._armed or not self._queue:
             return
+        if not self._urgent:
+            if self._patience is None:
+                self._patience = self._clock.call_later(PATIENCE_SECONDS, self._out_of_patience)
+            return
         self._armed = True
         if self._window_seconds and not self._closed:
             self._window = self._clock.call_later(self._window_seconds, self._start)
         else:
             asyncio.get_running_loop().call_soon(self._start)
+
+    def _out_of_patience(self) -> None:
+        self._patience = None
+        if not self._armed:
+            self._start()
 
     def _start(self) -> None:
         """Puts the next batch on the thread, or opens the gate that stands in front of it."""
@@ -161,10 +179,14 @@ class Writer:
         self._window = None
         if self._busy or not self._queue:
             return
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
         first = self._queue[0]
         self._busy = True
         if isinstance(first, Gate):
             self._queue.popleft()
+            self._urgent -= 1
             first.passed.add_done_callback(self._pass)
             if not first.reached.done():
                 first.reached.set_result(None)
@@ -181,7 +203,7 @@ class Writer:
                 self._fail(batch, error)
             else:
                 self._succeed(batch, committed, started)
-            if self._window_seconds:
+            if self._window_seconds or not self._urgent:
                 self._arm()
             else:
                 self._start()
@@ -196,6 +218,7 @@ class Writer:
             if isinstance(waiting, Gate) or (batch and rows + waiting.unit.rows > MAX_ROWS):
                 break
             self._queue.popleft()
+            self._urgent -= not waiting.patient
             batch.append(waiting)
             rows += waiting.unit.rows
         self._queue_rows -= rows
@@ -245,6 +268,7 @@ class Writer:
         failed = batch + [waiting for waiting in self._queue if isinstance(waiting, _Waiting)]
         self._queue = deque(waiting for waiting in self._queue if isinstance(waiting, Gate))
         self._queue_rows = 0
+        self._urgent = len(self._queue)
         for waiting in failed:
             if not waiting.durable.done():
                 waiting.durable.set_exception(

@@ -13,7 +13,7 @@ from palyra.core.errors import JournalUnavailableError
 from palyra.journal.batch import MAX_ROWS
 from palyra.journal.changes import Change, HoldTaken, PolicySaved, RunNoted, RunSaved
 from palyra.journal.journal import Journal
-from palyra.journal.writer import UnitRefusedError
+from palyra.journal.writer import PATIENCE_SECONDS, UnitRefusedError
 from tests.journal.samples import T0, a_hold, a_policy, a_run, settled, taken
 
 
@@ -205,3 +205,45 @@ async def test_no_thread_survives_the_journal(tmp_path: Path, clock: ManualClock
         if "asyncio" not in thread.name:
             thread.join(10)
             assert not thread.is_alive()
+
+
+async def test_patient_units_go_with_the_next_that_somebody_waits_for(journal: Journal) -> None:
+    patient = [journal.submit([RunSaved(a_run())], patient=True) for _ in range(3)]
+    await settle_loop()
+    assert (journal.stats.commits_total, journal.stats.queue_units) == (0, 3)
+    await journal.submit([RunSaved(a_run())])
+    assert all(future.done() for future in patient)
+    assert journal.stats.commits_total == 1
+
+
+async def test_patient_units_that_nothing_comes_for_go_alone(journal: Journal, clock: ManualClock) -> None:
+    durable = journal.submit([RunSaved(a_run())], patient=True)
+    await clock.advance(PATIENCE_SECONDS)
+    await durable
+    assert journal.stats.commits_total == 1
+
+
+async def test_patient_units_do_not_follow_a_commit_at_once(journal: Journal, clock: ManualClock) -> None:
+    hold_thread = threading.Event()
+    journal._connection.start(lambda _: hold_thread.wait(), lambda *_: None)
+    first = journal.submit([RunSaved(a_run())])
+    await settle_loop()
+    patient = journal.submit([RunSaved(a_run())], patient=True)
+    hold_thread.set()
+    await first
+    await settle_loop()
+    assert journal.stats.queue_units == 1
+    await clock.advance(PATIENCE_SECONDS)
+    await patient
+
+
+async def test_a_fence_and_the_end_wait_for_patient_units(tmp_path: Path, clock: ManualClock) -> None:
+    journal = await Journal.open(tmp_path, clock)
+    run = a_run()
+    journal.submit([RunSaved(run)], patient=True)
+    async with journal.fence() as readers:
+        assert await readers.run(run.run_id) == run
+    last = journal.submit([RunSaved(a_run())], patient=True)
+    await journal.close()
+    assert last.done()
+    assert count(journal.path, "runs") == 2
