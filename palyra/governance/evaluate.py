@@ -32,7 +32,7 @@ class EvaluationStatus(StrEnum):
     @property
     def refusing(self) -> bool:
         """Whether it stops the request where the policy's mode is enforced."""
-        return self in (EvaluationStatus.APPROVAL_REQUIRED, EvaluationStatus.BLOCKED)
+        return self is EvaluationStatus.BLOCKED or self is EvaluationStatus.APPROVAL_REQUIRED
 
 
 _STRENGTH = {status: rank for rank, status in enumerate(EvaluationStatus)}

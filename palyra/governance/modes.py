@@ -22,4 +22,4 @@ def policy_mode(
     """A policy's mode: its own override while over soft, else the default; a request may only raise it."""
     override = policy.routing_override
     own = override.mode if over_soft and override.kind is OverrideKind.MODE and override.mode else default
-    return strictest(own, requested)
+    return own if requested is None else strictest(own, requested)

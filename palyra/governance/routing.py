@@ -27,7 +27,8 @@ class _Choice:
 def plan_usage_routing(given: PlanInput, ledger: Ledger, at: int, config: SmartRoutingRuntimeConfig) -> Plan:
     """The plan for one request at an instant. Stored as it is, whatever it says."""
     trials = Trials(given, ledger, at)
-    able = sorted((one for one in given.candidates if not one.excluded), key=lambda one: _cost(trials, one))
+    able = [one for one in given.candidates if not one.excluded]
+    able.sort(key=lambda one: _cost(trials, one))
     baseline = _baseline(given, config, able)
     if baseline is None:
         return Plan(_nothing(given, at, ledger.judge.default_mode), None, None)
@@ -57,7 +58,7 @@ def plan_usage_routing(given: PlanInput, ledger: Ledger, at: int, config: SmartR
 
 def _cost(trials: Trials, candidate: Candidate) -> tuple[bool, int, bool, float, str]:
     """This request's expected cost, then latency, then id; what is unknown sorts last."""
-    expected = trials.of(candidate).estimate.expected_usd
+    expected = trials.estimate(candidate).expected_usd
     latency = candidate.p50_ms
     return expected is None, expected or 0, latency is None, latency or 0.0, candidate.model
 
@@ -238,7 +239,7 @@ def _reports(given: PlanInput, trials: Trials) -> tuple[CandidateReport, ...]:
             one.model,
             one.provider,
             one.excluded,
-            None if one.excluded else trials.of(one).estimate.expected_usd,
+            None if one.excluded else trials.estimate(one).expected_usd,
         )
         for one in given.candidates
     )

@@ -46,6 +46,8 @@ class Trials:
         self.given = given
         self._ledger = ledger
         self._at = at
+        self._terms: dict[str, OutputTerms] = {}
+        self._estimates: dict[str, PricingEstimate] = {}
         self._trials: dict[str, Trial] = {}
         self._views: dict[str, tuple[CounterView, ...]] = {}
 
@@ -53,13 +55,23 @@ class Trials:
         """A candidate with the output its rules hold."""
         trial = self._trials.get(candidate.model)
         if trial is None:
-            terms = output_terms(candidate, self.given)
-            trial = self._trials[candidate.model] = self._try(candidate, terms)
+            estimate = self.estimate(candidate)
+            trial = self._judged(candidate, self._terms[candidate.model], estimate)
+            self._trials[candidate.model] = trial
         return trial
+
+    def estimate(self, candidate: Candidate) -> PricingEstimate:
+        """What a candidate costs with the output its rules hold; asks no budget."""
+        estimate = self._estimates.get(candidate.model)
+        if estimate is None:
+            terms = self._terms[candidate.model] = output_terms(candidate, self.given)
+            estimate = self._estimates[candidate.model] = candidate.estimate(terms.bound)
+        return estimate
 
     def with_output(self, trial: Trial, per_choice: int) -> Trial:
         """The same candidate with less output."""
-        return self._try(trial.candidate, trial.terms.within(per_choice, self.given.choices))
+        terms = trial.terms.within(per_choice, self.given.choices)
+        return self._judged(trial.candidate, terms, trial.candidate.estimate(terms.bound))
 
     def largest_output(self, trial: Trial, least: int, passes: Passes) -> int | None:
         """The most output tokens per choice, below the trial's own, with which it passes; None when not even `least`.
@@ -81,10 +93,9 @@ class Trials:
         """What budgets would say at a later instant if nothing else happened until then."""
         return self._evaluate(self._look(trial.candidate, at), _demand(trial.estimate, trial.terms.bound))
 
-    def _try(self, candidate: Candidate, terms: OutputTerms) -> Trial:
-        estimate = candidate.estimate(terms.bound)
-        views = self._seen(candidate)
-        return Trial(candidate, terms, estimate, self._evaluate(views, _demand(estimate, terms.bound)))
+    def _judged(self, candidate: Candidate, terms: OutputTerms, estimate: PricingEstimate) -> Trial:
+        demand = Demand(estimate.bound_usd, estimate.bound_input + terms.bound)
+        return Trial(candidate, terms, estimate, self._evaluate(self._seen(candidate), demand))
 
     def _with(self, trial: Trial, per_choice: int) -> tuple[UsageBudgetEvaluation, ...]:
         bound = trial.terms.within(per_choice, self.given.choices).bound

@@ -286,6 +286,25 @@ def test_a_once_grant_serves_one_run_with_its_retries_and_revives_when_nothing_w
     refused(ledger.hold(request("h5", NOON, CENT, run_id="r3")))
 
 
+def test_a_hold_draws_no_more_than_its_own_even_where_the_budget_was_over_before() -> None:
+    grants = GrantBook([grant(cap=DOLLAR)])
+    ledger = Ledger(PolicySet([policy()]), grants=grants)
+    taken(ledger.hold(request("h1", NOON, 90 * CENT)))
+    ledger.settle("h1", at=NOON, usd=140 * CENT, tokens=1)
+    row = taken(ledger.hold(request("h2", NOON, 10 * CENT)))
+    assert row.moves[0].drawn == (("g", 10 * CENT),)
+    assert ledger.release("h2", at=NOON).change.moves[0].drawn == ()
+    assert [one.drawn for one in grants] == [0]
+
+
+def test_a_stream_that_outlives_its_rolling_window_does_not_grow_for_ever() -> None:
+    ledger = Ledger(PolicySet([policy(interval_kind="rolling_24h")]))
+    taken(ledger.hold(request("h1", NOON, 60 * CENT)))
+    later = NOON + 2 * DAY
+    assert ledger.grow("h1", 40 * CENT, 1, later).change is not None
+    assert ledger.grow("h1", 1, 1, later).change is None
+
+
 def test_a_rolling_budget_lets_a_charge_go_a_bucket_late() -> None:
     ledger = Ledger(PolicySet([policy(interval_kind="rolling_24h")]))
     charged = instant("2026-11-21T10:00:30")
