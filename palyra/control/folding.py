@@ -45,7 +45,8 @@ class Fold:
 
     def runs(self) -> list[tuple[RunRow, int | None]]:
         """Recent runs, newest first, each with what it holds now (nano-dollars, None when its price is unknown)."""
-        return [(row, self._held.get(row.run_id, 0)) for row in reversed(self._runs.values())]
+        newest_first = sorted(self._runs.values(), key=lambda row: row.run_id, reverse=True)
+        return [(row, self._held.get(row.run_id, 0)) for row in newest_first]
 
     def _roll(self, now: int) -> None:
         if self._day is None or not self._day.contains(now):

@@ -1,0 +1,51 @@
+from dataclasses import replace
+
+from palyra.control.folding import RECENT_RUNS, Fold
+from palyra.core.clock import ManualClock
+from palyra.core.events import Event, EventHub
+from palyra.journal.rows import RunRow
+from tests.runs.test_live import a_row
+
+NOON = 1_795_348_800_000
+"""2026-11-22T12:00:00Z."""
+
+
+def told(hub: EventHub, clock: ManualClock, kind: str, row: RunRow, held: int = 0) -> None:
+    hub.publish(Event(kind, clock.now_ms(), row.run_id, {"row": row, "held": held}))
+
+
+async def test_what_ended_today_is_summed_until_local_midnight() -> None:
+    clock, hub = ManualClock(NOON), EventHub()
+    fold = Fold(clock, hub, "Europe/Prague")
+    told(hub, clock, "run.ended", replace(a_row("01A"), state="completed", cost=7_000_000))
+    told(hub, clock, "run.ended", replace(a_row("01B"), state="completed", cost=None))
+    assert (fold.spent_today(), fold.requests_total) == (7_000_000, 2)
+    # Midnight in Prague is 23:00 UTC.
+    clock.tick(11 * 3600 - 1)
+    assert fold.spent_today() == 7_000_000
+    clock.tick(1)
+    assert fold.spent_today() == 0
+
+
+async def test_runs_are_shown_newest_first_with_what_they_hold_and_old_ones_go() -> None:
+    clock, hub = ManualClock(NOON), EventHub()
+    fold = Fold(clock, hub, "UTC")
+    live = a_row("0000LIVE")
+    told(hub, clock, "run.started", live, held=5)
+    for number in range(RECENT_RUNS + 20):
+        told(hub, clock, "run.ended", replace(a_row(f"01{number:05d}"), state="completed"))
+    shown = fold.runs()
+    assert len(shown) <= RECENT_RUNS + 1
+    assert shown[0][0].run_id == f"01{RECENT_RUNS + 19:05d}"
+    assert (live, 5) in shown
+    told(hub, clock, "run.ended", replace(live, state="failed"))
+    assert ("failed", 0) in [(row.state, held) for row, held in fold.runs()]
+
+
+async def test_a_closed_fold_hears_no_more() -> None:
+    clock, hub = ManualClock(NOON), EventHub()
+    fold = Fold(clock, hub, "UTC")
+    before = fold.version
+    fold.close()
+    told(hub, clock, "run.started", a_row("01A"))
+    assert (fold.version, fold.runs()) == (before, [])
