@@ -31,10 +31,16 @@ class Reading:
     config: LoadedConfig
     broken: frozenset[Path]
     problems: list[Problem] = field(default_factory=list)
+    _above: frozenset[Path] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._above = frozenset(path[:length] for path in self.broken for length in range(len(path) + 1))
 
     def sound(self, *paths: Path) -> bool:
         """Whether nothing at, above or below any of these paths is broken."""
-        return not any(one[: len(path)] == path or path[: len(one)] == one for path in paths for one in self.broken)
+        return not any(
+            path in self._above or any(path[:length] in self.broken for length in range(len(path))) for path in paths
+        )
 
 
 def read_tree(merged: Merged) -> Reading:
