@@ -105,9 +105,9 @@ class Upstream:
             seen.finished = True
             return web.Response(body=body, content_type="application/json", headers={"x-request-id": "up-1"})
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
-        await response.prepare(request)
         frames = stream_anthropic(wants, reply) if anthropic else stream_openai(wants, reply)
         try:
+            await response.prepare(request)
             async for frame in frames:
                 if frame is None:
                     assert request.transport is not None

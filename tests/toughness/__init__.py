@@ -1,0 +1,1 @@
+"""The whole program under rough treatment: kills, stalled and vanished terminals, signals, everything in the way."""

@@ -1,0 +1,61 @@
+"""What lies on disk, read without the program's own code: the rows of a journal nobody is writing to."""
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+KEYS = {
+    "runs": ("run_id",),
+    "holds": ("hold_id",),
+    "usage": ("hold_id",),
+    "usage_hours": (),
+    "usage_days": (),
+    "principal_days": (),
+    "approvals": ("approval_id",),
+    "grants": ("grant_id",),
+    "policies": ("policy_id",),
+    "decisions": ("decision_id",),
+    "run_notes": ("seq",),
+    "audit": ("seq",),
+}
+"""Every table, and what names a row of it; empty where only the whole row does."""
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """All rows by table and key."""
+
+    tables: Mapping[str, Mapping[tuple[Any, ...], Row]]
+
+    def __getitem__(self, table: str) -> Mapping[tuple[Any, ...], Row]:
+        return self.tables[table]
+
+    def run(self, run_id: str) -> Row | None:
+        return self["runs"].get((run_id,))
+
+    def holds_of(self, run_id: str) -> list[Row]:
+        return [row for row in self["holds"].values() if row["run_id"] == run_id]
+
+    @property
+    def open_holds(self) -> dict[str, Row]:
+        return {row["hold_id"]: row for row in self["holds"].values() if row["state"] == "held"}
+
+
+def read_books(state_dir: Path) -> Books:
+    """Opens the journal for reading only."""
+    database = sqlite3.connect(f"file:{state_dir}/journal.db?mode=ro", uri=True)
+    try:
+        database.row_factory = sqlite3.Row
+        found = database.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+        assert {row["name"] for row in found} == set(KEYS)
+        tables = {}
+        for table, key in KEYS.items():
+            rows = [dict(row) for row in database.execute(f"SELECT * FROM {table}")]
+            tables[table] = {tuple(row[name] for name in key or row): row for row in rows}
+        return Books(tables)
+    finally:
+        database.close()

@@ -1,0 +1,233 @@
+"""kill -9 of the engine under load, at random moments: nothing that was told is lost, nothing held is counted twice."""
+
+import json
+import os
+import random
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from palyra.core.money import parse_usd
+from tests.support.upstream import Upstream
+from tests.toughness.books import Books, Row, read_books
+from tests.toughness.load import Burst, Witness, later, write_config
+from tests.toughness.nursery import Nursery
+from tests.toughness.programs import Engine, Installation
+
+LIVE = ("pending", "parked", "running")
+TERMINAL = ("completed", "failed", "cancelled", "refused")
+MOST_DELAY_S = 0.03
+"""After a random number of things was told to somebody outside, the kill comes within this time."""
+
+
+@dataclass
+class Tally:
+    """What a series of kills went through, to show that it was no idle one."""
+
+    kills: int = 0
+    kills_at_start: int = 0
+    orphans: int = 0
+    metered: int = 0
+    unsure: int = 0
+    runs: int = 0
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    async with Upstream().serving() as up:
+        yield up
+
+
+class Ordeal:
+    """One state directory that goes through many kills."""
+
+    def __init__(self, installation: Installation, upstream: Upstream, seed: int) -> None:
+        self.installation = installation
+        self.upstream = upstream
+        self.seed = seed
+        self.dice = random.Random(seed)
+        self.witness = Witness()
+        self.tally = Tally()
+
+    async def round(self, number: int) -> None:
+        """A life under load, its violent end, and what is left of it."""
+        installation, dice = self.installation, self.dice
+        if dice.random() < 0.2:
+            self._kill_at_start()
+        engine = installation.serve().ready()
+        burst = Burst(
+            name=f"b{number}",
+            seed=dice.getrandbits(32),
+            gateway_url=engine.gateway_url,
+            key=engine.key,
+            state_dir=installation.state_dir,
+            witness=self.witness,
+            upstream=self.upstream,
+        )
+        heard = self.witness.heard()
+        async with burst.running():
+            await burst.happened(dice.randint(1, 250))
+            timer = later(dice.random() * MOST_DELAY_S, engine.kill)
+        timer.cancel()
+        assert self.witness.heard() > heard, "the load came to an end before anything happened"
+        self.tally.kills += 1
+        before = self._look_at_the_dead()
+        engine = installation.serve().ready()
+        self._look_at_the_recovered(before)
+        self._starting_again_changes_nothing(engine)
+
+    def _kill_at_start(self) -> None:
+        """Dies while it still takes up what its predecessor left."""
+        engine = self.installation.serve()
+        os.sched_yield()
+        engine.kill()
+        self.tally.kills_at_start += 1
+
+    def _look_at_the_dead(self) -> Books:
+        books = read_books(self.installation.state_dir)
+        done = self.installation.run("ledger", "verify", "--json")
+        report = done.data
+        assert set(report["orphan_holds"]) == set(books.open_holds)
+        assert done.code == (1 if books.open_holds else 0), report
+        assert not report["differences"], report
+        assert not report["rollup_differences"], report
+        assert all(item.get("overshoot_nano_usd", item.get("overshoot")) == 0 for item in report["overshoot"]), report
+        self.tally.orphans += len(books.open_holds)
+        self.tally.metered += sum(row["metered_input"] is not None for row in books.open_holds.values())
+        return books
+
+    def _look_at_the_recovered(self, before: Books) -> None:
+        for what in (("ledger", "verify"), ("audit", "verify")):
+            done = self.installation.run(*what, "--json")
+            assert done.code == 0, done
+            assert done.data["ok"], done
+        after = read_books(self.installation.state_dir)
+        assert not after.open_holds
+        assert all(row["state"] in TERMINAL for row in after["runs"].values())
+        nothing_lost(before, after)
+        for hold in before.open_holds.values():
+            charged_as_specified(hold, after)
+        self._nothing_told_is_untrue(after)
+        self.tally.runs = len(after["runs"])
+
+    def _nothing_told_is_untrue(self, after: Books) -> None:
+        witness = self.witness
+        for run_id, told in witness.ended.items():
+            run = after.run(run_id)
+            assert run is not None
+            assert told == tuple(run[name] for name in ("state", "reason", "cost", "input_tokens", "output_tokens"))
+        for run_id, cost in witness.answered.items():
+            self._answer_is_accounted_for(after.run(run_id), cost, after)
+        for run_id in witness.begun:
+            run = after.run(run_id)
+            assert run is not None
+            assert run["reason"] != "interrupted" or paid(run, after)
+        for run_id, code in witness.refused.items():
+            run = after.run(run_id)
+            assert run is not None, f"{run_id} was refused ({code}) and is not known"
+        for approval_id, decision in witness.decided.items():
+            assert after["approvals"][(approval_id,)]["decision"] == decision
+        for policy_id, limit in witness.policies.items():
+            row = after["policies"][(policy_id,)]
+            assert row["removed"] == (not limit)
+            assert not limit or parse_usd(json.loads(row["body"])["hard_limit"]) == parse_usd(limit)
+
+    def _answer_is_accounted_for(self, run: Row | None, cost: int | None, after: Books) -> None:
+        """Settled as the client was told; or, killed before that was durable, charged no less."""
+        assert run is not None
+        if run["state"] == "completed":
+            assert run["cost"] == cost
+            return
+        assert (run["state"], run["reason"]) == ("failed", "interrupted")
+        assert paid(run, after)
+        assert cost is None or run["cost"] >= cost
+        self.tally.unsure += 1
+
+    def _starting_again_changes_nothing(self, engine: Engine) -> None:
+        first = read_books(self.installation.state_dir)
+        engine.kill()
+        engine = self.installation.serve().ready()
+        again = read_books(self.installation.state_dir)
+        for table, rows in first.tables.items():
+            for key, row in rows.items():
+                assert again[table].get(key) == row
+            assert table == "audit" or len(again[table]) == len(rows)
+        assert len(again["audit"]) == len(first["audit"]) + 1
+        done = self.installation.run("ledger", "verify", "--json")
+        assert done.code == 0, done
+        if self.dice.random() < 0.5:
+            assert engine.stop() == 0
+        else:
+            engine.kill()
+
+
+def paid(run: Row, books: Books) -> bool:
+    """Whether every attempt of a run has its usage."""
+    return all(
+        hold["state"] == "settled" and (hold["hold_id"],) in books["usage"] for hold in books.holds_of(run["run_id"])
+    )
+
+
+def nothing_lost(before: Books, after: Books) -> None:
+    """What had ended, or never ends, is as it was; what lived is ended."""
+    for table, rows in before.tables.items():
+        if table in ("usage_hours", "usage_days", "principal_days"):
+            continue
+        for key, row in rows.items():
+            now = after[table][key]
+            if row.get("state") in LIVE:
+                assert (now["state"], now["reason"]) == ("failed", "interrupted"), row
+            elif row.get("state") != "held":
+                assert now == row
+
+
+def charged_as_specified(hold: Row, after: Books) -> None:
+    """The last reading of its meter, else its bound, once."""
+    ended = after["holds"][(hold["hold_id"],)]
+    usage = after["usage"][(hold["hold_id"],)]
+    metered = hold["metered_input"] is not None
+    tokens = hold["metered_input"] + hold["metered_output"] if metered else hold["bound_tokens"]
+    amount = hold["metered_usd"] if metered else hold["bound_usd"]
+    assert (ended["state"], ended["recovered"], ended["requests"]) == ("settled", 1, 1)
+    assert ended["usage_source"] == usage["usage_source"] == ("metered" if metered else "bound")
+    assert (ended["actual_tokens"], ended["actual_usd"]) == (tokens, amount)
+    assert usage["input_total"] + usage["output_total"] == tokens
+    assert json.loads(usage["flags"]) == ["hold_recovered"]
+    if amount is not None:
+        assert usage["charge"] == amount
+    else:
+        assert usage["price_state"] in ("unknown", "unknown_flat")
+        assert (usage["charge"] is None) == (usage["price_state"] == "unknown")
+
+
+async def ordeal(nursery: Nursery, upstream: Upstream, place: Path, kills: int) -> Tally:
+    seed = int(os.environ.get("PALYRA_TEST_SEED") or random.SystemRandom().getrandbits(32))
+    going_on = Ordeal(
+        Installation(nursery, place / "state", write_config(place / "palyra.toml", upstream.base_url)), upstream, seed
+    )
+    try:
+        for number in range(kills):
+            await going_on.round(number)
+    except BaseException as error:
+        error.add_note(f"seed {seed}, kill {going_on.tally.kills}; again with PALYRA_TEST_SEED={seed}")
+        raise
+    return going_on.tally
+
+
+async def test_twelve_kills_lose_nothing(nursery: Nursery, upstream: Upstream, tmp_path: Path) -> None:
+    tally = await ordeal(nursery, upstream, tmp_path, 12)
+    assert tally.kills == 12
+    assert tally.orphans > 12
+
+
+@pytest.mark.soak
+async def test_a_hundred_kills_lose_nothing(
+    nursery: Nursery, upstream: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tally = await ordeal(nursery, upstream, tmp_path, 100)
+    with capsys.disabled():
+        sys.stdout.write(f"\n{tally}\n")
+    assert tally.kills == 100
