@@ -30,19 +30,20 @@ class Layer:
         return self.fallback
 
     def sets(self, path: Path) -> bool:
-        return path in self.unset or get(self.tree, path) is not _ABSENT
+        return path in self.unset or get(self.tree, path) is not ABSENT
 
 
-_ABSENT = object()
+ABSENT = object()
+"""What `get` finds where there is nothing; it equals nothing else."""
 
 
 def get(tree: Any, path: Path) -> Any:
-    """The value at a path, or a marker that equals nothing."""
+    """The value at a path, or ABSENT."""
     for part in path:
         try:
             tree = tree[part]
         except (KeyError, IndexError, TypeError):
-            return _ABSENT
+            return ABSENT
     return tree
 
 
@@ -126,7 +127,7 @@ def _choose_credentials(merged: Merged) -> None:
         chosen: Layer | None = None
         dropped: list[Origin] = []
         for layer in reversed(merged.layers):
-            given = [key for key in CREDENTIALS if get(layer.tree, (*table, key)) not in (_ABSENT, [])]
+            given = [key for key in CREDENTIALS if get(layer.tree, (*table, key)) not in (ABSENT, [])]
             _refuse_second(merged, layer, table, given)
             if chosen is None and given:
                 chosen = layer

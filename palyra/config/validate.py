@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from palyra.config.kinds import LOADING
-from palyra.config.layers import Merged, get
+from palyra.config.layers import ABSENT, Merged, get
 from palyra.config.model import LoadedConfig
 from palyra.config.problem import Code, LayerName, Problem
 from palyra.config.shape import Path, dotted, entries, entry_at, key_names, table_at
@@ -49,30 +49,37 @@ def read_tree(merged: Merged) -> Reading:
     try:
         return Reading(_read(tree), frozenset())
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=True, include_input=False)
+        faults = _placed(tree, error)
     problems = _problems(merged, faults)
-    broken = {_repair(tree, fault) for fault in faults}
+    broken: set[Path] = set()
     while True:
+        for path, _ in faults:
+            _repair(tree, path)
+            broken.add(path)
         # Repairing a row that was no table at all leaves its required keys to be filled in a further round.
         try:
             return Reading(_read(tree), frozenset(broken), problems)
         except ValidationError as error:
-            for fault in error.errors(include_url=False, include_context=False, include_input=False):
-                broken.add(_repair(tree, fault))
+            faults = _placed(tree, error)
 
 
 def _read(tree: dict[str, Any]) -> LoadedConfig:
     return LoadedConfig.model_validate(tree, context=LOADING, by_alias=True, by_name=False)
 
 
-def _path_of(fault: ErrorDetails) -> Path:
-    location = fault["loc"]
-    return location[:-1] if location[-1:] == ("[key]",) else location
+def _placed(tree: dict[str, Any], error: ValidationError) -> list[tuple[Path, ErrorDetails]]:
+    """Each fault with the path of the key at fault. pydantic marks the name of a free table itself with `[key]`."""
+    faults = error.errors(include_url=False, include_input=False)
+    return [(_path_of(tree, fault["loc"]), fault) for fault in faults]
 
 
-def _repair(tree: dict[str, Any], fault: ErrorDetails) -> Path:
-    """Takes a faulty value out of the tree, or puts one in that reads. Returns the path that is broken thereby."""
-    path = _path_of(fault)
+def _path_of(tree: dict[str, Any], location: Path) -> Path:
+    marked = location[-1:] == ("[key]",) and get(tree, location) is ABSENT
+    return location[:-1] if marked else location
+
+
+def _repair(tree: dict[str, Any], path: Path) -> None:
+    """Takes a faulty value out of the tree, or puts one in that reads."""
     parent, name = get(tree, path[:-1]), path[-1]
     if isinstance(parent, list) and isinstance(name, int):
         parent[name] = {}
@@ -82,14 +89,12 @@ def _repair(tree: dict[str, Any], fault: ErrorDetails) -> Path:
             parent[name] = entry.kind.example
         else:
             parent.pop(name, None)
-    return path
 
 
-def _problems(merged: Merged, faults: Iterable[ErrorDetails]) -> list[Problem]:
+def _problems(merged: Merged, faults: Iterable[tuple[Path, ErrorDetails]]) -> list[Problem]:
     problems: list[Problem] = []
     unknown = 0
-    for fault in faults:
-        path = _path_of(fault)
+    for path, fault in faults:
         match fault["type"]:
             case "extra_forbidden":
                 unknown += 1
@@ -100,18 +105,18 @@ def _problems(merged: Merged, faults: Iterable[ErrorDetails]) -> list[Problem]:
                 entry = entry_at(LoadedConfig, path)
                 hint = entry.kind.hint if entry is not None and entry.kind is not None else ""
                 problem = Problem(Code.MISSING, dotted(path), merged.place(path), "this key is required", hint)
-            case "model_type" | "dict_type" | "model_attributes_type":
-                problem = _wrong_shape(merged, path, "a table was expected", f"Write it as [{dotted(path)}]")
+            case "model_type" | "dict_type":
+                in_row = any(isinstance(part, int) for part in path)
+                fix = "" if in_row else f"Write it as [{dotted(path)}]"
+                problem = Problem(Code.WRONG_TYPE, dotted(path), merged.place(path), "a table was expected", fix)
             case "tuple_type":
-                problem = _wrong_shape(merged, path, "an array of tables was expected", f"Write [[{dotted(path)}]]")
+                message = "an array of tables was expected"
+                fix = f"Write it as [[{dotted(path)}]]"
+                problem = Problem(Code.WRONG_TYPE, dotted(path), merged.place(path), message, fix)
             case _:
                 problem = _refused(merged, path, fault)
         problems.append(problem)
     return problems
-
-
-def _wrong_shape(merged: Merged, path: Path, message: str, fix: str) -> Problem:
-    return Problem(Code.WRONG_TYPE, dotted(path), merged.place(path), message, "" if "]." in fix else fix)
 
 
 def _refused(merged: Merged, path: Path, fault: ErrorDetails) -> Problem:

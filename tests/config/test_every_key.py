@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from palyra.config.choices import Percent, RoutingOverride, UnknownPrice
+from palyra.config.kinds import Kind
 from palyra.config.model import RELOADABLE, LoadedConfig
-from palyra.config.shape import key_names
+from palyra.config.section import Section
+from palyra.config.shape import entries, key_names
 from tests.config.key_table import ID_ACCEPTED, ID_REFUSED, TABLES, Row
 from tests.config.loading import found, sound
 
@@ -176,3 +178,32 @@ def test_numbers_of_the_file_are_never_floats() -> None:
     tree = tomllib.loads("x = 0.1", parse_float=Decimal)
     assert tree["x"] == Decimal("0.1")
     assert sound("[governance]\nspike_usd = 0.1\n").governance.spike_usd == 100_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('[gateway]\n"[key]" = 1\n', 'gateway."[key]"'),
+        ('["[key]"]\n', '"[key]"'),
+        ('[providers."[key]"]\nkind = "anthropic"\n', 'providers."[key]"'),
+        ('[console.keys]\n"[key]" = "x"\n', 'console.keys."[key]"'),
+    ],
+)
+def test_a_key_that_looks_like_a_mark_of_ours_is_a_key(text: str, key: str) -> None:
+    assert [where for _, where in found(f"{text}\n[tasks]\nconcurrency = 0\n")] == [key, "tasks.concurrency"]
+
+
+def required_kinds(model: type[Section]) -> Iterator[Kind]:
+    for entry in entries(model).values():
+        if entry.table is not None:
+            yield from required_kinds(entry.table)
+        elif entry.required:
+            assert entry.kind is not None
+            yield entry.kind
+
+
+def test_what_stands_in_for_a_broken_required_value_can_be_read() -> None:
+    kinds = list(required_kinds(LoadedConfig))
+    assert len(kinds) > 10
+    for kind in kinds:
+        kind.read(kind.example)
