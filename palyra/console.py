@@ -5,7 +5,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 from palyra.control.protocol import Control
 from palyra.control.remote import RemoteControl
@@ -15,7 +15,7 @@ from palyra.core.heap import settle_heap
 from palyra.core.safe_text import safe
 from palyra.core.signals import StopSignals
 from palyra.engine import Installation
-from palyra.house import open_house, open_log
+from palyra.house import House, open_house, open_log
 from palyra.tui.app import PalyraApp
 from palyra.tui.driver import PalyraDriver
 
@@ -68,8 +68,18 @@ class Console(PalyraApp):
         _say("stopped hard; the next start ends what was held")
 
 
-async def run_console(installation: Installation, *, operator: str, read_only: bool, ascii_only: bool) -> int:
-    """The console on an engine of its own. Raises PalyraError before anything is painted."""
+async def run_console(
+    installation: Installation,
+    *,
+    operator: str,
+    read_only: bool,
+    ascii_only: bool,
+    company: Callable[[House], Coroutine[None, None, None]] | None = None,
+) -> int:
+    """The console on an engine of its own; `company` goes on beside it once the doors are open, until the screen ends.
+
+    Raises PalyraError for a state directory or address that cannot be had.
+    """
     clock = SystemClock()
     logs = open_log(installation)
     try:
@@ -77,7 +87,19 @@ async def run_console(installation: Installation, *, operator: str, read_only: b
             identity = house.own_identity(operator, os.environ)
             control = house.control_for(identity, read_only=read_only)
             app = Console(control, installation, clock, read_only=read_only, ascii_only=ascii_only)
-            code = await _show(app, clock, installation, house.open_doors)
+            beside: list[asyncio.Task[None]] = []
+
+            async def open_doors() -> None:
+                await house.open_doors()
+                if company is not None:
+                    beside.append(asyncio.create_task(company(house)))
+
+            try:
+                code = await _show(app, clock, installation, open_doors)
+            finally:
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
             if house.engine.runner.live:
                 _say(f"waiting up to {installation.config.gateway.drain_seconds} s for runs in flight")
         return code

@@ -124,7 +124,7 @@ class Launcher:
         return guarded(lambda: serve(place, bind, ready_file))
 
     def demo(self, state_dir: Path | None, *, ascii_only: bool) -> int:
-        from palyra.demo import run_demo
+        from palyra.demo.run import run_demo
 
         return guarded(lambda: run_demo(state_dir, ascii_only=ascii_only))
 

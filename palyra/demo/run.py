@@ -1,0 +1,81 @@
+"""Opening the demo: a fresh state directory beside the real one, its history, the console, and the traffic."""
+
+import os
+import random
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from palyra.config.load import interpret
+from palyra.config.paths import state_dir as real_state_dir
+from palyra.console import run_console
+from palyra.core.clock import Clock, SystemClock
+from palyra.core.errors import StateError
+from palyra.core.private_files import private_dir, write_private
+from palyra.demo.history import seed_history
+from palyra.demo.scene import SEED, configuration
+from palyra.demo.traffic import keep_asking, make_keys
+from palyra.engine import Installation
+from palyra.house import House
+from palyra.journal.journal import Journal
+from palyra.journal.lock import EngineLock
+
+MARK = "demo.mark"
+"""A state directory without this file is nobody's to empty."""
+
+BIND = "127.0.0.1:0"
+
+
+def demo_dir(given: Path | None, environ: Mapping[str, str]) -> Path:
+    """Where the demo keeps its state: beside the real one, never in it."""
+    if given is not None:
+        return given.absolute()
+    real = real_state_dir(None, environ)
+    return real.with_name(f"{real.name}-demo")
+
+
+def check_ours(state_dir: Path) -> None:
+    """Raises StateError for a directory that holds anything but an earlier demo."""
+    private_dir(state_dir, ours=(MARK,))
+    if any(state_dir.iterdir()) and not (state_dir / MARK).is_file():
+        raise StateError(
+            f"{state_dir} holds something that is no demo.", fix="Give --state-dir an empty directory, or none."
+        )
+
+
+def clear(state_dir: Path, lock_name: str) -> None:
+    """Empties an earlier demo, but for the lock that is held, and marks the directory as the demo's."""
+    for entry in state_dir.iterdir():
+        if entry.name not in (MARK, lock_name):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    write_private(state_dir / MARK, b"made by palyra demo; emptied at its next start\n")
+
+
+async def prepare(state_dir: Path, clock: Clock, dice: random.Random) -> Installation:
+    """Empties an earlier demo and writes its history anew. Raises StateError for a directory that is no demo's."""
+    check_ours(state_dir)
+    lock = EngineLock(state_dir)
+    lock.acquire()
+    try:
+        clear(state_dir, lock.path.name)
+        journal = await Journal.open(state_dir, clock)
+        try:
+            await seed_history(journal, clock.now_ms(), dice)
+        finally:
+            await journal.close()
+    finally:
+        lock.release()
+    loaded = interpret(configuration(dice, BIND).encode(), Path("demo.toml"), {}, {})
+    assert loaded.config is not None, loaded.problems
+    return Installation(loaded.config, state_dir, demo=True)
+
+
+async def run_demo(state_dir: Path | None, *, ascii_only: bool) -> int:
+    """The console on the demo, until it is quit. Raises StateError."""
+    clock, dice = SystemClock(), random.Random(SEED)
+    installation = await prepare(demo_dir(state_dir, os.environ), clock, dice)
+
+    async def company(house: House) -> None:
+        await keep_asking(house.doors().gateway_url, make_keys(house), clock, dice)
+
+    return await run_console(installation, operator="", read_only=False, ascii_only=ascii_only, company=company)

@@ -1,0 +1,73 @@
+import asyncio
+import random
+from pathlib import Path
+
+import pytest
+
+from palyra.control.local import LocalControl
+from palyra.control.queries import LedgerQuery, UsageQuery
+from palyra.control.snapshots import OperatorView, Topic
+from palyra.core.clock import ManualClock, SystemClock
+from palyra.core.errors import StateError
+from palyra.core.events import Event
+from palyra.demo.history import RUNS
+from palyra.demo.run import demo_dir, prepare
+from palyra.demo.scene import MODELS, SEED
+from palyra.demo.traffic import keep_asking, make_keys
+from palyra.house import House, open_house
+
+
+def test_the_demo_lies_beside_the_real_state_and_never_in_it(tmp_path: Path) -> None:
+    environ = {"PALYRA_STATE_DIR": str(tmp_path / "palyra")}
+    assert demo_dir(None, environ) == tmp_path / "palyra-demo"
+    assert demo_dir(tmp_path / "x", environ) == tmp_path / "x"
+
+
+async def test_a_directory_that_is_no_demo_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(mode=0o700)
+    precious = tmp_path / "state" / "journal.db"
+    precious.write_text("precious")
+    with pytest.raises(StateError, match="no demo"):
+        await prepare(tmp_path / "state", ManualClock(), random.Random(SEED))
+    assert precious.read_text() == "precious"
+
+
+async def test_its_history_is_sound_and_made_anew_at_every_start(tmp_path: Path) -> None:
+    clock = ManualClock()
+    for _ in range(2):
+        installation = await prepare(tmp_path / "state", clock, random.Random(SEED))
+        async with open_house(installation, clock, {}, serving=False) as house:
+            control = control_of(house)
+            answer = await control.ask(UsageQuery(clock.now_ms() - 4 * 86_400_000, clock.now_ms() + 1))
+            assert answer.total.requests == RUNS
+            assert {entry.key for entry in answer.breakdown} == {model.id for model in MODELS}
+            assert sum(entry.numbers.cost_nano_usd for entry in answer.breakdown) == answer.total.cost_nano_usd > 0
+            ledger = await control.ask(LedgerQuery())
+            assert ledger.ok, ledger
+            assert (await control.snapshot([])).engine.demo
+
+
+async def test_its_clients_come_through_the_gateway_and_somebody_soon_needs_a_person(tmp_path: Path) -> None:
+    clock, dice = SystemClock(), random.Random(SEED)
+    installation = await prepare(tmp_path / "state", clock, dice)
+    async with open_house(installation, clock, {}) as house:
+        asked = asyncio.Event()
+
+        def hear(event: Event) -> None:
+            if event.kind == "approval.opened":
+                asked.set()
+
+        house.engine.events.subscribe(hear)
+        traffic = asyncio.create_task(keep_asking(house.doors().gateway_url, make_keys(house), clock, dice))
+        async with asyncio.timeout(60):
+            await asked.wait()
+        snapshot = await control_of(house).snapshot([Topic.APPROVALS, Topic.RUNS])
+        traffic.cancel()
+        await asyncio.gather(traffic, return_exceptions=True)
+        assert snapshot.approvals_pending >= 1
+        assert snapshot.approvals[0].policy_ids == ("research-hour",)
+        assert {run.principal for run in snapshot.runs} >= {"jonas", "maria"}
+
+
+def control_of(house: House) -> LocalControl:
+    return LocalControl(house.face, OperatorView("local", "admin", "owner"))
