@@ -1,5 +1,6 @@
 """A console over a fake engine, driven by hand: keys in, lines of the screen out, time only when told."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,7 +10,7 @@ from textual.keys import key_to_character
 from textual.pilot import Pilot
 
 from palyra.control.snapshots import Snapshot
-from palyra.core.clock import ManualClock, settle_loop
+from palyra.core.clock import ManualClock
 from palyra.tui.app import PalyraApp
 from palyra.tui.screens.base import PalyraScreen
 from palyra.tui.screens.listing import ListScreen
@@ -17,7 +18,9 @@ from tests.tui.fake_control import NOW, FakeControl, World
 
 SMALL = (80, 24)
 LARGE = (120, 40)
-ROUNDS = 3
+QUIET_TURNS = 15
+"""Turns of the loop without a message after which nothing is under way: answers of the fake engine take fewer."""
+PATIENCE = 20_000
 
 
 class Desk:
@@ -31,10 +34,23 @@ class Desk:
 
     async def settle(self) -> None:
         """Lets everything that is under way come to rest: messages, tasks, layout and painting."""
-        for _ in range(ROUNDS):
-            await self.pilot._wait_for_screen()
-            await settle_loop()
-            self.app.screen._on_timer_update()
+        quiet = 0
+        for _ in range(PATIENCE):
+            await asyncio.sleep(0)
+            quiet = 0 if self._busy else quiet + 1
+            if quiet == QUIET_TURNS:
+                self.app.screen._on_timer_update()
+                if not self._busy:
+                    return
+                quiet = 0
+        raise AssertionError("the console does not come to rest")
+
+    @property
+    def _busy(self) -> bool:
+        """Whether a part of the console has messages to handle."""
+        if not self.app._message_queue.empty():
+            return True
+        return any(not part._message_queue.empty() for part in self.app.screen.walk_children(with_self=True))
 
     async def press(self, *keys: str) -> None:
         """Presses keys one after another, each once the one before has had its effect."""
@@ -143,14 +159,26 @@ NAMES = {
 }
 
 
+class QuickApp(PalyraApp):
+    """Makes only the screens that a test looks at."""
+
+    async def _mount_screens(self) -> None:
+        pass
+
+
 @asynccontextmanager
 async def console(
-    world: World, *, size: tuple[int, int] = SMALL, attached: bool = False, **options: Any
+    world: World,
+    *,
+    size: tuple[int, int] = SMALL,
+    attached: bool = False,
+    app_class: type[PalyraApp] = QuickApp,
+    **options: Any,
 ) -> AsyncIterator[Desk]:
     """A console whose first snapshot is shown. Failures of its own fail the test unless it takes them away."""
     clock = ManualClock(NOW)
     control = FakeControl(world, clock, attached=attached)
-    app = PalyraApp(control, clock=clock, **options)
+    app = app_class(control, clock=clock, **options)
     async with app.run_test(size=size) as pilot:
         desk = Desk(app, pilot, control, clock)
         await desk.settle()

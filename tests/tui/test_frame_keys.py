@@ -4,6 +4,8 @@ import pytest
 
 from palyra.core.errors import EngineGoneError
 from palyra.tui import themes
+from palyra.tui.app import PalyraApp
+from palyra.tui.screens.triage import TriageScreen
 from tests.tui.desk import console
 from tests.tui.fake_control import engine, normal, storm
 
@@ -19,6 +21,18 @@ async def test_numbers_go_to_screens_and_no_other_number_does_anything() -> None
             await desk.press(key)
             assert desk.front.NAME == "budgets", key
             assert desk.notice == "e del: declared in palyra.toml, change it there"
+
+
+async def test_all_screens_are_made_ahead_of_the_first_key() -> None:
+    async with console(normal(), app_class=PalyraApp) as desk:
+        for name in PLACES.values():
+            screen = desk.app.get_screen(name)
+            assert screen.is_mounted, name
+        assert desk.control.pulls[-1] == set(TriageScreen.TOPICS), "only the one in front is fed"
+        for key in PLACES:
+            await desk.press(key)
+            assert desk.app.focused is not None
+            assert desk.app.focused.id == "list"
 
 
 async def test_help_lists_every_key_of_the_screen() -> None:

@@ -2,13 +2,14 @@
 
 from palyra.control.queries import ApprovalDetail
 from palyra.control.snapshots import ApprovalView, CounterfactualView, EvaluationView, GrantView
+from palyra.core.safe_text import cells
 from palyra.tui import format as show
 from palyra.tui import glyphs
 from palyra.tui.details.layout import Cell, heading, pairs, table
 from palyra.tui.details.words import approval_mark, risk_tone, status_tone
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.charts import sparkline
-from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, spread, strong, wrap
+from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, spread, strong, width_of, wrap
 
 WIDE_TABLE_FROM = 72
 ARITHMETIC_CELLS = 60
@@ -100,7 +101,9 @@ def _narrow_budgets(evaluations: tuple[EvaluationView, ...], now: int, width: in
     for item in evaluations:
         parts = arithmetic(item)
         at = next(number for number, piece in enumerate(parts) if piece.text == EQUALS)
-        lines.append(spread(line(" ", strong(_counter(item))), parts[at + 1 :], width - 1))
+        total = parts[at + 1 :]
+        *above, last = wrap(_counter(item), width - 2 - width_of(total), indent=" ", tone=Tone.STRONG)
+        lines += [*above, spread(last, total, width - 1)]
         lines.append(line("   ", *parts[:at]))
         lines.append(line("   ", muted(f"renews {show.renewal(item.window_end, item.timezone, now)}")))
     return lines
@@ -134,8 +137,10 @@ def _counterfactual(approval: ApprovalView, width: int) -> list[Line]:
     lines: list[Line] = []
     metric = approval.excess_metric
     for way in approval.counterfactual:
-        amount = "" if way.amount is None else show.quantity(metric, way.amount)
-        lines.append(spread(line("   ", part(way.value)), (part(amount),), min(width, ARITHMETIC_CELLS)))
+        amount = part("" if way.amount is None else show.quantity(metric, way.amount))
+        room = min(width - 1, ARITHMETIC_CELLS)
+        *above, last = wrap(way.value, room - cells(amount.text) - 1, indent="   ")
+        lines += [*above, spread(last, (amount,), room)]
     return lines
 
 
@@ -153,9 +158,14 @@ def _history(approval: ApprovalView, detail: ApprovalDetail | None, width: int) 
         return [line(" ", muted("requester …"))]
     spark = part(sparkline(detail.daily_cost), Tone.ACCENT)
     week = line(" ", part(approval.principal), muted(" this week   "), spark)
-    if width < WIDE_TABLE_FROM:
-        return [week, line("   ", requester_words(detail))]
-    return [(*week, muted("   "), part(requester_words(detail)))]
+    words = part(requester_words(detail))
+    if width_of(week) + 3 + cells(words.text) < width:
+        return [(*week, muted("   "), words)]
+    return [
+        *wrap(approval.principal, width - 1, indent=" "),
+        line("   ", muted("this week   "), spark),
+        line("   ", words),
+    ]
 
 
 def requester_words(detail: ApprovalDetail) -> str:

@@ -4,7 +4,7 @@ from palyra.control.snapshots import BudgetView
 from palyra.tui import format as show
 from palyra.tui.details.gauges import gauge_parts
 from palyra.tui.details.layout import pairs
-from palyra.tui.details.words import budget_mark
+from palyra.tui.details.words import budget_mark, level_tone
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.lines import BLANK, Line, line, part, strong, wrap
 
@@ -30,13 +30,12 @@ def scope_words(budget: BudgetView) -> str:
 
 def budget_lines(budget: BudgetView, zone: str, now: int, width: int) -> list[Line]:
     glyph, word, tone = budget_mark(budget)
-    metric = budget.metric_kind
+    metric, ratio = budget.metric_kind, budget.used_ratio
+    level = level_tone(ratio, budget)
     left = (budget.hard_limit or 0) + budget.granted - budget.settled - budget.held
     limit = budget.hard_limit if budget.hard_limit is not None else budget.soft_limit
     lines = [
-        line(
-            " ", *gauge_parts(budget.used_ratio, GAUGE_CELLS, tone), part(f" {show.percent(budget.used_ratio)}", tone)
-        ),
+        line(" ", *gauge_parts(ratio, GAUGE_CELLS, level), part(f" {show.percent(ratio)}", level)),
         BLANK,
         *pairs(
             [

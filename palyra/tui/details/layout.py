@@ -1,55 +1,78 @@
-"""Shapes that details share: labelled values in one or two columns, small aligned tables."""
+"""Shapes that details share: labelled values in one or two columns, small aligned tables.
+
+Nothing is cut here: what does not fit its place gets lines of its own, since people decide on what they read.
+"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from palyra.core.safe_text import cells
-from palyra.tui import glyphs
 from palyra.tui.themes import Tone
-from palyra.tui.widgets.lines import Line, Part, column, line, muted, part
+from palyra.tui.widgets.lines import Line, Part, column, line, muted, part, wrap
 
 LABEL_CELLS = 11
 TWO_COLUMNS_FROM = 72
+LEAST_FIRST_COLUMN = 6
 
 Pair = tuple[str, Part]
 """A label and its value."""
 
 
 def pairs(values: Sequence[Pair], width: int) -> list[Line]:
-    """Labelled values, two beside each other where there is room."""
-    if width < TWO_COLUMNS_FROM:
-        return [line(" ", column(label, LABEL_CELLS, Tone.MUTED), value) for label, value in values]
+    """Labelled values, two beside each other where there is room; a long one alone, wrapped."""
     half = (width - 2) // 2
+    room = half - LABEL_CELLS - 1 if width >= TWO_COLUMNS_FROM else 0
     lines: list[Line] = []
-    for left, right in zip(values[::2], [*values[1::2], None], strict=False):
-        room = half - LABEL_CELLS - 1
-        parts = [part(" "), column(left[0], LABEL_CELLS, Tone.MUTED)]
-        if right is None:
-            lines.append((*parts, left[1]))
-            break
-        fitted = column(left[1].text, room, left[1].tone, bold=left[1].bold)
-        lines.append((*parts, fitted, part(" "), column(right[0], LABEL_CELLS, Tone.MUTED), right[1]))
-    return lines
+    waiting: Pair | None = None
+    for label, value in values:
+        if cells(value.text) > room:
+            if waiting is not None:
+                lines += _alone(*waiting, width)
+            lines += _alone(label, value, width)
+            waiting = None
+        elif waiting is None:
+            waiting = (label, value)
+        else:
+            left = column(waiting[1].text, room, waiting[1].tone, bold=waiting[1].bold)
+            lines.append((part(" "), _label(waiting[0]), left, part(" "), _label(label), value))
+            waiting = None
+    return lines if waiting is None else [*lines, *_alone(*waiting, width)]
+
+
+def _label(text: str) -> Part:
+    return column(text, LABEL_CELLS, Tone.MUTED)
+
+
+def _alone(label: str, value: Part, width: int) -> list[Line]:
+    rows = wrap(value.text, max(8, width - LABEL_CELLS - 2))
+    first, *more = [replace(piece, tone=value.tone, bold=value.bold) for row in rows for piece in row]
+    indent = part(" " * (LABEL_CELLS + 1))
+    return [(part(" "), _label(label), first), *((indent, piece) for piece in more)]
 
 
 def heading(text: str) -> Line:
     return line(" ", muted(text))
 
 
-def rule(width: int) -> Line:
-    return (part(glyphs.RULE * width, Tone.MUTED),)
-
-
 Cell = str | Part
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Cell]], width: int, *, right: frozenset[int]) -> list[Line]:
-    """A small table: the first column takes what room is left, those in `right` are aligned to the right."""
-    texts = [[cell.text if isinstance(cell, Part) else cell for cell in row] for row in rows]
-    widths = [max([cells(head[number]), *(cells(row[number]) for row in texts)]) for number in range(len(head))]
+    """A small table; columns in `right` are aligned to the right.
+
+    The first column takes what room is left; a text too long for it stands above its row.
+    """
+    made = [[cell if isinstance(cell, Part) else part(cell) for cell in row] for row in rows]
+    widths = [max([cells(head[number]), *(cells(row[number].text) for row in made)]) for number in range(len(head))]
     others = sum(widths[1:]) + 3 * (len(head) - 1) + 1
-    widths[0] = max(6, min(widths[0], width - others))
+    widths[0] = max(LEAST_FIRST_COLUMN, min(widths[0], width - others))
     lines = [_row([muted(text) for text in head], widths, right)]
-    lines.extend(_row([cell if isinstance(cell, Part) else part(cell) for cell in row], widths, right) for row in rows)
+    for first, *rest in made:
+        if cells(first.text) > widths[0]:
+            lines += wrap(first.text, width - 1, indent=" ", tone=first.tone)
+            lines.append(_row([part(""), *rest], widths, right))
+        else:
+            lines.append(_row([first, *rest], widths, right))
     return lines
 
 

@@ -65,6 +65,16 @@ def budget_mark(budget: BudgetView) -> Mark:
     return glyph, budget.status.replace("_", " "), tone
 
 
+def level_tone(ratio: float, budget: BudgetView) -> Tone:
+    """How worrying a counter is: over its limit, over its soft limit, or calm."""
+    limit = budget.hard_limit if budget.hard_limit is not None else budget.soft_limit
+    if ratio >= 1.0:
+        return Tone.BAD
+    if budget.soft_limit is not None and limit and budget.settled + budget.held > budget.soft_limit:
+        return Tone.WARN
+    return Tone.GOOD
+
+
 def status_tone(status: str) -> Tone:
     """Tone of what one budget said to one request."""
     return _STATUSES.get(status, (glyphs.ATTENTION, Tone.WARN))[1]

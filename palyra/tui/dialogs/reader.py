@@ -59,7 +59,7 @@ class ReaderDialog(Dialog[str]):
     def fill(self) -> None:
         """Makes the text for the width there is."""
         text = self.query_one("#text", Lines)
-        text.show(self.lines(text.size.width or GUESSED_WIDTH))
+        text.show(self.lines(text.room or GUESSED_WIDTH))
 
     def action_scroll(self, by: int) -> None:
         self.query_one("#text", Lines).scroll_relative(y=by, animate=False)

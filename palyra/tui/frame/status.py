@@ -8,6 +8,7 @@ from palyra.tui import format as show
 from palyra.tui import glyphs
 from palyra.tui.bridge import Link
 from palyra.tui.details.gauges import gauge_parts
+from palyra.tui.details.words import level_tone
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.lines import Line, Part, cut, muted, part, strong, width_of
 
@@ -129,16 +130,6 @@ def _tightest(budget: BudgetView, gauge_cells: int, name_cells: int) -> Line:
     name = safe(budget.name or budget.policy_id)
     shown = fit(name, name_cells) if cells(name) > name_cells else name
     return (part(f"{shown} "), *gauge_parts(ratio, gauge_cells, tone), part(f" {show.percent(ratio)}", tone))
-
-
-def level_tone(ratio: float, budget: BudgetView) -> Tone:
-    """How worrying a counter is: over its limit, over its soft limit, or calm."""
-    limit = budget.hard_limit if budget.hard_limit is not None else budget.soft_limit
-    if ratio >= 1.0:
-        return Tone.BAD
-    if budget.soft_limit is not None and limit and budget.settled + budget.held > budget.soft_limit:
-        return Tone.WARN
-    return Tone.GOOD
 
 
 def _provider_names(providers: tuple[ProviderView, ...]) -> Line:

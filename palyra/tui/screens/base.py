@@ -44,6 +44,7 @@ class PalyraScreen(Screen[None]):
         self._compositor = TightCompositor()
         self.snapshot: Snapshot | None = None
         self.failed = False
+        self._composed = False
 
     # What others see of it.
 
@@ -104,6 +105,10 @@ class PalyraScreen(Screen[None]):
 
     # Living.
 
+    def on_mount(self) -> None:
+        self._composed = True
+        self.redraw()
+
     def on_screen_resume(self) -> None:
         self.palyra.bridge.watch(self.TOPICS)
         self.redraw()
@@ -121,6 +126,8 @@ class PalyraScreen(Screen[None]):
 
     def redraw(self) -> None:
         """Shows the newest snapshot and the present time; only what changed is painted."""
+        if not self._composed:
+            return
         if self.snapshot is not None and not self.failed:
             self.draw_body(self.snapshot)
         self.refresh_frame()
@@ -130,7 +137,7 @@ class PalyraScreen(Screen[None]):
 
     def refresh_frame(self) -> None:
         """Status, title, notice and footer."""
-        if not self.is_mounted:
+        if not self._composed:
             return
         palyra, bridge, width = self.palyra, self.palyra.bridge, self.size.width
         marks = Marks(bridge.link, palyra.read_only, palyra.control.attached)
@@ -161,6 +168,8 @@ class PalyraScreen(Screen[None]):
     def fail(self, error: BaseException) -> None:
         """Shows a calm panel in place of a body that could not be shown."""
         self.failed = True
+        if not self._composed:
+            return
         self.set_class(True, "-failed")
         self._lines("failure").show(failure_lines(error, self.LABEL, self.snapshot, self.size.width))
         self.refresh_frame()

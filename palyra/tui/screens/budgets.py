@@ -13,8 +13,7 @@ from palyra.tui.commands.general import EVERYWHERE
 from palyra.tui.commands.lists import LISTS, OPENING
 from palyra.tui.details.budget import budget_lines, scope_words
 from palyra.tui.details.gauges import gauge_parts
-from palyra.tui.details.words import budget_mark
-from palyra.tui.frame.status import level_tone
+from palyra.tui.details.words import budget_mark, level_tone
 from palyra.tui.screens.listing import ListScreen, Order
 from palyra.tui.subjects import Subject
 from palyra.tui.themes import Tone
@@ -28,7 +27,7 @@ COLUMNS = (
     Column("budget", safe("budget"), 12, flex=3, most=34),
     Column("covers", safe("covers"), 8, flex=2, most=30, priority=2),
     Column("window", safe("window"), 8, priority=4),
-    Column("used", safe("used"), 13),
+    Column("used", safe("used"), 14),
     Column("settled", safe("settled"), 9, align="right"),
     Column("held", safe("held"), 7, align="right", priority=3),
     Column("limit", safe("limit"), 9, align="right"),

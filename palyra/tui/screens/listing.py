@@ -179,7 +179,7 @@ class ListScreen(PalyraScreen):
             self._shown_key = key_of(subject)
             pane.start_over()
         if self.opened or self.wide:
-            pane.show(self.detail(subject, max(40, pane.size.width or self.size.width)))
+            pane.show(self.detail(subject, max(40, pane.room or self.size.width)))
         under = self.preview(subject, self.size.width) if not self.wide else []
         preview.display = bool(under)
         if under:

@@ -28,12 +28,12 @@ from palyra.tui.widgets.live_table import CellValue, cell
 
 COLUMNS = (
     Column("sign", safe(""), 1),
-    Column("kind", safe("what"), 8),
+    Column("kind", safe("what"), 8, priority=1),
     Column("state", safe("state"), 10),
-    Column("who", safe("who"), 8, flex=2, most=30),
-    Column("model", safe("model"), 12, flex=2, most=34),
+    Column("who", safe("who"), 10, flex=2, most=30),
+    Column("model", safe("model"), 13, flex=2, most=34),
     Column("over", safe("over"), 7, align="right"),
-    Column("budget", safe("budget"), 11, flex=2, most=30),
+    Column("budget", safe("budget"), 12, flex=2, most=30),
     Column("age", safe("age"), 7, align="right"),
 )
 HERE = (*DECISIONS, Explain(), *OPENING)

@@ -18,7 +18,7 @@ from palyra.tui.commands.general import EVERYWHERE
 from palyra.tui.commands.lists import LISTS, Back
 from palyra.tui.commands.usage import USAGE
 from palyra.tui.details.teach import point_a_client_here
-from palyra.tui.frame.status import level_tone
+from palyra.tui.details.words import level_tone
 from palyra.tui.inquiry import Inquiry
 from palyra.tui.screens.listing import ListScreen, Order
 from palyra.tui.screens.runs import RunsOf

@@ -165,6 +165,11 @@ class Lines(ScrollView, can_focus=False):
         return self._lines
 
     @property
+    def room(self) -> int:
+        """Cells of a line, beside the scrollbar."""
+        return self.scrollable_content_region.width
+
+    @property
     def end_seen(self) -> bool:
         """Whether the last line has been on the screen since the text last changed its length."""
         return self._end_seen or self.max_scroll_y <= 0

@@ -1,0 +1,97 @@
+"""The status line: what matters least leaves first, and every state has its word."""
+
+from dataclasses import replace
+
+import pytest
+
+from palyra.control.snapshots import ProviderView, Snapshot
+from palyra.core.clock import ManualClock
+from palyra.tui.bridge import Link
+from palyra.tui.frame.status import Marks, status_line
+from palyra.tui.widgets.lines import text_of, width_of
+from tests.tui.fake_control import CENT, NOW, FakeControl, World, budget, engine, normal, storm
+
+LIVE = Marks(Link.LIVE, read_only=False, attached=False)
+
+
+async def snapshot_of(world: World) -> Snapshot:
+    return await FakeControl(world, ManualClock(NOW)).snapshot(())
+
+
+async def drawn(world: World, width: int, marks: Marks = LIVE) -> str:
+    parts = status_line(await snapshot_of(world), marks, NOW, width)
+    assert width_of(parts) <= width
+    return text_of(parts)
+
+
+async def test_at_80_columns_it_is_as_drawn() -> None:
+    shown = await drawn(normal(), 80)
+    assert shown == "● ready · enforced   today $41.27   team-day █████████▎ 92 %    A 3  I 0  10:42Z"
+
+
+async def test_wide_terminals_name_the_providers() -> None:
+    shown = await drawn(normal(), 140)
+    assert "● openai  ● anthropic  ▲ local degraded" in shown
+
+
+@pytest.mark.parametrize("width", range(20, 200, 7))
+async def test_it_never_overflows_and_keeps_what_waits_for_people(width: int) -> None:
+    for world in (normal(), storm()):
+        shown = await drawn(world, width)
+        if width >= 40:
+            assert f"A {sum(item.status == 'pending' for item in world.approvals)}" in shown
+            assert "ready" in shown
+
+
+@pytest.mark.parametrize(
+    ("link", "word"),
+    [(Link.GONE, "✖ engine gone"), (Link.TROUBLED, "▲ no answer"), (Link.PAUSED, "○ paused"), (Link.LIVE, "● ready")],
+)
+async def test_every_link_has_its_word(link: Link, word: str) -> None:
+    assert (await drawn(normal(), 80, Marks(link, read_only=False, attached=True))).startswith(word)
+
+
+@pytest.mark.parametrize(
+    ("phase", "journal_ok", "word"),
+    [
+        ("starting", True, "○ starting"),
+        ("draining", True, "▲ draining"),
+        ("recovery", True, "▲ recovery"),
+        ("ready", False, "✖ journal stuck"),
+        ("unheard-of", True, "▲ unheard-of"),
+    ],
+)
+async def test_every_phase_has_its_word(phase: str, journal_ok: bool, word: str) -> None:
+    world = replace(normal(), engine=engine(phase=phase, journal_ok=journal_ok))
+    assert (await drawn(world, 80)).startswith(word)
+
+
+async def test_lateness_is_shown_only_when_it_is_felt() -> None:
+    assert "lag" not in await drawn(replace(normal(), engine=engine(lag_ms=50.0)), 120)
+    assert "▲ lag 51 ms" in await drawn(replace(normal(), engine=engine(lag_ms=50.6)), 120)
+
+
+async def test_marks_stay_when_the_gauge_has_to_go() -> None:
+    world = replace(normal(), engine=engine(demo=True))
+    shown = await drawn(world, 80, Marks(Link.LIVE, read_only=True, attached=True))
+    assert "DEMO  read-only  attached" in shown
+
+
+async def test_the_clock_has_the_zone_of_the_engine() -> None:
+    assert (await drawn(replace(normal(), engine=engine(timezone="Europe/Prague")), 80)).endswith("11:42 CET")
+
+
+async def test_many_providers_do_not_fill_the_line() -> None:
+    many = tuple(ProviderView(f"provider-{number}", "x", "down", 1) for number in range(40))
+    assert (await drawn(replace(normal(), providers=many), 300)).count("✖") == 6
+
+
+async def test_a_budget_over_its_limit_says_how_far() -> None:
+    over = budget("team-day", 5_400 * CENT, 0, 45 * 100 * CENT)
+    assert "██████████ 120 %" in await drawn(replace(normal(), tightest=over), 80)
+
+
+def test_without_a_snapshot_it_says_so() -> None:
+    shown = text_of(status_line(None, Marks(Link.WAITING, read_only=False, attached=False), NOW, 80))
+    assert shown.startswith("○ starting")
+    assert shown.endswith("A –  I –")
