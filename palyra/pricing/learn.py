@@ -129,14 +129,20 @@ class _Model:
     def c(self) -> Fraction:
         if len(self._pairs) < C_LEAST:
             return UNLEARNED.c
-        return min(C_HIGHEST, max(C_LOWEST, Fraction(4 * self._tokens, self._bytes)))
+        tokens = 4 * self._tokens
+        if tokens * C_HIGHEST.denominator >= self._bytes * C_HIGHEST.numerator:
+            return C_HIGHEST
+        if tokens * C_LOWEST.denominator <= self._bytes * C_LOWEST.numerator:
+            return C_LOWEST
+        return Fraction(tokens, self._bytes)
 
     @property
     def r(self) -> Fraction:
         if not self._shortfalls:
             return UNLEARNED.r
         share = 999 if len(self._shortfalls) >= R_LEAST else 1000
-        return min(R_HIGHEST, max(UNLEARNED.r, Fraction(self._shortfalls.quantile(share), MICRO)))
+        raised = self._shortfalls.quantile(share)
+        return min(R_HIGHEST, Fraction(raised, MICRO)) if raised > MICRO else UNLEARNED.r
 
     def q(self, per_mille: int, default: Fraction) -> Fraction:
         if len(self._per_byte) < Q_LEAST:

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
-from palyra.config.choices import BoundEstimator, RoutingMode
+from palyra.config.choices import BoundEstimator, CostTier, RoutingMode
 from palyra.config.serving import SmartRoutingRuntimeConfig
 from palyra.core.ids import IdSource
 from palyra.governance.approvals import ApprovalDesk, Petition
@@ -33,6 +33,9 @@ from palyra.runs.live import LiveRun
 from palyra.runs.request import RunRequest
 from palyra.runs.settings import RunSettings
 
+KNOWN_AT_MOST = 1024
+"""Callers may name models that nobody declared."""
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -42,6 +45,15 @@ class Option:
     card: RateCard | None
     learned: Learned
     candidate: Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What planning knows of a model while its card holds."""
+
+    card: RateCard | None
+    facts: ModelFacts
+    tier: CostTier
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +190,7 @@ class Planner:
         self._settings = settings
         self._limits = OutputLimits(settings.default_output_tokens, settings.min_output_tokens, settings.clamp_output)
         self._routing = routing
+        self._known: dict[str, _Known] = {}
 
     @property
     def models(self) -> Sequence[ModelEntry]:
@@ -256,6 +269,25 @@ class Planner:
         estimator = self._settings.estimator
         card = self._book.card(entry.provider, entry.upstream, at)
         learned = self._learner.learned(entry.provider, entry.upstream, request.scope.principal)
+        known = self._known.get(entry.id)
+        if known is None or known.card is not card:
+            if len(self._known) >= KNOWN_AT_MOST:
+                self._known.clear()
+            known = self._known[entry.id] = self._know(entry, card)
+        facts = known.facts
+        candidate = Candidate(
+            model=entry.id,
+            provider=entry.provider,
+            estimate=partial(_estimate, card, size, facts, at, parsed.max_tokens, learned, estimator),
+            tier=known.tier,
+            max_output=entry.max_output,
+            hidden_reasoning=entry.reasoning,
+            p95_output=learned.output_p95,
+            excluded=incapable(entry, request, bound_input(size, facts, learned, estimator).total),
+        )
+        return Option(entry, card, learned, candidate)
+
+    def _know(self, entry: ModelEntry, card: RateCard | None) -> _Known:
         facts = ModelFacts(
             entry.provider,
             entry.upstream,
@@ -263,17 +295,7 @@ class Planner:
             entry.image_tokens_bound or IMAGE_BOUND,
             self._book.context_window(entry.provider, entry.upstream) or entry.max_context,
         )
-        candidate = Candidate(
-            model=entry.id,
-            provider=entry.provider,
-            estimate=partial(_estimate, card, size, facts, at, parsed.max_tokens, learned, estimator),
-            tier=tier_label(card, entry.tier).tier,
-            max_output=entry.max_output,
-            hidden_reasoning=entry.reasoning,
-            p95_output=learned.output_p95,
-            excluded=incapable(entry, request, bound_input(size, facts, learned, estimator).total),
-        )
-        return Option(entry, card, learned, candidate)
+        return _Known(card, facts, tier_label(card, entry.tier).tier)
 
 
 def _estimate(
