@@ -71,12 +71,12 @@ def metric_line(numbers: UsageNumbers) -> Line:
 
 
 def series_of(answer: UsageAnswer, measure: Measure) -> tuple[Series, ...]:
-    """The timeline's series, the largest first; a breakdown the timeline does not have is shown as its total."""
+    """The timeline's series, which are models, the largest first."""
     names: dict[str, list[int]] = {}
     for number, step in enumerate(answer.timeline):
         parts = step.series or ({ALL: step.total} if step.total.requests else {})
         for key, numbers in parts.items():
-            name = show.short_model(key) if answer.by == "model" else key
+            name = show.short_model(key)
             names.setdefault(name, [0] * len(answer.timeline))[number] += measure.of(numbers)
     return top_series(names)
 

@@ -193,9 +193,10 @@ def approval(number: int, principal: str, model: str, policy: str, excess: int, 
             ),
         ),
         "counterfactual": (
-            CounterfactualView("max_tokens", "max_tokens ≤ 212", amount=1_999 * CENT),
-            CounterfactualView("model", "openai/gpt-5.4-mini", amount=1_944 * CENT),
-            CounterfactualView("time", "at 00:00 Europe/Prague"),
+            CounterfactualView("max_tokens", "max_tokens 212"),
+            CounterfactualView("model", "the model openai/gpt-5.4-mini"),
+            CounterfactualView("time", "a start at 00:00 Europe/Prague or later"),
+            CounterfactualView("grant", f"a grant of ${excess / USD:.2f} on {policy}", policy, excess),
         ),
         "once_cap": excess * 11 // 10,
         "decision_id": ident(3000 + number),
@@ -713,16 +714,16 @@ class FakeControl:
             if query.bucket == "hour" or (query.bucket == "auto" and query.until - query.since <= 72 * HOUR)
             else DAY
         )
-        names = [self.world.text] if self.world.text else _SERIES.get(query.by, ["agent-ci", "maria", "nightly"])
         steps = []
         for number, start in enumerate(range(query.since - query.since % step, query.until, step)):
             series = {
-                name: _numbers((number * 7 + place * 5) % 11 * (3 - place if place < 3 else 1))
-                for place, name in enumerate(names)
+                name: _numbers((number * 7 + place * 5) % 11 * (3 - place))
+                for place, name in enumerate([self.world.text] if self.world.text else MODELS)
                 if self.world.usage
             }
             steps.append(UsageStep(start, start + step, _sum(list(series.values())), series))
-        totals = {name: _sum([item.series[name] for item in steps if name in item.series]) for name in names}
+        by_model = {name: _sum([item.series[name] for item in steps]) for name in (steps[0].series if steps else ())}
+        totals = by_model if query.by == "model" else dict(zip(PEOPLE, by_model.values(), strict=False))
         total = _sum([item.total for item in steps])
         entries = tuple(
             UsageEntry(name, numbers, numbers.cost_nano_usd / total.cost_nano_usd if total.cost_nano_usd else 0.0)
@@ -796,7 +797,8 @@ class FakeControl:
         self.closed = True
 
 
-_SERIES = {"model": ["openai/gpt-5.4", "anthropic/claude-haiku-5", "openai/gpt-5.4-mini"]}
+MODELS = ("openai/gpt-5.4", "anthropic/claude-haiku-5", "openai/gpt-5.4-mini")
+PEOPLE = ("agent-ci", "maria", "nightly")
 
 
 def _numbers(weight: int) -> UsageNumbers:

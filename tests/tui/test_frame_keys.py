@@ -1,12 +1,14 @@
 """What works everywhere: going places, help, palette, theme, pause, quit; and the frame around it."""
 
+import asyncio
+
 import pytest
 
 from palyra.core.errors import EngineGoneError
 from palyra.tui import themes
 from palyra.tui.app import PalyraApp
 from palyra.tui.screens.triage import TriageScreen
-from tests.tui.desk import console
+from tests.tui.desk import PATIENCE, console
 from tests.tui.fake_control import engine, normal, storm
 
 PLACES = {"1": "triage", "2": "approvals", "4": "usage", "5": "runs", "7": "budgets"}
@@ -25,9 +27,13 @@ async def test_numbers_go_to_screens_and_no_other_number_does_anything() -> None
 
 async def test_all_screens_are_made_ahead_of_the_first_key() -> None:
     async with console(normal(), app_class=PalyraApp) as desk:
-        for name in PLACES.values():
-            screen = desk.app.get_screen(name)
-            assert screen.is_mounted, name
+        screens = [desk.app.get_screen(name) for name in PLACES.values()]
+        for _ in range(PATIENCE):
+            await asyncio.sleep(0)
+            if all(screen.is_mounted for screen in screens):
+                break
+        await desk.settle()
+        assert all(screen.is_mounted for screen in screens)
         assert desk.control.pulls[-1] == set(TriageScreen.TOPICS), "only the one in front is fed"
         for key in PLACES:
             await desk.press(key)

@@ -97,7 +97,7 @@ async def test_an_ended_run_cannot_be_cancelled_and_says_so() -> None:
     async with console(normal()) as desk:
         await desk.press("5", "j", "j")
         await desk.ready()
-        assert desk.notice == "c: it is completed"
+        assert desk.notice == ""
         await desk.press("c")
         assert desk.notice == "▲ Cancel the run…: it is completed."
         assert desk.dialog == ""

@@ -35,7 +35,7 @@ async def test_the_preview_says_what_is_breached_and_what_would_pass() -> None:
         assert "agent-ci asks for openai/gpt-5.4 in session build-771" in preview
         assert "waiting 0:42 of 1:00 (2)" in preview
         assert "settled $19.02 + held $0.31 + this $1.51 = $20.84 of $20.00" in preview
-        assert "max_tokens ≤ 212" in preview
+        assert "max_tokens 212" in preview
         assert "88 runs · $31.20 · 2 overrides" in preview
 
 
@@ -67,7 +67,7 @@ async def test_enter_opens_and_escape_closes() -> None:
         await desk.press("enter")
         assert desk.list.opened
         assert "Triage › 01KA…017F" in desk.title
-        assert "would pass without you" in desk.text
+        assert "would pass" in desk.text
         assert "esc back" in desk.footer
         await desk.press("escape")
         assert not desk.list.opened
@@ -135,5 +135,5 @@ async def test_y_copies_the_row_with_its_id() -> None:
         assert desk.app.clipboard.endswith(ident(1001))
         assert "agent-ci" in desk.app.clipboard
         await desk.press("enter", "y")
-        assert "would pass without you" in desk.app.clipboard
+        assert "would pass" in desk.app.clipboard
         assert "Copied" in desk.notice

@@ -36,10 +36,14 @@ class Right(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Whether an action can be done now. A shown action with a reason is dimmed."""
+    """Whether an action can be done now. A shown action with a reason is dimmed.
+
+    `told`: the reason is worth a line before the key is pressed.
+    """
 
     shown: bool = True
     reason: str = ""
+    told: bool = True
 
     @property
     def ready(self) -> bool:
@@ -50,8 +54,8 @@ READY = Offer()
 HIDDEN = Offer(shown=False)
 
 
-def dimmed(reason: str) -> Offer:
-    return Offer(reason=reason)
+def dimmed(reason: str, *, told: bool = True) -> Offer:
+    return Offer(reason=reason, told=told)
 
 
 class Action(ABC, Generic[S_contra]):

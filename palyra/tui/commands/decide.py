@@ -89,7 +89,7 @@ class Revoke(Action["ListScreen"]):
         subject = screen.subject
         if not isinstance(subject, GrantView):
             return HIDDEN
-        return READY if subject.state == "active" else dimmed(f"it is {subject.state}")
+        return READY if subject.state == "active" else dimmed(f"it is {subject.state}", told=False)
 
     def perform(self, screen: "ListScreen") -> Coroutine[Any, Any, None] | None:
         subject = screen.subject

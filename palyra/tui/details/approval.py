@@ -1,7 +1,7 @@
 """An approval, opened: who asks for what, which budgets it breaks, and what would pass without a person."""
 
 from palyra.control.queries import ApprovalDetail
-from palyra.control.snapshots import ApprovalView, CounterfactualView, EvaluationView, GrantView
+from palyra.control.snapshots import ApprovalView, EvaluationView, GrantView
 from palyra.core.safe_text import cells
 from palyra.tui import format as show
 from palyra.tui import glyphs
@@ -12,7 +12,6 @@ from palyra.tui.widgets.charts import sparkline
 from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, spread, strong, width_of, wrap
 
 WIDE_TABLE_FROM = 72
-ARITHMETIC_CELLS = 60
 EQUALS = " = "
 
 
@@ -42,11 +41,16 @@ def approval_lines(
             ("who", strong(f"{approval.principal}{key}")),
             ("session", part(approval.session)),
             ("wants", strong(approval.model)),
-            ("risk", part(f"{approval.risk} {glyphs.SEPARATOR} {over_words(approval)}", risk_tone(approval.risk))),
+            (
+                "risk",
+                part(
+                    f"{approval.risk} {glyphs.SEPARATOR} {approval.risk_percent:.0f} % over", risk_tone(approval.risk)
+                ),
+            ),
             ("prompt", part(size)),
             ("complexity", part(f"{approval.complexity:.2f}{asked}")),
-            ("estimate", part(f"{show.money(approval.expected_nano_usd)} expected")),
-            ("at most", part(show.money(approval.bound_nano_usd))),
+            ("estimate", part(estimate_words(approval))),
+            ("over", part(show.quantity(approval.excess_metric, approval.excess))),
         ],
         width,
     )
@@ -54,15 +58,16 @@ def approval_lines(
         lines.extend(_outcome(approval, zone, now, width))
     lines += [BLANK, *_budgets(approval.evaluations, zone, now, width)]
     if approval.counterfactual:
-        lines += [BLANK, heading("would pass without you"), *_counterfactual(approval, width)]
+        lines += [BLANK, heading("would pass"), *_counterfactual(approval, width)]
     lines += [BLANK, *_history(approval, detail, width)]
     if detail is not None and detail.grants:
         lines.extend(grant_words(grant, zone, now) for grant in detail.grants)
     return lines
 
 
-def over_words(approval: ApprovalView) -> str:
-    return f"{show.quantity(approval.excess_metric, approval.excess)}, {approval.risk_percent:.0f} % over"
+def estimate_words(approval: ApprovalView) -> str:
+    """What it is expected to cost, and what would be held for it."""
+    return f"{show.money(approval.expected_nano_usd)}, at most {show.money(approval.bound_nano_usd)}"
 
 
 def _outcome(approval: ApprovalView, zone: str, now: int, width: int) -> list[Line]:
@@ -134,23 +139,13 @@ def arithmetic(item: EvaluationView) -> Line:
 
 
 def _counterfactual(approval: ApprovalView, width: int) -> list[Line]:
-    lines: list[Line] = []
-    metric = approval.excess_metric
-    for way in approval.counterfactual:
-        amount = part("" if way.amount is None else show.quantity(metric, way.amount))
-        room = min(width - 1, ARITHMETIC_CELLS)
-        *above, last = wrap(way.value, room - cells(amount.text) - 1, indent="   ")
-        lines += [*above, spread(last, (amount,), room)]
-    return lines
+    return [row for way in approval.counterfactual for row in wrap(way.value, width - 1, indent="   ")]
 
 
 def ways(approval: ApprovalView) -> str:
-    """What would pass, in one line."""
-    return f" {glyphs.SEPARATOR} ".join(_way(way) for way in approval.counterfactual) or "nothing short of a grant"
-
-
-def _way(way: CounterfactualView) -> str:
-    return f"{way.value} ({show.money(way.amount)})" if way.kind == "model" and way.amount is not None else way.value
+    """What would pass without anybody's word, in one line."""
+    found = [way.value for way in approval.counterfactual if way.kind != "grant"]
+    return f" {glyphs.SEPARATOR} ".join(found) or "nothing short of a grant"
 
 
 def _history(approval: ApprovalView, detail: ApprovalDetail | None, width: int) -> list[Line]:

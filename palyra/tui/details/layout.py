@@ -13,6 +13,7 @@ from palyra.tui.widgets.lines import Line, Part, column, line, muted, part, wrap
 LABEL_CELLS = 11
 TWO_COLUMNS_FROM = 72
 LEAST_FIRST_COLUMN = 6
+GAP = 2
 
 Pair = tuple[str, Part]
 """A label and its value."""
@@ -64,7 +65,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Cell]], width: int, *, ri
     """
     made = [[cell if isinstance(cell, Part) else part(cell) for cell in row] for row in rows]
     widths = [max([cells(head[number]), *(cells(row[number].text) for row in made)]) for number in range(len(head))]
-    others = sum(widths[1:]) + 3 * (len(head) - 1) + 1
+    others = sum(widths[1:]) + GAP * (len(head) - 1) + 1
     widths[0] = max(LEAST_FIRST_COLUMN, min(widths[0], width - others))
     lines = [_row([muted(text) for text in head], widths, right)]
     for first, *rest in made:
@@ -80,6 +81,6 @@ def _row(row: Sequence[Part], widths: Sequence[int], right: frozenset[int]) -> L
     parts = [part(" ")]
     for number, (cell, width) in enumerate(zip(row, widths, strict=True)):
         if number:
-            parts.append(part("   "))
+            parts.append(part(" " * GAP))
         parts.append(column(cell.text, width, cell.tone, right=number in right, bold=cell.bold))
     return tuple(parts)

@@ -32,10 +32,9 @@ def footer_line(screen: "PalyraScreen", width: int) -> Line:
 
 
 def reason_line(screen: "PalyraScreen") -> Line:
-    """Why keys of the footer are dimmed; nothing when none is."""
-    dimmed = [
-        (action, reason) for action in screen.actions if action.footer and (reason := action.check(screen).reason)
-    ]
+    """Why keys of the footer are dimmed, where that is not plain to see; nothing when none is."""
+    offers = [(action, action.check(screen)) for action in screen.actions if action.footer]
+    dimmed = [(action, offer.reason) for action, offer in offers if offer.shown and offer.reason and offer.told]
     if not dimmed:
         return ()
     keys = " ".join(key_words(screen.key_of(action)) for action, reason in dimmed if reason == dimmed[0][1])

@@ -21,13 +21,13 @@ from palyra.tui.widgets.columns import Column
 from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, strong
 from palyra.tui.widgets.live_table import CellValue, cell
 
-GAUGE_CELLS = 8
+GAUGE_CELLS = 6
 COLUMNS = (
     Column("sign", safe(""), 1),
-    Column("budget", safe("budget"), 12, flex=3, most=34),
-    Column("covers", safe("covers"), 8, flex=2, most=30, priority=2),
+    Column("budget", safe("budget"), 12, flex=2, most=34),
+    Column("covers", safe("covers"), 10, flex=3, most=30, priority=2),
     Column("window", safe("window"), 8, priority=4),
-    Column("used", safe("used"), 14),
+    Column("used", safe("used"), 12),
     Column("settled", safe("settled"), 9, align="right"),
     Column("held", safe("held"), 7, align="right", priority=3),
     Column("limit", safe("limit"), 9, align="right"),

@@ -32,7 +32,7 @@ COLUMNS = (
     Column("state", safe("state"), 10),
     Column("who", safe("who"), 10, flex=2, most=30),
     Column("model", safe("model"), 13, flex=2, most=34),
-    Column("over", safe("over"), 7, align="right"),
+    Column("over", safe("over"), 9, align="right"),
     Column("budget", safe("budget"), 12, flex=2, most=30),
     Column("age", safe("age"), 7, align="right"),
 )

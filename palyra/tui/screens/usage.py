@@ -1,6 +1,7 @@
 """Usage: what was used, when, and by whom; every bucket leads to its runs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from textual import events
@@ -45,7 +46,7 @@ from palyra.tui.widgets.lines import BLANK, Line, Lines, line, muted, part
 from palyra.tui.widgets.live_table import CellValue, LiveTable
 
 COLUMNS = (
-    Column("name", safe(""), 20, flex=3, most=48),
+    Column("name", safe("model"), 20, flex=3, most=48),
     Column("requests", safe("requests"), 9, align="right"),
     Column("refused", safe("refused"), 8, align="right", priority=3),
     Column("failed", safe("failed"), 8, align="right", priority=4),
@@ -138,7 +139,8 @@ class UsageScreen(ListScreen):
 
     def next_breakdown(self) -> None:
         self._by = (self._by + 1) % len(BREAKDOWNS)
-        self._answer = None
+        self.table.set_columns((replace(COLUMNS[0], title=safe(self.by)), *COLUMNS[1:]), ())
+        self.forget_rows()
         self._refresh_numbers()
         self.redraw()
 
@@ -218,7 +220,7 @@ class UsageScreen(ListScreen):
 
     def items(self, snapshot: Snapshot) -> Sequence[Subject]:
         answer = self._answer
-        if answer is None or not answer.breakdown:
+        if answer is None or answer.by != self.by or not answer.breakdown:
             return []
         return [UsageEntry("", answer.total, 1.0), *answer.breakdown]
 
@@ -274,13 +276,15 @@ class UsageScreen(ListScreen):
         return lines
 
     def teach(self, snapshot: Snapshot) -> list[Line]:
-        if self._answer is None:
+        if self._answer is None or self._answer.by != self.by:
             return [BLANK, line(" ", muted("asking the journal …"))]
+        if self._answer.total.requests:
+            return [BLANK, line(" ", muted(f"no request of this time names a {self.by}"))]
         return point_a_client_here(snapshot.engine, self.size.width)
 
     def title_left(self) -> Line:
         span = "last 24 h" if self.bucket_kind == "hour" else "last 30 days"
-        return (*super().title_left(), muted(f" {glyphs.TRAIL} "), part(f"{span}, {self.measure.name} by {self.by}"))
+        return (*super().title_left(), muted(f" {glyphs.TRAIL} "), part(f"{span}, {self.measure.name} by model"))
 
     def summary(self) -> Line:
         return ()
