@@ -55,7 +55,7 @@ class Nursery:
             cwd=ROOT,
         )
         theirs.close()
-        self._ended: dict[int, int] = {}
+        self.ended: dict[int, int] = {}
 
     def start(
         self,
@@ -75,10 +75,10 @@ class Nursery:
         return Child(int(self._ours.recv(MESSAGE_BYTES)), self)
 
     def wait(self, pid: int) -> int:
-        if pid not in self._ended:
+        if pid not in self.ended:
             self._ours.send(json.dumps({"do": "wait", "pid": pid}).encode())
-            self._ended[pid] = int(self._ours.recv(MESSAGE_BYTES))
-        return self._ended[pid]
+            self.ended[pid] = int(self._ours.recv(MESSAGE_BYTES))
+        return self.ended[pid]
 
     def close(self) -> None:
         self._ours.close()

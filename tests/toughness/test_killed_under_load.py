@@ -25,7 +25,11 @@ MOST_DELAY_S = 0.03
 
 @dataclass
 class Tally:
-    """What a series of kills went through, to show that it was no idle one."""
+    """What a series of kills went through, to show that it was no idle one.
+
+    `orphans` are holds that a kill left open, `metered` those of them with a reading; `unsure` are whole answers that
+    clients had got just before a kill, too late to be settled as such.
+    """
 
     kills: int = 0
     kills_at_start: int = 0
@@ -51,6 +55,7 @@ class Ordeal:
         self.dice = random.Random(seed)
         self.witness = Witness()
         self.tally = Tally()
+        self.unsure: set[str] = set()
 
     async def round(self, number: int) -> None:
         """A life under load, its violent end, and what is left of it."""
@@ -111,7 +116,7 @@ class Ordeal:
         for hold in before.open_holds.values():
             charged_as_specified(hold, after)
         self._nothing_told_is_untrue(after)
-        self.tally.runs = len(after["runs"])
+        self.tally.runs, self.tally.unsure = len(after["runs"]), len(self.unsure)
 
     def _nothing_told_is_untrue(self, after: Books) -> None:
         witness = self.witness
@@ -144,7 +149,7 @@ class Ordeal:
         assert (run["state"], run["reason"]) == ("failed", "interrupted")
         assert paid(run, after)
         assert cost is None or run["cost"] >= cost
-        self.tally.unsure += 1
+        self.unsure.add(run["run_id"])
 
     def _starting_again_changes_nothing(self, engine: Engine) -> None:
         first = read_books(self.installation.state_dir)
