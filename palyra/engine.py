@@ -9,7 +9,6 @@ import stat
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from palyra.config.model import LoadedConfig
@@ -119,7 +118,7 @@ class Engine:
             backup_keep=config.journal.backup_keep,
         )
         self._closing.push_async_callback(self.journal.close)
-        self._durable = Durable(partial(self.journal.submit, patient=True), clock)
+        self._durable = Durable(self.journal.submit, clock)
         self._closing.push_async_callback(self._durable.flush)
         await self._restore()
         self._build(environ)

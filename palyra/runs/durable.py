@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 from palyra.core.clock import Clock
 from palyra.core.errors import JournalUnavailableError
@@ -14,7 +15,12 @@ log = logging.getLogger(__name__)
 RETRY_S = 1.0
 
 Unit = Sequence[Change]
-Submit = Callable[[Unit], "asyncio.Future[None]"]
+
+
+class Submit(Protocol):
+    """How units get to the journal; `patient` ones wait to go along with others."""
+
+    def __call__(self, unit: Unit, *, patient: bool = False) -> "asyncio.Future[None]": ...
 
 
 class Durable:
@@ -40,7 +46,7 @@ class Durable:
         if self._waiting:
             self._keep(unit)
             return
-        future = self._submit(unit)
+        future = self._submit(unit, patient=True)
         self._under_way.add(future)
         future.add_done_callback(lambda done: self._landed(done, unit))
 
@@ -68,6 +74,7 @@ class Durable:
     async def flush(self) -> None:
         """Waits for what is under way now and tries once to write what waits."""
         if self._under_way:
+            self._submit(()).add_done_callback(_heard)
             await asyncio.wait(tuple(self._under_way))
             await asyncio.sleep(0)
         async with self._one_at_a_time:
@@ -93,3 +100,9 @@ class Durable:
             log.exception("the journal refused how a run ended")
         self._trying = None
         return True
+
+
+def _heard(hurried: "asyncio.Future[None]") -> None:
+    """What an empty unit brings about is told by the units it hurries along."""
+    if not hurried.cancelled():
+        hurried.exception()

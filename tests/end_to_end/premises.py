@@ -109,6 +109,11 @@ class Premises:
         assert isinstance(self.clock, ManualClock)
         await self.clock.advance(seconds)
 
+    def set_wall(self, now_ms: int) -> None:
+        """Moves the wall clock alone: windows change, nothing that waits for time to pass wakes up."""
+        assert isinstance(self.clock, ManualClock)
+        self.clock.set_wall(now_ms)
+
     # Clients
 
     def openai(self, key: str = "", **options: Any) -> openai.AsyncOpenAI:
@@ -169,13 +174,17 @@ class Premises:
     async def deny(self, approval_id: str, reason: str = "") -> CommandResult:
         return await self.send(DecideApproval(approval_id, "deny", reason=reason))
 
-    async def budget(self, policy_id: str, scope_value: str = "*") -> BudgetView:
+    async def budget(self, policy_id: str, scope_value: str = "") -> BudgetView:
         shot = await self.control.snapshot([Topic.BUDGETS])
-        found = [one for one in shot.budgets if one.policy_id == policy_id]
-        if len(found) > 1 or scope_value != "*":
-            found = [one for one in found if one.scope_value == scope_value]
-        (view,) = found
+        (view,) = [one for one in shot.budgets if one.policy_id == policy_id and scope_value in ("", one.scope_value)]
         return view
+
+    def counted(self, policy_id: str, scope_value: str) -> tuple[int, int]:
+        """What one counter has settled and holds at present."""
+        for state in self.engine.ledger.counters(self.clock.now_ms()):
+            if (state.policy_id, state.scope_value) == (policy_id, scope_value):
+                return state.settled, state.held
+        return 0, 0
 
     async def approvals(self) -> tuple[ApprovalView, ...]:
         return (await self.control.snapshot([Topic.APPROVALS])).approvals
