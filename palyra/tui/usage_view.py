@@ -119,9 +119,9 @@ def bucket_words(
         "  ",
         part(show.exact_money(total.cost_nano_usd), bold=True),
         muted("  "),
-        part(show.plural(total.requests, "request")),
+        part(f"{total.requests:,} req"),
         muted("  "),
-        part(f"{show.tokens(total.total_tokens)} tokens"),
+        part(f"{show.tokens(total.total_tokens)} tok"),
         muted("  "),
         *legend(series, number, marks=marks),
     )

@@ -185,6 +185,15 @@ async def test_an_engine_that_is_gone_is_said_so_and_what_was_seen_stays() -> No
         assert desk.notice == ""
 
 
+async def test_what_is_wrong_with_the_engine_is_said_on_every_screen() -> None:
+    world = normal()
+    world.engine = engine(problems=("The journal cannot be written: disk full.", "No provider has a credential."))
+    async with console(world) as desk:
+        for key in PLACES:
+            await desk.press(key)
+            assert desk.notice == "▲ The journal cannot be written: disk full. (and 1 problem more)"
+
+
 async def test_a_failing_query_is_a_line_and_not_an_end() -> None:
     async with console(normal()) as desk:
         desk.control.trouble = EngineGoneError("The socket is closed.")

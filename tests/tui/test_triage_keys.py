@@ -10,9 +10,12 @@ from tests.tui.fake_control import CENT, approval, ident, normal, storm
 async def test_people_waiting_come_first_then_age_then_alerts() -> None:
     async with console(normal()) as desk:
         rows = desk.lines[3:7]
-        assert ["agent-ci" in rows[0], "maria" in rows[1], "nightly" in rows[2], "budget_forecast" in rows[3]] == [
-            True
-        ] * 4
+        assert [
+            "agent-ci" in rows[0],
+            "maria" in rows[1],
+            "nightly" in rows[2],
+            "team-day reaches its limit" in rows[3],
+        ] == [True] * 4
         assert rows[0].startswith("▌▲ approval 2 waiting")
         assert "4 need you" in desk.title
 

@@ -30,7 +30,7 @@ async def test_the_last_24_hours_are_asked_by_model_in_whole_hours() -> None:
 async def test_the_cursor_moves_over_buckets_and_tells_each_in_words() -> None:
     async with console(normal()) as desk:
         await desk.press("4")
-        assert "10:00–11:00  $3.806250029  116 requests" in desk.text
+        assert "10:00–11:00  $3.806250029  116 req" in desk.text
         await desk.press("left_square_bracket")
         assert "09:00–10:00" in desk.text
         assert "▲09:00" in desk.text

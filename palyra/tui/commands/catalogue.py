@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from palyra.tui.screens.base import PalyraScreen
 
 KEYS_CELLS = 8
-TITLE_CELLS = 24
+TITLE_CELLS = 20
 MOST_OBJECTS = 400
 
 

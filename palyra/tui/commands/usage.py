@@ -53,7 +53,7 @@ class NextMeasure(Action["UsageScreen"]):
 class NextBreakdown(Action["UsageScreen"]):
     id = "usage.breakdown"
     keys = ("b",)
-    title = "Break down by the next"
+    title = "Next breakdown"
     help = "model, user, session, key, provider, agent, job, tag"
     footer = "by"
 

@@ -9,10 +9,11 @@ from palyra.tui.details.layout import Cell, heading, pairs, table
 from palyra.tui.details.words import approval_mark, risk_tone, status_tone
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.charts import sparkline
-from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, spread, strong, width_of, wrap
+from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, spread, strong, text_of, width_of, wrap
 
 WIDE_TABLE_FROM = 72
 EQUALS = " = "
+WAYS_LINES = 2
 
 
 def waiting_words(approval: ApprovalView, now: int) -> Line:
@@ -198,7 +199,11 @@ def approval_preview(approval: ApprovalView, detail: ApprovalDetail | None, now:
     more = len(approval.policy_ids) - 1
     if more > 0:
         lines.append(line(" ", muted(f"and {show.plural(more, 'more budget')}; open it to see them")))
-    lines.append(line(" ", muted("would pass     "), part(ways(approval))))
+    passing = [text_of(row) for row in wrap(ways(approval), width - 17)]
+    if len(passing) > WAYS_LINES:
+        passing = [*passing[: WAYS_LINES - 1], f"{passing[WAYS_LINES - 1]} …"]
+    for number, text in enumerate(passing):
+        lines.append(line(" ", muted("would pass     " if number == 0 else " " * 15), part(text)))
     if detail is not None:
         lines.append(line(" ", muted("requester      "), part(f"this week {requester_words(detail)}")))
     return lines

@@ -28,16 +28,28 @@ def flash(text: object, tone: Tone, now: float) -> Flash:
     return Flash(safe(text), tone, now + FLASH_SECONDS)
 
 
-def notice_line(flashed: Flash | None, link: Link, trouble: str, since_ms: int, zone: str, monotonic: float) -> Line:
-    """The flash while it is fresh, else the banner of a link that is not live, else nothing."""
+@dataclass(frozen=True, slots=True)
+class Banner:
+    """What is wrong with the link, and since when (UTC unix ms)."""
+
+    link: Link
+    trouble: str
+    since_ms: int
+
+
+def notice_line(flashed: Flash | None, banner: Banner, problems: tuple[str, ...], zone: str, monotonic: float) -> Line:
+    """The flash while it is fresh, else the banner of a link that is not live, else the engine's own problems."""
     if flashed is not None and monotonic < flashed.until:
         sign = _SIGNS.get(flashed.tone)
         return (part(f" {sign} {flashed.text}" if sign else f" {flashed.text}", flashed.tone),)
-    since = show.clock(since_ms, zone)
+    since, link, trouble = show.clock(banner.since_ms, zone), banner.link, banner.trouble
     if link is Link.GONE:
         return (part(f" {glyphs.BAD} Engine gone since {since}: this is what was last seen. {trouble}", Tone.BAD),)
     if link is Link.TROUBLED:
         return (part(f" {glyphs.ATTENTION} Since {since}: {trouble}. What was last seen stays here.", Tone.WARN),)
     if link is Link.PAUSED:
         return (part(f" {glyphs.IDLE} Paused at {since}: lists stand still, the status line goes on.", Tone.WARN),)
+    if problems:
+        more = f" (and {show.plural(len(problems) - 1, 'problem')} more)" if len(problems) > 1 else ""
+        return (part(f" {glyphs.ATTENTION} {safe(problems[0])}{more}", Tone.WARN),)
     return BLANK

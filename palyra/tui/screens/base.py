@@ -14,7 +14,7 @@ from palyra.tui.commands.action import Action, find
 from palyra.tui.compositor import TightCompositor
 from palyra.tui.frame.failure import failure_lines
 from palyra.tui.frame.footer import footer_line, reason_line
-from palyra.tui.frame.notice import notice_line
+from palyra.tui.frame.notice import Banner, notice_line
 from palyra.tui.frame.small import small_lines
 from palyra.tui.frame.status import Marks, status_line
 from palyra.tui.subjects import Subject
@@ -145,9 +145,10 @@ class PalyraScreen(Screen[None]):
         self._lines("status").show_line(status_line(latest, marks, self.now, width))
         self._lines("title").show_line(spread(self.title_left(), self.title_right(), width - 1))
         monotonic = palyra.clock.monotonic()
+        banner = Banner(bridge.link, bridge.trouble, bridge.since_ms)
+        problems = () if latest is None else latest.engine.problems
         self._lines("notice").show_line(
-            notice_line(palyra.flashed, bridge.link, bridge.trouble, bridge.since_ms, self.zone, monotonic)
-            or reason_line(self)
+            notice_line(palyra.flashed, banner, problems, self.zone, monotonic) or reason_line(self)
         )
         self._lines("footer").show_line(self.footer(width))
         if self.has_class("-small"):

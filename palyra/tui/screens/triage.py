@@ -127,7 +127,7 @@ class TriageScreen(ListScreen):
             part(glyph, tone),
             part("alert"),
             part(word, tone),
-            cell(part(subject.kind), muted("  "), part(subject.summary), span=4),
+            cell(part(subject.summary), span=4),
             safe(""),
             safe(""),
             safe(""),
