@@ -93,35 +93,6 @@ WORDS = re.findall(
     "the ledger balances every hold before it is sent and each budget tells how far it reaches while operators decide"
     " what may pass and the journal remembers it",
 )
-    "the",
-    "ledger",
-    "balances",
-    "every",
-    "hold",
-    "before",
-    "it",
-    "is",
-    "sent",
-    "and",
-    "each",
-    "budget",
-    "tells",
-    "how",
-    "far",
-    "it",
-    "reaches",
-    "while",
-    "operators",
-    "decide",
-    "what",
-    "may",
-    "pass",
-    "and",
-    "the",
-    "journal",
-    "remembers",
-    "it",
-]
 
 BUDGETS = """
 [[budgets]]

@@ -27,7 +27,7 @@ def make_keys(house: House) -> dict[str, str]:
 
 
 async def keep_asking(url: str, keys: Mapping[str, str], clock: Clock, dice: random.Random) -> None:
-    """Sends requests until it is cancelled, at first one of everybody. What is refused or fails is part of the picture."""
+    """Sends requests until it is cancelled, at first one of everybody. Refusals and failures belong to the picture."""
     async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S, trust_env=False) as client:
         under_way: set[asyncio.Task[None]] = set()
         first = list(PEOPLE)

@@ -59,11 +59,13 @@ async def test_its_clients_come_through_the_gateway_and_somebody_soon_needs_a_pe
 
         house.engine.events.subscribe(hear)
         traffic = asyncio.create_task(keep_asking(house.doors().gateway_url, make_keys(house), clock, dice))
-        async with asyncio.timeout(60):
-            await asked.wait()
-        snapshot = await control_of(house).snapshot([Topic.APPROVALS, Topic.RUNS])
-        traffic.cancel()
-        await asyncio.gather(traffic, return_exceptions=True)
+        try:
+            async with asyncio.timeout(60):
+                await asked.wait()
+            snapshot = await control_of(house).snapshot([Topic.APPROVALS, Topic.RUNS])
+        finally:
+            traffic.cancel()
+            await asyncio.gather(traffic, return_exceptions=True)
         assert snapshot.approvals_pending >= 1
         assert snapshot.approvals[0].policy_ids == ("research-hour",)
         assert {run.principal for run in snapshot.runs} >= {"jonas", "maria"}
