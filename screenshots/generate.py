@@ -35,8 +35,15 @@ async def draw(name: str, size: tuple[int, int], world: World, keys: tuple[str, 
         await desk.press(*keys)
         await desk.ready()
         picture = desk.app.export_screenshot(title=f"palyra · {name.rpartition('-')[0]}")
-    # Textual numbers its CSS classes at random; the picture's own name does as well.
-    return re.sub(r"terminal-\d+", f"palyra-{name}", picture)
+    return alone(picture, name)
+
+
+def alone(picture: str, name: str) -> str:
+    """The same picture with fixed class names, fonts of the viewer's own and every space in its place."""
+    picture = re.sub(r"terminal-\d+", f"palyra-{name}", picture)
+    picture = re.sub(r"<!--.*?-->\s*", "", picture, flags=re.DOTALL)
+    picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)
+    return picture.replace("<text ", '<text xml:space="preserve" ')
 
 
 async def generate(directory: Path) -> list[Path]:
