@@ -29,10 +29,6 @@ class Inquiry(Generic[A]):
             self.busy = True
             self._spawn(self._work())
 
-    def forget(self) -> None:
-        """Drops the question that waits; the answer of one in flight is still shown."""
-        self._waiting = None
-
     async def _work(self) -> None:
         try:
             while (fetch := self._waiting) is not None:

@@ -28,6 +28,8 @@ def key_of(subject: Subject) -> str:
 def content_of(subject: Subject) -> object:
     """What an operator judges it by: all of it but counters that run on their own."""
     match subject:
+        case ApprovalView():
+            return replace(subject, park_until=None, run_ids=())
         case RunView():
             return (subject.state, subject.reason, subject.model, subject.principal, subject.session)
         case BudgetView():

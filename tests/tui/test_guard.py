@@ -46,6 +46,17 @@ async def test_running_clocks_do_not_hold_up_keys() -> None:
         assert len(desk.control.sent) == 1
 
 
+async def test_what_nobody_sees_does_not_hold_up_keys_either() -> None:
+    async with console(normal()) as desk:
+        await desk.ready()
+        first, *others = desk.control.world.approvals
+        joined = replace(first, run_ids=(*first.run_ids, ident(7)), park_until=(first.park_until or 0) + 1_000)
+        desk.control.change(approvals=(joined, *others))
+        await desk.wait(1.0)
+        await desk.press("a")
+        assert len(desk.control.sent) == 1
+
+
 async def test_what_changed_meanwhile_is_refused_and_the_new_state_shown() -> None:
     async with console(normal()) as desk:
         await desk.ready()
