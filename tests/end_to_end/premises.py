@@ -26,7 +26,7 @@ from palyra.control.queries import (
     UsageQuery,
 )
 from palyra.control.snapshots import ApprovalView, BudgetView, CommandResult, RunView, Topic
-from palyra.core.clock import Clock, ManualClock
+from palyra.core.clock import Clock, ManualClock, settle_loop
 from palyra.core.events import Event
 from palyra.core.money import parse_usd
 from palyra.engine import Engine, Installation
@@ -197,6 +197,8 @@ class Premises:
     async def parked(self, count: int = 1) -> ApprovalView:
         """Waits until so many requests wait for a person; the one approval they wait for."""
         await self.until(lambda: len(self.engine.parking) >= count)
+        await self.engine.journal.submit(())
+        await settle_loop()
         return await self.pending()
 
     # What is remembered
