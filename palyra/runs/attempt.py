@@ -1,5 +1,7 @@
 """One attempt of a run: what was held for it, what came back, and what it is charged when it ends."""
 
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +29,10 @@ OUTPUT_FIELD: Mapping[Wire, str] = {Wire.CHAT: "completion_tokens", Wire.MESSAGE
 UNCERTAIN = "uncertain"
 NOT_PLAIN = "media"
 """Flags usage whose prompt was more than text, so that nothing is learned from it about how bytes become tokens."""
+
+RAW_LIMIT = 64 * 1024
+"""Characters of JSON that are kept of a usage object that contradicts itself."""
+RAW_DEPTH = 16
 
 
 @dataclass(slots=True)
@@ -150,10 +156,32 @@ def usage_change(attempt: Attempt, charged: Charged, flat: int | None, at: int) 
             rates=priced.rates_json(),
             charge=flat if unpriced else priced.charge,
             reported_cost=priced.reported_cost,
-            raw=priced.raw if any(flag.startswith("identity_") for flag in charged.flags) else None,
+            raw=storable(priced.raw) if any(flag.startswith("identity_") for flag in charged.flags) else None,
             latency_ms=max(0, at - attempt.started_at),
         )
     )
+
+
+def storable(raw: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A provider's own object in JSON that can be written down: numbers JSON does not have become texts, and what is
+    too deep or too long is cut."""
+    if raw is None:
+        return None
+    kept: dict[str, Any] = _plain(dict(raw), RAW_DEPTH)
+    text = json.dumps(kept)
+    return kept if len(text) <= RAW_LIMIT else {"cut": text[: RAW_LIMIT // 2]}
+
+
+def _plain(value: object, depth: int) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict | list) and not depth:
+        return "…"
+    if isinstance(value, dict):
+        return {str(name): _plain(item, depth - 1) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item, depth - 1) for item in value]
+    return value
 
 
 def lesson(attempt: Attempt, charged: Charged) -> Sample | None:

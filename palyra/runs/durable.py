@@ -4,11 +4,12 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from palyra.core.clock import Clock
 from palyra.core.errors import JournalUnavailableError
-from palyra.journal.changes import Change
+from palyra.journal.changes import Change, HoldEnded, RunNoted, RunSaved, UsageRecorded
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,8 @@ class Durable:
         if isinstance(error, JournalUnavailableError):
             self._keep(unit)
         elif error is not None:
-            log.error("the journal refused how a run ended: %s", error)
+            for part in _apart(unit, error):
+                self.write(part)
 
     def _keep(self, unit: Unit) -> None:
         self._waiting.append(unit)
@@ -73,7 +75,10 @@ class Durable:
 
     async def flush(self) -> None:
         """Waits for what is under way now and tries once to write what waits."""
-        if self._under_way:
+        # What is refused falls apart at most twice.
+        for _ in range(3):
+            if not self._under_way:
+                break
             self._submit(()).add_done_callback(_heard)
             await asyncio.wait(tuple(self._under_way))
             await asyncio.sleep(0)
@@ -81,14 +86,15 @@ class Durable:
             while self._waiting:
                 if not await self._try():
                     return
-                self._waiting.popleft()
             self._woken.clear()
 
     async def _try(self) -> bool:
         """Whether the oldest unit has been dealt with. A unit on its way when its writer was cancelled goes on, and
         is not sent again."""
+        unit = self._waiting[0]
+        parts: list[Unit] = []
         if self._trying is None:
-            self._trying = self._submit(self._waiting[0])
+            self._trying = self._submit(unit)
         try:
             await asyncio.shield(self._trying)
         except asyncio.CancelledError:
@@ -96,10 +102,30 @@ class Durable:
         except JournalUnavailableError:
             self._trying = None
             return False
-        except Exception:
-            log.exception("the journal refused how a run ended")
+        except Exception as error:
+            parts = _apart(unit, error)
         self._trying = None
+        self._waiting.popleft()
+        self._waiting.extendleft(reversed(parts))
         return True
+
+
+def _apart(unit: Unit, error: BaseException) -> list[Unit]:
+    """What is written in place of a unit that the journal refused, so that no run stays alive and no hold open there.
+
+    First what ended, without what was noted of it; then each change by itself, so that one at fault takes only itself.
+    """
+    log.error("the journal refused how a run ended: %s", error)
+    if not any(isinstance(change, HoldEnded | RunSaved) for change in unit):
+        return []
+    core = [_bare(change) for change in unit if not isinstance(change, RunNoted)]
+    if core != list(unit):
+        return [core, *([change] for change in unit if isinstance(change, RunNoted))]
+    return [[change] for change in unit] if len(unit) > 1 else []
+
+
+def _bare(change: Change) -> Change:
+    return UsageRecorded(replace(change.row, raw=None)) if isinstance(change, UsageRecorded) else change
 
 
 def _heard(hurried: "asyncio.Future[None]") -> None:
