@@ -7,6 +7,7 @@ from palyra.core.events import Event, EventHub
 from palyra.core.windows import Interval, Window, window_for
 from palyra.journal.readers import Readers
 from palyra.journal.rows import RunRow
+from palyra.runs.live import LiveRun
 
 RECENT_RUNS = 300
 
@@ -19,8 +20,8 @@ class Fold:
         self._timezone = timezone
         self._day: Window | None = None
         self._spent = 0
-        self._held: dict[str, int | None] = {}
-        self._runs: OrderedDict[str, RunRow] = OrderedDict()
+        self._runs: OrderedDict[str, RunRow | LiveRun] = OrderedDict()
+        """Rows of runs that have ended; those alive are asked for theirs when somebody looks."""
         self.version = 0
         self.requests_total = 0
         self._leave = events.subscribe(self._hear)
@@ -45,8 +46,8 @@ class Fold:
 
     def runs(self) -> list[tuple[RunRow, int | None]]:
         """Recent runs, newest first, each with what it holds now (nano-dollars, None when its price is unknown)."""
-        newest_first = sorted(self._runs.values(), key=lambda row: row.run_id, reverse=True)
-        return [(row, self._held.get(row.run_id, 0)) for row in newest_first]
+        newest_first = [run for _, run in sorted(self._runs.items(), reverse=True)]
+        return [(run.row, run.held_usd) if isinstance(run, LiveRun) else (run, 0) for run in newest_first]
 
     def _roll(self, now: int) -> None:
         if self._day is None or not self._day.contains(now):
@@ -55,20 +56,17 @@ class Fold:
 
     def _hear(self, event: Event) -> None:
         self.version += 1
-        row = event.data.get("row")
-        if not isinstance(row, RunRow):
+        run = event.data.get("run")
+        if not isinstance(run, LiveRun):
             return
-        self._runs[row.run_id] = row
+        self._runs[run.run_id] = run
         if event.kind == "run.ended":
+            row = self._runs[run.run_id] = run.row
             self._roll(event.at)
-            self._held.pop(row.run_id, None)
             self.requests_total += 1
             self._spent += row.cost or 0
-        else:
-            self._held[row.run_id] = event.data.get("held", 0)
         while len(self._runs) > RECENT_RUNS:
-            oldest = next(iter(self._runs))
-            if oldest in self._held:
-                self._runs.move_to_end(oldest)
+            gone = next((run_id for run_id, kept in self._runs.items() if not isinstance(kept, LiveRun)), None)
+            if gone is None:
                 break
-            del self._runs[oldest]
+            del self._runs[gone]

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from palyra.core.clock import Clock
 from palyra.core.events import Event, EventHub
@@ -29,7 +30,7 @@ class LiveRun:
     one under way.
     """
 
-    row: RunRow
+    _row: RunRow
     held_usd: int | None = 0
     stop_reason: str = ""
     stopped_by: str = ""
@@ -39,16 +40,37 @@ class LiveRun:
     """Whether the journal knows the run."""
     dirty: bool = False
     """Whether consoles were shown more than the journal was."""
+    state: RunState = field(init=False)
+    _touched: dict[str, Any] = field(default_factory=dict)
+    """What has changed since `_row` was made; a new row for each touch would cost more than all other bookkeeping."""
     _task: asyncio.Task[object] | None = None
     _struck: bool = False
 
-    @property
-    def run_id(self) -> str:
-        return self.row.run_id
+    def __post_init__(self) -> None:
+        self.state = RunState(self._row.state)
 
     @property
-    def state(self) -> RunState:
-        return RunState(self.row.state)
+    def run_id(self) -> str:
+        return self._row.run_id
+
+    @property
+    def row(self) -> RunRow:
+        if self._touched:
+            self._row = replace(self._row, **self._touched)
+            self._touched = {}
+        return self._row
+
+    def touch(self, changes: dict[str, Any]) -> None:
+        """Changes the row without a new version; its state stays."""
+        self._touched |= changes
+
+    def new_version(self, state: RunState, changes: dict[str, Any]) -> RunRow:
+        """The row's next version, in that state."""
+        version = self._row.version + 1
+        self._row = replace(self._row, **{**self._touched, **changes, "version": version, "state": state.value})
+        self._touched = {}
+        self.state = state
+        return self._row
 
     def stop(self, reason: str) -> None:
         """`ask_to_stop` for callbacks, which nobody answers."""
@@ -112,14 +134,13 @@ class LiveRuns:
         self._publish(run, "run.started")
         return run
 
-    def move(self, run: LiveRun, state: RunState, *, reason: str = "", **changes: object) -> list[Change]:
+    def move(self, run: LiveRun, state: RunState, *, reason: str = "", **changes: Any) -> list[Change]:
         """Moves a run and returns what must be made durable. Raises IllegalMoveError and then changes nothing."""
         check_move(run.state, state, reason)
         now = self._clock.now_ms()
         if state.terminal:
             changes.setdefault("finished_at", now)
-        run.row = replace(run.row, version=run.row.version + 1, state=state.value, reason=reason, **changes)  # type: ignore[arg-type]
-        written: list[Change] = [RunSaved(run.row)]
+        written: list[Change] = [RunSaved(run.new_version(state, {**changes, "reason": reason}))]
         if state.terminal:
             written.append(RunNoted(run.run_id, now, "run_terminal", {"state": state.value, "reason": reason}))
             self._runs.pop(run.run_id, None)
@@ -130,25 +151,24 @@ class LiveRuns:
             self._publish(run, "run.moved")
         return written
 
-    def touch(self, run: LiveRun, phase: Phase | None = None, **changes: object) -> None:
+    def touch(self, run: LiveRun, phase: Phase | None = None, **changes: Any) -> None:
         """Changes what consoles see of a live run without a durable write; nothing once it has ended."""
         if run.state.terminal:
             return
         if phase is not None:
             changes["phase"] = phase.value
-        run.row = replace(run.row, **changes)  # type: ignore[arg-type]
+        run.touch(changes)
         run.dirty = True
         self._publish(run, "run.moved")
 
     def snapshot(self, run: LiveRun) -> Change:
         """What a run looks like now, to be made durable."""
-        run.row = replace(run.row, version=run.row.version + 1)
         run.dirty = False
-        return RunSaved(run.row)
+        return RunSaved(run.new_version(run.state, {}))
 
     async def idle(self) -> None:
         """Returns once no run is alive."""
         await self._idle.wait()
 
     def _publish(self, run: LiveRun, kind: str) -> None:
-        self._events.publish(Event(kind, self._clock.now_ms(), run.run_id, {"row": run.row, "held": run.held_usd}))
+        self._events.publish(Event(kind, self._clock.now_ms(), run.run_id, {"run": run}))

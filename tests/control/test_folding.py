@@ -4,6 +4,7 @@ from palyra.control.folding import RECENT_RUNS, Fold
 from palyra.core.clock import ManualClock
 from palyra.core.events import Event, EventHub
 from palyra.journal.rows import RunRow
+from palyra.runs.live import LiveRun
 from tests.runs.test_live import a_row
 
 NOON = 1_795_348_800_000
@@ -11,7 +12,7 @@ NOON = 1_795_348_800_000
 
 
 def told(hub: EventHub, clock: ManualClock, kind: str, row: RunRow, held: int = 0) -> None:
-    hub.publish(Event(kind, clock.now_ms(), row.run_id, {"row": row, "held": held}))
+    hub.publish(Event(kind, clock.now_ms(), row.run_id, {"run": LiveRun(row, held)}))
 
 
 async def test_what_ended_today_is_summed_until_local_midnight() -> None:
