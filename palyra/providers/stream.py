@@ -34,6 +34,7 @@ class StreamEvent:
 
 class StreamReader(ABC):
     """The state of one streamed answer. `id`, `model` and `created` are the stream's own, empty or None until known.
+    `usage_final` tells whether the usage is that of the whole answer: nothing it could still count was open by then.
 
     Events come one by one, and what an event opens or closes counts once the next one is asked for: whoever stops at
     an event, instead of passing it on, finds the state that the caller's end of the stream is in.
@@ -44,6 +45,7 @@ class StreamReader(ABC):
         self.model = ""
         self.created: int | None = None
         self.usage: dict[str, Any] | None = None
+        self.usage_final = False
         self.finish: str | None = None
         self.ended = False
         self._broken = False
@@ -148,6 +150,7 @@ class ChatReader(StreamReader):
         if type(usage) is not dict:
             return StreamEvent(raw, visible, None, finish)
         self.usage = usage
+        self.usage_final = not set(self.open_choices) - {index for index, finished in self._seen if finished}
         return StreamEvent(raw, visible, usage, finish, withheld=not choices and not self._include_usage)
 
     def _identify(self, content: dict[str, Any]) -> None:
@@ -219,6 +222,7 @@ class MessagesReader(StreamReader):
             if type(finish) is not str:
                 return StreamEvent(raw, usage=usage)
             self.finish = finish
+            self.usage_final = usage is not None
             return StreamEvent(raw, usage=usage, finish=finish)
         elif kind == "message_stop":
             self.ended = True

@@ -1,7 +1,7 @@
 """Sending an attempt to its provider and bringing the answer back, whole or as a stream."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ from palyra.providers.closing import budget_cut
 from palyra.providers.errors import ProviderError, upstream_error
 from palyra.providers.registry import ModelEntry
 from palyra.providers.reply import read_reply
-from palyra.providers.stream import stream_reader
+from palyra.providers.stream import ChatReader, MessagesReader, stream_reader
 from palyra.providers.upstream import Progress, UpstreamReply
 from palyra.providers.wires import Wire, completed_reason
 from palyra.runs.attempt import Attempt, Charged, charge_attempt, charge_unanswered
@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 MAX_ERROR_BODY = 1024 * 1024
 """Bytes of an error answer that are read; what lies beyond explains nothing."""
+
+LINGER_S = 0.25
+"""How long an answer that has ended waits for the end of its body: only then its connection serves another call."""
 
 
 Answers = Callable[[], None]
@@ -113,8 +116,11 @@ class Dispatcher:
                 attempt.answered = True
                 answers()
                 await client.begin(report, reply.headers)
-                relayed = await Relay(reader, attempt.meter, cover, client).run(reply)
-                if relayed.cut:
+                chunks = reply.chunks()
+                relayed = await Relay(reader, attempt.meter, cover, client).run(chunks)
+                if reader.ended:
+                    await self._linger(chunks)
+                elif relayed.cut:
                     reply.close()
                     reading = attempt.meter.reading
                     frames = budget_cut(
@@ -128,20 +134,35 @@ class Dispatcher:
                     )
                     await client.write(frames)
         except RunStoppedError as stopped:
-            return self._stopped(attempt, stopped.reason, reader.usage, reader.model)
+            return self._left(attempt, stopped.reason, reader)
         except ClientGoneError:
-            return self._stopped(attempt, "client_gone", reader.usage, reader.model)
+            return self._left(attempt, "client_gone", reader)
         except ProviderError as error:
             return self._failed(attempt, error)
         finally:
             if reply is not None:
                 reply.close()
         if relayed.error is not None:
-            charged = charge_attempt(self._book, attempt, reader.usage, model=reader.model, finished=False)
+            charged = charge_attempt(self._book, attempt, reader.usage, model=reader.model, finished=reader.usage_final)
             return Delivered(RunState.FAILED, relayed.error.error_class.value, charged, error=relayed.error)
         charged = charge_attempt(self._book, attempt, reader.usage, model=reader.model, finished=not relayed.cut)
         reason = "stream_cut_budget" if relayed.cut else completed_reason(reader.finish)
         return Delivered(RunState.COMPLETED, reason, charged)
+
+    async def _linger(self, chunks: AsyncIterator[bytes]) -> None:
+        try:
+            async with self._clock.timeout(LINGER_S):
+                async for _ in chunks:
+                    pass
+        except (TimeoutError, ProviderError):
+            pass
+
+    def _left(self, attempt: Attempt, reason: str, reader: ChatReader | MessagesReader) -> Delivered:
+        """A stream that somebody stopped; once the answer has ended there is nothing left to stop."""
+        if not reader.ended:
+            return self._stopped(attempt, reason, reader.usage, reader.model, finished=reader.usage_final)
+        charged = charge_attempt(self._book, attempt, reader.usage, model=reader.model)
+        return Delivered(RunState.COMPLETED, completed_reason(reader.finish), charged)
 
     async def _send(self, attempt: Attempt, request: RunRequest, body: bytes) -> UpstreamReply:
         """The head of a good answer; an error status is raised as ProviderError."""
@@ -171,13 +192,20 @@ class Dispatcher:
         return Delivered(RunState.FAILED, error.error_class.value, charged, error=error)
 
     def _stopped(
-        self, attempt: Attempt, reason: str, usage: Mapping[str, Any] | None = None, model: str = ""
+        self,
+        attempt: Attempt,
+        reason: str,
+        usage: Mapping[str, Any] | None = None,
+        model: str = "",
+        *,
+        finished: bool = False,
     ) -> Delivered:
         state = stopped_state(reason)
         if not attempt.progress.written:
             return Delivered(state, reason)
         if attempt.answered:
-            return Delivered(state, reason, charge_attempt(self._book, attempt, usage, model=model, finished=False))
+            charged = charge_attempt(self._book, attempt, usage, model=model, finished=finished)
+            return Delivered(state, reason, charged)
         return Delivered(state, reason, charge_unanswered(self._book, attempt))
 
     def abandoned(self, attempt: Attempt, state: RunState, reason: str) -> Delivered:

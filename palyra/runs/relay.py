@@ -1,12 +1,11 @@
 """Passing a streamed answer on: bytes unchanged and in order, none before a durable slice of budget covers it."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from palyra.providers.errors import ProviderError
 from palyra.providers.stream import ChatReader, MessagesReader, StreamEvent
-from palyra.providers.upstream import UpstreamReply
 from palyra.runs.meter import StreamMeter
 from palyra.runs.request import Client
 
@@ -52,25 +51,24 @@ class Relay:
         self._ready: list[bytes] = []
         self.done = Relayed()
 
-    async def run(self, reply: UpstreamReply) -> Relayed:
+    async def run(self, chunks: AsyncIterator[bytes]) -> Relayed:
         """Reads an answer to its end or to where it must stop. Raises ClientGoneError from the caller's side.
 
-        An event that no slice covers is not sent, and nothing after it is read.
+        An event that no slice covers is not sent, and nothing after it or after the end of the answer is read.
         """
         try:
-            async for chunk in reply.chunks():
+            async for chunk in chunks:
                 if not await self._pass(self._reader.feed(chunk)):
                     return self.done
         except ProviderError as error:
             await self._flush()
-            # What breaks after the answer's end breaks nothing.
-            self.done.error = None if self._reader.ended else error
+            self.done.error = error
             return self.done
         await self._pass(self._reader.end())
         return self.done
 
     async def _pass(self, events: Iterable[StreamEvent]) -> bool:
-        """Sends what may be sent; False when the answer stops here."""
+        """Sends what may be sent; False when the answer ends or stops here."""
         for event in events:
             if event.error is not None:
                 self.done.error = event.error
@@ -84,8 +82,10 @@ class Relay:
                     break
             if not event.withheld:
                 self._ready.append(event.raw)
+            if event.terminal:
+                break
         await self._flush()
-        return not self.done.cut and self.done.error is None
+        return not (self._reader.ended or self.done.cut or self.done.error)
 
     async def _flush(self) -> None:
         if self._ready:

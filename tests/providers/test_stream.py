@@ -1,6 +1,7 @@
 """Reading streamed answers while their bytes pass unchanged."""
 
 import itertools
+import json
 from typing import Any
 
 import pytest
@@ -269,3 +270,20 @@ def test_no_shape_of_event_makes_a_reader_fail(wire: Wire, content: Any, kind: s
     (event,) = stream_reader(wire).feed(raw)
     assert event.raw == raw
     assert event.visible_bytes >= 0
+
+
+@pytest.mark.parametrize(
+    ("events", "final"),
+    [
+        ([{"choices": [{"index": 0, "finish_reason": "stop"}]}, {"choices": [], "usage": {}}], True),
+        ([{"choices": [{"index": 0, "finish_reason": "stop"}], "usage": {}}], True),
+        ([{"choices": [{"index": 0, "delta": {"content": "a"}}], "usage": {}}], False),
+        ([{"choices": [{"index": 0, "finish_reason": "stop"}]}], False),
+        ([{"choices": [{"index": 0, "finish_reason": "stop"}, {"index": 1}]}, {"choices": [], "usage": {}}], False),
+    ],
+)
+def test_usage_is_final_once_every_choice_has_finished(events: list[dict[str, Any]], final: bool) -> None:
+    reader = ChatReader()
+    for event in events:
+        list(reader.feed(b"data: " + json.dumps(event).encode() + b"\n\n"))
+    assert reader.usage_final is final

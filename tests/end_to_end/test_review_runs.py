@@ -1,0 +1,147 @@
+"""Providers that answer oddly and callers that leave early: every hold ends, charged for what was really used."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.end_to_end.premises import Premises, chat, message
+from tests.gateway.stand_in import Caller
+from tests.support.upstream import Reply, Upstream, stream_anthropic, stream_openai
+
+BUDGET = {"interval_kind": "lifetime"}
+
+
+class OddUpstream(Upstream):
+    """Answers with these very bytes, and may leave the body of a stream open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = b""
+        self.frames: list[bytes] = []
+        self.stays_open: asyncio.Event | None = None
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        seen = await self._note(request)
+        if not seen.json.get("stream"):
+            return web.Response(body=self.body, content_type="application/json")
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        if not self.frames:
+            reply = Reply(pieces=("word " * 40,), input_tokens=12, output_tokens=10)
+            frames = stream_anthropic if request.path.endswith("/messages") else stream_openai
+            self.frames = [frame async for frame in frames(seen.json, reply) if frame is not None]
+        for frame in self.frames:
+            await response.write(frame)
+        if self.stays_open is not None:
+            await self.stays_open.wait()
+        await response.write_eof()
+        return response
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[OddUpstream]:
+    async with OddUpstream().serving() as serving:
+        assert isinstance(serving, OddUpstream)
+        yield serving
+
+
+def chunk(**fields: Any) -> bytes:
+    return (
+        b"data: "
+        + json.dumps({"id": "c", "object": "chat.completion.chunk", "created": 1, **fields}).encode()
+        + b"\n\n"
+    )
+
+
+def says(text: str, finish: str | None = None) -> bytes:
+    return chunk(choices=[{"index": 0, "delta": {"content": text}, "finish_reason": finish}])
+
+
+NOT_A_NUMBER = b'{"prompt_tokens":NaN,"completion_tokens":1e400,"total_tokens":3}'
+PLAIN = (
+    b'{"id":"x","model":"gpt-4o-mini","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},'
+    b'"finish_reason":"stop"}],"usage":%s}' % NOT_A_NUMBER
+)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+async def test_usage_that_json_does_not_know_is_settled_and_kept(
+    here: Premises, upstream: OddUpstream, stream: bool
+) -> None:
+    upstream.body = PLAIN
+    upstream.frames = [
+        says("hi", "stop"),
+        b'data: {"id":"c","choices":[],"usage":%s}\n\n' % NOT_A_NUMBER,
+        b"data: [DONE]\n\n",
+    ]
+    await here.add_budget("b", "10", **BUDGET)
+    assert (await here.ask(chat(stream=stream))).status == 200
+    detail = await here.run()
+    assert (detail.run.state, detail.attempts[0].state) == ("completed", "settled")
+    budget = await here.budget("b")
+    assert (budget.settled, budget.held) == (detail.run.cost_nano_usd, 0)
+    assert budget.settled > 0
+
+
+async def read_until(caller: Caller, mark: bytes) -> bytes:
+    data = b""
+    while mark not in data:
+        data += await caller.reader.read(65536)
+    return data
+
+
+@pytest.mark.parametrize(
+    ("body", "mark"),
+    [
+        (chat(stream=True), b"[DONE]"),
+        (chat(stream=True, stream_options={"include_usage": True}), b"[DONE]"),
+        (message(stream=True), b"message_stop"),
+    ],
+    ids=["chat", "chat with usage", "messages"],
+)
+async def test_who_leaves_at_the_end_of_an_answer_has_been_served(
+    here: Premises, upstream: OddUpstream, body: dict[str, Any], mark: bytes
+) -> None:
+    upstream.stays_open = asyncio.Event()
+    caller = await here.call(body)
+    await read_until(caller, mark + (b'"}\n\n' if mark != b"[DONE]" else b"\n\n"))
+    caller.close()
+    detail = await here.run()
+    assert (detail.run.state, detail.run.input_tokens, detail.run.output_tokens) == ("completed", 12, 10)
+    assert detail.attempts[0].usage_source == "provider"
+
+
+async def test_a_body_left_open_after_the_answer_keeps_nobody_waiting(here: Premises, upstream: OddUpstream) -> None:
+    upstream.stays_open = asyncio.Event()
+    caller = await here.call(chat(stream=True))
+    await read_until(caller, b"[DONE]\n\n\r\n")
+    await here.advance(0.25)
+    assert await read_until(caller, b"0\r\n\r\n") == b"0\r\n\r\n"
+    detail = await here.run()
+    assert (detail.run.state, detail.run.reason, detail.run.output_tokens) == ("completed", "stop", 10)
+
+
+async def test_nothing_is_passed_on_after_the_end_of_an_answer(here: Premises, upstream: OddUpstream) -> None:
+    answer = says("hi", "stop") + b"data: [DONE]\n\n"
+    upstream.frames = [answer + says("MORE " * 5000) + b"data: [DONE]\n\n", says("AND MORE")]
+    assert (await here.ask(chat(stream=True))).body == answer
+    assert (await here.run()).run.output_tokens == 1
+
+
+@pytest.mark.parametrize("final", [True, False])
+async def test_usage_of_the_whole_answer_stands_also_when_the_end_mark_is_never_sent(
+    here: Premises, upstream: OddUpstream, final: bool
+) -> None:
+    usage = {"prompt_tokens": 12, "completion_tokens": 10, "total_tokens": 22}
+    upstream.frames = [says("word " * 40, "stop" if final else None), chunk(choices=[], usage=usage)]
+    upstream.stays_open = asyncio.Event()
+    caller = await here.call(chat(stream=True, stream_options={"include_usage": True}))
+    await read_until(caller, b'"total_tokens": 22')
+    caller.close()
+    detail = await here.run()
+    assert (detail.run.state, detail.run.reason) == ("cancelled", "client_gone")
+    assert detail.run.output_tokens == (10 if final else 50)
