@@ -101,6 +101,11 @@ def stopwatch(milliseconds: int) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
+def age(milliseconds: int) -> str:
+    """How old something is, in six cells: a running clock within the hour, then its largest unit: `0:41`, `3 h`."""
+    return stopwatch(milliseconds) if milliseconds < HOUR else span(milliseconds)
+
+
 def span(milliseconds: int) -> str:
     """A length of time in its largest whole unit: `45 s`, `12 min`, `13 h`, `9 d`."""
     if milliseconds < MINUTE:

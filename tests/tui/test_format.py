@@ -84,6 +84,14 @@ def test_running_clocks(milliseconds: int, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("milliseconds", "text"), [(41_000, "0:41"), (3_599_999, "59:59"), (3_600_000, "60 min"), (3 * 3_600_000, "3 h")]
+)
+def test_ages_fit_six_cells(milliseconds: int, text: str) -> None:
+    assert show.age(milliseconds) == text
+    assert len(text) <= 6
+
+
+@pytest.mark.parametrize(
     ("milliseconds", "text"),
     [(0, "0 s"), (59_000, "59 s"), (720_000, "12 min"), (13 * 3_600_000, "13 h"), (9 * 86_400_000, "9 d")],
 )

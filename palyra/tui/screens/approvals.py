@@ -30,9 +30,9 @@ from palyra.tui.widgets.live_table import CellValue, cell
 COLUMNS = (
     Column("sign", safe(""), 1),
     Column("state", safe("state"), 10),
-    Column("who", safe("who"), 10, flex=2, most=30),
+    Column("who", safe("who"), 10, flex=1, most=30),
     Column("session", safe("session"), 10, flex=1, most=24, priority=3),
-    Column("model", safe("model"), 12, flex=2, most=34),
+    Column("model", safe("model"), 12, flex=1, most=34),
     Column("over", safe("over"), 9, align="right"),
     Column("risk", safe("risk"), 8, priority=2),
     Column("budget", safe("budget"), 12, flex=2, most=30),

@@ -36,7 +36,7 @@ COLUMNS = (
     Column("cost", safe("cost"), 9, align="right"),
     Column("held", safe("held"), 7, align="right", priority=3),
     Column("why", safe("why"), 13, flex=3, most=26, priority=2),
-    Column("age", safe("age"), 7, align="right"),
+    Column("age", safe("age"), 6, align="right"),
 )
 PAGE = 100
 AHEAD = 5
@@ -175,7 +175,7 @@ class RunsScreen(ListScreen):
             cost_part(subject),
             part(show.money(subject.held_nano_usd) if subject.live else "", Tone.ACCENT),
             part(why, Tone.MUTED),
-            cell(muted(show.stopwatch(self.now - subject.accepted_at)), ticking=True),
+            cell(muted(show.age(self.now - subject.accepted_at)), ticking=True),
         )
 
     def detail(self, subject: Subject, width: int) -> list[Line]:

@@ -30,11 +30,11 @@ COLUMNS = (
     Column("sign", safe(""), 1),
     Column("kind", safe("what"), 8, priority=1),
     Column("state", safe("state"), 10),
-    Column("who", safe("who"), 10, flex=2, most=30),
-    Column("model", safe("model"), 13, flex=2, most=34),
+    Column("who", safe("who"), 10, flex=1, most=30),
+    Column("model", safe("model"), 13, flex=1, most=34),
     Column("over", safe("over"), 9, align="right"),
-    Column("budget", safe("budget"), 12, flex=2, most=30),
-    Column("age", safe("age"), 7, align="right"),
+    Column("budget", safe("budget"), 13, flex=1, most=30),
+    Column("age", safe("age"), 6, align="right"),
 )
 HERE = (*DECISIONS, Explain(), *OPENING)
 
@@ -131,7 +131,7 @@ class TriageScreen(ListScreen):
             safe(""),
             safe(""),
             safe(""),
-            cell(muted(show.stopwatch(self.now - subject.since)), ticking=True),
+            cell(muted(show.age(self.now - subject.since)), ticking=True),
         )
 
     def detail(self, subject: Subject, width: int) -> list[Line]:
@@ -175,5 +175,5 @@ def approval_cells(approval: ApprovalView, kind: str, now: int) -> tuple[CellVal
         part(show.short_model(approval.model)),
         part(show.quantity(approval.excess_metric, approval.excess)),
         cell(part(budget), muted(f" +{more}")) if more > 0 else part(budget),
-        cell(muted(show.stopwatch(end - approval.requested_at)), ticking=True),
+        cell(muted(show.age(end - approval.requested_at)), ticking=True),
     )
