@@ -1,5 +1,7 @@
 """Triage: the most urgent first, and every key of it."""
 
+from dataclasses import replace
+
 from palyra.control.commands import DecideApproval
 from palyra.control.queries import ApprovalQuery
 from palyra.control.snapshots import ApprovalView
@@ -40,6 +42,17 @@ async def test_the_preview_says_what_is_breached_and_what_would_pass() -> None:
         assert "settled $19.02 + held $0.31 + this $1.51 = $20.84 of $20.00" in preview
         assert "max_tokens 212" in preview
         assert "88 runs · $31.20 · 2 overrides" in preview
+
+
+async def test_where_the_arithmetic_does_not_fit_what_it_comes_to_stands_first() -> None:
+    world = normal()
+    first, *others = world.approvals
+    small = tuple(
+        replace(item, settled=2_262_001, held=11_740_001, bound=18_600_001, projected=32_602_003, hard_limit=30_000_000)
+        for item in first.evaluations
+    )
+    async with console(replace(world, approvals=(replace(first, evaluations=small), *others))) as desk:
+        assert " research-day  $0.0326 of $0.03 = settled $0.002262 + held $0.01174 + this" in desk.text
 
 
 async def test_the_requesters_history_is_asked_once_for_each_selection_and_never_twice_at_a_time() -> None:

@@ -182,6 +182,16 @@ def grant_words(grant: GrantView, zone: str, now: int) -> Line:
     return line(" ", muted("grant      "), part(f"{grant.kind} by {grant.granted_by}"), muted(f"  {drawn}{ends}"))
 
 
+def _sum_line(item: EvaluationView, width: int) -> Line:
+    """A budget and its arithmetic on one line; what it comes to stands first where not all of it fits."""
+    parts = arithmetic(item)
+    whole = line(" ", part(item.policy_id), "  ", *parts)
+    if width_of(whole) <= width:
+        return whole
+    at = next(number for number, piece in enumerate(parts) if piece.text == EQUALS)
+    return line(" ", part(item.policy_id), "  ", *parts[at + 1 :], muted(EQUALS), *parts[:at])
+
+
 def approval_preview(approval: ApprovalView, detail: ApprovalDetail | None, now: int, width: int) -> list[Line]:
     """The essence in four lines, under the list."""
     who = line(
@@ -195,7 +205,7 @@ def approval_preview(approval: ApprovalView, detail: ApprovalDetail | None, now:
     lines = [spread(who, waiting_words(approval, now), width - 1)]
     breached = [item for item in approval.evaluations if item.policy_id in approval.policy_ids]
     for item in breached[:1] or approval.evaluations[:1]:
-        lines.append(line(" ", part(item.policy_id), "  ", *arithmetic(item)))
+        lines.append(_sum_line(item, width))
     more = len(approval.policy_ids) - 1
     if more > 0:
         lines.append(line(" ", muted(f"and {show.plural(more, 'more budget')}; open it to see them")))

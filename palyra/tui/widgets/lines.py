@@ -75,8 +75,10 @@ def cut(parts: Line, width: int) -> Line:
             continue
         if left > 0:
             kept.append(replace(piece, text=fit(piece.text, left)))
-        elif kept:
-            last = kept.pop()
+        else:
+            while kept and not kept[-1].text:
+                kept.pop()
+            last = kept.pop() if kept else replace(piece, text=safe(""))
             kept.append(replace(last, text=fit(last.text + "…", cells(last.text))))
         break
     return tuple(kept)
