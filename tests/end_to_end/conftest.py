@@ -29,7 +29,11 @@ async def opened(upstream: Upstream, tmp_path: Path) -> AsyncIterator[Opener]:
     async with AsyncExitStack() as stack:
 
         async def open_one(text: str = "", *, clock: Clock | None = None, state: str = "state") -> Premises:
-            return await stack.enter_async_context(premises(upstream, tmp_path / state, text, clock))
+            one = AsyncExitStack()
+            stack.push_async_callback(one.aclose)
+            here = await one.enter_async_context(premises(upstream, tmp_path / state, text, clock))
+            here.close = one.aclose
+            return here
 
         yield open_one
 

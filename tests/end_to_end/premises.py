@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,8 @@ class Premises:
         self._changed = asyncio.Event()
         self.events: list[Event] = []
         self.engine.events.subscribe(self._hear)
+        self.close: Callable[[], Awaitable[None]] = stack.aclose
+        """Closes the house before the test ends."""
         self.key = self.engine.access.key_file.read_text().strip()
         self.control = self.operator("ada", Role.ADMIN)
 
@@ -197,9 +199,14 @@ class Premises:
     async def parked(self, count: int = 1) -> ApprovalView:
         """Waits until so many requests wait for a person; the one approval they wait for."""
         await self.until(lambda: len(self.engine.parking) >= count)
-        await self.engine.journal.submit(())
+        await self.written()
         await settle_loop()
         return await self.pending()
+
+    async def live(self) -> dict[str, RunView]:
+        """The runs that are alive, by session."""
+        shot = await self.control.snapshot([Topic.RUNS])
+        return {run.session: run for run in shot.runs if run.live}
 
     # What is remembered
 
@@ -223,6 +230,10 @@ class Premises:
     async def rest(self) -> None:
         """Waits until no run is alive and everything about them is written."""
         await self.engine.runner.live.idle()
+        await self.written()
+
+    async def written(self) -> None:
+        """Waits until everything that was to be written so far is."""
         await self.engine.journal.submit(())
 
     async def ledger(self) -> LedgerAnswer:

@@ -2,12 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from palyra.core.clock import ManualClock
+from palyra.journal.changes import Change, Metered
+from palyra.journal.writer import UnitRefusedError
+from palyra.runs import planning, runner
 from tests.end_to_end.premises import Premises, chat, message
 from tests.gateway.stand_in import Caller
 from tests.support.upstream import Reply, Upstream, stream_anthropic, stream_openai
@@ -16,7 +21,7 @@ BUDGET = {"interval_kind": "lifetime"}
 
 
 class OddUpstream(Upstream):
-    """Answers with these very bytes, and may leave the body of a stream open."""
+    """Answers with these very bytes, and may leave the body of a stream open or wait with a plain one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,6 +32,8 @@ class OddUpstream(Upstream):
     async def handle(self, request: web.Request) -> web.StreamResponse:
         seen = await self._note(request)
         if not seen.json.get("stream"):
+            if self.stays_open is not None:
+                await self.stays_open.wait()
             return web.Response(body=self.body, content_type="application/json")
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
@@ -145,3 +152,93 @@ async def test_usage_of_the_whole_answer_stands_also_when_the_end_mark_is_never_
     detail = await here.run()
     assert (detail.run.state, detail.run.reason) == ("cancelled", "client_gone")
     assert detail.run.output_tokens == (10 if final else 50)
+
+
+async def test_a_plain_call_is_not_sent_once_its_caller_has_left(here: Premises, upstream: OddUpstream) -> None:
+    gate = here.engine.journal._writer.gate()
+    caller = await here.call(chat())
+    await here.until(lambda: any(run.attempt for run in here.engine.runner.live))
+    (run,) = here.engine.runner.live
+    caller.close()
+    while not run.stop_reason:
+        await asyncio.sleep(0)
+    gate.passed.set_result(None)
+    detail = await here.run()
+    assert (detail.run.state, detail.run.reason, detail.run.cost_nano_usd) == ("cancelled", "client_gone", 0)
+    assert detail.attempts[0].state == "released"
+    assert upstream.seen == []
+
+
+async def test_a_plain_call_under_way_is_finished_for_who_has_left(here: Premises, upstream: OddUpstream) -> None:
+    upstream.body = json.dumps({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}).encode()
+    upstream.stays_open = asyncio.Event()
+    await here.rest()
+    caller = await here.call(chat())
+    await upstream.wait_for_requests(1)
+    assert isinstance(here.clock, ManualClock)
+    armed = here.clock.waiting
+    caller.close()
+    while here.clock.waiting == armed:
+        await asyncio.sleep(0)
+    (run,) = here.engine.runner.live
+    assert not run.stop_reason
+    upstream.stays_open.set()
+    detail = await here.run()
+    assert (detail.run.state, detail.run.reason, detail.run.output_tokens) == ("cancelled", "client_gone", 4)
+    # Neither the run's own limit nor the one for who has left waits on.
+    assert not [timer for due, _, timer in here.clock._timers if not timer.cancelled and due >= 60_000]
+
+
+async def test_a_reading_the_journal_refuses_does_not_keep_others_from_being_metered(
+    here: Premises, upstream: OddUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upstream.frames = [says("word " * 40)]
+    upstream.stays_open = asyncio.Event()
+    callers = [await here.call(chat(stream=True)) for _ in range(2)]
+    for caller in callers:
+        await read_until(caller, b"word")
+    refused, kept = (run.attempt.hold.hold_id for run in here.engine.runner.live if run.attempt)
+    submit, metered = here.engine.journal.submit, set[str]()
+
+    def picky(unit: Sequence[Change], *, patient: bool = False) -> "asyncio.Future[None]":
+        holds = {change.hold_id for change in unit if isinstance(change, Metered)}
+        if refused not in holds:
+            metered.update(holds)
+            return submit(unit, patient=patient)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.set_exception(UnitRefusedError("refused"))
+        return future
+
+    monkeypatch.setattr(here.engine.journal, "submit", picky)
+    await here.advance(0.5)
+    assert metered == {kept}
+    upstream.frames.append(says("more"))
+    for caller in callers:
+        caller.close()
+    await here.rest()
+
+
+async def test_a_large_body_is_worked_through_in_a_thread_and_only_once(
+    here: Premises, upstream: OddUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upstream.body = json.dumps({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}).encode()
+    threads: list[tuple[str, bool]] = []
+    loop = threading.get_ident()
+
+    def watched(name: str, work: Any) -> Any:
+        def watch(*args: Any, **fields: Any) -> Any:
+            threads.append((name, threading.get_ident() == loop))
+            return work(*args, **fields)
+
+        return watch
+
+    monkeypatch.setattr(runner, "complexity_of", watched("complexity", planning.complexity_of))
+    monkeypatch.setattr(planning, "upstream_body", watched("body", planning.upstream_body))
+    await here.add_budget("b", "0.0000001", approval_required="true")
+    for size, here_and_now in ((300_000, False), (3, True)):
+        threads.clear()
+        asked = asyncio.create_task(here.ask(chat(messages=[{"role": "user", "content": "x" * size}])))
+        approval = await here.parked()
+        await here.allow(approval.approval_id)
+        assert (await asked).status == 200
+        assert threads == [("complexity", here_and_now), ("body", here_and_now)]
