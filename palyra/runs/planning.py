@@ -206,12 +206,13 @@ class Planner:
         others = [entry for entry in self._registry.models if entry.role is named.role and entry.id != named.id]
         return (named, *others)
 
-    def plan(self, run: LiveRun, request: RunRequest, wanted: Sequence[ModelEntry], at: int) -> Planned:
-        """The decision at this instant, and the hold to take at once where it may be sent."""
+    def plan(
+        self, run: LiveRun, request: RunRequest, wanted: Sequence[ModelEntry], demanding: float, at: int
+    ) -> Planned:
+        """The decision at this instant, and the hold to take at once where it may be sent. `demanding` is the
+        request's complexity."""
         parsed, scope = request.parsed, request.scope
         size = prompt_size(parsed)
-        images = sum(piece.kind is MediaKind.IMAGE for piece in parsed.prompt.media)
-        score = complexity(parsed.prompt.latest_text, wants_json=parsed.prompt.needs.json, images=images).score
         options = [self._option(entry, request, size, at) for entry in wanted]
         asked = PlanInput(
             decision_id=self._ids.new(),
@@ -222,7 +223,7 @@ class Planner:
             default_model=wanted[0].id,
             candidates=tuple(option.candidate for option in options),
             streaming=parsed.stream,
-            complexity=score,
+            complexity=demanding,
             max_tokens=parsed.max_tokens,
             choices=parsed.choices,
             task_class=TaskClass(request.task_class),
@@ -318,6 +319,12 @@ def _estimate(
         learned=learned,
         estimator=estimator,
     )
+
+
+def complexity_of(parsed: ParsedRequest) -> float:
+    """How demanding a request is, 0..1."""
+    images = sum(piece.kind is MediaKind.IMAGE for piece in parsed.prompt.media)
+    return complexity(parsed.prompt.latest_text, wants_json=parsed.prompt.needs.json, images=images).score
 
 
 def prompt_size(parsed: ParsedRequest) -> PromptSize:

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
-from palyra.core.clock import Clock
+from palyra.core.clock import Clock, Timer
 from palyra.core.errors import ConflictError, JournalUnavailableError, NotFoundError, PalyraError
 from palyra.core.events import Event, EventHub
 from palyra.core.ids import IdSource
@@ -17,6 +18,7 @@ from palyra.governance.ledger import Ledger
 from palyra.journal.changes import Change, DecisionMade, HoldTaken, RunNoted
 from palyra.journal.journal import Journal
 from palyra.journal.rows import RunRow
+from palyra.journal.writer import UnitRefusedError
 from palyra.pricing.learn import Learner
 from palyra.providers.registry import ModelEntry, ModelNotFoundError
 from palyra.runs.answers import (
@@ -34,7 +36,7 @@ from palyra.runs.dispatch import Delivered, Dispatcher
 from palyra.runs.durable import Durable
 from palyra.runs.live import LiveRun, LiveRuns, RunStoppedError
 from palyra.runs.parking import Parking, Verdict
-from palyra.runs.planning import Planned, Planner, allowed
+from palyra.runs.planning import Planned, Planner, allowed, complexity_of
 from palyra.runs.relay import Cover, Unlimited
 from palyra.runs.request import Client, ClientGoneError, Outcome, Refusal, RunReport, RunRequest
 from palyra.runs.settings import RunSettings
@@ -48,6 +50,11 @@ OVERRULE_S = 1.5
 
 FINISH_FOR_GONE_S = 60.0
 """A plain call whose caller has left is finished for at most this long, so that its real usage is charged."""
+
+LARGE_BODY = 256 * 1024
+"""Bytes of a body from which on it is worked through in a thread, so that nobody else waits for it."""
+
+Found = TypeVar("Found")
 
 
 class Runner:
@@ -103,8 +110,8 @@ class Runner:
         if not self._journal.healthy:
             return Outcome(RunReport(""), "", "", refusal=journal_unavailable())
         run = self.live.start(self._row(request))
-        client.on_gone(lambda: self._caller_left(run))
-        timer = self._clock.call_later(self._settings.max_duration_s, partial(run.stop, "run_timeout"))
+        timers = [self._clock.call_later(self._settings.max_duration_s, partial(run.stop, "run_timeout"))]
+        client.on_gone(lambda: self._caller_left(run, timers))
         try:
             return await self._governed(run, request, wanted, client)
         except asyncio.CancelledError:
@@ -120,7 +127,8 @@ class Runner:
             self._abandon(run, RunState.FAILED, "internal_error")
             return Outcome(RunReport(run.run_id), run.row.state, run.row.reason, refusal=internal_error(run))
         finally:
-            timer.cancel()
+            for timer in timers:
+                timer.cancel()
 
     async def cancel(self, run_id: str, by: Decider, reason: str = "by_operator") -> None:
         """Asks a run to stop; the first reason stays. Raises NotFoundError, ConflictError for one that has ended."""
@@ -148,9 +156,10 @@ class Runner:
         self, run: LiveRun, request: RunRequest, wanted: Sequence[ModelEntry], client: Client
     ) -> Outcome:
         park_seconds = request.park_seconds
+        demanding = await _worked_out(request, partial(complexity_of, request.parsed))
         while True:
             now = self._clock.now_ms()
-            planned = self._planner.plan(run, request, wanted, now)
+            planned = self._planner.plan(run, request, wanted, demanding, now)
             if planned.hold is not None:
                 attempt = await self._hold(run, request, planned, planned.hold)
                 return await self._dispatched(run, request, client, planned, attempt)
@@ -196,6 +205,8 @@ class Runner:
         """Waits for a person. None means: plan again."""
         now = self._clock.now_ms()
         opened = self._desk.open(planned.petition(run), now)
+        if opened is None:
+            return await self._refuse(run, planned)
         approval_id = opened.record.approval_id
         with self._parking.seat(approval_id, request.scope.key_id, seconds) as seat:
             changes = self._decided(
@@ -257,13 +268,13 @@ class Runner:
     async def _dispatched(
         self, run: LiveRun, request: RunRequest, client: Client, planned: Planned, attempt: Attempt
     ) -> Outcome:
-        body = planned.body(request.parsed)
+        body = await _worked_out(request, partial(planned.body, request.parsed))
         now = self._clock.now_ms()
         self.live.touch(run, Phase.DISPATCH, dispatched_at=now)
-        report = report_of(run, planned)
         answers = partial(self._answers, run)
         if attempt.streaming:
             cover = self._cover(run, planned, attempt)
+            report = report_of(run, planned)
             delivered = await self._dispatcher.stream(run, attempt, request, body, client, cover, report, answers)
         else:
             delivered = await self._dispatcher.plain(run, attempt, request, body, answers)
@@ -372,11 +383,11 @@ class Runner:
         if run.saved:
             self._durable.write(changes)
 
-    def _caller_left(self, run: LiveRun) -> None:
-        if run.row.streaming or run.attempt is None:
+    def _caller_left(self, run: LiveRun, timers: list[Timer]) -> None:
+        if run.attempt is None or run.attempt.streaming or not run.attempt.progress.written:
             run.ask_to_stop("client_gone")
         else:
-            self._clock.call_later(FINISH_FOR_GONE_S, partial(run.stop, "client_gone"))
+            timers.append(self._clock.call_later(FINISH_FOR_GONE_S, partial(run.stop, "client_gone")))
 
     # Keeping and ending
 
@@ -384,11 +395,12 @@ class Runner:
         """Journals every meter that moved, twice a second, and what consoles saw of runs since."""
         while True:
             await self._clock.sleep(0.5)
-            changes: list[Change] = []
+            units: list[list[Change]] = []
             for run in self.live:
                 attempt = run.attempt
                 if attempt is None:
                     continue
+                changes: list[Change] = []
                 # Nothing shows how far a plain call has come: one that is lost is charged at its bound.
                 reading = attempt.reading(self._ledger) if attempt.streaming else None
                 if reading is not None:
@@ -396,11 +408,25 @@ class Runner:
                 self._show_held(run, attempt)
                 if run.dirty:
                     changes.append(self.live.snapshot(run))
-            if changes:
-                try:
-                    await self._journal.submit(changes)
-                except JournalUnavailableError:
-                    log.warning("meter readings could not be journaled")
+                if changes:
+                    units.append(changes)
+            try:
+                await self._keep(units)
+            except JournalUnavailableError:
+                log.warning("meter readings could not be journaled")
+
+    async def _keep(self, units: Sequence[Sequence[Change]]) -> None:
+        """Journals what moved of each run, all at once where nothing is refused. Raises JournalUnavailableError."""
+        if not units:
+            return
+        try:
+            await self._journal.submit([change for unit in units for change in unit])
+        except UnitRefusedError as error:
+            if len(units) == 1:
+                log.error("the journal refused what a live run looks like: %s", error)
+                return
+            for unit in units:
+                await self._keep([unit])
 
     def _show_held(self, run: LiveRun, attempt: Attempt) -> None:
         """What a stream holds grows with its slices."""
@@ -451,3 +477,8 @@ class Runner:
             message="",
             accepted_at=self._clock.now_ms(),
         )
+
+
+async def _worked_out(request: RunRequest, work: Callable[[], Found]) -> Found:
+    """What is made from a body, in a thread where it is large."""
+    return work() if len(request.parsed.body) < LARGE_BODY else await asyncio.to_thread(work)

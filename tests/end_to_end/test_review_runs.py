@@ -12,9 +12,10 @@ from aiohttp import web
 from palyra.core.clock import ManualClock
 from palyra.journal.changes import Change, Metered
 from palyra.journal.writer import UnitRefusedError
+from palyra.providers import rewrite
 from palyra.runs import planning, runner
 from tests.end_to_end.premises import Premises, chat, message
-from tests.gateway.stand_in import Caller
+from tests.gateway.stand_in import Caller, until
 from tests.support.upstream import Reply, Upstream, stream_anthropic, stream_openai
 
 BUDGET = {"interval_kind": "lifetime"}
@@ -160,8 +161,7 @@ async def test_a_plain_call_is_not_sent_once_its_caller_has_left(here: Premises,
     await here.until(lambda: any(run.attempt for run in here.engine.runner.live))
     (run,) = here.engine.runner.live
     caller.close()
-    while not run.stop_reason:
-        await asyncio.sleep(0)
+    await until(lambda: bool(run.stop_reason))
     gate.passed.set_result(None)
     detail = await here.run()
     assert (detail.run.state, detail.run.reason, detail.run.cost_nano_usd) == ("cancelled", "client_gone", 0)
@@ -175,18 +175,18 @@ async def test_a_plain_call_under_way_is_finished_for_who_has_left(here: Premise
     await here.rest()
     caller = await here.call(chat())
     await upstream.wait_for_requests(1)
-    assert isinstance(here.clock, ManualClock)
-    armed = here.clock.waiting
+    clock = here.clock
+    assert isinstance(clock, ManualClock)
+    armed = clock.waiting
     caller.close()
-    while here.clock.waiting == armed:
-        await asyncio.sleep(0)
+    await until(lambda: clock.waiting > armed)
     (run,) = here.engine.runner.live
     assert not run.stop_reason
     upstream.stays_open.set()
     detail = await here.run()
     assert (detail.run.state, detail.run.reason, detail.run.output_tokens) == ("cancelled", "client_gone", 4)
     # Neither the run's own limit nor the one for who has left waits on.
-    assert not [timer for due, _, timer in here.clock._timers if not timer.cancelled and due >= 60_000]
+    assert not [timer for due, _, timer in clock._timers if not timer.cancelled and due >= 60_000]
 
 
 async def test_a_reading_the_journal_refuses_does_not_keep_others_from_being_metered(
@@ -233,8 +233,8 @@ async def test_a_large_body_is_worked_through_in_a_thread_and_only_once(
         return watch
 
     monkeypatch.setattr(runner, "complexity_of", watched("complexity", planning.complexity_of))
-    monkeypatch.setattr(planning, "upstream_body", watched("body", planning.upstream_body))
-    await here.add_budget("b", "0.0000001", approval_required="true")
+    monkeypatch.setattr(planning, "upstream_body", watched("body", rewrite.upstream_body))
+    await here.add_budget("desk", "0", action="approval_required")
     for size, here_and_now in ((300_000, False), (3, True)):
         threads.clear()
         asked = asyncio.create_task(here.ask(chat(messages=[{"role": "user", "content": "x" * size}])))

@@ -1,4 +1,5 @@
 import json
+import re
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from palyra.config.choices import CostTier, RoutingMode
 from palyra.core.money import decimal_usd
 from palyra.governance.candidates import Candidate, OutputLimits, Plan, TaskClass
-from palyra.governance.complexity import complexity
+from palyra.governance.complexity import KEYWORDS, complexity
 from palyra.governance.decision import ReasonCode, RoutingDecision
 from palyra.governance.explain import evaluation_message, refusal_message, sentences
 from palyra.governance.holds import HoldRequest
@@ -74,6 +75,22 @@ def test_complexity_adds_up_its_parts(text: str, wants_json: bool, images: int, 
 @given(st.text(), st.booleans(), st.integers(0, 20))
 def test_complexity_lies_between_nothing_and_one(text: str, wants_json: bool, images: int) -> None:
     assert 0 <= complexity(text, wants_json=wants_json, images=images).score <= 1
+
+
+@given(st.lists(st.sampled_from(["Security", "ANALYZE", "regression", "_", "x", " ", ".", "é"])).map("".join))
+def test_keywords_are_whole_words_wherever_a_long_text_is_cut(text: str) -> None:
+    words = {word.lower() for word in re.findall(r"\w+", text)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("palyra.governance.complexity._PIECE", 3)
+        found = complexity(text).keywords_part
+    assert found == pytest.approx(0.05 * len(words & set(KEYWORDS)))
+
+
+def test_a_long_text_is_as_demanding_as_its_bytes_up_to_a_limit() -> None:
+    assert complexity("ü" * 2000).bytes_part == 0.35
+    assert complexity("ü" * 1000).bytes_part == pytest.approx(0.175)
+    assert complexity("ü" * 5000).tokens_part == pytest.approx(0.35 * 2500 / 3000)
+    assert complexity("ü" * 6000).tokens_part == complexity("ü" * 60_000).tokens_part == 0.35
 
 
 # Which model
