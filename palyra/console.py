@@ -1,19 +1,16 @@
 """The console as a program: the screen first, then the doors; and every way of ending restores the terminal."""
 
 import asyncio
-import contextlib
 import logging
 import os
-import sys
 from collections.abc import Awaitable, Callable, Coroutine
 
 from palyra.control.protocol import Control
 from palyra.control.remote import RemoteControl
 from palyra.core.clock import Clock, SystemClock
-from palyra.core.errors import PalyraError
 from palyra.core.heap import settle_heap
-from palyra.core.safe_text import safe
 from palyra.core.signals import StopSignals
+from palyra.core.streams import STDERR, say
 from palyra.engine import Installation
 from palyra.house import House, open_house, open_log
 from palyra.tui.app import PalyraApp
@@ -65,7 +62,7 @@ class Console(PalyraApp):
         """Before the process ends hard: gives the terminal back, which also makes room on a stalled one for a word."""
         if isinstance(self._driver, PalyraDriver):
             self._driver.restore_now()
-        _say("stopped hard; the next start ends what was held")
+        say(STDERR, "stopped hard; the next start ends what was held")
 
 
 async def run_console(
@@ -101,7 +98,8 @@ async def run_console(
                     task.cancel()
                 await asyncio.gather(*beside, return_exceptions=True)
             if house.engine.runner.live:
-                _say(f"waiting up to {installation.config.gateway.drain_seconds} s for runs in flight")
+                seconds = installation.config.gateway.drain_seconds
+                say(STDERR, f"waiting up to {seconds} s for runs in flight; Ctrl+C ends it at once")
         return code
     finally:
         logs.close()
@@ -131,26 +129,18 @@ async def _show(
     signals.install()
     shown = asyncio.create_task(app.run_async(mouse=installation.config.console.mouse))
     painted = asyncio.create_task(app.painted.wait())
-    failure: PalyraError | None = None
     try:
         await asyncio.wait((shown, painted), return_when=asyncio.FIRST_COMPLETED)
         if doors is not None and not shown.done():
-            try:
-                await doors()
-            except PalyraError as error:
-                failure = error
-                app.exit()
+            await doors()
         settle_heap()
         await shown
+    except BaseException:
+        # Whatever it is, it is told on a terminal that was given back.
+        app.exit()
+        await asyncio.wait((shown,))
+        raise
     finally:
         painted.cancel()
-    if failure is not None:
-        raise failure
+        signals.stopping()
     return app.return_code or 0
-
-
-def _say(text: str) -> None:
-    """A word on the restored terminal, if there still is one."""
-    with contextlib.suppress(OSError):
-        sys.stderr.write(safe(text) + "\n")
-        sys.stderr.flush()

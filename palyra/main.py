@@ -5,7 +5,6 @@ import asyncio
 import json
 import logging
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ import typer
 
 from palyra.cli.app import build_app
 from palyra.cli.launch import GatewayDoor, Place
+from palyra.cli.options import exit_code_of
 from palyra.config.load import LoadResult, load_config
 from palyra.config.paths import state_dir as find_state_dir
 from palyra.control.offline import offline_control
@@ -27,13 +27,11 @@ from palyra.core.heap import settle_heap
 from palyra.core.private_files import write_private
 from palyra.core.safe_text import safe
 from palyra.core.signals import StopSignals
+from palyra.core.streams import STDERR, STDOUT, say
 from palyra.engine import Installation
 from palyra.house import House, open_house, open_log
 
 log = logging.getLogger(__name__)
-
-BAD_CONFIG = 2
-NO_ENGINE = 5
 
 
 class ConfigError(BadInputError):
@@ -134,12 +132,9 @@ def guarded(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
     os.umask(0o077)
     try:
         return asyncio.run(work())
-    except ConfigError as error:
-        complain(str(error))
-        return BAD_CONFIG
     except PalyraError as error:
         complain(str(error))
-        return NO_ENGINE
+        return exit_code_of(error)
     except KeyboardInterrupt:
         return 130
 
@@ -153,21 +148,19 @@ async def serve(place: Place, bind: str | None, ready_file: Path | None) -> int:
     signals = StopSignals(
         clock,
         on_stop=stop.set,
-        on_hangup=stop.set,
+        on_hangup=None,
         drain_seconds=found.config.gateway.drain_seconds,
-        last_words=lambda: complain("Stopped hard; the next start ends what was held."),
+        last_words=lambda: say(STDERR, "Stopped hard; the next start ends what was held."),
     )
+    signals.install()
     try:
         async with open_house(found, clock, os.environ) as house:
-            signals.install()
             settle_heap()
-            # A server outlives the terminal it was started from.
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)
             tell_ready(house, ready_file)
             await stop.wait()
-            sys.stdout.write("palyra is stopping\n")
-        signals.remove()
+            say(STDOUT, "palyra is stopping")
     finally:
+        signals.remove()
         logs.close()
     return 0
 
@@ -183,8 +176,7 @@ def tell_ready(house: House, ready_file: Path | None) -> None:
     }
     if ready_file is not None:
         write_private(ready_file.absolute(), json.dumps(facts).encode() + b"\n")
-    sys.stdout.write(f"palyra serves {doors.gateway_url}; the key is in {engine.access.key_file}\n")
-    sys.stdout.flush()
+    say(STDOUT, f"palyra serves {doors.gateway_url}; the key is in {engine.access.key_file}")
 
 
 async def open_console(place: Place, *, read_only: bool, ascii_only: bool) -> int:

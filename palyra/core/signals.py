@@ -17,8 +17,9 @@ class StopSignals:
     """Turns the first signal into an orderly end, and a second one, or one that takes too long, into a hard one.
 
     `on_stop` is called for SIGTERM and SIGINT, `on_hangup` for SIGHUP, when painting makes no sense any more; neither
-    may block. SIGHUP again is no insistence: shells and the kernel both send it when a terminal closes. A hard end
-    first calls `last_words`, which must not wait for anything, and then ends the process with exit code 130.
+    may block. Without `on_hangup` the process outlives its terminal. SIGHUP again is no insistence: shells and the
+    kernel both send it when a terminal closes. A hard end first calls `last_words`, which must not wait for anything,
+    and then ends the process with exit code 130.
     """
 
     def __init__(
@@ -26,7 +27,7 @@ class StopSignals:
         clock: Clock,
         *,
         on_stop: Callable[[], None],
-        on_hangup: Callable[[], None],
+        on_hangup: Callable[[], None] | None,
         drain_seconds: float,
         last_words: Callable[[], None] = lambda: None,
         end: Callable[[int], None] = os._exit,
@@ -55,20 +56,26 @@ class StopSignals:
         if self._deadline is not None:
             self._deadline.cancel()
 
+    def stopping(self) -> None:
+        """The end has begun by itself: the first signal from now on insists, and so does time."""
+        if not self._stopping:
+            self._begin()
+
     def _on_demand(self) -> None:
         if self._stopping:
             self._end_hard()
         else:
-            self._begin(self._on_stop)
+            self._begin()
+            self._on_stop()
 
     def _on_lost_terminal(self) -> None:
-        if not self._stopping:
-            self._begin(self._on_hangup)
+        if self._on_hangup is not None and not self._stopping:
+            self._begin()
+            self._on_hangup()
 
-    def _begin(self, callback: Callable[[], None]) -> None:
+    def _begin(self) -> None:
         self._stopping = True
         self._deadline = self._clock.call_later(self._drain_seconds + PATIENCE_SECONDS, self._end_hard)
-        callback()
 
     def _end_hard(self) -> None:
         try:

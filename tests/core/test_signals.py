@@ -68,6 +68,36 @@ async def test_signals_and_what_follows(ending: Ending, sent: list[signal.Signal
     assert ending.heard == heard
 
 
+async def test_without_a_use_for_it_a_lost_terminal_is_no_reason_to_end() -> None:
+    heard: list[str] = []
+    signals = StopSignals(
+        ManualClock(),
+        on_stop=lambda: heard.append("stop"),
+        on_hangup=None,
+        drain_seconds=0,
+        end=lambda code: heard.append(f"end {code}"),
+    )
+    signals._on_lost_terminal()
+    signals._on_demand()
+    assert heard == ["stop"]
+    signals._on_lost_terminal()
+    assert heard == ["stop"]
+
+
+async def test_once_the_end_has_begun_by_itself_a_first_signal_insists(ending: Ending) -> None:
+    ending.signals.stopping()
+    ending.signals.stopping()
+    assert ending.heard == []
+    await ending.send(signal.SIGINT)
+    assert ending.heard == ["last words", "end 130"]
+
+
+async def test_an_end_that_began_by_itself_takes_no_longer_than_another(ending: Ending) -> None:
+    ending.signals.stopping()
+    ending.clock.tick(33)
+    assert ending.heard == ["last words", "end 130"]
+
+
 async def test_an_end_that_takes_too_long_becomes_a_hard_one(ending: Ending) -> None:
     await ending.send(signal.SIGTERM)
     ending.clock.tick(32.9)

@@ -24,14 +24,18 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 
 @pytest.fixture
-def installation(nursery: Nursery, upstream: Upstream, tmp_path: Path) -> Installation:
+def installation(nursery: Nursery, upstream: Upstream, tmp_path: Path) -> Iterator[Installation]:
     """A fresh state directory, and a file that names the mock provider and a budget that asks a person."""
     config = tmp_path / "palyra.toml"
     config.write_text(CONFIG.format(upstream=upstream.base_url))
-    return Installation(nursery, tmp_path / "state", config)
+    made = Installation(nursery, tmp_path / "state", config)
+    yield made
+    made.close()
 
 
 CONFIG = """
+version = 1
+
 [gateway]
 bind = "127.0.0.1:0"
 drain_seconds = 20

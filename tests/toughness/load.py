@@ -31,6 +31,8 @@ MOST_GATED = 9
 EXPECTED = (402, 410, 429, 502, 503)
 
 CONFIG = """
+version = 1
+
 [approvals]
 ttl = "24h"
 

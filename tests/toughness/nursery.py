@@ -11,6 +11,7 @@ import gc
 import importlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -20,31 +21,49 @@ import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parents[2]
 MESSAGE_BYTES = 256 * 1024
+UNFLUSHED = 120
+"""The exit code of an interpreter that could not write what was left in a standard stream's buffer."""
+
+FAILED_AFTER_SECONDS = 60
+"""Only for failing instead of hanging: everything waited for is an event of another process."""
 
 
-@dataclass(frozen=True, slots=True)
 class Child:
     """A program started by a nursery."""
 
-    pid: int
-    nursery: "Nursery"
+    def __init__(self, pid: int, nursery: "Nursery") -> None:
+        self.pid = pid
+        self._nursery = nursery
+        self._handle = os.pidfd_open(pid)
+        self.code: int | None = None
+        """Its exit code once it is known to have ended; minus the signal's number if one killed it."""
 
     def send(self, number: signal.Signals) -> None:
-        os.kill(self.pid, number)
+        signal.pidfd_send_signal(self._handle, number)
 
     def wait(self) -> int:
-        """Its exit code once it has ended; minus the signal's number if one killed it."""
-        return self.nursery.wait(self.pid)
+        """Returns its exit code once it has ended."""
+        if self.code is None:
+            ended, _, _ = select.select([self._handle], [], [], FAILED_AFTER_SECONDS)
+            assert ended, f"process {self.pid} does not end"
+            os.close(self._handle)
+            self.code = self._nursery.code_of(self.pid)
+        return self.code
+
+    def end(self) -> None:
+        """Ends it, if it has not ended by itself."""
+        if self.code is None:
+            self.send(signal.SIGKILL)
+            self.wait()
 
 
 class Nursery:
-    """The test's end. One request at a time."""
+    """The test's end of the line."""
 
     def __init__(self) -> None:
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -55,7 +74,7 @@ class Nursery:
             cwd=ROOT,
         )
         theirs.close()
-        self.ended: dict[int, int] = {}
+        self._line = threading.Lock()
 
     def start(
         self,
@@ -65,20 +84,29 @@ class Nursery:
         *,
         environ: Mapping[str, str],
         terminal: bool = False,
+        before: str = "",
     ) -> Child:
         """Starts `palyra` or `palyra-tui` with these descriptors as its standard streams.
 
-        `terminal`: in a session of its own, with standard input as its controlling terminal.
+        `terminal`: in a session of its own, with standard input as its controlling terminal. `before` names what the
+        process does first, as `module:function`.
         """
-        request = {"do": program, "arguments": list(arguments), "environ": dict(environ), "terminal": terminal}
-        socket.send_fds(self._ours, [json.dumps(request).encode()], list(streams))
-        return Child(int(self._ours.recv(MESSAGE_BYTES)), self)
+        request = {
+            "program": program,
+            "arguments": list(arguments),
+            "environ": dict(environ),
+            "terminal": terminal,
+            "before": before,
+        }
+        with self._line:
+            socket.send_fds(self._ours, [json.dumps(request).encode()], list(streams))
+            return Child(int(self._ours.recv(MESSAGE_BYTES)), self)
 
-    def wait(self, pid: int) -> int:
-        if pid not in self.ended:
-            self._ours.send(json.dumps({"do": "wait", "pid": pid}).encode())
-            self.ended[pid] = int(self._ours.recv(MESSAGE_BYTES))
-        return self.ended[pid]
+    def code_of(self, pid: int) -> int:
+        """The exit code of a child that has ended."""
+        with self._line:
+            self._ours.send(json.dumps({"ended": pid}).encode())
+            return int(self._ours.recv(MESSAGE_BYTES))
 
     def close(self) -> None:
         self._ours.close()
@@ -93,9 +121,9 @@ def serve(line: socket.socket) -> None:
         if not data:
             break
         request = json.loads(data)
-        if request["do"] == "wait":
-            _, status = os.waitpid(request["pid"], 0)
-            children.discard(request["pid"])
+        if ended := request.get("ended"):
+            _, status = os.waitpid(ended, 0)
+            children.discard(ended)
             line.send(str(os.waitstatus_to_exitcode(status)).encode())
             continue
         pid = os.fork()
@@ -124,8 +152,11 @@ def become(request: dict[str, object], descriptors: Sequence[int]) -> NoReturn:
     assert isinstance(environ, dict)
     assert isinstance(arguments, list)
     os.environ.update(environ)
-    program = str(request["do"])
+    program, before = str(request["program"]), str(request["before"])
     sys.argv = [program, *arguments]
+    if before:
+        module, _, function = before.partition(":")
+        getattr(importlib.import_module(module), function)()
     from palyra.main import cli, console
 
     code = 0
@@ -139,8 +170,11 @@ def become(request: dict[str, object], descriptors: Sequence[int]) -> NoReturn:
     # As the interpreter ends a process, but for taking its heap apart, which takes longer than most commands.
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            code = UNFLUSHED
     os._exit(code)
 
 

@@ -1,5 +1,6 @@
 """The real programs, driven from outside: engines that serve, and one-shot commands."""
 
+import asyncio
 import json
 import os
 import select
@@ -11,10 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tests.support.process import ENVIRONMENT
-from tests.toughness.nursery import Child, Nursery
-
-FAILED_AFTER_SECONDS = 60
-"""Only for failing instead of hanging: everything waited for is an event of another process."""
+from tests.toughness.nursery import FAILED_AFTER_SECONDS, Child, Nursery
 
 
 class Engine:
@@ -47,21 +45,25 @@ class Engine:
         """As hard as it gets: no handler runs."""
         self.child.send(signal.SIGKILL)
         assert self.child.wait() == -signal.SIGKILL
-        self.close()
 
     def stop(self) -> int:
         """Asks it to end in order. Returns its exit code."""
         self.child.send(signal.SIGTERM)
-        code = self.child.wait()
-        self.close()
-        return code
+        return self.child.wait()
 
     def complaints(self) -> str:
         self._errors.seek(0)
         return self._errors.read().decode()
 
+    def close_output(self) -> None:
+        """Nobody reads any more; a terminal hangs up."""
+        if self._output >= 0:
+            os.close(self._output)
+            self._output = -1
+
     def close(self) -> None:
-        os.close(self._output)
+        """Lets go of its streams."""
+        self.close_output()
         self._errors.close()
 
 
@@ -87,26 +89,32 @@ class Installation:
     state_dir: Path
     config: Path | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: ENVIRONMENT)
+    engines: list[Engine] = field(default_factory=list)
 
     @property
     def places(self) -> list[str]:
         return ["--state-dir", str(self.state_dir), *(["--config", str(self.config)] if self.config else [])]
 
-    def serve(self, *arguments: str) -> Engine:
-        """Starts an engine and does not wait for it."""
+    def serve(self, *arguments: str, terminal: bool = False) -> Engine:
+        """Starts an engine and does not wait for it; with `terminal`, as the foreground program of one."""
         ready_file = self.state_dir.with_suffix(".ready.json")
         ready_file.unlink(missing_ok=True)
-        output, theirs = os.pipe()
-        errors = tempfile.TemporaryFile()  # noqa: SIM115 the engine keeps it
         if "--bind" not in arguments:
             arguments = (*arguments, "--bind", "127.0.0.1:0")
         argv = ["serve", *self.places, "--ready-file", str(ready_file), *arguments]
-        with open(os.devnull) as nothing:
-            child = self.nursery.start(
-                "palyra", argv, (nothing.fileno(), theirs, errors.fileno()), environ=self.environ
-            )
+        output, theirs = os.openpty() if terminal else os.pipe()
+        errors = tempfile.TemporaryFile()  # noqa: SIM115 the engine keeps it
+        streams = (theirs, theirs, theirs) if terminal else (theirs, theirs, errors.fileno())
+        child = self.nursery.start("palyra", argv, streams, environ=self.environ, terminal=terminal)
         os.close(theirs)
-        return Engine(child, output, errors, ready_file)
+        self.engines.append(Engine(child, output, errors, ready_file))
+        return self.engines[-1]
+
+    def close(self) -> None:
+        """Ends what is left running."""
+        for engine in self.engines:
+            engine.child.end()
+            engine.close()
 
     def run(self, *arguments: str) -> Done:
         """Runs a command to its end."""
@@ -117,6 +125,10 @@ class Installation:
             output.seek(0)
             errors.seek(0)
             return Done(code, output.read().decode(), errors.read().decode())
+
+    async def command(self, *arguments: str) -> Done:
+        """Runs a command to its end while the loop goes on."""
+        return await asyncio.to_thread(self.run, *arguments)
 
 
 def read_line(descriptor: int) -> bytes:

@@ -14,8 +14,8 @@ from typing import Any
 
 import pyte
 
-from tests.toughness.nursery import Child
-from tests.toughness.programs import FAILED_AFTER_SECONDS, Installation
+from tests.toughness.nursery import FAILED_AFTER_SECONDS, Child
+from tests.toughness.programs import Installation
 
 WIDTH, HEIGHT = 80, 24
 URL = re.compile(r"http://127\.0\.0\.1:\d+")
@@ -150,10 +150,7 @@ class Terminal:
 
     def close(self) -> None:
         self.look_away()
-        with suppress(ProcessLookupError):
-            if self.child.pid not in self.child.nursery.ended:
-                self.child.send(signal.SIGKILL)
-        self.child.wait()
+        self.child.end()
         self._close_slave()
         if self.master >= 0:
             os.close(self.master)

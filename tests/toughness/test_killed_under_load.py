@@ -4,7 +4,6 @@ import json
 import os
 import random
 import sys
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,12 +36,6 @@ class Tally:
     metered: int = 0
     unsure: int = 0
     runs: int = 0
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[Upstream]:
-    async with Upstream().serving() as up:
-        yield up
 
 
 class Ordeal:
@@ -219,6 +212,8 @@ async def ordeal(nursery: Nursery, upstream: Upstream, place: Path, kills: int) 
     except BaseException as error:
         error.add_note(f"seed {seed}, kill {going_on.tally.kills}; again with PALYRA_TEST_SEED={seed}")
         raise
+    finally:
+        going_on.installation.close()
     return going_on.tally
 
 
