@@ -102,6 +102,10 @@ class LiveRun:
             if self._struck and task.uncancel() <= before:
                 raise RunStoppedError(self.stop_reason) from None
             raise
+        else:
+            if self._struck:
+                # What was awaited did not let itself be ended; what comes next must not take the blow for it.
+                task.uncancel()
         finally:
             self._task = None
 
