@@ -1,5 +1,6 @@
 """Opening the books: every counter rebuilt from the journal, at one instant, and compared with the live ones."""
 
+import asyncio
 from collections.abc import Collection, Sequence
 
 from palyra.control.queries import LedgerAnswer, LedgerDifference, LedgerOvershoot
@@ -35,12 +36,15 @@ async def check_rows(
     live: Sequence[CounterState] | None = None,
     running: Collection[str] = (),
 ) -> LedgerAnswer:
-    """Without live counters the rows are compared with themselves; `running` are the holds of live runs."""
+    """Without live counters the rows are compared with themselves; `running` are the holds of live runs.
+
+    Everything handed over is a value of one moment, so that the counting can be done off the loop.
+    """
     rows: list[HoldRow] = []
     async for chunk in readers.holds_for_rebuild(0):
         rows += chunk
     grants: tuple[GrantRow, ...] = await readers.grants()
-    report = verify(rows, policies, now, live=live, grants=grants)
+    report = await asyncio.to_thread(verify, rows, policies, now, live=live, grants=grants)
     orphans = tuple(row.hold_id for row in report.open_holds if row.hold_id not in running)
     differing = await readers.rollup_differences()
     return LedgerAnswer(
@@ -55,7 +59,9 @@ async def check_rows(
             for item in report.overshoot
         ),
         differences=tuple(
-            LedgerDifference(item.policy_id, item.scope_value, item.window_start, item.what, item.live, item.rebuilt)
+            LedgerDifference(
+                item.policy_id, item.scope_value, item.window_start, item.metric, item.what, item.live, item.rebuilt
+            )
             for item in report.differences
         ),
         rollup_differences=differing,

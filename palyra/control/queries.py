@@ -195,9 +195,12 @@ class LedgerQuery:
 
 @dataclass(frozen=True, slots=True)
 class LedgerDifference:
+    """Two numbers that should be one, in the metric's unit."""
+
     policy_id: str
     scope_value: str
     window_start: int
+    metric_kind: str
     what: str
     live: int
     rebuilt: int

@@ -23,11 +23,12 @@ from palyra.journal.rows import CounterMove, GrantRow, HoldRow
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Two numbers that should be one. `what`: settled, held, drawn, grant, or a hold's own number."""
+    """Two numbers that should be one, in the metric's unit. `what`: settled, held, drawn, grant, or a hold's own."""
 
     policy_id: str
     scope_value: str
     window_start: int
+    metric: str
     what: str
     live: int
     rebuilt: int
@@ -110,7 +111,7 @@ def verify(
     if live is not None:
         differences += _compare(live, counters)
     differences += [
-        Difference(grant.row.policy_id, grant.row.scope_value, 0, "grant", grant.drawn, grant.row.cap)
+        Difference(grant.row.policy_id, grant.row.scope_value, 0, grant.row.metric, "grant", grant.drawn, grant.row.cap)
         for grant in book
         if grant.drawn > grant.row.cap
     ]
@@ -146,15 +147,15 @@ def _own_differences(row: HoldRow) -> list[Difference]:
 
 
 def _difference(move: CounterMove, what: str, live: int, rebuilt: int) -> Difference:
-    return Difference(move.policy_id, move.scope_value, move.window_start, what, live, rebuilt)
+    return Difference(move.policy_id, move.scope_value, move.window_start, move.metric, what, live, rebuilt)
 
 
 def _compare(live: Sequence[CounterState], rebuilt: Sequence[CounterState]) -> list[Difference]:
     """Every number that differs between two sets of counters; one that is absent is zero."""
-    numbers: dict[tuple[str, str, int], dict[str, list[int]]] = {}
+    numbers: dict[tuple[str, str, int, str], dict[str, list[int]]] = {}
     for side, states in enumerate((live, rebuilt)):
         for state in states:
-            entry = numbers.setdefault((state.policy_id, state.scope_value, state.window_start), {})
+            entry = numbers.setdefault((state.policy_id, state.scope_value, state.window_start, state.metric), {})
             for what, number in (("settled", state.settled), ("held", state.held), ("drawn", state.drawn)):
                 entry.setdefault(what, [0, 0])[side] = number
     return [
