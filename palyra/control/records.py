@@ -1,6 +1,7 @@
 """Answers read from the journal alone: they are the same whether an engine runs or not."""
 
 import asyncio
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 from typing import Protocol
@@ -39,7 +40,7 @@ from palyra.control.views import (
 )
 from palyra.core.clock import Clock
 from palyra.core.errors import BadInputError, NotFoundError
-from palyra.governance.approvals import ApprovalRecord
+from palyra.governance.approvals import ApprovalDecision, ApprovalRecord, ApprovalStatus
 from palyra.journal.audit import HEAD_FILE
 from palyra.journal.audit import verify as verify_audit
 from palyra.journal.journal import JOURNAL_FILE
@@ -98,11 +99,17 @@ class Records:
                 raise BadInputError("The ledger is checked by the engine or by whoever stands in for it.")
 
     async def approvals(self, query: ApprovalsQuery) -> ApprovalsPage:
+        now = self._clock.now_ms()
+        unswept = await self._readers.pending_approvals()
         rows: list[ApprovalRow] = []
         if query.status in ("", "pending"):
-            rows += (await self._readers.pending_approvals())[: query.limit]
-        if query.status in ("", "resolved") and len(rows) < query.limit:
-            rows += await self._readers.approvals("resolved", limit=query.limit - len(rows))
+            rows += [row for row in unswept if now < row.expires_at][: query.limit]
+        left = query.limit - len(rows)
+        if query.status in ("", "resolved") and left > 0:
+            resolved = [row for row in unswept if now >= row.expires_at]
+            resolved += await self._readers.approvals("resolved", limit=left)
+            resolved.sort(key=lambda row: row.requested_at, reverse=True)
+            rows += resolved[:left]
         grants = await self._readers.grants(state="active")
         return ApprovalsPage(tuple(self._view(row) for row in rows), tuple(self._grant(grant) for grant in grants))
 
@@ -127,7 +134,16 @@ class Records:
         )
 
     def _view(self, row: ApprovalRow) -> ApprovalView:
-        return approval_view(ApprovalRecord.from_row(row), *self._present.waiting(row.approval_id))
+        record = ApprovalRecord.from_row(row)
+        if record.pending and self._clock.now_ms() >= record.expires_at:
+            # Nobody has written it down yet, but its time is over: it cannot be decided any more.
+            record = replace(
+                record,
+                status=ApprovalStatus.RESOLVED,
+                decision=ApprovalDecision.TIMEOUT,
+                resolved_at=record.expires_at,
+            )
+        return approval_view(record, *self._present.waiting(row.approval_id))
 
     def _grant(self, row: GrantRow) -> GrantView:
         return grant_row_view(row, *self._present.drawn(row))

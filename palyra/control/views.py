@@ -158,6 +158,7 @@ def approval_view(record: ApprovalRecord, waiting: int = 0, park_until: int | No
     """`waiting` and `park_until` come from the engine; both are absent where none runs."""
     facts = record.facts
     leading = record.leading
+    metrics = {item.policy_id: item.metric_kind.value for item in record.evaluations}
     return ApprovalView(
         approval_id=record.approval_id,
         version=record.version,
@@ -187,14 +188,16 @@ def approval_view(record: ApprovalRecord, waiting: int = 0, park_until: int | No
         expected_nano_usd=facts.get("expected_usd"),
         bound_nano_usd=facts.get("bound_usd"),
         evaluations=tuple(evaluation_view(item) for item in record.evaluations),
-        counterfactual=tuple(
-            CounterfactualView(item["kind"], item["text"], item.get("policy_id", ""), item.get("amount"))
-            for item in facts.get("counterfactual") or ()
-        ),
+        counterfactual=tuple(_counterfactual_view(item, metrics) for item in facts.get("counterfactual") or ()),
         once_cap=once_cap(leading),
         decision_id=_text(facts, "decision_id"),
         grant_ids=record.grant_ids,
     )
+
+
+def _counterfactual_view(item: Mapping[str, Any], metrics: Mapping[str, str]) -> CounterfactualView:
+    policy_id = _text(item, "policy_id")
+    return CounterfactualView(item["kind"], item["text"], policy_id, item.get("amount"), metrics.get(policy_id, ""))
 
 
 def _text(facts: Mapping[str, Any], name: str) -> str:

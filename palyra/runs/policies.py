@@ -17,6 +17,9 @@ from palyra.journal.journal import Journal
 from palyra.journal.rows import PolicyRow
 from palyra.runs.durable import Durable
 
+ROWS_PER_STEP = 100
+"""How many rows are counted again before everybody else gets a turn."""
+
 
 @dataclass(frozen=True, slots=True)
 class Edited:
@@ -144,8 +147,10 @@ class PolicyKeeper:
             return
         async with self._journal.fence() as readers:
             async for rows in readers.holds_for_rebuild(recount.since):
-                for row in rows:
+                for number, row in enumerate(rows, start=1):
                     recount.add(row)
+                    if number % ROWS_PER_STEP == 0:
+                        await asyncio.sleep(0)
 
 
 __all__ = ["Edited", "PolicyInputError", "PolicyKeeper", "operator_policies"]
