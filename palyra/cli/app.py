@@ -1,5 +1,6 @@
 """The `palyra` command line, built on what `palyra.main` can launch."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -9,15 +10,16 @@ import typer
 from palyra.cli.approvals import approvals
 from palyra.cli.budgets import budgets
 from palyra.cli.launch import Launch
-from palyra.cli.options import DONE, NO_ENGINE, REFUSED, Config, Json, StateDir, place, run
-from palyra.cli.output import amount, complain, print_json, say
+from palyra.cli.options import BAD_INPUT, DONE, NO_ENGINE, NOT_FOUND, REFUSED, Config, Json, StateDir, place, run
+from palyra.cli.output import amount, complain, print_foreign_json, print_json, say
 from palyra.cli.usage import usage
 from palyra.cli.verify import add_explain, audit, ledger
 from palyra.control.snapshots import Snapshot
-from palyra.core.errors import PalyraError
+from palyra.core.errors import BadInputError, PalyraError
 from palyra.core.money import format_usd
 
 RUN_TIMEOUT_S = 900.0
+_REFUSALS = {400: BAD_INPUT, 404: NOT_FOUND}
 
 
 def build_app(launch: Launch) -> typer.Typer:
@@ -132,52 +134,99 @@ def _add_run(app: typer.Typer, launch: Launch) -> None:
         """Sends one governed prompt through the gateway and prints the answer."""
 
         async def work() -> int:
-            text = typer.get_text_stream("stdin").read() if prompt == "-" else prompt
+            question = _Question(_given(prompt), model, session, max_tokens)
             async with launch.gateway(place(config, state_dir)) as door:
-                return await _ask_gateway(door.url, _key(door.key_file), text, model, session, max_tokens, as_json)
+                return await _ask_gateway(door.url, _key(door.key_file), question, as_json)
 
         run(work)
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is asked of the gateway. Raises BadInputError for text that cannot be sent."""
+
+    prompt: str
+    model: str
+    session: str | None
+    max_tokens: int | None
+
+    def __post_init__(self) -> None:
+        for name, text in (("The prompt", self.prompt), ("--model", self.model)):
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise BadInputError(f"{name} is no UTF-8 text.", fix="Write it in UTF-8.") from None
+        if self.session is not None and not (self.session.isascii() and self.session.isprintable()):
+            raise BadInputError("--session must be printable ASCII.", fix="Use letters, digits and . _ : @ / -.")
+
+    def body(self) -> dict[str, object]:
+        body: dict[str, object] = {"model": self.model, "messages": [{"role": "user", "content": self.prompt}]}
+        if self.max_tokens is not None:
+            body["max_tokens"] = self.max_tokens
+        return body
+
+
+def _given(prompt: str) -> str:
+    """The prompt itself, or all of standard input for `-`."""
+    if prompt != "-":
+        return prompt
+    try:
+        return typer.get_text_stream("stdin").read()
+    except UnicodeDecodeError:
+        raise BadInputError("Standard input is no UTF-8 text.", fix="Write it in UTF-8.") from None
+
+
 def _key(key_file: Path) -> str:
     try:
-        return key_file.read_text().strip()
-    except OSError as error:
+        return key_file.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
         raise PalyraError(f"The gateway key cannot be read: {error}.", fix="Run as the engine's account.") from None
 
 
-async def _ask_gateway(
-    url: str, key: str, prompt: str, model: str, session: str | None, max_tokens: int | None, as_json: bool
-) -> int:
-    body: dict[str, object] = {"model": model, "messages": [{"role": "user", "content": prompt}]}
-    if max_tokens is not None:
-        body["max_tokens"] = max_tokens
+async def _ask_gateway(url: str, key: str, question: _Question, as_json: bool) -> int:
     headers = {"authorization": f"Bearer {key}"}
-    if session is not None:
-        headers["x-palyra-session"] = session
+    if question.session is not None:
+        headers["x-palyra-session"] = question.session
     try:
         async with httpx.AsyncClient(base_url=url, timeout=RUN_TIMEOUT_S, trust_env=False) as client:
-            response = await client.post("/v1/chat/completions", json=body, headers=headers)
+            response = await client.post("/v1/chat/completions", json=question.body(), headers=headers)
     except httpx.HTTPError as error:
         complain(f"The gateway at {url} did not answer: {error}")
         return NO_ENGINE
+    return tell_reply(response, as_json=as_json)
+
+
+def tell_reply(response: httpx.Response, *, as_json: bool) -> int:
+    """Prints what the gateway answered, whatever its shape, and returns the exit code that says the same."""
     try:
-        data = response.json()
-    except ValueError:
-        data = {}
+        data: object = response.json()
+    except (ValueError, RecursionError):
+        data = None
     told = {name: value for name, value in response.headers.items() if name.startswith("x-palyra-")}
-    if response.status_code != httpx.codes.OK:
+    status = response.status_code
+    if status != httpx.codes.OK:
         if as_json:
-            print_json({"status": response.status_code, **data, "headers": told})
+            print_foreign_json({"status": status, **(data if isinstance(data, dict) else {}), "headers": told})
         else:
-            complain(str((data.get("error") or {}).get("message") or f"HTTP {response.status_code}"))
-        return REFUSED
+            complain(str(_within(data, "error", "message") or f"HTTP {status}"))
+        return _REFUSALS.get(status, REFUSED)
     if as_json:
-        print_json({"status": response.status_code, "reply": data, "headers": told})
+        print_foreign_json({"status": status, "reply": data, "headers": told})
         return DONE
-    choices = data.get("choices") or [{}]
-    say(str((choices[0].get("message") or {}).get("content") or ""))
-    complain(
-        f"{told.get('x-palyra-model', model)} · ${told.get('x-palyra-cost-usd', '?')} · run {told.get('x-palyra-run')}"
-    )
+    answer = _within(data, "choices", 0, "message", "content")
+    if isinstance(answer, str):
+        say(answer)
+    else:
+        complain("The answer has no text; --json shows all of it.")
+    complain(f"{told.get('x-palyra-model')} · ${told.get('x-palyra-cost-usd', '?')} · run {told.get('x-palyra-run')}")
     return DONE
+
+
+def _within(data: object, *path: str | int) -> object:
+    """The value at a path of members and places; None where the data has another shape."""
+    for step in path:
+        if isinstance(data, dict):
+            data = data.get(step)
+        else:
+            data = data[step] if isinstance(data, list) and isinstance(step, int) and step < len(data) else None
+    return data

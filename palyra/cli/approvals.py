@@ -6,13 +6,13 @@ import typer
 
 from palyra.cli.launch import Launch
 from palyra.cli.options import BAD_INPUT, DONE, Config, Json, StateDir, place, report, run
-from palyra.cli.output import amount, complain, instant, print_json, say, table
+from palyra.cli.output import USD_METRIC, amount, complain, instant, print_json, say, table
 from palyra.control.commands import DecideApproval, GrantScope, RevokeGrant
 from palyra.control.queries import ApprovalQuery, ApprovalsQuery
 from palyra.control.snapshots import ApprovalView
 from palyra.core.durations import parse_duration_ms
 from palyra.core.errors import BadInputError
-from palyra.core.money import parse_usd
+from palyra.core.money import MAX, parse_usd
 
 ApprovalId = Annotated[str, typer.Argument(metavar="ID", help="The approval's id.")]
 SCOPES = ("once", "session", "timeboxed", "amount")
@@ -122,7 +122,7 @@ def approvals(launch: Launch) -> typer.Typer:
         async def work() -> int:
             async with launch.acting(place(config, state_dir)) as control:
                 detail = await control.ask(ApprovalQuery(approval_id))
-                command = _allowing(detail.approval, scope, for_, usd)
+                command = allowing(detail.approval, scope, for_, usd)
                 return report(await control.send(command), as_json=as_json)
 
         run(work)
@@ -161,7 +161,8 @@ def approvals(launch: Launch) -> typer.Typer:
     return app
 
 
-def _allowing(view: ApprovalView, scope: str, duration: str | None, usd: str | None) -> DecideApproval:
+def allowing(view: ApprovalView, scope: str, duration: str | None, usd: str | None) -> DecideApproval:
+    """The command that options of `allow` stand for. Raises BadInputError."""
     if scope not in SCOPES:
         raise BadInputError(f"--scope {scope!r} is unknown.", fix=f"Use one of {', '.join(SCOPES)}.")
     if (duration is not None) != (scope == "timeboxed"):
@@ -174,7 +175,18 @@ def _allowing(view: ApprovalView, scope: str, duration: str | None, usd: str | N
         if duration is not None:
             seconds = parse_duration_ms(duration) // 1000
         if usd is not None:
-            granted = parse_usd(usd) if view.excess_metric == "estimated_cost_usd" else int(usd)
+            granted = parse_usd(usd) if view.excess_metric == USD_METRIC else _count(usd)
     except ValueError as error:
         raise BadInputError(f"{error}.") from None
     return DecideApproval(view.approval_id, "allow", None, cast(GrantScope, scope), seconds, granted)
+
+
+def _count(text: str) -> int:
+    """Tokens or requests. Raises ValueError for what is no whole number from 1 to the most Palyra counts."""
+    try:
+        number = int(text.strip().replace(",", ""))
+    except ValueError:
+        number = 0
+    if not 0 < number <= MAX:
+        raise ValueError(f"--amount {text!r} is no whole number from 1 to {MAX:,}")
+    return number

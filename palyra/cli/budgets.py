@@ -1,6 +1,9 @@
 """`palyra budgets`: the policies and where their counters stand."""
 
-from typing import Annotated
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any
 
 import typer
 
@@ -11,11 +14,49 @@ from palyra.control.commands import AddPolicy, EditPolicy, RemovePolicy
 from palyra.control.snapshots import Topic
 
 PolicyId = Annotated[str, typer.Argument(metavar="POLICY", help="The policy's id.")]
-Text = Annotated[str | None, typer.Option(metavar="TEXT")]
+Revision = Annotated[int | None, typer.Option(help="Refuse unless the policy is at this revision.")]
+POLICY_FIELDS = {
+    "hard_limit": "What may be used at most: dollars, tokens or requests.",
+    "soft_limit": "Where warnings begin: an amount, or a share of the hard limit like 80%.",
+    "scope_kind": "What is counted: global, user, session, channel, agent, job, model, provider, key or tag.",
+    "scope_id": "Which one of these, or * for a counter of each.",
+    "metric_kind": "estimated_cost_usd, total_tokens or requests.",
+    "interval_kind": "hourly, daily, weekly, monthly, rolling_24h, rolling_30d or lifetime.",
+    "timezone": "Whose midnight windows begin at, like Europe/Prague.",
+    "action": "What happens at the limit: block, approval_required or advise.",
+    "routing_override": "Where requests are sent past the soft limit.",
+    "on_unknown_price": "For models whose price nobody knows: block, allow, or flat:0.50 for each attempt.",
+    "name": "What people call it.",
+    "enabled": "true or false.",
+}
+"""The fields of a policy as options, each with its help."""
 
 
-def _fields(given: dict[str, str | None]) -> dict[str, str]:
-    return {name: text for name, text in given.items() if text is not None}
+def _with_fields(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command an option for every field of a policy; its `fields` are those that were given, as text."""
+
+    @wraps(command)
+    def taking(**given: Any) -> None:
+        texts = {name: given.pop(name) for name in POLICY_FIELDS}
+        command(fields={name: text for name, text in texts.items() if text is not None}, **given)
+
+    own = dict(inspect.signature(command).parameters)
+    del own["fields"]
+    options = {
+        name: inspect.Parameter(
+            name,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            default=None,
+            annotation=Annotated[str | None, typer.Option(metavar="TEXT", help=text)],
+        )
+        for name, text in POLICY_FIELDS.items()
+    }
+    policy_id = own.pop("policy_id")
+    parameters = [policy_id, *options.values(), *own.values()]
+    # Typer reads both: the order and defaults from one, the types from the other.
+    taking.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    taking.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return taking
 
 
 def budgets(launch: Launch) -> typer.Typer:
@@ -56,86 +97,33 @@ def budgets(launch: Launch) -> typer.Typer:
         run(work)
 
     @app.command("add")
+    @_with_fields
     def add(
         policy_id: PolicyId,
-        hard_limit: Text = None,
-        soft_limit: Text = None,
-        scope_kind: Text = None,
-        scope_id: Text = None,
-        metric_kind: Text = None,
-        interval_kind: Text = None,
-        timezone: Text = None,
-        action: Text = None,
-        routing_override: Text = None,
-        on_unknown_price: Text = None,
-        name: Text = None,
-        enabled: Text = None,
+        fields: dict[str, str],
         config: Config = None,
         state_dir: StateDir = None,
         as_json: Json = False,
     ) -> None:
         """Adds a policy; its counters include what was already used in the current windows."""
-        fields = _fields(
-            {
-                "policy_id": policy_id,
-                "hard_limit": hard_limit,
-                "soft_limit": soft_limit,
-                "scope_kind": scope_kind,
-                "scope_id": scope_id,
-                "metric_kind": metric_kind,
-                "interval_kind": interval_kind,
-                "timezone": timezone,
-                "action": action,
-                "routing_override": routing_override,
-                "on_unknown_price": on_unknown_price,
-                "name": name,
-                "enabled": enabled,
-            }
-        )
 
         async def work() -> int:
             async with launch.acting(place(config, state_dir)) as control:
-                return report(await control.send(AddPolicy(fields)), as_json=as_json)
+                return report(await control.send(AddPolicy({"policy_id": policy_id, **fields})), as_json=as_json)
 
         run(work)
 
     @app.command("edit")
+    @_with_fields
     def edit(
         policy_id: PolicyId,
-        hard_limit: Text = None,
-        soft_limit: Text = None,
-        scope_kind: Text = None,
-        scope_id: Text = None,
-        metric_kind: Text = None,
-        interval_kind: Text = None,
-        timezone: Text = None,
-        action: Text = None,
-        routing_override: Text = None,
-        on_unknown_price: Text = None,
-        name: Text = None,
-        enabled: Text = None,
-        revision: Annotated[int | None, typer.Option(help="Refuse unless the policy is at this revision.")] = None,
+        fields: dict[str, str],
+        revision: Revision = None,
         config: Config = None,
         state_dir: StateDir = None,
         as_json: Json = False,
     ) -> None:
         """Changes fields of a policy; consumption stays, live grants and pending approvals of it are voided."""
-        fields = _fields(
-            {
-                "hard_limit": hard_limit,
-                "soft_limit": soft_limit,
-                "scope_kind": scope_kind,
-                "scope_id": scope_id,
-                "metric_kind": metric_kind,
-                "interval_kind": interval_kind,
-                "timezone": timezone,
-                "action": action,
-                "routing_override": routing_override,
-                "on_unknown_price": on_unknown_price,
-                "name": name,
-                "enabled": enabled,
-            }
-        )
 
         async def work() -> int:
             async with launch.acting(place(config, state_dir)) as control:
@@ -146,7 +134,7 @@ def budgets(launch: Launch) -> typer.Typer:
     @app.command("remove")
     def remove(
         policy_id: PolicyId,
-        revision: Annotated[int | None, typer.Option(help="Refuse unless the policy is at this revision.")] = None,
+        revision: Revision = None,
         config: Config = None,
         state_dir: StateDir = None,
         as_json: Json = False,

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from palyra.control.queries import UsageNumbers
-from palyra.control.snapshots import BudgetView, EvaluationView, GrantView
+from palyra.control.queries import ApprovalDetail, UsageNumbers
 from palyra.core.money import decimal_usd, format_usd, format_usd_short
 from palyra.core.safe_text import cells, json_safe, safe
 
@@ -24,8 +23,8 @@ def plain(value: object) -> Any:
         fields: dict[str, Any] = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         if isinstance(value, UsageNumbers):
             fields["total_tokens"] = value.total_tokens
-        if isinstance(value, BudgetView | EvaluationView | GrantView) and value.metric_kind == USD_METRIC:
-            fields = {_money_name(name): content for name, content in fields.items()}
+        if isinstance(value, ApprovalDetail):
+            fields["daily_cost_nano_usd"] = fields.pop("daily_cost")
         return _members(fields)
     if isinstance(value, dict):
         return _members(value)
@@ -34,24 +33,39 @@ def plain(value: object) -> Any:
     return value
 
 
-_AMOUNTS = frozenset({"settled", "held", "bound", "projected", "soft_limit", "hard_limit", "granted", "cap", "drawn"})
-
-
-def _money_name(name: str) -> str:
-    return f"{name}_nano_usd" if name in _AMOUNTS else name
+_AMOUNTS = frozenset(
+    {"settled", "held", "bound", "projected", "soft", "soft_limit", "hard", "hard_limit", "grants", "granted"}
+    | {"cap", "drawn", "excess", "once_cap", "amount", "live", "rebuilt"}
+)
+"""What is counted in the unit of the metric that is named beside it."""
 
 
 def _members(fields: dict[str, Any]) -> dict[str, Any]:
+    money = USD_METRIC in (fields.get("metric_kind"), fields.get("excess_metric"))
     members: dict[str, Any] = {}
     for name, content in fields.items():
+        if money and name in _AMOUNTS:
+            name = f"{name}_nano_usd"
         members[name] = plain(content)
         if name.endswith("_nano_usd"):
-            members[name.removesuffix("_nano_usd") + "_usd"] = None if content is None else decimal_usd(content)
+            members[name.removesuffix("_nano_usd") + "_usd"] = _usd_text(content)
     return members
 
 
+def _usd_text(content: Any) -> Any:
+    if isinstance(content, tuple | list):
+        return [_usd_text(item) for item in content]
+    return None if content is None else decimal_usd(content)
+
+
 def print_json(value: object) -> None:
-    sys.stdout.write(json_safe(json.dumps(plain(value), indent=2, ensure_ascii=False)) + "\n")
+    """A value of `control`."""
+    print_foreign_json(plain(value))
+
+
+def print_foreign_json(data: object) -> None:
+    """JSON data of others, its members as they are."""
+    sys.stdout.write(json_safe(json.dumps(data, indent=2, ensure_ascii=False)) + "\n")
 
 
 def say(text: str) -> None:

@@ -7,7 +7,7 @@ import typer
 from palyra.cli.launch import Launch
 from palyra.cli.options import DONE, REFUSED, Config, Json, StateDir, place, run
 from palyra.cli.output import amount, instant, plain, print_json, say
-from palyra.control.queries import AuditQuery, DecisionQuery, LedgerAnswer, LedgerQuery
+from palyra.control.queries import AuditQuery, DecisionDetail, DecisionQuery, LedgerAnswer, LedgerQuery
 
 
 def add_explain(app: typer.Typer, launch: Launch) -> None:
@@ -24,7 +24,7 @@ def add_explain(app: typer.Typer, launch: Launch) -> None:
             async with launch.reading(place(config, state_dir)) as control:
                 detail = await control.ask(DecisionQuery(decision_id))
             if as_json:
-                print_json({**detail.body, "sentences": list(detail.sentences)})
+                print_json(decision_json(detail))
                 return DONE
             say(f"decision {detail.decision_id} · run {detail.run_id} · {instant(detail.at)}")
             say(f"{detail.outcome} · mode {detail.mode} · {', '.join(detail.reason_codes)}")
@@ -33,6 +33,15 @@ def add_explain(app: typer.Typer, launch: Launch) -> None:
             return DONE
 
         run(work)
+
+
+def decision_json(detail: DecisionDetail) -> dict[str, object]:
+    """A decision for `print_json`; a counterfactual's amount is in the unit of the budget it speaks of."""
+    metrics = {item["policy_id"]: item["metric_kind"] for item in detail.body["evaluations"]}
+    counterfactual = [
+        {**item, "metric_kind": metrics.get(item["policy_id"], "")} for item in detail.body["counterfactual"]
+    ]
+    return {**detail.body, "counterfactual": counterfactual, "sentences": list(detail.sentences)}
 
 
 def ledger(launch: Launch) -> typer.Typer:
@@ -90,9 +99,11 @@ def _print(answer: LedgerAnswer) -> None:
         if item.amount:
             say(f"✖ {item.policy_id} {item.scope_value}: over its limit by {amount(item.amount, item.metric_kind)}")
     for difference in answer.differences:
+        counted, rebuilt = (
+            amount(number, difference.metric_kind, exact=True) for number in (difference.live, difference.rebuilt)
+        )
         say(
-            f"✖ {difference.policy_id} {difference.scope_value} {difference.what}:"
-            f" counted {difference.live}, rebuilt {difference.rebuilt}"
+            f"✖ {difference.policy_id} {difference.scope_value} {difference.what}: counted {counted}, rebuilt {rebuilt}"
         )
     for text in answer.rollup_differences:
         say(f"✖ {text}")

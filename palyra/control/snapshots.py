@@ -128,12 +128,16 @@ class EvaluationView:
 
 @dataclass(frozen=True, slots=True)
 class CounterfactualView:
-    """What would have passed. `kind`: max_tokens, model, time, grant. `value` is text for people."""
+    """What would have passed. `kind`: max_tokens, model, time, grant. `value` is text for people.
+
+    `amount` is what a grant would need, in `metric_kind`'s unit.
+    """
 
     kind: str
     value: str
     policy_id: str = ""
     amount: int | None = None
+    metric_kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +244,10 @@ class AlertView:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The newest state. `version` grows with every change; parts not asked for are empty."""
+    """The newest state. `version` grows with every change; parts not asked for are empty.
+
+    `requests_total`: requests ended since this engine started; 0 without an engine.
+    """
 
     version: int
     at: int

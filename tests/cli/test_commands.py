@@ -8,7 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from palyra.cli.app import build_app
+from palyra.cli.budgets import POLICY_FIELDS
 from palyra.main import Launcher
+from tests.governance.policies import policy
 
 
 class Shell:
@@ -49,7 +51,9 @@ def test_a_prompt_is_run_and_every_book_tells_of_it(shell: Shell) -> None:
     decision = shell.json("explain", run_id)
     assert decision["run_id"] == run_id
     assert decision["action"] == "proceed"
-    assert decision["evaluations"][0]["policy_id"] == "house"
+    evaluation = decision["evaluations"][0]
+    assert (evaluation["policy_id"], evaluation["hard_nano_usd"], evaluation["hard_usd"]) == ("house", 10**11, "100.00")
+    assert not {"settled", "held", "bound", "projected", "soft", "hard", "grants"} & set(evaluation)
     assert any("house" in sentence for sentence in decision["sentences"])
     assert shell.json("explain", decision["decision_id"])["decision_id"] == decision["decision_id"]
     ledger = shell.json("ledger", "verify")
@@ -83,6 +87,15 @@ def test_a_budget_is_made_changed_listed_and_removed(shell: Shell) -> None:
     assert again["data"]["revision"] == "4"
 
 
+@pytest.mark.parametrize("command", ["add", "edit"])
+def test_every_field_of_a_policy_is_an_option_with_its_help(shell: Shell, command: str) -> None:
+    told = CliRunner().invoke(build_app(Launcher()), ["budgets", command, "--help"], env={"COLUMNS": "200"}).output
+    for name, text in POLICY_FIELDS.items():
+        assert f"--{name.replace('_', '-')} TEXT" in told
+        assert text.split()[0] in told
+    assert set(POLICY_FIELDS) | {"policy_id"} == set(policy().fields())
+
+
 def test_what_was_spent_before_a_budget_was_made_counts_in_it(shell: Shell) -> None:
     shell("run", "one")
     shell("run", "two")
@@ -107,7 +120,11 @@ def test_what_was_spent_before_a_budget_was_made_counts_in_it(shell: Shell) -> N
         (("approvals", "allow", "01NONE"), 3, "01NONE"),
         (("approvals", "deny", "01NONE", "--reason", "no"), 3, "01NONE"),
         (("approvals", "revoke", "01NONE"), 3, "01NONE"),
-        (("run", "hi", "--model", "nonexistent"), 1, "nonexistent"),
+        (("run", "hi", "--model", "nonexistent"), 3, "nonexistent"),
+        (("run", "hi", "--session", "a b"), 2, "X-Palyra-Session"),
+        (("run", "hi", "--session", "é"), 2, "--session"),
+        (("run", "hi", "--session", "a\nb"), 2, "--session"),
+        (("run", "h\udce9", "--session", "s"), 2, "UTF-8"),
     ],
 )
 def test_what_cannot_be_done_is_said_with_the_code_for_it(
@@ -123,6 +140,7 @@ def test_reading_without_an_engine_works_and_says_so(shell: Shell) -> None:
     status = shell.json("status")
     assert (status["phase"], status["pid"]) == ("stopped", None)
     assert "No engine runs" in status["problems"][0]
+    assert status["requests_total"] == 0
     assert shell.json("approvals", "list") == {"approvals": [], "grants": []}
     shell("explain", "01NONE", code=3)
     shell("usage", "--since", "soon", code=2)
