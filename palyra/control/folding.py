@@ -1,7 +1,5 @@
 """Folding the engine's events into what a status line and lists need, so that no snapshot asks the journal."""
 
-from collections import OrderedDict
-
 from palyra.core.clock import Clock
 from palyra.core.events import Event, EventHub
 from palyra.core.windows import Interval, Window, window_for
@@ -10,6 +8,7 @@ from palyra.journal.rows import RunRow
 from palyra.runs.live import LiveRun
 
 RECENT_RUNS = 300
+"""How many ended runs are shown beside those that are alive."""
 
 
 class Fold:
@@ -20,8 +19,10 @@ class Fold:
         self._timezone = timezone
         self._day: Window | None = None
         self._spent = 0
-        self._runs: OrderedDict[str, RunRow | LiveRun] = OrderedDict()
-        """Rows of runs that have ended; those alive are asked for theirs when somebody looks."""
+        self._live: dict[str, LiveRun] = {}
+        """They are asked for their rows when somebody looks."""
+        self._ended: dict[str, RunRow] = {}
+        """Those that ended last, in the order they did."""
         self.version = 0
         self.requests_total = 0
         self._leave = events.subscribe(self._hear)
@@ -34,7 +35,8 @@ class Fold:
         self._roll(now)
         self._spent += counts.spent_today
         for row in reversed(page.runs):
-            self._runs.setdefault(row.run_id, row)
+            if row.run_id not in self._live:
+                self._ended.setdefault(row.run_id, row)
 
     def close(self) -> None:
         self._leave()
@@ -46,8 +48,12 @@ class Fold:
 
     def runs(self) -> list[tuple[RunRow, int | None]]:
         """Recent runs, newest first, each with what it holds now (nano-dollars, None when its price is unknown)."""
-        newest_first = [run for _, run in sorted(self._runs.items(), reverse=True)]
-        return [(run.row, run.held_usd) if isinstance(run, LiveRun) else (run, 0) for run in newest_first]
+        newest_first = sorted([*self._ended, *self._live], reverse=True)
+        live = self._live
+        return [
+            (live[run_id].row, live[run_id].held_usd) if run_id in live else (self._ended[run_id], 0)
+            for run_id in newest_first
+        ]
 
     def _roll(self, now: int) -> None:
         if self._day is None or not self._day.contains(now):
@@ -59,14 +65,13 @@ class Fold:
         run = event.data.get("run")
         if not isinstance(run, LiveRun):
             return
-        self._runs[run.run_id] = run
-        if event.kind == "run.ended":
-            row = self._runs[run.run_id] = run.row
-            self._roll(event.at)
-            self.requests_total += 1
-            self._spent += row.cost or 0
-        while len(self._runs) > RECENT_RUNS:
-            gone = next((run_id for run_id, kept in self._runs.items() if not isinstance(kept, LiveRun)), None)
-            if gone is None:
-                break
-            del self._runs[gone]
+        if event.kind != "run.ended":
+            self._live[run.run_id] = run
+            return
+        self._live.pop(run.run_id, None)
+        row = self._ended[run.run_id] = run.row
+        self._roll(event.at)
+        self.requests_total += 1
+        self._spent += row.cost or 0
+        if len(self._ended) > RECENT_RUNS:
+            del self._ended[next(iter(self._ended))]

@@ -1,9 +1,9 @@
 """Consoles without an engine: what the journal and the configuration tell, read only."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Self, overload
 
 from palyra import __version__
 from palyra.config.model import LoadedConfig
@@ -33,17 +33,49 @@ from palyra.control.records import Records
 from palyra.control.snapshots import CommandResult, EngineView, OperatorView, Snapshot, Topic
 from palyra.control.views import budget_view
 from palyra.core.clock import Clock
+from palyra.governance.grants import Grant, GrantState
 from palyra.governance.ledger import Ledger
 from palyra.governance.policy_input import PolicyDefaults, from_config
 from palyra.governance.policy_set import PolicySet
 from palyra.governance.standing import standings
 from palyra.journal.journal import open_readers
 from palyra.journal.readers import Readers
-from palyra.journal.rows import GrantRow
+from palyra.journal.rows import GrantRow, HoldRow
 from palyra.runs.policies import operator_policies
 from palyra.vault.access import KEY_FILE
 
 NO_ENGINE = "No engine runs on this state directory; this is what its journal tells."
+
+
+class _Absent:
+    """What a running engine would know: nobody waits, and grants stand as the holds that drew from them say."""
+
+    def __init__(self, grants: Iterable[GrantRow], now: int) -> None:
+        self._grants = {row.grant_id: Grant(row) for row in grants}
+        self._now = now
+
+    @classmethod
+    async def of(cls, grants: Collection[GrantRow], readers: Readers, now: int) -> Self:
+        absent = cls(grants, now)
+        if grants:
+            async for rows in readers.holds_for_rebuild(min(row.created_at for row in grants)):
+                for row in rows:
+                    absent._draw(row)
+        return absent
+
+    def _draw(self, row: HoldRow) -> None:
+        for move in row.moves:
+            for grant_id, share in move.drawn:
+                grant = self._grants.get(grant_id)
+                if grant is not None:
+                    grant.move(row.run_id, share)
+
+    def waiting(self, approval_id: str) -> tuple[int, int | None]:
+        return 0, None
+
+    def drawn(self, row: GrantRow) -> tuple[int, str]:
+        grant = self._grants.get(row.grant_id) or Grant(row)
+        return grant.drawn, grant.state(self._now).value
 
 
 class OfflineControl:
@@ -57,17 +89,10 @@ class OfflineControl:
         self._state_dir = state_dir
         self._config_path = config_path
         self._clock = clock
-        self._records = Records(readers, state_dir, clock, self)
 
     @property
     def attached(self) -> bool:
         return False
-
-    def waiting(self, approval_id: str) -> tuple[int, int | None]:
-        return 0, None
-
-    def drawn(self, row: GrantRow) -> tuple[int, str]:
-        return 0, row.state
 
     async def snapshot(self, topics: Collection[Topic]) -> Snapshot:
         now = self._clock.now_ms()
@@ -108,10 +133,10 @@ class OfflineControl:
             operator=OperatorView("", "viewer", "uid"),
             spend_today_nano_usd=counts.spent_today,
             tightest=max(limited, key=lambda view: view.used_ratio, default=None),
-            approvals_pending=counts.pending_approvals,
+            approvals_pending=sum(row.expires_at > now for row in await self._readers.pending_approvals()),
             incidents_open=0,
             runs_live=0,
-            requests_total=counts.runs_today,
+            requests_total=0,
             providers=(),
             **parts,
         )
@@ -144,7 +169,13 @@ class OfflineControl:
     async def ask(self, query: Query) -> Answer:
         if isinstance(query, LedgerQuery):
             return await check_rows(self._readers, await self._policies(), self._clock.now_ms())
-        return await self._records.answer(query)
+        grants: tuple[GrantRow, ...] = ()
+        if isinstance(query, ApprovalQuery):
+            grants = await self._readers.grants(approval_id=query.approval_id)
+        elif isinstance(query, ApprovalsQuery):
+            grants = await self._readers.grants(state=GrantState.ACTIVE)
+        absent = await _Absent.of(grants, self._readers, self._clock.now_ms())
+        return await Records(self._readers, self._state_dir, self._clock, absent).answer(query)
 
     async def close(self) -> None:
         """Whoever opened the readers closes them."""

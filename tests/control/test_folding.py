@@ -43,6 +43,21 @@ async def test_runs_are_shown_newest_first_with_what_they_hold_and_old_ones_go()
     assert ("failed", 0) in [(row.state, held) for row, held in fold.runs()]
 
 
+async def test_those_alive_stay_however_many_there_are_and_push_out_nothing_that_ended() -> None:
+    clock, hub = ManualClock(NOON), EventHub()
+    fold = Fold(clock, hub, "UTC")
+    for number in range(RECENT_RUNS + 5):
+        told(hub, clock, "run.started", a_row(f"00{number:05d}"), held=1)
+    ended = replace(a_row("01A"), state="completed")
+    told(hub, clock, "run.ended", ended)
+    for number in range(RECENT_RUNS + 5):
+        told(hub, clock, "run.moved", a_row(f"00{number:05d}"), held=2)
+    shown = fold.runs()
+    assert shown[0] == (ended, 0)
+    assert shown[-1] == (a_row("0000000"), 2)
+    assert len(shown) == RECENT_RUNS + 6
+
+
 async def test_a_closed_fold_hears_no_more() -> None:
     clock, hub = ManualClock(NOON), EventHub()
     fold = Fold(clock, hub, "UTC")
