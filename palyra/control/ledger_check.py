@@ -1,7 +1,7 @@
 """Opening the books: every counter rebuilt from the journal, at one instant, and compared with the live ones."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from palyra.control.queries import LedgerAnswer, LedgerDifference, LedgerOvershoot
 from palyra.engine import Engine
@@ -40,11 +40,8 @@ async def check_rows(
 
     Everything handed over is a value of one moment, so that the counting can be done off the loop.
     """
-    rows: list[HoldRow] = []
-    async for chunk in readers.holds_for_rebuild(0):
-        rows += chunk
     grants: tuple[GrantRow, ...] = await readers.grants()
-    report = await asyncio.to_thread(verify, rows, policies, now, live=live, grants=grants)
+    report = await asyncio.to_thread(verify, _rows(readers), policies, now, live=live, grants=grants)
     orphans = tuple(row.hold_id for row in report.open_holds if row.hold_id not in running)
     differing = await readers.rollup_differences()
     return LedgerAnswer(
@@ -66,3 +63,20 @@ async def check_rows(
         ),
         rollup_differences=differing,
     )
+
+
+def _rows(readers: Readers) -> Iterator[HoldRow]:
+    """Every hold, for another thread: chunk by chunk, since a heap full of rows would make collections long."""
+    loop = asyncio.get_running_loop()
+    chunks = readers.holds_for_rebuild(0)
+
+    async def more() -> tuple[HoldRow, ...]:
+        async for rows in chunks:
+            return rows
+        return ()
+
+    def each() -> Iterator[HoldRow]:
+        while rows := asyncio.run_coroutine_threadsafe(more(), loop).result():
+            yield from rows
+
+    return each()
