@@ -18,15 +18,16 @@ from palyra.core.ids import IdSource
 from palyra.core.lag import LoopLag
 from palyra.core.private_files import private_dir
 from palyra.core.supervisor import Supervisor
-from palyra.governance.approvals import ApprovalDesk, ApprovalRecord, ApprovalSettings
+from palyra.governance.approval_record import ApprovalRecord
+from palyra.governance.approvals import ApprovalDesk, ApprovalSettings
 from palyra.governance.grants import GrantBook
 from palyra.governance.ledger import Ledger
 from palyra.governance.policy_input import PolicyDefaults, from_config
 from palyra.governance.policy_set import PolicySet
-from palyra.journal.changes import AuditAdded, Change
+from palyra.journal.changes import AuditAdded, Change, PolicySaved
 from palyra.journal.journal import Journal
 from palyra.journal.lock import EngineLock
-from palyra.journal.rows import UsageSample
+from palyra.journal.rows import PolicyRow, UsageSample
 from palyra.pricing.book import PriceBook, PricedProvider
 from palyra.pricing.learn import Learner, Sample
 from palyra.pricing.prompt_size import OVERHEAD
@@ -39,7 +40,7 @@ from palyra.runs.dispatch import Dispatcher
 from palyra.runs.durable import Durable
 from palyra.runs.parking import Parking
 from palyra.runs.planning import Planner
-from palyra.runs.policies import PolicyKeeper, operator_policies
+from palyra.runs.policies import PolicyKeeper, given_way, operator_policies
 from palyra.runs.recovery import Recovered, end_interrupted, rebuild
 from palyra.runs.runner import Runner
 from palyra.runs.settings import RunSettings
@@ -86,6 +87,7 @@ class Engine:
         self.parking: Parking
         self.runner: Runner
         self._durable: Durable
+        self._notices: list[str] = []
         self._supervisor = Supervisor(clock)
         self._closing = AsyncExitStack()
 
@@ -131,7 +133,7 @@ class Engine:
         """Policies, grants, approvals and counters as they were, and the dead engine's work ended."""
         config, readers = self.config, self.journal.readers
         defaults = PolicyDefaults(config.governance.timezone, config.governance.on_unknown_price)
-        rows = await readers.policies()
+        rows = await self._give_way(await readers.policies())
         policies = PolicySet([*(from_config(row) for row in config.budgets), *operator_policies(rows, defaults)])
         grants = GrantBook(await readers.grants(state="active"))
         self.ledger = Ledger(default_mode=config.smart_routing.default_mode, grants=grants)
@@ -159,6 +161,21 @@ class Engine:
             await self.journal.submit(voided)
         removed = {row.policy_id: row.revision for row in rows if row.removed}
         self.policies = PolicyKeeper(self.journal, self.ledger, self.desk, self.clock, self._durable, defaults, removed)
+
+    async def _give_way(self, rows: Sequence[PolicyRow]) -> list[PolicyRow]:
+        """The operators' policies without those whose ids the configuration file has taken; their removal is kept."""
+        now = self.clock.now_ms()
+        removals = given_way(rows, {row.policy_id for row in self.config.budgets}, now)
+        unit: list[Change] = []
+        for row in removals:
+            payload = {"verb": "removed", "revision": row.revision, "sha256": row.sha256, "reason": "in_config_file"}
+            unit += [PolicySaved(row), AuditAdded(now, "policy", row.policy_id, "palyra", payload)]
+            told = f"The operators' budget {row.policy_id} was removed: the configuration file has one of that id."
+            self._notices.append(told)
+        if unit:
+            await self.journal.submit(unit)
+        newest = {row.policy_id: row for row in [*rows, *removals]}
+        return list(newest.values())
 
     def _build(self, environ: Mapping[str, str]) -> None:
         config, clock = self.config, self.clock
@@ -279,6 +296,7 @@ class Engine:
         if self.access.unavailable:
             told.append(self.access.unavailable)
         told += self.access.faults
+        told += self._notices
         return told
 
     @property

@@ -16,7 +16,8 @@ from palyra.core.errors import BadInputError, ConflictError, JournalUnavailableE
 from palyra.core.events import Event
 from palyra.core.money import format_usd
 from palyra.engine import Engine
-from palyra.governance.approvals import ApprovalDecision, Decider, FourEyesError, Resolved, Ruling
+from palyra.governance.approval_record import ApprovalDecision
+from palyra.governance.approvals import Decider, FourEyesError, Resolved, Ruling
 from palyra.governance.grants import GrantKind
 from palyra.journal.rows import GrantRow
 
@@ -101,7 +102,8 @@ class Acting:
         )
         try:
             await engine.journal.submit(resolved.changes)
-        except JournalUnavailableError:
+        except BaseException:
+            # Whatever went wrong: what is not surely durable must not be in force.
             engine.write(engine.desk.take_back(resolved, engine.clock.now_ms()))
             raise
         # Only what is durable is acted on: a decision that was shown must survive a kill.
@@ -120,6 +122,10 @@ class Acting:
             engine.write(changes)
             written = "The journal cannot be written now; Palyra keeps trying."
             return CommandResult("accepted", f"Grant {command.grant_id} is revoked.", written)
+        except BaseException:
+            # It ends in memory all the same, since a grant somebody wanted gone must not go on serving.
+            engine.write(changes)
+            raise
         return CommandResult("accepted", f"Grant {command.grant_id} is revoked.")
 
     def _tell(self, kind: str, subject: str) -> None:

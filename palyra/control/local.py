@@ -1,6 +1,6 @@
 """The engine seen from its own process: snapshots without a query, questions to reader threads, commands done."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
@@ -42,10 +42,12 @@ from palyra.control.snapshots import (
 )
 from palyra.control.views import approval_view, budget_view, grant_view, run_view
 from palyra.engine import Engine
+from palyra.governance.approval_record import ApprovalRecord
 from palyra.governance.standing import Standing, standings
 from palyra.journal.rows import GrantRow
 
-DECIDED_SHOWN = 100
+PENDING_SHOWN, DECIDED_SHOWN = 200, 50
+"""How many approvals a snapshot has at most; the others are asked for with a query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class EngineFace:
         self.fold = Fold(engine.clock, engine.events, engine.config.governance.timezone)
         self.records = Records(engine.journal.readers, engine.state_dir, engine.clock, self)
         self._over_since: dict[tuple[str, str, int], int] = {}
+        self._shown: dict[str, _Shown] = {}
 
     async def begin(self) -> None:
         await self.fold.begin(self.engine.journal.readers)
@@ -92,7 +95,7 @@ class EngineFace:
         )
         parts: dict[str, Any] = {}
         if Topic.APPROVALS in topics:
-            parts["approvals"] = self._approvals()
+            parts["approvals"] = self._approvals(pending)
             parts["grants"] = tuple(grant_view(grant, now) for grant in engine.ledger.grants)
         if Topic.RUNS in topics:
             parts["runs"] = tuple(run_view(row, held) for row, held in self.fold.runs())
@@ -127,6 +130,7 @@ class EngineFace:
             key_file=str(engine.access.key_file),
             state_dir=str(engine.state_dir),
             config_path=str(installation.config_path or ""),
+            log_file=str(engine.state_dir / engine.config.logging.file),
             demo=installation.demo,
             journal_ok=engine.journal.healthy,
             lag_ms=round(engine.lag.latest_ms, 1),
@@ -165,17 +169,26 @@ class EngineFace:
             for key, (line, since) in over.items()
         )
 
-    def _approvals(self) -> tuple[ApprovalView, ...]:
-        engine = self.engine
-        pending = [record for record in engine.desk if record.pending]
-        decided = sorted(
-            (record for record in engine.desk if not record.pending),
-            key=lambda record: record.resolved_at or 0,
-            reverse=True,
-        )
-        return tuple(
-            approval_view(record, *self.waiting(record.approval_id)) for record in [*pending, *decided[:DECIDED_SHOWN]]
-        )
+    def _approvals(self, pending: Sequence[ApprovalRecord]) -> tuple[ApprovalView, ...]:
+        """The oldest pending ones, then those decided last. A view serves all snapshots that tell the same of it."""
+        shown: dict[str, _Shown] = {}
+        for record in [*pending[:PENDING_SHOWN], *self.engine.desk.decided()[:DECIDED_SHOWN]]:
+            waiting, park_until = self.waiting(record.approval_id)
+            before = self._shown.get(record.approval_id)
+            if before is None or before.record is not record or before.waiting != (waiting, park_until):
+                before = _Shown(record, (waiting, park_until), approval_view(record, waiting, park_until))
+            shown[record.approval_id] = before
+        self._shown = shown
+        return tuple(one.view for one in shown.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A view, and all that it was made from."""
+
+    record: ApprovalRecord
+    waiting: tuple[int, int | None]
+    view: ApprovalView
 
 
 class LocalControl:

@@ -40,7 +40,7 @@ from palyra.control.views import (
 )
 from palyra.core.clock import Clock
 from palyra.core.errors import BadInputError, NotFoundError
-from palyra.governance.approvals import ApprovalDecision, ApprovalRecord, ApprovalStatus
+from palyra.governance.approval_record import ApprovalDecision, ApprovalRecord, ApprovalStatus
 from palyra.journal.audit import HEAD_FILE
 from palyra.journal.audit import verify as verify_audit
 from palyra.journal.journal import JOURNAL_FILE

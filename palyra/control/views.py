@@ -12,7 +12,7 @@ from palyra.control.snapshots import (
     GrantView,
     RunView,
 )
-from palyra.governance.approvals import ApprovalRecord, excess_percent
+from palyra.governance.approval_record import ApprovalRecord, excess_percent
 from palyra.governance.decision import RoutingDecision
 from palyra.governance.evaluate import UsageBudgetEvaluation
 from palyra.governance.explain import evaluation_message, sentences

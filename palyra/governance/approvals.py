@@ -3,19 +3,28 @@
 Synchronous like the ledger: every act returns the changes that make it durable, to be submitted in the same step.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from itertools import chain
 from typing import Any
 
 from palyra.core.errors import BadInputError, ConflictError, NotFoundError, PalyraError
 from palyra.core.money import Usd
+from palyra.governance.approval_record import (
+    ApprovalDecision,
+    ApprovalRecord,
+    ApprovalStatus,
+    Question,
+    question,
+    risk_of,
+)
 from palyra.governance.evaluate import UsageBudgetEvaluation
 from palyra.governance.granting import Beneficiary, GrantTerms, check_terms, make_grant
 from palyra.governance.grants import GrantBook, GrantKind, GrantState
 from palyra.governance.policy_set import PolicySet
 from palyra.journal.changes import ApprovalSaved, AuditAdded, Change
-from palyra.journal.rows import ApprovalRow, GrantRow
+from palyra.journal.rows import GrantRow
 
 DENIED_FOR_MS = 60_000
 """How long a denial answers the same principal, session and policies without asking again."""
@@ -24,20 +33,8 @@ REASON_MOST = 500
 POLICY_EDITED = "policy_edited"
 RUNS_SHOWN = 50
 RESOLVED_KEPT = 200
-
-
-class ApprovalStatus(StrEnum):
-    PENDING = "pending"
-    RESOLVED = "resolved"
-
-
-class ApprovalDecision(StrEnum):
-    """`TIMEOUT`: nobody answered in time; `ERROR`: a policy was edited meanwhile, so the numbers shown are void."""
-
-    ALLOW = "allow"
-    DENY = "deny"
-    TIMEOUT = "timeout"
-    ERROR = "error"
+PENDING_MOST = 50
+"""How many approvals may be pending for one principal; beyond, requests are refused without asking a person again."""
 
 
 class FourEyesError(PalyraError):
@@ -73,6 +70,10 @@ class Petition:
     evaluations: tuple[UsageBudgetEvaluation, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def question(self) -> Question:
+        return question(self.principal, self.session, self.evaluations)
+
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
@@ -84,96 +85,6 @@ class Ruling:
     duration_ms: int | None = None
     amount: int | None = None
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ApprovalRecord:
-    """One request for a person's word, over every budget it would breach. `version` grows with every decision."""
-
-    approval_id: str
-    version: int
-    principal: str
-    session: str
-    run_ids: tuple[str, ...]
-    evaluations: tuple[UsageBudgetEvaluation, ...]
-    requested_at: int
-    expires_at: int
-    risk: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    status: ApprovalStatus = ApprovalStatus.PENDING
-    decision: ApprovalDecision | None = None
-    resolved_at: int | None = None
-    decided_by: str = ""
-    reason: str = ""
-    grant_ids: tuple[str, ...] = ()
-
-    @property
-    def policy_ids(self) -> tuple[str, ...]:
-        return tuple(evaluation.policy_id for evaluation in self.evaluations)
-
-    @property
-    def counters(self) -> frozenset[tuple[str, str]]:
-        return frozenset((item.policy_id, item.scope_value) for item in self.evaluations)
-
-    @property
-    def pending(self) -> bool:
-        return self.status is ApprovalStatus.PENDING
-
-    @property
-    def leading(self) -> UsageBudgetEvaluation:
-        """The budget that is exceeded by the largest share."""
-        return max(self.evaluations, key=lambda item: excess_percent([item]))
-
-    def state(self) -> str:
-        """In words, for an answer to somebody who came too late."""
-        if self.pending:
-            return "pending"
-        by = f" by {self.decided_by}" if self.decided_by else ""
-        return f"resolved/{self.decision}{by}"
-
-    def row(self) -> ApprovalRow:
-        return ApprovalRow(
-            approval_id=self.approval_id,
-            version=self.version,
-            principal=self.principal,
-            session=self.session,
-            policy_ids=self.policy_ids,
-            requested_at=self.requested_at,
-            expires_at=self.expires_at,
-            status=self.status.value,
-            decision="" if self.decision is None else self.decision.value,
-            resolved_at=self.resolved_at,
-            decided_by=self.decided_by,
-            reason=self.reason,
-            risk=self.risk,
-            body={
-                "run_ids": list(self.run_ids),
-                "grant_ids": list(self.grant_ids),
-                "evaluations": [evaluation.to_json() for evaluation in self.evaluations],
-                "facts": dict(self.facts),
-            },
-        )
-
-    @classmethod
-    def from_row(cls, row: ApprovalRow) -> "ApprovalRecord":
-        return cls(
-            approval_id=row.approval_id,
-            version=row.version,
-            principal=row.principal,
-            session=row.session,
-            run_ids=tuple(row.body["run_ids"]),
-            evaluations=tuple(UsageBudgetEvaluation.from_json(item) for item in row.body["evaluations"]),
-            requested_at=row.requested_at,
-            expires_at=row.expires_at,
-            risk=row.risk,
-            facts=row.body["facts"],
-            status=ApprovalStatus(row.status),
-            decision=ApprovalDecision(row.decision) if row.decision else None,
-            resolved_at=row.resolved_at,
-            decided_by=row.decided_by,
-            reason=row.reason,
-            grant_ids=tuple(row.body["grant_ids"]),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,23 +101,6 @@ class Resolved:
     record: ApprovalRecord
     grants: tuple[GrantRow, ...]
     changes: tuple[Change, ...]
-
-
-def excess_percent(evaluations: Iterable[UsageBudgetEvaluation]) -> float:
-    """How far beyond its limit the worst of these budgets would stand, as a percentage of that limit."""
-    return max((100 * item.excess / item.hard if item.hard else 100.0 for item in evaluations), default=0.0)
-
-
-def risk_of(evaluations: Iterable[UsageBudgetEvaluation]) -> str:
-    """low up to 10 % over, medium up to 50 %, high up to 100 %, critical beyond (a limit of 0 always is)."""
-    items = list(evaluations)
-    if any(item.hard == 0 for item in items):
-        return "critical"
-    percent = excess_percent(items)
-    for most, name in ((10, "low"), (50, "medium"), (100, "high")):
-        if percent <= most:
-            return name
-    return "critical"
 
 
 def _in_force(item: UsageBudgetEvaluation, policies: PolicySet) -> bool:
@@ -228,42 +122,53 @@ class ApprovalDesk:
         self._new_id = new_id
         self._grants = grants
         self.settings = settings or ApprovalSettings()
-        self._records: dict[str, ApprovalRecord] = {}
+        self._pending: dict[str, ApprovalRecord] = {}
+        self._decided: dict[str, ApprovalRecord] = {}
+        self._asked: dict[Question, str] = {}
+        self._pending_of: Counter[str] = Counter()
         self._waiting: dict[str, int] = {}
         self._denied: dict[tuple[str, str], dict[str, int]] = {}
         self.version = 0
+        """Grows with everything a console could show."""
         for record in records:
-            self._records[record.approval_id] = record
+            self._put(record)
             if record.decision is ApprovalDecision.DENY and record.resolved_at is not None:
                 self._remember_denial(record, record.resolved_at)
 
     def __iter__(self) -> Iterator[ApprovalRecord]:
-        return iter(self._records.values())
+        """The decided ones as they were decided, then the pending ones."""
+        return chain(self._decided.values(), self._pending.values())
 
     def get(self, approval_id: str) -> ApprovalRecord:
         """Raises NotFoundError when it is neither pending nor lately decided."""
-        record = self._records.get(approval_id)
+        record = self._pending.get(approval_id) or self._decided.get(approval_id)
         if record is None:
             raise NotFoundError(f"No approval {approval_id!r} is known.", fix="List them with `palyra approvals list`.")
         return record
 
     def pending(self) -> list[ApprovalRecord]:
         """Oldest first."""
-        return [record for record in self._records.values() if record.pending]
+        return sorted(self._pending.values(), key=lambda record: (record.requested_at, record.approval_id))
+
+    def decided(self) -> list[ApprovalRecord]:
+        """The last decided ones, newest first."""
+        return sorted(self._decided.values(), key=lambda record: record.resolved_at or 0, reverse=True)
 
     # Asking
 
-    def open(self, petition: Petition, at: int) -> Opened:
-        """Opens a record for these budgets, or joins the pending one of the same principal, session and budgets."""
-        counters = frozenset((item.policy_id, item.scope_value) for item in petition.evaluations)
-        for record in self._records.values():
-            same = record.principal == petition.principal and record.session == petition.session
-            if record.pending and same and record.counters == counters and at < record.expires_at:
-                if petition.run_id not in record.run_ids:
-                    run_ids = (*record.run_ids, petition.run_id)[-RUNS_SHOWN:]
-                    record = replace(record, run_ids=run_ids)
-                    self._put(record)
-                return Opened(record, False, ())
+    def open(self, petition: Petition, at: int) -> Opened | None:
+        """Opens a record for these budgets, or joins the pending one of the same principal, session and budgets.
+
+        None when `PENDING_MOST` other ones wait for an answer to this principal already.
+        """
+        asked = self._pending.get(self._asked.get(petition.question, ""))
+        if asked is not None and at < asked.expires_at:
+            if petition.run_id and petition.run_id not in asked.run_ids:
+                asked = replace(asked, run_ids=(*asked.run_ids, petition.run_id)[-RUNS_SHOWN:])
+                self._put(asked)
+            return Opened(asked, False, ())
+        if self._pending_of[petition.principal] >= PENDING_MOST:
+            return None
         record = ApprovalRecord(
             approval_id=self._new_id(),
             version=1,
@@ -283,7 +188,8 @@ class ApprovalDesk:
         return Opened(record, True, (ApprovalSaved(record.row()), audit))
 
     def join(self, approval_id: str) -> None:
-        """Somebody's connection is open for it."""
+        """Somebody's connection is open for it; until it closes, a grant for one run is kept for those who asked."""
+        self._grants.awaited.add(approval_id)
         self._waiting[approval_id] = self._waiting.get(approval_id, 0) + 1
         self.version += 1
 
@@ -293,6 +199,7 @@ class ApprovalDesk:
             self._waiting[approval_id] = left
         else:
             self._waiting.pop(approval_id, None)
+            self._grants.awaited.discard(approval_id)
         self.version += 1
 
     def waiting(self, approval_id: str) -> int:
@@ -373,10 +280,13 @@ class ApprovalDesk:
         return saved, AuditAdded(at, "grant", grant_id, by.name, payload)
 
     def sweep(self, at: int) -> tuple[list[ApprovalRecord], tuple[Change, ...]]:
-        """Ends what nobody answered in time and grants whose time has come. Returns the records that ended."""
+        """Ends what nobody answered in time and grants whose time has come; forgets denials that no longer answer.
+
+        Returns the records that ended.
+        """
         ended: list[ApprovalRecord] = []
         changes: list[Change] = []
-        for record in self.pending():
+        for record in tuple(self._pending.values()):
             if at >= record.expires_at:
                 record, written = self._resolve(record, ApprovalDecision.TIMEOUT, at)
                 ended.append(record)
@@ -384,13 +294,15 @@ class ApprovalDesk:
         expired = self._grants.sweep(at)
         if expired:
             self.version += 1
+        for whom in tuple(self._denied):
+            self.denied(*whom, at)
         return ended, (*changes, *expired)
 
     def void(self, policy_id: str, at: int) -> tuple[list[ApprovalRecord], tuple[Change, ...]]:
         """After an edit of a policy: its pending approvals end as `policy_edited`, its live grants are void."""
         ended: list[ApprovalRecord] = []
         changes: list[Change] = []
-        for record in self.pending():
+        for record in tuple(self._pending.values()):
             if policy_id in record.policy_ids:
                 record, written = self._resolve(record, ApprovalDecision.ERROR, at, reason=POLICY_EDITED)
                 ended.append(record)
@@ -405,7 +317,7 @@ class ApprovalDesk:
         Policies of the configuration file may have been edited while no engine ran.
         """
         changes: list[Change] = []
-        for record in tuple(self._records.values()):
+        for record in tuple(self):
             edited = {item.policy_id for item in record.evaluations if not _in_force(item, policies)}
             if edited and record.pending:
                 _, written = self._resolve(record, ApprovalDecision.ERROR, at, reason=POLICY_EDITED)
@@ -451,11 +363,27 @@ class ApprovalDesk:
         return record, (ApprovalSaved(record.row()), audit)
 
     def _put(self, record: ApprovalRecord) -> None:
-        self._records[record.approval_id] = record
+        self._forget(record.approval_id)
+        if record.pending:
+            self._pending[record.approval_id] = record
+            self._asked[record.question] = record.approval_id
+            self._pending_of[record.principal] += 1
+        else:
+            self._decided[record.approval_id] = record
+            if len(self._decided) > RESOLVED_KEPT:
+                del self._decided[next(iter(self._decided))]
         self.version += 1
-        decided = [one.approval_id for one in self._records.values() if not one.pending]
-        for approval_id in decided[: max(0, len(decided) - RESOLVED_KEPT)]:
-            del self._records[approval_id]
+
+    def _forget(self, approval_id: str) -> None:
+        self._decided.pop(approval_id, None)
+        before = self._pending.pop(approval_id, None)
+        if before is None:
+            return
+        if self._asked.get(before.question) == approval_id:
+            del self._asked[before.question]
+        self._pending_of[before.principal] -= 1
+        if not self._pending_of[before.principal]:
+            del self._pending_of[before.principal]
 
     def _check_eyes(self, record: ApprovalRecord, by: Decider) -> None:
         if not self.settings.four_eyes:
@@ -498,7 +426,8 @@ def request_usage_budget_override(
 ) -> Opened:
     """An operator (or a refused caller) asks for room ahead of need; opens the record a refused request would.
 
-    `evaluations` are the budgets as they stand. Raises NotFoundError for one that is not in force.
+    `evaluations` are the budgets as they stand. Raises NotFoundError for one that is not in force, ConflictError when
+    too many approvals of the principal are pending.
     """
     wanted = tuple(evaluations)
     for item in wanted:
@@ -507,4 +436,11 @@ def request_usage_budget_override(
                 f"No budget {item.policy_id!r} is in force.", fix="List them with `palyra budgets list`."
             )
     petition = Petition(principal, session, "", wanted, {**(facts or {}), "requested_by": by.name})
-    return desk.open(petition, at)
+    opened = desk.open(petition, at)
+    if opened is None:
+        raise ConflictError(
+            f"{PENDING_MOST} approvals wait for an answer to {principal} already.",
+            fix="Decide on those first: `palyra approvals list`.",
+            code="too_many_pending",
+        )
+    return opened

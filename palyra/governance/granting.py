@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from palyra.config.choices import MetricKind
 from palyra.core.errors import BadInputError
-from palyra.core.money import Usd, format_usd
+from palyra.core.money import MAX, Usd, format_usd
 from palyra.core.windows import ROLLING, window_for
 from palyra.governance.evaluate import UsageBudgetEvaluation
 from palyra.governance.grants import ONCE_TTL_MS, SESSION_TTL_MS, GrantKind, GrantState
@@ -13,6 +13,7 @@ from palyra.governance.policy import UsageBudgetPolicyRecord
 from palyra.journal.rows import GrantRow
 
 ONCE_CAP_PERCENT = 110
+AMOUNT_MOST = f"{format_usd(MAX)}, or {MAX:,} tokens or requests"
 TIMEBOX_LEAST_MS, TIMEBOX_MOST_MS = 1_000, 30 * 86_400_000
 
 
@@ -55,6 +56,8 @@ def check_terms(terms: GrantTerms, evaluations: Iterable[UsageBudgetEvaluation],
         return
     if terms.amount <= 0:
         raise BadInputError("amount must be above zero.", fix="Grant what the request needs, or more.")
+    if terms.amount > MAX:
+        raise BadInputError("amount is larger than anything Palyra counts.", fix=f"Grant at most {AMOUNT_MOST}.")
     metrics = {item.metric_kind for item in evaluations}
     if len(metrics) > 1:
         raise BadInputError(
@@ -100,7 +103,7 @@ def make_grant(
         scope_value=item.scope_value,
         principal=whom.principal,
         session=whom.session,
-        cap=cap,
+        cap=min(cap, MAX),
         metric=item.metric_kind.value,
         created_at=at,
         expires_at=end,

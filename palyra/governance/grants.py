@@ -1,7 +1,8 @@
 """Grants: permission to pass a limit, drawn by holds in their own step and given back when less was used.
 
 A grant stays `active` until it expires, is revoked, or an edit of its policy makes it void. What was drawn from it
-stays spent in any case.
+stays spent in any case. One for a single run is used up once a run that it let in was sent, whatever that run cost in
+the end; the hold's end says so durably, by naming the grant even with an amount of 0.
 """
 
 from collections import deque
@@ -45,21 +46,31 @@ class Asker:
 
 
 class Grant:
-    """One grant while it is known: its row, and what runs have drawn from it, net."""
+    """One grant while it is known: its row, what runs have drawn from it, net, and which of them were sent with it.
 
-    __slots__ = ("drawn", "row", "runs")
+    A run that was sent has used the grant, also when in the end it needed nothing of it.
+    """
+
+    __slots__ = ("drawn", "row", "runs", "sent")
 
     def __init__(self, row: GrantRow) -> None:
         self.row = row
         self.drawn = 0
         self.runs: dict[str, int] = {}
+        self.sent: set[str] = set()
 
     def live(self, at: int) -> bool:
         """Whether it can be drawn from; it ends at the instant of its expiry."""
         row = self.row
         return row.state == GrantState.ACTIVE and (row.expires_at is None or at < row.expires_at)
 
-    def serves(self, asker: Asker, window_start: int, at: int) -> bool:
+    @property
+    def users(self) -> set[str]:
+        """The runs that use it or have used it."""
+        return self.sent.union(self.runs)
+
+    def serves(self, asker: Asker, window_start: int, at: int, *, awaited: bool = False) -> bool:
+        """`awaited`: somebody who asked for it still waits, so that one for a single run is not for others yet."""
         row = self.row
         if not self.live(at):
             return False
@@ -67,14 +78,19 @@ class Grant:
             return row.window_start is None or row.window_start == window_start
         if row.principal != asker.principal or row.session not in ("", asker.session):
             return False
-        return row.kind != GrantKind.ONCE or not self.runs or asker.run_id in self.runs
+        if row.kind != GrantKind.ONCE:
+            return True
+        users = self.users
+        if users:
+            return asker.run_id in users
+        return not awaited or asker.run_id in row.run_ids
 
     @property
     def remaining(self) -> int:
         return max(0, self.row.cap - self.drawn)
 
     def move(self, run_id: str, amount: int) -> None:
-        """Draws, or gives back a negative amount. A `once` grant nobody has drawn from, net, is unused again."""
+        """Draws, or gives back a negative amount. What was given back whole, with nothing sent, was no use of it."""
         self.drawn += amount
         left = self.runs.get(run_id, 0) + amount
         if left:
@@ -82,13 +98,17 @@ class Grant:
         else:
             self.runs.pop(run_id, None)
 
+    def use(self, run_id: str) -> None:
+        """A run that was let in by it has been sent and settled."""
+        self.sent.add(run_id)
+
     def state(self, at: int) -> GrantState:
         """What a console shows: an active grant may be used up or past its time."""
         if self.row.state != GrantState.ACTIVE:
             return GrantState(self.row.state)
-        if not self.live(at):
-            return GrantState.EXPIRED
-        return GrantState.USED if self.row.kind == GrantKind.ONCE and self.runs else GrantState.ACTIVE
+        if self.row.kind == GrantKind.ONCE and (self.runs or self.sent):
+            return GrantState.USED
+        return GrantState.ACTIVE if self.live(at) else GrantState.EXPIRED
 
 
 class GrantBook:
@@ -98,6 +118,8 @@ class GrantBook:
         self._grants: dict[str, Grant] = {}
         self._by_counter: dict[tuple[str, str], list[Grant]] = {}
         self._ended: deque[str] = deque()
+        self.awaited: set[str] = set()
+        """Approvals that somebody's open connection waits for, told by the desk."""
         for row in rows:
             self.add(row)
 
@@ -123,15 +145,19 @@ class GrantBook:
         found = self._by_counter.get((policy_id, scope_value))
         if found is None:
             return []
-        return [grant for grant in found if grant.remaining and grant.serves(asker, window_start, at)]
+        return [
+            grant
+            for grant in found
+            if grant.remaining and grant.serves(asker, window_start, at, awaited=grant.row.approval_id in self.awaited)
+        ]
 
     def end(self, grant_id: str, state: GrantState) -> GrantSaved | None:
-        """Ends an active grant as revoked, void or expired; None when it had ended already."""
+        """Ends an active grant as revoked, void, used or expired; None when it had ended already."""
         grant = self._grants.get(grant_id)
         if grant is None or grant.row.state != GrantState.ACTIVE:
             return None
         row = grant.row
-        grant.row = replace(row, version=row.version + 1, state=state.value, uses=len(grant.runs))
+        grant.row = replace(row, version=row.version + 1, state=state.value, uses=len(grant.users))
         key = (row.policy_id, row.scope_value)
         self._by_counter[key].remove(grant)
         if not self._by_counter[key]:
@@ -140,17 +166,15 @@ class GrantBook:
         return GrantSaved(grant.row)
 
     def sweep(self, at: int) -> list[GrantSaved]:
-        """Ends every grant whose time has come."""
-        return self._end_all(GrantState.EXPIRED, [grant for grant in self._grants.values() if not grant.live(at)])
+        """Ends every grant whose time has come, as used or expired."""
+        over = [grant for grant in self._grants.values() if not grant.live(at)]
+        ended = [self.end(grant.row.grant_id, grant.state(at)) for grant in over]
+        return [saved for saved in ended if saved is not None]
 
     def void(self, policy_id: str) -> list[GrantSaved]:
         """Ends every live grant of a policy whose terms were edited."""
-        return self._end_all(
-            GrantState.VOID, [grant for grant in self._grants.values() if grant.row.policy_id == policy_id]
-        )
-
-    def _end_all(self, state: GrantState, grants: Iterable[Grant]) -> list[GrantSaved]:
-        ended = [self.end(grant.row.grant_id, state) for grant in grants]
+        here = [grant for grant in self._grants.values() if grant.row.policy_id == policy_id]
+        ended = [self.end(grant.row.grant_id, GrantState.VOID) for grant in here]
         return [saved for saved in ended if saved is not None]
 
     def _remember_ended(self, grant_id: str) -> None:

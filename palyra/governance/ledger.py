@@ -256,7 +256,7 @@ class Ledger:
         moves: list[CounterMove] = []
         for move, place in zip(hold.moves, hold.cells, strict=True):
             actual = actual_amount(move, usd, tokens, requests)
-            drawn = self._give_back(move, actual, hold.row.run_id) if move.drawn else ()
+            drawn = self._give_back(move, state, actual, hold.row.run_id) if move.drawn else ()
             if place is not None:
                 place[1].move(actual, -move.held, total(drawn) - total(move.drawn) if move.drawn else 0)
             moves.append(ended(move, actual, drawn))
@@ -272,14 +272,19 @@ class Ledger:
         self.version += 1
         return Ending(change, True, flat)
 
-    def _give_back(self, move: CounterMove, actual: int, run_id: str) -> Shares:
-        """Gives back to grants what was drawn too much. Returns what stays drawn."""
-        left = kept(move.drawn, max(0, move.held - actual))
+    def _give_back(self, move: CounterMove, state: str, actual: int, run_id: str) -> Shares:
+        """Gives back to grants what was drawn too much. Returns what stays drawn.
+
+        Only an attempt that was not sent gives back the use of a grant with it.
+        """
+        left = () if state == RELEASED else kept(move.drawn, max(0, move.held - actual))
         stays = dict(left)
         for grant_id, share in move.drawn:
             grant = self.grants.get(grant_id)
             if grant is not None:
                 grant.move(run_id, stays.get(grant_id, 0) - share)
+                if grant_id in stays:
+                    grant.use(run_id)
         return left
 
     def _opened(self, hold_id: str) -> OpenHold:
@@ -326,10 +331,12 @@ class Ledger:
         self.books.replace(recount.policies, recount.fresh, at)
         for row in recount.found_open:
             self._open[row.hold_id] = OpenHold(row, [None for _ in row.moves], None)
-        for grant_id, run_id, share in recount.draws:
-            grant = self.grants.get(grant_id)
+        for drawing in recount.draws:
+            grant = self.grants.get(drawing.grant_id)
             if grant is not None:
-                grant.move(run_id, share)
+                grant.move(drawing.run_id, drawing.amount)
+                if drawing.sent:
+                    grant.use(drawing.run_id)
         self.version += 1
         joined = [self._join(hold, recount) for hold in self._open.values()]
         return tuple(change for change in joined if change is not None)

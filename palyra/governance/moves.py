@@ -63,13 +63,15 @@ def ended(move: CounterMove, actual: int, drawn: Shares) -> CounterMove:
 
 
 def kept(drawn: Shares, unused: int) -> Shares:
-    """What stays drawn when `unused` was held for nothing; what was drawn last is given back first."""
+    """What stays drawn when `unused` was held for nothing; what was drawn last is given back first.
+
+    A grant that gets everything back stays named: without it the attempt would not have been sent.
+    """
     left: list[tuple[str, int]] = []
     for grant_id, share in reversed(drawn):
         back = min(unused, share)
         unused -= back
-        if share > back:
-            left.append((grant_id, share - back))
+        left.append((grant_id, share - back))
     return tuple(reversed(left))
 
 

@@ -28,6 +28,16 @@ class Counted:
     move: CounterMove | None
 
 
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What a run's hold drew from a grant. `sent`: the hold has ended and charged, so the grant was used."""
+
+    grant_id: str
+    run_id: str
+    amount: int
+    sent: bool
+
+
 def counted(policy: UsageBudgetPolicyRecord, row: HoldRow) -> Counted:
     """The recorded amounts where the hold recorded any in this policy's metric, else those its facts give."""
     move = next((move for move in row.moves if move.policy_id == policy.policy_id), None)
@@ -82,8 +92,8 @@ class Recount:
         """Open holds of a dead engine, which the ledger has to take over."""
         self.ended: list[HoldRow] = []
         """Holds that ended since this was begun, added by the ledger."""
-        self.draws: list[tuple[str, str, int]] = []
-        """(grant_id, run_id, amount) of every draw, when restoring."""
+        self.draws: list[Drawing] = []
+        """Every draw from a grant, when restoring."""
         self._restoring = restoring
         self._ended_ids: set[str] = set()
         self._at = at
@@ -99,7 +109,10 @@ class Recount:
         if row.hold_id in self._ended_ids or self._known(row.hold_id):
             return
         if self._restoring:
-            self.draws += [(grant_id, row.run_id, share) for move in row.moves for grant_id, share in move.drawn]
+            sent = row.state != HELD
+            self.draws += [
+                Drawing(grant_id, row.run_id, share, sent) for move in row.moves for grant_id, share in move.drawn
+            ]
         if row.state == HELD:
             self.found_open.append(row)
         else:

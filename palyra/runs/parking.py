@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from palyra.core.clock import Clock
-from palyra.governance.approvals import ApprovalDecision, ApprovalDesk, ApprovalRecord
+from palyra.governance.approval_record import ApprovalDecision, ApprovalRecord
+from palyra.governance.approvals import ApprovalDesk
 from palyra.runs.live import LiveRun
 from palyra.runs.request import Client, RunReport
 

@@ -1,12 +1,13 @@
 """The policies in force: the file's and the operators', and how an edit takes effect without losing what was spent."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from palyra.core.clock import Clock
 from palyra.core.errors import ConflictError, NotFoundError
-from palyra.governance.approvals import ApprovalDesk, ApprovalRecord, Decider
+from palyra.governance.approval_record import ApprovalRecord
+from palyra.governance.approvals import ApprovalDesk, Decider
 from palyra.governance.ledger import Ledger
 from palyra.governance.policy import PolicySource, UsageBudgetPolicyRecord
 from palyra.governance.policy_input import PolicyDefaults, PolicyInputError, edit_policy, parse_policy
@@ -36,6 +37,15 @@ def operator_policies(rows: Sequence[PolicyRow], defaults: PolicyDefaults) -> tu
         for row in rows
         if not row.removed
     )
+
+
+def given_way(rows: Sequence[PolicyRow], taken: Collection[str], at: int) -> list[PolicyRow]:
+    """The removals of operators' policies whose ids the configuration file uses by now: the file wins."""
+    return [
+        replace(row, revision=row.revision + 1, removed=True, updated_at=at, updated_by="palyra")
+        for row in rows
+        if not row.removed and row.policy_id in taken
+    ]
 
 
 class PolicyKeeper:
@@ -153,4 +163,4 @@ class PolicyKeeper:
                         await asyncio.sleep(0)
 
 
-__all__ = ["Edited", "PolicyInputError", "PolicyKeeper", "operator_policies"]
+__all__ = ["Edited", "PolicyInputError", "PolicyKeeper", "given_way", "operator_policies"]

@@ -1,15 +1,22 @@
 """Consoles on a real engine, in its own process."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+
+import pytest
 
 from palyra.config.load import interpret
 from palyra.control.commands import AddPolicy, CancelRun, DecideApproval, EditPolicy, RemovePolicy, RevokeGrant
-from palyra.control.local import LocalControl
+from palyra.control.local import DECIDED_SHOWN, PENDING_SHOWN, LocalControl
+from palyra.control.queries import AuditQuery
 from palyra.control.snapshots import OperatorView, Topic
 from palyra.core.clock import ManualClock
+from palyra.core.errors import JournalUnavailableError, StateError
+from palyra.core.scope import Scope
 from palyra.engine import Installation
+from palyra.governance.approvals import Petition
+from palyra.governance.evaluate import Demand
 from palyra.house import House, open_house
 
 CONFIG = b"""
@@ -27,8 +34,8 @@ soft_limit = 1
 
 
 @asynccontextmanager
-async def a_house(directory: Path) -> AsyncIterator[House]:
-    loaded = interpret(CONFIG, Path("palyra.toml"), {}, {})
+async def a_house(directory: Path, config: bytes = CONFIG) -> AsyncIterator[House]:
+    loaded = interpret(config, Path("palyra.toml"), {}, {})
     assert loaded.config is not None, loaded.problems
     async with open_house(Installation(loaded.config, directory / "state"), ManualClock(), {}, serving=False) as house:
         yield house
@@ -88,3 +95,120 @@ async def test_policies_of_the_file_and_stale_revisions_are_refused(tmp_path: Pa
         assert bad.status == "invalid"
         assert "hard_limit" in bad.message
         assert "Europe/Prague" in bad.message
+
+
+def ask(house: House, session: str, principal: str = "ann") -> str:
+    """A request that the budget `tight` refuses; its approval."""
+    engine = house.engine
+    scope = Scope(principal=principal, session=session)
+    now = engine.clock.now_ms()
+    said = engine.ledger.evaluate(scope, "openai", "openai/gpt", Demand(10, 0), at=now)
+    breached = tuple(item for item in said if item.refused)
+    opened = engine.desk.open(Petition(principal, session, f"run-{session}", breached), now)
+    assert opened is not None
+    engine.write(opened.changes)
+    return opened.record.approval_id
+
+
+async def tighten(house: House) -> LocalControl:
+    control = control_of(house)
+    added = {"policy_id": "tight", "hard_limit": "0", "action": "approval_required"}
+    assert (await control.send(AddPolicy(added))).ok
+    return control
+
+
+@pytest.mark.parametrize("error", [OverflowError("too large"), JournalUnavailableError("full"), StateError("closed")])
+async def test_a_decision_the_journal_refuses_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async with a_house(tmp_path) as house:
+        control = await tighten(house)
+        approval_id = ask(house, "main")
+        with monkeypatch.context() as patched:
+
+            def refuse(unit: object) -> None:
+                raise error
+
+            patched.setattr(house.engine.journal, "submit", refuse)
+            with suppress(OverflowError):
+                assert not (await control.send(DecideApproval(approval_id, "allow"))).ok
+        shot = await control.snapshot([Topic.APPROVALS])
+        assert [view.status for view in shot.approvals] == ["pending"]
+        assert [view.state for view in shot.grants] == ["void"]
+        assert (await control.send(DecideApproval(approval_id, "allow"))).ok
+
+
+async def test_a_revocation_the_journal_refuses_holds_and_is_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_house(tmp_path) as house:
+        control = await tighten(house)
+        decided = await control.send(DecideApproval(ask(house, "main"), "allow"))
+        grant_id = decided.data["grant_ids"]
+        with monkeypatch.context() as patched:
+
+            def refuse(unit: object) -> None:
+                raise StateError("closed")
+
+            patched.setattr(house.engine.journal, "submit", refuse)
+            assert not (await control.send(RevokeGrant(grant_id))).ok
+        await house.engine.catch_up()
+        assert [row.grant_id for row in await house.engine.journal.readers.grants(state="revoked")] == [grant_id]
+
+
+async def test_an_amount_beyond_counting_is_invalid_and_decides_nothing(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house:
+        control = await tighten(house)
+        approval_id = ask(house, "main")
+        result = await control.send(DecideApproval(approval_id, "allow", None, "amount", None, 10**30))
+        assert (result.status, "larger than anything" in result.message) == ("invalid", True)
+        assert [view.status for view in (await control.snapshot([Topic.APPROVALS])).approvals] == ["pending"]
+
+
+async def test_a_snapshot_has_the_oldest_pending_approvals_and_the_newest_decided_ones(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house:
+        control = await tighten(house)
+        for number in range(DECIDED_SHOWN + 1):
+            approval_id = ask(house, f"d{number}")
+            assert (await control.send(DecideApproval(approval_id, "deny"))).ok
+        for number in range(PENDING_SHOWN + 1):
+            ask(house, f"s{number:03}", f"user{number % 10}")
+        shot = await control.snapshot([Topic.APPROVALS])
+        assert shot.approvals_pending == PENDING_SHOWN + 1
+        pending = [view.session for view in shot.approvals if view.status == "pending"]
+        assert pending == [f"s{number:03}" for number in range(PENDING_SHOWN)]
+        assert sum(view.status == "resolved" for view in shot.approvals) == DECIDED_SHOWN
+
+
+async def test_an_approvals_view_is_made_again_only_when_it_tells_something_else(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house:
+        control = await tighten(house)
+        approval_id = ask(house, "main")
+        (before,) = (await control.snapshot([Topic.APPROVALS])).approvals
+        (again,) = (await control.snapshot([Topic.APPROVALS])).approvals
+        assert again is before
+        house.engine.desk.join(approval_id)
+        (joined,) = (await control.snapshot([Topic.APPROVALS])).approvals
+        assert (joined.waiting, before.waiting) == (1, 0)
+        house.engine.desk.leave(approval_id)
+        await control.send(DecideApproval(approval_id, "deny"))
+        (decided,) = (await control.snapshot([Topic.APPROVALS])).approvals
+        assert decided.decision == "deny"
+
+
+async def test_a_budget_of_the_file_takes_the_id_of_an_operators_one(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house:
+        await control_of(house).send(AddPolicy({"policy_id": "team", "hard_limit": "1"}))
+    taken = CONFIG + b'[[budgets]]\npolicy_id = "team"\nhard_limit = 2\n'
+    async with a_house(tmp_path, taken) as house:
+        shot = await control_of(house).snapshot([Topic.BUDGETS])
+        (view,) = [view for view in shot.budgets if view.policy_id == "team"]
+        assert (view.hard_limit, view.source) == (2_000_000_000, "config")
+        assert any("team" in problem for problem in shot.engine.problems)
+        audit = await control_of(house).ask(AuditQuery())
+        assert audit.ok
+    async with a_house(tmp_path) as house:
+        shot = await control_of(house).snapshot([Topic.BUDGETS])
+        assert [view.policy_id for view in shot.budgets] == ["calls", "house"]
+        assert shot.engine.problems == ()
+        assert (await control_of(house).send(AddPolicy({"policy_id": "team", "hard_limit": "3"}))).ok

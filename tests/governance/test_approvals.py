@@ -6,28 +6,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palyra.core.errors import BadInputError, ConflictError, NotFoundError
-from palyra.core.money import Usd
+from palyra.core.money import MAX, Usd
+from palyra.governance.approval_record import ApprovalDecision, ApprovalRecord, ApprovalStatus, risk_of
 from palyra.governance.approvals import (
     DENIED_FOR_MS,
-    ApprovalDecision,
+    PENDING_MOST,
+    RESOLVED_KEPT,
     ApprovalDesk,
-    ApprovalRecord,
     ApprovalSettings,
-    ApprovalStatus,
     Decider,
     FourEyesError,
     Petition,
     Resolved,
     Ruling,
     request_usage_budget_override,
-    risk_of,
 )
 from palyra.governance.evaluate import Demand, UsageBudgetEvaluation
 from palyra.governance.grants import GrantBook, GrantKind, GrantState
 from palyra.governance.ledger import Ledger
 from palyra.governance.policy import UsageBudgetPolicyRecord
 from palyra.governance.policy_set import PolicySet
-from palyra.journal.changes import ApprovalSaved, AuditAdded, GrantSaved
+from palyra.journal.changes import ApprovalSaved, AuditAdded, GrantSaved, HoldTaken
 from palyra.journal.rows import HoldRow
 from tests.core.test_windows import at as instant
 from tests.governance.policies import CENT, DOLLAR, policy, scope
@@ -59,7 +58,9 @@ class Office:
         )
         breached = tuple(item for item in evaluations if item.refused)
         assert breached
-        return self.desk.open(Petition(principal, session, run_id, breached), at).record
+        opened = self.desk.open(Petition(principal, session, run_id, breached), at)
+        assert opened is not None
+        return opened.record
 
     def decide(self, record: ApprovalRecord, ruling: Ruling = ALLOW, at: int = NOON, **kwargs: Any) -> Resolved:
         return self.desk.decide(record.approval_id, ruling, at, policies=self.policies, **kwargs)
@@ -90,6 +91,7 @@ def test_a_refused_request_opens_one_record_over_every_budget_it_breaches() -> N
     opened = office.desk.open(
         Petition("ann", "main", "r1", tuple(item for item in refused(office.hold()).evaluations if item.refused)), NOON
     )
+    assert opened is not None
     record = opened.record
     assert record.policy_ids == ("day", "user")
     assert [(item.revision, item.sha256) for item in record.evaluations] == [
@@ -189,6 +191,53 @@ def test_a_once_grant_serves_the_requesters_next_run_too() -> None:
     assert office.admitted(run_id="r2")
 
 
+@pytest.mark.parametrize("charged", [120 * CENT, 1])
+def test_a_run_that_was_sent_has_used_its_grant_whatever_it_cost_and_after_a_restart_too(charged: int) -> None:
+    office, store = Office(), Store()
+    (grant,) = office.decide(office.ask(run_id="r1")).grants
+    row = taken(office.hold(run_id="r1"))
+    store.submit(HoldTaken(row))
+    store.submit(office.ledger.settle(row.hold_id, at=NOON, usd=charged, tokens=1).change)
+    again = store.restore(office.policies, NOON, [grant])
+    for ledger in (office.ledger, again):
+        refused(ledger.hold(request("next", NOON, 121 * CENT, scope=scope("ann", "main"), run_id="r2")))
+        assert [one.state(NOON) for one in ledger.grants] == [GrantState.USED]
+    (saved,) = [change for change in office.desk.sweep(NOON + 3_600_000)[1] if isinstance(change, GrantSaved)]
+    assert (saved.row.state, saved.row.uses) == ("used", 1)
+
+
+def test_a_run_that_was_not_sent_gives_the_use_back() -> None:
+    office, store = Office(), Store()
+    (grant,) = office.decide(office.ask(run_id="r1")).grants
+    row = taken(office.hold(run_id="r1"))
+    store.submit(HoldTaken(row))
+    store.submit(office.ledger.release(row.hold_id, at=NOON).change)
+    again = store.restore(office.policies, NOON, [grant])
+    for ledger in (office.ledger, again):
+        taken(ledger.hold(request("next", NOON, 120 * CENT, scope=scope("ann", "main"), run_id="r2")))
+
+
+def test_while_somebody_waits_a_grant_for_one_run_is_for_those_who_asked() -> None:
+    office = Office()
+    approval_id = office.ask(run_id="r1").approval_id
+    office.desk.join(approval_id)
+    office.desk.join(approval_id)
+    office.decide(office.ask(run_id="r2"))
+    office.desk.leave(approval_id)
+    assert not office.admitted(run_id="quicker")
+    assert office.admitted(run_id="r2")
+
+
+def test_when_nobody_waits_any_more_the_requesters_next_run_is_served() -> None:
+    office = Office()
+    record = office.ask(run_id="r1")
+    office.desk.join(record.approval_id)
+    office.decide(record)
+    assert not office.admitted(run_id="next")
+    office.desk.leave(record.approval_id)
+    assert office.admitted(run_id="next")
+
+
 def test_a_once_cap_leaves_a_tenth_for_a_longer_prompt_and_no_more() -> None:
     office = Office()
     office.decide(office.ask(120 * CENT))
@@ -257,6 +306,7 @@ def test_an_amount_on_a_rolling_budget_lives_as_long_as_its_window() -> None:
         (allow(GrantKind.AMOUNT), "amount"),
         (allow(GrantKind.SESSION, amount=5), "amount"),
         (allow(GrantKind.AMOUNT, amount=0), "above zero"),
+        (allow(GrantKind.AMOUNT, amount=MAX + 1), "larger than anything"),
         (allow(GrantKind.AMOUNT, amount=2 * DOLLAR + 1), r"\$2\.00"),
         (Ruling(ApprovalDecision.DENY, OLGA, reason="x" * 501), "500 characters"),
     ],
@@ -443,6 +493,70 @@ def test_terms_edited_while_no_engine_ran_are_found_at_start() -> None:
     assert desk.reconcile(edited, NOON)
     assert desk.get(pending.approval_id).decision is ApprovalDecision.ERROR
     assert {grant.row.policy_id: grant.row.state for grant in grants} == {"a": "void", "b": "active"}
+
+
+# Many
+
+
+def flood(office: Office, count: int = PENDING_MOST, principal: str = "ann") -> list[ApprovalRecord]:
+    return [office.ask(principal=principal, session=f"s{number}") for number in range(count)]
+
+
+def test_one_principal_has_so_many_pending_records_and_others_are_not_kept_from_asking() -> None:
+    office = Office()
+    records = flood(office)
+    refusal = tuple(item for item in refused(office.hold()).evaluations if item.refused)
+    assert office.desk.open(Petition("ann", "one more", "r", refusal), NOON) is None
+    with pytest.raises(ConflictError, match="wait for an answer to ann"):
+        override(office)
+    joined = office.ask(session="s0", run_id="r2")
+    assert (joined.approval_id, joined.run_ids) == (records[0].approval_id, ("r1", "r2"))
+    office.ask(principal="bob")
+    assert len(office.desk.pending()) == PENDING_MOST + 1
+    office.decide(records[0], DENY)
+    assert office.ask(session="one more").pending
+    assert office.desk.open(Petition("ann", "s0", "r", refusal), NOON) is None
+
+
+def test_pending_records_are_told_oldest_first_and_decided_ones_newest_first() -> None:
+    office = Office()
+    first, second, third = (office.ask(session=name, at=NOON + at) for at, name in enumerate("abc"))
+    office.ask(session="a", run_id="r2", at=NOON + 9)
+    assert [record.approval_id for record in office.desk.pending()] == [
+        first.approval_id,
+        second.approval_id,
+        third.approval_id,
+    ]
+    office.decide(first, DENY, at=NOON + 10)
+    office.decide(third, at=NOON + 11)
+    assert [record.approval_id for record in office.desk.decided()] == [third.approval_id, first.approval_id]
+
+
+def test_a_decision_taken_back_is_asked_again_and_can_be_joined() -> None:
+    office = Office()
+    record = office.ask()
+    office.desk.take_back(office.decide(record), NOON)
+    assert office.ask(run_id="r2").approval_id == record.approval_id
+    assert not office.admitted()
+    assert office.desk.decided() == []
+    assert office.decide(record).grants
+
+
+def test_only_the_newest_decided_records_are_kept() -> None:
+    office = Office()
+    for number in range(RESOLVED_KEPT + 1):
+        office.decide(office.ask(session=f"s{number}"), DENY, at=NOON + number)
+    assert len(office.desk.decided()) == RESOLVED_KEPT
+    assert office.desk.decided()[-1].session == "s1"
+
+
+def test_denials_that_no_longer_answer_are_forgotten_though_nobody_asks() -> None:
+    office = Office()
+    office.decide(office.ask(), DENY)
+    office.desk.sweep(NOON + DENIED_FOR_MS - 1)
+    assert office.desk.denied("ann", "main", NOON) == {"day"}
+    office.desk.sweep(NOON + DENIED_FOR_MS)
+    assert office.desk.denied("ann", "main", NOON) == frozenset()
 
 
 # Asking ahead

@@ -247,7 +247,7 @@ def test_older_grants_are_drawn_first_and_given_back_last() -> None:
     row = taken(ledger.hold(request("h1", NOON, 30 * CENT)))
     assert row.moves[0].drawn == (("old", 20 * CENT), ("new", 10 * CENT))
     ending = ledger.settle("h1", at=NOON, usd=15 * CENT, tokens=1)
-    assert ending.change.moves[0].drawn == (("old", 15 * CENT),)
+    assert ending.change.moves[0].drawn == (("old", 15 * CENT), ("new", 0))
 
 
 @pytest.mark.parametrize(

@@ -377,8 +377,8 @@ class LedgerMachine(RuleBasedStateMachine):
         grants = [grant.row for grant in self.ledger.grants]
         again = self.everything().restore(PolicySet(self.records.values()), self.now, grants, self.mode)
         assert again.counters(self.now) == self.ledger.counters(self.now)
-        drawn = {grant.row.grant_id: (grant.drawn, grant.runs) for grant in self.ledger.grants}
-        assert {grant.row.grant_id: (grant.drawn, grant.runs) for grant in again.grants} == drawn
+        drawn = {grant.row.grant_id: (grant.drawn, grant.runs, grant.sent) for grant in self.ledger.grants}
+        assert {grant.row.grant_id: (grant.drawn, grant.runs, grant.sent) for grant in again.grants} == drawn
         assert again.open_holds() == self.ledger.open_holds()
 
     @invariant()
@@ -437,7 +437,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 serves = row.window_start == charge_start(record.interval_kind, record.timezone, self.now)
             else:
                 serves = (row.principal, row.session) == (held_for.principal, held_for.session)
-            if row.kind == "once" and any(run != run_id for run in grant.runs) and run_id not in grant.runs:
+            if row.kind == "once" and grant.users and run_id not in grant.users:
                 serves = False
             if serves:
                 left += row.cap - grant.drawn
