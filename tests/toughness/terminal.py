@@ -24,17 +24,19 @@ URL = re.compile(r"http://127\.0\.0\.1:\d+")
 class Terminal:
     """The far side of it is `palyra-tui`. Nothing is read until `look` is called, and nothing after `look_away`."""
 
-    def __init__(self, installation: Installation, *arguments: str) -> None:
+    def __init__(self, installation: Installation, *arguments: str, before: str = "") -> None:
         self.installation = installation
         self.master, self.slave = pty.openpty()
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", HEIGHT, WIDTH, 0, 0))
         os.set_blocking(self.master, False)
         self.found = termios.tcgetattr(self.slave)
+        self.left: list[Any] = []
         environ = {**installation.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         environ = {name: value for name, value in environ.items() if name not in ("LINES", "COLUMNS")}
         streams = (self.slave, self.slave, self.slave)
         argv = [*installation.places, *arguments]
-        self.child: Child = installation.nursery.start("palyra-tui", argv, streams, environ=environ, terminal=True)
+        start = installation.nursery.start
+        self.child: Child = start("palyra-tui", argv, streams, environ=environ, terminal=True, before=before)
         self.screen = pyte.Screen(WIDTH, HEIGHT)
         self._stream = pyte.ByteStream(self.screen)
         self.seen = bytearray()
@@ -118,18 +120,6 @@ class Terminal:
             os.close(self.slave)
             self.slave = -1
 
-    async def rest(self) -> bytes:
-        """What came since the last call of this, once nobody is left to send more."""
-        self._close_slave()
-        with suppress(OSError):
-            while data := await asyncio.to_thread(self._blocking_read):
-                self.seen += data
-        return bytes(self.seen)
-
-    def _blocking_read(self) -> bytes:
-        os.set_blocking(self.master, True)
-        return os.read(self.master, 65536)
-
     # Doing.
 
     def type(self, keys: str) -> None:
@@ -139,8 +129,16 @@ class Terminal:
         self.child.send(number)
 
     async def ended(self) -> int:
-        """Waits for the program's end, reading what it still has to say if anybody looks. Returns its exit code."""
-        return await asyncio.to_thread(self.child.wait)
+        """Waits for the program's end and reads what it still had to say. Returns its exit code."""
+        code = await asyncio.to_thread(self.child.wait)
+        self.look_away()
+        if self.master >= 0:
+            self.left = termios.tcgetattr(self.slave)
+            self._close_slave()
+            with suppress(OSError):
+                while data := os.read(self.master, 65536):
+                    self.seen += data
+        return code
 
     def hang_up(self) -> None:
         """The terminal goes away, as when a connection drops."""
@@ -157,18 +155,31 @@ class Terminal:
 
 
 @asynccontextmanager
-async def terminal(installation: Installation, *arguments: str) -> AsyncIterator[Terminal]:
-    opened = Terminal(installation, *arguments)
+async def terminal(installation: Installation, *arguments: str, before: str = "") -> AsyncIterator[Terminal]:
+    opened = Terminal(installation, *arguments, before=before)
     try:
         yield opened
     finally:
         opened.close()
 
 
-def modes(seen: bytes) -> dict[str, Any]:
-    """How the terminal's modes were left: private mode → whether it is on, in the order of what was sent."""
-    found: dict[str, Any] = {}
-    for numbers, verb in re.findall(rb"\x1b\[\?([\d;]+)([hl])", seen):
-        for number in numbers.decode().split(";"):
-            found[number] = verb == b"h"
-    return found
+def modes(sent: bytes) -> dict[str, bool]:
+    """How the terminal's private modes were left by what was sent: number → on."""
+    left: dict[str, bool] = {}
+    for numbers, verb in re.findall(rb"\x1b\[\?([\d;]+)([hl])", sent):
+        left |= dict.fromkeys(numbers.decode().split(";"), verb == b"h")
+    return left
+
+
+ALTERNATE_SCREEN, CURSOR = "1049", "25"
+TAKEN = {ALTERNATE_SCREEN, "1000", "1003", "1006", "1004", "2004"}
+"""Modes that a screen takes: its own page, mouse, focus, bracketed paste."""
+
+
+def assert_given_back(term: Terminal) -> None:
+    """As it was found, and nothing of the screen left in the way of a shell."""
+    assert term.left == term.found
+    left = modes(bytes(term.seen))
+    assert left[CURSOR]
+    assert left.keys() >= TAKEN
+    assert not [mode for mode in TAKEN if left[mode]]
