@@ -134,7 +134,7 @@ def _overridden(choice: _Choice, ledger: Ledger, trials: Trials, able: list[Cand
             else:
                 options.append(_Choice(named, frozenset({ReasonCode.POLICY_MODEL})))
     if not options:
-        return replace(choice, reasons=reasons)
+        return choice if reasons == choice.reasons else replace(choice, reasons=reasons)
     cheapest = min(options, key=lambda one: able.index(one.candidate))
     return _Choice(cheapest.candidate, reasons | cheapest.reasons)
 

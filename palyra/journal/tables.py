@@ -5,7 +5,7 @@ lock to and fro for every row, and a busy event loop then makes a page of rows t
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,21 @@ from palyra.journal.rows import (
     UsageRow,
 )
 
-dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
-"""Compact ASCII JSON: what is escaped there survives every text column, unpaired surrogates included."""
+_encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False)
+_make = getattr(json.encoder, "c_make_encoder", None)
+_pieces: Callable[[Any, int], Iterable[str]] | None = _make and _make(
+    None, _encoder.default, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, False
+)
+"""What `JSONEncoder.encode` makes anew for every text, which takes longer than writing a small one."""
+
+
+def dumps(data: Any) -> str:
+    """Compact ASCII JSON: what is escaped there survives every text column, unpaired surrogates included.
+
+    Raises TypeError, ValueError or RecursionError for data that is no JSON.
+    """
+    return _encoder.encode(data) if _pieces is None else "".join(_pieces(data, 0))
+
 
 Values = tuple[Any, ...]
 
@@ -116,6 +129,22 @@ def _object(values: Mapping[str, Any]) -> str:
 
 def _optional(values: Mapping[str, Any] | None) -> str | None:
     return None if values is None else dumps(values)
+
+
+_cards: dict[int, tuple[Mapping[str, Any], str]] = {}
+_CARDS_AT_MOST = 256
+
+
+def _card(card: Mapping[str, Any] | None) -> str | None:
+    """The text of a rate card. Its data is made once, shared by every hold and never changed, so is its text."""
+    if card is None:
+        return None
+    known = _cards.get(id(card))
+    if known is None or known[0] is not card:
+        if len(_cards) >= _CARDS_AT_MOST:
+            _cards.clear()
+        known = _cards[id(card)] = (card, dumps(card))
+    return known[1]
 
 
 def _scope_values(scope: Scope) -> Values:
@@ -239,7 +268,7 @@ def hold_values(row: HoldRow) -> Values:
         row.expected_input,
         row.expected_usd,
         row.price_state,
-        _optional(row.card),
+        _card(row.card),
         moves_text(row.moves),
         row.mode,
         row.state,

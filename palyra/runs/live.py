@@ -60,6 +60,11 @@ class LiveRun:
             self._touched = {}
         return self._row
 
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The row's flags, which only a move changes."""
+        return self._row.flags
+
     def touch(self, changes: dict[str, Any]) -> None:
         """Changes the row without a new version; its state stays."""
         self._touched |= changes

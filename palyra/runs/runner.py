@@ -339,7 +339,7 @@ class Runner:
         changes: list[Change] = []
         cost: int | None = 0
         tokens = (0, 0)
-        flags = run.row.flags
+        flags = run.flags
         charged = delivered.charged
         if charged is None:
             changes.append(self._ledger.release(hold_id, at=now).change)
