@@ -6,7 +6,7 @@ Run as a program (`python -m tests.support.upstream READY_FILE`) it serves from 
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,8 @@ class Reply:
     gate_at: int = 0
     break_at: int | None = None
     finish: str = "stop"
+    raw: bytes | None = None
+    """The whole body of a plain answer, whatever it is."""
 
     @property
     def text(self) -> str:
@@ -66,6 +68,8 @@ class Upstream:
         self.seen: list[Seen] = []
         self.base_url = ""
         self.arrived = asyncio.Condition()
+        self.stop: Callable[[], Awaitable[None]]
+        """Ends it early; its address refuses connections from then on. Set while serving."""
         self.choose: Callable[[Seen], Reply] | None = None
 
     def _next(self, seen: Seen) -> Reply:
@@ -100,7 +104,7 @@ class Upstream:
                 request.transport.close()
                 return web.Response()
             payload = plain_anthropic(wants, reply) if anthropic else plain_openai(wants, reply)
-            body = json.dumps(payload, separators=(", ", ": ")).encode()
+            body = reply.raw or json.dumps(payload, separators=(", ", ": ")).encode()
             seen.sent.append(body)
             seen.finished = True
             return web.Response(body=body, content_type="application/json", headers={"x-request-id": "up-1"})
@@ -135,6 +139,7 @@ class Upstream:
         await site.start()
         port = runner.addresses[0][1]
         self.base_url = f"http://127.0.0.1:{port}"
+        self.stop = runner.cleanup
         try:
             yield self
         finally:
