@@ -124,7 +124,9 @@ class Installation:
             code = child.wait()
             output.seek(0)
             errors.seek(0)
-            return Done(code, output.read().decode(), errors.read().decode())
+            done = Done(code, output.read().decode(), errors.read().decode())
+        assert "Traceback" not in done.errors, done.errors
+        return done
 
     async def command(self, *arguments: str) -> Done:
         """Runs a command to its end while the loop goes on."""
