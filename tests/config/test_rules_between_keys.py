@@ -185,6 +185,9 @@ def test_a_probes_secret_travels_only_in_confidence() -> None:
     assert found(probe("http://10.0.0.5", "http", secret)) == [("bad_url", "probes[0].target")]
     assert found(probe("https://10.0.0.5", "http", secret)) == []
     assert found(probe("http://localhost:1", "http", secret)) == []
+    # These kinds only connect: nothing is sent that anybody could read.
+    assert found(probe("db.internal:5432", "tcp", secret)) == []
+    assert found(probe("/run/x.sock", "unix", secret)) == []
 
 
 def test_a_probe_ends_before_the_next_one_begins() -> None:

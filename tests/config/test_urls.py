@@ -110,6 +110,11 @@ def test_what_is_no_such_address_is_refused_without_repeating_it(url: str) -> No
     assert "secret" not in str(problem)
 
 
+def test_an_address_is_not_blamed_while_leave_for_it_cannot_be_read() -> None:
+    text = provider("http://10.0.0.5").replace("base_url", 'allow_private = "yes"\nbase_url')
+    assert found(text) == [("wrong_type", "providers.p.allow_private")]
+
+
 def test_a_trailing_slash_is_dropped() -> None:
     assert sound(provider("https://api.example.com/v1//")).providers["p"].base_url == "https://api.example.com/v1"
 

@@ -102,6 +102,11 @@ def test_crlf_and_comments_do_no_harm() -> None:
     assert sound("version = 1 # v\r\n[tasks] # t\r\nconcurrency = 3 # c\r\n").tasks.concurrency == 3
 
 
+def test_bytes_without_a_name_are_called_by_the_usual_one() -> None:
+    (problem,) = interpret(b"version = 1\nx = 1\n", None, {}, {}).problems
+    assert str(problem).startswith("palyra.toml:2 x:")
+
+
 def test_the_same_bytes_mean_the_same_under_any_name() -> None:
     first = interpret(b"version = 1\n[tasks]\nconcurrency = 3\n", Path("/a/palyra.toml"), {}, {})
     second = interpret(b"version = 1\n[tasks]\nconcurrency = 3\n", Path("/b/other.toml"), {}, {})

@@ -69,6 +69,7 @@ def test_a_named_file_must_be_there(places: dict[str, Path], way: str) -> None:
     (problem,) = result.problems
     assert problem.code is Code.UNREADABLE
     assert str(places[way]) in str(problem)
+    assert "there is no such file" in problem.message
     assert ("--config" if way == "option" else "PALYRA_CONFIG") in problem.message
 
 

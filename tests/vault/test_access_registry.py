@@ -148,6 +148,16 @@ def test_a_further_key_keeps_its_fields_and_every_unknown_one(tmp_path: Path) ->
     assert (tmp_path / f"{REGISTRY_FILE}.bak.1").exists()
 
 
+def test_the_last_five_contents_are_kept(tmp_path: Path) -> None:
+    registry = opened(tmp_path)
+    for number in range(7):
+        registry.add_key(f"k{number}", "a")
+    backups = sorted(path.name for path in tmp_path.glob("*.bak.*"))
+    assert backups == [f"{REGISTRY_FILE}.bak.{number}" for number in range(1, 6)]
+    counts = [len(json.loads((tmp_path / name).read_bytes())["gateway_keys"]) for name in backups]
+    assert counts == [7, 6, 5, 4, 3]
+
+
 def test_a_key_added_by_another_process_is_not_lost(tmp_path: Path) -> None:
     first, second = opened(tmp_path), opened(tmp_path)
     mine, theirs = first.add_key("mine", "a"), second.add_key("theirs", "b")
