@@ -16,7 +16,7 @@ def check_budgets(found: Findings) -> None:
     for i, row in enumerate(budgets):
         _check_limits(found, i, row)
         scope = ("budgets", i, "scope_id")
-        if row.scope_kind is ScopeKind.TAG and row.scope_id == "*" and found.sound(scope, (*scope[:2], "scope_kind")):
+        if row.scope_kind is ScopeKind.TAG and row.scope_id == "*" and found.sound(scope):
             found.add(Code.MISSING, scope, "a tag budget needs the tag it counts", "Write name=value or name=*")
         if row.scope_kind is ScopeKind.PROVIDER and row.scope_id != "*" and found.sound(scope):
             check_provider(found, scope, row.scope_id)

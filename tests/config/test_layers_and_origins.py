@@ -67,6 +67,13 @@ def test_the_line_is_that_of_the_key(text: str, key: str, line: int) -> None:
     assert origin(key, text)[0] == f"file:{line}"
 
 
+def test_free_names_have_origins_of_their_own() -> None:
+    text = 'version = 1\n[console.keys]\napprove = "f2"\n[providers.p]\nkind = "anthropic"\n'
+    assert origin("console.keys.approve", text)[0] == "file:3"
+    assert origin("providers.p.kind", text) == ["file:5"]
+    assert origin("providers.p.enabled", text) == ["default"]
+
+
 def test_rows_have_origins_of_their_own() -> None:
     text = 'version = 1\n[[budgets]]\npolicy_id = "a"\nhard_limit = 1\n\n[[budgets]]\nhard_limit = 2\npolicy_id = "b"\n'
     assert origin("budgets[0].policy_id", text)[0] == "file:3"

@@ -184,7 +184,9 @@ def test_the_built_in_models_exist_while_no_provider_is_enabled() -> None:
     text = '[defaults]\nchat = "deterministic/echo"\nembeddings = "deterministic/embed"\n'
     assert sound(text).defaults.chat == "deterministic/echo"
     assert sound('[providers.off]\nkind = "anthropic"\nenabled = false\n' + text).defaults.chat
-    assert len(found(PROVIDERS + text)) == 2
+    problems = load(PROVIDERS + text).problems
+    assert [problem.key for problem in problems] == ["defaults.chat", "defaults.embeddings"]
+    assert "exists only while no provider is enabled" in problems[0].fix
     assert found('[defaults]\nchat = "deterministic/embed"\n') == [("bad_reference", "defaults.chat")]
 
 

@@ -108,6 +108,7 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
 
 
 def test_a_file_over_a_mebibyte_is_refused_and_one_of_just_that_is_read(tmp_path: Path) -> None:
+    assert MAX_FILE == 1_048_576
     path = tmp_path / "palyra.toml"
     path.write_bytes(b"version = 1\n" + b"#" * (MAX_FILE - 12))
     assert load_config(path, {}).problems == ()
