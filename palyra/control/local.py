@@ -37,6 +37,7 @@ from palyra.control.snapshots import (
     EngineView,
     OperatorView,
     ProviderView,
+    RunView,
     Snapshot,
     Topic,
 )
@@ -44,7 +45,7 @@ from palyra.control.views import approval_view, budget_view, grant_view, run_vie
 from palyra.engine import Engine
 from palyra.governance.approval_record import ApprovalRecord
 from palyra.governance.standing import Standing, standings
-from palyra.journal.rows import GrantRow
+from palyra.journal.rows import GrantRow, RunRow
 
 PENDING_SHOWN, DECIDED_SHOWN = 200, 50
 """How many approvals a snapshot has at most; the others are asked for with a query."""
@@ -68,6 +69,8 @@ class EngineFace:
         self.records = Records(engine.journal.readers, engine.state_dir, engine.clock, self)
         self._over_since: dict[tuple[str, str, int], int] = {}
         self._shown: dict[str, _Shown] = {}
+        self._runs_shown: dict[str, tuple[RunRow, int | None, RunView]] = {}
+        """Views with what they were made from."""
 
     async def begin(self) -> None:
         await self.fold.begin(self.engine.journal.readers)
@@ -98,7 +101,7 @@ class EngineFace:
             parts["approvals"] = self._approvals(pending)
             parts["grants"] = tuple(grant_view(grant, now) for grant in engine.ledger.grants)
         if Topic.RUNS in topics:
-            parts["runs"] = tuple(run_view(row, held) for row, held in self.fold.runs())
+            parts["runs"] = self._runs()
         if Topic.BUDGETS in topics:
             parts["budgets"] = budgets
         return replace(shot, **parts) if parts else shot
@@ -180,6 +183,17 @@ class EngineFace:
             shown[record.approval_id] = before
         self._shown = shown
         return tuple(one.view for one in shown.values())
+
+    def _runs(self) -> tuple[RunView, ...]:
+        """Recent runs; most have ended, and are what they were a moment ago."""
+        shown: dict[str, tuple[RunRow, int | None, RunView]] = {}
+        for row, held in self.fold.runs():
+            before = self._runs_shown.get(row.run_id)
+            if before is None or before[0] is not row or before[1] != held:
+                before = (row, held, run_view(row, held))
+            shown[row.run_id] = before
+        self._runs_shown = shown
+        return tuple(view for _, _, view in shown.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -364,7 +364,9 @@ class ListScreen(PalyraScreen):
 
     def on_live_table_selected(self, event: LiveTable.Selected) -> None:
         event.stop()
-        self.redraw()
+        # What an update selected was drawn with that update.
+        if event.key is None or event.key != self._shown_key:
+            self.redraw()
 
     def on_live_table_opened(self, event: LiveTable.Opened) -> None:
         event.stop()
