@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from palyra.config.model import LoadedConfig
@@ -124,13 +124,15 @@ def test_a_row_that_says_nothing_is_refused() -> None:
     assert problems(price(rate="")) == [("missing", "pricing[0]")]
 
 
-periods = st.tuples(st.integers(0, 8) | st.none(), st.integers(0, 8) | st.none()).filter(
-    lambda period: period[0] is None or period[1] is None or period[0] < period[1]
-)
+# Short periods are the ones that often do not overlap, so that both answers come up.
+short = st.tuples(st.integers(0, 7), st.integers(1, 2)).map(lambda one: (one[0], min(8, one[0] + one[1])))
+open_ended = st.tuples(st.none(), st.integers(0, 8)) | st.tuples(st.integers(0, 8), st.none())
+periods = st.one_of(short, short, short, open_ended, st.just((None, None)))
 
 
 @settings(deadline=None)
-@given(st.lists(periods, max_size=5))
+@given(st.lists(periods, max_size=4))
+@example([(5, 8), (1, 3)])
 def test_overlaps_are_found_exactly_when_two_rows_share_a_day(rows: list[tuple[int | None, int | None]]) -> None:
     def lines(start: int | None, end: int | None) -> list[str]:
         return [f"{key} = 2026-01-{day + 1:02}" for key, day in (("from", start), ("to", end)) if day is not None]
