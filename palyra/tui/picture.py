@@ -63,11 +63,8 @@ class Line:
 
     cells: list[Cell | None]
     last: Sequence[Segment] | None = None
-
-    @property
-    def is_odd(self) -> bool:
-        """Whether there are characters that are wide or made of several."""
-        return any(cell is not None and len(cell.text) != 1 for cell in self.cells)
+    is_odd: bool = False
+    """Whether there are characters that are wide or made of several."""
 
     def put(self, x: int, cells: Sequence[Cell]) -> None:
         end = x + len(cells)
@@ -76,6 +73,7 @@ class Line:
         if end < len(self.cells) and _is_second_half(self.cells[end]):
             self.cells[end] = None
         self.cells[x:end] = cells
+        self.is_odd = _is_odd(self.cells if self.is_odd else cells)
 
     def known_from(self, start: int) -> list[Cell]:
         """The cells from there to the first unknown one."""
@@ -197,6 +195,10 @@ def _change(before: Look, after: Look) -> str:
     if after.background != before.background:
         codes.append(after.background)
     return f"\x1b[{';'.join(codes)}m" if codes else ""
+
+
+def _is_odd(cells: Sequence[Cell | None]) -> bool:
+    return any(cell is not None and len(cell.text) != 1 for cell in cells)
 
 
 def _is_second_half(cell: Cell | None) -> bool:

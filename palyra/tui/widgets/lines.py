@@ -5,6 +5,7 @@ A line is a tuple of parts; a part is safe text with a tone. Showing new lines r
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from rich.segment import Segment
 from rich.style import Style
@@ -14,6 +15,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.theme import Theme
+from textual.widget import Widget
 
 from palyra.core.safe_text import SafeText, cells, fit, safe
 from palyra.tui.themes import Tone, tone_styles
@@ -159,6 +161,8 @@ class Lines(ScrollView, can_focus=False):
         super().__init__(id=id, classes=classes)
         self._lines: tuple[Line, ...] = ()
         self._styles: Styles | None = None
+        self._base: Style | None = None
+        """The widget's own style while it renders: asking for it line by line takes longer than the lines."""
         self._end_seen = False
         self._told_width = 0
 
@@ -190,11 +194,15 @@ class Lines(ScrollView, can_focus=False):
         self._lines = new
         if len(new) != len(old):
             self._end_seen = False
-            self.virtual_size = Size(self.size.width, len(new))
-            self.refresh(layout=True)
-            return
+            size = Size(self.size.width, len(new))
+            if self.styles.auto_dimensions or max(len(new), len(old)) > self.size.height:
+                self.virtual_size = size
+                self.refresh(layout=True)
+                return
+            # All lines fit before and after: nothing moves, and nothing has to be laid out.
+            self.set_reactive(Widget.virtual_size, size)
         top = int(self.scroll_offset.y)
-        for number, (was, now) in enumerate(zip(old, new, strict=True)):
+        for number, (was, now) in enumerate(zip_longest(old, new)):
             if was != now:
                 self.refresh(Region(0, number - top, self.size.width, 1))
 
@@ -222,10 +230,17 @@ class Lines(ScrollView, can_focus=False):
         if new_value >= self.max_scroll_y > 0:
             self._end_seen = True
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._base = self.rich_style
+        try:
+            return super().render_lines(crop)
+        finally:
+            self._base = None
+
     def render_line(self, y: int) -> Strip:
         number = y + int(self.scroll_offset.y)
         width = self.size.width
-        base = self.rich_style
+        base = self.rich_style if self._base is None else self._base
         if number >= len(self._lines):
             return Strip.blank(width, base)
         if self._styles is None:

@@ -142,6 +142,8 @@ class LiveTable(ScrollView, can_focus=True):
         self._places: tuple[Place, ...] = ()
         self._width = 0
         self._styles: Styles | None = None
+        self._base: Style | None = None
+        """The widget's own style while it renders: asking for it line by line takes longer than the lines."""
         self._cursor = Style()
         self._cursor_styles: Styles = {}
         self._strips: dict[str, tuple[Row, Mark, Strip]] = {}
@@ -347,7 +349,15 @@ class LiveTable(ScrollView, can_focus=True):
             if event.chain == 2:
                 self.action_open()
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._base = self.rich_style
+        try:
+            return super().render_lines(crop)
+        finally:
+            self._base = None
+
     def render_line(self, y: int) -> Strip:
+        base = self.rich_style if self._base is None else self._base
         width = self.size.width - self.scrollbar_size_vertical
         if self._styles is None or width != self._width:
             self._styles = tone_styles(self.app)
@@ -357,20 +367,19 @@ class LiveTable(ScrollView, can_focus=True):
             self._places = arrange(self._columns, width - MARKER_CELLS)
             self._strips.clear()
         if y < self._heading:
-            return strip_of(self._heading_line(), width, self.rich_style, self._styles)
+            return strip_of(self._heading_line(), width, base, self._styles)
         index = y - self._heading + round(self.scroll_y)
         if index < len(self._rows):
-            return self._row_strip(self._rows[index], self._styles)
+            return self._row_strip(self._rows[index], base, self._styles)
         lines = () if self._rows else self._empty_lines(width)
         line = lines[index] if index < len(lines) else BLANK
-        return strip_of(line, width, self.rich_style, self._styles)
+        return strip_of(line, width, base, self._styles)
 
-    def _row_strip(self, row: Row, styles: Styles) -> Strip:
+    def _row_strip(self, row: Row, base: Style, styles: Styles) -> Strip:
         mark = Mark.NONE if row.key != self._selected else Mark.FOCUSED if self.has_focus else Mark.BLURRED
         kept = self._strips.get(row.key)
         if kept is not None and kept[0] == row and kept[1] is mark:
             return kept[2]
-        base = self.rich_style
         if mark is not Mark.NONE:
             base, styles = base + self._cursor, self._cursor_styles
         strip = strip_of(self._row_line(row, mark), self._width, base, styles)
