@@ -178,8 +178,24 @@ def nothing_lost(before: Books, after: Books) -> None:
             now = after[table][key]
             if row.get("state") in LIVE:
                 assert (now["state"], now["reason"]) == ("failed", "interrupted"), row
+            elif voided_at_start(table, row, now):
+                assert edited(after, row), row
             elif row.get("state") != "held":
                 assert now == row
+
+
+def voided_at_start(table: str, row: Row, now: Row) -> bool:
+    """Whether a start ended what an edit had made void: the edit is durable first, its consequences follow."""
+    if table == "grants":
+        return bool(row["state"] == "active" and now["state"] == "void")
+    return bool(table == "approvals" and row["status"] == "pending" and now["reason"] == "policy_edited")
+
+
+def edited(books: Books, row: Row) -> bool:
+    """Whether one of the budgets a grant or an approval speaks of has more than one revision."""
+    named = {row["policy_id"]} if "policy_id" in row else set(json.loads(row["policy_ids"]))
+    newest = {policy["policy_id"]: policy["revision"] for policy in books["policies"].values()}
+    return any(newest.get(policy_id, 0) > 1 for policy_id in named)
 
 
 def charged_as_specified(hold: Row, after: Books) -> None:
