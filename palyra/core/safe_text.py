@@ -12,6 +12,7 @@ import codecs
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Literal, Self, SupportsIndex, overload
 
 from rich.cells import cell_len, split_graphemes
@@ -24,6 +25,9 @@ MAX_MARKS = 4
 
 MAX_TITLE = 80
 """Longest terminal title or notification, in characters."""
+
+SHORT = 64
+"""Texts of at most so many characters are cleaned once and remembered."""
 
 TAB = "    "
 LINE_BREAK = "⏎"
@@ -93,7 +97,15 @@ def safe(text: object, *, multiline: bool = False) -> SafeText:
     Line breaks stay as line feeds when `multiline`, otherwise each becomes `⏎`; tabs become four spaces or one. Bytes
     are read as UTF-8; any other object is shown as `str` shows it.
     """
+    if type(text) is str and len(text) <= SHORT and not multiline:
+        return _short(text)
     return text if isinstance(text, SafeText) else SafeText(text, multiline=multiline)
+
+
+@lru_cache(maxsize=4096)
+def _short(text: str) -> SafeText:
+    """Lists show the same names, states and models over and over."""
+    return SafeText(text)
 
 
 def cells(text: str) -> int:
