@@ -1,8 +1,10 @@
 """A mock provider, and houses whose books are checked when a test ends."""
 
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from types import FrameType
 from typing import Protocol
 
 import pytest
@@ -10,6 +12,34 @@ import pytest
 from palyra.core.clock import Clock
 from tests.end_to_end.premises import Premises, premises
 from tests.support.upstream import Upstream
+
+FAILED = pytest.StashKey[bool]()
+LONGEST_S = 40
+"""A test that takes longer waits for something that will never be."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call" and report.failed:
+        item.stash[FAILED] = True
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _ends_at_all() -> Iterator[None]:
+    """Turns a wait for ever into a failure, also one of the house that is being closed."""
+
+    def too_long(_signal: int, _frame: FrameType | None) -> None:
+        raise AssertionError(f"this still waits after {LONGEST_S} s")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.setitimer(signal.ITIMER_REAL, LONGEST_S, LONGEST_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class Opener(Protocol):
@@ -25,7 +55,8 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 
 @pytest.fixture
-async def opened(upstream: Upstream, tmp_path: Path) -> AsyncIterator[Opener]:
+async def opened(request: pytest.FixtureRequest, upstream: Upstream, tmp_path: Path) -> AsyncIterator[Opener]:
+    houses: list[Premises] = []
     async with AsyncExitStack() as stack:
 
         async def open_one(text: str = "", *, clock: Clock | None = None, state: str = "state") -> Premises:
@@ -33,9 +64,13 @@ async def opened(upstream: Upstream, tmp_path: Path) -> AsyncIterator[Opener]:
             stack.push_async_callback(one.aclose)
             here = await one.enter_async_context(premises(upstream, tmp_path / state, text, clock))
             here.close = one.aclose
+            houses.append(here)
             return here
 
         yield open_one
+        if request.node.stash.get(FAILED, False):
+            for here in houses:
+                here.abandon()
 
 
 @pytest.fixture

@@ -83,6 +83,7 @@ class Premises:
         self._stack = stack
         self._changed = asyncio.Event()
         self.events: list[Event] = []
+        self.abandoned = False
         self.engine.events.subscribe(self._hear)
         self.close: Callable[[], Awaitable[None]] = stack.aclose
         """Closes the house before the test ends."""
@@ -239,6 +240,12 @@ class Premises:
     async def ledger(self) -> LedgerAnswer:
         return await self.control.ask(LedgerQuery())
 
+    def abandon(self) -> None:
+        """The test has failed: whatever still runs is stopped, and nobody asks how the books stand."""
+        self.abandoned = True
+        for run in self.engine.runner.live:
+            run.ask_to_stop("engine_stopping")
+
     async def check(self) -> None:
         """The books are in order: counters as the journal has them, nothing left held, the audit chain whole."""
         await self.rest()
@@ -266,6 +273,8 @@ async def premises(
         house = await stack.enter_async_context(open_house(Installation(config, state_dir), clock, {}))
         here = Premises(house, clock, upstream, stack)
         yield here
+        if here.abandoned:
+            return
         await here.check()
     async with offline_control(config, state_dir, None, clock) as control:
         books = await control.ask(LedgerQuery())

@@ -295,6 +295,46 @@ async def test_a_star_counts_each_value_apart_and_leaving_the_session_out_escape
     assert (await here.budget("each", "default:default")).settled == 1
 
 
+async def test_where_one_budget_blocks_nobody_is_asked(here: Premises) -> None:
+    await here.add_budget("soft", "1", metric_kind="requests", soft_limit="1")
+    await here.ask(ASKED)
+    await here.add_budget("asks", "1", metric_kind="requests", action="approval_required")
+    await here.add_budget("blocks", "1", metric_kind="requests")
+    refused = await here.ask(ASKED)
+    assert (refused.status, refused.error["type"]) == (402, "budget_exceeded")
+    assert refused.error["palyra"]["approval_id"] is None
+    assert await here.approvals() == ()
+
+
+async def test_a_request_belongs_to_the_day_it_was_let_in(here: Premises, upstream: Upstream) -> None:
+    await here.add_budget("day", "1", interval_kind="daily", timezone="Europe/Prague")
+    midnight = 1_795_388_400_000
+    here.set_wall(midnight - 1)
+    upstream.default = Reply(gate=(gate := asyncio.Event()))
+    waiting = asyncio.create_task(here.ask(ASKED))
+    await upstream.wait_for_requests(1)
+    here.set_wall(midnight + 3_000)
+    gate.set()
+    assert (await waiting).status == 200
+    await here.rest()
+    assert (await here.budget("day")).settled == 0
+    here.set_wall(midnight - 1)
+    assert (await here.budget("day")).settled > 0
+
+
+async def test_what_costs_more_than_it_could_is_charged_all_the_same(here: Premises, upstream: Upstream) -> None:
+    bound = await bound_of(here, ASKED)
+    await here.add_budget("day", decimal_usd(2 * bound), scope_kind="session", scope_id="s")
+    upstream.default = Reply(input_tokens=12, output_tokens=1_000)
+    answer = await here.ask(ASKED, {"X-Palyra-Session": "s"})
+    cost = 12 * 150 + 1_000 * MINI_OUTPUT
+    assert usd(answer.headers["x-palyra-cost-usd"]) == cost > 2 * bound
+    assert await settled(here, "day", "s") == cost
+    (hold,) = await here.engine.journal.readers.holds_of_run(answer.headers["x-palyra-run"])
+    assert hold.overrun == cost - bound
+    assert (await here.ask(ASKED, {"X-Palyra-Session": "s"})).status == 402
+
+
 async def test_tokens_are_counted_as_reported_and_held_for_every_choice(here: Premises, upstream: Upstream) -> None:
     await here.add_budget("tokens", "10000", metric_kind="total_tokens")
     await here.ask(chat(max_tokens=5000))

@@ -27,11 +27,12 @@ Died = Callable[[Premises], Awaitable[Premises]]
 def copy_state(here: Premises, name: str) -> Path:
     """What a kill at this moment leaves, in a directory of its own."""
 
-    def sockets(directory: str, names: list[str]) -> list[str]:
-        return [one for one in names if stat.S_ISSOCK((Path(directory) / one).stat().st_mode)]
+    def passing(directory: str, names: list[str]) -> list[str]:
+        """Sockets, and files that are being written beside the one they will replace."""
+        return [one for one in names if ".tmp." in one or stat.S_ISSOCK((Path(directory) / one).stat().st_mode)]
 
     copied = here.state_dir.with_name(name)
-    shutil.copytree(here.state_dir, copied, ignore=sockets)
+    shutil.copytree(here.state_dir, copied, ignore=passing)
     return copied
 
 

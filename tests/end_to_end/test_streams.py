@@ -163,6 +163,24 @@ async def test_looser_modes_deliver_all_and_note_where_they_would_have_stopped(
     assert [note.kind for note in detail.notes if note.kind == "would_block"] == ["would_block"]
 
 
+async def test_a_stream_begins_with_what_is_left_when_that_is_worth_beginning(
+    here: Premises, upstream: Upstream
+) -> None:
+    """A stream holds 1,024 output tokens at first. Left are 300, then 63."""
+    bound = await first_bound(here, MINI)
+    upstream.default = Reply(pieces=("x" * 50,) * 160, input_tokens=12, output_tokens=2_000)
+    for session, left in (("a", 300), ("b", 63)):
+        hard = bound - (1_024 - left) * OUTPUT[MINI]
+        await here.add_budget(session, decimal_usd(hard), scope_kind="session", scope_id=session)
+    body = chat(stream=True)
+    cut = await here.ask(body, {"X-Palyra-Session": "a"})
+    assert (cut.status, len(delivered(cut.body))) == (200, 600)
+    assert "max_tokens" not in upstream.seen[-1].json
+    detail = await the_run(here)
+    assert (detail.run.reason, detail.run.cost_nano_usd) == ("stream_cut_budget", charged(MINI, 150))
+    assert (await here.ask(body, {"X-Palyra-Session": "b"})).status == 402
+
+
 async def test_streams_that_share_a_budget_do_not_exceed_it_together(opened: Opener, upstream: Upstream) -> None:
     here = await opened(SMALL_SLICES)
     bound = await first_bound(here, MINI)
