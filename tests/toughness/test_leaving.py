@@ -87,6 +87,23 @@ async def test_a_console_that_fails_gives_the_terminal_back_and_says_where_to_lo
     ended_in_order(installation)
 
 
+async def test_runs_in_flight_survive_their_terminal(installation: Installation, upstream: Upstream) -> None:
+    upstream.default = reply = Reply(gate=asyncio.Event())
+    async with terminal(installation) as term:
+        url = await term.ready()
+        asked = asyncio.create_task(ask(installation, url))
+        await upstream.wait_for_requests(1)
+        term.hang_up()
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+            while (await client.get("/readyz")).status_code == 200:
+                continue
+        assert reply.gate is not None
+        reply.gate.set()
+        assert (await asked).status_code == 200
+        assert await term.ended() == 0
+    ended_in_order(installation)
+
+
 async def test_runs_in_flight_are_waited_for_and_who_insists_is_obeyed(
     installation: Installation, upstream: Upstream
 ) -> None:
