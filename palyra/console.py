@@ -78,8 +78,7 @@ async def run_console(
     Raises PalyraError for a state directory or address that cannot be had.
     """
     clock = SystemClock()
-    logs = open_log(installation)
-    try:
+    with open_log(installation):
         async with open_house(installation, clock, os.environ, serving=False) as house:
             identity = house.own_identity(operator, os.environ)
             control = house.control_for(identity, read_only=read_only)
@@ -101,16 +100,15 @@ async def run_console(
                 seconds = installation.config.gateway.drain_seconds
                 say(STDERR, f"waiting up to {seconds} s for runs in flight; Ctrl+C ends it at once")
         return code
-    finally:
-        logs.close()
 
 
 async def attach(remote: RemoteControl, installation: Installation, *, read_only: bool, ascii_only: bool) -> int:
     """The console on an engine in another process."""
     clock = SystemClock()
     try:
-        app = Console(remote, installation, clock, read_only=read_only, ascii_only=ascii_only)
-        return await _show(app, clock, installation, None)
+        with open_log(installation, attached=True):
+            app = Console(remote, installation, clock, read_only=read_only, ascii_only=ascii_only)
+            return await _show(app, clock, installation, None)
     finally:
         await remote.close()
 

@@ -96,12 +96,16 @@ async def _close(engine: Engine, house: House | None) -> None:
     await engine.close()
 
 
-def open_log(installation: Installation) -> EngineLog:
-    """The engine's log file, as configured; the state directory is made if it is not there."""
+def open_log(installation: Installation, *, attached: bool = False) -> EngineLog:
+    """The engine's log file, as configured, or the one of consoles `attached` to an engine elsewhere, beside it.
+
+    The state directory is made if it is not there.
+    """
     private_dir(installation.state_dir, ours=STATE_FILES)
     settings = installation.config.logging
+    path = installation.state_dir / settings.file
     return EngineLog(
-        installation.state_dir / settings.file,
+        path.with_stem(f"{path.stem}-console") if attached else path,
         level=settings.level.value,
         style=settings.format.value,
         max_size=settings.max_size,

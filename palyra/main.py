@@ -3,9 +3,7 @@ command line. Everything is put together here; nothing below knows what is above
 
 import asyncio
 import json
-import logging
 import os
-import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,23 +13,21 @@ import typer
 
 from palyra.cli.app import build_app
 from palyra.cli.launch import GatewayDoor, Place
-from palyra.cli.options import exit_code_of
+from palyra.cli.options import run_to_end
+from palyra.cli.output import complain
 from palyra.config.load import LoadResult, load_config
 from palyra.config.paths import state_dir as find_state_dir
 from palyra.control.offline import offline_control
 from palyra.control.protocol import Control
 from palyra.control.remote import RemoteControl
 from palyra.core.clock import SystemClock
-from palyra.core.errors import BadInputError, EngineGoneError, PalyraError, StateError
+from palyra.core.errors import BadInputError, EngineGoneError, StateError
 from palyra.core.heap import settle_heap
 from palyra.core.private_files import write_private
-from palyra.core.safe_text import safe
 from palyra.core.signals import StopSignals
 from palyra.core.streams import STDERR, STDOUT, say
 from palyra.engine import Installation
 from palyra.house import House, open_house, open_log
-
-log = logging.getLogger(__name__)
 
 
 class ConfigError(BadInputError):
@@ -52,10 +48,6 @@ def problem_text(loaded: LoadResult) -> str:
     count = len(loaded.problems)
     head = f"The configuration has {count} problem{'s' if count != 1 else ''}:"
     return "\n".join([head, *(f"  {problem}" for problem in loaded.problems)])
-
-
-def complain(text: str) -> None:
-    sys.stderr.write("\n".join(safe(line) for line in text.split("\n")) + "\n")
 
 
 async def running_engine(place: Place, state_dir: Path) -> RemoteControl | None:
@@ -128,21 +120,14 @@ class Launcher:
 
 
 def guarded(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
-    """Runs a program to its end; errors meant for people are printed as such."""
+    """Runs a program whose files are its owner's alone, to its end."""
     os.umask(0o077)
-    try:
-        return asyncio.run(work())
-    except PalyraError as error:
-        complain(str(error))
-        return exit_code_of(error)
-    except KeyboardInterrupt:
-        return 130
+    return run_to_end(work)
 
 
 async def serve(place: Place, bind: str | None, ready_file: Path | None) -> int:
     """The engine without a screen, until SIGTERM or SIGINT."""
     found = installation(place, bind=bind)
-    logs = open_log(found)
     clock = SystemClock()
     stop = asyncio.Event()
     signals = StopSignals(
@@ -152,16 +137,16 @@ async def serve(place: Place, bind: str | None, ready_file: Path | None) -> int:
         drain_seconds=found.config.gateway.drain_seconds,
         last_words=lambda: say(STDERR, "Stopped hard; the next start ends what was held."),
     )
-    signals.install()
-    try:
-        async with open_house(found, clock, os.environ) as house:
-            settle_heap()
-            tell_ready(house, ready_file)
-            await stop.wait()
-            say(STDOUT, "palyra is stopping")
-    finally:
-        signals.remove()
-        logs.close()
+    with open_log(found):
+        signals.install()
+        try:
+            async with open_house(found, clock, os.environ) as house:
+                settle_heap()
+                tell_ready(house, ready_file)
+                await stop.wait()
+                say(STDOUT, "palyra is stopping")
+        finally:
+            signals.remove()
     return 0
 
 

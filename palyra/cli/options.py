@@ -19,6 +19,8 @@ from palyra.core.errors import (
     PalyraError,
     StateError,
 )
+from palyra.core.logs import keep_terminal_clean
+from palyra.core.redact import redact
 
 Config = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="Configuration file; else the usual places are tried.")
@@ -56,8 +58,10 @@ def exit_code_of(error: PalyraError) -> int:
             return REFUSED
 
 
-def run(work: Callable[[], Awaitable[int]]) -> NoReturn:
-    """Runs a command and exits with its code; errors meant for people are printed as such."""
+def run_to_end(work: Callable[[], Awaitable[int]]) -> int:
+    """Runs a program or a command and returns its exit code; errors meant for people are printed as such, and any
+    other, which is a fault of ours, in a line."""
+    keep_terminal_clean()
 
     async def guarded() -> int:
         try:
@@ -65,15 +69,22 @@ def run(work: Callable[[], Awaitable[int]]) -> NoReturn:
         except PalyraError as error:
             complain(str(error))
             return exit_code_of(error)
+        except Exception as error:
+            complain(f"Palyra failed, which is a fault of its own: {redact(f'{type(error).__name__}: {error}')}")
+            return REFUSED
 
     try:
-        code = asyncio.run(guarded())
+        return asyncio.run(guarded())
     except KeyboardInterrupt:
-        code = 130
+        return 130
     except BrokenPipeError:
         sys.stderr.close()
-        code = REFUSED
-    raise typer.Exit(code)
+        return REFUSED
+
+
+def run(work: Callable[[], Awaitable[int]]) -> NoReturn:
+    """Runs a command and exits with its code."""
+    raise typer.Exit(run_to_end(work))
 
 
 def report(result: CommandResult, *, as_json: bool) -> int:

@@ -1,5 +1,6 @@
 """The engine seen from its own process: snapshots without a query, questions to reader threads, commands done."""
 
+import contextlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
@@ -42,6 +43,7 @@ from palyra.control.snapshots import (
     Topic,
 )
 from palyra.control.views import approval_view, budget_view, grant_view, run_view
+from palyra.core.errors import JournalUnavailableError
 from palyra.engine import Engine
 from palyra.governance.approval_record import ApprovalRecord
 from palyra.governance.standing import Standing, standings
@@ -105,6 +107,12 @@ class EngineFace:
         if Topic.BUDGETS in topics:
             parts["budgets"] = budgets
         return replace(shot, **parts) if parts else shot
+
+    async def caught_up(self) -> None:
+        """Waits until what snapshots tell of is in the journal too, or cannot be: how runs end is told before it is
+        written."""
+        with contextlib.suppress(JournalUnavailableError):
+            await self.engine.journal.submit(())
 
     def waiting(self, approval_id: str) -> tuple[int, int | None]:
         return self.engine.desk.waiting(approval_id), self.engine.parking.parked_until(approval_id)
@@ -242,6 +250,7 @@ class LocalControl:
     async def ask(self, query: Query) -> Answer:
         if isinstance(query, LedgerQuery):
             return await check_ledger(self._face.engine)
+        await self._face.caught_up()
         return await self._face.records.answer(query)
 
     async def close(self) -> None:

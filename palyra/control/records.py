@@ -45,7 +45,7 @@ from palyra.journal.audit import HEAD_FILE
 from palyra.journal.audit import verify as verify_audit
 from palyra.journal.journal import JOURNAL_FILE
 from palyra.journal.readers import Readers
-from palyra.journal.rows import ApprovalRow, GrantRow, RunFilter, UsageTotals
+from palyra.journal.rows import ApprovalRow, GrantRow, RunFilter, UsageBucket, UsageTotals
 
 AUTO_HOURS_MS = 72 * 3_600_000
 """Timelines up to this long are cut at hours, longer ones at days."""
@@ -162,13 +162,14 @@ class Records:
         return RunsPage(tuple(run_view(row) for row in page.runs), page.cursor)
 
     async def run(self, run_id: str) -> RunDetail:
-        row = await self._readers.run(run_id)
-        if row is None:
-            raise NotFoundError(f"No run {run_id!r} is known.", fix="Look it up on the Runs screen.")
-        holds = await self._readers.holds_of_run(run_id)
-        usage = {item.hold_id: item for item in await self._readers.usage_of_run(run_id)}
-        notes = await self._readers.run_notes(run_id)
-        decision = await self._readers.decision(row.decision_id) if row.decision_id else None
+        async with self._readers.at_one_moment() as readers:
+            row = await readers.run(run_id)
+            if row is None:
+                raise NotFoundError(f"No run {run_id!r} is known.", fix="Look it up on the Runs screen.")
+            holds = await readers.holds_of_run(run_id)
+            usage = {item.hold_id: item for item in await readers.usage_of_run(run_id)}
+            notes = await readers.run_notes(run_id)
+            decision = await readers.decision(row.decision_id) if row.decision_id else None
         held = [hold.bound_usd for hold in holds if hold.state == "held"]
         return RunDetail(
             run=run_view(row, sum(amount or 0 for amount in held)),
@@ -193,20 +194,21 @@ class Records:
         bucket = query.bucket
         if bucket == "auto":
             bucket = "hour" if query.until - query.since <= AUTO_HOURS_MS else "day"
-        total = await self._readers.usage_totals(query.since, query.until)
-        steps: tuple[UsageStep, ...] = ()
-        if bucket != "none":
-            buckets = await self._readers.usage_timeline(query.since, query.until, bucket=bucket, zone=query.timezone)
-            steps = tuple(
-                UsageStep(
-                    step.start,
-                    step.end,
-                    usage_numbers(reduce(_add, step.series.values(), UsageTotals())),
-                    {key: usage_numbers(totals) for key, totals in step.series.items()},
-                )
-                for step in buckets
+        buckets: tuple[UsageBucket, ...] = ()
+        async with self._readers.at_one_moment() as readers:
+            total = await readers.usage_totals(query.since, query.until)
+            if bucket != "none":
+                buckets = await readers.usage_timeline(query.since, query.until, bucket=bucket, zone=query.timezone)
+            slices = await readers.usage_breakdown(query.since, query.until, query.by, limit=query.limit)
+        steps = tuple(
+            UsageStep(
+                step.start,
+                step.end,
+                usage_numbers(reduce(_add, step.series.values(), UsageTotals())),
+                {key: usage_numbers(totals) for key, totals in step.series.items()},
             )
-        slices = await self._readers.usage_breakdown(query.since, query.until, query.by, limit=query.limit)
+            for step in buckets
+        )
         entries = []
         for item in slices:
             numbers = usage_numbers(item.totals)

@@ -4,10 +4,16 @@ import json
 import logging
 import logging.handlers
 import queue
+import sys
+import threading
 from pathlib import Path
+from typing import Self
 
+from palyra.core.errors import PalyraError
 from palyra.core.redact import redact
 from palyra.core.safe_text import safe
+
+log = logging.getLogger(__name__)
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -31,7 +37,10 @@ class _RedactedJson(logging.Formatter):
 
 
 class EngineLog:
-    """Owns the `palyra` logger while open; nothing is printed on a terminal. `style`: text or json."""
+    """Takes every record of the process while open: our own from `level` on, those of libraries from warnings on.
+
+    `style`: text or json.
+    """
 
     def __init__(
         self,
@@ -51,15 +60,37 @@ class EngineLog:
         self._target = target
         self._handler = logging.handlers.QueueHandler(lines)
         self._listener = logging.handlers.QueueListener(lines, target)
-        self._logger = logging.getLogger("palyra")
-        self._logger.setLevel(level.upper())
-        self._logger.propagate = False
-        self._logger.addHandler(self._handler)
+        logging.getLogger("palyra").setLevel(level.upper())
+        logging.getLogger().addHandler(self._handler)
         self._listener.start()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Closes; a fault of ours that ends the program is the last line."""
+        if isinstance(error, Exception) and not isinstance(error, PalyraError):
+            log.critical("the program failed", exc_info=error)
+        self.close()
+
     def close(self) -> None:
-        """Writes what is queued and gives the logger back."""
-        self._logger.removeHandler(self._handler)
-        self._logger.propagate = True
+        """Writes what is queued and takes no more."""
+        logging.getLogger().removeHandler(self._handler)
         self._listener.stop()
         self._target.close()
+
+
+def keep_terminal_clean() -> None:
+    """From here on nothing that goes wrong unnoticed writes on the terminal: not a record without a handler, not an
+    error in a finaliser or a thread. What an EngineLog is open for, it gets."""
+    logging.getLogger().addHandler(logging.NullHandler())
+    sys.unraisablehook = _unraisable
+    threading.excepthook = _in_thread
+
+
+def _unraisable(found: "sys.UnraisableHookArgs") -> None:
+    log.error("ignored: %s", found.err_msg or "an error where none can be raised", exc_info=found.exc_value)
+
+
+def _in_thread(found: threading.ExceptHookArgs) -> None:
+    log.error("a thread failed", exc_info=found.exc_value)

@@ -3,7 +3,8 @@
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -143,19 +144,14 @@ class ReaderPool:
 
     async def run(self, job: Job[T]) -> T:
         """Raises JournalUnavailableError when the database cannot be read or the pool is closed."""
-        await self._turns.acquire()
-        if self._closed:
-            self._turns.release()
-            raise _closed()
-        connection = self._free.popleft()
+        connection = await self._take()
         answered: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         running = True
 
         def done(result: T | None, error: BaseException | None) -> None:
             nonlocal running
             running = False
-            self._free.append(connection)
-            self._turns.release()
+            self._give_back(connection)
             if answered.cancelled():
                 return
             if isinstance(error, sqlite3.Error):
@@ -173,6 +169,25 @@ class ReaderPool:
                 connection.stop_job()
             raise
 
+    @asynccontextmanager
+    async def at_one_moment(self) -> AsyncIterator["ReaderPool"]:
+        """A pool of one of these connections, in a transaction: all that is read there saw the same commits.
+
+        Writing goes on meanwhile. Raises JournalUnavailableError when the pool is closed.
+        """
+        connection = await self._take()
+        alone = ReaderPool([connection])
+        try:
+            await alone.run(_begin_snapshot)
+            yield alone
+        finally:
+            alone._closed = True
+
+            def done(_: None, error: BaseException | None) -> None:
+                self._give_back(connection)
+
+            connection.start(_end_snapshot, done)
+
     async def close(self) -> None:
         """Interrupts what still reads and closes every connection."""
         self._closed = True
@@ -181,6 +196,28 @@ class ReaderPool:
                 connection.stop_job()
         for connection in self._all:
             await connection.close()
+
+    async def _take(self) -> ReaderConnection:
+        await self._turns.acquire()
+        if self._closed:
+            self._turns.release()
+            raise _closed()
+        return self._free.popleft()
+
+    def _give_back(self, connection: ReaderConnection) -> None:
+        self._free.append(connection)
+        self._turns.release()
+
+
+def _begin_snapshot(database: sqlite3.Connection) -> None:
+    """A transaction sees the database as it is at its first read."""
+    database.execute("BEGIN")
+    database.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+
+
+def _end_snapshot(database: sqlite3.Connection) -> None:
+    if database.in_transaction:
+        database.execute("ROLLBACK")
 
 
 def _closed() -> JournalUnavailableError:

@@ -5,7 +5,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from palyra.core.clock import Clock, Timer
@@ -125,12 +125,13 @@ class Journal:
             raise
         pool = ReaderPool([connection])
         try:
-            try:
-                await gate.reached
-                await connection.run(_begin_snapshot)
-            finally:
-                gate.passed.set_result(None)
-            yield Readers(pool)
+            async with AsyncExitStack() as moment:
+                try:
+                    await gate.reached
+                    now = await moment.enter_async_context(pool.at_one_moment())
+                finally:
+                    gate.passed.set_result(None)
+                yield Readers(now)
         finally:
             await pool.close()
 
@@ -220,11 +221,6 @@ def _check_head(database: sqlite3.Connection, file: HeadFile) -> tuple[Link, boo
         log.error("the audit chain does not reach the head kept in %s: rows may have been cut off", file.path)
         return newest, False
     return newest, True
-
-
-def _begin_snapshot(database: sqlite3.Connection) -> None:
-    database.execute("BEGIN")
-    database.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
 
 
 @asynccontextmanager

@@ -1,7 +1,6 @@
 """The console's application: it shows screens, pulls snapshots, runs actions, and never ends because a view failed."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path, PurePath
@@ -144,16 +143,19 @@ class PalyraApp(App[None], inherit_bindings=False):
             _, mounted = self._get_screen(screen_class.NAME)
             await mounted
 
+    def on_exit_app(self) -> None:
+        """What is still asked would be answered to views that are being taken apart."""
+        for task in self._tasks:
+            task.cancel()
+
     async def on_unmount(self) -> None:
         self._herald.close()
         if self._memory_file is not None:
             self.memory.theme = self.theme
             save_memory(self._memory_file, self.memory)
-        for task in tuple(self._tasks):
+        for task in self._tasks:
             task.cancel()
-        for task in tuple(self._tasks):
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key | events.MouseEvent):
@@ -170,7 +172,10 @@ class PalyraApp(App[None], inherit_bindings=False):
         try:
             await work
         except Exception as error:
-            self.note_failure(error, self.front)
+            if self.is_running:
+                self.note_failure(error, self.front)
+            else:
+                self._note(error, self)
 
     # Snapshots.
 
@@ -213,7 +218,10 @@ class PalyraApp(App[None], inherit_bindings=False):
         """Logs an error of the console's own and shows it as a panel on that screen."""
         self._note(error, screen)
         if screen is not None and not screen.failed:
-            screen.fail(error)
+            try:
+                screen.fail(error)
+            except Exception as again:
+                self._note(again, screen)
 
     def _note(self, error: BaseException, where: object) -> None:
         log.error("the console failed in %s", type(where).__name__, exc_info=error)

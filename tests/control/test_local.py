@@ -1,7 +1,9 @@
 """Consoles on a real engine, in its own process."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,15 +11,20 @@ import pytest
 from palyra.config.load import interpret
 from palyra.control.commands import AddPolicy, CancelRun, DecideApproval, EditPolicy, RemovePolicy, RevokeGrant
 from palyra.control.local import DECIDED_SHOWN, PENDING_SHOWN, LocalControl
-from palyra.control.queries import AuditQuery
+from palyra.control.queries import AuditQuery, RunQuery, UsageQuery
 from palyra.control.snapshots import OperatorView, Topic
 from palyra.core.clock import ManualClock
 from palyra.core.errors import JournalUnavailableError, StateError
 from palyra.core.scope import Scope
+from palyra.core.windows import HOUR_MS
 from palyra.engine import Installation
 from palyra.governance.approvals import Petition
 from palyra.governance.evaluate import Demand
 from palyra.house import House, open_house
+from palyra.journal.changes import RunSaved
+from tests.runs.test_live import a_row
+
+NOW = ManualClock().now_ms()
 
 CONFIG = b"""
 version = 1
@@ -212,3 +219,27 @@ async def test_a_budget_of_the_file_takes_the_id_of_an_operators_one(tmp_path: P
         assert [view.policy_id for view in shot.budgets] == ["calls", "house"]
         assert shot.engine.problems == ()
         assert (await control_of(house).send(AddPolicy({"policy_id": "team", "hard_limit": "3"}))).ok
+
+
+async def test_what_a_snapshot_tells_of_is_answered_though_it_was_only_just_submitted(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house:
+        control, journal = control_of(house), house.engine.journal
+        journal.submit([RunSaved(replace(a_row("01A"), state="completed", finished_at=NOW))], patient=True)
+        answer = await control.ask(UsageQuery(since=NOW - HOUR_MS, until=NOW + 1))
+        assert answer.total.requests == 1
+
+
+async def test_what_is_known_is_answered_though_nothing_can_be_written(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house:
+        control = control_of(house)
+        await house.engine.journal.submit([RunSaved(a_row("01A"))])
+
+        def refuse(*_: object, **__: object) -> "asyncio.Future[None]":
+            refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            refused.set_exception(JournalUnavailableError("The disk is full."))
+            return refused
+
+        house.engine.journal.submit = refuse  # type: ignore[method-assign]
+        detail = await control.ask(RunQuery("01A"))
+        del house.engine.journal.submit
+        assert detail.run.run_id == "01A"

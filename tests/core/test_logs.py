@@ -1,7 +1,12 @@
 import json
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
+from palyra.core.errors import StateError
 from palyra.core.logs import EngineLog
 
 
@@ -32,3 +37,68 @@ def test_json_lines_parse_and_a_closed_log_takes_no_more(tmp_path: Path) -> None
     assert [(line["level"], line["logger"], line["message"]) for line in lines] == [
         ("error", "palyra.runs", "run 01K failed")
     ]
+
+
+def test_libraries_are_heard_from_warnings_on(tmp_path: Path) -> None:
+    with EngineLog(tmp_path / "palyra.log") as log:
+        logging.getLogger("asyncio").warning("a task was lost")
+        logging.getLogger("aiohttp.access").info("chatter")
+    text = log.path.read_text()
+    assert "a task was lost" in text
+    assert "chatter" not in text
+
+
+def test_a_fault_that_ends_the_program_is_the_last_line_and_an_error_for_people_is_none(tmp_path: Path) -> None:
+    log = EngineLog(tmp_path / "palyra.log")
+    with pytest.raises(StateError), log:
+        raise StateError("The directory is gone.")
+    assert log.path.read_text() == ""
+    log = EngineLog(tmp_path / "palyra.log")
+    with pytest.raises(ZeroDivisionError), log:
+        raise ZeroDivisionError("a bug")
+    assert log.path.read_text().splitlines()[-1] == "ZeroDivisionError: a bug"
+
+
+LOST = """
+import asyncio, gc, logging, sys, threading
+from pathlib import Path
+from palyra.core.logs import EngineLog, keep_terminal_clean
+
+class Unruly:
+    def __del__(self):
+        raise ValueError("in a finaliser")
+
+async def fails():
+    raise ValueError("never retrieved")
+
+def in_thread():
+    raise ValueError("in a thread")
+
+async def work():
+    task = asyncio.create_task(fails())
+    await asyncio.sleep(0)
+    del task
+    gc.collect()
+
+keep_terminal_clean()
+path = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+log = None if path is None else EngineLog(path)
+asyncio.run(work())
+Unruly()
+thread = threading.Thread(target=in_thread)
+thread.start()
+thread.join()
+logging.getLogger("somebody").error("without a handler")
+if log is not None:
+    log.close()
+"""
+
+
+def test_what_goes_wrong_unnoticed_reaches_the_log_and_never_the_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "palyra.log"
+    for arguments in ([str(path)], []):
+        done = subprocess.run([sys.executable, "-c", LOST, *arguments], capture_output=True, text=True, check=True)
+        assert (done.stdout, done.stderr) == ("", "")
+    text = path.read_text()
+    for words in ("never retrieved", "in a finaliser", "in a thread", "without a handler"):
+        assert words in text

@@ -1,6 +1,7 @@
 """A view that fails becomes a calm panel; the console, the other screens and the engine go on."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -200,3 +201,37 @@ async def test_failures_without_end_close_the_console_in_order(monkeypatch: pyte
             if desk.app._exit:
                 break
         assert desk.app.return_code == 1
+
+
+async def test_work_that_fails_while_the_console_ends_is_noted_and_lost_on_nobody() -> None:
+    complaints: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))
+    async with failing_console() as desk:
+        ended = asyncio.Event()
+
+        async def late() -> None:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                ended.set()
+                raise BrokenError from None
+
+        desk.app.spawn(late())
+        await desk.settle()
+        desk.app.exit()
+        for _ in range(PATIENCE):
+            await asyncio.sleep(0)
+            if ended.is_set() and not desk.app.is_running:
+                break
+        assert [type(error) for error in desk.app.failures] == [BrokenError]
+    gc.collect()
+    assert complaints == []
+
+
+async def test_a_screen_that_cannot_even_show_its_panel_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with failing_console() as desk:
+        break_once(monkeypatch, ListScreen, "draw_body")
+        break_once(monkeypatch, PalyraScreen, "fail")
+        await desk.wait()
+        await desk.press("2")
+        assert "2 waiting" in desk.text

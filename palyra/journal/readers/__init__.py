@@ -1,5 +1,8 @@
 """Typed questions to the journal, answered on reader threads: one SQL statement and one hop each."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from palyra.journal.connection import ReaderPool
 from palyra.journal.readers.governance import GovernanceReaders
 from palyra.journal.readers.holds import HoldReaders
@@ -15,6 +18,12 @@ class Readers(RunReaders, HoldReaders, StatusReaders, GovernanceReaders):
 
     def __init__(self, pool: ReaderPool) -> None:
         self._pool = pool
+
+    @asynccontextmanager
+    async def at_one_moment(self) -> AsyncIterator["Readers"]:
+        """Readers whose answers all saw the same commits. For answers made of several questions; be brief."""
+        async with self._pool.at_one_moment() as pool:
+            yield Readers(pool)
 
 
 __all__ = ["Readers"]
