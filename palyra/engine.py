@@ -27,17 +27,15 @@ from palyra.governance.policy_set import PolicySet
 from palyra.journal.changes import AuditAdded, Change, PolicySaved
 from palyra.journal.journal import Journal
 from palyra.journal.lock import EngineLock
-from palyra.journal.rows import PolicyRow, UsageSample
+from palyra.journal.rows import PolicyRow
 from palyra.pricing.book import PriceBook, PricedProvider
-from palyra.pricing.learn import Learner, Sample
-from palyra.pricing.prompt_size import OVERHEAD
-from palyra.pricing.usage import UsageSource
+from palyra.pricing.learn import Learner
 from palyra.providers.carrier import ProviderCarrier
 from palyra.providers.registry import Registry
 from palyra.providers.transport import Transport
-from palyra.runs.attempt import NOT_PLAIN
 from palyra.runs.dispatch import Dispatcher
 from palyra.runs.durable import Durable
+from palyra.runs.experience import Experience
 from palyra.runs.parking import Parking
 from palyra.runs.planning import Planner
 from palyra.runs.policies import PolicyKeeper, given_way, operator_policies
@@ -84,6 +82,7 @@ class Engine:
         self.policies: PolicyKeeper
         self.registry: Registry
         self.book: PriceBook
+        self.experience: Experience
         self.parking: Parking
         self.runner: Runner
         self._durable: Durable
@@ -210,7 +209,7 @@ class Engine:
             estimator=config.governance.bound_estimator,
         )
         learner = Learner()
-        self._learner = learner
+        self.experience = Experience(learner, self.events)
         self.runner = Runner(
             boot_id=self.boot_id,
             clock=clock,
@@ -233,7 +232,7 @@ class Engine:
             ),
             dispatcher=Dispatcher(ProviderCarrier(self.registry, transport, clock), self.book, clock),
             parking=self.parking,
-            learner=learner,
+            experience=self.experience,
             settings=settings,
         )
 
@@ -243,7 +242,7 @@ class Engine:
         async for samples in self.journal.readers.samples():
             for sample in samples:
                 model = upstream.get(sample.model, sample.model.removeprefix(f"{sample.provider}/"))
-                self._learner.add(_lesson(sample, model))
+                self.experience.recall(sample, model)
 
     def _keep_up(self) -> None:
         start = self._supervisor.start
@@ -319,18 +318,3 @@ class Engine:
         self._durable.write([AuditAdded(self.clock.now_ms(), "engine", self.boot_id, "palyra", {"verb": "stopped"})])
         await self._closing.aclose()
         log.info("the engine has stopped, pid %d", os.getpid())
-
-
-def _lesson(sample: UsageSample, model: str) -> Sample:
-    """`model` is the provider's own name, which estimates are learned under."""
-    return Sample(
-        provider=sample.provider,
-        model=model,
-        principal=sample.principal,
-        prompt_bytes=sample.input_bytes,
-        overhead=OVERHEAD,
-        input_tokens=sample.input_total,
-        output_tokens=sample.output_total,
-        reported=sample.usage_source == UsageSource.PROVIDER.value,
-        plain=NOT_PLAIN not in sample.flags,
-    )

@@ -274,6 +274,8 @@ class UsageSample:
     expected_input: int
     input_bytes: int
     streaming: bool
+    overrun: int = 0
+    """Nano-dollars above the bound of its hold."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from palyra.governance.ledger import Ledger
 from palyra.journal.changes import Metered, UsageRecorded
-from palyra.journal.rows import HoldRow, UsageRow
+from palyra.journal.rows import HoldRow, UsageRow, UsageSample
 from palyra.pricing.book import PriceBook
 from palyra.pricing.card import RateCard
 from palyra.pricing.charge import cost_of_tokens
@@ -16,7 +16,7 @@ from palyra.pricing.dialect import Flavour
 from palyra.pricing.estimate import PricingEstimate
 from palyra.pricing.learn import Learned, Sample
 from palyra.pricing.meter import Metered as MeterReading
-from palyra.pricing.prompt_size import PromptSize, overhead
+from palyra.pricing.prompt_size import OVERHEAD, PromptSize, overhead
 from palyra.pricing.settle import PricedUsage
 from palyra.pricing.usage import UsageSource
 from palyra.providers.registry import ModelEntry
@@ -199,4 +199,18 @@ def lesson(attempt: Attempt, charged: Charged) -> Sample | None:
         output_tokens=used.output_total,
         visible_bytes=attempt.meter.visible_bytes if attempt.streaming else 0,
         plain=attempt.size.plain,
+    )
+
+
+def recalled(sample: UsageSample, upstream: str) -> Sample:
+    """What `lesson` taught of an attempt whose usage was reported, from what the journal kept of it."""
+    return Sample(
+        provider=sample.provider,
+        model=upstream,
+        principal=sample.principal,
+        prompt_bytes=sample.input_bytes,
+        overhead=OVERHEAD,
+        input_tokens=sample.input_total,
+        output_tokens=sample.output_total,
+        plain=NOT_PLAIN not in sample.flags,
     )

@@ -19,7 +19,6 @@ from palyra.journal.changes import Change, DecisionMade, HoldTaken, RunNoted
 from palyra.journal.journal import Journal
 from palyra.journal.rows import RunRow
 from palyra.journal.writer import UnitRefusedError
-from palyra.pricing.learn import Learner
 from palyra.providers.registry import ModelEntry, ModelNotFoundError
 from palyra.runs.answers import (
     cancelled,
@@ -31,9 +30,10 @@ from palyra.runs.answers import (
     refused_by_budget,
     report_of,
 )
-from palyra.runs.attempt import Attempt, lesson, usage_change
+from palyra.runs.attempt import Attempt, usage_change
 from palyra.runs.dispatch import Delivered, Dispatcher
 from palyra.runs.durable import Durable
+from palyra.runs.experience import Experience
 from palyra.runs.live import LiveRun, LiveRuns, RunStoppedError
 from palyra.runs.parking import Parking, Verdict
 from palyra.runs.planning import Planned, Planner, allowed, complexity_of
@@ -74,7 +74,7 @@ class Runner:
         planner: Planner,
         dispatcher: Dispatcher,
         parking: Parking,
-        learner: Learner,
+        experience: Experience,
         settings: RunSettings,
     ) -> None:
         self._boot_id = boot_id
@@ -88,7 +88,7 @@ class Runner:
         self._planner = planner
         self._dispatcher = dispatcher
         self._parking = parking
-        self._learner = learner
+        self._experience = experience
         self._settings = settings
         self._draining = False
         self.live = LiveRuns(clock, events)
@@ -352,9 +352,7 @@ class Runner:
             cost = usage.row.charge
             tokens = (usage.row.input_total, usage.row.output_total)
             flags = tuple(dict.fromkeys([*flags, *charged.flags]))
-            learned = lesson(attempt, charged)
-            if learned is not None:
-                self._learner.add(learned)
+            self._experience.take(attempt, charged, ending.change.overrun, now)
             run.usage_source = charged.usage_source
         run.attempt = None
         run.held_usd = 0
