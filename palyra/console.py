@@ -102,13 +102,14 @@ async def run_console(
         return code
 
 
-async def attach(remote: RemoteControl, installation: Installation, *, read_only: bool, ascii_only: bool) -> int:
-    """The console on an engine in another process."""
+async def attach(remote: RemoteControl, installation: Installation, *, read_only: bool, ascii_only: bool) -> int | None:
+    """The console on an engine in another process. None when that is gone and the operator takes over."""
     clock = SystemClock()
     try:
         with open_log(installation, attached=True):
             app = Console(remote, installation, clock, read_only=read_only, ascii_only=ascii_only)
-            return await _show(app, clock, installation, None)
+            code = await _show(app, clock, installation, None)
+            return None if app.taking_over else code
     finally:
         await remote.close()
 
@@ -140,5 +141,8 @@ async def _show(
         raise
     finally:
         painted.cancel()
-        signals.stopping()
+        if app.taking_over:
+            signals.remove()
+        else:
+            signals.stopping()
     return app.return_code or 0

@@ -169,9 +169,10 @@ async def open_console(place: Place, *, read_only: bool, ascii_only: bool) -> in
     from palyra.console import attach, run_console
 
     found = installation(place)
-    remote = await running_engine(place, found.state_dir)
-    if remote is not None:
-        return await attach(remote, found, read_only=read_only, ascii_only=ascii_only)
+    while (remote := await running_engine(place, found.state_dir)) is not None:
+        code = await attach(remote, found, read_only=read_only, ascii_only=ascii_only)
+        if code is not None:
+            return code
     return await run_console(found, operator=place.operator, read_only=read_only, ascii_only=ascii_only)
 
 

@@ -102,6 +102,8 @@ class PalyraApp(App[None], inherit_bindings=False):
         self.keys = dict(keys or {})
         self.failures: list[BaseException] = []
         self.flashed: Flash | None = None
+        self.taking_over = False
+        """Whether it ended so that an engine can be started in its place."""
         super().__init__(driver_class=driver_class)
         self.animation_level = "none"
         for own in themes.THEMES:
@@ -403,6 +405,11 @@ class PalyraApp(App[None], inherit_bindings=False):
             return
         if work is not None:
             self.spawn(work)
+
+    def take_over(self) -> None:
+        """Ends; whoever started the console starts it again on an engine of its own."""
+        self.taking_over = True
+        self.exit()
 
     def refusal(self, right: Right) -> str:
         """Why the operator may not; empty when they may."""

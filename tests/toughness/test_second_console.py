@@ -78,6 +78,41 @@ async def test_an_attached_console_says_when_the_engine_has_gone_and_that_it_is_
         assert again.stop() == 0
 
 
+async def test_a_console_takes_over_from_an_engine_that_died(installation: Installation) -> None:
+    engine = installation.serve().ready()
+    async with terminal(installation) as term:
+        await term.shows("attached", "ready")
+        term.type("E")
+        engine.kill()
+        await term.shows("engine gone", "E take over")
+        term.type("E")
+        await term.until(lambda: "attached" not in term.text and "ready" in term.text)
+        url = await term.ready()
+        async with client(installation, url) as made:
+            assert (await made.get("/readyz")).status_code == 200
+        term.type("q")
+        assert await term.ended() == 0
+        assert_given_back(term)
+
+
+async def test_of_two_consoles_one_takes_over_and_the_other_follows(installation: Installation) -> None:
+    engine = installation.serve().ready()
+    async with terminal(installation) as first, terminal(installation) as second:
+        for term in (first, second):
+            await term.shows("attached", "ready")
+        engine.kill()
+        for term in (first, second):
+            await term.shows("E take over")
+        first.type("E")
+        await first.until(lambda: "attached" not in first.text and "ready" in first.text)
+        await second.shows("attached", "ready")
+        assert "take over" not in second.text
+        second.type("q")
+        assert await second.ended() == 0
+        first.type("q")
+        assert await first.ended() == 0
+
+
 async def test_commands_speak_to_the_running_engine(installation: Installation, upstream: Upstream) -> None:
     engine = installation.serve().ready()
     command = installation.command

@@ -3,7 +3,8 @@
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-from palyra.tui.commands.action import Action, Confirm
+from palyra.tui.bridge import Link
+from palyra.tui.commands.action import HIDDEN, READY, Action, Confirm, Offer
 
 if TYPE_CHECKING:
     from palyra.tui.screens.base import PalyraScreen
@@ -67,6 +68,22 @@ class Pause(Action["PalyraScreen"]):
         screen.palyra.bridge.pause(not screen.palyra.bridge.paused)
 
 
+class TakeOver(Action["PalyraScreen"]):
+    id = "console.take_over"
+    keys = ("E",)
+    title = "Take over"
+    help = "runs the engine in this console, once the one it showed has gone"
+    footer = "take over"
+    always = True
+
+    def offer(self, screen: "PalyraScreen") -> Offer:
+        app = screen.palyra
+        return READY if app.control.attached and app.bridge.link is Link.GONE else HIDDEN
+
+    def perform(self, screen: "PalyraScreen") -> None:
+        screen.palyra.take_over()
+
+
 class Quit(Action["PalyraScreen"]):
     id = "console.quit"
     keys = ("q", "ctrl+c")
@@ -87,4 +104,4 @@ GO_TO = (
     GoTo("5", "runs", "Runs", "live and recent runs"),
     GoTo("7", "budgets", "Budgets", "policies and where their counters stand"),
 )
-EVERYWHERE: tuple[Action["PalyraScreen"], ...] = (Palette(), Help(), Quit(), *GO_TO, NextTheme(), Pause())
+EVERYWHERE: tuple[Action["PalyraScreen"], ...] = (TakeOver(), Palette(), Help(), Quit(), *GO_TO, NextTheme(), Pause())
