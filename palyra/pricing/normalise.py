@@ -25,8 +25,11 @@ from palyra.pricing.rates import (
 )
 from palyra.pricing.usage import Normalised, NormalisedUsage, Reading, UsageSource
 
-COUNT_AT_MOST = 10**9
-"""No answer uses more of anything: a larger number is a fault, not a count."""
+COUNT_AT_MOST = 10**12
+"""No answer uses more of anything, and sums of what is below stay within 64 bits. A body with a larger number cannot be
+priced: what was held for it is charged."""
+
+UNPRICEABLE = "unpriceable_body"
 
 TEXT_AT_MOST = 256
 """Names in an answer that are longer are not believed to be names."""
@@ -87,10 +90,10 @@ def _text(holder: Mapping[str, Any], name: str) -> str | None:
 
 
 class _Reader:
-    """One body being read. Flags are collected on the way; `impossible` are the units whose count is no count;
-    `heard` says whether anything was counted at all, if only impossibly."""
+    """One body being read. Flags are collected on the way; `given` are the units somebody counted, `impossible` those
+    whose count is no count; `heard` says whether anything was counted at all, if only impossibly."""
 
-    __slots__ = ("answer", "dialect", "flags", "heard", "impossible", "metered", "parts", "usage")
+    __slots__ = ("answer", "dialect", "flags", "given", "heard", "impossible", "metered", "parts", "usage")
 
     def __init__(self, dialect: Dialect, answer: dict[str, Any], usage: dict[str, Any], metered: Metered) -> None:
         self.dialect = dialect
@@ -99,6 +102,7 @@ class _Reader:
         self.metered = metered
         self.flags: list[str] = []
         self.heard = False
+        self.given: set[str] = set()
         self.impossible: set[str] = set()
         self.parts: dict[str, int] = {}
 
@@ -111,8 +115,9 @@ class _Reader:
         reported_out = 0 if self.dialect.output is None else self._whole(self.dialect.output)
         total = self._count(("total_tokens",)) if self.dialect.has_total else None
         wholes = reported_in is not None or (self.dialect.output is not None and reported_out is not None)
-        self.heard = wholes or total is not None or bool(self.parts) or "identity_U1" in self.flags
-        inputs = self._inputs(reported_in, None if reported_out is None or total is None else total - reported_out)
+        impossible = "identity_U1" in self.flags or UNPRICEABLE in self.flags
+        self.heard = wholes or total is not None or bool(self.parts) or impossible
+        inputs = self._inputs(reported_in, reported_out, total)
         outputs = self._outputs(reported_in, reported_out, total)
         return tuple(
             Reading("/".join(filter(None, (in_name, out_name))) or "reported", self._join(heard, output, tools))
@@ -134,22 +139,27 @@ class _Reader:
     def _count(self, path: Path) -> int | None:
         """The count at a path; None, flagged, where it is no count, and None where it is absent."""
         value = self._at(path)
-        if type(value) is int and 0 <= value <= COUNT_AT_MOST:
-            return value
-        if value is not None:
+        return None if value is None else self._counted(value)
+
+    def _counted(self, value: object) -> int | None:
+        """What is an int of at least 0, else None and a flag (U1)."""
+        if type(value) is int and value >= 0:
+            if value <= COUNT_AT_MOST:
+                return value
+            self.flags.append(UNPRICEABLE)
+        else:
             self.flags.append("identity_U1")
         return None
 
     def _part(self, unit: str, places: Places) -> int | None:
         for path in places:
             value = self._at(path)
-            if value is None:
-                continue
-            if type(value) is int and 0 <= value <= COUNT_AT_MOST:
-                return value
-            self.flags.append("identity_U1")
-            self.impossible.add(unit)
-            return None
+            if value is not None:
+                self.given.add(unit)
+                count = self._counted(value)
+                if count is None:
+                    self.impossible.add(unit)
+                return count
         return None
 
     def _whole(self, path: Path) -> int | None:
@@ -162,22 +172,19 @@ class _Reader:
         """Cache writes for 5 minutes and for an hour (U3)."""
         part = self.parts.get
         written, short, long = part(CACHE_WRITE, 0), part(CACHE_WRITE_5M, 0), part(CACHE_WRITE_1H, 0)
-        if not written:
+        if CACHE_WRITE not in self.given or CACHE_WRITE in self.impossible:
             return short, long
-        if not self._splits_writes():
+        if not self.given & {CACHE_WRITE_5M, CACHE_WRITE_1H}:
             return written, 0
         if short + long != written:
             self.flags.append("identity_U3")
         return short, long + max(0, written - short - long)
 
-    def _splits_writes(self) -> bool:
-        places = self.dialect.places
-        return any(
-            self._at(path) is not None for unit in (CACHE_WRITE_5M, CACHE_WRITE_1H) for path in places.get(unit, ())
-        )
-
-    def _inputs(self, reported: int | None, by_total: int | None) -> list[tuple[str, NormalisedUsage]]:
-        """The input side of each reading. `by_total` is what the stated total leaves for the input."""
+    def _inputs(
+        self, reported: int | None, reported_out: int | None, total: int | None
+    ) -> list[tuple[str, NormalisedUsage]]:
+        """The input side of each reading. A stated total also says what is left for an input that is missing."""
+        by_total = None if reported_out is None or total is None else total - reported_out
         read = self.parts.get(CACHE_READ, 0)
         short, long = self._writes()
         cached = read + short + long
@@ -189,6 +196,10 @@ class _Reader:
             if self.impossible & {CACHE_READ, CACHE_WRITE}:
                 whole = max(whole, self.metered.input_tokens)
             return [("", replace(heard, input_total=whole))]
+        if self.dialect.output is None and total is not None and total != reported:
+            # There is no output that could explain the rest.
+            self.flags.append("identity_U5")
+            return [("", replace(heard, input_total=max(reported, total)))]
         if cached <= reported:
             return [("", replace(heard, input_total=reported))]
         self.flags.append("identity_U2")
@@ -208,18 +219,19 @@ class _Reader:
         whole_in = reported_in
         if reported_in is not None and self.dialect.cache_outside:
             whole_in = reported_in + cached
-        by_total = None if total is None or whole_in is None else total - whole_in
         if reported is None:
-            return [("", max(self.metered.output_tokens, by_total or 0))]
+            heard_in = self.metered.input_tokens if whole_in is None else whole_in
+            return [("", max(self.metered.output_tokens, 0 if total is None else total - heard_in))]
+        by_total = None if total is None or whole_in is None else total - whole_in
         reasoning = self.parts.get(REASONING, 0)
         beside = reasoning + self.parts.get(CITATION, 0)
         added = reported + beside
         if by_total is None:
             return [("", added if self.dialect.additive else reported)]
         if by_total == reported:
-            if not (self.dialect.additive and beside):
+            if not self.dialect.additive or beside <= reported:
                 return [("", reported)]
-            # This provider is known to count reasoning beside the output; its total says it is inside.
+            # The total leaves the reasoning out, yet it is too large to lie inside the output.
             self.flags.append("identity_U5")
             return [("inclusive", reported), ("additive", added)]
         if beside and by_total in (added, reported + reasoning):

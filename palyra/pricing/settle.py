@@ -11,7 +11,7 @@ from palyra.pricing.charge import UNPRICED, Charge, charge
 from palyra.pricing.dialect import Dialect
 from palyra.pricing.estimate import PromptSize
 from palyra.pricing.meter import Metered
-from palyra.pricing.normalise import normalise
+from palyra.pricing.normalise import UNPRICEABLE, normalise
 from palyra.pricing.rates import BOUND, REPORTED_COST, RatePart
 from palyra.pricing.usage import Normalised, NormalisedUsage, UsageSource
 
@@ -85,9 +85,9 @@ def price_response(
     context = ServiceContext(heard.service_tier or size.service_tier, heard.speed or size.speed)
     priced = [(reading, charge(card, reading.usage, context)) for reading in heard.readings]
     reading, chosen = priced[0] if len(priced) == 1 else max(priced, key=lambda pair: _dearness(pair[1], pair[0].usage))
-    flags = [*heard.flags, *chosen.flags]
-    if chosen.amount is None and "unpriceable_body" in chosen.flags:
-        chosen = _flat(BOUND, bound_usd, chosen.state) if bound_usd is not None else UNPRICED
+    flags = list(dict.fromkeys([*heard.flags, *chosen.flags]))
+    if card is not None and UNPRICEABLE in flags:
+        chosen = UNPRICED if bound_usd is None else _flat(BOUND, bound_usd, card.state)
     reported = _reported_cost(heard)
     if reported is not None:
         if chosen.amount is None:
@@ -116,17 +116,15 @@ def _displaces(other: RateCard, card: RateCard | None) -> bool:
     """Whether the card of the model an answer names replaces the asked one's: a weaker source never does."""
     if card is None:
         return True
-    if (other.source, other.package_provider, other.package_model) == (
-        PriceSource.PACKAGE,
-        card.package_provider,
-        card.package_model,
-    ):
+    if _STRENGTH[other.source] < _STRENGTH[card.source]:
         return False
-    return _STRENGTH[other.source] >= _STRENGTH[card.source] and other.rates != card.rates
+    if other.source is card.source is PriceSource.PACKAGE:
+        return (other.package_provider, other.package_model) != (card.package_provider, card.package_model)
+    return other.rates != card.rates
 
 
 def _dearness(price: Charge, usage: NormalisedUsage) -> tuple[bool, int, int]:
-    return "unpriceable_body" in price.flags, price.amount or 0, usage.total
+    return UNPRICEABLE in price.flags, price.amount or 0, usage.total
 
 
 def _flat(unit: str, amount: Usd, state: PriceState) -> Charge:

@@ -12,7 +12,8 @@ from palyra.providers.wires import Wire
 
 @dataclass(frozen=True, slots=True)
 class PlainReply:
-    """A parsed answer. `usage` is the provider's own object, None if it gave none; `model` as the provider named it.
+    """A parsed answer. `usage` is the provider's own object, None if it gave none; `model` and `service_tier` (empty
+    if unsaid) as the provider named them.
 
     `finish` is the first choice's finish reason as sent; `visible_bytes` counts text, tool-call arguments and thinking
     text of all choices in UTF-8.
@@ -23,6 +24,7 @@ class PlainReply:
     usage: dict[str, Any] | None
     finish: str | None
     visible_bytes: int
+    service_tier: str = ""
 
 
 def read_reply(wire: Wire, body: bytes) -> PlainReply:
@@ -43,13 +45,14 @@ def read_reply(wire: Wire, body: bytes) -> PlainReply:
         finish, visible = _choices(parts)
     else:
         finish, visible = data.get("stop_reason"), sum(_block(part) for part in parts if type(part) is dict)
-    usage = data.get("usage")
+    usage, tier = data.get("usage"), data.get("service_tier")
     return PlainReply(
         data=data,
         model=str(data.get("model") or ""),
         usage=usage if type(usage) is dict else None,
         finish=finish if type(finish) is str else None,
         visible_bytes=visible,
+        service_tier=tier if type(tier) is str else "",
     )
 
 

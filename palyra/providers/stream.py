@@ -33,7 +33,8 @@ class StreamEvent:
 
 
 class StreamReader(ABC):
-    """The state of one streamed answer. `id`, `model` and `created` are the stream's own, empty or None until known.
+    """The state of one streamed answer. `id`, `model`, `service_tier` and `created` are the stream's own, empty or None
+    until known; chat chunks name the tier beside the usage.
     `usage_final` tells whether the usage is that of the whole answer: nothing it could still count was open by then.
 
     Events come one by one, and what an event opens or closes counts once the next one is asked for: whoever stops at
@@ -43,6 +44,7 @@ class StreamReader(ABC):
     def __init__(self, limit: int) -> None:
         self.id = ""
         self.model = ""
+        self.service_tier = ""
         self.created: int | None = None
         self.usage: dict[str, Any] | None = None
         self.usage_final = False
@@ -136,6 +138,8 @@ class ChatReader(StreamReader):
     def _read(self, raw: bytes, content: dict[str, Any]) -> StreamEvent:
         if not self.id:
             self._identify(content)
+        if type(tier := content.get("service_tier")) is str:
+            self.service_tier = tier
         visible = 0
         finish = None
         self._seen = []

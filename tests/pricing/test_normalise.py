@@ -150,12 +150,19 @@ def test_dialects(provider: str, flavour: Flavour, usage: dict[str, Any], expect
     assert heard.raw == usage
 
 
-@pytest.mark.parametrize("bad", [-1, 1.0, "7", True, 10**30, [], {}])
+@pytest.mark.parametrize("bad", [-1, 1.0, "7", True, [], {}])
 def test_u1_a_count_that_is_none_is_metered(bad: object) -> None:
     heard = read(chat(bad, 50), metered=METER)
     assert only(heard) == NormalisedUsage(111, 50)
     assert heard.flags == ("identity_U1",)
     assert heard.source is UsageSource.PROVIDER
+
+
+def test_a_count_beyond_all_reason_makes_the_body_unpriceable() -> None:
+    heard = read(chat(10**12 + 1, 50), metered=METER)
+    assert only(heard) == NormalisedUsage(111, 50)
+    assert heard.flags == ("unpriceable_body",)
+    assert read(chat(10**12, 50)).flags == ()
 
 
 def test_u1_a_part_that_is_no_count_earns_no_discount() -> None:
@@ -213,6 +220,7 @@ def test_u2_a_total_that_confirms_one_reading_is_no_further_fault() -> None:
         (10, None, None, (10, 0), ()),
         (None, 4, 6, (4, 6), ()),
         (0, 0, 0, (0, 0), ()),
+        (0, 4, 6, (4, 6), ("identity_U3",)),
     ],
 )
 def test_u3_lifetimes_make_up_the_writes(
@@ -245,16 +253,39 @@ def test_u5_a_total_below_the_sum_credits_nobody() -> None:
     assert heard.flags == ("identity_U5",)
 
 
-def test_u5_an_additive_vendor_whose_total_says_otherwise_is_read_both_ways() -> None:
+def test_u5_a_total_is_believed_even_of_an_additive_vendor() -> None:
+    usage = chat(40, 500, total_tokens=540, completion_tokens_details={"reasoning_tokens": 60})
+    heard = read(usage, "xai")
+    assert only(heard) == NormalisedUsage(40, 500, reasoning=60)
+    assert heard.flags == ()
+
+
+def test_u5_what_cannot_lie_inside_is_read_both_ways_where_the_vendor_is_additive() -> None:
     """Deep research is billed for reasoning and citations on top of a total that leaves them out."""
-    usage = chat(19, 1_500, total_tokens=1_519, reasoning_tokens=1_000, citation_tokens=200, num_search_queries=21)
+    usage = chat(19, 500, total_tokens=519, reasoning_tokens=2_000, citation_tokens=200, num_search_queries=21)
     heard = read(usage, "perplexity")
     assert [(reading.name, reading.usage.output_total) for reading in heard.readings] == [
-        ("inclusive", 1_500),
+        ("inclusive", 2_200),
         ("additive", 2_700),
     ]
-    assert heard.flags == ("identity_U5",)
+    assert heard.flags == ("identity_U5", "identity_U4")
     assert heard.readings[0].usage.tools == (("web_searches", 21),)
+
+
+@pytest.mark.parametrize(("total", "output"), [(500, 389), (111, 0), (20, 0)])
+def test_u5_a_total_alone_is_used_up(total: int, output: int) -> None:
+    heard = read({"total_tokens": total})
+    assert only(heard) == NormalisedUsage(111, output)
+    assert heard.flags == ("usage_partial",)
+
+
+@pytest.mark.parametrize(
+    ("total", "tokens", "flags"), [(8, 8, ()), (90, 90, ("identity_U5",)), (3, 8, ("identity_U5",))]
+)
+def test_u5_without_an_output_the_whole_total_is_input(total: int, tokens: int, flags: tuple[str, ...]) -> None:
+    heard = read({"prompt_tokens": 8, "total_tokens": total}, flavour=Flavour.EMBEDDINGS)
+    assert only(heard) == NormalisedUsage(tokens, 0)
+    assert heard.flags == flags
 
 
 def test_u5_is_not_asked_of_a_metered_whole() -> None:

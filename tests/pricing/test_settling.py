@@ -186,3 +186,22 @@ def test_every_part_of_a_charge_names_its_rate() -> None:
     assert priced.rates_json()[0] == {"unit": "cache_read_tokens", "count": 400, "usd": "0.075", "per": 1_000_000}
     assert priced.card is not None
     assert priced.card.source is PriceSource.PACKAGE
+
+
+@pytest.mark.parametrize(
+    ("bound", "charge", "state"), [(7_000, 7_000, PriceState.KNOWN), (None, None, PriceState.UNKNOWN)]
+)
+def test_a_count_beyond_all_reason_is_charged_at_the_bound(
+    bound: int | None, charge: int | None, state: PriceState
+) -> None:
+    priced = settle(book(), answer(prompt=2**63), bound=bound)
+    assert priced.flags == ("unpriceable_body",)
+    assert priced.charge == charge
+    assert priced.price_state is state
+
+
+def test_another_model_of_the_package_is_told_even_at_the_same_price() -> None:
+    assert settle(book(), answer("gpt-4o"), model="gpt-4o-2024-11-20").notes == ()
+    twin = settle(book(), answer("gpt-5.1"), model="gpt-5")
+    assert twin.notes == ("model_substituted",)
+    assert twin.charge == settle(book(), answer("gpt-5"), model="gpt-5").charge

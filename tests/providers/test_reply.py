@@ -99,3 +99,9 @@ def test_an_error_inside_a_success_is_no_answer() -> None:
 )
 def test_finish_reasons_of_both_wires_mean_the_same_four_things(finish: str | None, reason: str) -> None:
     assert completed_reason(finish) == reason
+
+
+@pytest.mark.parametrize(("said", "tier"), [("flex", "flex"), (5, ""), (None, "")])
+def test_the_service_tier_an_answer_names(said: object, tier: str) -> None:
+    body = json.dumps({"choices": [], "service_tier": said}).encode()
+    assert read_reply(Wire.CHAT, body).service_tier == tier

@@ -287,3 +287,10 @@ def test_usage_is_final_once_every_choice_has_finished(events: list[dict[str, An
     for event in events:
         list(reader.feed(b"data: " + json.dumps(event).encode() + b"\n\n"))
     assert reader.usage_final is final
+
+
+def test_the_service_tier_a_chunk_names() -> None:
+    reader = ChatReader()
+    for tier in (None, "flex", None, 5):
+        list(reader.feed(b"data: " + json.dumps({"choices": [], "service_tier": tier}).encode() + b"\n\n"))
+    assert reader.service_tier == "flex"
