@@ -310,9 +310,12 @@ class LiveTable(ScrollView, can_focus=True):
         size = Size(self.size.width, len(self._rows) + self._heading)
         if size == self.virtual_size:
             return
-        if max(size.height, self.virtual_size.height) <= self.size.height and not self.styles.auto_dimensions:
-            # Nothing to lay out while all rows fit before and after: the lines that changed are painted and no more.
+        overflowed, overflows = (each.height > self.size.height for each in (self.virtual_size, size))
+        if overflowed == overflows and not self.styles.auto_dimensions:
+            # Nothing to lay out while the scrollbar neither comes nor goes: what changed is painted and no more.
             self.set_reactive(Widget.virtual_size, size)
+            if overflows:
+                self.vertical_scrollbar.window_virtual_size = size.height
         else:
             self.virtual_size = size
         if self.scroll_y > self.max_scroll_y:
