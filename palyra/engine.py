@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from palyra.config.model import LoadedConfig
 from palyra.core.clock import Clock
@@ -20,11 +21,13 @@ from palyra.core.private_files import private_dir
 from palyra.core.supervisor import Supervisor
 from palyra.governance.approval_record import ApprovalRecord
 from palyra.governance.approvals import ApprovalDesk, ApprovalSettings
+from palyra.governance.candidates import OutputLimits
 from palyra.governance.grants import GrantBook
 from palyra.governance.ledger import Ledger
 from palyra.governance.policy_input import PolicyDefaults, from_config
 from palyra.governance.policy_set import PolicySet
-from palyra.journal.changes import AuditAdded, Change, PolicySaved
+from palyra.governance.terms import kept_terms
+from palyra.journal.changes import AuditAdded, Change, PolicySaved, TermsKept
 from palyra.journal.journal import Journal
 from palyra.journal.lock import EngineLock
 from palyra.journal.rows import PolicyRow
@@ -36,6 +39,7 @@ from palyra.providers.transport import Transport
 from palyra.runs.dispatch import Dispatcher
 from palyra.runs.durable import Durable
 from palyra.runs.experience import Experience
+from palyra.runs.overrides import Overrides
 from palyra.runs.parking import Parking
 from palyra.runs.planning import Planner
 from palyra.runs.policies import PolicyKeeper, given_way, operator_policies
@@ -80,6 +84,7 @@ class Engine:
         self.ledger: Ledger
         self.desk: ApprovalDesk
         self.policies: PolicyKeeper
+        self.overrides: Overrides
         self.registry: Registry
         self.book: PriceBook
         self.experience: Experience
@@ -125,8 +130,18 @@ class Engine:
         self._build(environ)
         await self._learn()
         self._keep_up()
-        await self.journal.submit([AuditAdded(clock.now_ms(), "engine", self.boot_id, "palyra", {"verb": "started"})])
+        now = clock.now_ms()
+        started = AuditAdded(now, "engine", self.boot_id, "palyra", {"verb": "started"})
+        await self.journal.submit([started, TermsKept(now, self._terms())])
         self.phase = "ready"
+
+    def _terms(self) -> dict[str, Any]:
+        """What plans are made under, for replays."""
+        config = self.config
+        limits = OutputLimits(
+            config.runs.default_output_tokens, config.governance.min_output_tokens, config.governance.clamp_output
+        )
+        return kept_terms(self.policies.current, config.smart_routing, limits)
 
     async def _restore(self) -> None:
         """Policies, grants, approvals and counters as they were, and the dead engine's work ended."""
@@ -158,6 +173,7 @@ class Engine:
         voided = self.desk.reconcile(policies, now)
         if voided:
             await self.journal.submit(voided)
+        self.overrides = Overrides(self.desk, self.ledger, self.journal, self._durable, self.clock, self.events)
         removed = {row.policy_id: row.revision for row in rows if row.removed}
         self.policies = PolicyKeeper(self.journal, self.ledger, self.desk, self.clock, self._durable, defaults, removed)
 

@@ -50,7 +50,7 @@ class House:
 
     def control_for(self, identity: Identity, *, read_only: bool = False) -> LocalControl:
         role = "viewer" if read_only else identity.role.value
-        return LocalControl(self.face, OperatorView(identity.operator, role, identity.attestation.value))
+        return LocalControl(self.face, OperatorView(identity.operator, role, identity.attestation.value, identity.account))
 
     def own_identity(self, claimed: str, environ: Mapping[str, str]) -> Identity:
         """Who started this process. Raises IdentityError."""

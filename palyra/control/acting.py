@@ -3,23 +3,32 @@
 import asyncio
 
 from palyra.control.commands import (
+    AckAlert,
     AddPolicy,
     CancelRun,
     Command,
     DecideApproval,
     EditPolicy,
     RemovePolicy,
+    RequestOverride,
     RevokeGrant,
+    SnoozeAlert,
 )
 from palyra.control.snapshots import CommandResult, OperatorView
 from palyra.core.errors import BadInputError, ConflictError, JournalUnavailableError, NotFoundError, PalyraError
 from palyra.core.events import Event
 from palyra.core.money import format_usd
+from palyra.core.scope import Scope
 from palyra.engine import Engine
-from palyra.governance.approval_record import ApprovalDecision
-from palyra.governance.approvals import Decider, FourEyesError, Resolved, Ruling
+from palyra.governance.approval_record import ApprovalDecision, ApprovalRecord
+from palyra.governance.approvals import Opened, Resolved, Ruling
+from palyra.governance.four_eyes import Decider, FourEyesError
 from palyra.governance.grants import GrantKind
+from palyra.governance.overrides import OverrideRequest, Requester
 from palyra.journal.rows import GrantRow
+from palyra.vault.access import FIRST_PRINCIPAL
+
+_USD = "estimated_cost_usd"
 
 
 class Acting:
@@ -44,7 +53,7 @@ class Acting:
         if not (operator.may_administer if needs_admin else operator.may_approve):
             role = "admin" if needs_admin else "approver"
             return CommandResult("denied", f"{operator.name} is {operator.role}; this needs the role {role}.")
-        by = Decider(operator.name, operator.attestation)
+        by = Decider(operator.name, operator.attestation, operator.account)
         try:
             return await self._do(command, by)
         except NotFoundError as error:
@@ -53,7 +62,7 @@ class Acting:
             return CommandResult("denied", error.message, error.fix)
         except ConflictError as error:
             status = "stale" if error.code == "stale_version" else "conflict"
-            return CommandResult(status, error.message, error.fix)
+            return CommandResult(status, error.message, error.fix, data=await self._as_it_stands(command))
         except BadInputError as error:
             return CommandResult("invalid", error.message, error.fix)
         except JournalUnavailableError as error:
@@ -65,11 +74,17 @@ class Acting:
         match command:
             case DecideApproval():
                 return await self._decide(command, by)
+            case RequestOverride():
+                return await self._request(command, by)
             case RevokeGrant():
                 return await self._revoke(command, by)
             case CancelRun():
                 await self._engine.runner.cancel(command.run_id, by)
                 return CommandResult("accepted", f"Run {command.run_id} is being cancelled.")
+            case AckAlert() | SnoozeAlert():
+                raise NotFoundError(
+                    f"No alert {command.alert_id!r} is known.", fix="List them with `palyra alerts list`."
+                )
             case AddPolicy():
                 edited = await self._engine.policies.add(command.fields, by)
                 verb = "is in force"
@@ -97,6 +112,11 @@ class Acting:
             reason=command.reason,
         )
         now = engine.clock.now_ms()
+        if engine.desk.find(command.approval_id) is None:
+            found = await engine.overrides.look_up(command.approval_id)
+            if found is not None:
+                state = found.record.state()
+                raise ConflictError(f"Approval {command.approval_id} is already {state}.", code="already_decided")
         resolved = engine.desk.decide(
             command.approval_id, ruling, now, policies=engine.ledger.policies, version=command.version
         )
@@ -111,6 +131,21 @@ class Acting:
         self._tell("approval.ended", command.approval_id)
         data = {"approval_id": command.approval_id, "grant_ids": ",".join(resolved.record.grant_ids)}
         return CommandResult("accepted", _decided_text(resolved), data=data)
+
+    async def _as_it_stands(self, command: Command) -> dict[str, str]:
+        """What a decision that came too late meets."""
+        if not isinstance(command, DecideApproval):
+            return {}
+        found = await self._engine.overrides.look_up(command.approval_id)
+        return {} if found is None else _state_data(found.record)
+
+    async def _request(self, command: RequestOverride, by: Decider) -> CommandResult:
+        principal = command.principal or FIRST_PRINCIPAL
+        asked = OverrideRequest(command.policy_ids, principal, command.session, command.amount, command.reason)
+        opened = await self._engine.overrides.request(asked, Requester(by, Scope(principal, command.session)))
+        record = opened.record
+        data = {"fresh": "true" if opened.fresh else "false", **_state_data(record)}
+        return CommandResult("accepted", _requested_text(opened), data=data)
 
     async def _revoke(self, command: RevokeGrant, by: Decider) -> CommandResult:
         engine = self._engine
@@ -132,6 +167,30 @@ class Acting:
         self._engine.events.publish(Event(kind, self._engine.clock.now_ms(), subject))
 
 
+def _state_data(record: ApprovalRecord) -> dict[str, str]:
+    return {
+        "approval_id": record.approval_id,
+        "version": str(record.version),
+        "status": record.status.value,
+        "decision": "" if record.decision is None else record.decision.value,
+        "decided_by": record.decided_by,
+        "resolved_at": "" if record.resolved_at is None else str(record.resolved_at),
+        "reason": record.reason,
+        "expires_at": str(record.expires_at),
+    }
+
+
+def _requested_text(opened: Opened) -> str:
+    record = opened.record
+    wanted = record.wanted
+    metric = record.leading.metric_kind.value
+    room = "room" if wanted is None else format_usd(wanted) if metric == _USD else f"{wanted:,} {metric}"
+    what = f"{room} in {', '.join(record.policy_ids)} for {record.principal}"
+    if opened.fresh:
+        return f"Approval {record.approval_id} is open: {what}."
+    return f"Approval {record.approval_id} is pending already: {what}."
+
+
 def _decided_text(resolved: Resolved) -> str:
     record = resolved.record
     if record.decision is ApprovalDecision.DENY:
@@ -142,4 +201,4 @@ def _decided_text(resolved: Resolved) -> str:
 
 
 def _cap(grant: GrantRow) -> str:
-    return format_usd(grant.cap) if grant.metric == "estimated_cost_usd" else f"{grant.cap:,} {grant.metric}"
+    return format_usd(grant.cap) if grant.metric == _USD else f"{grant.cap:,} {grant.metric}"

@@ -9,6 +9,8 @@ from pydantic_core import PydanticSerializationError, from_json
 
 from palyra.control.commands import Command
 from palyra.control.queries import (
+    AlertsPage,
+    AlertsQuery,
     Answer,
     ApprovalDetail,
     ApprovalQuery,
@@ -16,6 +18,8 @@ from palyra.control.queries import (
     ApprovalsQuery,
     AuditAnswer,
     AuditQuery,
+    BudgetDetail,
+    BudgetQuery,
     DecisionDetail,
     DecisionQuery,
     LedgerAnswer,
@@ -44,6 +48,8 @@ ANSWERS: dict[type, type] = {
     DecisionQuery: DecisionDetail,
     ApprovalQuery: ApprovalDetail,
     ApprovalsQuery: ApprovalsPage,
+    BudgetQuery: BudgetDetail,
+    AlertsQuery: AlertsPage,
     UsageQuery: UsageAnswer,
     LedgerQuery: LedgerAnswer,
     AuditQuery: AuditAnswer,

@@ -24,6 +24,22 @@ class DecideApproval:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestOverride:
+    """Asks for room in words. `policy_ids` may name one of several counters: `per-model=openai/gpt-5.4`.
+
+    An empty `principal` is the one of the first key, an empty `session` means each of theirs; `amount` is text in the
+    budgets' unit, empty where none is named.
+    """
+
+    policy_ids: tuple[str, ...]
+    principal: str = ""
+    session: str = ""
+    amount: str = ""
+    reason: str = ""
+    kind: Literal["request_override"] = "request_override"
+
+
+@dataclass(frozen=True, slots=True)
 class RevokeGrant:
     grant_id: str
     kind: Literal["revoke_grant"] = "revoke_grant"
@@ -59,7 +75,34 @@ class RemovePolicy:
     kind: Literal["remove_policy"] = "remove_policy"
 
 
+@dataclass(frozen=True, slots=True)
+class AckAlert:
+    """Notes that somebody knows: the alert stays quiet for as long as its condition lasts."""
+
+    alert_id: str
+    version: int | None = None
+    kind: Literal["ack_alert"] = "ack_alert"
+
+
+@dataclass(frozen=True, slots=True)
+class SnoozeAlert:
+    """Puts an alert away for `duration_seconds`; if it is still true then, it comes back."""
+
+    alert_id: str
+    duration_seconds: int
+    version: int | None = None
+    kind: Literal["snooze_alert"] = "snooze_alert"
+
+
 Command = Annotated[
-    DecideApproval | RevokeGrant | CancelRun | AddPolicy | EditPolicy | RemovePolicy,
+    DecideApproval
+    | RequestOverride
+    | RevokeGrant
+    | CancelRun
+    | AddPolicy
+    | EditPolicy
+    | RemovePolicy
+    | AckAlert
+    | SnoozeAlert,
     Field(discriminator="kind"),
 ]

@@ -7,10 +7,13 @@ from typing import Any, overload
 
 from palyra import __version__
 from palyra.control.acting import Acting
+from palyra.control.budgets import budget_detail
 from palyra.control.commands import Command
 from palyra.control.folding import Fold
 from palyra.control.ledger_check import check_ledger
 from palyra.control.queries import (
+    AlertsPage,
+    AlertsQuery,
     Answer,
     ApprovalDetail,
     ApprovalQuery,
@@ -18,6 +21,8 @@ from palyra.control.queries import (
     ApprovalsQuery,
     AuditAnswer,
     AuditQuery,
+    BudgetDetail,
+    BudgetQuery,
     DecisionDetail,
     DecisionQuery,
     LedgerAnswer,
@@ -114,12 +119,23 @@ class EngineFace:
         with contextlib.suppress(JournalUnavailableError):
             await self.engine.journal.submit(())
 
+    async def budget(self, policy_id: str) -> BudgetDetail:
+        """One policy in full. Raises NotFoundError."""
+        engine = self.engine
+        now = engine.clock.now_ms()
+        pending = [
+            approval_view(record, *self.waiting(record.approval_id))
+            for record in engine.desk.pending()
+            if policy_id in record.policy_ids
+        ]
+        return await budget_detail(policy_id, engine.ledger, engine.journal.readers, pending, now, self._mode)
+
     def waiting(self, approval_id: str) -> tuple[int, int | None]:
         return self.engine.desk.waiting(approval_id), self.engine.parking.parked_until(approval_id)
 
-    def drawn(self, row: GrantRow) -> tuple[int, str]:
+    def drawn(self, row: GrantRow) -> tuple[int, str] | None:
         grant = self.engine.ledger.grants.get(row.grant_id)
-        return (0, row.state) if grant is None else (grant.drawn, grant.state(self.engine.clock.now_ms()).value)
+        return None if grant is None else (grant.drawn, grant.state(self.engine.clock.now_ms()).value)
 
     @property
     def _mode(self) -> str:
@@ -175,7 +191,8 @@ class EngineFace:
                 kind="budget_alert",
                 severity="danger" if line.status.value == "hard_limit" else "warning",
                 summary=_over_text(line),
-                since=since,
+                first_seen=since,
+                last_seen=now,
             )
             for key, (line, since) in over.items()
         )
@@ -242,6 +259,10 @@ class LocalControl:
     @overload
     async def ask(self, query: ApprovalsQuery) -> ApprovalsPage: ...
     @overload
+    async def ask(self, query: BudgetQuery) -> BudgetDetail: ...
+    @overload
+    async def ask(self, query: AlertsQuery) -> AlertsPage: ...
+    @overload
     async def ask(self, query: UsageQuery) -> UsageAnswer: ...
     @overload
     async def ask(self, query: LedgerQuery) -> LedgerAnswer: ...
@@ -250,7 +271,11 @@ class LocalControl:
     async def ask(self, query: Query) -> Answer:
         if isinstance(query, LedgerQuery):
             return await check_ledger(self._face.engine)
+        if isinstance(query, AlertsQuery):
+            return AlertsPage(self._face.snapshot([], self._operator).alerts[: query.limit])
         await self._face.caught_up()
+        if isinstance(query, BudgetQuery):
+            return await self._face.budget(query.policy_id)
         return await self._face.records.answer(query)
 
     async def close(self) -> None:

@@ -7,9 +7,12 @@ from typing import Any, Self, overload
 
 from palyra import __version__
 from palyra.config.model import LoadedConfig
+from palyra.control.budgets import budget_detail
 from palyra.control.commands import Command
 from palyra.control.ledger_check import check_rows
 from palyra.control.queries import (
+    AlertsPage,
+    AlertsQuery,
     Answer,
     ApprovalDetail,
     ApprovalQuery,
@@ -17,6 +20,8 @@ from palyra.control.queries import (
     ApprovalsQuery,
     AuditAnswer,
     AuditQuery,
+    BudgetDetail,
+    BudgetQuery,
     DecisionDetail,
     DecisionQuery,
     LedgerAnswer,
@@ -31,9 +36,10 @@ from palyra.control.queries import (
 )
 from palyra.control.records import Records
 from palyra.control.snapshots import CommandResult, EngineView, OperatorView, Snapshot, Topic
-from palyra.control.views import budget_view
+from palyra.control.views import approval_view, budget_view
 from palyra.core.clock import Clock
-from palyra.governance.grants import Grant, GrantState
+from palyra.governance.approval_record import ApprovalRecord
+from palyra.governance.grants import Grant, GrantBook, GrantState
 from palyra.governance.ledger import Ledger
 from palyra.governance.policy_input import PolicyDefaults, from_config
 from palyra.governance.policy_set import PolicySet
@@ -73,9 +79,9 @@ class _Absent:
     def waiting(self, approval_id: str) -> tuple[int, int | None]:
         return 0, None
 
-    def drawn(self, row: GrantRow) -> tuple[int, str]:
-        grant = self._grants.get(row.grant_id) or Grant(row)
-        return grant.drawn, grant.state(self._now).value
+    def drawn(self, row: GrantRow) -> tuple[int, str] | None:
+        grant = self._grants.get(row.grant_id)
+        return None if grant is None else (grant.drawn, grant.state(self._now).value)
 
 
 class OfflineControl:
@@ -99,12 +105,7 @@ class OfflineControl:
         config = self._config
         mode = config.smart_routing.default_mode
         counts = await self._readers.status_counts(now, config.governance.timezone)
-        ledger = Ledger(default_mode=mode)
-        recount = ledger.begin(await self._policies(), now, restoring=True)
-        async for rows in self._readers.holds_for_rebuild(recount.since):
-            for row in rows:
-                recount.add(row)
-        ledger.apply(recount, now)
+        ledger = await self._ledger(now)
         budgets = tuple(budget_view(line, mode.value) for line in standings(ledger, now))
         limited = [view for view in budgets if view.enabled and view.hard_limit is not None]
         engine = EngineView(
@@ -141,6 +142,27 @@ class OfflineControl:
             **parts,
         )
 
+    async def _ledger(self, now: int) -> Ledger:
+        """As a start would rebuild it."""
+        grants = GrantBook(await self._readers.grants(state=GrantState.ACTIVE))
+        ledger = Ledger(default_mode=self._config.smart_routing.default_mode, grants=grants)
+        recount = ledger.begin(await self._policies(), now, restoring=True)
+        async for rows in self._readers.holds_for_rebuild(recount.since):
+            for row in rows:
+                recount.add(row)
+        ledger.apply(recount, now)
+        return ledger
+
+    async def _budget(self, policy_id: str) -> BudgetDetail:
+        now = self._clock.now_ms()
+        pending = [
+            approval_view(ApprovalRecord.from_row(row))
+            for row in await self._readers.pending_approvals()
+            if now < row.expires_at and policy_id in row.policy_ids
+        ]
+        mode = self._config.smart_routing.default_mode.value
+        return await budget_detail(policy_id, await self._ledger(now), self._readers, pending, now, mode)
+
     async def _policies(self) -> PolicySet:
         governance = self._config.governance
         defaults = PolicyDefaults(governance.timezone, governance.on_unknown_price)
@@ -161,6 +183,10 @@ class OfflineControl:
     @overload
     async def ask(self, query: ApprovalsQuery) -> ApprovalsPage: ...
     @overload
+    async def ask(self, query: BudgetQuery) -> BudgetDetail: ...
+    @overload
+    async def ask(self, query: AlertsQuery) -> AlertsPage: ...
+    @overload
     async def ask(self, query: UsageQuery) -> UsageAnswer: ...
     @overload
     async def ask(self, query: LedgerQuery) -> LedgerAnswer: ...
@@ -169,6 +195,10 @@ class OfflineControl:
     async def ask(self, query: Query) -> Answer:
         if isinstance(query, LedgerQuery):
             return await check_rows(self._readers, await self._policies(), self._clock.now_ms())
+        if isinstance(query, AlertsQuery):
+            return AlertsPage(())
+        if isinstance(query, BudgetQuery):
+            return await self._budget(query.policy_id)
         grants: tuple[GrantRow, ...] = ()
         if isinstance(query, ApprovalQuery):
             grants = await self._readers.grants(approval_id=query.approval_id)

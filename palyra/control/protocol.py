@@ -5,6 +5,8 @@ from typing import Protocol, overload
 
 from palyra.control.commands import Command
 from palyra.control.queries import (
+    AlertsPage,
+    AlertsQuery,
     Answer,
     ApprovalDetail,
     ApprovalQuery,
@@ -12,6 +14,8 @@ from palyra.control.queries import (
     ApprovalsQuery,
     AuditAnswer,
     AuditQuery,
+    BudgetDetail,
+    BudgetQuery,
     DecisionDetail,
     DecisionQuery,
     LedgerAnswer,
@@ -53,6 +57,10 @@ class Control(Protocol):
     async def ask(self, query: ApprovalQuery) -> ApprovalDetail: ...
     @overload
     async def ask(self, query: ApprovalsQuery) -> ApprovalsPage: ...
+    @overload
+    async def ask(self, query: BudgetQuery) -> BudgetDetail: ...
+    @overload
+    async def ask(self, query: AlertsQuery) -> AlertsPage: ...
     @overload
     async def ask(self, query: UsageQuery) -> UsageAnswer: ...
     @overload

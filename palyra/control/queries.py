@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from palyra.control.snapshots import ApprovalView, GrantView, RunView
+from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, GrantView, RunView
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,19 @@ class ApprovalQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class OverrideView:
+    """A request of somebody that was allowed. `cap` and `drawn` are of its first grant, in `metric_kind`'s unit."""
+
+    approval_id: str
+    at: int
+    by: str
+    kind: str
+    metric_kind: str
+    cap: int
+    drawn: int
+
+
+@dataclass(frozen=True, slots=True)
 class ApprovalDetail:
     """An approval with its requester's recent history (`daily_cost`: newest last, nano-dollars)."""
 
@@ -106,6 +119,8 @@ class ApprovalDetail:
     requester_cost_nano_usd: int
     requester_overrides: int
     daily_cost: tuple[int, ...]
+    last_override: OverrideView | None = None
+    """The newest one before this, of any age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +136,57 @@ class ApprovalsQuery:
 class ApprovalsPage:
     approvals: tuple[ApprovalView, ...]
     grants: tuple[GrantView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsQuery:
+    """Those that are not resolved, in the order of a snapshot; with `resolved`, then those too, newest first."""
+
+    resolved: bool = False
+    limit: int = 200
+    kind: Literal["alerts"] = "alerts"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsPage:
+    alerts: tuple[AlertView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetQuery:
+    """One policy in full. Raises NotFoundError."""
+
+    policy_id: str
+    kind: Literal["budget"] = "budget"
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionView:
+    """A policy as an operator made it at one time. `changes`: field -> (before, after), as typed."""
+
+    revision: int
+    at: int
+    by: str
+    removed: bool
+    changes: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetDetail:
+    """A policy with all that hangs on it.
+
+    `fields` are its fields as typed. `counters` are its fullest, at most `COUNTERS_SHOWN`; `grants` its live ones,
+    `approvals` those pending, `refusals` the newest runs it refused; `revisions` newest first, none for a policy of the
+    configuration file.
+    """
+
+    policy_id: str
+    fields: dict[str, str]
+    counters: tuple[BudgetView, ...]
+    grants: tuple[GrantView, ...]
+    approvals: tuple[ApprovalView, ...]
+    revisions: tuple[RevisionView, ...]
+    refusals: tuple[RunView, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,9 +313,27 @@ class AuditAnswer:
 
 
 Query = Annotated[
-    RunsQuery | RunQuery | DecisionQuery | ApprovalQuery | ApprovalsQuery | UsageQuery | LedgerQuery | AuditQuery,
+    RunsQuery
+    | RunQuery
+    | DecisionQuery
+    | ApprovalQuery
+    | ApprovalsQuery
+    | BudgetQuery
+    | AlertsQuery
+    | UsageQuery
+    | LedgerQuery
+    | AuditQuery,
     Field(discriminator="kind"),
 ]
 Answer = (
-    RunsPage | RunDetail | DecisionDetail | ApprovalDetail | ApprovalsPage | UsageAnswer | LedgerAnswer | AuditAnswer
+    RunsPage
+    | RunDetail
+    | DecisionDetail
+    | ApprovalDetail
+    | ApprovalsPage
+    | BudgetDetail
+    | AlertsPage
+    | UsageAnswer
+    | LedgerAnswer
+    | AuditAnswer
 )

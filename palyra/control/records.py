@@ -1,12 +1,14 @@
 """Answers read from the journal alone: they are the same whether an engine runs or not."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 from typing import Protocol
 
 from palyra.control.queries import (
+    AlertsQuery,
     Answer,
     ApprovalDetail,
     ApprovalQuery,
@@ -14,9 +16,11 @@ from palyra.control.queries import (
     ApprovalsQuery,
     AuditAnswer,
     AuditQuery,
+    BudgetQuery,
     DecisionDetail,
     DecisionQuery,
     LedgerQuery,
+    OverrideView,
     Query,
     RunDetail,
     RunQuery,
@@ -64,8 +68,8 @@ class Present(Protocol):
         """How many connections are open for it, and until when the last of them waits (unix ms)."""
         ...
 
-    def drawn(self, row: GrantRow) -> tuple[int, str]:
-        """How much of a grant is drawn, and its state."""
+    def drawn(self, row: GrantRow) -> tuple[int, str] | None:
+        """How much of a grant is drawn, and its state; None for one that ended long ago."""
         ...
 
 
@@ -95,8 +99,8 @@ class Records:
                 return await self.usage(query)
             case AuditQuery():
                 return await self.audit()
-            case LedgerQuery():
-                raise BadInputError("The ledger is checked by the engine or by whoever stands in for it.")
+            case LedgerQuery() | AlertsQuery() | BudgetQuery():
+                raise BadInputError("This is answered by the engine or by whoever stands in for it.")
 
     async def approvals(self, query: ApprovalsQuery) -> ApprovalsPage:
         now = self._clock.now_ms()
@@ -111,7 +115,9 @@ class Records:
             resolved.sort(key=lambda row: row.requested_at, reverse=True)
             rows += resolved[:left]
         grants = await self._readers.grants(state="active")
-        return ApprovalsPage(tuple(self._view(row) for row in rows), tuple(self._grant(grant) for grant in grants))
+        return ApprovalsPage(
+            tuple(self._view(row) for row in rows), tuple([await self._grant(grant) for grant in grants])
+        )
 
     async def approval(self, approval_id: str) -> ApprovalDetail:
         row = await self._readers.approval(approval_id)
@@ -126,11 +132,38 @@ class Records:
         overrides = sum(one.decision == "allow" and one.requested_at >= since for one in asked)
         return ApprovalDetail(
             approval=self._view(row),
-            grants=tuple(self._grant(grant) for grant in grants),
+            grants=tuple([await self._grant(grant) for grant in grants]),
             requester_runs=totals.runs,
             requester_cost_nano_usd=totals.cost,
             requester_overrides=overrides,
             daily_cost=tuple(sum(series.cost for series in day.series.values()) for day in days),
+            last_override=await self._last_override(asked, row),
+        )
+
+    async def _last_override(self, asked: Sequence[ApprovalRow], shown: ApprovalRow) -> OverrideView | None:
+        """What the same person was allowed last, before they asked for what is shown."""
+        allowed = [
+            row
+            for row in asked
+            if row.decision == ApprovalDecision.ALLOW
+            and row.approval_id != shown.approval_id
+            and (row.resolved_at or 0) <= (shown.resolved_at or self._clock.now_ms())
+        ]
+        last = max(allowed, key=lambda row: row.resolved_at or 0, default=None)
+        if last is None:
+            return None
+        grants = await self._readers.grants(approval_id=last.approval_id)
+        if not grants:
+            return None
+        grant = await self._grant(grants[0])
+        return OverrideView(
+            last.approval_id,
+            last.resolved_at or 0,
+            last.decided_by,
+            grant.kind,
+            grant.metric_kind,
+            grant.cap,
+            grant.drawn,
         )
 
     def _view(self, row: ApprovalRow) -> ApprovalView:
@@ -145,8 +178,9 @@ class Records:
             )
         return approval_view(record, *self._present.waiting(row.approval_id))
 
-    def _grant(self, row: GrantRow) -> GrantView:
-        return grant_row_view(row, *self._present.drawn(row))
+    async def _grant(self, row: GrantRow) -> GrantView:
+        drawn, state = self._present.drawn(row) or (await self._readers.drawn_from(row), row.state)
+        return grant_row_view(row, drawn, state)
 
     async def runs(self, query: RunsQuery) -> RunsPage:
         wanted = RunFilter(

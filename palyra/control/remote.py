@@ -22,6 +22,8 @@ from palyra.control.codec import (
 )
 from palyra.control.commands import Command
 from palyra.control.queries import (
+    AlertsPage,
+    AlertsQuery,
     Answer,
     ApprovalDetail,
     ApprovalQuery,
@@ -29,6 +31,8 @@ from palyra.control.queries import (
     ApprovalsQuery,
     AuditAnswer,
     AuditQuery,
+    BudgetDetail,
+    BudgetQuery,
     DecisionDetail,
     DecisionQuery,
     LedgerAnswer,
@@ -107,6 +111,10 @@ class RemoteControl:
     async def ask(self, query: ApprovalQuery) -> ApprovalDetail: ...
     @overload
     async def ask(self, query: ApprovalsQuery) -> ApprovalsPage: ...
+    @overload
+    async def ask(self, query: BudgetQuery) -> BudgetDetail: ...
+    @overload
+    async def ask(self, query: AlertsQuery) -> AlertsPage: ...
     @overload
     async def ask(self, query: UsageQuery) -> UsageAnswer: ...
     @overload

@@ -5,6 +5,7 @@ Amounts of a budget are in its metric's unit: nano-dollars, tokens or requests.
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 
 class Topic(StrEnum):
@@ -18,11 +19,13 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OperatorView:
-    """Who is at the keyboard. `role`: viewer, approver, admin. `attestation`: uid, claimed, owner."""
+    """Who is at the keyboard. `role`: viewer, approver, admin. `attestation`: uid, claimed, owner. `account`: theirs on
+    this machine."""
 
     name: str
     role: str
     attestation: str
+    account: str = ""
 
     @property
     def may_approve(self) -> bool:
@@ -70,6 +73,23 @@ class EngineView:
 
 
 @dataclass(frozen=True, slots=True)
+class ForecastView:
+    """Where one counter is going: `projected` at `window_end` if it goes on as in the newest quarter of its window.
+
+    `limit` is the hard limit with the live grants on it. `reaches_at` is when the counter gets past it (unix ms): None
+    when it does not before the window ends, or has no such limit. Amounts are in `metric_kind`'s unit.
+    """
+
+    policy_id: str
+    scope_value: str
+    metric_kind: str
+    window_end: int
+    projected: int
+    limit: int | None
+    reaches_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetView:
     """One counter of a policy in its current window."""
 
@@ -95,6 +115,8 @@ class BudgetView:
     status: str
     counters: int = 1
     """How many scope values this policy counts at present; only the fullest few are listed."""
+    forecast: ForecastView | None = None
+    """None for windows without a calendar, too young a window, and where no engine runs."""
 
     @property
     def used_ratio(self) -> float:
@@ -124,6 +146,9 @@ class EvaluationView:
     mode: str
     status: str
     message: str
+    revision: int = 0
+    sha256: str = ""
+    """Of the policy as it was shown; an edit since makes the approval void."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +166,21 @@ class CounterfactualView:
 
 
 @dataclass(frozen=True, slots=True)
+class ApplicantView:
+    """Somebody who asked in words: an operator, or `key:<key_id>` for a gateway key. `attestation`: how we know."""
+
+    name: str
+    attestation: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ApprovalView:
-    """One request for a person's word. `waiting` counts clients whose connection is open for it."""
+    """One request for a person's word. `waiting` counts clients whose connection is open for it.
+
+    What was asked for in words has `applicants`, and `wanted` (in `excess_metric`'s unit) where they named an amount;
+    with no refused request behind it, it has no run, no model and no prompt.
+    """
 
     approval_id: str
     version: int
@@ -176,6 +214,15 @@ class ApprovalView:
     once_cap: int
     decision_id: str = ""
     grant_ids: tuple[str, ...] = ()
+    tools: int = 0
+    """How many tools the prompt offers to the model."""
+    applicants: tuple[ApplicantView, ...] = ()
+    wanted: int | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether a request that was refused stands behind it."""
+        return bool(self.run_ids or self.decision_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,19 +280,41 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class AlertView:
-    """A note that needs no hand at once, such as a budget over its soft limit. `severity`: warning, danger."""
+    """Something out of the ordinary. `severity`: warning, danger. `state`: open, acknowledged, snoozed, resolved.
+
+    `kind`: cost_spike, provider_health, unusual_model_mix, routing_regression, budget_alert, budget_forecast,
+    price_unknown, estimate_drift. `summary` is a line, `sentences` say the rest of `payload` in words.
+    """
 
     alert_id: str
     kind: str
     severity: str
     summary: str
-    since: int
+    first_seen: int
+    last_seen: int = 0
+    version: int = 1
+    state: str = "open"
+    occurrences: int = 1
+    snoozed_until: int | None = None
+    resolved_at: int | None = None
+    acted_by: str = ""
+    """Who acknowledged or snoozed it last."""
+    subject_kind: str = ""
+    """What it is about, for jumping there: budget, provider, model, or empty."""
+    subject: str = ""
+    sentences: tuple[str, ...] = ()
+    payload: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def needs_a_person(self) -> bool:
+        return self.state == "open"
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The newest state. `version` grows with every change; parts not asked for are empty.
 
+    `alerts` are those that are not resolved: open ones first, then the more severe, then the older.
     `requests_total`: requests ended since this engine started; 0 without an engine.
     """
 

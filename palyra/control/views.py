@@ -5,6 +5,7 @@ from typing import Any
 
 from palyra.control.queries import AttemptView, DecisionDetail, NoteView, UsageNumbers
 from palyra.control.snapshots import (
+    ApplicantView,
     ApprovalView,
     BudgetView,
     CounterfactualView,
@@ -151,6 +152,8 @@ def evaluation_view(item: UsageBudgetEvaluation) -> EvaluationView:
         mode=item.mode.value,
         status=item.status.value,
         message=evaluation_message(item),
+        revision=item.revision,
+        sha256=item.sha256,
     )
 
 
@@ -169,10 +172,10 @@ def approval_view(record: ApprovalRecord, waiting: int = 0, park_until: int | No
         session=record.session,
         model=_text(facts, "model"),
         policy_ids=record.policy_ids,
-        excess=leading.excess,
+        excess=record.excess(leading),
         excess_metric=leading.metric_kind.value,
         risk=record.risk,
-        risk_percent=round(excess_percent(record.evaluations), 1),
+        risk_percent=round(excess_percent(record.evaluations, record.wanted or 0), 1),
         waiting=waiting,
         requested_at=record.requested_at,
         expires_at=record.expires_at,
@@ -189,9 +192,12 @@ def approval_view(record: ApprovalRecord, waiting: int = 0, park_until: int | No
         bound_nano_usd=facts.get("bound_usd"),
         evaluations=tuple(evaluation_view(item) for item in record.evaluations),
         counterfactual=tuple(_counterfactual_view(item, metrics) for item in facts.get("counterfactual") or ()),
-        once_cap=once_cap(leading),
+        once_cap=once_cap(leading, record.excess(leading)),
         decision_id=_text(facts, "decision_id"),
         grant_ids=record.grant_ids,
+        tools=int(facts.get("tools") or 0),
+        applicants=tuple(ApplicantView(one.name, one.attestation, one.reason) for one in record.applicants),
+        wanted=record.wanted,
     )
 
 

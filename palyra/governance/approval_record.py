@@ -27,6 +27,27 @@ class ApprovalDecision(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Applicant:
+    """Somebody who asked for room in words, beside any request that was refused.
+
+    `name` is an operator, or `key:<key_id>` for a gateway key; `account` theirs on this machine, empty for a key;
+    `attestation` says how we know (uid, ssh_key, owner, claimed, key).
+    """
+
+    name: str
+    account: str = ""
+    attestation: str = ""
+    reason: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        return {"by": self.name, "account": self.account, "attestation": self.attestation, "reason": self.reason}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, str]) -> "Applicant":
+        return cls(data["by"], data["account"], data["attestation"], data["reason"])
+
+
+@dataclass(frozen=True, slots=True)
 class ApprovalRecord:
     """One request for a person's word, over every budget it would breach. `version` grows with every decision."""
 
@@ -52,6 +73,21 @@ class ApprovalRecord:
         return tuple(evaluation.policy_id for evaluation in self.evaluations)
 
     @property
+    def applicants(self) -> tuple[Applicant, ...]:
+        """Who asked for it in words, first one first; empty when only refused requests stand behind it."""
+        return tuple(Applicant.from_json(item) for item in self.facts.get("applicants") or ())
+
+    @property
+    def wanted(self) -> int | None:
+        """How much room was asked for in words, in the budgets' unit; None when no amount was named."""
+        amount = self.facts.get("wanted")
+        return amount if isinstance(amount, int) else None
+
+    def excess(self, item: UsageBudgetEvaluation) -> int:
+        """What one budget lacks for what is asked: how far the request goes beyond it, or the room asked for."""
+        return item.excess + (self.wanted or 0)
+
+    @property
     def question(self) -> Question:
         return question(self.principal, self.session, self.evaluations)
 
@@ -62,7 +98,7 @@ class ApprovalRecord:
     @property
     def leading(self) -> UsageBudgetEvaluation:
         """The budget that is exceeded by the largest share."""
-        return max(self.evaluations, key=lambda item: excess_percent([item]))
+        return max(self.evaluations, key=lambda item: excess_percent([item], self.wanted or 0))
 
     def state(self) -> str:
         """In words, for an answer to somebody who came too late."""
@@ -116,17 +152,20 @@ class ApprovalRecord:
         )
 
 
-def excess_percent(evaluations: Iterable[UsageBudgetEvaluation]) -> float:
-    """How far beyond its limit the worst of these budgets would stand, as a percentage of that limit."""
-    return max((100 * item.excess / item.hard if item.hard else 100.0 for item in evaluations), default=0.0)
+def excess_percent(evaluations: Iterable[UsageBudgetEvaluation], wanted: int = 0) -> float:
+    """How far beyond its limit the worst of these budgets would stand, as a percentage of that limit.
+
+    `wanted` is room asked for in words, in the budgets' unit.
+    """
+    return max((100 * (item.excess + wanted) / item.hard if item.hard else 100.0 for item in evaluations), default=0.0)
 
 
-def risk_of(evaluations: Iterable[UsageBudgetEvaluation]) -> str:
+def risk_of(evaluations: Iterable[UsageBudgetEvaluation], wanted: int = 0) -> str:
     """low up to 10 % over, medium up to 50 %, high up to 100 %, critical beyond (a limit of 0 always is)."""
     items = list(evaluations)
     if any(item.hard == 0 for item in items):
         return "critical"
-    percent = excess_percent(items)
+    percent = excess_percent(items, wanted)
     for most, name in ((10, "low"), (50, "medium"), (100, "high")):
         if percent <= most:
             return name

@@ -4,14 +4,15 @@ Synchronous like the ledger: every act returns the changes that make it durable,
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
-from palyra.core.errors import BadInputError, ConflictError, NotFoundError, PalyraError
+from palyra.core.errors import BadInputError, ConflictError, NotFoundError
 from palyra.core.money import Usd
 from palyra.governance.approval_record import (
+    Applicant,
     ApprovalDecision,
     ApprovalRecord,
     ApprovalStatus,
@@ -20,6 +21,7 @@ from palyra.governance.approval_record import (
     risk_of,
 )
 from palyra.governance.evaluate import UsageBudgetEvaluation
+from palyra.governance.four_eyes import Decider, check_four_eyes
 from palyra.governance.granting import Beneficiary, GrantTerms, check_terms, make_grant
 from palyra.governance.grants import GrantBook, GrantKind, GrantState
 from palyra.governance.policy_set import PolicySet
@@ -35,20 +37,6 @@ RUNS_SHOWN = 50
 RESOLVED_KEPT = 200
 PENDING_MOST = 50
 """How many approvals may be pending for one principal; beyond, requests are refused without asking a person again."""
-
-
-class FourEyesError(PalyraError):
-    """The decider may not decide on a request of their own, or did not prove who they are."""
-
-    code = "four_eyes"
-
-
-@dataclass(frozen=True, slots=True)
-class Decider:
-    """Who decides. `attestation`: uid, ssh_key, owner, token, or claimed (a name nobody proved)."""
-
-    name: str
-    attestation: str = "uid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +57,21 @@ class Petition:
     run_id: str
     evaluations: tuple[UsageBudgetEvaluation, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    applicant: Applicant | None = None
+    wanted: int | None = None
+    """Set where room is asked for in words, which needs no run: who asks, and how much (in the budgets' unit)."""
 
     @property
     def question(self) -> Question:
         return question(self.principal, self.session, self.evaluations)
+
+    def all_facts(self) -> dict[str, Any]:
+        facts = dict(self.facts)
+        if self.applicant is not None:
+            facts["applicants"] = [self.applicant.to_json()]
+        if self.wanted is not None:
+            facts["wanted"] = self.wanted
+        return facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +140,14 @@ class ApprovalDesk:
 
     def get(self, approval_id: str) -> ApprovalRecord:
         """Raises NotFoundError when it is neither pending nor lately decided."""
-        record = self._pending.get(approval_id) or self._decided.get(approval_id)
+        record = self.find(approval_id)
         if record is None:
             raise NotFoundError(f"No approval {approval_id!r} is known.", fix="List them with `palyra approvals list`.")
         return record
+
+    def find(self, approval_id: str) -> ApprovalRecord | None:
+        """None when it is neither pending nor lately decided."""
+        return self._pending.get(approval_id) or self._decided.get(approval_id)
 
     def pending(self) -> list[ApprovalRecord]:
         """Oldest first."""
@@ -163,10 +166,7 @@ class ApprovalDesk:
         """
         asked = self._pending.get(self._asked.get(petition.question, ""))
         if asked is not None and at < asked.expires_at:
-            if petition.run_id and petition.run_id not in asked.run_ids:
-                asked = replace(asked, run_ids=(*asked.run_ids, petition.run_id)[-RUNS_SHOWN:])
-                self._put(asked)
-            return Opened(asked, False, ())
+            return self._joined(asked, petition, at)
         if self._pending_of[petition.principal] >= PENDING_MOST:
             return None
         record = ApprovalRecord(
@@ -178,14 +178,39 @@ class ApprovalDesk:
             evaluations=petition.evaluations,
             requested_at=at,
             expires_at=at + self.settings.ttl_ms,
-            risk=risk_of(petition.evaluations),
-            facts=petition.facts,
+            risk=risk_of(petition.evaluations, petition.wanted or 0),
+            facts=petition.all_facts(),
         )
         self._put(record)
-        opened = {"state": "opened", "principal": record.principal, "session": record.session, "risk": record.risk}
+        opened: dict[str, Any] = {
+            "state": "opened",
+            "principal": record.principal,
+            "session": record.session,
+            "risk": record.risk,
+        }
         subjects = [f"usage-budget:{policy_id}" for policy_id in record.policy_ids]
-        audit = AuditAdded(at, "approval", record.approval_id, record.principal, {**opened, "subjects": subjects})
+        actor = record.principal
+        if petition.applicant is not None:
+            actor = petition.applicant.name
+            opened |= {"wanted": petition.wanted, **petition.applicant.to_json()}
+        audit = AuditAdded(at, "approval", record.approval_id, actor, {**opened, "subjects": subjects})
         return Opened(record, True, (ApprovalSaved(record.row()), audit))
+
+    def _joined(self, record: ApprovalRecord, petition: Petition, at: int) -> Opened:
+        """Another run waits for the same answer, or somebody else asks for it in words, which deciders get to see."""
+        if petition.run_id and petition.run_id not in record.run_ids:
+            record = replace(record, run_ids=(*record.run_ids, petition.run_id)[-RUNS_SHOWN:])
+            self._put(record)
+        applicant = petition.applicant
+        if applicant is None or applicant.name in {one.name for one in record.applicants}:
+            return Opened(record, False, ())
+        applicants = [one.to_json() for one in (*record.applicants, applicant)]
+        record = replace(record, version=record.version + 1, facts={**record.facts, "applicants": applicants})
+        self._put(record)
+        audit = AuditAdded(
+            at, "approval", record.approval_id, applicant.name, {"state": "joined", **applicant.to_json()}
+        )
+        return Opened(record, False, (ApprovalSaved(record.row()), audit))
 
     def join(self, approval_id: str) -> None:
         """Somebody's connection is open for it; until it closes, a grant for one run is kept for those who asked."""
@@ -215,6 +240,12 @@ class ApprovalDesk:
             del self._denied[principal, session]
         return fresh
 
+    def denied_until(self, principal: str, session: str, policy_ids: Collection[str], at: int) -> int | None:
+        """Until when a denial of one of these policies answers this principal and session; None when none does."""
+        since = self._denied.get((principal, session), {})
+        ends = [since[policy_id] + DENIED_FOR_MS for policy_id in policy_ids if policy_id in since]
+        return max((end for end in ends if at < end), default=None)
+
     # Deciding
 
     def decide(
@@ -232,7 +263,8 @@ class ApprovalDesk:
             raise ConflictError(
                 f"Approval {approval_id} changed meanwhile; it is {record.state()}.", code="stale_version"
             )
-        self._check_eyes(record, ruling.by)
+        if self.settings.four_eyes:
+            check_four_eyes(record, ruling.by)
         if len(ruling.reason) > REASON_MOST:
             raise BadInputError("reason is too long.", fix=f"Use at most {REASON_MOST} characters.")
         grants: tuple[GrantRow, ...] = ()
@@ -262,7 +294,9 @@ class ApprovalDesk:
         )
         self._put(record)
         if decided.decision is ApprovalDecision.DENY:
-            self._denied.pop((record.principal, record.session), None)
+            since = self._denied.get((record.principal, record.session), {})
+            for policy_id in record.policy_ids:
+                since.pop(policy_id, None)
         ended = [self._grants.end(grant.grant_id, GrantState.VOID) for grant in resolved.grants]
         audit = AuditAdded(at, "approval", record.approval_id, "palyra", {"state": "taken_back"})
         return (ApprovalSaved(record.row()), *(saved for saved in ended if saved is not None), audit)
@@ -385,17 +419,6 @@ class ApprovalDesk:
         if not self._pending_of[before.principal]:
             del self._pending_of[before.principal]
 
-    def _check_eyes(self, record: ApprovalRecord, by: Decider) -> None:
-        if not self.settings.four_eyes:
-            return
-        if by.attestation == "claimed":
-            raise FourEyesError(
-                "Two people must stand behind an approval, and this name is only claimed.",
-                fix="Sign in with an account or a key of your own.",
-            )
-        if by.name in (record.principal, record.facts.get("requested_by")):
-            raise FourEyesError("Nobody may approve a request of their own.", fix="Ask another operator.")
-
     def _granted(self, record: ApprovalRecord, ruling: Ruling, at: int, policies: PolicySet) -> tuple[GrantRow, ...]:
         """One grant for each budget that would be breached. Raises BadInputError."""
         terms = GrantTerms(ruling.scope, ruling.duration_ms, ruling.amount)
@@ -405,42 +428,11 @@ class ApprovalDesk:
         )
         found = ((item, policies.get(item.policy_id)) for item in record.evaluations)
         return tuple(
-            make_grant(self._new_id(), item, terms, whom, policy, at) for item, policy in found if policy is not None
+            make_grant(self._new_id(), item, terms, whom, policy, at, record.excess(item))
+            for item, policy in found
+            if policy is not None
         )
 
     def _remember_denial(self, record: ApprovalRecord, at: int) -> None:
         since = self._denied.setdefault((record.principal, record.session), {})
         since.update(dict.fromkeys(record.policy_ids, at))
-
-
-def request_usage_budget_override(
-    desk: ApprovalDesk,
-    policies: PolicySet,
-    evaluations: Iterable[UsageBudgetEvaluation],
-    *,
-    principal: str,
-    session: str,
-    by: Decider,
-    at: int,
-    facts: Mapping[str, Any] | None = None,
-) -> Opened:
-    """An operator (or a refused caller) asks for room ahead of need; opens the record a refused request would.
-
-    `evaluations` are the budgets as they stand. Raises NotFoundError for one that is not in force, ConflictError when
-    too many approvals of the principal are pending.
-    """
-    wanted = tuple(evaluations)
-    for item in wanted:
-        if policies.get(item.policy_id) is None:
-            raise NotFoundError(
-                f"No budget {item.policy_id!r} is in force.", fix="List them with `palyra budgets list`."
-            )
-    petition = Petition(principal, session, "", wanted, {**(facts or {}), "requested_by": by.name})
-    opened = desk.open(petition, at)
-    if opened is None:
-        raise ConflictError(
-            f"{PENDING_MOST} approvals wait for an answer to {principal} already.",
-            fix="Decide on those first: `palyra approvals list`.",
-            code="too_many_pending",
-        )
-    return opened

@@ -37,9 +37,12 @@ class Beneficiary:
     granted_by: str
 
 
-def once_cap(evaluation: UsageBudgetEvaluation) -> int:
-    """110 % of the excess shown, rounded up."""
-    return -(-evaluation.excess * ONCE_CAP_PERCENT // 100)
+def once_cap(item: UsageBudgetEvaluation, excess: int) -> int:
+    """110 % of the excess shown, rounded up.
+
+    Where room was asked for ahead of need and no amount was named, one run may draw up to the limit itself.
+    """
+    return -(-excess * ONCE_CAP_PERCENT // 100) or item.hard or 0
 
 
 def check_terms(terms: GrantTerms, evaluations: Iterable[UsageBudgetEvaluation], most: Usd | None) -> None:
@@ -77,8 +80,9 @@ def make_grant(
     whom: Beneficiary,
     policy: UsageBudgetPolicyRecord,
     at: int,
+    excess: int,
 ) -> GrantRow:
-    """The grant on one breached budget, given at an instant: an amount serves the window of that instant."""
+    """The grant on one budget that lacks `excess`, given at an instant: an amount serves the window of that instant."""
     window_start: int | None = None
     end: int | None
     if terms.amount is not None:
@@ -90,10 +94,10 @@ def make_grant(
         else:
             end = at + rolling.span * rolling.bucket_ms
     elif terms.kind is GrantKind.ONCE:
-        cap, end = _once(item), at + ONCE_TTL_MS
+        cap, end = once_cap(item, excess), at + ONCE_TTL_MS
     else:
         # A request far beyond a small limit must be served by what was granted for it: the limit alone would not do.
-        cap, end = max(item.hard or 0, once_cap(item)), at + (terms.duration_ms or SESSION_TTL_MS)
+        cap, end = max(item.hard or 0, once_cap(item, excess)), at + (terms.duration_ms or SESSION_TTL_MS)
     return GrantRow(
         grant_id=grant_id,
         version=1,
@@ -112,8 +116,3 @@ def make_grant(
         run_ids=whom.run_ids,
         granted_by=whom.granted_by,
     )
-
-
-def _once(item: UsageBudgetEvaluation) -> int:
-    """Asked for ahead of need, nothing is exceeded yet: then one run may draw up to the limit itself."""
-    return once_cap(item) or item.hard or 0

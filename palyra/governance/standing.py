@@ -43,14 +43,16 @@ class Standing:
         return EvaluationStatus.OK
 
 
-def standings(ledger: Ledger, at: int, *, most: int = 3) -> tuple[Standing, ...]:
-    """Every policy in the order of ids, with at most that many of its counters, fullest first."""
+def standings(ledger: Ledger, at: int, *, most: int = 3, only: str = "") -> tuple[Standing, ...]:
+    """Every policy in the order of ids, or the one named, with at most that many of its counters, fullest first."""
     grants: dict[tuple[str, str], list[Grant]] = {}
     for grant in ledger.grants:
         if grant.live(at):
             grants.setdefault((grant.row.policy_id, grant.row.scope_value), []).append(grant)
     found: list[Standing] = []
     for budget in sorted(ledger.books, key=lambda one: one.policy_id):
+        if only not in ("", budget.policy_id):
+            continue
         counting = budget.counting(at)
         fullest = nlargest(most, counting.items(), key=lambda item: item[1].settled + item[1].held)
         window = budget.window(at)
@@ -69,5 +71,6 @@ def standings(ledger: Ledger, at: int, *, most: int = 3) -> tuple[Standing, ...]
             )
         if not fullest:
             value = ANY if budget.policy.scope_kind is ScopeKind.GLOBAL else budget.policy.scope_id
-            found.append(Standing(budget.policy, value, window, 0, 0, 0, 0))
+            available = sum(grant.remaining for grant in grants.get((budget.policy_id, value), ()))
+            found.append(Standing(budget.policy, value, window, 0, 0, available, 0))
     return tuple(found)

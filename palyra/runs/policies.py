@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from palyra.core.clock import Clock
 from palyra.core.errors import ConflictError, NotFoundError
 from palyra.governance.approval_record import ApprovalRecord
-from palyra.governance.approvals import ApprovalDesk, Decider
+from palyra.governance.approvals import ApprovalDesk
+from palyra.governance.four_eyes import Decider
 from palyra.governance.ledger import Ledger
 from palyra.governance.policy import PolicySource, UsageBudgetPolicyRecord
 from palyra.governance.policy_input import PolicyDefaults, PolicyInputError, edit_policy, parse_policy
 from palyra.governance.policy_set import PolicySet
 from palyra.governance.recount import Recount
-from palyra.journal.changes import AuditAdded, Change, PolicySaved
+from palyra.governance.terms import kept_edit
+from palyra.journal.changes import AuditAdded, Change, PolicySaved, TermsKept
 from palyra.journal.journal import Journal
 from palyra.journal.rows import PolicyRow
 from palyra.runs.durable import Durable
@@ -144,12 +146,12 @@ class PolicyKeeper:
         # From here on the edit is true, whatever happens: a start would find it and void the same.
         now = self._clock.now_ms()
         changes: list[Change] = list(self._ledger.apply(recount, now))
+        changes.append(TermsKept(now, kept_edit(policy.policy_id, None if removed else policy)))
         ended: Sequence[ApprovalRecord] = ()
         if removed or (before is not None and before.sha256 != policy.sha256):
             ended, voided = self._desk.void(policy.policy_id, now)
             changes += voided
-        if changes:
-            self._durable.write(changes)
+        self._durable.write(changes)
         return Edited(policy, ended)
 
     async def _collect(self, recount: Recount) -> None:

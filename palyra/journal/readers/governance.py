@@ -1,5 +1,7 @@
 """Approvals, grants, policies and the newest audit rows."""
 
+from typing import Any
+
 from palyra.journal.readers.query import Query
 from palyra.journal.rows import ApprovalRow, AuditRow, GrantRow, PolicyRow
 from palyra.journal.tables import (
@@ -14,6 +16,9 @@ from palyra.journal.tables import (
 )
 
 MAX_PAGE = 500
+LONGEST_RUN_MS = 86_400_000
+"""A stream that was open when a grant was given may draw from it too."""
+NEVER = 2**63 - 1
 
 
 class GovernanceReaders(Query):
@@ -57,6 +62,28 @@ class GovernanceReaders(Query):
             " ORDER BY policy_id LIMIT -1",
         )
 
+    async def policy_revisions(self, policy_id: str, *, limit: int = 50) -> tuple[PolicyRow, ...]:
+        """What operators made of one policy, newest first."""
+        return await self._rows(
+            POLICIES,
+            policy_row,
+            "WHERE policy_id = ? ORDER BY revision DESC LIMIT ?",
+            (policy_id, max(1, min(limit, MAX_PAGE))),
+        )
+
+    async def drawn_from(self, grant: GrantRow) -> int:
+        """What holds have drawn from a grant, net, in its metric's unit."""
+        sql = (
+            "SELECT json_array(json_array(ifnull(sum(d.value ->> 1), 0))) FROM holds AS h INDEXED BY holds_by_time,"
+            " json_each(h.moves) AS m, json_each(m.value, '$[7]') AS d"
+            " WHERE h.created_at >= ? AND h.created_at < ? AND instr(h.moves, ?) > 0 AND d.value ->> 0 = ?"
+        )
+        until = NEVER if grant.expires_at is None else grant.expires_at
+        found = await self._listed(
+            sql, _number, (grant.created_at - LONGEST_RUN_MS, until, grant.grant_id, grant.grant_id)
+        )
+        return found[0]
+
     async def audit(self, limit: int = 50, *, before: int | None = None) -> tuple[AuditRow, ...]:
         """The newest audit rows, newest first; `before`: only those with a smaller seq."""
         return await self._rows(
@@ -65,3 +92,7 @@ class GovernanceReaders(Query):
             "WHERE seq < ifnull(?, 9223372036854775807) ORDER BY seq DESC LIMIT ?",
             (before, max(1, min(limit, MAX_PAGE))),
         )
+
+
+def _number(values: list[Any]) -> int:
+    return int(values[0])

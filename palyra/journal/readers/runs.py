@@ -8,6 +8,7 @@ from palyra.journal.rows import DecisionRow, NoteRow, RunFilter, RunPage, RunRow
 from palyra.journal.tables import DECISIONS, NOTES, RUNS, decision_row, note_row, run_row
 
 MAX_PAGE = 500
+REFUSED_SEARCHED = 5_000
 TEXT_COLUMNS = ("run_id", "principal", "session", "model", "model_asked", "reason", "message", "decision_id")
 EVERYTHING = RunFilter()
 
@@ -37,6 +38,18 @@ class RunReaders(Query):
         page = found[:limit]
         following = f"{page[-1][0]}.{page[-1][1]}" if len(found) > limit else ""
         return RunPage(tuple(run for _, _, run in page), following)
+
+    async def runs_refused_by(self, policy_id: str, *, limit: int = 50) -> tuple[RunRow, ...]:
+        """The newest runs that one budget refused, newest first, among the newest that were refused at all."""
+        sql = (
+            f"SELECT json_group_array({RUNS.array()}) FROM (SELECT r.* FROM"
+            " (SELECT * FROM runs INDEXED BY runs_by_state WHERE state = 'refused' AND state <> 'completed'"
+            f" ORDER BY accepted_at DESC LIMIT {REFUSED_SEARCHED}) AS r"
+            " JOIN decisions AS d ON d.decision_id = r.decision_id WHERE EXISTS (SELECT 1"
+            " FROM json_each(d.body, '$.evaluations') AS e WHERE e.value ->> 'policy_id' = ?"
+            " AND e.value ->> 'status' IN ('blocked', 'approval_required')) ORDER BY r.accepted_at DESC LIMIT ?)"
+        )
+        return await self._listed(sql, run_row, (policy_id, max(1, min(limit, MAX_PAGE))))
 
     def orphan_runs(self, boot_id: str) -> AsyncIterator[tuple[RunRow, ...]]:
         """Runs that are not terminal and belong to another boot than this one, in chunks."""
