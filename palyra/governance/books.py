@@ -2,18 +2,73 @@
 
 import heapq
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from palyra.core.scope import Scope
-from palyra.governance.counters import KEPT_MS, Budget, Cell, CounterState, RollingTotal
+from palyra.governance.counters import KEPT_MS, NEVER, Budget, Cell, CounterState, Judged
 from palyra.governance.holds import ClockBehindError
 from palyra.governance.policy_set import PolicySet
+from palyra.journal.moves import Amounts, Places
 
 MATCHES_KEPT = 8_192
 _HOUR_MS = 3_600_000
 
-Judged = Cell | RollingTotal
-"""What a request is judged by in one budget."""
+
+class Footing:
+    """Every cell that one kind of request moves, and what it is judged by, from `start` until `end`: while it lasts,
+    no window is looked for."""
+
+    __slots__ = ("cells", "end", "parts", "places", "rolling", "start")
+
+    def __init__(self, lines: Sequence[tuple[Budget, str]], cells: Sequence[Cell]) -> None:
+        self.cells = tuple(cells)
+        self.start = max([cell.start for cell in cells], default=0)
+        self.end = min([cell.end for cell in cells], default=NEVER)
+        self.parts: tuple[tuple[Cell, Judged, int, Budget], ...] = tuple(
+            (cell, cell.total or cell, budget.unit, budget) for (budget, _), cell in zip(lines, cells, strict=True)
+        )
+        self.rolling = tuple((cell.total, cell.start) for cell in cells if cell.total is not None)
+        heads = [
+            (budget.policy_id, value, cell.start, budget.metric, budget.limit)
+            for (budget, value), cell in zip(lines, cells, strict=True)
+        ]
+        self.places = Places(tuple(heads), tuple(budget.unit for budget, _ in lines))
+
+    def holds(self, at: int) -> bool:
+        """Whether it tells of an instant; a rolling total may have been turned to another one."""
+        return self.start <= at < self.end and all(total.start == start for total, start in self.rolling)
+
+    def plainly_takes(self, amounts: Amounts, at: int) -> bool:
+        """Whether it tells of an instant, and every counter has room below its limit and no rule but its limit."""
+        if not self.start <= at < self.end:
+            return False
+        for total, start in self.rolling:
+            if total.start != start:
+                return False
+        for _, judged, unit, budget in self.parts:
+            if judged.settled + judged.held + amounts[unit] > budget.plain_hard:
+                return False
+        return True
+
+
+class Match:
+    """Every counter that one kind of request moves, as budget and scope value, in the order of policy ids.
+
+    `footing` is that of the newest hold.
+    """
+
+    __slots__ = ("footing", "lines")
+
+    def __init__(self, lines: tuple[tuple[Budget, str], ...]) -> None:
+        self.lines = lines
+        self.footing: Footing | None = None
+
+    def judged(self, at: int) -> Sequence[Judged | None]:
+        """What a request at an instant is judged by in each budget; None where nothing was ever counted."""
+        footing = self.footing
+        if footing is not None and footing.holds(at):
+            return [judged for _, judged, _, _ in footing.parts]
+        return [budget.at(value, at) for budget, value in self.lines]
 
 
 class Books:
@@ -22,7 +77,7 @@ class Books:
     def __init__(self, policies: PolicySet) -> None:
         self.policies = policies
         self._budgets = {policy.policy_id: Budget(policy) for policy in policies}
-        self._matches: dict[tuple[object, ...], tuple[tuple[Budget, str], ...]] = {}
+        self._matches: dict[tuple[object, ...], Match] = {}
         self._due: list[tuple[int, int, Budget, Cell]] = []
         self._order = itertools.count()
         self._covered_from = 0
@@ -33,9 +88,9 @@ class Books:
     def get(self, policy_id: str) -> Budget | None:
         return self._budgets.get(policy_id)
 
-    def match(self, scope: Scope, provider: str, model: str) -> tuple[tuple[Budget, str], ...]:
-        """Every budget an attempt moves, with the scope value of its counter, in the order of policy ids."""
-        tags = tuple(sorted(scope.tags.items())) if scope.tags else ()
+    def match(self, scope: Scope, provider: str, model: str) -> Match:
+        """Every counter an attempt moves."""
+        tags = tuple(scope.tags.items()) if scope.tags else ()
         key = (
             scope.principal,
             scope.session,
@@ -51,9 +106,11 @@ class Books:
         if found is None:
             if len(self._matches) >= MATCHES_KEPT:
                 self._matches.clear()
-            found = self._matches[key] = tuple(
-                (self._budgets[policy.policy_id], value)
-                for policy, value in self.policies.match(scope, provider, model)
+            found = self._matches[key] = Match(
+                tuple(
+                    (self._budgets[policy.policy_id], value)
+                    for policy, value in self.policies.match(scope, provider, model)
+                )
             )
         return found
 

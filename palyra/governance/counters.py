@@ -14,14 +14,20 @@ from palyra.governance.policy import UsageBudgetPolicyRecord
 KEPT_MS = 48 * 3_600_000
 """How long a window that has ended stays known, so that a wall clock set back finds what was spent."""
 NEVER = 2**63 - 1
+UNITS = {MetricKind.ESTIMATED_COST_USD: 0, MetricKind.TOTAL_TOKENS: 1, MetricKind.REQUESTS: 2}
+"""Where a metric's amount is in (dollars, tokens, requests)."""
+USD_UNIT, TOKENS_UNIT, REQUESTS_UNIT = 0, 1, 2
 
 
 class Cell:
     """One window's or bucket's sums. [start, end) is the window, or the bucket; `total` is set for buckets."""
 
-    __slots__ = ("drawn", "end", "held", "scope_value", "settled", "start", "total")
+    __slots__ = ("budget", "drawn", "end", "held", "scope_value", "settled", "start", "total")
 
-    def __init__(self, scope_value: str, start: int, end: int, total: "RollingTotal | None" = None) -> None:
+    def __init__(
+        self, budget: "Budget", scope_value: str, start: int, end: int, total: "RollingTotal | None" = None
+    ) -> None:
+        self.budget = budget
         self.scope_value = scope_value
         self.start = start
         self.end = end
@@ -78,9 +84,9 @@ class RollingTotal:
             self.first -= 1
             self._add(cells[order[self.first]], 1)
 
-    def add(self, scope_value: str, start: int) -> Cell:
+    def add(self, budget: "Budget", scope_value: str, start: int) -> Cell:
         """A new bucket that begins at `start`."""
-        cell = self.cells[start] = Cell(scope_value, start, start + self.bucket_ms, self)
+        cell = self.cells[start] = Cell(budget, scope_value, start, start + self.bucket_ms, self)
         insort(self.order, start)
         if start < self.low:
             self.first += 1
@@ -101,6 +107,10 @@ class RollingTotal:
         self.drawn += sign * cell.drawn
 
 
+Judged = Cell | RollingTotal
+"""What a request is judged by in one budget."""
+
+
 @dataclass(frozen=True, slots=True)
 class CounterState:
     """One cell's sums as a value; `window_start` is its bucket's start in a rolling budget."""
@@ -119,18 +129,17 @@ class Budget:
 
     __slots__ = (
         "advises",
-        "current",
         "hard",
         "has_mode",
-        "is_requests",
-        "is_usd",
         "limit",
         "metric",
+        "plain_hard",
         "policy",
         "policy_id",
         "rolling",
         "soft",
         "totals",
+        "unit",
         "windows",
     )
 
@@ -138,8 +147,6 @@ class Budget:
         self.rolling = ROLLING.get(policy.interval_kind)
         self.windows: dict[int, dict[str, Cell]] = {}
         """Every known window of a calendar budget, by its start and scope value."""
-        self.current: dict[str, Cell | RollingTotal] = {}
-        """Per scope value, what a request was last judged by; valid from its `start` until its `end`."""
         self.totals: dict[str, RollingTotal] = {}
         self.adopt(policy)
 
@@ -151,28 +158,22 @@ class Budget:
         self.limit = policy.hard_limit
         self.hard = NEVER if policy.hard_limit is None else policy.hard_limit
         self.soft = NEVER if policy.soft is None else policy.soft
-        self.is_usd = policy.metric_kind is MetricKind.ESTIMATED_COST_USD
-        self.is_requests = policy.metric_kind is MetricKind.REQUESTS
+        self.unit = UNITS[policy.metric_kind]
         self.advises = policy.action is PolicyAction.ADVISE
         self.has_mode = policy.routing_override.kind is OverrideKind.MODE
+        self.plain_hard = -1 if self.advises or self.has_mode else self.hard
+        """Up to here a hold needs no second look; nothing gets by a budget whose rule is not simply its limit."""
 
-    def at(self, scope_value: str, at: int) -> Cell | RollingTotal | None:
+    def at(self, scope_value: str, at: int) -> Judged | None:
         """What a request at an instant is judged by; None when nothing was ever counted there."""
-        judged = self.current.get(scope_value)
-        if judged is not None and judged.start <= at < judged.end:
-            return judged
-        if self.rolling is not None:
-            total = self.totals.get(scope_value)
-            if total is not None:
-                total.turn(at)
-                self.current[scope_value] = total
-            return total
-        found = self.find(scope_value, at)
-        if found is not None:
-            self.current[scope_value] = found
-        return found
+        if self.rolling is None:
+            return self.find(scope_value, at)
+        total = self.totals.get(scope_value)
+        if total is not None and not total.start <= at < total.end:
+            total.turn(at)
+        return total
 
-    def counting(self, at: int) -> dict[str, Cell | RollingTotal]:
+    def counting(self, at: int) -> dict[str, Judged]:
         """What requests at an instant would be judged by, for every scope value that was ever counted there."""
         if self.rolling is None:
             return dict(self.windows.get(self.start(at), {}))
@@ -201,9 +202,9 @@ class Budget:
             if total is None:
                 total = self.totals[scope_value] = RollingTotal(self.rolling.bucket_ms, self.rolling.span)
                 total.turn(at)
-            return total.add(scope_value, self.start(at))
+            return total.add(self, scope_value, self.start(at))
         window = self.window(at)
-        cell = Cell(scope_value, window.start, NEVER if window.end is None else window.end)
+        cell = Cell(self, scope_value, window.start, NEVER if window.end is None else window.end)
         self.windows.setdefault(window.start, {})[scope_value] = cell
         return cell
 
@@ -216,19 +217,16 @@ class Budget:
 
     def forget(self, cell: Cell) -> None:
         """Drops a cell that stopped counting long ago."""
-        if cell.total is None:
+        total = cell.total
+        if total is None:
             window = self.windows[cell.start]
             del window[cell.scope_value]
             if not window:
                 del self.windows[cell.start]
-            if self.current.get(cell.scope_value) is cell:
-                del self.current[cell.scope_value]
-            return
-        total = cell.total
-        total.forget(cell)
-        if not total.cells:
-            self.totals.pop(cell.scope_value, None)
-            self.current.pop(cell.scope_value, None)
+        else:
+            total.forget(cell)
+            if not total.cells:
+                self.totals.pop(cell.scope_value, None)
 
     def all_cells(self) -> list[Cell]:
         cells = [cell for window in self.windows.values() for cell in window.values()]

@@ -1,12 +1,13 @@
 """What goes into the ledger and what comes out: a request for a hold, its refusal, its growth and its end."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from palyra.config.choices import RoutingMode
 from palyra.core.errors import StateError
 from palyra.core.scope import Scope
-from palyra.governance.counters import Budget, Cell
+from palyra.governance.counters import Cell
 from palyra.governance.evaluate import UsageBudgetEvaluation
 from palyra.journal.changes import HoldEnded, HoldGrown
 from palyra.journal.rows import CounterMove, HoldRow
@@ -78,8 +79,7 @@ class Growth:
     against: tuple[UsageBudgetEvaluation, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """How a hold ended. Only the `first` end moves counters and is to be made durable.
 
     `flat` is the largest amount a budget charged for an attempt of unknown price, None when none did.
@@ -91,14 +91,15 @@ class Ending:
 
 
 class OpenHold:
-    """A hold while it is open: its row as taken, and what has changed since. `cells` runs beside `moves`."""
+    """A hold while it is open: its row as taken, and what has changed since. `cells` runs beside `moves`; one whose
+    policy is no longer in force is None."""
 
     __slots__ = ("bound_tokens", "bound_usd", "cells", "metered", "moves", "requested", "row")
 
-    def __init__(self, row: HoldRow, cells: list[tuple[Budget, Cell] | None], requested: RoutingMode | None) -> None:
+    def __init__(self, row: HoldRow, cells: Sequence[Cell | None], requested: RoutingMode | None) -> None:
         self.row = row
         self.requested = requested
-        self.moves: tuple[CounterMove, ...] = row.moves
+        self.moves: Sequence[CounterMove] = row.moves
         self.cells = cells
         self.bound_usd = row.bound_usd
         self.bound_tokens = row.bound_tokens
@@ -109,8 +110,7 @@ class OpenHold:
     def current(self) -> HoldRow:
         """The row as it stands now."""
         metered_input, metered_output, metered_usd = self.metered or (None, None, None)
-        return replace(
-            self.row,
+        return self.row._replace(
             moves=self.moves,
             bound_usd=self.bound_usd,
             bound_tokens=self.bound_tokens,
@@ -120,32 +120,32 @@ class OpenHold:
         )
 
 
-def held_row(request: HoldRequest, moves: tuple[CounterMove, ...], *, flat: bool) -> HoldRow:
+def held_row(request: HoldRequest, moves: Sequence[CounterMove], *, flat: bool) -> HoldRow:
     """The row of a hold just taken; `flat`: a budget counts a flat amount for its unknown price."""
+    # By position and without descriptors: anything else takes three times as long, for every attempt.
     return HoldRow(
-        hold_id=request.hold_id,
-        run_id=request.run_id,
-        attempt=request.attempt,
-        boot_id=request.boot_id,
-        scope=request.scope,
-        provider=request.provider,
-        model=request.model,
-        created_at=request.at,
-        bound_usd=request.bound_usd,
-        bound_tokens=request.bound_tokens,
-        expected_input=request.expected_input,
-        expected_usd=request.expected_usd,
-        price_state=UNKNOWN_FLAT if flat else request.price_state,
-        card=request.card,
-        moves=moves,
-        mode=request.mode.value,
+        request.hold_id,
+        request.run_id,
+        request.attempt,
+        request.boot_id,
+        request.scope,
+        request.provider,
+        request.model,
+        request.at,
+        request.bound_usd,
+        request.bound_tokens,
+        request.expected_input,
+        request.expected_usd,
+        UNKNOWN_FLAT if flat else request.price_state,
+        request.card,
+        moves,
+        request.mode._value_,
     )
 
 
 def ended_row(row: HoldRow, change: HoldEnded) -> HoldRow:
     """An open hold's row once `change` is durable."""
-    return replace(
-        row,
+    return row._replace(
         state=change.state,
         terminal_at=change.terminal_at,
         actual_usd=change.actual_usd,

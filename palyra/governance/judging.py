@@ -2,19 +2,22 @@
 
 from typing import NamedTuple
 
-from palyra.config.choices import RoutingMode, UnknownPriceChoice
+from palyra.config.choices import RoutingMode
 from palyra.core.scope import Scope
-from palyra.governance.books import Books, Judged
-from palyra.governance.counters import Budget
+from palyra.governance.books import Books
+from palyra.governance.counters import USD_UNIT, Budget, Judged
 from palyra.governance.evaluate import (
     CounterView,
     Demand,
+    Pricing,
     UsageBudgetEvaluation,
     demanded,
     evaluate_budget_policies,
 )
 from palyra.governance.grants import Asker, Grant, GrantBook
 from palyra.governance.modes import policy_mode
+
+ENFORCED = RoutingMode.ENFORCED
 
 
 class Step(NamedTuple):
@@ -23,9 +26,6 @@ class Step(NamedTuple):
     `flat`: the amount stands for an unknown price.
     """
 
-    budget: Budget
-    value: str
-    judged: Judged | None
     amount: int
     enforced: bool
     short: int
@@ -52,9 +52,10 @@ class Judge:
     ) -> tuple[CounterView, ...]:
         """Every counter an attempt would move, as it stands."""
         asker = Asker(scope.principal, scope.session, run_id)
+        match = self.books.match(scope, provider, model)
         return tuple(
-            self.view(budget, value, budget.at(value, at), asker, budget.start(at), at, budget.policy_id in denied)
-            for budget, value in self.books.match(scope, provider, model)
+            self.view(budget, value, judged, asker, budget.start(at), at, budget.policy_id in denied)
+            for (budget, value), judged in zip(match.lines, match.judged(at), strict=True)
         )
 
     def view(
@@ -86,33 +87,11 @@ class Judge:
         self, budget: Budget, value: str, demand: Demand, asker: Asker, requested: RoutingMode | None, at: int
     ) -> Step:
         """Whether a new hold fits one counter."""
-        judged = budget.current.get(value)
-        if judged is None or not judged.start <= at < judged.end:
-            judged = budget.at(value, at)
-        if not budget.is_usd:
-            amount = demand.requests if budget.is_requests else demand.tokens
-        elif demand.usd is not None:
-            amount = demand.usd
-        else:
-            return self._admit_unpriced(budget, value, judged, demand, asker, requested, at)
-        return self.weigh(budget, value, judged, amount, asker, requested, None, at)
-
-    def _admit_unpriced(
-        self,
-        budget: Budget,
-        value: str,
-        judged: Judged | None,
-        demand: Demand,
-        asker: Asker,
-        requested: RoutingMode | None,
-        at: int,
-    ) -> Step:
-        amount, _ = demanded(budget.policy, demand)
-        step = self.weigh(budget, value, judged, amount, asker, requested, None, at)
-        choice = budget.policy.on_unknown_price.choice
-        return step._replace(
-            flat=choice is UnknownPriceChoice.FLAT, fits=step.fits and choice is not UnknownPriceChoice.BLOCK
-        )
+        amount, pricing = demanded(budget.policy, demand)
+        step = self.weigh(budget, value, budget.at(value, at), amount, asker, requested, None, at)
+        if budget.unit != USD_UNIT or demand.usd is not None:
+            return step
+        return step._replace(flat=pricing is Pricing.FLAT, fits=step.fits and pricing is not Pricing.BLOCK)
 
     def weigh(
         self,
@@ -134,14 +113,18 @@ class Judge:
             enforced = False
         elif budget.has_mode:
             mode = policy_mode(budget.policy, projected > budget.soft, self.default_mode, requested)
-            enforced = mode is RoutingMode.ENFORCED
+            enforced = mode is ENFORCED
         else:
-            enforced = self.default_mode is RoutingMode.ENFORCED or requested is RoutingMode.ENFORCED
+            enforced = self.enforces(requested)
         short = projected - room
         if short <= 0:
-            return Step(budget, value, judged, amount, enforced, 0, [], False, True)
+            return Step(amount, enforced, 0, [], False, True)
         start = budget.start(at) if start is None else start
         serving = self.grants.serving(budget.policy_id, value, asker, start, at)
         if sum(grant.remaining for grant in serving) < short:
-            return Step(budget, value, judged, amount, enforced, short, [], False, False)
-        return Step(budget, value, judged, amount, enforced, short, serving, False, True)
+            return Step(amount, enforced, short, [], False, False)
+        return Step(amount, enforced, short, serving, False, True)
+
+    def enforces(self, requested: RoutingMode | None) -> bool:
+        """Whether a policy without a mode of its own is enforced for a request."""
+        return self.default_mode is ENFORCED or requested is ENFORCED

@@ -5,11 +5,12 @@ submits the returned row or change to the journal in the same step, before it aw
 """
 
 from collections import deque
+from collections.abc import Sequence
 
 from palyra.config.choices import OrphanHolds, RoutingMode
 from palyra.core.scope import Scope
-from palyra.governance.books import Books, Judged
-from palyra.governance.counters import Budget, Cell, CounterState
+from palyra.governance.books import Books, Footing, Match
+from palyra.governance.counters import Budget, Cell, CounterState, Judged
 from palyra.governance.evaluate import CounterView, Demand, UsageBudgetEvaluation, evaluate_budget_policies
 from palyra.governance.grants import Asker, GrantBook, draw
 from palyra.governance.holds import (
@@ -23,10 +24,11 @@ from palyra.governance.holds import (
     held_row,
 )
 from palyra.governance.judging import Judge, Step
-from palyra.governance.moves import Shares, actual_amount, ended, flat_charge, grown, kept, slice_amount, total
+from palyra.governance.moves import Shares, actual_amount, flat_charge, grown, kept, slice_amount, total
 from palyra.governance.policy_set import PolicySet
 from palyra.governance.recount import RELEASED, Recount, counted, history_start
 from palyra.journal.changes import HoldEnded, HoldGrown, Metered
+from palyra.journal.moves import PlainMoves
 from palyra.journal.rows import CounterMove, HoldRow
 
 ENDED_KEPT = 10_000
@@ -56,6 +58,15 @@ class Ledger:
     @property
     def policies(self) -> PolicySet:
         return self.books.policies
+
+    @property
+    def default_mode(self) -> RoutingMode:
+        """The mode of a policy without its own."""
+        return self.judge.default_mode
+
+    def budget(self, policy_id: str) -> Budget | None:
+        """A policy with its counters."""
+        return self.books.get(policy_id)
 
     def open_holds(self) -> tuple[HoldRow, ...]:
         """The rows of every open hold as they stand, in the order they were taken."""
@@ -111,15 +122,36 @@ class Ledger:
 
         Raises ClockBehindError when the instant lies in windows that are no longer in memory.
         """
-        at, scope, judge = request.at, request.scope, self.judge
+        at, hold_id, requested = request.at, request.hold_id, request.requested_mode
         self.books.attend(at)
-        if request.hold_id in self._open:
-            raise ValueError(f"hold {request.hold_id} is open already")
+        if hold_id in self._open:
+            raise ValueError(f"hold {hold_id} is open already")
+        match = self.books.match(request.scope, request.provider, request.model)
+        footing, usd = match.footing, request.bound_usd
+        if usd is None or footing is None:
+            return self._hold_weighed(request, match)
+        amounts = (usd, request.bound_tokens, request.requests)
+        if not footing.plainly_takes(amounts, at):
+            return self._hold_weighed(request, match)
+        for cell, judged, unit, _ in footing.parts:
+            amount = amounts[unit]
+            cell.held += amount
+            if judged is not cell:
+                judged.held += amount
+        moves = PlainMoves(footing.places, amounts, None, self.judge.enforces(requested))
+        row = held_row(request, moves, flat=False)
+        self._open[hold_id] = OpenHold(row, footing.cells, requested)
+        self.version += 1
+        return row
+
+    def _hold_weighed(self, request: HoldRequest, match: Match) -> HoldRow | Refusal:
+        """A hold that needs more than a look at each limit: modes, grants, unknown prices, new windows, refusals."""
+        at, scope, requested = request.at, request.scope, request.requested_mode
         asker = Asker(scope.principal, scope.session, request.run_id)
         demand = Demand(request.bound_usd, request.bound_tokens, request.requests)
         steps: list[Step] = []
-        for budget, value in self.books.match(scope, request.provider, request.model):
-            step = judge.admit(budget, value, demand, asker, request.requested_mode, at)
+        for budget, value in match.lines:
+            step = self.judge.admit(budget, value, demand, asker, requested, at)
             if step.enforced and not step.fits:
                 return Refusal(
                     self.evaluate(
@@ -129,22 +161,21 @@ class Ledger:
                         demand,
                         at=at,
                         run_id=request.run_id,
-                        requested_mode=request.requested_mode,
+                        requested_mode=requested,
                     )
                 )
             steps.append(step)
         moves: list[CounterMove] = []
-        cells: list[tuple[Budget, Cell] | None] = []
+        cells: list[Cell] = []
         flat = False
-        for step in steps:
-            budget = step.budget
-            cell = step.judged if isinstance(step.judged, Cell) else self.books.cell(budget, step.value, at)
-            drawn: Shares = draw(step.grants, request.run_id, step.drawn_at_most) if step.grants else ()
-            cell.move(0, step.amount, total(drawn) if drawn else 0)
+        for (budget, value), step in zip(match.lines, steps, strict=True):
+            cell = self.books.cell(budget, value, at)
+            drawn: Shares = draw(step.grants, request.run_id, step.drawn_at_most)
+            cell.move(0, step.amount, total(drawn))
             moves.append(
                 CounterMove(
                     budget.policy_id,
-                    step.value,
+                    value,
                     cell.start,
                     budget.metric,
                     step.amount,
@@ -154,10 +185,12 @@ class Ledger:
                     budget.limit,
                 )
             )
-            cells.append((budget, cell))
+            cells.append(cell)
             flat = flat or step.flat
+        if match.footing is None or not match.footing.holds(at):
+            match.footing = Footing(match.lines, cells)
         row = held_row(request, tuple(moves), flat=flat)
-        self._open[row.hold_id] = OpenHold(row, cells, request.requested_mode)
+        self._open[row.hold_id] = OpenHold(row, cells, requested)
         self.version += 1
         return row
 
@@ -173,13 +206,12 @@ class Ledger:
         steps: list[Step | None] = []
         against: list[UsageBudgetEvaluation] = []
         refused = False
-        for move, place in zip(hold.moves, hold.cells, strict=True):
-            amount = 0 if place is None else slice_amount(place[0], usd, tokens)
-            if place is None or not amount:
+        for move, cell in zip(hold.moves, hold.cells, strict=True):
+            amount = 0 if cell is None else slice_amount(cell.budget, usd, tokens)
+            if cell is None or not amount:
                 steps.append(None)
                 continue
-            budget, cell = place
-            judged = _judged_growth(budget, cell, at)
+            budget, judged = cell.budget, _judged_growth(cell, at)
             step = judge.weigh(budget, move.scope_value, judged, amount, asker, hold.requested, cell.start, at)
             steps.append(step)
             if not step.fits:
@@ -189,11 +221,11 @@ class Ledger:
         if refused:
             return Growth(None, tuple(against))
         moves = list(hold.moves)
-        for index, (place, grow_step) in enumerate(zip(hold.cells, steps, strict=True)):
-            if place is not None and grow_step is not None:
-                drawn = draw(grow_step.grants, row.run_id, grow_step.drawn_at_most) if grow_step.grants else ()
-                place[1].move(0, grow_step.amount, total(drawn))
-                moves[index] = grown(moves[index], grow_step.amount, grow_step.enforced, drawn, place[0].limit)
+        for index, (cell, grow_step) in enumerate(zip(hold.cells, steps, strict=True)):
+            if cell is not None and grow_step is not None:
+                drawn = draw(grow_step.grants, row.run_id, grow_step.drawn_at_most)
+                cell.move(0, grow_step.amount, total(drawn))
+                moves[index] = grown(moves[index], grow_step.amount, grow_step.enforced, drawn, cell.budget.limit)
         hold.moves = tuple(moves)
         hold.bound_usd = None if hold.bound_usd is None else hold.bound_usd + (usd or 0)
         hold.bound_tokens += tokens
@@ -253,24 +285,35 @@ class Ledger:
         hold = self._open.pop(hold_id, None)
         if hold is None:
             return self._first_end(hold_id)
-        moves: list[CounterMove] = []
-        for move, place in zip(hold.moves, hold.cells, strict=True):
-            actual = actual_amount(move, usd, tokens, requests)
-            drawn = self._give_back(move, state, actual, hold.row.run_id) if move.drawn else ()
-            if place is not None:
-                place[1].move(actual, -move.held, total(drawn) - total(move.drawn) if move.drawn else 0)
-            moves.append(ended(move, actual, drawn))
-        overrun = 0 if usd is None or hold.bound_usd is None else max(0, usd - hold.bound_usd)
-        change = HoldEnded(hold_id, state, at, usd, tokens, requests, source, overrun, recovered, tuple(moves))
+        moves: Sequence[CounterMove]
+        if isinstance(hold.moves, PlainMoves):
+            moves = _charged(hold, hold.moves, usd, tokens, requests)
+        else:
+            moves = self._charged_each(hold, state, usd, tokens, requests)
+        overrun = usd - hold.bound_usd if usd and hold.bound_usd is not None and usd > hold.bound_usd else 0
+        change = HoldEnded(hold_id, state, at, usd, tokens, requests, source, overrun, recovered, moves)
         flat = flat_charge(moves) if usd is None and hold.bound_usd is None else None
         if self._recount is not None:
             self._recount.add_ended(ended_row(hold.current(), change))
-        self._ended[hold_id] = Ending(change, False, flat)
+        ending = self._ended[hold_id] = Ending(change, True, flat)
         self._ended_order.append(hold_id)
         if len(self._ended_order) > ENDED_KEPT:
             del self._ended[self._ended_order.popleft()]
         self.version += 1
-        return Ending(change, True, flat)
+        return ending
+
+    def _charged_each(
+        self, hold: OpenHold, state: str, usd: int | None, tokens: int, requests: int
+    ) -> tuple[CounterMove, ...]:
+        """Moves every counter of a hold from held to charged, and gives back what grants paid too much."""
+        moves: list[CounterMove] = []
+        for move, cell in zip(hold.moves, hold.cells, strict=True):
+            actual = actual_amount(move, usd, tokens, requests)
+            drawn = self._give_back(move, state, actual, hold.row.run_id) if move.drawn else ()
+            if cell is not None:
+                cell.move(actual, -move.held, total(drawn) - total(move.drawn))
+            moves.append(move._replace(actual=actual, drawn=drawn))
+        return tuple(moves)
 
     def _give_back(self, move: CounterMove, state: str, actual: int, run_id: str) -> Shares:
         """Gives back to grants what was drawn too much. Returns what stays drawn.
@@ -297,7 +340,7 @@ class Ledger:
         ending = self._ended.get(hold_id)
         if ending is None:
             raise UnknownHoldError(f"Hold {hold_id} is not known here.")
-        return ending
+        return ending._replace(first=False)
 
     # Other policies, and counting again
 
@@ -349,37 +392,52 @@ class Ledger:
     def _join(self, hold: OpenHold, recount: Recount) -> HoldGrown | None:
         """Lets an open hold move the recounted counters it matches. Returns its new moves when there are any."""
         row = hold.current()
-        matches = {
-            budget.policy_id: (budget, value) for budget, value in self.books.match(row.scope, row.provider, row.model)
-        }
+        match = self.books.match(row.scope, row.provider, row.model)
+        lines = {budget.policy_id: (budget, value) for budget, value in match.lines}
         moves: list[CounterMove] = []
-        cells: list[tuple[Budget, Cell] | None] = []
+        cells: list[Cell | None] = []
         for move, place in zip(hold.moves, hold.cells, strict=True):
-            match = matches.get(move.policy_id)
-            if match is None or match[0].metric == move.metric:
+            line = lines.get(move.policy_id)
+            if line is None or line[0].metric == move.metric:
                 moves.append(move)
-                cells.append(None if match is None else place)
+                cells.append(None if line is None else place)
         known = {move.policy_id: index for index, move in enumerate(moves)}
-        for policy_id, (budget, value) in matches.items():
+        for policy_id, (budget, value) in lines.items():
             if policy_id not in recount.fresh:
                 continue
             cell = self.books.cell(budget, value, row.created_at)
             part = counted(budget.policy, row)
             cell.move(0, part.held, part.drawn)
             if policy_id in known:
-                cells[known[policy_id]] = (budget, cell)
+                cells[known[policy_id]] = cell
                 continue
             moves.append(CounterMove(policy_id, value, cell.start, budget.metric, part.held, None, enforced=False))
-            cells.append((budget, cell))
+            cells.append(cell)
         changed = tuple(moves) != hold.moves
         hold.moves, hold.cells = tuple(moves), cells
         return HoldGrown(row.hold_id, hold.bound_usd, hold.bound_tokens, hold.moves) if changed else None
 
 
-def _judged_growth(budget: Budget, cell: Cell, at: int) -> Judged:
+def _charged(hold: OpenHold, moves: PlainMoves, usd: int | None, tokens: int, requests: int) -> PlainMoves:
+    """Moves every counter of a hold from held to charged. A cost nobody knows is charged at its bound."""
+    held = moves.held
+    actual = (held[0] if usd is None else usd, tokens, requests)
+    for cell, unit in zip(hold.cells, moves.places.units, strict=True):
+        assert cell is not None
+        charged, unheld = actual[unit], held[unit]
+        cell.settled += charged
+        cell.held -= unheld
+        total = cell.total
+        if total is not None and cell.start >= total.low:
+            total.settled += charged
+            total.held -= unheld
+    return PlainMoves(moves.places, held, actual, moves.enforced)
+
+
+def _judged_growth(cell: Cell, at: int) -> Judged:
     """A slice counts where its hold does. A hold that outlived its rolling window is judged by its own bucket."""
-    if cell.total is None:
+    total = cell.total
+    if total is None:
         return cell
-    cell.total.turn(at)
-    budget.current[cell.scope_value] = cell.total
-    return cell.total if cell.start >= cell.total.low else cell
+    total.turn(at)
+    return total if cell.start >= total.low else cell

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from palyra.config.choices import MetricKind
-from palyra.governance.counters import Budget
+from palyra.governance.counters import REQUESTS_UNIT, USD_UNIT, Budget
 from palyra.journal.rows import CounterMove
 
 Shares = tuple[tuple[str, int], ...]
@@ -15,9 +15,9 @@ _TOKENS = MetricKind.TOTAL_TOKENS.value
 
 def slice_amount(budget: Budget, usd: int | None, tokens: int) -> int:
     """What a slice adds in one budget; a flat price does not grow and an attempt stays one request."""
-    if budget.is_usd:
+    if budget.unit == USD_UNIT:
         return usd or 0
-    return 0 if budget.is_requests else tokens
+    return 0 if budget.unit == REQUESTS_UNIT else tokens
 
 
 def actual_amount(move: CounterMove, usd: int | None, tokens: int, requests: int) -> int:
@@ -34,31 +34,8 @@ def grown(move: CounterMove, amount: int, enforced: bool, drawn: Shares, limit: 
     shares = dict(move.drawn)
     for grant_id, share in drawn:
         shares[grant_id] = shares.get(grant_id, 0) + share
-    return CounterMove(
-        move.policy_id,
-        move.scope_value,
-        move.window_start,
-        move.metric,
-        move.held + amount,
-        None,
-        enforced,
-        tuple(shares.items()),
-        limit,
-    )
-
-
-def ended(move: CounterMove, actual: int, drawn: Shares) -> CounterMove:
-    """A move after its hold ended, with what stays drawn."""
-    return CounterMove(
-        move.policy_id,
-        move.scope_value,
-        move.window_start,
-        move.metric,
-        move.held,
-        actual,
-        move.enforced,
-        drawn,
-        move.limit,
+    return move._replace(
+        held=move.held + amount, actual=None, enforced=enforced, drawn=tuple(shares.items()), limit=limit
     )
 
 

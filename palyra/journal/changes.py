@@ -1,7 +1,8 @@
 """What can be written: each class is one kind of change. A unit of changes becomes durable together or not at all."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from palyra.journal.rows import (
     ApprovalRow,
@@ -46,7 +47,7 @@ class HoldGrown:
     hold_id: str
     bound_usd: int | None
     bound_tokens: int
-    moves: tuple[CounterMove, ...]
+    moves: Sequence[CounterMove]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,7 @@ class Metered:
     metered_usd: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class HoldEnded:
+class HoldEnded(NamedTuple):
     """Ends a hold once: has no effect unless it is still `held`."""
 
     hold_id: str
@@ -75,7 +75,7 @@ class HoldEnded:
     usage_source: str
     overrun: int
     recovered: bool
-    moves: tuple[CounterMove, ...]
+    moves: Sequence[CounterMove]
 
 
 @dataclass(frozen=True, slots=True)

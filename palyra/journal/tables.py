@@ -5,7 +5,7 @@ lock to and fro for every row, and a busy event loop then makes a page of rows t
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -227,15 +227,8 @@ def decision_row(values: list[Any]) -> DecisionRow:
     return DecisionRow(**record)
 
 
-def moves_text(moves: tuple[CounterMove, ...]) -> str:
-    if not moves:
-        return "[]"
-    return dumps(
-        [
-            (m.policy_id, m.scope_value, m.window_start, m.metric, m.held, m.actual, m.enforced, m.drawn, m.limit)
-            for m in moves
-        ]
-    )
+def moves_text(moves: Sequence[CounterMove]) -> str:
+    return dumps(tuple(moves)) if moves else "[]"
 
 
 def _move(values: list[Any]) -> CounterMove:

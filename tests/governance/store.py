@@ -1,7 +1,6 @@
 """What the journal would hold: hold rows after every submitted change, and a ledger restored from them."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from palyra.config.choices import RoutingMode
 from palyra.governance.grants import GrantBook
@@ -32,10 +31,9 @@ class Store:
         if row.state != "held":
             return
         if isinstance(change, HoldGrown):
-            row = replace(row, bound_usd=change.bound_usd, bound_tokens=change.bound_tokens, moves=change.moves)
+            row = row._replace(bound_usd=change.bound_usd, bound_tokens=change.bound_tokens, moves=change.moves)
         elif isinstance(change, Metered):
-            row = replace(
-                row,
+            row = row._replace(
                 metered_input=change.metered_input,
                 metered_output=change.metered_output,
                 metered_usd=change.metered_usd,

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 
 from palyra.config.choices import RoutingMode
@@ -62,10 +60,9 @@ def test_a_hold_that_was_lost_shows_as_a_difference() -> None:
 
 def test_an_end_that_was_lost_shows_in_both_sums() -> None:
     books = used()
-    books.store.rows["h1"] = replace(
-        books.store.rows["h1"],
+    books.store.rows["h1"] = books.store.rows["h1"]._replace(
         state="held",
-        moves=tuple(replace(move, actual=None) for move in books.store.rows["h1"].moves),
+        moves=tuple(move._replace(actual=None) for move in books.store.rows["h1"].moves),
     )
     assert {(item.what, item.live, item.rebuilt) for item in books.verify().differences} == {
         ("settled", 50 * CENT, 0),
@@ -75,17 +72,16 @@ def test_an_end_that_was_lost_shows_in_both_sums() -> None:
 
 def test_a_row_that_contradicts_itself_is_found_without_live_counters() -> None:
     books = used()
-    books.store.rows["h1"] = replace(books.store.rows["h1"], actual_usd=49 * CENT)
+    books.store.rows["h1"] = books.store.rows["h1"]._replace(actual_usd=49 * CENT)
     (difference,) = books.verify(live=False).differences
     assert (difference.what, difference.live, difference.rebuilt) == ("actual of hold h1", 50 * CENT, 49 * CENT)
 
 
 def test_more_admitted_than_allowed_is_an_overshoot_to_the_nano_dollar() -> None:
     books = used()
-    forged = replace(
-        books.store.rows["h2"],
+    forged = books.store.rows["h2"]._replace(
         hold_id="h3",
-        moves=tuple(replace(move, held=10 * CENT + 7) for move in books.store.rows["h2"].moves),
+        moves=tuple(move._replace(held=10 * CENT + 7) for move in books.store.rows["h2"].moves),
     )
     books.store.rows["h3"] = forged
     report = books.verify(live=False)
@@ -118,7 +114,7 @@ def test_a_grant_drawn_beyond_its_cap_is_found() -> None:
     books.ledger.grants.add(grant(cap=30 * CENT))
     books.hold("h3", 40 * CENT)
     row = books.store.rows["h3"]
-    books.store.rows["h3"] = replace(row, moves=tuple(replace(move, drawn=(("g", 31 * CENT),)) for move in row.moves))
+    books.store.rows["h3"] = row._replace(moves=tuple(move._replace(drawn=(("g", 31 * CENT),)) for move in row.moves))
     found = {item.what: (item.live, item.rebuilt) for item in books.verify().differences}
     assert found["grant"] == (31 * CENT, 30 * CENT)
 
@@ -140,7 +136,7 @@ def test_a_rolling_budget_is_checked_in_its_newest_window() -> None:
         books.hold(f"h{number}", DOLLAR, NOON + number * 86_460_000)
     later = NOON + 3 * 86_460_000
     assert books.verify(at=later).ok
-    books.store.rows["forged"] = replace(books.store.rows["h3"], hold_id="forged")
+    books.store.rows["forged"] = books.store.rows["h3"]._replace(hold_id="forged")
     assert [item.amount for item in books.verify(at=later, live=False).overshoot] == [DOLLAR]
 
 

@@ -67,10 +67,8 @@ def ended(run: RunRow, state: str = "completed", **changes: Any) -> RunRow:
 
 
 def a_move(**changes: Any) -> CounterMove:
-    return replace(
-        CounterMove("team-day", "ann@example.com", T0, "estimated_cost_usd", 9_007_199_254_740_993, None, True),
-        **changes,
-    )
+    move = CounterMove("team-day", "ann@example.com", T0, "estimated_cost_usd", 9_007_199_254_740_993, None, True)
+    return move._replace(**changes)
 
 
 def a_hold(run: RunRow, hold_id: str = "", **changes: Any) -> HoldRow:
@@ -95,7 +93,7 @@ def a_hold(run: RunRow, hold_id: str = "", **changes: Any) -> HoldRow:
         ),
         mode="enforced",
     )
-    return replace(hold, **changes)
+    return hold._replace(**changes)
 
 
 def a_usage(hold: HoldRow, **changes: Any) -> UsageRow:
@@ -141,9 +139,9 @@ def an_end(hold: HoldRow, state: str = "settled", **changes: Any) -> HoldEnded:
         usage_source="provider",
         overrun=0,
         recovered=False,
-        moves=tuple(replace(move, actual=move.held // 2) for move in hold.moves),
+        moves=tuple(move._replace(actual=move.held // 2) for move in hold.moves),
     )
-    return replace(end, **changes)
+    return end._replace(**changes)
 
 
 def a_decision(run: RunRow, decision_id: str = "", **changes: Any) -> DecisionRow:

@@ -107,7 +107,7 @@ def holds(draw: st.DrawFn, run: RunRow) -> HoldRow:
     )
     if draw(st.booleans()):
         return hold
-    return replace(hold, state="expired", terminal_at=draw(amounts), actual_usd=draw(optional_amounts), recovered=True)
+    return hold._replace(state="expired", terminal_at=draw(amounts), actual_usd=draw(optional_amounts), recovered=True)
 
 
 def usages(hold: HoldRow) -> st.SearchStrategy[UsageRow]:

@@ -107,8 +107,8 @@ async def test_a_hold_grows_while_it_is_held(journal: Journal, together: str) ->
     hold = a_hold(run)
     grown = [HoldGrown(hold.hold_id, 2_000_000 * n, 3072 * n, (a_move(held=n),)) for n in (1, 2)]
     await write(journal, together, [RunSaved(run), HoldTaken(hold), *grown])
-    assert await stored_hold(journal, hold) == replace(
-        hold, bound_usd=4_000_000, bound_tokens=6144, moves=(a_move(held=2),)
+    assert await stored_hold(journal, hold) == hold._replace(
+        bound_usd=4_000_000, bound_tokens=6144, moves=(a_move(held=2),)
     )
 
 
@@ -117,7 +117,7 @@ async def test_the_newest_meter_reading_is_kept(journal: Journal, together: str)
     hold = a_hold(run)
     readings = [Metered(hold.hold_id, 512, 100, 130_000), Metered(hold.hold_id, 512, 640, None)]
     await write(journal, together, [RunSaved(run), HoldTaken(hold), *readings])
-    assert await stored_hold(journal, hold) == replace(hold, metered_input=512, metered_output=640, metered_usd=None)
+    assert await stored_hold(journal, hold) == hold._replace(metered_input=512, metered_output=640, metered_usd=None)
 
 
 async def test_a_hold_ends_once_and_is_touched_no_more(journal: Journal, together: str) -> None:
@@ -130,8 +130,7 @@ async def test_a_hold_ends_once_and_is_touched_no_more(journal: Journal, togethe
         Metered(hold.hold_id, 1, 1, 1),
     ]
     await write(journal, together, [RunSaved(run), HoldTaken(hold), end, *late])
-    assert await stored_hold(journal, hold) == replace(
-        hold,
+    assert await stored_hold(journal, hold) == hold._replace(
         state="settled",
         terminal_at=end.terminal_at,
         actual_usd=end.actual_usd,
@@ -155,7 +154,7 @@ async def test_a_hold_is_taken_once(journal: Journal) -> None:
     hold = a_hold(run)
     await journal.submit([RunSaved(run), HoldTaken(hold)])
     with pytest.raises(UnitRefusedError):
-        await journal.submit([HoldTaken(replace(hold, bound_usd=5))])
+        await journal.submit([HoldTaken(hold._replace(bound_usd=5))])
     assert await stored_hold(journal, hold) == hold
 
 

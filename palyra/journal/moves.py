@@ -1,0 +1,59 @@
+"""Moves of a hold that are made only when somebody looks at them: every attempt moves each of its counters twice."""
+
+from collections.abc import Iterator, Sequence
+from typing import overload
+
+from palyra.journal.rows import CounterMove
+
+Amounts = tuple[int, int, int]
+"""Nano-dollars, tokens and requests."""
+
+
+class Places:
+    """The counters that many holds move alike. `heads`: policy id, scope value, start of the window, metric and hard
+    limit of each; `units`: where in `Amounts` its metric is."""
+
+    __slots__ = ("heads", "units")
+
+    def __init__(self, heads: tuple[tuple[str, str, int, str, int | None], ...], units: tuple[int, ...]) -> None:
+        self.heads = heads
+        self.units = units
+
+
+class PlainMoves(Sequence[CounterMove]):
+    """The moves of a hold that no grant had a part in. Each is made when somebody looks at it: most never are."""
+
+    __slots__ = ("actual", "enforced", "held", "places")
+
+    def __init__(self, places: Places, held: Amounts, actual: Amounts | None, enforced: bool) -> None:
+        self.places = places
+        self.held = held
+        self.actual = actual
+        self.enforced = enforced
+
+    def __len__(self) -> int:
+        return len(self.places.units)
+
+    def __iter__(self) -> Iterator[CounterMove]:
+        held, actual, enforced = self.held, self.actual, self.enforced
+        for (policy_id, value, start, metric, limit), unit in zip(self.places.heads, self.places.units, strict=True):
+            charged = None if actual is None else actual[unit]
+            yield CounterMove(policy_id, value, start, metric, held[unit], charged, enforced, (), limit)
+
+    @overload
+    def __getitem__(self, index: int) -> CounterMove: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[CounterMove, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> CounterMove | tuple[CounterMove, ...]:
+        return tuple(self)[index]
+
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == tuple(other) if isinstance(other, tuple | PlainMoves) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
