@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from palyra.control import codec
 from palyra.control.commands import CancelRun, Command, DecideApproval
 from palyra.control.queries import Answer, AuditAnswer, DecisionDetail, NoteView, Query, RunsPage, RunsQuery
-from palyra.control.snapshots import CommandResult, Snapshot
+from palyra.control.snapshots import AlertView, CommandResult, Snapshot
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -23,6 +23,7 @@ ROUND_TRIP = settings(
 
 MEMBERS = st.dictionaries(st.text(max_size=8), JSON, max_size=3)
 st.register_type_strategy(NoteView, st.builds(NoteView, data=MEMBERS))
+st.register_type_strategy(AlertView, st.builds(AlertView, payload=MEMBERS))
 st.register_type_strategy(DecisionDetail, st.builds(DecisionDetail, body=MEMBERS))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from palyra.control.commands import (
+    AckAlert,
     AddPolicy,
     CancelRun,
     Command,
@@ -13,8 +14,11 @@ from palyra.control.commands import (
     EditPolicy,
     RemovePolicy,
     RevokeGrant,
+    SnoozeAlert,
 )
 from palyra.control.queries import (
+    AlertsPage,
+    AlertsQuery,
     ApprovalDetail,
     ApprovalQuery,
     ApprovalsPage,
@@ -54,6 +58,7 @@ from palyra.control.snapshots import (
 )
 from palyra.core.clock import Clock
 from palyra.core.errors import NotFoundError
+from tests.tui.fake_alerts import answered
 
 NOW = 1_795_344_120_000
 """2026-11-22 10:42:00 UTC, a Sunday."""
@@ -642,6 +647,8 @@ class FakeControl:
                 )
             case ApprovalsQuery():
                 return ApprovalsPage(self.world.approvals, self.world.grants)
+            case AlertsQuery():
+                return AlertsPage(self.world.alerts)
             case UsageQuery():
                 return self._usage(query)
             case LedgerQuery():
@@ -761,6 +768,10 @@ class FakeControl:
                 )
                 self.change(runs=runs)
                 return CommandResult("accepted", "The run is cancelled; $0.0312 were metered.")
+            case AckAlert() | SnoozeAlert():
+                alerts, result = answered(self.world.alerts, command, self.clock.now_ms(), self.world.operator.name)
+                self.change(alerts=alerts)
+                return result
             case AddPolicy(fields=fields):
                 new = budget(fields.get("policy_id", "new"), 0, 0, 10 * USD)
                 self.change(budgets=(*self.world.budgets, new))

@@ -8,7 +8,7 @@ from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, strong, wra
 
 def alert_lines(alert: AlertView, zone: str, now: int, width: int) -> list[Line]:
     glyph, word, tone = alert_mark(alert)
-    since = show.moment(alert.since, zone, now)
+    since = show.moment(alert.first_seen, zone, now)
     head = line(
         " ", strong(alert.kind.replace("_", " ")), "  ", part(f"{glyph} {word}", tone), muted(f"  since {since}")
     )

@@ -89,7 +89,7 @@ class TriageScreen(ListScreen):
     ESSENTIAL = frozenset({"who", "model", "over", "budget"})
     ORDERS = (
         Order("urgency"),
-        Order("age", "age", lambda item: item.requested_at if isinstance(item, ApprovalView) else item.since),
+        Order("age", "age", lambda item: item.requested_at if isinstance(item, ApprovalView) else item.first_seen),
         Order("who", "who", lambda item: item.principal if isinstance(item, ApprovalView) else "~"),
     )
     ACTIONS = (*HERE, *LISTS, *EVERYWHERE)
@@ -131,7 +131,7 @@ class TriageScreen(ListScreen):
             safe(""),
             safe(""),
             safe(""),
-            cell(muted(show.age(self.now - subject.since)), ticking=True),
+            cell(muted(show.age(self.now - subject.first_seen)), ticking=True),
         )
 
     def detail(self, subject: Subject, width: int) -> list[Line]:
