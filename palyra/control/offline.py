@@ -39,7 +39,7 @@ from palyra.control.snapshots import CommandResult, EngineView, OperatorView, Sn
 from palyra.control.views import approval_view, budget_view
 from palyra.core.clock import Clock
 from palyra.governance.approval_record import ApprovalRecord
-from palyra.governance.grants import Grant, GrantBook, GrantState
+from palyra.governance.grants import Grant, GrantBook, GrantState, drawing_since
 from palyra.governance.ledger import Ledger
 from palyra.governance.policy_input import PolicyDefaults, from_config
 from palyra.governance.policy_set import PolicySet
@@ -63,8 +63,9 @@ class _Absent:
     @classmethod
     async def of(cls, grants: Collection[GrantRow], readers: Readers, now: int) -> Self:
         absent = cls(grants, now)
-        if grants:
-            async for rows in readers.holds_for_rebuild(min(row.created_at for row in grants)):
+        since = drawing_since(grants)
+        if since is not None:
+            async for rows in readers.holds_for_rebuild(since):
                 for row in rows:
                     absent._draw(row)
         return absent

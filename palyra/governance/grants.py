@@ -15,6 +15,9 @@ from palyra.journal.rows import GrantRow
 
 ONCE_TTL_MS = 3_600_000
 SESSION_TTL_MS = 24 * 3_600_000
+DRAWN_EARLIER_MS = 48 * 3_600_000
+"""How much older than a grant a hold may be that draws from it: a stream may have been under way for a day and grow
+into it, and a wall clock may have been set back."""
 ENDED_KEPT = 1_000
 """How many ended grants consoles can still be shown without asking the journal."""
 
@@ -181,6 +184,11 @@ class GrantBook:
         self._ended.append(grant_id)
         if len(self._ended) > ENDED_KEPT:
             self._grants.pop(self._ended.popleft(), None)
+
+
+def drawing_since(rows: Iterable[GrantRow]) -> int | None:
+    """The earliest `created` instant of holds that may have drawn from these grants; None without grants."""
+    return min((row.created_at - DRAWN_EARLIER_MS for row in rows), default=None)
 
 
 def draw(grants: Iterable[Grant], run_id: str, amount: int) -> tuple[tuple[str, int], ...]:

@@ -12,7 +12,7 @@ from palyra.core.scope import Scope
 from palyra.governance.books import Books, Footing, Match
 from palyra.governance.counters import Budget, Cell, CounterState, Judged
 from palyra.governance.evaluate import CounterView, Demand, UsageBudgetEvaluation, evaluate_budget_policies
-from palyra.governance.grants import Asker, GrantBook, draw
+from palyra.governance.grants import Asker, GrantBook, draw, drawing_since
 from palyra.governance.holds import (
     Ending,
     Growth,
@@ -353,7 +353,8 @@ class Ledger:
         changed = [policy for policy in policies if not self._counts_on(policy.policy_id, policies)]
         since = min((history_start(policy, at) for policy in changed), default=at)
         if restoring:
-            since = min((since, *(grant.row.created_at for grant in self.grants)))
+            drawing = drawing_since(grant.row for grant in self.grants)
+            since = since if drawing is None else min(since, drawing)
         self._recount = Recount(policies, PolicySet(changed), at, since, self._open.__contains__, restoring=restoring)
         return self._recount
 
