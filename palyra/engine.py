@@ -31,7 +31,7 @@ from palyra.journal.changes import AuditAdded, Change, PolicySaved, TermsKept
 from palyra.journal.journal import Journal
 from palyra.journal.lock import EngineLock
 from palyra.journal.rows import PolicyRow
-from palyra.pricing.book import PriceBook, PricedProvider
+from palyra.pricing.book import PriceBook
 from palyra.pricing.learn import Learner
 from palyra.providers.carrier import ProviderCarrier
 from palyra.providers.registry import Registry
@@ -43,6 +43,7 @@ from palyra.runs.overrides import Overrides
 from palyra.runs.parking import Parking
 from palyra.runs.planning import Planner
 from palyra.runs.policies import PolicyKeeper, given_way, operator_policies
+from palyra.runs.price_book import price_book
 from palyra.runs.recovery import Recovered, end_interrupted, rebuild
 from palyra.runs.runner import Runner
 from palyra.runs.settings import RunSettings
@@ -195,17 +196,7 @@ class Engine:
     def _build(self, environ: Mapping[str, str]) -> None:
         config, clock = self.config, self.clock
         self.registry = Registry.from_config(config, environ)
-        providers = self.registry.providers.values()
-        self.book = PriceBook(
-            config.pricing,
-            {
-                one.id: PricedProvider(
-                    one.kind, one.base_url or None, one.pricing_provider, one.usage_dialect, one.trust_reported_cost
-                )
-                for one in providers
-            },
-            {(entry.provider, entry.upstream) for entry in self.registry.models if entry.free},
-        )
+        self.book = price_book(config, self.registry)
         transport = Transport(clock, self.registry.refuses_address)
         self._closing.push_async_callback(transport.close)
         gateway = config.gateway

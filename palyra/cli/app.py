@@ -12,6 +12,7 @@ from palyra.cli.budgets import budgets
 from palyra.cli.launch import Launch
 from palyra.cli.options import BAD_INPUT, DONE, NO_ENGINE, NOT_FOUND, REFUSED, Config, Json, StateDir, place, run
 from palyra.cli.output import amount, complain, print_foreign_json, print_json, say
+from palyra.cli.pricing import pricing
 from palyra.cli.usage import usage
 from palyra.cli.verify import add_explain, audit, ledger
 from palyra.control.snapshots import Snapshot
@@ -35,6 +36,7 @@ def build_app(launch: Launch) -> typer.Typer:
     app.add_typer(budgets(launch), name="budgets")
     app.add_typer(approvals(launch), name="approvals")
     app.add_typer(usage(launch), name="usage")
+    app.add_typer(pricing(launch), name="pricing")
     app.add_typer(ledger(launch), name="ledger")
     app.add_typer(audit(launch), name="audit")
     add_explain(app, launch)

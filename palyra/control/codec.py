@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json
 
 from palyra.control.commands import Command
+from palyra.control.prices import CostAnswer, CostQuery, PriceAnswer, PriceCheckAnswer, PriceCheckQuery, PriceQuery
 from palyra.control.queries import (
     AlertsPage,
     AlertsQuery,
@@ -53,6 +54,9 @@ ANSWERS: dict[type, type] = {
     UsageQuery: UsageAnswer,
     LedgerQuery: LedgerAnswer,
     AuditQuery: AuditAnswer,
+    PriceQuery: PriceAnswer,
+    CostQuery: CostAnswer,
+    PriceCheckQuery: PriceCheckAnswer,
 }
 """Which answer belongs to which query."""
 

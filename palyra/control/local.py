@@ -11,6 +11,8 @@ from palyra.control.budgets import budget_detail
 from palyra.control.commands import Command
 from palyra.control.folding import Fold
 from palyra.control.ledger_check import check_ledger
+from palyra.control.price_answers import PriceAnswers, PriceQuestion
+from palyra.control.prices import CostAnswer, CostQuery, PriceAnswer, PriceCheckAnswer, PriceCheckQuery, PriceQuery
 from palyra.control.queries import (
     AlertsPage,
     AlertsQuery,
@@ -53,6 +55,7 @@ from palyra.engine import Engine
 from palyra.governance.approval_record import ApprovalRecord
 from palyra.governance.standing import Standing, standings
 from palyra.journal.rows import GrantRow, RunRow
+from palyra.pricing.drift import EstimateDrift
 
 PENDING_SHOWN, DECIDED_SHOWN = 200, 50
 """How many approvals a snapshot has at most; the others are asked for with a query."""
@@ -74,6 +77,7 @@ class EngineFace:
         self.doors = doors
         self.fold = Fold(engine.clock, engine.events, engine.config.governance.timezone)
         self.records = Records(engine.journal.readers, engine.state_dir, engine.clock, self)
+        self.prices = PriceAnswers(engine.config, engine.registry, engine.clock, self._drifts)
         self._over_since: dict[tuple[str, str, int], int] = {}
         self._shown: dict[str, _Shown] = {}
         self._runs_shown: dict[str, tuple[RunRow, int | None, RunView]] = {}
@@ -112,6 +116,9 @@ class EngineFace:
         if Topic.BUDGETS in topics:
             parts["budgets"] = budgets
         return replace(shot, **parts) if parts else shot
+
+    async def _drifts(self) -> tuple[EstimateDrift, ...]:
+        return self.engine.experience.drifts()
 
     async def caught_up(self) -> None:
         """Waits until what snapshots tell of is in the journal too, or cannot be: how runs end is told before it is
@@ -268,9 +275,17 @@ class LocalControl:
     async def ask(self, query: LedgerQuery) -> LedgerAnswer: ...
     @overload
     async def ask(self, query: AuditQuery) -> AuditAnswer: ...
+    @overload
+    async def ask(self, query: PriceQuery) -> PriceAnswer: ...
+    @overload
+    async def ask(self, query: CostQuery) -> CostAnswer: ...
+    @overload
+    async def ask(self, query: PriceCheckQuery) -> PriceCheckAnswer: ...
     async def ask(self, query: Query) -> Answer:
         if isinstance(query, LedgerQuery):
             return await check_ledger(self._face.engine)
+        if isinstance(query, PriceQuestion):
+            return await self._face.prices.answer(query)
         if isinstance(query, AlertsQuery):
             return AlertsPage(self._face.snapshot([], self._operator).alerts[: query.limit])
         await self._face.caught_up()

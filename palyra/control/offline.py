@@ -1,7 +1,7 @@
 """Consoles without an engine: what the journal and the configuration tell, read only."""
 
 from collections.abc import AsyncIterator, Collection, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -10,6 +10,8 @@ from palyra.config.model import LoadedConfig
 from palyra.control.budgets import budget_detail
 from palyra.control.commands import Command
 from palyra.control.ledger_check import check_rows
+from palyra.control.price_answers import PriceAnswers, PriceQuestion, recorded_drifts
+from palyra.control.prices import CostAnswer, CostQuery, PriceAnswer, PriceCheckAnswer, PriceCheckQuery, PriceQuery
 from palyra.control.queries import (
     AlertsPage,
     AlertsQuery,
@@ -38,6 +40,7 @@ from palyra.control.records import Records
 from palyra.control.snapshots import CommandResult, EngineView, OperatorView, Snapshot, Topic
 from palyra.control.views import approval_view, budget_view
 from palyra.core.clock import Clock
+from palyra.core.errors import StateError
 from palyra.governance.approval_record import ApprovalRecord
 from palyra.governance.grants import Grant, GrantBook, GrantState, drawing_since
 from palyra.governance.ledger import Ledger
@@ -47,6 +50,8 @@ from palyra.governance.standing import standings
 from palyra.journal.journal import open_readers
 from palyra.journal.readers import Readers
 from palyra.journal.rows import GrantRow, HoldRow
+from palyra.pricing.drift import EstimateDrift
+from palyra.providers.registry import Registry
 from palyra.runs.policies import operator_policies
 from palyra.vault.access import KEY_FILE
 
@@ -86,12 +91,21 @@ class _Absent:
 
 
 class OfflineControl:
-    """Answers from the journal as it lies. Commands are denied: they need an engine."""
+    """Answers from the journal as it lies. Commands are denied: they need an engine.
+
+    Without a journal only what the configuration tells (prices) is answered; `readers` is the reason then, and raised
+    for everything else.
+    """
 
     def __init__(
-        self, readers: Readers, config: LoadedConfig, state_dir: Path, config_path: Path | None, clock: Clock
+        self,
+        readers: Readers | StateError,
+        config: LoadedConfig,
+        state_dir: Path,
+        config_path: Path | None,
+        clock: Clock,
     ) -> None:
-        self._readers = readers
+        self._opened = readers
         self._config = config
         self._state_dir = state_dir
         self._config_path = config_path
@@ -100,6 +114,12 @@ class OfflineControl:
     @property
     def attached(self) -> bool:
         return False
+
+    @property
+    def _readers(self) -> Readers:
+        if isinstance(self._opened, StateError):
+            raise self._opened
+        return self._opened
 
     async def snapshot(self, topics: Collection[Topic]) -> Snapshot:
         now = self._clock.now_ms()
@@ -193,7 +213,16 @@ class OfflineControl:
     async def ask(self, query: LedgerQuery) -> LedgerAnswer: ...
     @overload
     async def ask(self, query: AuditQuery) -> AuditAnswer: ...
+    @overload
+    async def ask(self, query: PriceQuery) -> PriceAnswer: ...
+    @overload
+    async def ask(self, query: CostQuery) -> CostAnswer: ...
+    @overload
+    async def ask(self, query: PriceCheckQuery) -> PriceCheckAnswer: ...
     async def ask(self, query: Query) -> Answer:
+        if isinstance(query, PriceQuestion):
+            registry = Registry.from_config(self._config, {})
+            return await PriceAnswers(self._config, registry, self._clock, self._drifts).answer(query)
         if isinstance(query, LedgerQuery):
             return await check_rows(self._readers, await self._policies(), self._clock.now_ms())
         if isinstance(query, AlertsQuery):
@@ -208,6 +237,9 @@ class OfflineControl:
         absent = await _Absent.of(grants, self._readers, self._clock.now_ms())
         return await Records(self._readers, self._state_dir, self._clock, absent).answer(query)
 
+    async def _drifts(self) -> tuple[EstimateDrift, ...]:
+        return () if isinstance(self._opened, StateError) else await recorded_drifts(self._opened)
+
     async def close(self) -> None:
         """Whoever opened the readers closes them."""
 
@@ -216,6 +248,12 @@ class OfflineControl:
 async def offline_control(
     config: LoadedConfig, state_dir: Path, config_path: Path | None, clock: Clock
 ) -> AsyncIterator[OfflineControl]:
-    """Reads a state directory that no engine holds. Raises StateError when there is no journal, or a newer one."""
-    async with open_readers(state_dir) as readers:
+    """Reads a state directory that no engine holds. What needs a journal raises StateError when there is none, or a
+    newer one."""
+    async with AsyncExitStack() as stack:
+        readers: Readers | StateError
+        try:
+            readers = await stack.enter_async_context(open_readers(state_dir))
+        except StateError as error:
+            readers = error
         yield OfflineControl(readers, config, state_dir, config_path, clock)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from palyra.control.prices import CostAnswer, CostQuery, PriceAnswer, PriceCheckAnswer, PriceCheckQuery, PriceQuery
 from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, GrantView, RunView
 
 
@@ -322,7 +323,10 @@ Query = Annotated[
     | AlertsQuery
     | UsageQuery
     | LedgerQuery
-    | AuditQuery,
+    | AuditQuery
+    | PriceQuery
+    | CostQuery
+    | PriceCheckQuery,
     Field(discriminator="kind"),
 ]
 Answer = (
@@ -336,4 +340,7 @@ Answer = (
     | UsageAnswer
     | LedgerAnswer
     | AuditAnswer
+    | PriceAnswer
+    | CostAnswer
+    | PriceCheckAnswer
 )

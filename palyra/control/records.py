@@ -7,6 +7,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Protocol
 
+from palyra.control.prices import CostQuery, PriceCheckQuery, PriceQuery
 from palyra.control.queries import (
     AlertsQuery,
     Answer,
@@ -99,7 +100,7 @@ class Records:
                 return await self.usage(query)
             case AuditQuery():
                 return await self.audit()
-            case LedgerQuery() | AlertsQuery() | BudgetQuery():
+            case LedgerQuery() | AlertsQuery() | BudgetQuery() | PriceQuery() | CostQuery() | PriceCheckQuery():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
 
     async def approvals(self, query: ApprovalsQuery) -> ApprovalsPage:

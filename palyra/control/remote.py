@@ -21,6 +21,7 @@ from palyra.control.codec import (
     encode_query,
 )
 from palyra.control.commands import Command
+from palyra.control.prices import CostAnswer, CostQuery, PriceAnswer, PriceCheckAnswer, PriceCheckQuery, PriceQuery
 from palyra.control.queries import (
     AlertsPage,
     AlertsQuery,
@@ -121,6 +122,12 @@ class RemoteControl:
     async def ask(self, query: LedgerQuery) -> LedgerAnswer: ...
     @overload
     async def ask(self, query: AuditQuery) -> AuditAnswer: ...
+    @overload
+    async def ask(self, query: PriceQuery) -> PriceAnswer: ...
+    @overload
+    async def ask(self, query: CostQuery) -> CostAnswer: ...
+    @overload
+    async def ask(self, query: PriceCheckQuery) -> PriceCheckAnswer: ...
     async def ask(self, query: Query) -> Answer:
         response = await self._exchange("POST", QUERY, content=encode_query(query))
         answer = self._understood(decode_answer, response)

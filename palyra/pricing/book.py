@@ -69,6 +69,11 @@ class PriceBook:
         """The version of the price package."""
         return self._catalogue.version
 
+    @property
+    def catalogue(self) -> Catalogue:
+        """The package's data."""
+        return self._catalogue
+
     def package_provider(self, provider_id: str) -> str | None:
         """The package's id for one of our providers; None when only overrides can price it."""
         found = self._package.get(provider_id)

@@ -55,6 +55,27 @@ class Catalogue:
             return next((found for found in self._providers if _lives_at(found.api_pattern, base_url)), None)
         return None
 
+    @property
+    def provider_ids(self) -> tuple[str, ...]:
+        return tuple(provider.id for provider in self._providers)
+
+    def vendors(self, model: str) -> tuple[str, ...]:
+        """The package's ids of the providers that claim names like this one as their own."""
+        claiming = [found for found in self._providers if found.model_match and found.model_match.is_match(model)]
+        return tuple(found.id for found in claiming)
+
+    def newest_start(self, at_ms: int) -> int:
+        """The last day (unix ms) up to an instant from which a price of the package holds."""
+        constraints = [
+            price.constraint
+            for provider in self._providers
+            for model in provider.models
+            if not isinstance(model.prices, ModelPrice)
+            for price in model.prices
+        ]
+        starts = [_start_ms(found) for found in constraints if isinstance(found, StartDateConstraint)]
+        return max(start for start in starts if start <= at_ms)
+
     def match(self, provider: Provider, model: str) -> Match | None:
         """The model in that provider or the fallback providers it declares; remembered, since a miss reads them all."""
         key = (provider.id, model)

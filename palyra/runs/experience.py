@@ -49,11 +49,9 @@ class Experience:
         """Learns from an attempt as the journal tells of it. `upstream` is the provider's own name of the model."""
         if sample.usage_source != UsageSource.PROVIDER.value:
             return
-        learned = recalled(sample, upstream)
-        self._learner.add(learned)
-        if learned.plain:
-            estimated = Estimated(sample.expected_input, sample.input_total, sample.overrun > 0)
-            self._drift.add(sample.provider, sample.model, estimated)
+        self._learner.add(recalled(sample, upstream))
+        if (told := estimated(sample)) is not None:
+            self._drift.add(sample.provider, sample.model, told)
 
     def drifts(self) -> tuple[EstimateDrift, ...]:
         """How far the estimates of each model are off; models by their public ids."""
@@ -71,3 +69,11 @@ class Experience:
             self._unpriced.popitem(last=False)
         self._unpriced[key] = used
         self._events.publish(Event(PRICE_UNKNOWN, used.at, used.model, {"provider": used.provider}))
+
+
+def estimated(sample: UsageSample) -> Estimated | None:
+    """An attempt beside its estimate, as the journal tells of it; None where that teaches nothing."""
+    learned = recalled(sample, sample.model)
+    if sample.usage_source != UsageSource.PROVIDER.value or not learned.plain:
+        return None
+    return Estimated(sample.expected_input, sample.input_total, sample.overrun > 0)
