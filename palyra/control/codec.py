@@ -23,6 +23,8 @@ from palyra.control.queries import (
     BudgetQuery,
     DecisionDetail,
     DecisionQuery,
+    InsightsAnswer,
+    InsightsQuery,
     LedgerAnswer,
     LedgerQuery,
     Query,
@@ -32,6 +34,9 @@ from palyra.control.queries import (
     RunsQuery,
     UsageAnswer,
     UsageQuery,
+    UsageRowsPage,
+    UsageRowsQuery,
+    UsageRunsQuery,
 )
 from palyra.control.snapshots import CommandResult, Snapshot
 from palyra.core.errors import BadInputError
@@ -52,6 +57,9 @@ ANSWERS: dict[type, type] = {
     BudgetQuery: BudgetDetail,
     AlertsQuery: AlertsPage,
     UsageQuery: UsageAnswer,
+    UsageRunsQuery: RunsPage,
+    UsageRowsQuery: UsageRowsPage,
+    InsightsQuery: InsightsAnswer,
     LedgerQuery: LedgerAnswer,
     AuditQuery: AuditAnswer,
     PriceQuery: PriceAnswer,

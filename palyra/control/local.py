@@ -27,6 +27,8 @@ from palyra.control.queries import (
     BudgetQuery,
     DecisionDetail,
     DecisionQuery,
+    InsightsAnswer,
+    InsightsQuery,
     LedgerAnswer,
     LedgerQuery,
     Query,
@@ -36,6 +38,9 @@ from palyra.control.queries import (
     RunsQuery,
     UsageAnswer,
     UsageQuery,
+    UsageRowsPage,
+    UsageRowsQuery,
+    UsageRunsQuery,
 )
 from palyra.control.records import Records
 from palyra.control.snapshots import (
@@ -49,6 +54,7 @@ from palyra.control.snapshots import (
     Snapshot,
     Topic,
 )
+from palyra.control.usage import with_present
 from palyra.control.views import approval_view, budget_view, grant_view, run_view
 from palyra.core.errors import JournalUnavailableError
 from palyra.engine import Engine
@@ -272,6 +278,12 @@ class LocalControl:
     @overload
     async def ask(self, query: UsageQuery) -> UsageAnswer: ...
     @overload
+    async def ask(self, query: UsageRunsQuery) -> RunsPage: ...
+    @overload
+    async def ask(self, query: UsageRowsQuery) -> UsageRowsPage: ...
+    @overload
+    async def ask(self, query: InsightsQuery) -> InsightsAnswer: ...
+    @overload
     async def ask(self, query: LedgerQuery) -> LedgerAnswer: ...
     @overload
     async def ask(self, query: AuditQuery) -> AuditAnswer: ...
@@ -291,7 +303,10 @@ class LocalControl:
         await self._face.caught_up()
         if isinstance(query, BudgetQuery):
             return await self._face.budget(query.policy_id)
-        return await self._face.records.answer(query)
+        answer = await self._face.records.answer(query)
+        if isinstance(query, InsightsQuery):
+            return with_present(answer, self._face.snapshot([Topic.BUDGETS], self._operator))
+        return answer
 
     async def close(self) -> None:
         """Nothing of its own to let go of; the engine is closed by who opened it."""

@@ -26,6 +26,8 @@ from palyra.control.queries import (
     BudgetQuery,
     DecisionDetail,
     DecisionQuery,
+    InsightsAnswer,
+    InsightsQuery,
     LedgerAnswer,
     LedgerQuery,
     Query,
@@ -35,9 +37,13 @@ from palyra.control.queries import (
     RunsQuery,
     UsageAnswer,
     UsageQuery,
+    UsageRowsPage,
+    UsageRowsQuery,
+    UsageRunsQuery,
 )
 from palyra.control.records import Records
 from palyra.control.snapshots import CommandResult, EngineView, OperatorView, Snapshot, Topic
+from palyra.control.usage import with_present
 from palyra.control.views import approval_view, budget_view
 from palyra.core.clock import Clock
 from palyra.core.errors import StateError
@@ -210,6 +216,12 @@ class OfflineControl:
     @overload
     async def ask(self, query: UsageQuery) -> UsageAnswer: ...
     @overload
+    async def ask(self, query: UsageRunsQuery) -> RunsPage: ...
+    @overload
+    async def ask(self, query: UsageRowsQuery) -> UsageRowsPage: ...
+    @overload
+    async def ask(self, query: InsightsQuery) -> InsightsAnswer: ...
+    @overload
     async def ask(self, query: LedgerQuery) -> LedgerAnswer: ...
     @overload
     async def ask(self, query: AuditQuery) -> AuditAnswer: ...
@@ -235,7 +247,10 @@ class OfflineControl:
         elif isinstance(query, ApprovalsQuery):
             grants = await self._readers.grants(state=GrantState.ACTIVE)
         absent = await _Absent.of(grants, self._readers, self._clock.now_ms())
-        return await Records(self._readers, self._state_dir, self._clock, absent).answer(query)
+        answer = await Records(self._readers, self._state_dir, self._clock, absent).answer(query)
+        return (
+            with_present(answer, await self.snapshot([Topic.BUDGETS])) if isinstance(query, InsightsQuery) else answer
+        )
 
     async def _drifts(self) -> tuple[EstimateDrift, ...]:
         return () if isinstance(self._opened, StateError) else await recorded_drifts(self._opened)

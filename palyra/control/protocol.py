@@ -19,6 +19,8 @@ from palyra.control.queries import (
     BudgetQuery,
     DecisionDetail,
     DecisionQuery,
+    InsightsAnswer,
+    InsightsQuery,
     LedgerAnswer,
     LedgerQuery,
     Query,
@@ -28,6 +30,9 @@ from palyra.control.queries import (
     RunsQuery,
     UsageAnswer,
     UsageQuery,
+    UsageRowsPage,
+    UsageRowsQuery,
+    UsageRunsQuery,
 )
 from palyra.control.snapshots import CommandResult, Snapshot, Topic
 
@@ -64,6 +69,12 @@ class Control(Protocol):
     async def ask(self, query: AlertsQuery) -> AlertsPage: ...
     @overload
     async def ask(self, query: UsageQuery) -> UsageAnswer: ...
+    @overload
+    async def ask(self, query: UsageRunsQuery) -> RunsPage: ...
+    @overload
+    async def ask(self, query: UsageRowsQuery) -> UsageRowsPage: ...
+    @overload
+    async def ask(self, query: InsightsQuery) -> InsightsAnswer: ...
     @overload
     async def ask(self, query: LedgerQuery) -> LedgerAnswer: ...
     @overload

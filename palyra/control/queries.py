@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from palyra.control.prices import CostAnswer, CostQuery, PriceAnswer, PriceCheckAnswer, PriceCheckQuery, PriceQuery
-from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, GrantView, RunView
+from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, ForecastView, GrantView, RunView
+from palyra.core.usage_filter import ANYTHING, UsageFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,17 +193,20 @@ class BudgetDetail:
 
 @dataclass(frozen=True, slots=True)
 class UsageQuery:
-    """Usage in [since, until), UTC unix ms; `by`: model, provider, user, session, channel, agent, job, key, tag.
+    """Usage in [since, until), UTC unix ms: the last 30 days where they are None, at most 366.
 
-    `bucket`: hour, day (in `timezone`), auto (hour up to 72 h), none (no timeline).
+    `by`: model, provider, user, session, channel, agent, job, key, tag. `bucket`: hour, day (of `timezone`), auto (hour
+    up to 72 h), none (no timeline). `limit` (at most 50) and `cursor` are of the breakdown's page.
     """
 
-    since: int
-    until: int
+    since: int | None = None
+    until: int | None = None
     by: str = "model"
     bucket: str = "auto"
     timezone: str = "UTC"
-    limit: int = 50
+    limit: int = 10
+    cursor: str = ""
+    where: UsageFilter = ANYTHING
     kind: Literal["usage"] = "usage"
 
 
@@ -228,6 +232,9 @@ class UsageNumbers:
 
 @dataclass(frozen=True, slots=True)
 class UsageStep:
+    """[start, end). `series` has the dearest keys of the whole timeline; what `total` has beyond them is the others',
+    except for tags, of which one piece of work may have several or none."""
+
     start: int
     end: int
     total: UsageNumbers
@@ -251,6 +258,106 @@ class UsageAnswer:
     total: UsageNumbers
     timeline: tuple[UsageStep, ...]
     breakdown: tuple[UsageEntry, ...]
+    next_cursor: str = ""
+    median_latency_ms: int | None = None
+    """Of all attempts; None where there are too many to sort."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRunsQuery:
+    """The runs that the numbers of [since, until) count, the last to end first; at most 500 a page."""
+
+    since: int
+    until: int
+    where: UsageFilter = ANYTHING
+    limit: int = 50
+    cursor: str = ""
+    kind: Literal["usage_runs"] = "usage_runs"
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRowsQuery:
+    """The attempts that settled in [since, until), the first first; at most 1000 a page."""
+
+    since: int
+    until: int
+    where: UsageFilter = ANYTHING
+    limit: int = 1_000
+    cursor: str = ""
+    kind: Literal["usage_rows"] = "usage_rows"
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """One settled attempt, as it is exported. `charge_nano_usd` None: nobody knows its price."""
+
+    at: int
+    run_id: str
+    attempt: int
+    provider: str
+    model: str
+    user: str
+    session: str
+    agent: str
+    job: str
+    key: str
+    channel: str
+    tags: dict[str, str]
+    input_tokens: int
+    cached_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    tool_uses: int
+    charge_nano_usd: int | None
+    price_state: str
+    usage_source: str
+    flags: tuple[str, ...]
+    latency_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRowsPage:
+    rows: tuple[UsageRecord, ...]
+    next_cursor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InsightsQuery:
+    """Why requests of [since, until) went where they went; the last 24 h where None. `limit` (500) is of decisions."""
+
+    since: int | None = None
+    until: int | None = None
+    limit: int = 10
+    kind: Literal["insights"] = "insights"
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionGlance:
+    """A decision in a line."""
+
+    decision_id: str
+    run_id: str
+    at: int
+    mode: str
+    outcome: str
+    action: str
+    model: str
+    reason_codes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InsightsAnswer:
+    """The newest decisions of all; how many decisions of the period gave each reason, the most frequent first; the mix
+    of models; what alarms now, and where budgets are going."""
+
+    since: int
+    until: int
+    decisions: tuple[DecisionGlance, ...]
+    reasons: dict[str, int]
+    mix: tuple[UsageEntry, ...]
+    alerts: tuple[AlertView, ...] = ()
+    forecasts: tuple[ForecastView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +429,9 @@ Query = Annotated[
     | BudgetQuery
     | AlertsQuery
     | UsageQuery
+    | UsageRunsQuery
+    | UsageRowsQuery
+    | InsightsQuery
     | LedgerQuery
     | AuditQuery
     | PriceQuery
@@ -338,6 +448,8 @@ Answer = (
     | BudgetDetail
     | AlertsPage
     | UsageAnswer
+    | UsageRowsPage
+    | InsightsAnswer
     | LedgerAnswer
     | AuditAnswer
     | PriceAnswer

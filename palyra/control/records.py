@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import reduce
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +19,7 @@ from palyra.control.queries import (
     BudgetQuery,
     DecisionDetail,
     DecisionQuery,
+    InsightsQuery,
     LedgerQuery,
     OverrideView,
     Query,
@@ -27,13 +27,12 @@ from palyra.control.queries import (
     RunQuery,
     RunsPage,
     RunsQuery,
-    UsageAnswer,
-    UsageEntry,
-    UsageNumbers,
     UsageQuery,
-    UsageStep,
+    UsageRowsQuery,
+    UsageRunsQuery,
 )
 from palyra.control.snapshots import ApprovalView, GrantView
+from palyra.control.usage import UsageRecords
 from palyra.control.views import (
     approval_view,
     attempt_view,
@@ -41,7 +40,6 @@ from palyra.control.views import (
     grant_row_view,
     note_view,
     run_view,
-    usage_numbers,
 )
 from palyra.core.clock import Clock
 from palyra.core.errors import BadInputError, NotFoundError
@@ -50,13 +48,7 @@ from palyra.journal.audit import HEAD_FILE
 from palyra.journal.audit import verify as verify_audit
 from palyra.journal.journal import JOURNAL_FILE
 from palyra.journal.readers import Readers
-from palyra.journal.rows import ApprovalRow, GrantRow, RunFilter, UsageBucket, UsageTotals
-
-AUTO_HOURS_MS = 72 * 3_600_000
-"""Timelines up to this long are cut at hours, longer ones at days."""
-
-SUMMED = tuple(UsageTotals.__dataclass_fields__)
-
+from palyra.journal.rows import ApprovalRow, GrantRow, RunFilter
 
 HISTORY_DAYS = 7
 DAY_MS = 86_400_000
@@ -82,6 +74,7 @@ class Records:
         self._state_dir = state_dir
         self._clock = clock
         self._present = present
+        self._usage = UsageRecords(readers, clock)
 
     async def answer(self, query: Query) -> Answer:
         """Anything but the ledger's check, which needs more than the journal."""
@@ -97,7 +90,13 @@ class Records:
             case ApprovalsQuery():
                 return await self.approvals(query)
             case UsageQuery():
-                return await self.usage(query)
+                return await self._usage.usage(query)
+            case UsageRunsQuery():
+                return await self._usage.runs(query)
+            case UsageRowsQuery():
+                return await self._usage.rows(query)
+            case InsightsQuery():
+                return await self._usage.insights(query)
             case AuditQuery():
                 return await self.audit()
             case LedgerQuery() | AlertsQuery() | BudgetQuery() | PriceQuery() | CostQuery() | PriceCheckQuery():
@@ -223,42 +222,6 @@ class Records:
             row = of_run[-1]
         return decision_detail(row)
 
-    async def usage(self, query: UsageQuery) -> UsageAnswer:
-        if query.bucket not in ("auto", "hour", "day", "none"):
-            raise BadInputError(f"{query.bucket!r} is no bucket.", fix="Use hour, day, auto or none.")
-        bucket = query.bucket
-        if bucket == "auto":
-            bucket = "hour" if query.until - query.since <= AUTO_HOURS_MS else "day"
-        buckets: tuple[UsageBucket, ...] = ()
-        async with self._readers.at_one_moment() as readers:
-            total = await readers.usage_totals(query.since, query.until)
-            if bucket != "none":
-                buckets = await readers.usage_timeline(query.since, query.until, bucket=bucket, zone=query.timezone)
-            slices = await readers.usage_breakdown(query.since, query.until, query.by, limit=query.limit)
-        steps = tuple(
-            UsageStep(
-                step.start,
-                step.end,
-                usage_numbers(reduce(_add, step.series.values(), UsageTotals())),
-                {key: usage_numbers(totals) for key, totals in step.series.items()},
-            )
-            for step in buckets
-        )
-        entries = []
-        for item in slices:
-            numbers = usage_numbers(item.totals)
-            entries.append(UsageEntry(item.key, numbers, _share(numbers, usage_numbers(total))))
-        return UsageAnswer(
-            since=query.since,
-            until=query.until,
-            by=query.by,
-            bucket=bucket,
-            timezone=query.timezone,
-            total=usage_numbers(total),
-            timeline=steps,
-            breakdown=tuple(entries),
-        )
-
     async def audit(self) -> AuditAnswer:
         report = await asyncio.to_thread(verify_audit, self._state_dir / JOURNAL_FILE, self._state_dir / HEAD_FILE)
         return AuditAnswer(
@@ -268,14 +231,3 @@ class Records:
             first_bad=report.first_bad,
             message=report.message,
         )
-
-
-def _add(one: UsageTotals, other: UsageTotals) -> UsageTotals:
-    return UsageTotals(**{name: getattr(one, name) + getattr(other, name) for name in SUMMED})
-
-
-def _share(part: UsageNumbers, whole: UsageNumbers) -> float:
-    """Of cost, or of tokens where nothing cost anything."""
-    if whole.cost_nano_usd:
-        return part.cost_nano_usd / whole.cost_nano_usd
-    return part.total_tokens / whole.total_tokens if whole.total_tokens else 0.0

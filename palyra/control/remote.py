@@ -36,6 +36,8 @@ from palyra.control.queries import (
     BudgetQuery,
     DecisionDetail,
     DecisionQuery,
+    InsightsAnswer,
+    InsightsQuery,
     LedgerAnswer,
     LedgerQuery,
     Query,
@@ -45,6 +47,9 @@ from palyra.control.queries import (
     RunsQuery,
     UsageAnswer,
     UsageQuery,
+    UsageRowsPage,
+    UsageRowsQuery,
+    UsageRunsQuery,
 )
 from palyra.control.snapshots import CommandResult, Snapshot, Topic
 from palyra.control.sockets import find_socket
@@ -118,6 +123,12 @@ class RemoteControl:
     async def ask(self, query: AlertsQuery) -> AlertsPage: ...
     @overload
     async def ask(self, query: UsageQuery) -> UsageAnswer: ...
+    @overload
+    async def ask(self, query: UsageRunsQuery) -> RunsPage: ...
+    @overload
+    async def ask(self, query: UsageRowsQuery) -> UsageRowsPage: ...
+    @overload
+    async def ask(self, query: InsightsQuery) -> InsightsAnswer: ...
     @overload
     async def ask(self, query: LedgerQuery) -> LedgerAnswer: ...
     @overload

@@ -128,6 +128,10 @@ class UsageRow:
     reported_cost: int | None = None
     raw: dict[str, Any] | None = None
     latency_ms: int = 0
+    visible_bytes: int = 0
+    """UTF-8 bytes of text, tool-call arguments and thinking text that the meter saw."""
+    overhead: int = 30
+    """Tokens the provider was expected to add to the prompt by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,10 +247,15 @@ class UsageTotals:
 
 @dataclass(frozen=True, slots=True)
 class UsageBucket:
-    """One step of a timeline: [start, end) and the totals per series (model id) in it."""
+    """One step of a timeline: [start, end), its totals, and those of each series in it.
+
+    Where there are more series than are told apart, `total` holds the others too. Of tags, one piece of work may have
+    several or none.
+    """
 
     start: int
     end: int
+    total: UsageTotals = field(default_factory=UsageTotals)
     series: dict[str, UsageTotals] = field(default_factory=dict)
 
 
@@ -256,6 +265,22 @@ class UsageSlice:
 
     key: str
     totals: UsageTotals
+
+
+@dataclass(frozen=True, slots=True)
+class UsagePage:
+    """The dearest entries of a breakdown. `cursor` asks for the next ones and is empty on the last page."""
+
+    entries: tuple[UsageSlice, ...]
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRowPage:
+    """Settled attempts in the order of time. `cursor` as in a UsagePage."""
+
+    rows: tuple[UsageRow, ...]
+    cursor: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +301,8 @@ class UsageSample:
     expected_input: int
     input_bytes: int
     streaming: bool
+    visible_bytes: int
+    overhead: int
     overrun: int = 0
     """Nano-dollars above the bound of its hold."""
 

@@ -5,6 +5,10 @@ Roll-ups are kept by triggers, so no writer can forget them. `moves` of a hold i
 `[policy_id, scope_value, window_start, metric, held, actual, enforced, [[grant_id, amount], …], limit]`.
 """
 
+from palyra.journal.meter_schema import METER
+from palyra.journal.replay_schema import REPLAY_LOG
+from palyra.journal.usage_schema import ZOOMS
+
 MIGRATIONS: tuple[tuple[int, str], ...] = (
     (
         1,
@@ -359,6 +363,9 @@ CREATE TRIGGER audit_is_never_shortened BEFORE DELETE ON audit BEGIN
 END;
 """,
     ),
+    (2, METER),
+    (3, ZOOMS),
+    (4, REPLAY_LOG),
 )
 
 LATEST = MIGRATIONS[-1][0]

@@ -92,7 +92,7 @@ USAGE = _table(
     "usage",
     f"hold_id run_id attempt at provider model {_SCOPE} input_total cache_read write_5m write_1h output_total reasoning"
     " audio_in audio_out tool_uses metered_input metered_output usage_source flags price_state rates charge"
-    " reported_cost raw latency_ms",
+    " reported_cost raw latency_ms visible_bytes overhead",
     "tags flags rates raw",
     "hold_id charge reported_cost raw",
 )
@@ -314,6 +314,8 @@ def usage_values(row: UsageRow) -> Values:
         row.reported_cost,
         _optional(row.raw),
         row.latency_ms,
+        row.visible_bytes,
+        row.overhead,
     )
 
 

@@ -1,8 +1,10 @@
 """Timelines and breakdowns say what the rows say: to the token, for any period, in any zone."""
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,17 @@ from hypothesis import strategies as st
 from palyra.core.clock import ManualClock
 from palyra.core.errors import BadInputError
 from palyra.core.scope import Scope
-from palyra.journal.changes import Change, HoldTaken, RunSaved, UsageRecorded
+from palyra.core.usage_filter import UsageFilter
+from palyra.core.windows import Interval, window_for
+from palyra.journal.changes import Change, DecisionMade, HoldTaken, RunSaved, UsageRecorded
 from palyra.journal.journal import Journal
+from palyra.journal.readers import Readers
 from palyra.journal.readers import usage as usage_readers
 from palyra.journal.readers.query import CHUNK
-from palyra.journal.readers.usage import BREAKDOWNS
+from palyra.journal.readers.usage import MAX_SERIES
+from palyra.journal.readers.usage_facts import BY_BOTH, BY_MODEL, BY_PRINCIPAL, pieces
 from palyra.journal.rows import RunRow, UsageRow, UsageSample, UsageSlice, UsageTotals
-from tests.journal.samples import DAY, HOUR, T0, a_hold, a_run, a_usage, ended
+from tests.journal.samples import DAY, HOUR, SCOPE, T0, a_decision, a_hold, a_run, a_usage, ended
 
 ZONES = ["UTC", "Europe/Prague", "Asia/Kolkata", "Australia/Lord_Howe", "America/Santiago"]
 START = T0 // DAY * DAY
@@ -123,13 +129,24 @@ def dearest_first(entries: dict[str, UsageTotals]) -> list[UsageSlice]:
     ]
 
 
-@settings(max_examples=60, deadline=None)
-@given(facts(), moments, moments, st.sampled_from(ZONES))
-async def test_every_answer_equals_the_sum_of_the_rows(
-    rows: tuple[list[RunRow], list[UsageRow]], one: int, other: int, zone: str
-) -> None:
-    runs, usages = rows
-    since, until = min(one, other), max(one, other)
+def kept_by(where: UsageFilter, rows: list[Any]) -> list[Any]:
+    return [row for row in rows if all(value in KEYS[name](row) for name, value in where.given.items())]
+
+
+filters = st.just(UsageFilter()) | st.builds(
+    lambda name, value: UsageFilter(**{name: value}),
+    st.sampled_from(sorted(KEYS)),
+    st.sampled_from(["", "ann", "s1", "m1", "openai", "coder", "nightly", "k1", "web", "team=a"]),
+)
+
+
+def dearest_series(entries: dict[str, UsageTotals]) -> list[str]:
+    return [entry.key for entry in dearest_first(entries)[:MAX_SERIES]]
+
+
+@asynccontextmanager
+async def written(runs: list[RunRow], usages: list[UsageRow]) -> AsyncIterator[Readers]:
+    """The history as the real writer writes it, every row of it several times."""
     with tempfile.TemporaryDirectory() as directory:
         journal = await Journal.open(Path(directory), ManualClock())
         try:
@@ -139,30 +156,117 @@ async def test_every_answer_equals_the_sum_of_the_rows(
                     unit += [HoldTaken(a_hold(run, usage.hold_id, attempt=usage.attempt)), UsageRecorded(usage)]
                 journal.submit(unit)
                 journal.submit([RunSaved(run)])
+            for usage in usages:
+                journal.submit([UsageRecorded(replace(usage, input_total=99, charge=99))])
+            for run in runs:
+                journal.submit([RunSaved(replace(run, version=run.version + 1, state="failed", finished_at=START))])
             await journal.submit(())
-            readers = journal.readers
-            part = within(runs, usages, since, until)
-            assert await readers.usage_totals(since, until) == summed(*part)
-            for bucket in ("hour", "day"):
-                timeline = await readers.usage_timeline(since, until, bucket=bucket, zone=zone)
-                edges = [(step.start, step.end) for step in timeline]
-                assert [start for start, _ in edges] + [until] * (since < until) == [since] * (since < until) + [
-                    end for _, end in edges
-                ]
-                for step in timeline:
-                    assert step.series == by_key(*within(runs, usages, step.start, step.end), KEYS["model"])
-            ann = [[row for row in some if row.scope.principal == "ann"] for some in part]
-            assert await readers.usage_totals(since, until, principal="ann") == summed(*ann)  # type: ignore[arg-type]
-            for by in BREAKDOWNS:
-                found = await readers.usage_breakdown(since, until, by, limit=50)
-                assert list(found) == dearest_first(by_key(*part, KEYS[by]))
-            assert await readers.rollup_differences() == ()
+            yield journal.readers
         finally:
             await journal.close()
 
 
+@settings(max_examples=60, deadline=None)
+@given(facts(), moments, moments, st.sampled_from(ZONES), st.sampled_from(sorted(KEYS)), filters)
+async def test_every_answer_equals_the_sum_of_the_rows(
+    rows: tuple[list[RunRow], list[UsageRow]], one: int, other: int, zone: str, by: str, where: UsageFilter
+) -> None:
+    runs, usages = rows
+    runs = [run if run.finished_at is not None else ended(run, "failed", finished_at=START) for run in runs]
+    since, until = min(one, other), max(one, other)
+    runs_meant, usages_meant = kept_by(where, runs), kept_by(where, usages)
+    async with written(*rows) as readers:
+        part = within(runs_meant, usages_meant, since, until)
+        assert await readers.usage_totals(since, until, where=where) == summed(*part)
+        shown = dearest_series(by_key(*part, KEYS[by]))
+        for bucket in ("hour", "day"):
+            timeline = await readers.usage_timeline(since, until, bucket=bucket, zone=zone, by=by, where=where)
+            edges = [(step.start, step.end) for step in timeline]
+            assert [start for start, _ in edges] + [until] * (since < until) == [since] * (since < until) + [
+                end for _, end in edges
+            ]
+            for step in timeline:
+                inside = within(runs_meant, usages_meant, step.start, step.end)
+                assert step.total == summed(*inside)
+                expected = by_key(*inside, KEYS[by])
+                assert step.series == {key: expected[key] for key in shown if key in expected}
+        found = await readers.usage_breakdown(since, until, by, limit=50, where=where)
+        assert (list(found.entries), found.cursor) == (dearest_first(by_key(*part, KEYS[by])), "")
+        listed = await readers.usage_runs(since, until, where=where, limit=500)
+        assert [run.run_id for run in listed.runs] == [
+            run.run_id for run in sorted(part[0], key=lambda run: (run.finished_at, runs.index(run)), reverse=True)
+        ]
+        settled = await readers.usage_rows(since, until, where=where)
+        assert sorted(row.hold_id for row in settled.rows) == sorted(usage.hold_id for usage in part[1])
+        assert [row.at for row in settled.rows] == sorted(usage.at for usage in part[1])
+        middle = sorted(usage.latency_ms for usage in part[1])
+        median = middle[(len(middle) - 1) // 2] if middle else 0
+        assert await readers.median_latency(since, until, len(middle), where=where) == median
+        assert await readers.rollup_differences() == ()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(moments, min_size=2, max_size=6, unique=True).map(sorted),
+    st.sampled_from([BY_MODEL.steps, BY_PRINCIPAL.steps, BY_BOTH.steps, ()]),
+)
+def test_a_span_is_put_together_without_gaps_or_overlaps(cuts: list[int], steps: tuple[int, ...]) -> None:
+    spans = list(pairwise(cuts))
+    found = pieces(spans, steps)
+    for number, (start, end) in enumerate(spans):
+        weights: dict[int, int] = {}
+        for piece in (piece for piece in found if piece.span == number):
+            assert piece.start < piece.end
+            assert not piece.step or piece.start % piece.step == piece.end % piece.step == 0
+            weights[piece.start] = weights.get(piece.start, 0) + piece.sign
+            weights[piece.end] = weights.get(piece.end, 0) - piece.sign
+        assert {at: weight for at, weight in weights.items() if weight} == {start: 1, end: -1}
+
+
+@pytest.mark.parametrize(("zone", "entries"), [("UTC", 1), ("Europe/Prague", 3), ("America/Los_Angeles", 7)])
+def test_a_local_day_is_a_handful_of_entries(zone: str, entries: int) -> None:
+    day = window_for(Interval.DAILY, zone, START + 12 * HOUR)
+    assert day.end is not None
+    found = pieces([(day.start, day.end)], BY_MODEL.steps)
+    assert sum((piece.end - piece.start) // piece.step for piece in found) == entries
+
+
+async def test_the_dearest_series_are_told_apart_and_the_total_has_all(journal: Journal) -> None:
+    for number in range(MAX_SERIES + 3):
+        await add(journal, START + number, principal=f"u{number:02}", charge=number)
+    for by in ("user", "session"):
+        (step,) = await journal.readers.usage_timeline(START, START + HOUR, by=by)
+        assert step.total.cost == sum(range(MAX_SERIES + 3))
+        assert set(step.series) == {f"u{number:02}" for number in range(3, MAX_SERIES + 3)}
+
+
+async def test_hours_of_a_part_hour_zone_begin_at_its_full_hours(journal: Journal) -> None:
+    await add(journal, START + HOUR // 2 - 1)
+    await add(journal, START + HOUR // 2)
+    timeline = await journal.readers.usage_timeline(START, START + 2 * HOUR, zone="Asia/Kolkata")
+    assert [step.start - START for step in timeline] == [0, HOUR // 2, 3 * HOUR // 2]
+    assert [step.total.attempts for step in timeline] == [1, 1, 0]
+
+
+async def test_reasons_are_counted_over_any_period(journal: Journal) -> None:
+    moments = [START - 1, START, START + HOUR, START + DAY - 1, START + DAY, START + 40 * DAY]
+    for number, at in enumerate(moments):
+        run = a_run(accepted_at=at)
+        codes = ("budget_ok", f"odd_{number % 2}")
+        await journal.submit([RunSaved(run), DecisionMade(a_decision(run, at=at, reason_codes=codes))])
+    readers = journal.readers
+    assert await readers.decision_reasons(START, START + DAY) == {"budget_ok": 3, "odd_1": 2, "odd_0": 1}
+    assert await readers.decision_reasons(START + 1, START + DAY - 1) == {"budget_ok": 1, "odd_0": 1}
+    assert await readers.decision_reasons(START - 1, START + 366 * DAY) == {"budget_ok": 6, "odd_0": 3, "odd_1": 3}
+    assert await readers.decision_reasons(START, START) == {}
+    await journal._connection.run(lambda database: database.execute("UPDATE decision_reasons SET decisions = 9"))
+    assert len(await readers.rollup_differences()) > 3
+
+
 async def add(journal: Journal, at: int, **changes: Any) -> None:
-    run = a_run(accepted_at=at - 10)
+    principal = changes.pop("principal", "")
+    scope = Scope(principal, principal) if principal else SCOPE
+    run = a_run(accepted_at=at - 10, scope=scope)
     hold = a_hold(run)
     usage = a_usage(hold, at=at, **changes)
     await journal.submit([RunSaved(ended(run, finished_at=at)), HoldTaken(hold), UsageRecorded(usage)])
@@ -200,8 +304,42 @@ async def test_a_breakdown_is_cut_and_goes_on(journal: Journal) -> None:
     for number in range(5):
         await add(journal, START + number, model=f"m{number}", charge=number)
     first = await journal.readers.usage_breakdown(START, START + HOUR, limit=2)
-    then = await journal.readers.usage_breakdown(START, START + HOUR, limit=2, offset=2)
-    assert [entry.key for entry in (*first, *then)] == ["m4", "m3", "m2", "m1"]
+    then = await journal.readers.usage_breakdown(START, START + HOUR, limit=2, cursor=first.cursor)
+    last = await journal.readers.usage_breakdown(START, START + HOUR, limit=2, cursor=then.cursor)
+    assert [[entry.key for entry in page.entries] for page in (first, then, last)] == [
+        ["m4", "m3"],
+        ["m2", "m1"],
+        ["m0", "gpt-4o-mini"],
+    ]
+    assert last.cursor == ""
+
+
+async def test_pages_of_runs_and_attempts_go_on_where_they_stopped(journal: Journal) -> None:
+    for number in range(5):
+        await add(journal, START + number // 2, model=f"m{number}")
+    runs, rows, cursor = [], [], ""
+    for _ in range(3):
+        page = await journal.readers.usage_runs(START, START + HOUR, limit=2, cursor=cursor)
+        runs += [run.finished_at for run in page.runs]
+        cursor = page.cursor
+    assert (runs, cursor) == ([START + 2, START + 1, START + 1, START, START], "")
+    for _ in range(3):
+        some = await journal.readers.usage_rows(START, START + HOUR, limit=2, cursor=cursor)
+        rows += [row.model for row in some.rows]
+        cursor = some.cursor
+    assert (rows, cursor) == ([f"m{number}" for number in range(5)], "")
+
+
+@pytest.mark.parametrize("cursor", ["x", "[1]", "1", '[1, 2, "x", "y"]', "null"])
+async def test_a_cursor_that_no_page_gave_is_refused(journal: Journal, cursor: str) -> None:
+    with pytest.raises(BadInputError, match="cursor"):
+        await journal.readers.usage_breakdown(START, START + HOUR, cursor=cursor)
+
+
+async def test_a_cursor_of_rows_that_no_page_gave_is_refused(journal: Journal) -> None:
+    for ask in (journal.readers.usage_runs, journal.readers.usage_rows):
+        with pytest.raises(BadInputError, match="cursor"):
+            await ask(START, START + HOUR, cursor="yesterday")
 
 
 @pytest.mark.parametrize(
@@ -228,11 +366,16 @@ async def test_an_unknown_breakdown_is_refused_naming_the_known(journal: Journal
 async def test_a_roll_up_that_lies_is_found(journal: Journal) -> None:
     await add(journal, START)
     await journal.submit(())
-    await journal._connection.run(lambda database: database.execute("UPDATE usage_hours SET cost = cost + 1"))
-    await journal._connection.run(lambda database: database.execute("DELETE FROM principal_days"))
+    await journal._connection.run(
+        lambda database: database.execute("UPDATE model_usage SET cost = cost + 1 WHERE step = 3600000")
+    )
+    await journal._connection.run(
+        lambda database: database.execute("DELETE FROM principal_usage WHERE step < 2764800000")
+    )
     assert await journal.readers.rollup_differences() == (
-        f"usage_hours [{START}, 'openai', 'gpt-4o-mini']",
-        f"principal_days [{START}, 'ann@example.com']",
+        f"model_usage [{HOUR}, {START}, 'openai', 'gpt-4o-mini']",
+        f"principal_usage [{DAY}, {START}, 'ann@example.com']",
+        f"principal_usage [{HOUR}, {START}, 'ann@example.com']",
     )
 
 
@@ -253,12 +396,12 @@ async def test_samples_are_the_newest_attempts_of_each_model_oldest_first(
     for chunk_size in (1, 2, 500):
         samples = await sampled(journal, monkeypatch, chunk_size, newest=3)
         assert [(one.provider, one.model, one.output_total) for one in samples] == [
-            ("azure", "m2", 500),
             ("openai", "m1", 2),
             ("openai", "m1", 3),
             ("openai", "m1", 4),
+            ("azure", "m2", 500),
         ]
-    sample = samples[0]
+    sample = samples[-1]
     assert (sample.expected_input, sample.input_bytes, sample.streaming) == (512, 2048, True)
     assert (sample.flags, sample.usage_source) == (("identity_U2",), "provider")
 

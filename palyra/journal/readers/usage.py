@@ -1,84 +1,54 @@
 """What was used and what it cost: totals, timelines, breakdowns, single rows, and samples to learn from.
 
-Whole UTC hours and days come from the roll-ups, the parts of an hour or day at the ends of a period from the rows
-themselves, so every sum is exact whatever the period.
+Every sum is exact, whatever the period, the zone and the key: `usage_facts` says where it comes from.
 """
 
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import fields, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from palyra.core.errors import BadInputError
-from palyra.core.windows import DAY_MS, HOUR_MS, Interval, window_for
+from palyra.core.usage_filter import ANYTHING, UsageFilter
+from palyra.core.windows import DAY_MS, Interval, window_for
 from palyra.journal.readers.query import CHUNK, Query
-from palyra.journal.rows import UsageBucket, UsageRow, UsageSample, UsageSlice, UsageTotals
-from palyra.journal.tables import USAGE, usage_row
+from palyra.journal.readers.usage_facts import (
+    METRICS,
+    WHOLE,
+    Span,
+    check_key,
+    conditions_of_runs,
+    facts,
+    reason_facts,
+)
+from palyra.journal.rows import (
+    RunPage,
+    UsageBucket,
+    UsagePage,
+    UsageRow,
+    UsageRowPage,
+    UsageSample,
+    UsageSlice,
+    UsageTotals,
+)
+from palyra.journal.tables import RUNS, USAGE, run_row, usage_row
+
+R = TypeVar("R")
 
 MAX_PERIOD_MS = 366 * DAY_MS + DAY_MS
 """A year of local days, which may be an hour longer than a year of UTC days."""
-MAX_ENTRIES = 500
+MAX_ENTRIES = 50
+"""Entries on a page of a breakdown."""
+MAX_SERIES = 12
+"""Series that a timeline tells apart: the dearest."""
+MAX_RUNS = 500
+MAX_ROWS = 1_000
 
-METRICS = (
-    "runs",
-    "ok",
-    "failed",
-    "refused",
-    "input_tokens",
-    "output_tokens",
-    "cached_tokens",
-    "reasoning_tokens",
-    "cost",
-    "unpriced",
-    "latency_ms",
-    "attempts",
-)
-OF_RUNS = (
-    "1",
-    "state = 'completed'",
-    "state = 'failed'",
-    "state = 'refused'",
-    *["0"] * 8,
-)
-OF_USAGE = (
-    *["0"] * 4,
-    "input_total",
-    "output_total",
-    "cache_read",
-    "reasoning",
-    "ifnull(charge, 0)",
-    "charge IS NULL",
-    "latency_ms",
-    "1",
-)
 _SUMS = ", ".join(f"sum({name}) AS {name}" for name in METRICS)
-
-
-@dataclass(frozen=True, slots=True)
-class _RollUp:
-    """A roll-up table, the column and length of its periods, and its keys among the columns of runs and usage."""
-
-    table: str
-    period: str
-    length: int
-
-
-_HOURS = _RollUp("usage_hours", "hour", HOUR_MS)
-_PRINCIPAL_DAYS = _RollUp("principal_days", "day", DAY_MS)
-_DAYS = _RollUp("usage_days", "day", DAY_MS)
-
-_BREAKDOWNS: dict[str, tuple[_RollUp | None, str]] = {
-    "model": (_HOURS, "model"),
-    "provider": (_HOURS, "provider"),
-    "user": (_PRINCIPAL_DAYS, "principal"),
-    "session": (None, "session"),
-    "agent": (None, "agent"),
-    "job": (None, "job"),
-    "key": (None, "key_id"),
-    "channel": (None, "channel"),
-}
-BREAKDOWNS = (*_BREAKDOWNS, "tag")
+_NAMES = ", ".join(METRICS)
+_SOMETHING = "sum(runs) <> 0 OR sum(attempts) <> 0"
+"""What is added and taken off again leaves an entry of nothing."""
 
 
 class UsageReaders(Query):
@@ -86,60 +56,140 @@ class UsageReaders(Query):
         """In the order of the attempts."""
         return await self._rows(USAGE, usage_row, "WHERE run_id = ? ORDER BY attempt, seq LIMIT 1000", (run_id,))
 
-    async def usage_totals(self, since: int, until: int, *, principal: str = "") -> UsageTotals:
+    async def usage_totals(
+        self, since: int, until: int, *, principal: str = "", where: UsageFilter = ANYTHING
+    ) -> UsageTotals:
         """Sums over [since, until). Runs count when they end, tokens and cost when an attempt settles."""
-        buckets = await self._bucketed([(since, until)], "''", principal)
-        return buckets[0].get("", UsageTotals())
+        return (await self._totals([(since, until)], _of(principal, where)))[0]
 
     async def usage_timeline(
-        self, since: int, until: int, *, bucket: str = "hour", zone: str = "UTC", principal: str = ""
+        self,
+        since: int,
+        until: int,
+        *,
+        bucket: str = "hour",
+        zone: str = "UTC",
+        by: str = "model",
+        principal: str = "",
+        where: UsageFilter = ANYTHING,
     ) -> tuple[UsageBucket, ...]:
-        """[since, until) cut at UTC hours or at the days of an IANA zone, a series per model; nothing is left out.
+        """[since, until) cut at the hours or the days of an IANA zone, a series per key; no bucket is left out.
 
-        The first and the last bucket may be parts. Raises BadInputError for another bucket, an unknown zone, or a
-        period that ends before it starts or is longer than a year.
+        The first and the last bucket may be parts. The dearest `MAX_SERIES` keys of the whole period are told apart.
+        Raises BadInputError for another bucket or key, an unknown zone, or a period that ends before it starts or is
+        longer than a year.
         """
+        check_key(by)
         _check_period(since, until)
-        if bucket == "hour":
-            cuts = _hour_cuts(since, until)
-        elif bucket == "day":
-            cuts = _day_cuts(since, until, zone)
-        else:
+        if bucket not in ("hour", "day"):
             raise BadInputError(f"{bucket!r} is no bucket of a timeline.", fix="Use hour or day.")
-        spans = list(pairwise(cuts))
-        series = await self._bucketed(spans, "model", principal)
-        return tuple(UsageBucket(start, end, found) for (start, end), found in zip(spans, series, strict=True))
+        where = _of(principal, where)
+        spans = list(pairwise(_cuts(since, until, Interval.HOURLY if bucket == "hour" else Interval.DAILY, zone)))
+        if not spans:
+            return ()
+        series = await self._series(spans, by, where)
+        totals = await self._totals(spans, where) if by == "tag" else [_sum(found.values()) for found in series]
+        return tuple(
+            UsageBucket(start, end, total, {key: numbers for key, numbers in found.items() if key is not None})
+            for (start, end), total, found in zip(spans, totals, series, strict=True)
+        )
 
     async def usage_breakdown(
-        self, since: int, until: int, by: str = "model", *, limit: int = 10, offset: int = 0
-    ) -> tuple[UsageSlice, ...]:
-        """The dearest entries of [since, until) by model, provider, user, session, agent, job, key, channel or tag.
+        self,
+        since: int,
+        until: int,
+        by: str = "model",
+        *,
+        limit: int = 10,
+        cursor: str = "",
+        where: UsageFilter = ANYTHING,
+    ) -> UsagePage:
+        """The dearest entries of [since, until), at most `limit` (50), by model, provider, user, session, agent, job,
+        key, channel or tag; `cursor` comes from the page before.
 
-        A tag's entry is `name=value`; work with several tags counts in each. Raises BadInputError for another `by`.
+        A tag's entry is `name=value`; work with several tags counts in each. Raises BadInputError for another `by` and
+        for a cursor that no page gave.
         """
-        if by not in BREAKDOWNS:
-            raise BadInputError(f"{by!r} is no breakdown of usage.", fix=f"Use one of: {', '.join(BREAKDOWNS)}.")
-        page = (max(1, min(limit, MAX_ENTRIES)), max(0, offset))
-        if by == "tag":
-            sql, parameters = _tag_facts(), (since, until, since, until)
-        else:
-            roll_up, column = _BREAKDOWNS[by]
-            sql, parameters = _facts(roll_up, column, [(since, until)])
-        return await self._listed(
-            f"SELECT json_group_array(json_array(key, {', '.join(METRICS)})) FROM ("
-            f" SELECT key, {_SUMS} FROM ({sql})"
-            " GROUP BY key ORDER BY cost DESC, attempts DESC, runs DESC, key LIMIT ? OFFSET ?)",
+        check_key(by)
+        limit = max(1, min(limit, MAX_ENTRIES))
+        sql, parameters = facts(by, [(since, until)], where)
+        after = "WHERE (-cost, -attempts, -runs, key) > (?, ?, ?, ?)" if cursor else ""
+        found = await self._listed(
+            f"SELECT json_group_array(json_array(key, {_NAMES})) FROM (SELECT * FROM ("
+            f" SELECT key, {_SUMS} FROM ({sql}) GROUP BY key HAVING {_SOMETHING})"
+            f" {after} ORDER BY cost DESC, attempts DESC, runs DESC, key LIMIT ?)",
             lambda values: UsageSlice(values[0], UsageTotals(*values[1:])),
-            (*parameters, *page),
+            (*parameters, *(_place(cursor) if cursor else ()), limit + 1),
         )
+        page = found[:limit]
+        following = ""
+        if len(found) > limit:
+            last = page[-1].totals
+            following = json.dumps([-last.cost, -last.attempts, -last.runs, page[-1].key])
+        return UsagePage(page, following)
+
+    async def median_latency(self, since: int, until: int, attempts: int, *, where: UsageFilter = ANYTHING) -> int:
+        """The lower median of the latency (ms) of the `attempts` attempts that settled in [since, until); 0 for none.
+
+        Reads every one of them.
+        """
+        conditions, bound = conditions_of_runs(where)
+        found = await self._listed(
+            "SELECT json_group_array(json_array(latency_ms)) FROM (SELECT latency_ms FROM usage"
+            f" WHERE at >= ? AND at < ?{conditions} ORDER BY latency_ms LIMIT 1 OFFSET ?)",
+            lambda values: int(values[0]),
+            (since, until, *bound, max(0, attempts - 1) // 2),
+        )
+        return found[0] if found else 0
+
+    async def usage_runs(
+        self, since: int, until: int, *, where: UsageFilter = ANYTHING, cursor: str = "", limit: int = 50
+    ) -> RunPage:
+        """The runs that ended in [since, until), the last first: those that its numbers count. At most 500 a page."""
+        conditions, bound = conditions_of_runs(where)
+        rows, following = await self._paged(
+            f"SELECT json_group_array(json_array(finished_at, seq, {RUNS.array()})) FROM (SELECT * FROM runs"
+            f" WHERE finished_at >= ? AND finished_at < ?{conditions}"
+            f"{' AND (finished_at, seq) < (?, ?)' if cursor else ''} ORDER BY finished_at DESC, seq DESC LIMIT ?)",
+            run_row,
+            (since, until, *bound),
+            cursor,
+            max(1, min(limit, MAX_RUNS)),
+        )
+        return RunPage(rows, following)
+
+    async def usage_rows(
+        self, since: int, until: int, *, where: UsageFilter = ANYTHING, cursor: str = "", limit: int = MAX_ROWS
+    ) -> UsageRowPage:
+        """The attempts that settled in [since, until), the first first, at most 1000 a page."""
+        conditions, bound = conditions_of_runs(where)
+        rows, following = await self._paged(
+            f"SELECT json_group_array(json_array(at, seq, {USAGE.array()})) FROM (SELECT * FROM usage"
+            f" WHERE at >= ? AND at < ?{conditions}{' AND (at, seq) > (?, ?)' if cursor else ''}"
+            " ORDER BY at, seq LIMIT ?)",
+            usage_row,
+            (since, until, *bound),
+            cursor,
+            max(1, min(limit, MAX_ROWS)),
+        )
+        return UsageRowPage(rows, following)
+
+    async def decision_reasons(self, since: int, until: int) -> dict[str, int]:
+        """How many decisions of [since, until) gave each reason, the most frequent first."""
+        sql, parameters = reason_facts(since, until)
+        found = await self._listed(
+            "SELECT json_group_array(json_array(reason, decisions)) FROM ("
+            f" SELECT reason, sum(decisions) AS decisions FROM ({sql})"
+            " GROUP BY reason HAVING sum(decisions) <> 0 ORDER BY decisions DESC, reason LIMIT -1)",
+            lambda values: (str(values[0]), int(values[1])),
+            parameters,
+        )
+        return dict(found)
 
     async def samples(self, newest: int = 10_000) -> AsyncIterator[tuple[UsageSample, ...]]:
-        """The `newest` attempts of each provider and model that ever settled, oldest first, in chunks."""
-        models = await self._listed(
-            "SELECT json_group_array(json_array(provider, model)) FROM"
-            " (SELECT DISTINCT provider, model FROM usage_hours WHERE attempts > 0 LIMIT -1)",
-            tuple,
-        )
+        """The `newest` attempts of each provider and model that ever settled, oldest first, in chunks; the model used
+        last comes last."""
+        models = await self._listed(_USED_MODELS, tuple)
         for provider, model in models:
             (last,) = await self._listed(_BEFORE_NEWEST, lambda values: int(values[0]), (provider, model, newest))
             while found := await self._listed(
@@ -148,72 +198,75 @@ class UsageReaders(Query):
                 yield tuple([sample for _, sample in found])
                 last = found[-1][0]
 
-    async def _bucketed(
-        self, spans: Sequence[tuple[int, int]], key: str, principal: str
-    ) -> list[dict[str, UsageTotals]]:
-        sql, parameters = _facts(_DAYS if principal else _HOURS, key, spans, principal)
+    async def _totals(self, spans: Sequence[Span], where: UsageFilter) -> list[UsageTotals]:
+        """Of each span, everything together."""
+        sql, parameters = facts(WHOLE, spans, where)
         found = await self._listed(
-            f"SELECT json_group_array(json_array(bucket, key, {', '.join(METRICS)})) FROM ("
-            f" SELECT bucket, key, {_SUMS} FROM ({sql})"
-            " GROUP BY bucket, key ORDER BY bucket, key LIMIT -1)",
+            f"SELECT json_group_array(json_array(bucket, {_NAMES})) FROM ("
+            f" SELECT bucket, {_SUMS} FROM ({sql}) GROUP BY bucket LIMIT -1)",
+            lambda values: (values[0], UsageTotals(*values[1:])),
+            parameters,
+        )
+        totals = [UsageTotals()] * len(spans)
+        for index, numbers in found:
+            totals[index] = numbers
+        return totals
+
+    async def _series(self, spans: Sequence[Span], by: str, where: UsageFilter) -> list[dict[str | None, UsageTotals]]:
+        """The dearest keys in each span, and all others together under None."""
+        sql, parameters = facts(by, spans, where)
+        found = await self._listed(
+            f"WITH cells AS MATERIALIZED (SELECT bucket, key, {_SUMS} FROM ({sql}) GROUP BY bucket, key"
+            f" HAVING {_SOMETHING}),"
+            " dearest AS (SELECT key FROM cells GROUP BY key"
+            f" ORDER BY sum(cost) DESC, sum(attempts) DESC, sum(runs) DESC, key LIMIT {MAX_SERIES})"
+            f" SELECT json_group_array(json_array(bucket, series, {_NAMES})) FROM ("
+            f" SELECT bucket, CASE WHEN key IN dearest THEN key END AS series, {_SUMS} FROM cells"
+            " GROUP BY 1, 2 ORDER BY 1, 2 LIMIT -1)",
             lambda values: (values[0], values[1], UsageTotals(*values[2:])),
             parameters,
         )
-        buckets: list[dict[str, UsageTotals]] = [{} for _ in spans]
+        series: list[dict[str | None, UsageTotals]] = [{} for _ in spans]
         for index, name, totals in found:
-            buckets[index][name] = totals
-        return buckets
+            series[index][name] = totals
+        return series
 
-
-def _facts(
-    roll_up: _RollUp | None, key: str, spans: Sequence[tuple[int, int]], principal: str = ""
-) -> tuple[str, tuple[Any, ...]]:
-    """SQL that yields (bucket, key, metrics…) rows whose sums are exact for each span, and its parameters."""
-    whole, parts = _split(spans, roll_up.length if roll_up else 0)
-    of_one = "AND principal = ?" if principal else ""
-    one = (principal,) if principal else ()
-    sources: list[str] = []
-    parameters: list[Any] = []
-    if roll_up is not None and whole:
-        sources.append(
-            f"SELECT span.value ->> 0 AS bucket, {key} AS key, {', '.join(METRICS)} FROM json_each(?) AS span"
-            f" CROSS JOIN {roll_up.table} WHERE {roll_up.period} >= span.value ->> 1"
-            f" AND {roll_up.period} < span.value ->> 2 {of_one}"
+    async def _paged(
+        self, sql: str, decode: Callable[[list[Any]], R], parameters: Sequence[Any], cursor: str, limit: int
+    ) -> tuple[tuple[R, ...], str]:
+        """A page of what `sql` yields as [time, seq, row], and the cursor of the next."""
+        place = _row_place(cursor) if cursor else ()
+        found = await self._listed(
+            sql, lambda values: (values[0], values[1], decode(values[2])), (*parameters, *place, limit + 1)
         )
-        parameters += (json.dumps(whole), *one)
-    for table, at, facts in (("runs", "finished_at", OF_RUNS), ("usage", "at", OF_USAGE)):
-        sources.append(
-            f"SELECT span.value ->> 0 AS bucket, {key} AS key, {named(facts)} FROM json_each(?) AS span"
-            f" CROSS JOIN {table} WHERE {at} >= span.value ->> 1 AND {at} < span.value ->> 2 {of_one}"
-        )
-        parameters += (json.dumps(parts), *one)
-    return " UNION ALL ".join(sources), tuple(parameters)
+        page = found[:limit]
+        following = f"{page[-1][0]}.{page[-1][1]}" if len(found) > limit else ""
+        return tuple(row for _, _, row in page), following
 
 
-def _tag_facts() -> str:
-    return " UNION ALL ".join(
-        f"SELECT tag.key || '=' || tag.value AS key, {named(facts)} FROM {table}, json_each(tags) AS tag"
-        f" WHERE {at} >= ? AND {at} < ?"
-        for table, at, facts in (("runs", "finished_at", OF_RUNS), ("usage", "usage.at", OF_USAGE))
-    )
+def _of(principal: str, where: UsageFilter) -> UsageFilter:
+    return replace(where, user=principal) if principal else where
 
 
-def named(facts: Iterable[str]) -> str:
-    return ", ".join(f"{fact} AS {name}" for fact, name in zip(facts, METRICS, strict=True))
+def _sum(parts: Iterable[UsageTotals]) -> UsageTotals:
+    columns = zip(*[[getattr(part, name) for name in METRICS] for part in parts], strict=True)
+    return UsageTotals(*map(sum, columns))
 
 
-def _split(spans: Sequence[tuple[int, int]], length: int) -> tuple[list[list[int]], list[list[int]]]:
-    """Spans as [index, start, end]: those made of whole periods of `length`, and what is left at the ends."""
-    whole: list[list[int]] = []
-    parts: list[list[int]] = []
-    for index, (start, end) in enumerate(spans):
-        first, last = (-(-start // length) * length, end // length * length) if length else (end, end)
-        if first < last:
-            whole.append([index, first, last])
-            parts += [[index, a, b] for a, b in ((start, first), (last, end)) if a < b]
-        elif start < end:
-            parts.append([index, start, end])
-    return whole, parts
+def _place(cursor: str) -> tuple[Any, ...]:
+    try:
+        cost, attempts, runs, key = json.loads(cursor)
+        return int(cost), int(attempts), int(runs), str(key)
+    except (ValueError, TypeError):
+        raise BadInputError(f"{cursor!r} is no cursor of a breakdown.", fix="Start again without one.") from None
+
+
+def _row_place(cursor: str) -> tuple[int, int]:
+    at, _, seq = cursor.partition(".")
+    try:
+        return int(at), int(seq)
+    except ValueError:
+        raise BadInputError(f"{cursor!r} is no cursor of a page.", fix="Start again without one.") from None
 
 
 def _check_period(since: int, until: int) -> None:
@@ -223,16 +276,11 @@ def _check_period(since: int, until: int) -> None:
         raise BadInputError("A period can be at most 366 days long.", fix="Ask for a shorter one.")
 
 
-def _hour_cuts(since: int, until: int) -> list[int]:
-    first = since // HOUR_MS * HOUR_MS + HOUR_MS
-    return [since, *range(first, until, HOUR_MS), until] if since < until else []
-
-
-def _day_cuts(since: int, until: int, zone: str) -> list[int]:
+def _cuts(since: int, until: int, interval: Interval, zone: str) -> list[int]:
     cuts = [since] if since < until else []
     try:
         while cuts and cuts[-1] < until:
-            end = window_for(Interval.DAILY, zone, cuts[-1]).end
+            end = window_for(interval, zone, cuts[-1]).end
             cuts.append(min(until, end) if end is not None else until)
     except ValueError as error:
         raise BadInputError(f"{error}.") from error
@@ -247,6 +295,13 @@ FROM (
     ifnull(runs.streaming, 0) AS streaming, ifnull(holds.overrun, 0) AS overrun
   FROM usage LEFT JOIN holds ON holds.hold_id = usage.hold_id LEFT JOIN runs ON runs.run_id = usage.run_id
   WHERE usage.provider = ? AND usage.model = ? AND usage.seq > ? ORDER BY usage.seq LIMIT {CHUNK}
+)
+"""
+_USED_MODELS = """
+SELECT json_group_array(json_array(provider, model)) FROM (
+  SELECT provider, model
+  FROM (SELECT DISTINCT provider, model FROM model_usage WHERE step = 86400000 AND attempts > 0) AS used
+  ORDER BY (SELECT max(seq) FROM usage WHERE usage.provider = used.provider AND usage.model = used.model) LIMIT -1
 )
 """
 _BEFORE_NEWEST = """
