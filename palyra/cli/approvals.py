@@ -1,5 +1,6 @@
 """`palyra approvals`: who waits for a person's word, and giving it."""
 
+from pathlib import Path
 from typing import Annotated, cast
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from palyra.cli.launch import Launch
 from palyra.cli.options import BAD_INPUT, DONE, Config, Json, StateDir, place, report, run
 from palyra.cli.output import USD_METRIC, amount, complain, instant, print_json, say, table
+from palyra.cli.requests import Request, as_operator, with_key
 from palyra.control.commands import DecideApproval, GrantScope, RevokeGrant
 from palyra.control.queries import ApprovalQuery, ApprovalsQuery
 from palyra.control.snapshots import ApprovalView
@@ -23,7 +25,7 @@ def describe(view: ApprovalView) -> str:
     lines = [
         f"approval {view.approval_id} · {view.status}{f'/{view.decision}' if view.decision else ''} · risk {view.risk}",
         f"  who      {view.principal} (key {view.key_id or '–'}) · session {view.session}",
-        f"  wants    {view.model} · prompt {view.prompt_bytes:,} bytes, about {view.expected_input:,} tokens",
+        *_wants(view),
         f"  asked    {instant(view.requested_at)} · expires {instant(view.expires_at)} · {view.waiting} waiting",
     ]
     for evaluation in view.evaluations:
@@ -39,6 +41,19 @@ def describe(view: ApprovalView) -> str:
     if view.decided_by:
         lines.append(f"  decided  by {view.decided_by} {instant(view.resolved_at)} {view.reason}".rstrip())
     return "\n".join(lines)
+
+
+def _wants(view: ApprovalView) -> list[str]:
+    lines: list[str] = []
+    if view.refused:
+        tools = f", {view.tools} tools" if view.tools else ""
+        lines.append(
+            f"  wants    {view.model} · prompt {view.prompt_bytes:,} bytes, about {view.expected_input:,} tokens{tools}"
+        )
+    if view.wanted is not None:
+        lines.append(f"  wants    {amount(view.wanted, view.excess_metric)} more than the limit")
+    lines += [f"  reason   {one.reason} ({one.name})" for one in view.applicants]
+    return lines
 
 
 def approvals(launch: Launch) -> typer.Typer:
@@ -73,8 +88,8 @@ def approvals(launch: Launch) -> typer.Typer:
                         view.approval_id,
                         view.decision or view.status,
                         view.principal,
-                        view.session,
-                        view.model,
+                        view.session or "any",
+                        view.model or "–",
                         f"{amount(view.excess, view.excess_metric)} over {', '.join(view.policy_ids)}",
                         str(view.waiting),
                         instant(view.requested_at),
@@ -101,6 +116,13 @@ def approvals(launch: Launch) -> typer.Typer:
             for grant in detail.grants:
                 drawn = f"{amount(grant.drawn, grant.metric_kind)} of {amount(grant.cap, grant.metric_kind)} drawn"
                 say(f"  grant    {grant.grant_id} {grant.kind} on {grant.policy_id}: {drawn} · {grant.state}")
+            say(
+                f"  history  {detail.requester_runs:,} runs in 7 days,"
+                f" {amount(detail.requester_cost_nano_usd, USD_METRIC)}, {detail.requester_overrides} overrides"
+            )
+            if (last := detail.last_override) is not None:
+                drawn = f"{amount(last.drawn, last.metric_kind)} drawn of {amount(last.cap, last.metric_kind)}"
+                say(f"  before   {last.kind} by {last.by} {instant(last.at)}, {drawn}")
             return DONE
 
         run(work)
@@ -143,6 +165,35 @@ def approvals(launch: Launch) -> typer.Typer:
 
         run(work)
 
+    @app.command("request")
+    def request(
+        policy: Annotated[
+            list[str], typer.Option("--policy", metavar="P", help="A budget, or P=VALUE for one of its counters.")
+        ],
+        reason: Annotated[str, typer.Option(metavar="T", help="What the room is for.")],
+        principal: Annotated[str, typer.Option(metavar="U", help="For whom; the first key's without it.")] = "",
+        session: Annotated[str, typer.Option(metavar="S", help="In one session; in each without it.")] = "",
+        usd: Annotated[
+            str, typer.Option("--amount", metavar="USD", help="Dollars (tokens or requests for such budgets).")
+        ] = "",
+        key_file: Annotated[
+            Path | None, typer.Option(metavar="F", help="Ask with the gateway key in this file, for its principal.")
+        ] = None,
+        config: Config = None,
+        state_dir: StateDir = None,
+        as_json: Json = False,
+    ) -> None:
+        """Asks for room in budgets, ahead of need or after a refusal; a person decides."""
+
+        async def work() -> int:
+            asked = Request(tuple(policy), principal, session, usd, reason)
+            where = place(config, state_dir)
+            if key_file is None:
+                return await as_operator(launch, where, asked, as_json=as_json)
+            return await with_key(launch, where, asked, key_file, as_json=as_json)
+
+        run(work)
+
     @app.command("revoke")
     def revoke(
         grant_id: Annotated[str, typer.Argument(metavar="GRANT")],
@@ -178,7 +229,7 @@ def allowing(view: ApprovalView, scope: str, duration: str | None, usd: str | No
             granted = parse_usd(usd) if view.excess_metric == USD_METRIC else _count(usd)
     except ValueError as error:
         raise BadInputError(f"{error}.") from None
-    return DecideApproval(view.approval_id, "allow", None, cast(GrantScope, scope), seconds, granted)
+    return DecideApproval(view.approval_id, "allow", view.version, cast(GrantScope, scope), seconds, granted)
 
 
 def _count(text: str) -> int:

@@ -7,10 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from palyra.cli.launch import Launch
+from palyra.cli.budget_detail import tell_budget
+from palyra.cli.launch import Launch, Place
 from palyra.cli.options import DONE, Config, Json, StateDir, place, report, run
 from palyra.cli.output import amount, instant, print_json, say, table
 from palyra.control.commands import AddPolicy, EditPolicy, RemovePolicy
+from palyra.control.queries import BudgetQuery
 from palyra.control.snapshots import Topic
 
 PolicyId = Annotated[str, typer.Argument(metavar="POLICY", help="The policy's id.")]
@@ -96,6 +98,21 @@ def budgets(launch: Launch) -> typer.Typer:
 
         run(work)
 
+    @app.command("show")
+    def show(policy_id: PolicyId, config: Config = None, state_dir: StateDir = None, as_json: Json = False) -> None:
+        """A policy's fields, counters, grants, pending approvals, revisions and newest refusals."""
+
+        async def work() -> int:
+            async with launch.reading(place(config, state_dir)) as control:
+                detail = await control.ask(BudgetQuery(policy_id))
+            if as_json:
+                print_json(detail)
+            else:
+                tell_budget(detail)
+            return DONE
+
+        run(work)
+
     @app.command("add")
     @_with_fields
     def add(
@@ -128,6 +145,36 @@ def budgets(launch: Launch) -> typer.Typer:
         async def work() -> int:
             async with launch.acting(place(config, state_dir)) as control:
                 return report(await control.send(EditPolicy(policy_id, fields, revision)), as_json=as_json)
+
+        run(work)
+
+    @app.command("enable")
+    def enable(
+        policy_id: PolicyId,
+        revision: Revision = None,
+        config: Config = None,
+        state_dir: StateDir = None,
+        as_json: Json = False,
+    ) -> None:
+        """Switches a policy on; its counters include what was used while it was off."""
+        switch(policy_id, "true", revision, place(config, state_dir), as_json=as_json)
+
+    @app.command("disable")
+    def disable(
+        policy_id: PolicyId,
+        revision: Revision = None,
+        config: Config = None,
+        state_dir: StateDir = None,
+        as_json: Json = False,
+    ) -> None:
+        """Switches a policy off; live grants and pending approvals of it are voided."""
+        switch(policy_id, "false", revision, place(config, state_dir), as_json=as_json)
+
+    def switch(policy_id: str, enabled: str, revision: int | None, where: Place, *, as_json: bool) -> None:
+        async def work() -> int:
+            async with launch.acting(where) as control:
+                command = EditPolicy(policy_id, {"enabled": enabled}, revision)
+                return report(await control.send(command), as_json=as_json)
 
         run(work)
 

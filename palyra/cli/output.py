@@ -35,7 +35,7 @@ def plain(value: object) -> Any:
 
 _AMOUNTS = frozenset(
     {"settled", "held", "bound", "projected", "soft", "soft_limit", "hard", "hard_limit", "grants", "granted"}
-    | {"cap", "drawn", "excess", "once_cap", "amount", "live", "rebuilt"}
+    | {"cap", "drawn", "excess", "once_cap", "amount", "live", "rebuilt", "wanted"}
 )
 """What is counted in the unit of the metric that is named beside it."""
 
@@ -44,7 +44,7 @@ def _members(fields: dict[str, Any]) -> dict[str, Any]:
     money = USD_METRIC in (fields.get("metric_kind"), fields.get("excess_metric"))
     members: dict[str, Any] = {}
     for name, content in fields.items():
-        if money and name in _AMOUNTS:
+        if money and name in _AMOUNTS and not isinstance(content, str):
             name = f"{name}_nano_usd"
         members[name] = plain(content)
         if name.endswith("_nano_usd"):

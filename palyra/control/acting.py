@@ -149,6 +149,10 @@ class Acting:
 
     async def _revoke(self, command: RevokeGrant, by: Decider) -> CommandResult:
         engine = self._engine
+        if engine.ledger.grants.get(command.grant_id) is None:
+            row = await engine.journal.readers.grant(command.grant_id)
+            if row is not None:
+                raise ConflictError(f"Grant {command.grant_id} is already {row.state}.", code="already_decided")
         changes = engine.desk.revoke(command.grant_id, by, engine.clock.now_ms())
         self._tell("grant.revoked", command.grant_id)
         try:

@@ -9,7 +9,9 @@ from palyra.gateway.reply import DateLine, Header, Reply
 from palyra.providers.wires import Wire, error_body
 from palyra.runs.request import Refusal
 
-AMOUNTS = frozenset({"settled", "held", "bound", "projected", "hard", "soft", "granted", "amount"})
+AMOUNTS = frozenset(
+    {"settled", "held", "bound", "projected", "hard", "soft", "granted", "amount", "excess", "cap", "drawn"}
+)
 """Members of the `palyra` object that tell how much there is, or was, to spend."""
 
 _NO_AMOUNT_MESSAGE = "A budget does not allow this request."

@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from palyra.config.serving import ApprovalsConfig, GatewayConfig
+from palyra.governance.approvals import Opened
+from palyra.governance.overrides import OverrideRequest, Requester
+from palyra.runs.overrides import Found
 from palyra.runs.request import Client, Outcome, RunRequest
 
 
@@ -70,6 +73,18 @@ class Access(Protocol):
         ...
 
 
+class Overrides(Protocol):
+    """Requests for room made in words."""
+
+    async def request(self, asked: OverrideRequest, requester: Requester) -> Opened:
+        """Raises OverrideInputError, TooOftenError, JournalUnavailableError."""
+        ...
+
+    async def look_up(self, approval_id: str) -> Found | None:
+        """Raises JournalUnavailableError."""
+        ...
+
+
 class Settings(Protocol):
     """The parts of the configuration the door reads."""
 
@@ -94,6 +109,9 @@ class House(Protocol):
 
     @property
     def runner(self) -> Runner: ...
+
+    @property
+    def overrides(self) -> Overrides: ...
 
     @property
     def access(self) -> Access: ...

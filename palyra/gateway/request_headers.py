@@ -140,9 +140,14 @@ def read_principal(given: Mapping[str, str], key: Key) -> str:
         return key.principal
     if not _PRINCIPAL.fullmatch(value):
         raise malformed(PRINCIPAL, f"must be {_PRINCIPAL_RULE}")
-    if value != key.principal and not any(fnmatchcase(value, pattern) for pattern in key.may_act_for):
+    if not may_act_as(value, key):
         raise forbidden("principal_not_allowed", f"This key may not act for {value}; leave {PRINCIPAL} out.")
     return value
+
+
+def may_act_as(principal: str, key: Key) -> bool:
+    """Whether a key speaks for a principal: its own, or one of those it may act for."""
+    return principal == key.principal or any(fnmatchcase(principal, pattern) for pattern in key.may_act_for)
 
 
 def read_pinned(given: Mapping[str, str], name: str, pinned: str) -> str:

@@ -22,6 +22,7 @@ from palyra.gateway.errors import (
 from palyra.gateway.inference import Inference, Visit
 from palyra.gateway.listener import Listener
 from palyra.gateway.listing import list_models, show_model
+from palyra.gateway.overrides import RECORD, REQUESTS, OverridesDoor
 from palyra.gateway.ports import House, Key
 from palyra.gateway.reply import Handled, Reply
 from palyra.providers.wires import GATEWAY_PATHS, Wire
@@ -53,6 +54,7 @@ class Gateway:
         self._listener = Listener(self._settings.max_connections, clock)
         self._door = Door(self._handle, self._settings, clock, left=self._listener.left)
         self._inference = Inference(house, clock, self._door.date)
+        self._overrides = OverridesDoor(house, clock, self._door.date)
         self._keeper: Doorkeeper | None = None
         self._probes: dict[str, Callable[[], Reply]] = {"/healthz": self._health, "/readyz": self._ready}
 
@@ -131,6 +133,12 @@ class Gateway:
             require(request, path, "GET")
             key = self._known(request, visit)
             return show_model(self._house.runner, key, wire, path[len(MODEL) :], self._door.date)
+        if path == REQUESTS:
+            require(request, path, "POST")
+            return await self._overrides.request(request, self._known(request, visit))
+        if path.startswith(RECORD) and len(path) > len(RECORD):
+            require(request, path, "GET")
+            return await self._overrides.look_up(self._known(request, visit), path[len(RECORD) :])
         probe = self._probes.get(path)
         if probe is None:
             raise not_found(

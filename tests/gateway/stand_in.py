@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 from palyra.config.serving import ApprovalsConfig, GatewayConfig
 from palyra.core.clock import Clock, SystemClock
 from palyra.gateway.server import Gateway
+from palyra.governance.approvals import Opened
+from palyra.governance.overrides import OverrideRequest, Requester
+from palyra.runs.overrides import Found
 from palyra.runs.request import Answer, Client, Outcome, RunReport, RunRequest
 
 TOKEN = "plk_default_" + "A" * 43
@@ -74,6 +77,16 @@ class StandInRunner:
         return [model for model in self.models if not patterns or model.id in patterns]
 
 
+class StandInOverrides:
+    """Knows of no approval, and opens none."""
+
+    async def request(self, asked: OverrideRequest, requester: Requester) -> Opened:
+        raise AssertionError("nobody asks for room here")
+
+    async def look_up(self, approval_id: str) -> Found | None:
+        return None
+
+
 @dataclass(frozen=True)
 class StandInConfig:
     gateway: GatewayConfig
@@ -85,6 +98,7 @@ class StandInHouse:
         self.phase = "ready"
         self.problems: list[str] = []
         self.runner = StandInRunner()
+        self.overrides = StandInOverrides()
         self.access: Any = StandInAccess()
         self.config = StandInConfig(GatewayConfig(**{"bind": "127.0.0.1:0", **gateway}), ApprovalsConfig())
 

@@ -53,6 +53,9 @@ class GovernanceReaders(Query):
             return await self._rows(GRANTS, grant_row, "WHERE state = ? ORDER BY seq LIMIT -1", (state,))
         return await self._rows(GRANTS, grant_row, "ORDER BY seq LIMIT -1")
 
+    async def grant(self, grant_id: str) -> GrantRow | None:
+        return await self._row(GRANTS, grant_row, "WHERE grant_id = ?", (grant_id,))
+
     async def policies(self) -> tuple[PolicyRow, ...]:
         """The newest revision of every policy that operators made, removed ones included, by id."""
         return await self._rows(
