@@ -23,7 +23,7 @@ def migrate(
     backup_keep: int,
     migrations: Sequence[tuple[int, str]] = MIGRATIONS,
 ) -> list[Path]:
-    """Applies every migration above the file's version and returns the backups made.
+    """Applies every migration above the file's version and returns the backups made; a new file needs none.
 
     Raises StateError for a schema that is newer than this program or a database that is no journal; such a file is
     left as it is.
@@ -39,10 +39,11 @@ def migrate(
     if version == 0 and database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
         raise StateError(f"{path} is a database, but no journal of Palyra.", fix="Choose another --state-dir.")
     backups: list[Path] = []
+    new = version == 0
     for number, sql in migrations:
         if number <= version:
             continue
-        if version > 0:
+        if not new:
             backups.append(back_up(database, path, version, now_ms, backup_keep))
         _apply(database, number, sql)
         version = number

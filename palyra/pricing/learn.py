@@ -1,37 +1,40 @@
 """Learning from what attempts really used: how many tokens a byte is, how far bounds fall short, how long answers are.
 
-Everything is a function of the newest samples per key, so that rebuilding from stored attempts, oldest first, gives
-the same numbers. Ratios are kept as whole millionths, rounded up: no float, and never too low by rounding.
+Everything known of a model is a function of its newest attempts, so that rebuilding from stored ones, oldest first,
+gives the same numbers. Ratios are kept as whole millionths, rounded up: no float, and never too low by rounding.
 """
 
 from array import array
 from bisect import bisect_left, insort
 from collections import OrderedDict, deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeVar
 
 from palyra.pricing.meter import DEFAULT_Q, DEFAULT_SLICE_Q
 
+HORIZON = 10_000
+"""Attempts of a model that anything is learned from, the newest ones, those that teach nothing counted too."""
 C_WINDOW, C_LEAST = 500, 20
 C_LOWEST, C_HIGHEST = Fraction(1, 4), Fraction(4)
-R_WINDOW, R_LEAST = 10_000, 1_000
+R_LEAST = 1_000
 R_HIGHEST = Fraction(8)
 Q_WINDOW, Q_LEAST = 1_000, 50
 OUTPUT_WINDOW, OUTPUT_LEAST = 200, 20
 MODELS_AT_MOST = 1_024
-ANSWERS_AT_MOST = 4_096
 
 MICRO = 1_000_000
+
+NOT_COUNTED = frozenset({"usage_partial", "usage_zero", "identity_U1"})
+"""Flags of usage some part of which the provider did not report and the meter stands for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One settled attempt. `prompt_bytes` and `overhead` are those its estimate was made from, tokens those charged.
 
-    `reported`: the provider gave the usage; `plain`: nothing but text was sent (no media, server tools or earlier
-    response), so that bytes explain the input; `visible_bytes` is what a streamed answer showed, 0 for others.
+    `reported`: the provider gave all of the usage, otherwise it teaches nothing; `plain`: nothing but text was sent (no
+    media, server tools or earlier response), so that bytes explain the input; `visible_bytes` is what a streamed
+    answer showed, 0 for others.
     """
 
     provider: str
@@ -71,7 +74,7 @@ def unraised_bound(prompt_bytes: int, overhead: int) -> int:
 
 
 class _Window:
-    """The newest `size` whole numbers, in order of arrival and in order of size.
+    """The newest `size` whole numbers, in order of arrival and in order of size, each with the attempt it came with.
 
     Keeping order costs a binary search and one move of at most 8 × `size` bytes per number.
     """
@@ -80,18 +83,26 @@ class _Window:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._newest: deque[int] = deque()
+        self._newest: deque[tuple[int, int]] = deque()
         self._ordered = array("q")
 
     def __len__(self) -> int:
         return len(self._ordered)
 
-    def add(self, value: int) -> None:
+    def add(self, attempt: int, value: int) -> None:
         if len(self._newest) == self._size:
-            oldest = self._newest.popleft()
-            del self._ordered[bisect_left(self._ordered, oldest)]
-        self._newest.append(value)
+            self._drop()
+        self._newest.append((attempt, value))
         insort(self._ordered, value)
+
+    def forget(self, last: int) -> None:
+        """Drops what came with attempts up to this one."""
+        while self._newest and self._newest[0][0] <= last:
+            self._drop()
+
+    def _drop(self) -> None:
+        _, oldest = self._newest.popleft()
+        del self._ordered[bisect_left(self._ordered, oldest)]
 
     def quantile(self, per_mille: int) -> int:
         """The smallest number that at least that share of all is not above (nearest rank). The window is not empty."""
@@ -100,30 +111,69 @@ class _Window:
 
 
 class _Model:
-    """What one model of one provider has shown, whoever used it."""
+    """What one model of one provider has shown, and how long its answers were to each principal."""
 
-    __slots__ = ("_bytes", "_pairs", "_per_byte", "_shortfalls", "_tokens")
+    __slots__ = ("_answers", "_bytes", "_count", "_pairs", "_per_byte", "_shortfalls", "_tokens")
 
     def __init__(self) -> None:
-        self._pairs: deque[tuple[int, int]] = deque()
+        self._count = 0
+        self._pairs: deque[tuple[int, int, int]] = deque()
         self._bytes = 0
         self._tokens = 0
-        self._shortfalls = _Window(R_WINDOW)
+        self._shortfalls = _Window(HORIZON)
         self._per_byte = _Window(Q_WINDOW)
+        self._answers: OrderedDict[str, _Window] = OrderedDict()
+        """By principal, the one who was answered longest ago first."""
 
     def add(self, sample: Sample) -> None:
+        self._count += 1
+        if sample.reported:
+            self._learn(sample)
+        self._forget(self._count - HORIZON)
+
+    def _learn(self, sample: Sample) -> None:
         if sample.plain and sample.prompt_bytes:
             if len(self._pairs) == C_WINDOW:
-                old_bytes, old_tokens = self._pairs.popleft()
-                self._bytes -= old_bytes
-                self._tokens -= old_tokens
-            self._pairs.append((sample.prompt_bytes, sample.input_tokens))
+                self._drop_pair()
+            self._pairs.append((self._count, sample.prompt_bytes, sample.input_tokens))
             self._bytes += sample.prompt_bytes
             self._tokens += sample.input_tokens
             bound = unraised_bound(sample.prompt_bytes, sample.overhead)
-            self._shortfalls.add(-(-sample.input_tokens * MICRO // bound))
+            self._shortfalls.add(self._count, -(-sample.input_tokens * MICRO // bound))
         if sample.visible_bytes:
-            self._per_byte.add(-(-sample.output_tokens * MICRO // sample.visible_bytes))
+            self._per_byte.add(self._count, -(-sample.output_tokens * MICRO // sample.visible_bytes))
+        answers = self._answers.get(sample.principal)
+        if answers is None:
+            answers = self._answers[sample.principal] = _Window(OUTPUT_WINDOW)
+        answers.add(self._count, sample.output_tokens)
+        self._answers.move_to_end(sample.principal)
+
+    def _forget(self, last: int) -> None:
+        if last <= 0:
+            return
+        while self._pairs and self._pairs[0][0] <= last:
+            self._drop_pair()
+        self._shortfalls.forget(last)
+        self._per_byte.forget(last)
+        while self._answers:
+            principal, answers = next(iter(self._answers.items()))
+            answers.forget(last)
+            if answers:
+                break
+            del self._answers[principal]
+
+    def _drop_pair(self) -> None:
+        _, old_bytes, old_tokens = self._pairs.popleft()
+        self._bytes -= old_bytes
+        self._tokens -= old_tokens
+
+    def answers(self, principal: str) -> _Window | None:
+        """How long the answers to a principal were; None while there are too few."""
+        answers = self._answers.get(principal)
+        if answers is None:
+            return None
+        answers.forget(self._count - HORIZON)
+        return answers if len(answers) >= OUTPUT_LEAST else None
 
     @property
     def c(self) -> Fraction:
@@ -150,52 +200,34 @@ class _Model:
         return Fraction(self._per_byte.quantile(per_mille), MICRO)
 
 
-Key = TypeVar("Key")
-Kept = TypeVar("Kept")
-
-
-def _newest(kept: OrderedDict[Key, Kept], key: Key, make: Callable[[], Kept], most: int) -> Kept:
-    """The entry of a key, made if new; over `most` keys, the one that learned longest ago is forgotten."""
-    found = kept.get(key)
-    if found is None:
-        found = kept[key] = make()
-        if len(kept) > most:
-            kept.popitem(last=False)
-    kept.move_to_end(key)
-    return found
-
-
-def _answers() -> _Window:
-    return _Window(OUTPUT_WINDOW)
-
-
 class Learner:
-    """Learns from attempts as they settle; bounded in memory by keys and by samples per key."""
+    """Learns from attempts as they settle; bounded in memory by models and by attempts of each."""
 
     def __init__(self) -> None:
         self._models: OrderedDict[tuple[str, str], _Model] = OrderedDict()
-        self._answers: OrderedDict[tuple[str, str, str], _Window] = OrderedDict()
 
     def add(self, sample: Sample) -> None:
-        """Takes one attempt in. What the provider did not report teaches nothing."""
-        if not sample.reported:
-            return
-        model_key = (sample.provider, sample.model)
-        answer_key = (sample.principal, *model_key)
-        _newest(self._models, model_key, _Model, MODELS_AT_MOST).add(sample)
-        _newest(self._answers, answer_key, _answers, ANSWERS_AT_MOST).add(sample.output_tokens)
+        """Takes one attempt in; over `MODELS_AT_MOST` models, the one that was used longest ago is forgotten."""
+        key = (sample.provider, sample.model)
+        about = self._models.get(key)
+        if about is None:
+            about = self._models[key] = _Model()
+            if len(self._models) > MODELS_AT_MOST:
+                self._models.popitem(last=False)
+        self._models.move_to_end(key)
+        about.add(sample)
 
     def learned(self, provider: str, model: str, principal: str) -> Learned:
         """What is known now; the defaults for what is not."""
         about = self._models.get((provider, model))
-        answers = self._answers.get((principal, provider, model))
-        if answers is not None and len(answers) < OUTPUT_LEAST:
-            answers = None
+        if about is None:
+            return UNLEARNED
+        answers = about.answers(principal)
         return Learned(
-            c=about.c if about else UNLEARNED.c,
-            r=about.r if about else UNLEARNED.r,
+            c=about.c,
+            r=about.r,
             output_p50=answers.quantile(500) if answers else None,
             output_p95=answers.quantile(950) if answers else None,
-            q=about.q(500, DEFAULT_Q) if about else DEFAULT_Q,
-            slice_q=about.q(990, DEFAULT_SLICE_Q) if about else DEFAULT_SLICE_Q,
+            q=about.q(500, DEFAULT_Q),
+            slice_q=about.q(990, DEFAULT_SLICE_Q),
         )

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from palyra.governance.ledger import Ledger
 from palyra.journal.changes import Metered, UsageRecorded
@@ -14,9 +14,9 @@ from palyra.pricing.card import RateCard
 from palyra.pricing.charge import cost_of_tokens
 from palyra.pricing.dialect import Flavour
 from palyra.pricing.estimate import PricingEstimate
-from palyra.pricing.learn import Learned, Sample
+from palyra.pricing.learn import NOT_COUNTED, Learned, Sample
 from palyra.pricing.meter import Metered as MeterReading
-from palyra.pricing.prompt_size import OVERHEAD, PromptSize, overhead
+from palyra.pricing.prompt_size import PromptSize, overhead
 from palyra.pricing.settle import PricedUsage
 from palyra.pricing.usage import UsageSource
 from palyra.providers.registry import ModelEntry
@@ -27,6 +27,7 @@ from palyra.runs.meter import StreamMeter
 FLAVOURS: Mapping[Wire, Flavour] = {Wire.CHAT: Flavour.CHAT, Wire.MESSAGES: Flavour.MESSAGES}
 OUTPUT_FIELD: Mapping[Wire, str] = {Wire.CHAT: "completion_tokens", Wire.MESSAGES: "output_tokens"}
 UNCERTAIN = "uncertain"
+PARTIAL = "usage_partial"
 NOT_PLAIN = "media"
 """Flags usage whose prompt was more than text, so that nothing is learned from it about how bytes become tokens."""
 
@@ -85,26 +86,37 @@ class Charged:
         return self.priced.normalised.total
 
 
-def charge_attempt(
-    book: PriceBook, attempt: Attempt, usage: Mapping[str, Any] | None, *, model: str = "", finished: bool = True
-) -> Charged:
-    """Prices what an attempt used.
+class Told(Protocol):
+    """What an answer says of itself: the provider's own usage object, None without one, and names, empty if unsaid."""
 
-    `usage` is the provider's own object, None without one; `model` the name the answer gives. An answer that did not
-    finish is charged for what was delivered: the output is at least the meter's, whatever was reported before.
+    @property
+    def usage(self) -> Mapping[str, Any] | None: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def service_tier(self) -> str: ...
+
+
+def charge_attempt(book: PriceBook, attempt: Attempt, told: Told | None, *, finished: bool = True) -> Charged:
+    """Prices what an attempt used by what its answer told, None without one.
+
+    An answer that did not finish is charged for what was delivered: the output is at least the meter's, whatever was
+    reported before.
     """
     reading = attempt.meter.reading
-    body: dict[str, Any] | None = None
-    if usage is not None:
-        heard = dict(usage)
+    body: dict[str, Any] = {}
+    flags: tuple[str, ...] = ()
+    if told is not None:
+        body = {"model": told.model, "service_tier": told.service_tier}
+    if told is not None and told.usage is not None:
+        heard = dict(told.usage)
         if not finished:
             name = OUTPUT_FIELD[attempt.wire]
             reported = heard.get(name)
             heard[name] = max(reading.output_tokens, reported if type(reported) is int else 0)
             heard.pop("total_tokens", None)
-        body = {"usage": heard}
-        if model:
-            body["model"] = model
+            flags = (PARTIAL,)
+        body["usage"] = heard
     priced = book.settle(
         attempt.card,
         attempt.entry.provider,
@@ -116,7 +128,7 @@ def charge_attempt(
         attempt.size,
         attempt.estimate.bound_usd,
     )
-    return Charged(priced, priced.usage_source.value, priced.flags, reading)
+    return Charged(priced, priced.usage_source.value, tuple(dict.fromkeys((*priced.flags, *flags))), reading)
 
 
 def charge_unanswered(book: PriceBook, attempt: Attempt) -> Charged:
@@ -158,6 +170,8 @@ def usage_change(attempt: Attempt, charged: Charged, flat: int | None, at: int) 
             reported_cost=priced.reported_cost,
             raw=storable(priced.raw) if any(flag.startswith("identity_") for flag in charged.flags) else None,
             latency_ms=max(0, at - attempt.started_at),
+            visible_bytes=attempt.meter.visible_bytes,
+            overhead=overhead(attempt.size, attempt.entry.kind),
         )
     )
 
@@ -184,10 +198,8 @@ def _plain(value: object, depth: int) -> Any:
     return value
 
 
-def lesson(attempt: Attempt, charged: Charged) -> Sample | None:
-    """What estimates may learn from a settled attempt; None when its usage was not reported."""
-    if charged.usage_source != UsageSource.PROVIDER.value:
-        return None
+def lesson(attempt: Attempt, charged: Charged) -> Sample:
+    """What estimates learn from a settled attempt."""
     used = charged.priced.normalised
     return Sample(
         provider=attempt.entry.provider,
@@ -198,19 +210,27 @@ def lesson(attempt: Attempt, charged: Charged) -> Sample | None:
         input_tokens=used.input_total,
         output_tokens=used.output_total,
         visible_bytes=attempt.meter.visible_bytes if attempt.streaming else 0,
+        reported=_reported(charged.usage_source, charged.flags),
         plain=attempt.size.plain,
     )
 
 
 def recalled(sample: UsageSample, upstream: str) -> Sample:
-    """What `lesson` taught of an attempt whose usage was reported, from what the journal kept of it."""
+    """What `lesson` taught of an attempt, from what the journal kept of it."""
     return Sample(
         provider=sample.provider,
         model=upstream,
         principal=sample.principal,
         prompt_bytes=sample.input_bytes,
-        overhead=OVERHEAD,
+        overhead=sample.overhead,
         input_tokens=sample.input_total,
         output_tokens=sample.output_total,
+        visible_bytes=sample.visible_bytes if sample.streaming else 0,
+        reported=_reported(sample.usage_source, sample.flags),
         plain=NOT_PLAIN not in sample.flags,
     )
+
+
+def _reported(usage_source: str, flags: tuple[str, ...]) -> bool:
+    """Whether every number came from the provider: what the meter stands for would teach the meter itself."""
+    return usage_source == UsageSource.PROVIDER.value and NOT_COUNTED.isdisjoint(flags)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from palyra.core.clock import Clock
 from palyra.pricing.book import PriceBook
@@ -14,7 +14,7 @@ from palyra.providers.reply import read_reply
 from palyra.providers.stream import ChatReader, MessagesReader, stream_reader
 from palyra.providers.upstream import Progress, UpstreamReply
 from palyra.providers.wires import Wire, completed_reason
-from palyra.runs.attempt import Attempt, Charged, charge_attempt, charge_unanswered
+from palyra.runs.attempt import Attempt, Charged, Told, charge_attempt, charge_unanswered
 from palyra.runs.live import LiveRun, RunStoppedError
 from palyra.runs.relay import Cover, Relay
 from palyra.runs.request import Answer, Client, ClientGoneError, RunReport, RunRequest
@@ -91,7 +91,7 @@ class Dispatcher:
                 RunState.FAILED, error.error_class.value, charge_unanswered(self._book, attempt), error=error
             )
         attempt.meter.see(heard.visible_bytes, None)
-        charged = charge_attempt(self._book, attempt, heard.usage, model=heard.model)
+        charged = charge_attempt(self._book, attempt, heard)
         answer = Answer(reply.status, reply.headers, data)
         return Delivered(RunState.COMPLETED, completed_reason(heard.finish), charged, answer)
 
@@ -143,9 +143,9 @@ class Dispatcher:
             if reply is not None:
                 reply.close()
         if relayed.error is not None:
-            charged = charge_attempt(self._book, attempt, reader.usage, model=reader.model, finished=reader.usage_final)
+            charged = charge_attempt(self._book, attempt, reader, finished=reader.usage_final)
             return Delivered(RunState.FAILED, relayed.error.error_class.value, charged, error=relayed.error)
-        charged = charge_attempt(self._book, attempt, reader.usage, model=reader.model, finished=not relayed.cut)
+        charged = charge_attempt(self._book, attempt, reader, finished=not relayed.cut)
         reason = "stream_cut_budget" if relayed.cut else completed_reason(reader.finish)
         return Delivered(RunState.COMPLETED, reason, charged)
 
@@ -160,8 +160,8 @@ class Dispatcher:
     def _left(self, attempt: Attempt, reason: str, reader: ChatReader | MessagesReader) -> Delivered:
         """A stream that somebody stopped; once the answer has ended there is nothing left to stop."""
         if not reader.ended:
-            return self._stopped(attempt, reason, reader.usage, reader.model, finished=reader.usage_final)
-        charged = charge_attempt(self._book, attempt, reader.usage, model=reader.model)
+            return self._stopped(attempt, reason, reader, finished=reader.usage_final)
+        charged = charge_attempt(self._book, attempt, reader)
         return Delivered(RunState.COMPLETED, completed_reason(reader.finish), charged)
 
     async def _send(self, attempt: Attempt, request: RunRequest, body: bytes) -> UpstreamReply:
@@ -191,20 +191,12 @@ class Dispatcher:
             charged = charge_unanswered(self._book, attempt)
         return Delivered(RunState.FAILED, error.error_class.value, charged, error=error)
 
-    def _stopped(
-        self,
-        attempt: Attempt,
-        reason: str,
-        usage: Mapping[str, Any] | None = None,
-        model: str = "",
-        *,
-        finished: bool = False,
-    ) -> Delivered:
+    def _stopped(self, attempt: Attempt, reason: str, told: Told | None = None, *, finished: bool = False) -> Delivered:
         state = stopped_state(reason)
         if not attempt.progress.written:
             return Delivered(state, reason)
         if attempt.answered:
-            charged = charge_attempt(self._book, attempt, usage, model=model, finished=finished)
+            charged = charge_attempt(self._book, attempt, told, finished=finished)
             return Delivered(state, reason, charged)
         return Delivered(state, reason, charge_unanswered(self._book, attempt))
 

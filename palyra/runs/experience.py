@@ -7,7 +7,6 @@ from palyra.core.events import Event, EventHub
 from palyra.journal.rows import UsageSample
 from palyra.pricing.drift import DriftBook, Estimated, EstimateDrift
 from palyra.pricing.learn import Learner
-from palyra.pricing.usage import UsageSource
 from palyra.runs.attempt import Attempt, Charged, lesson, recalled
 
 PRICE_UNKNOWN = "price.unknown"
@@ -37,18 +36,15 @@ class Experience:
     def take(self, attempt: Attempt, charged: Charged, overrun: int, at: int) -> None:
         """Learns from an attempt that has just been settled; `overrun` are the nano-dollars above its bound."""
         learned = lesson(attempt, charged)
-        if learned is not None:
-            self._learner.add(learned)
-            if learned.plain:
-                sample = Estimated(attempt.estimate.expected_input, learned.input_tokens, overrun > 0)
-                self._drift.add(learned.provider, attempt.hold.model, sample)
+        self._learner.add(learned)
+        if learned.reported and learned.plain:
+            sample = Estimated(attempt.estimate.expected_input, learned.input_tokens, overrun > 0)
+            self._drift.add(learned.provider, attempt.hold.model, sample)
         if charged.usd is None:
             self._use_unpriced(UnpricedModel(attempt.hold.provider, attempt.hold.model, at))
 
     def recall(self, sample: UsageSample, upstream: str) -> None:
         """Learns from an attempt as the journal tells of it. `upstream` is the provider's own name of the model."""
-        if sample.usage_source != UsageSource.PROVIDER.value:
-            return
         self._learner.add(recalled(sample, upstream))
         if (told := estimated(sample)) is not None:
             self._drift.add(sample.provider, sample.model, told)
@@ -74,6 +70,6 @@ class Experience:
 def estimated(sample: UsageSample) -> Estimated | None:
     """An attempt beside its estimate, as the journal tells of it; None where that teaches nothing."""
     learned = recalled(sample, sample.model)
-    if sample.usage_source != UsageSource.PROVIDER.value or not learned.plain:
+    if not (learned.reported and learned.plain):
         return None
     return Estimated(sample.expected_input, sample.input_total, sample.overrun > 0)

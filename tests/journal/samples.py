@@ -124,6 +124,8 @@ def a_usage(hold: HoldRow, **changes: Any) -> UsageRow:
         reported_cost=None,
         raw={"prompt_tokens": 1000, "completion_tokens": 500},
         latency_ms=1200,
+        visible_bytes=2100,
+        overhead=700,
     )
     return replace(usage, **changes)
 

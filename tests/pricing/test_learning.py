@@ -66,7 +66,7 @@ def test_r_never_lowers_a_bound_and_is_at_most_eight() -> None:
 
 
 def test_r_forgets_after_ten_thousand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learn, "R_WINDOW", 100)
+    monkeypatch.setattr(learn, "HORIZON", 100)
     learner = taught(replace(BASE, input_tokens=460), *[BASE] * 99)
     assert known(learner).r == 2
     learner.add(BASE)
@@ -176,15 +176,29 @@ def test_everything_learned_follows_from_the_newest_samples(samples: list[Sample
         assert seen.output_p50 is None
 
 
-def test_memory_is_bounded_by_keys_and_the_longest_unused_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_bounded_by_models_and_the_longest_unused_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(learn, "MODELS_AT_MOST", 2)
-    monkeypatch.setattr(learn, "ANSWERS_AT_MOST", 3)
     learner = Learner()
     for model in ("a", "b", "a", "c"):
         for _ in range(20):
             learner.add(replace(BASE, model=model))
     assert learner.learned("p", "a", "ada").c == Fraction(6, 5)
-    assert learner.learned("p", "b", "ada").c == 1
-    assert learner.learned("p", "b", "ada").output_p50 == 50
-    learner.add(replace(BASE, model="d"))
-    assert learner.learned("p", "b", "ada").output_p50 is None
+    assert learner.learned("p", "b", "ada") == UNLEARNED
+    assert learner.learned("p", "c", "ada").output_p50 == 50
+
+
+@given(samples=SAMPLES, horizon=st.integers(20, 60))
+def test_what_is_known_of_a_model_is_what_its_newest_attempts_teach(samples: list[Sample], horizon: int) -> None:
+    """A learner that lived through everything knows what one knows that is told the newest attempts of each model:
+    those that teach nothing take their place too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learn, "HORIZON", horizon)
+        lived = taught(*samples)
+        newest = {provider: [one for one in samples if one.provider == provider][-horizon:] for provider in ("p", "q")}
+        rebuilt = taught(*newest["q"], *newest["p"])
+        for provider in ("p", "q"):
+            for principal in ("ada", "bob"):
+                known = lived.learned(provider, "m", principal)
+                assert known == rebuilt.learned(provider, "m", principal)
+                alone = taught(*[one for one in newest[provider] if one.reported])
+                assert known == alone.learned(provider, "m", principal)
