@@ -15,6 +15,7 @@ from palyra.cli.output import amount, complain, print_foreign_json, print_json, 
 from palyra.cli.pricing import pricing
 from palyra.cli.usage import usage
 from palyra.cli.verify import add_explain, audit, ledger
+from palyra.cli.windows import windows
 from palyra.control.snapshots import Snapshot
 from palyra.core.errors import BadInputError, PalyraError
 from palyra.core.money import format_usd
@@ -37,6 +38,7 @@ def build_app(launch: Launch) -> typer.Typer:
     app.add_typer(approvals(launch), name="approvals")
     app.add_typer(usage(launch), name="usage")
     app.add_typer(pricing(launch), name="pricing")
+    app.add_typer(windows(launch), name="windows")
     app.add_typer(ledger(launch), name="ledger")
     app.add_typer(audit(launch), name="audit")
     add_explain(app, launch)

@@ -1,7 +1,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 from hypothesis import given
@@ -241,3 +241,43 @@ def test_every_zone_of_the_package_loads() -> None:
         abs(moment.astimezone(load_zone(name)).utcoffset() or timedelta()) <= timedelta(hours=14)
         for name in zone_names()
     )
+
+
+@pytest.mark.parametrize(("first", "last"), [("2026-02-10", "2026-04-30"), ("2026-09-01", "2026-11-10")])
+def test_the_days_of_every_zone_follow_one_another_without_gap(first: str, last: str) -> None:
+    """While clocks change all over the world: from local midnight, or from where a clock jumped over it."""
+    lengths: dict[float, set[str]] = {}
+    for zone in sorted(zone_names()):
+        day = window_for(Interval.DAILY, zone, at(first))
+        while day.start < at(last):
+            assert day.end is not None
+            begun, before = local(zone, day.start), local(zone, day.start - 1)
+            assert begun.time() == time(0) or begun.utcoffset() != before.utcoffset()
+            lengths.setdefault((day.end - day.start) / HOUR, set()).add(zone)
+            following = window_for(Interval.DAILY, zone, day.end)
+            assert following.start == day.end
+            assert local(zone, following.start).date() == begun.date() + timedelta(days=1)
+            day = following
+    odd = {hours: zones for hours, zones in lengths.items() if hours not in (23, 24, 25)}
+    half = {"Australia/Lord_Howe", "Australia/LHI"}
+    assert odd in (
+        {22: {"Antarctica/Troll"}, 24.5: half},
+        {26: {"Antarctica/Troll"}, 23.5: half},
+    )
+    assert len(lengths[23]) > 10
+    assert len(lengths[25]) > 10
+
+
+def test_every_hour_of_a_year_tiles_in_zones_that_are_off_by_a_part_of_one() -> None:
+    parts = [zone for zone in sorted(zone_names()) if local(zone, at("2026-06-22")).minute]
+    assert {"Asia/Kathmandu", "Asia/Kolkata", "America/St_Johns", "Australia/Lord_Howe"} <= set(parts)
+    for zone in parts:
+        for start in ("2026-03-28", "2026-04-04", "2026-10-03", "2026-10-31"):
+            hour = window_for(Interval.HOURLY, zone, at(start))
+            while hour.start < at(start) + 2 * DAY:
+                assert hour.end is not None
+                assert (hour.end - hour.start) in (HOUR // 2, HOUR, HOUR * 3 // 2)
+                assert (local(zone, hour.start).minute, local(zone, hour.start).second) == (0, 0)
+                following = window_for(Interval.HOURLY, zone, hour.end)
+                assert following.start == hour.end
+                hour = following
