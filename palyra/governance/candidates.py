@@ -30,7 +30,7 @@ class Candidate:
     request for so many output tokens in all. `excluded` has the reason codes (capability_missing, context_too_long,
     not_allowed_for_key, unhealthy) for which it cannot serve. `hidden_reasoning`: it spends output tokens nobody sees.
     `p95_output` is learned per principal and model, None before there are enough answers; `p50_ms` its latency, None
-    when unknown.
+    when unknown. `terms` are set where it is known already how much is held for the answer.
     """
 
     model: str
@@ -42,6 +42,7 @@ class Candidate:
     p95_output: int | None = None
     p50_ms: float | None = None
     excluded: tuple[str, ...] = ()
+    terms: "OutputTerms | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +82,45 @@ class PlanInput:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputTerms:
+    """`bound` output tokens are held in all; `per_choice` is the most one answer may use of them.
+
+    `send` is the ceiling to write into the request, None to leave the caller's. `sliced`: the hold grows with the
+    answer.
+    """
+
+    bound: int
+    per_choice: int
+    send: int | None
+    sliced: bool
+
+    def within(self, per_choice: int, choices: int) -> "OutputTerms":
+        """The same with less. A plain call is told its ceiling; a stream only begins with less, and is cut where the
+        budget ends, since room may come free until then."""
+        if self.sliced:
+            return OutputTerms(per_choice, per_choice, self.send, True)
+        return OutputTerms(per_choice * choices, per_choice, per_choice, False)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One model that could serve, with the output its rules hold and what that costs."""
+
+    candidate: Candidate
+    terms: OutputTerms
+    estimate: PricingEstimate
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What to do. `candidate` and `estimate` are None only when no model can serve the request.
 
     `output_bound` output tokens are to be held; `send_max_tokens` is the ceiling per choice to write into the request,
     None to leave the caller's; `sliced`: further slices are taken as the answer grows. `clamped` is the ceiling per
     choice that a budget brought about, None when none did. To be held and sent only if `proceeds`.
+
+    How it came about: `tried` has the models that could serve, by cost; `first` is what was chosen before any budget
+    asked for another, `baseline` what serves without smart routing. `weighed`: budgets had a say in `first` already.
     """
 
     decision: RoutingDecision
@@ -96,6 +130,10 @@ class Plan:
     send_max_tokens: int | None = None
     sliced: bool = False
     clamped: int | None = None
+    tried: tuple[Tried, ...] = ()
+    first: Candidate | None = None
+    baseline: Candidate | None = None
+    weighed: bool = False
 
     @property
     def proceeds(self) -> bool:

@@ -5,15 +5,14 @@ from palyra.governance.counters import Budget
 from palyra.governance.decision import Counterfactual
 from palyra.governance.evaluate import Cause, UsageBudgetEvaluation
 from palyra.governance.explain import amount_text, instant_text
-from palyra.governance.ledger import Ledger
-from palyra.governance.trials import Passes, Trial, Trials
+from palyra.governance.trials import Passes, Standing, Trial, Trials
 
 INSTANTS_TRIED = 8
 """How many ends of windows are tried in turn until every budget admits the request."""
 
 
 def counterfactuals(
-    trial: Trial, trials: Trials, able: list[Candidate], ledger: Ledger, at: int
+    trial: Trial, trials: Trials, able: list[Candidate], ledger: Standing, at: int
 ) -> tuple[Counterfactual, ...]:
     """In this order: the most output tokens, the cheapest model, the first instant, the grant each budget needs.
 
@@ -50,7 +49,7 @@ def _model(trial: Trial, trials: Trials, able: list[Candidate], passes: Passes) 
     return next((one.model for one in others if passes(trials.of(one).evaluations)), None)
 
 
-def _instant(trial: Trial, trials: Trials, ledger: Ledger, at: int, passes: Passes) -> int | None:
+def _instant(trial: Trial, trials: Trials, ledger: Standing, at: int, passes: Passes) -> int | None:
     """The first instant the windows admit the request, if nothing else is spent until then."""
     failing = _failing(trial)
     moment = at
@@ -67,12 +66,12 @@ def _instant(trial: Trial, trials: Trials, ledger: Ledger, at: int, passes: Pass
     return None
 
 
-def _room_at(ledger: Ledger, item: UsageBudgetEvaluation, at: int) -> int | None:
+def _room_at(ledger: Standing, item: UsageBudgetEvaluation, at: int) -> int | None:
     """When one budget has room again for what it refused: its window's end, or as enough buckets leave a rolling one.
 
     None when waiting does not help: the price is unknown, or the request alone is beyond the limit.
     """
-    budget = ledger.books.get(item.policy_id)
+    budget = ledger.budget(item.policy_id)
     if budget is None or item.cause is Cause.PRICE or item.hard is None or item.bound > item.hard:
         return None
     if budget.rolling is None:

@@ -154,6 +154,13 @@ class GrantBook:
             if grant.remaining and grant.serves(asker, window_start, at, awaited=grant.row.approval_id in self.awaited)
         ]
 
+    def reserved(self) -> list[str]:
+        """The awaited approvals whose grants for one run are kept for those who asked."""
+        if not self.awaited:
+            return []
+        once = (grant.row.approval_id for grant in self._grants.values() if grant.row.kind == GrantKind.ONCE)
+        return [approval_id for approval_id in once if approval_id in self.awaited]
+
     def end(self, grant_id: str, state: GrantState) -> GrantSaved | None:
         """Ends an active grant as revoked, void, used or expired; None when it had ended already."""
         grant = self._grants.get(grant_id)

@@ -197,11 +197,14 @@ class Ledger:
     def grow(self, hold_id: str, usd: int | None, tokens: int, at: int) -> Growth:
         """A further slice for an open hold, in the windows the hold was taken in. Raises UnknownHoldError.
 
-        `usd` is what the slice costs at most; it moves nothing where the hold's price is unknown.
+        `usd` is what the slice costs at most; it moves nothing where the hold's price is unknown. Amounts below zero
+        give back what will hardly be needed: nobody refuses that, and a hold that drew from grants gives nothing back.
         """
         hold = self._opened(hold_id)
         row, judge = hold.row, self.judge
         usd = usd if hold.bound_usd is not None else None
+        if tokens < 0:
+            return Growth(self._shrink(hold, usd, tokens, at))
         asker = Asker(row.scope.principal, row.scope.session, row.run_id)
         steps: list[Step | None] = []
         against: list[UsageBudgetEvaluation] = []
@@ -230,7 +233,22 @@ class Ledger:
         hold.bound_usd = None if hold.bound_usd is None else hold.bound_usd + (usd or 0)
         hold.bound_tokens += tokens
         self.version += 1
-        return Growth(HoldGrown(hold_id, hold.bound_usd, hold.bound_tokens, hold.moves), tuple(against))
+        return Growth(HoldGrown(hold_id, hold.bound_usd, hold.bound_tokens, hold.moves, at), tuple(against))
+
+    def _shrink(self, hold: OpenHold, usd: int | None, tokens: int, at: int) -> HoldGrown | None:
+        if any(move.drawn for move in hold.moves):
+            return None
+        moves: list[CounterMove] = []
+        for move, cell in zip(hold.moves, hold.cells, strict=True):
+            amount = 0 if cell is None else max(-move.held, slice_amount(cell.budget, usd, tokens))
+            if cell is not None:
+                cell.move(0, amount, 0)
+            moves.append(move._replace(held=move.held + amount))
+        hold.moves = tuple(moves)
+        hold.bound_usd = None if hold.bound_usd is None else hold.bound_usd + (usd or 0)
+        hold.bound_tokens += tokens
+        self.version += 1
+        return HoldGrown(hold.row.hold_id, hold.bound_usd, hold.bound_tokens, hold.moves, at)
 
     def meter(self, hold_id: str, input_tokens: int, output_tokens: int, usd: int | None) -> Metered:
         """Notes what a live attempt would be charged if everything died now. Raises UnknownHoldError."""

@@ -1,33 +1,10 @@
 """How much of an answer is held for, and what ceiling goes upstream."""
 
-from dataclasses import dataclass
-
-from palyra.governance.candidates import Candidate, PlanInput
+from palyra.governance.candidates import Candidate, OutputTerms, PlanInput
 
 UNSAID_LEAST = 4_096
 """Output tokens held for a plain call that names no ceiling, while four times the learned p95 is less."""
 UNSAID_P95_TIMES = 4
-
-
-@dataclass(frozen=True, slots=True)
-class OutputTerms:
-    """`bound` output tokens are held in all; `per_choice` is the most one answer may use of them.
-
-    `send` is the ceiling to write into the request, None to leave the caller's. `sliced`: the hold grows with the
-    answer.
-    """
-
-    bound: int
-    per_choice: int
-    send: int | None
-    sliced: bool
-
-    def within(self, per_choice: int, choices: int) -> "OutputTerms":
-        """The same with less. A plain call is told its ceiling; a stream only begins with less, and is cut where the
-        budget ends, since room may come free until then."""
-        if self.sliced:
-            return OutputTerms(per_choice, per_choice, self.send, True)
-        return OutputTerms(per_choice * choices, per_choice, per_choice, False)
 
 
 def output_terms(candidate: Candidate, given: PlanInput) -> OutputTerms:

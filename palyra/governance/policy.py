@@ -85,16 +85,18 @@ class UsageBudgetPolicyRecord:
 
     def counts_like(self, other: "UsageBudgetPolicyRecord") -> bool:
         """Whether both count the same use in the same windows: if so, an edit leaves consumption as it stands."""
-        return _shape(self) == _shape(other)
+        return self.counting == other.counting
 
-
-def _shape(policy: UsageBudgetPolicyRecord) -> tuple[object, ...]:
-    return (
-        policy.enabled,
-        policy.scope_kind,
-        policy.scope_id,
-        policy.metric_kind,
-        policy.interval_kind,
-        policy.timezone,
-        policy.on_unknown_price,
-    )
+    @property
+    def counting(self) -> tuple[object, ...]:
+        """What decides how it counts; those of one id that count alike share their counters."""
+        return (
+            self.policy_id,
+            self.enabled,
+            self.scope_kind,
+            self.scope_id,
+            self.metric_kind,
+            self.interval_kind,
+            self.timezone,
+            self.on_unknown_price,
+        )

@@ -11,9 +11,8 @@ from palyra.governance.candidates import Candidate, Plan, PlanInput, TaskClass
 from palyra.governance.counterfactual import counterfactuals
 from palyra.governance.decision import CandidateReport, ReasonCode, RoutingAction, RoutingDecision
 from palyra.governance.evaluate import Cause, EvaluationStatus, Pricing, UsageBudgetEvaluation, strongest
-from palyra.governance.ledger import Ledger
 from palyra.governance.modes import stricter, strictest
-from palyra.governance.trials import Trial, Trials
+from palyra.governance.trials import Standing, Trial, Trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,24 +23,29 @@ class _Choice:
     reasons: frozenset[ReasonCode]
 
 
-def plan_usage_routing(given: PlanInput, ledger: Ledger, at: int, config: SmartRoutingRuntimeConfig) -> Plan:
-    """The plan for one request at an instant. Stored as it is, whatever it says."""
+def plan_usage_routing(
+    given: PlanInput, ledger: Standing, at: int, config: SmartRoutingRuntimeConfig, *, explained: bool = True
+) -> Plan:
+    """The plan for one request at an instant. Stored as it is, whatever it says.
+
+    Unless it is to be `explained`, nobody looks for what would have passed instead.
+    """
     trials = Trials(given, ledger, at)
     able = [one for one in given.candidates if not one.excluded]
     able.sort(key=lambda one: _cost(trials, one))
     baseline = _baseline(given, config, able)
     if baseline is None:
-        return Plan(_nothing(given, at, ledger.judge.default_mode), None, None)
-    wanted = _wanted(given, config, trials, able, baseline)
-    wanted = _overridden(wanted, ledger, trials, able)
+        return Plan(_nothing(given, at, ledger.default_mode), None, None)
+    first = _wanted(given, config, trials, able, baseline)
+    wanted = _overridden(first, ledger, trials, able)
     trial = trials.of(wanted.candidate)
-    mode = _mode(ledger.judge.default_mode, given, trial, trials.of(baseline.candidate))
+    mode = _mode(ledger.default_mode, given, trial, trials.of(baseline.candidate))
     chosen = wanted
     if mode is not RoutingMode.ENFORCED and wanted.candidate is not baseline.candidate:
         chosen = replace(baseline, reasons=baseline.reasons | wanted.reasons)
         trial = trials.of(baseline.candidate)
     trial, clamped = _clamp(trial, trials)
-    decision = _decide(given, at, ledger, trials, able, baseline, wanted, chosen, trial, mode, clamped)
+    decision = _decide(given, at, ledger, trials, able, baseline, wanted, chosen, trial, mode, clamped, explained)
     return Plan(
         decision=decision,
         candidate=trial.candidate,
@@ -50,8 +54,14 @@ def plan_usage_routing(given: PlanInput, ledger: Ledger, at: int, config: SmartR
         send_max_tokens=trial.terms.send,
         sliced=trial.terms.sliced,
         clamped=trial.terms.send if clamped else None,
+        tried=trials.tried(able),
+        first=first.candidate,
+        baseline=baseline.candidate,
+        weighed=not _PREMIUM.isdisjoint(first.reasons),
     )
 
+
+_PREMIUM = {ReasonCode.BUDGET_ALLOWED_PREMIUM_MODEL, ReasonCode.BUDGET_WITHHELD_PREMIUM_MODEL}
 
 # Choosing a model
 
@@ -116,7 +126,7 @@ def _auxiliary(given: PlanInput, trials: Trials, able: list[Candidate], baseline
     return _Choice(within[0], frozenset({ReasonCode.CHEAPEST_CAPABLE, *capped}))
 
 
-def _overridden(choice: _Choice, ledger: Ledger, trials: Trials, able: list[Candidate]) -> _Choice:
+def _overridden(choice: _Choice, ledger: Standing, trials: Trials, able: list[Candidate]) -> _Choice:
     """What budgets over their soft limit make of a choice; of several, the cheapest resulting model."""
     options: list[_Choice] = []
     reasons = choice.reasons
@@ -168,7 +178,7 @@ def _clamp(trial: Trial, trials: Trials) -> tuple[Trial, bool]:
 def _decide(
     given: PlanInput,
     at: int,
-    ledger: Ledger,
+    ledger: Standing,
     trials: Trials,
     able: list[Candidate],
     baseline: _Choice,
@@ -177,8 +187,9 @@ def _decide(
     trial: Trial,
     mode: RoutingMode,
     clamped: bool,
+    explained: bool,
 ) -> RoutingDecision:
-    reasons = chosen.reasons | _mode_reasons(given, ledger.judge.default_mode, mode)
+    reasons = chosen.reasons | _mode_reasons(given, ledger.default_mode, mode)
     for item in trial.evaluations:
         reasons |= _budget_reasons(item)
     if all(item.status is EvaluationStatus.OK for item in trial.evaluations):
@@ -205,7 +216,9 @@ def _decide(
         reason_codes=tuple(sorted(code.value for code in reasons)),
         max_tokens=trial.terms.send,
         would_block=would_refuse,
-        counterfactual=counterfactuals(trial, trials, able, ledger, at) if trial.refused or would_refuse else (),
+        counterfactual=(
+            counterfactuals(trial, trials, able, ledger, at) if explained and (trial.refused or would_refuse) else ()
+        ),
     )
 
 

@@ -1,9 +1,13 @@
 """Trying candidates: what every budget would say to a request with one model and so much output. Moves nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
-from palyra.governance.candidates import Candidate, PlanInput
+from palyra.config.choices import RoutingMode
+from palyra.core.scope import Scope
+from palyra.governance.candidates import Candidate, OutputTerms, PlanInput, Tried
+from palyra.governance.counters import Budget
 from palyra.governance.evaluate import (
     CounterView,
     Demand,
@@ -11,8 +15,8 @@ from palyra.governance.evaluate import (
     UsageBudgetEvaluation,
     evaluate_budget_policies,
 )
-from palyra.governance.ledger import Ledger
-from palyra.governance.output import OutputTerms, output_terms
+from palyra.governance.output import output_terms
+from palyra.governance.policy import UsageBudgetPolicyRecord
 from palyra.pricing.estimate import PricingEstimate
 
 
@@ -35,6 +39,29 @@ class Trial:
         return all(item.status is EvaluationStatus.OK for item in self.evaluations)
 
 
+class Policies(Protocol):
+    """The policies in force, by id."""
+
+    def get(self, policy_id: str) -> UsageBudgetPolicyRecord | None: ...
+
+
+class Standing(Protocol):
+    """Counters as a request finds them: the ledger's, or those of a replay. `default_mode` is the mode of a policy
+    without its own."""
+
+    @property
+    def policies(self) -> Policies: ...
+
+    @property
+    def default_mode(self) -> RoutingMode: ...
+
+    def budget(self, policy_id: str) -> Budget | None: ...
+
+    def views(
+        self, scope: Scope, provider: str, model: str, *, at: int, run_id: str, denied: frozenset[str]
+    ) -> tuple[CounterView, ...]: ...
+
+
 Passes = Callable[[tuple[UsageBudgetEvaluation, ...]], bool]
 """Whether what budgets say lets a request through."""
 
@@ -42,7 +69,7 @@ Passes = Callable[[tuple[UsageBudgetEvaluation, ...]], bool]
 class Trials:
     """Trials of one request at one instant, each made at most once."""
 
-    def __init__(self, given: PlanInput, ledger: Ledger, at: int) -> None:
+    def __init__(self, given: PlanInput, ledger: Standing, at: int) -> None:
         self.given = given
         self._ledger = ledger
         self._at = at
@@ -64,9 +91,13 @@ class Trials:
         """What a candidate costs with the output its rules hold; asks no budget."""
         estimate = self._estimates.get(candidate.model)
         if estimate is None:
-            terms = self._terms[candidate.model] = output_terms(candidate, self.given)
+            terms = self._terms[candidate.model] = candidate.terms or output_terms(candidate, self.given)
             estimate = self._estimates[candidate.model] = candidate.estimate(terms.bound)
         return estimate
+
+    def tried(self, candidates: Iterable[Candidate]) -> tuple[Tried, ...]:
+        """What was found out of candidates that were estimated."""
+        return tuple(Tried(one, self._terms[one.model], self._estimates[one.model]) for one in candidates)
 
     def with_output(self, trial: Trial, per_choice: int) -> Trial:
         """The same candidate with less output."""
@@ -114,7 +145,7 @@ class Trials:
         )
 
     def _evaluate(self, views: tuple[CounterView, ...], demand: Demand) -> tuple[UsageBudgetEvaluation, ...]:
-        mode = self._ledger.judge.default_mode
+        mode = self._ledger.default_mode
         return evaluate_budget_policies(views, demand, default_mode=mode, requested_mode=self.given.requested_mode)
 
 

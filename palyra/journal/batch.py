@@ -24,14 +24,34 @@ from palyra.journal.changes import (
     HoldGrown,
     HoldTaken,
     Metered,
+    NameKept,
+    PlanKept,
     PolicySaved,
     RunNoted,
     RunSaved,
+    TermsKept,
     UsageRecorded,
 )
 from palyra.journal.tables import NULL, Table, Values, clean, dumps, moves_text
 
-NOTHING, RUN, NOTE, DECISION, HOLD, GROWN, METERED, ENDED, USAGE, APPROVAL, GRANT, POLICY, AUDIT = range(13)
+(
+    NOTHING,
+    RUN,
+    NOTE,
+    DECISION,
+    HOLD,
+    GROWN,
+    METERED,
+    ENDED,
+    USAGE,
+    APPROVAL,
+    GRANT,
+    POLICY,
+    AUDIT,
+    NAME,
+    PLAN,
+    TERMS,
+) = range(16)
 """What a row of the view is, in its first column; a row of nothing only fills the statement up."""
 
 WIDTH = 1 + max(
@@ -156,7 +176,7 @@ def _triggers() -> list[tuple[int, str]]:
         (NOTE, _insert_into(tables.NOTES)),
         (DECISION, _insert_into(tables.DECISIONS)),
         (HOLD, _insert_into(tables.HOLDS)),
-        (GROWN, _update_hold("bound_usd", "bound_tokens", "moves")),
+        (GROWN, f"{_SLICE_LOGGED}; {_update_hold('bound_usd', 'bound_tokens', 'moves')}"),
         (METERED, _update_hold("metered_input", "metered_output", "metered_usd")),
         (
             ENDED,
@@ -185,7 +205,27 @@ def _triggers() -> list[tuple[int, str]]:
         ),
         (POLICY, _insert_into(tables.POLICIES)),
         (AUDIT, _insert_into(tables.AUDIT)),
+        (NAME, "INSERT INTO replay_names (id, body) VALUES (NEW.v1, NEW.v2) ON CONFLICT (id) DO NOTHING"),
+        (PLAN, _PLAN_LOGGED),
+        (TERMS, f"INSERT INTO replay_log (at, kind, ref) VALUES (NEW.v1, 4, 0); {_body_of_newest(2)}"),
     ]
+
+
+def _body_of_newest(column: int) -> str:
+    return f"INSERT INTO replay_bodies (seq, body) SELECT max(seq), NEW.v{column} FROM replay_log"
+
+
+_SLICE_LOGGED = f"""
+INSERT INTO replay_log (at, kind, ref, usd, tokens)
+SELECT NEW.v5, 1, runs.seq, nullif(NEW.v2, {NULL}) - holds.bound_usd, NEW.v3 - holds.bound_tokens
+FROM holds JOIN runs ON runs.run_id = holds.run_id
+WHERE hold_id = NEW.v1 AND holds.state = 'held' AND holds.bound_tokens <> NEW.v3
+"""
+_PLAN_LOGGED = f"""
+INSERT INTO replay_log (at, kind, ref, scope, shape, usd, tokens, outcome)
+SELECT NEW.v2, 0, seq, NEW.v3, NEW.v4, nullif(NEW.v5, {NULL}), NEW.v6, NEW.v7 FROM runs WHERE run_id = NEW.v1;
+{_body_of_newest(8)}
+"""
 
 
 def _insert_into(table: Table) -> str:
@@ -252,7 +292,7 @@ _ENCODERS: dict[type[Change], Callable[[Any, Unit], tuple[int, Values]]] = {
     HoldTaken: lambda change, unit: (HOLD, tables.hold_values(change.row)),
     HoldGrown: lambda change, unit: (
         GROWN,
-        (change.hold_id, change.bound_usd, change.bound_tokens, moves_text(change.moves)),
+        (change.hold_id, change.bound_usd, change.bound_tokens, moves_text(change.moves), change.at),
     ),
     Metered: lambda change, unit: (
         METERED,
@@ -264,4 +304,19 @@ _ENCODERS: dict[type[Change], Callable[[Any, Unit], tuple[int, Values]]] = {
     GrantSaved: lambda change, unit: (GRANT, tables.grant_values(change.row)),
     PolicySaved: lambda change, unit: (POLICY, tables.policy_values(change.row)),
     AuditAdded: _audit,
+    NameKept: lambda change, unit: (NAME, (change.name, change.body)),
+    PlanKept: lambda change, unit: (
+        PLAN,
+        (
+            change.run_id,
+            change.at,
+            change.scope,
+            change.shape,
+            change.usd,
+            change.tokens,
+            change.outcome,
+            change.body,
+        ),
+    ),
+    TermsKept: lambda change, unit: (TERMS, (change.at, dumps(change.body))),
 }

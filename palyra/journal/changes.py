@@ -48,6 +48,8 @@ class HoldGrown:
     bound_usd: int | None
     bound_tokens: int
     moves: Sequence[CounterMove]
+    at: int = 0
+    """When the slice was taken (unix ms)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,40 @@ class RunNoted:
     data: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class NameKept:
+    """A text that plans refer to by `name`, a hash of it; nothing where it is kept already."""
+
+    name: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanKept:
+    """What a plan was made of, so that it can be made again; of a run that is stored before it or with it.
+
+    `scope` and `shape` are names; `usd` and `tokens` what the model chosen first asked for, `outcome` what was decided,
+    packed; `body` has the numbers of every model.
+    """
+
+    run_id: str
+    at: int
+    scope: int
+    shape: int
+    usd: int | None
+    tokens: int
+    outcome: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class TermsKept:
+    """The policies and settings that plans are made under from here on, or how they have changed."""
+
+    at: int
+    body: dict[str, Any]
+
+
 Change = (
     RunSaved
     | DecisionMade
@@ -143,4 +179,7 @@ Change = (
     | PolicySaved
     | AuditAdded
     | RunNoted
+    | NameKept
+    | PlanKept
+    | TermsKept
 )

@@ -49,17 +49,24 @@ class Overrides:
         """The row that applies, or None."""
         return next((row for row in self._rows if _applies(row, provider, model, at_ms)), None)
 
+    def names(self, provider: str, model: str) -> bool:
+        """Whether a row applies at any time."""
+        return any(_fits(row, provider, model) for row in self._rows)
+
 
 def _precedence(row: UsagePricingRecord) -> tuple[bool, int, bool, float]:
     begins = float("-inf") if row.valid_from is None else row.valid_from
     return not row.is_prefix, len(row.model), row.provider != "*", begins
 
 
-def _applies(row: UsagePricingRecord, provider: str, model: str, at_ms: int) -> bool:
+def _fits(row: UsagePricingRecord, provider: str, model: str) -> bool:
     if row.provider not in ("*", provider):
         return False
-    named = model.startswith(row.model[:-1]) if row.is_prefix else model == row.model
-    return named and row.covers(at_ms)
+    return model.startswith(row.model[:-1]) if row.is_prefix else model == row.model
+
+
+def _applies(row: UsagePricingRecord, provider: str, model: str, at_ms: int) -> bool:
+    return row.covers(at_ms) and _fits(row, provider, model)
 
 
 def _usd(nano: Usd) -> Decimal:

@@ -16,7 +16,9 @@ from palyra.governance.decision import RoutingDecision
 from palyra.governance.evaluate import Cause, UsageBudgetEvaluation
 from palyra.governance.holds import HoldRequest
 from palyra.governance.ledger import Ledger
+from palyra.governance.plan_record import ModelRecord, PlanRecorder
 from palyra.governance.routing import plan_usage_routing
+from palyra.journal.changes import Change
 from palyra.journal.rows import HoldRow
 from palyra.pricing.book import PriceBook
 from palyra.pricing.card import RateCard
@@ -67,6 +69,10 @@ class Planned:
     max_tokens: int | None
     choices: int
     max_tokens_field: str
+    kept: Sequence[Change] = ()
+    """What is kept of it, so that it can be made again under other policies."""
+    tools: int = 0
+    """How many tools the prompt offers."""
 
     @property
     def decision(self) -> RoutingDecision:
@@ -155,6 +161,7 @@ class Planned:
                 "prompt_bytes": row.input_bytes,
                 "expected_input": estimate.expected_input,
                 "max_tokens": row.max_tokens,
+                "tools": self.tools,
                 "complexity": round(self.decision.complexity, 4),
                 "expected_usd": estimate.expected_usd,
                 "bound_usd": estimate.bound_usd,
@@ -191,6 +198,7 @@ class Planner:
         self._limits = OutputLimits(settings.default_output_tokens, settings.min_output_tokens, settings.clamp_output)
         self._routing = routing
         self._known: dict[str, _Known] = {}
+        self.recorder = PlanRecorder()
 
     @property
     def models(self) -> Sequence[ModelEntry]:
@@ -233,6 +241,15 @@ class Planner:
         )
         plan = plan_usage_routing(asked, self._ledger, at, self._routing)
         option = next((one for one in options if one.candidate is plan.candidate), None)
+        kept = self.recorder.changes(
+            asked,
+            plan,
+            {one.entry.id: ModelRecord(one.entry.upstream, one.entry.kind.value, one.card) for one in options},
+            size,
+            at=at,
+            awaited=self._ledger.grants.reserved(),
+            again=bool(run.row.decision_id),
+        )
         return Planned(
             plan=plan,
             option=option,
@@ -241,6 +258,8 @@ class Planner:
             max_tokens=parsed.max_tokens,
             choices=parsed.choices,
             max_tokens_field="" if option is None else self._registry.provider_of(option.entry).max_tokens_field,
+            kept=kept,
+            tools=tools_offered(parsed),
         )
 
     def _hold(self, run: LiveRun, request: RunRequest, plan: Plan, option: Option, at: int) -> HoldRequest:
@@ -325,6 +344,11 @@ def complexity_of(parsed: ParsedRequest) -> float:
     """How demanding a request is, 0..1."""
     images = sum(piece.kind is MediaKind.IMAGE for piece in parsed.prompt.media)
     return complexity(parsed.prompt.latest_text, wants_json=parsed.prompt.needs.json, images=images).score
+
+
+def tools_offered(parsed: ParsedRequest) -> int:
+    tools = parsed.data.get("tools")
+    return len(tools) if isinstance(tools, list) else 0
 
 
 def prompt_size(parsed: ParsedRequest) -> PromptSize:

@@ -10,8 +10,9 @@ from palyra.core.clock import Clock, Timer
 from palyra.core.errors import ConflictError, JournalUnavailableError, NotFoundError, PalyraError
 from palyra.core.events import Event, EventHub
 from palyra.core.ids import IdSource
-from palyra.governance.approvals import ApprovalDesk, Decider, Opened
+from palyra.governance.approvals import ApprovalDesk, Opened
 from palyra.governance.evaluate import UsageBudgetEvaluation
+from palyra.governance.four_eyes import Decider
 from palyra.governance.holds import HoldRequest
 from palyra.governance.holds import Refusal as HoldRefusal
 from palyra.governance.ledger import Ledger
@@ -155,7 +156,7 @@ class Runner:
     async def _governed(
         self, run: LiveRun, request: RunRequest, wanted: Sequence[ModelEntry], client: Client
     ) -> Outcome:
-        park_seconds = request.park_seconds
+        park_seconds = self._parking.patience(request.source, request.park_seconds)
         demanding = await _worked_out(request, partial(complexity_of, request.parsed))
         while True:
             now = self._clock.now_ms()
@@ -190,13 +191,18 @@ class Runner:
         """Waits until the journal has a move of a run. From here on it is told of the run's end in any case: should a
         write fail and yet have happened, nothing stays held."""
         run.saved = True
-        await self._journal.submit(unit)
+        try:
+            await self._journal.submit(unit)
+        except BaseException:
+            self._planner.recorder.forget()
+            raise
 
     def _decided(self, run: LiveRun, planned: Planned, state: RunState, **facts: object) -> list[Change]:
         """The move that a plan brings about, with its decision."""
         return [
             *self.live.move(run, state, **{**planned.facts(), **facts}),
             DecisionMade(planned.decision.row()),
+            *planned.kept,
         ]
 
     async def _parked(

@@ -1,0 +1,225 @@
+"""What a plan was made of, kept in few bytes so that it can be made again under other policies and prices.
+
+The texts that come again (whom a request is for; which models were looked at, with their rate cards) are kept once, by
+a hash; the numbers of one request are a small JSON array. What was decided is packed into one number:
+
+    bits 0-1   disposition      bit 5  told a smaller ceiling     bit 8  budgets had a say in the first choice
+    bits 2-4   outcome          bit 6  begins with less           bit 9  the first choice is not the baseline
+                                bit 7  decided before             bits 12-21, 22-31  chosen, first: index + 1, 0 none
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from hashlib import blake2b
+from typing import Any
+
+from palyra.core.scope import Scope
+from palyra.governance.candidates import Candidate, Plan, PlanInput, Tried
+from palyra.journal.changes import NameKept, PlanKept
+from palyra.pricing.card import RateCard
+from palyra.pricing.prompt_size import PromptSize
+
+KNOWN_AT_MOST = 20_000
+TOLD, LESS, AGAIN, WEIGHED, ROUTED = 1 << 5, 1 << 6, 1 << 7, 1 << 8, 1 << 9
+CHOSEN_SHIFT, FIRST_SHIFT, INDEX_MASK = 12, 22, 0x3FF
+
+
+class Disposition(IntEnum):
+    """What became of a request when it was planned. `UNSERVABLE`: no model can, whatever budgets say."""
+
+    SERVED = 0
+    BLOCKED = 1
+    APPROVAL = 2
+    UNSERVABLE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """What re-pricing needs of a model: the name and kind of its provider's, and its card (None: unknown price)."""
+
+    upstream: str
+    kind: str
+    card: RateCard | None
+
+
+def name_of(text: str) -> int:
+    """A text's name: 63 bits of a hash."""
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") >> 1
+
+
+def compact(data: object) -> str:
+    return json.dumps(data, separators=(",", ":"))
+
+
+def packed(plan: Plan, candidates: Iterable[Candidate], again: bool) -> int:
+    """What was decided, as one number."""
+    decision = plan.decision
+    if plan.candidate is None:
+        return Disposition.UNSERVABLE | decision.outcome.strength << 2 | AGAIN * again
+    disposition = Disposition.SERVED
+    if decision.blocked:
+        disposition = Disposition.BLOCKED
+    elif decision.approval_required:
+        disposition = Disposition.APPROVAL
+    place = {id(one): index for index, one in enumerate(candidates, start=1)}
+    held = next(one for one in plan.tried if one.candidate is plan.candidate).terms.bound
+    return (
+        disposition
+        | decision.outcome.strength << 2
+        | TOLD * (plan.clamped is not None)
+        | LESS * (plan.output_bound < held)
+        | AGAIN * again
+        | WEIGHED * plan.weighed
+        | ROUTED * (plan.first is not plan.baseline)
+        | place[id(plan.candidate)] << CHOSEN_SHIFT
+        | place[id(plan.first)] << FIRST_SHIFT
+    )
+
+
+class PlanRecorder:
+    """Makes what is to be kept of each plan. Remembers which names the journal has, so that they are sent once."""
+
+    def __init__(self) -> None:
+        self._known: set[int] = set()
+        self._scopes: dict[tuple[object, ...], tuple[int, str]] = {}
+        self._shapes: dict[tuple[object, ...], tuple[int, str, tuple[RateCard, ...]]] = {}
+
+    def forget(self) -> None:
+        """After a write that may have failed: every name is sent again."""
+        self._known.clear()
+
+    def changes(
+        self,
+        given: PlanInput,
+        plan: Plan,
+        models: Mapping[str, ModelRecord],
+        size: PromptSize,
+        *,
+        at: int,
+        awaited: Iterable[str],
+        again: bool,
+    ) -> list[NameKept | PlanKept]:
+        """The plan, after the names it refers to that the journal may not have yet. `models` has every candidate's
+        record by its id, `awaited` the approvals whose grants for one run are kept for those who asked."""
+        kept: list[NameKept | PlanKept] = []
+        scope, scope_text = self._scope(given.scope)
+        shape, shape_text, cards = self._shape(given, models)
+        if len(self._known) > KNOWN_AT_MOST:
+            self._known.clear()
+        if shape not in self._known:
+            kept += [self._name(name_of(card.card_id), compact(card.to_json())) for card in cards]
+            kept.append(self._name(shape, shape_text))
+        if scope not in self._known:
+            kept.append(self._name(scope, scope_text))
+        first = next((one for one in plan.tried if one.candidate is plan.first), None)
+        kept.append(
+            PlanKept(
+                run_id=given.run_id,
+                at=at,
+                scope=scope,
+                shape=shape,
+                usd=None if first is None else first.estimate.bound_usd,
+                tokens=0 if first is None else first.estimate.bound_input + first.terms.bound,
+                outcome=packed(plan, given.candidates, again),
+                body=compact(_numbers(given, plan, size, awaited)),
+            )
+        )
+        return kept
+
+    def _name(self, name: int, text: str) -> NameKept:
+        self._known.add(name)
+        return NameKept(name, text)
+
+    def _scope(self, scope: Scope) -> tuple[int, str]:
+        tags = tuple(scope.tags.items())
+        key = (scope.principal, scope.session, scope.key_id, scope.channel, scope.agent, scope.job, tags)
+        found = self._scopes.get(key)
+        if found is None:
+            if len(self._scopes) >= KNOWN_AT_MOST:
+                self._scopes.clear()
+            text = compact([*key[:-1], dict(tags)])
+            found = self._scopes[key] = (name_of(text), text)
+        return found
+
+    def _shape(self, given: PlanInput, models: Mapping[str, ModelRecord]) -> tuple[int, str, tuple[RateCard, ...]]:
+        cards = [models[one.model].card for one in given.candidates]
+        mode = "" if given.requested_mode is None else given.requested_mode.value
+        head = (
+            given.requested_model,
+            given.explicit,
+            given.default_model,
+            given.streaming,
+            given.choices,
+            given.task_class.value,
+            mode,
+        )
+        key = (
+            *head,
+            *((one.model, one.tier, one.excluded, card and card.card_id) for one, card in zip(given.candidates, cards)),
+        )
+        found = self._shapes.get(key)
+        if found is None:
+            if len(self._shapes) >= KNOWN_AT_MOST:
+                self._shapes.clear()
+            rows = [
+                [
+                    one.model,
+                    one.provider,
+                    models[one.model].upstream,
+                    models[one.model].kind,
+                    one.tier.value,
+                    list(one.excluded),
+                    None if card is None else name_of(card.card_id),
+                ]
+                for one, card in zip(given.candidates, cards, strict=True)
+            ]
+            text = compact([*head, rows])
+            found = self._shapes[key] = (name_of(text), text, tuple(card for card in cards if card is not None))
+        return found
+
+
+def _numbers(given: PlanInput, plan: Plan, size: PromptSize, awaited: Iterable[str]) -> list[Any]:
+    place = {one.model: index for index, one in enumerate(given.candidates)}
+    return [
+        given.complexity,
+        given.max_tokens,
+        sorted(given.denied),
+        sorted(awaited),
+        [_option(place[one.candidate.model], one) for one in plan.tried],
+        [plan.output_bound, plan.send_max_tokens],
+        _prompt(size),
+    ]
+
+
+def _option(index: int, one: Tried) -> list[Any]:
+    estimate, terms, rates = one.estimate, one.terms, one.estimate.rates
+    tokens = estimate.input
+    price: list[int] = []
+    if rates is not None:
+        base = rates.fixed + tokens.text * rates.text + tokens.image * rates.image + tokens.audio * rates.audio
+        price = [base, rates.output, rates.denominator]
+    return [
+        index,
+        [tokens.text, tokens.image, tokens.audio],
+        price,
+        estimate.expected_usd,
+        [estimate.expected_input, estimate.expected_output],
+        [terms.bound, terms.per_choice, terms.send, int(terms.sliced)],
+        one.candidate.p50_ms,
+        estimate.state.value,
+    ]
+
+
+def _prompt(size: PromptSize) -> list[Any]:
+    """What the price of a request hangs on besides its tokens; empty for what most requests are."""
+    facts = [
+        int(size.cache_marks),
+        int(size.cache_one_hour),
+        int(size.audio_output),
+        size.service_tier,
+        size.speed,
+        [[tool.name, tool.max_uses] for tool in size.server_tools],
+    ]
+    return facts if any(facts) else []
