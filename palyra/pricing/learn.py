@@ -4,10 +4,11 @@ Everything known of a model is a function of its newest attempts, so that rebuil
 gives the same numbers. Ratios are kept as whole millionths, rounded up: no float, and never too low by rounding.
 """
 
+import math
 from array import array
 from bisect import bisect_left, insort
 from collections import OrderedDict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from palyra.pricing.meter import DEFAULT_Q, DEFAULT_SLICE_Q
@@ -21,6 +22,10 @@ R_HIGHEST = Fraction(8)
 Q_WINDOW, Q_LEAST = 1_000, 50
 OUTPUT_WINDOW, OUTPUT_LEAST = 200, 20
 MODELS_AT_MOST = 1_024
+
+PROVEN_SLICE_Q = Fraction(1)
+PROVEN_UNSEEN = 30
+"""Output tokens that mark the beginning and the end of an answer and its parts."""
 
 MICRO = 1_000_000
 
@@ -54,7 +59,8 @@ class Learned:
     """What is known of a principal's use of a model.
 
     `c` corrects the expected input of B ÷ 4, `r` ≥ 1 raises the calibrated bound; `output_p50` and `output_p95` are
-    tokens per answer, None before there are enough; `q` and `slice_q` are output tokens per visible byte.
+    tokens per answer, None before there are enough; `q` and `slice_q` are output tokens per visible byte, and `unseen`
+    those a slice covers besides.
     """
 
     c: Fraction = Fraction(1)
@@ -63,6 +69,18 @@ class Learned:
     output_p95: int | None = None
     q: Fraction = DEFAULT_Q
     slice_q: Fraction = DEFAULT_SLICE_Q
+    unseen: int = 0
+
+    @property
+    def usual_cover(self) -> int | None:
+        """Output tokens that must be covered for half of the answers to pass whole; None before there are enough."""
+        if self.output_p50 is None:
+            return None
+        return math.ceil(self.output_p50 * self.slice_q / self.q) + self.unseen if self.q else None
+
+    def proven(self) -> "Learned":
+        """The same with slices that text cannot outrun: a token shows at least one byte, whatever was seen so far."""
+        return replace(self, slice_q=PROVEN_SLICE_Q, unseen=PROVEN_UNSEEN)
 
 
 UNLEARNED = Learned()

@@ -56,7 +56,8 @@ class Attempt:
     journaled: MeterReading | None = None
 
     def __post_init__(self) -> None:
-        self.meter = StreamMeter(self.wire, self.estimate.expected_input, self.learned.q, self.learned.slice_q)
+        known = self.learned
+        self.meter = StreamMeter(self.wire, self.estimate.expected_input, known.q, known.slice_q, known.unseen)
 
     def reading(self, ledger: Ledger) -> Metered | None:
         """The meter as a change to journal, or None when nothing moved since the last one."""

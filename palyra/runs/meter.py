@@ -12,45 +12,45 @@ from palyra.providers.wires import Wire
 class StreamMeter:
     """Counts one streamed answer. `q` are output tokens per visible byte, `slice_q` the same, erring high.
 
-    A reading only grows: it is the larger of the estimate over the bytes seen and the usage reported so far.
+    A reading only grows: it is the larger of the estimate over the bytes seen and the usage reported so far. `unseen`
+    are output tokens that an answer may have besides those it shows.
     """
 
     wire: Wire
     expected_input: int
     q: Fraction = DEFAULT_Q
     slice_q: Fraction = DEFAULT_SLICE_Q
+    unseen: int = 0
     visible_bytes: int = 0
     reported_output: int = 0
     reported_input: int = 0
 
     def see(self, visible_bytes: int, usage: dict[str, Any] | None) -> None:
+        """Counts an event that is passed on."""
         self.visible_bytes += visible_bytes
         if usage is not None:
-            chat = self.wire is Wire.CHAT
-            self.reported_output = max(
-                self.reported_output, _count(usage, "completion_tokens" if chat else "output_tokens")
-            )
+            self.reported_output = max(self.reported_output, self._output(usage))
             inputs = (
                 ("prompt_tokens",)
-                if chat
+                if self.wire is Wire.CHAT
                 else ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
             )
             self.reported_input = max(self.reported_input, sum(_count(usage, name) for name in inputs))
 
-    def unsee(self, visible_bytes: int) -> None:
-        """Takes back an event that was read but not passed on."""
-        self.visible_bytes -= visible_bytes
+    def needed_for(self, visible_bytes: int, usage: dict[str, Any] | None) -> int:
+        """Output tokens a durable slice must cover before an event with so many more bytes, and that usage, passes."""
+        shown = self.visible_bytes + visible_bytes
+        estimated = output_tokens(shown, self.slice_q) + self.unseen if shown else 0
+        return max(estimated, self.reported_output, 0 if usage is None else self._output(usage))
+
+    def _output(self, usage: dict[str, Any]) -> int:
+        return _count(usage, "completion_tokens" if self.wire is Wire.CHAT else "output_tokens")
 
     @property
     def reading(self) -> Metered:
         """Tokens to charge if the answer ended here."""
         output = max(output_tokens(self.visible_bytes, self.q), self.reported_output)
         return Metered(self.reported_input or self.expected_input, output)
-
-    @property
-    def needed(self) -> int:
-        """Output tokens a durable slice must cover before what was seen may be passed on."""
-        return max(output_tokens(self.visible_bytes, self.slice_q), self.reported_output)
 
 
 def _count(usage: dict[str, Any], name: str) -> int:

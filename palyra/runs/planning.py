@@ -289,6 +289,8 @@ class Planner:
         estimator = self._settings.estimator
         card = self._book.card(entry.provider, entry.upstream, at)
         learned = self._learner.learned(entry.provider, entry.upstream, request.scope.principal)
+        if estimator is BoundEstimator.PROVEN:
+            learned = learned.proven()
         known = self._known.get(entry.id)
         if known is None or known.card is not card:
             if len(self._known) >= KNOWN_AT_MOST:

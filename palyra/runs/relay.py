@@ -13,6 +13,10 @@ from palyra.runs.request import Client
 class Cover(Protocol):
     """How far the durable budget of one answer reaches, in output tokens."""
 
+    def begins(self) -> None:
+        """Called once, before the first event."""
+        ...
+
     def covers(self, needed: int) -> bool:
         """Whether a durable slice covers that many tokens already; takes the next slice ahead where it is due."""
         ...
@@ -24,6 +28,9 @@ class Cover(Protocol):
 
 class Unlimited:
     """Cover that never ends: the whole answer was held before it was asked for."""
+
+    def begins(self) -> None:
+        pass
 
     def covers(self, needed: int) -> bool:
         return True
@@ -56,6 +63,7 @@ class Relay:
 
         An event that no slice covers is not sent, and nothing after it or after the end of the answer is read.
         """
+        self._cover.begins()
         try:
             async for chunk in chunks:
                 if not await self._pass(self._reader.feed(chunk)):
@@ -73,19 +81,28 @@ class Relay:
             if event.error is not None:
                 self.done.error = event.error
                 break
+            if (event.visible_bytes or event.usage is not None) and not await self._covered(event):
+                self.done.cut = True
+                break
             self._meter.see(event.visible_bytes, event.usage)
-            if event.visible_bytes and not self._cover.covers(self._meter.needed):
-                await self._flush()
-                if not await self._cover.reaches(self._meter.needed):
-                    self._meter.unsee(event.visible_bytes)
-                    self.done.cut = True
-                    break
             if not event.withheld:
                 self._ready.append(event.raw)
             if event.terminal:
                 break
         await self._flush()
         return not (self._reader.ended or self.done.cut or self.done.error)
+
+    async def _covered(self, event: StreamEvent) -> bool:
+        """Whether an event may pass. One that shows nothing always may: it only tells what was used already, and is
+        covered as far as there is room."""
+        needed = self._meter.needed_for(event.visible_bytes, event.usage)
+        if self._cover.covers(needed):
+            return True
+        await self._flush()
+        if await self._cover.reaches(needed) or not event.visible_bytes:
+            return True
+        self._meter.see(0, event.usage)
+        return False
 
     async def _flush(self) -> None:
         if self._ready:

@@ -308,6 +308,7 @@ class Runner:
             ceiling=planned.ceiling,
             slice_tokens=self._settings.slice_tokens,
             against=against,
+            usual=attempt.learned.usual_cover,
         )
 
     def _settle(

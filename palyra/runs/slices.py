@@ -1,7 +1,7 @@
 """The budget of a stream, taken slice by slice: each durable before its tokens pass, the next one ahead of need."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 
 from palyra.core.clock import Clock
 from palyra.core.errors import JournalUnavailableError
@@ -9,16 +9,25 @@ from palyra.governance.evaluate import UsageBudgetEvaluation
 from palyra.governance.ledger import Ledger
 from palyra.journal.changes import Change
 from palyra.runs.attempt import Attempt
+from palyra.runs.durable import Submit
 
-Submit = Callable[[Sequence[Change]], "asyncio.Future[None]"]
 Against = Callable[[tuple[UsageBudgetEvaluation, ...]], None]
+
+LEAST_SLICE = 32
+"""Output tokens of the smallest slice that is taken ahead of need."""
+SHARE_OF_TAKEN = 4
+"""Where a model's answers are known, a slice is at most that part of what the answer has taken so far."""
 
 
 class Slices:
     """Cover for one streamed attempt.
 
     `first` output tokens are held already; `ceiling` is the most the provider will send (None: unknown), beyond which
-    no slice is needed. `against` hears once of the budgets that refused a slice, or would have in a looser mode.
+    no slice is needed. `against` hears once of the budgets that ended the answer, or would have in a looser mode.
+
+    `usual` are the tokens that such answers mostly end within, None where too few are known. What was held beyond them,
+    so that the answer was likely to fit when it was let in, is given back once it begins; and its slices grow with it.
+    So a stream never holds much more than it uses, and others are not refused for what nobody will use.
     """
 
     def __init__(
@@ -32,6 +41,7 @@ class Slices:
         ceiling: int | None,
         slice_tokens: int,
         against: Against,
+        usual: int | None = None,
     ) -> None:
         self._attempt = attempt
         self._ledger = ledger
@@ -40,6 +50,7 @@ class Slices:
         self._ceiling = ceiling
         self._slice = slice_tokens
         self._against = against
+        self._usual = usual
         self._told = False
         self._covered = first
         """Output tokens that durable slices cover."""
@@ -47,25 +58,45 @@ class Slices:
         """The same, with the slice that is becoming durable."""
         self._ahead_at = first - first // 2
         self._pending: asyncio.Future[None] | None = None
-        self.exhausted = False
+        self._refused_at = -1
+        """The ledger's version when it had no room for a slice ahead of need."""
+        self._refusing: tuple[UsageBudgetEvaluation, ...] = ()
+        """The budgets that had no room for the size tried last."""
+        self._lost = False
+        """The journal cannot be written: no slice can become durable."""
+
+    def begins(self) -> None:
+        """The answer is about to come: gives back what it will hardly need."""
+        if self._usual is None or self._usual >= self._taken or not self._attempt.hold.moves:
+            return
+        growth = self._grow(self._usual - self._taken)
+        if growth is not None:
+            self._submit([growth], patient=True).add_done_callback(_heard)
+            self._covered = self._taken
+            self._ahead_at = self._taken - self._taken // 2
 
     def covers(self, needed: int) -> bool:
+        """Whether durable slices cover so many tokens; takes the next one where half of the last is used."""
         pending = self._pending
         if pending is not None and pending.done() and not pending.cancelled() and pending.exception() is None:
             self._landed()
-        if needed > self._ahead_at and self._pending is None:
-            self._take()
+        due = needed > self._ahead_at and self._pending is None and not self._complete
+        if due and self._refused_at != self._ledger.version and not self._take(iter((self._next_slice(),))):
+            self._refused_at = self._ledger.version
         return needed <= self._covered or self._complete
 
     async def reaches(self, needed: int) -> bool:
+        """Waits until durable slices cover so many tokens; False where no budget is left for them."""
         while not self.covers(needed):
-            if self._pending is None:
+            if self._pending is None and not self._take(self._last_slices(needed)):
+                self._tell()
                 return False
+            assert self._pending is not None
             try:
                 await asyncio.shield(self._pending)
             except JournalUnavailableError:
                 # What is not durable may not be spent: the answer ends where its durable budget does.
-                self.exhausted = True
+                self._lost = True
                 self._pending = None
                 return False
             self._landed()
@@ -79,31 +110,61 @@ class Slices:
         self._pending = None
         self._covered = self._taken
 
-    def _take(self) -> None:
-        """Takes the next slice, smaller ones where a whole one does not fit."""
-        if self.exhausted or (self._ceiling is not None and self._taken >= self._ceiling):
-            return
-        tokens = self._slice if self._ceiling is None else min(self._slice, self._ceiling - self._taken)
-        now = self._clock.now_ms()
-        while tokens:
-            growth = self._ledger.grow(self._attempt.hold.hold_id, self._price_of(tokens), tokens, now)
-            if growth.against and not self._told and (growth.change is not None or tokens == 1):
-                self._told = True
-                self._against(growth.against)
-            if growth.change is not None:
+    def _next_slice(self) -> int:
+        if self._usual is None:
+            return self._slice
+        return min(self._slice, max(LEAST_SLICE, self._taken // SHARE_OF_TAKEN))
+
+    def _last_slices(self, needed: int) -> Iterator[int]:
+        """What may be taken where the answer waits for so many tokens: whole slices at once, else ever less, at least
+        what it waits for."""
+        short = needed - self._taken
+        size = self._next_slice()
+        whole = -(-short // size) * size
+        while whole > short:
+            yield whole
+            whole //= 2
+        yield short
+
+    def _take(self, sizes: Iterator[int]) -> bool:
+        """Takes the first of these sizes that the budgets have room for; False where they have none."""
+        if self._lost:
+            return False
+        for size in sizes:
+            tokens = size if self._ceiling is None else min(size, self._ceiling - self._taken)
+            growth = self._grow(tokens)
+            if growth is not None:
                 reading = self._attempt.reading(self._ledger)
-                unit: list[Change] = [growth.change]
-                if reading is not None:
-                    unit.append(reading)
-                self._pending = self._submit(unit)
-                self._ahead_at = self._taken + tokens - tokens // 2
-                self._taken += tokens
-                return
-            tokens //= 2
-        self.exhausted = True
+                self._pending = self._submit([growth] if reading is None else [growth, reading])
+                self._pending.add_done_callback(_heard)
+                self._ahead_at = self._taken - tokens // 2
+                return True
+        return False
+
+    def _grow(self, tokens: int) -> Change | None:
+        now = self._clock.now_ms()
+        growth = self._ledger.grow(self._attempt.hold.hold_id, self._price_of(tokens), tokens, now)
+        self._refusing = growth.against
+        if growth.change is None:
+            return None
+        self._taken += tokens
+        if growth.against:
+            self._tell()
+        return growth.change
+
+    def _tell(self) -> None:
+        if self._refusing and not self._told:
+            self._told = True
+            self._against(self._refusing)
 
     def _price_of(self, tokens: int) -> int | None:
         """What the slice adds to the bound (nano-dollars); None where nobody knows the price."""
         before = self._attempt.estimate.bound_at(self._taken)
         after = self._attempt.estimate.bound_at(self._taken + tokens)
         return None if before is None or after is None else after - before
+
+
+def _heard(written: "asyncio.Future[None]") -> None:
+    """Nobody may be left who waits for a slice whose write fails."""
+    if not written.cancelled():
+        written.exception()
