@@ -132,6 +132,10 @@ class UsageRow:
     """UTF-8 bytes of text, tool-call arguments and thinking text that the meter saw."""
     overhead: int = 30
     """Tokens the provider was expected to add to the prompt by itself."""
+    readings: tuple[dict[str, Any], ...] = ()
+    """Every way to understand a body that contradicts itself: its name, usage and charge."""
+    corrects: str = ""
+    """The hold whose usage this corrects: its numbers are differences then, and it has no hold of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +231,7 @@ class AuditRow:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class UsageTotals:
+class UsageTotals(NamedTuple):
     """Sums over a period. `unpriced` counts attempts whose price was unknown and that were not charged."""
 
     runs: int = 0

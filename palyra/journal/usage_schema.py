@@ -21,11 +21,11 @@ _SUMS = """
   attempts INTEGER NOT NULL DEFAULT 0,
 """
 _OF_USAGE = "input_tokens, output_tokens, cached_tokens, reasoning_tokens, cost, unpriced, latency_ms, attempts"
-_NEW_USAGE = (
+NEW_USAGE = (
     "NEW.input_total, NEW.output_total, NEW.cache_read, NEW.reasoning, ifnull(NEW.charge, 0), NEW.charge IS NULL,"
     " NEW.latency_ms, 1"
 )
-_ADD_USAGE = """
+ADD_USAGE = """
     input_tokens = input_tokens + excluded.input_tokens, output_tokens = output_tokens + excluded.output_tokens,
     cached_tokens = cached_tokens + excluded.cached_tokens,
     reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens, cost = cost + excluded.cost,
@@ -37,7 +37,7 @@ _ADD_RUN = (
     "runs = runs + 1, ok = ok + excluded.ok, failed = failed + excluded.failed, refused = refused + excluded.refused"
 )
 _MODEL_STEPS = "(VALUES (900000), (3600000), (21600000), (86400000))"
-_PRINCIPAL_STEPS = "(VALUES (3600000), (86400000), (2764800000))"
+_PRINCIPAL_STEPS = "(VALUES (3600000), (21600000), (86400000), (2764800000))"
 _REASON_STEPS = "(VALUES (3600000), (86400000))"
 _DAY = "86400000"
 
@@ -76,6 +76,15 @@ def _days(at: str, what: str, new: str, add: str) -> str:
   ON CONFLICT (day, principal, model) DO UPDATE SET {add};"""
 
 
+def usage_rolled_up(new: str, add: str) -> str:
+    """The trigger that adds a row of usage to every roll-up: `new` are its numbers, `add` how they are added."""
+    return f"""CREATE TRIGGER usage_rolled_up AFTER INSERT ON usage BEGIN
+{_steps("model_usage", _MODEL_STEPS, "at", "provider, model", _OF_USAGE, new, add)}
+{_steps("principal_usage", _PRINCIPAL_STEPS, "at", "principal", _OF_USAGE, new, add)}
+{_days("at", _OF_USAGE, new, add)}
+END;"""
+
+
 ZOOMS = f"""
 CREATE TABLE model_usage (
   step INTEGER NOT NULL,
@@ -96,11 +105,7 @@ DROP TRIGGER usage_rolled_up;
 DROP TRIGGER ended_run_rolled_up;
 DROP TABLE usage_hours;
 DROP TABLE principal_days;
-CREATE TRIGGER usage_rolled_up AFTER INSERT ON usage BEGIN
-{_steps("model_usage", _MODEL_STEPS, "at", "provider, model", _OF_USAGE, _NEW_USAGE, _ADD_USAGE)}
-{_steps("principal_usage", _PRINCIPAL_STEPS, "at", "principal", _OF_USAGE, _NEW_USAGE, _ADD_USAGE)}
-{_days("at", _OF_USAGE, _NEW_USAGE, _ADD_USAGE)}
-END;
+{usage_rolled_up(NEW_USAGE, ADD_USAGE)}
 CREATE TRIGGER ended_run_rolled_up INSTEAD OF INSERT ON ended_runs BEGIN
 {_steps("model_usage", _MODEL_STEPS, "finished_at", "provider, model", _OF_RUNS, _NEW_RUN, _ADD_RUN)}
 {_steps("principal_usage", _PRINCIPAL_STEPS, "finished_at", "principal", _OF_RUNS, _NEW_RUN, _ADD_RUN)}

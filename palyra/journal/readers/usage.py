@@ -18,9 +18,10 @@ from palyra.journal.readers.usage_facts import (
     WHOLE,
     Span,
     check_key,
-    conditions_of_runs,
+    conditions_of,
     facts,
     reason_facts,
+    roll_up_for,
 )
 from palyra.journal.rows import (
     RunPage,
@@ -87,10 +88,18 @@ class UsageReaders(Query):
         spans = list(pairwise(_cuts(since, until, Interval.HOURLY if bucket == "hour" else Interval.DAILY, zone)))
         if not spans:
             return ()
-        series = await self._series(spans, by, where)
-        totals = await self._totals(spans, where) if by == "tag" else [_sum(found.values()) for found in series]
+        only: tuple[str, ...] | None = None
+        if by == "user" and roll_up_for(by, where) is not None:
+            # Of many people a few are shown: whose they are is asked first, and no other is read.
+            dearest = await self.usage_breakdown(since, until, by, limit=MAX_SERIES, where=where)
+            only = tuple(entry.key for entry in dearest.entries)
+        series, others = await self._series(spans, by, where, only)
+        if by == "tag" or only is not None:
+            totals = await self._totals(spans, where)
+        else:
+            totals = [_sum([*found.values(), other]) for found, other in zip(series, others, strict=True)]
         return tuple(
-            UsageBucket(start, end, total, {key: numbers for key, numbers in found.items() if key is not None})
+            UsageBucket(start, end, total, found)
             for (start, end), total, found in zip(spans, totals, series, strict=True)
         )
 
@@ -118,7 +127,7 @@ class UsageReaders(Query):
             f"SELECT json_group_array(json_array(key, {_NAMES})) FROM (SELECT * FROM ("
             f" SELECT key, {_SUMS} FROM ({sql}) GROUP BY key HAVING {_SOMETHING})"
             f" {after} ORDER BY cost DESC, attempts DESC, runs DESC, key LIMIT ?)",
-            lambda values: UsageSlice(values[0], UsageTotals(*values[1:])),
+            lambda values: UsageSlice(values[0], UsageTotals._make(values[1:])),
             (*parameters, *(_place(cursor) if cursor else ()), limit + 1),
         )
         page = found[:limit]
@@ -133,7 +142,7 @@ class UsageReaders(Query):
 
         Reads every one of them.
         """
-        conditions, bound = conditions_of_runs(where)
+        conditions, bound = conditions_of(where)
         found = await self._listed(
             "SELECT json_group_array(json_array(latency_ms)) FROM (SELECT latency_ms FROM usage"
             f" WHERE at >= ? AND at < ?{conditions} ORDER BY latency_ms LIMIT 1 OFFSET ?)",
@@ -146,7 +155,7 @@ class UsageReaders(Query):
         self, since: int, until: int, *, where: UsageFilter = ANYTHING, cursor: str = "", limit: int = 50
     ) -> RunPage:
         """The runs that ended in [since, until), the last first: those that its numbers count. At most 500 a page."""
-        conditions, bound = conditions_of_runs(where)
+        conditions, bound = conditions_of(where)
         rows, following = await self._paged(
             f"SELECT json_group_array(json_array(finished_at, seq, {RUNS.array()})) FROM (SELECT * FROM runs"
             f" WHERE finished_at >= ? AND finished_at < ?{conditions}"
@@ -162,7 +171,7 @@ class UsageReaders(Query):
         self, since: int, until: int, *, where: UsageFilter = ANYTHING, cursor: str = "", limit: int = MAX_ROWS
     ) -> UsageRowPage:
         """The attempts that settled in [since, until), the first first, at most 1000 a page."""
-        conditions, bound = conditions_of_runs(where)
+        conditions, bound = conditions_of(where)
         rows, following = await self._paged(
             f"SELECT json_group_array(json_array(at, seq, {USAGE.array()})) FROM (SELECT * FROM usage"
             f" WHERE at >= ? AND at < ?{conditions}{' AND (at, seq) > (?, ?)' if cursor else ''}"
@@ -204,7 +213,7 @@ class UsageReaders(Query):
         found = await self._listed(
             f"SELECT json_group_array(json_array(bucket, {_NAMES})) FROM ("
             f" SELECT bucket, {_SUMS} FROM ({sql}) GROUP BY bucket LIMIT -1)",
-            lambda values: (values[0], UsageTotals(*values[1:])),
+            lambda values: (values[0], UsageTotals._make(values[1:])),
             parameters,
         )
         totals = [UsageTotals()] * len(spans)
@@ -212,24 +221,30 @@ class UsageReaders(Query):
             totals[index] = numbers
         return totals
 
-    async def _series(self, spans: Sequence[Span], by: str, where: UsageFilter) -> list[dict[str | None, UsageTotals]]:
-        """The dearest keys in each span, and all others together under None."""
-        sql, parameters = facts(by, spans, where)
+    async def _series(
+        self, spans: Sequence[Span], by: str, where: UsageFilter, only: Sequence[str] | None
+    ) -> tuple[list[dict[str, UsageTotals]], list[UsageTotals]]:
+        """The dearest keys in each span, and all others of it together."""
+        sql, parameters = facts(by, spans, where, only)
         found = await self._listed(
             f"WITH cells AS MATERIALIZED (SELECT bucket, key, {_SUMS} FROM ({sql}) GROUP BY bucket, key"
             f" HAVING {_SOMETHING}),"
-            " dearest AS (SELECT key FROM cells GROUP BY key"
+            " dearest AS MATERIALIZED (SELECT key FROM cells GROUP BY key"
             f" ORDER BY sum(cost) DESC, sum(attempts) DESC, sum(runs) DESC, key LIMIT {MAX_SERIES})"
-            f" SELECT json_group_array(json_array(bucket, series, {_NAMES})) FROM ("
-            f" SELECT bucket, CASE WHEN key IN dearest THEN key END AS series, {_SUMS} FROM cells"
-            " GROUP BY 1, 2 ORDER BY 1, 2 LIMIT -1)",
-            lambda values: (values[0], values[1], UsageTotals(*values[2:])),
+            f" SELECT json_group_array(json_array(bucket, key, {_NAMES})) FROM ("
+            f" SELECT bucket, key, {_NAMES} FROM cells WHERE key IN dearest UNION ALL"
+            f" SELECT bucket, NULL, {_SUMS} FROM cells WHERE key NOT IN dearest GROUP BY bucket LIMIT -1)",
+            lambda values: (values[0], values[1], UsageTotals._make(values[2:])),
             parameters,
         )
-        series: list[dict[str | None, UsageTotals]] = [{} for _ in spans]
+        series: list[dict[str, UsageTotals]] = [{} for _ in spans]
+        others = [UsageTotals()] * len(spans)
         for index, name, totals in found:
-            series[index][name] = totals
-        return series
+            if name is None:
+                others[index] = totals
+            else:
+                series[index][name] = totals
+        return series, others
 
     async def _paged(
         self, sql: str, decode: Callable[[list[Any]], R], parameters: Sequence[Any], cursor: str, limit: int
@@ -249,8 +264,7 @@ def _of(principal: str, where: UsageFilter) -> UsageFilter:
 
 
 def _sum(parts: Iterable[UsageTotals]) -> UsageTotals:
-    columns = zip(*[[getattr(part, name) for name in METRICS] for part in parts], strict=True)
-    return UsageTotals(*map(sum, columns))
+    return UsageTotals._make(map(sum, zip(*parts, strict=True)))
 
 
 def _place(cursor: str) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ the next; and only what is shorter than the shortest step is read from rows.
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from palyra.core.errors import BadInputError
 from palyra.core.usage_filter import ANYTHING, UsageFilter
@@ -44,7 +44,7 @@ OF_USAGE = (
     "ifnull(charge, 0)",
     "charge IS NULL",
     "latency_ms",
-    "1",
+    "corrects IS NULL",
 )
 QUARTER_MS = HOUR_MS // 4
 WHOLE = ""
@@ -68,7 +68,7 @@ class RollUp:
 
 
 BY_MODEL = RollUp("model_usage", (DAY_MS, 6 * HOUR_MS, HOUR_MS, QUARTER_MS), frozenset({"model", "provider"}))
-BY_PRINCIPAL = RollUp("principal_usage", (32 * DAY_MS, DAY_MS, HOUR_MS), frozenset({"user"}))
+BY_PRINCIPAL = RollUp("principal_usage", (32 * DAY_MS, DAY_MS, 6 * HOUR_MS, HOUR_MS), frozenset({"user"}))
 BY_BOTH = RollUp("usage_days", (DAY_MS,), frozenset({"user", "model"}), str(DAY_MS), "day")
 REASON_STEPS = (DAY_MS, HOUR_MS)
 """Of the counts of why decisions were made."""
@@ -88,8 +88,7 @@ KEYS = (*COLUMNS, "tag")
 """What usage can be broken down by and filtered by, and the columns of runs and usage that hold it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """[start, end) of a span's sum, added or (sign -1) taken off; `step` 0 means rows."""
 
     span: int
@@ -133,7 +132,7 @@ def _cover(found: list[Piece], number: int, sign: int, start: int, end: int, ste
         found.append(Piece(number, sign, step, start, end))
         return
     first, last = ((edge + step // 2) // step * step for edge in (start, end))
-    if first >= last or end - start < step:
+    if first >= last or 4 * (end - start) < 3 * step:
         _cover(found, number, sign, start, end, shorter)
         return
     found.append(Piece(number, sign, step, first, last))
@@ -143,49 +142,100 @@ def _cover(found: list[Piece], number: int, sign: int, start: int, end: int, ste
     _cover(found, number, -sign, end, last, shorter)
 
 
-def facts(by: str, spans: Sequence[Span], where: UsageFilter = ANYTHING) -> tuple[str, list[Any]]:
-    """SQL that yields (bucket, key, metrics…) rows whose sums are exact for each span, and its parameters."""
+def facts(
+    by: str, spans: Sequence[Span], where: UsageFilter = ANYTHING, only: Sequence[str] | None = None
+) -> tuple[str, list[Any]]:
+    """SQL that yields (bucket, key, metrics…) rows whose sums are exact for each span, and its parameters.
+
+    With `only`, of these few keys alone; where a roll-up is ordered by them, nothing else is looked at.
+    """
     roll_up = roll_up_for(by, where)
     parts = pieces(spans, roll_up.steps if roll_up else ())
-    sources: list[str] = []
-    parameters: list[Any] = []
+    query = _Query()
     if roll_up is not None:
-        conditions, bound = _conditions(where, of_rows=False)
-        signed = ", ".join(f"(span.value ->> 1) * {name} AS {name}" for name in METRICS)
-        key = COLUMNS.get(by, "''")
         for step in roll_up.steps:
-            ranges = [[part.span, part.sign, part.start, part.end] for part in parts if part.step == step]
-            if not ranges:
-                continue
-            sources.append(
-                f"SELECT span.value ->> 0 AS bucket, {key} AS key, {signed} FROM json_each(?) AS span"
-                f" CROSS JOIN {roll_up.table} WHERE {roll_up.step} = {step}"
-                f" AND {roll_up.start} >= span.value ->> 2 AND {roll_up.start} < span.value ->> 3{conditions}"
-            )
-            parameters += [json.dumps(ranges), *bound]
-    left = [[part.span, part.start, part.end] for part in parts if part.step == 0]
-    if left or not sources:
-        of_rows, bound_rows = row_facts(by, left, where)
-        sources.append(of_rows)
-        parameters += bound_rows
-    return " UNION ALL ".join(sources), parameters
+            for sign in (1, -1):
+                found = [part for part in parts if (part.step, part.sign) == (step, sign)]
+                if found:
+                    _add_roll_up(query, roll_up, found, by, where, only)
+    left = [part for part in parts if part.step == 0]
+    if left or not query.sources:
+        _add_rows(query, left, by, where, only)
+    return query.text, query.parameters
 
 
-def row_facts(by: str, spans: Sequence[Sequence[int]], where: UsageFilter) -> tuple[str, list[Any]]:
-    """The same from the rows alone; spans as [bucket, start, end]."""
-    conditions, bound = _conditions(where, of_rows=True)
-    sources: list[str] = []
-    parameters: list[Any] = []
-    for table, at, what in (("runs", "finished_at", OF_RUNS), ("usage", "at", OF_USAGE)):
-        tags = ", json_each(tags) AS each_tag" if by == "tag" else ""
-        key = "each_tag.key || '=' || each_tag.value" if by == "tag" else COLUMNS.get(by, "''")
-        sources.append(
-            f"SELECT span.value ->> 0 AS bucket, {key} AS key, {named(what)} FROM json_each(?) AS span"
-            f" CROSS JOIN {table}{tags} WHERE {table}.{at} >= span.value ->> 1 AND {table}.{at} < span.value ->> 2"
-            f"{conditions}"
+class _Query:
+    """A statement in the making: spans are unpacked once each, then joined."""
+
+    def __init__(self) -> None:
+        self.spans: list[str] = []
+        self.sources: list[str] = []
+        self.parameters: list[Any] = []
+        self._bound: list[Any] = []
+
+    def add_spans(self, spans: Sequence[Sequence[int]]) -> str:
+        name = f"spans_{len(self.spans)}"
+        self.spans.append(
+            f"{name} AS MATERIALIZED (SELECT value ->> 0 AS bucket, value ->> 1 AS first, value ->> 2 AS last"
+            " FROM json_each(?))"
         )
-        parameters += [json.dumps(list(spans)), *bound]
-    return " UNION ALL ".join(sources), parameters
+        self.parameters.append(json.dumps(spans))
+        return name
+
+    def add(self, source: str, bound: Sequence[Any]) -> None:
+        self.sources.append(source)
+        self._bound += bound
+
+    @property
+    def text(self) -> str:
+        self.parameters += self._bound
+        self._bound = []
+        return f"WITH {', '.join(self.spans)} {' UNION ALL '.join(self.sources)}"
+
+
+def _add_roll_up(
+    query: _Query, roll_up: RollUp, parts: Sequence[Piece], by: str, where: UsageFilter, only: Sequence[str] | None
+) -> None:
+    step, sign = parts[0].step, "-" if parts[0].sign < 0 else ""
+    key = COLUMNS.get(by, "''")
+    metrics = ", ".join(f"{sign}{name} AS {name}" for name in METRICS)
+    conditions, bound = conditions_of(where, of_rows=False)
+    if only is not None and roll_up is BY_PRINCIPAL:
+        spans = query.add_spans(
+            [[part.span, start, 0] for part in parts for start in range(part.start, part.end, step)]
+        )
+        query.add(
+            f"SELECT bucket, {key} AS key, {metrics} FROM {spans} CROSS JOIN json_each(?) AS wanted"
+            f" CROSS JOIN {roll_up.table} WHERE {roll_up.step} = {step} AND {roll_up.start} = first"
+            f" AND {key} = wanted.value{conditions}",
+            [json.dumps(list(only)), *bound],
+        )
+        return
+    among, chosen = _among(key, only)
+    spans = query.add_spans([[part.span, part.start, part.end] for part in parts])
+    query.add(
+        f"SELECT bucket, {key} AS key, {metrics} FROM {spans} CROSS JOIN {roll_up.table} WHERE {roll_up.step} = {step}"
+        f" AND {roll_up.start} >= first AND {roll_up.start} < last{conditions}{among}",
+        [*bound, *chosen],
+    )
+
+
+def _add_rows(query: _Query, parts: Sequence[Piece], by: str, where: UsageFilter, only: Sequence[str] | None) -> None:
+    spans = query.add_spans([[part.span, part.start, part.end] for part in parts])
+    conditions, bound = conditions_of(where)
+    key = "each_tag.key || '=' || each_tag.value" if by == "tag" else COLUMNS.get(by, "''")
+    tags = ", json_each(tags) AS each_tag" if by == "tag" else ""
+    among, chosen = _among(key, only)
+    for table, at, what in (("runs", "finished_at", OF_RUNS), ("usage", "at", OF_USAGE)):
+        query.add(
+            f"SELECT bucket, {key} AS key, {named(what)} FROM {spans} CROSS JOIN {table}{tags}"
+            f" WHERE {table}.{at} >= first AND {table}.{at} < last{conditions}{among}",
+            [*bound, *chosen],
+        )
+
+
+def _among(key: str, only: Sequence[str] | None) -> tuple[str, list[Any]]:
+    return ("", []) if only is None else (f" AND {key} IN (SELECT value FROM json_each(?))", [json.dumps(list(only))])
 
 
 def reason_facts(since: int, until: int) -> tuple[str, list[Any]]:
@@ -207,12 +257,8 @@ def reason_facts(since: int, until: int) -> tuple[str, list[Any]]:
     return " UNION ALL ".join(sources) or "SELECT '' AS reason, 0 AS decisions", parameters
 
 
-def conditions_of_runs(where: UsageFilter) -> tuple[str, list[Any]]:
-    """` AND …` for the rows of runs or usage, and its parameters."""
-    return _conditions(where, of_rows=True)
-
-
-def _conditions(where: UsageFilter, *, of_rows: bool) -> tuple[str, list[Any]]:
+def conditions_of(where: UsageFilter, *, of_rows: bool = True) -> tuple[str, list[Any]]:
+    """` AND …` for the rows of runs or usage, or for those of a roll-up; and its parameters."""
     conditions: list[str] = []
     parameters: list[Any] = []
     for name, value in where.given.items():
