@@ -15,6 +15,7 @@ from typing import Any
 from palyra.journal import tables
 from palyra.journal.audit_chain import Link, LinkDraft, append, canonical_payload
 from palyra.journal.changes import (
+    AlertSaved,
     ApprovalSaved,
     AuditAdded,
     Change,
@@ -51,7 +52,8 @@ from palyra.journal.tables import NULL, Table, Values, clean, dumps, moves_text
     NAME,
     PLAN,
     TERMS,
-) = range(16)
+    ALERT,
+) = range(17)
 """What a row of the view is, in its first column; a row of nothing only fills the statement up."""
 
 WIDTH = 1 + max(
@@ -204,6 +206,11 @@ def _triggers() -> list[tuple[int, str]]:
             f" {_replace(tables.GRANTS.columns[1:])} WHERE {newer.format('grants')}",
         ),
         (POLICY, _insert_into(tables.POLICIES)),
+        (
+            ALERT,
+            f"{_insert_into(tables.ALERTS)} ON CONFLICT (alert_id) DO UPDATE SET"
+            f" {_replace(tables.ALERTS.columns[1:])} WHERE excluded.revision > alerts.revision",
+        ),
         (AUDIT, _insert_into(tables.AUDIT)),
         (NAME, "INSERT INTO replay_names (id, body) VALUES (NEW.v1, NEW.v2) ON CONFLICT (id) DO NOTHING"),
         (PLAN, _PLAN_LOGGED),
@@ -303,6 +310,7 @@ _ENCODERS: dict[type[Change], Callable[[Any, Unit], tuple[int, Values]]] = {
     ApprovalSaved: lambda change, unit: (APPROVAL, tables.approval_values(change.row)),
     GrantSaved: lambda change, unit: (GRANT, tables.grant_values(change.row)),
     PolicySaved: lambda change, unit: (POLICY, tables.policy_values(change.row)),
+    AlertSaved: lambda change, unit: (ALERT, tables.alert_values(change.row)),
     AuditAdded: _audit,
     NameKept: lambda change, unit: (NAME, (change.name, change.body)),
     PlanKept: lambda change, unit: (

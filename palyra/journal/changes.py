@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from palyra.journal.rows import (
+    AlertRow,
     ApprovalRow,
     CounterMove,
     DecisionRow,
@@ -112,8 +113,15 @@ class PolicySaved:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertSaved:
+    """Inserts or replaces an alert; ignored unless `row.revision` is above the stored one."""
+
+    row: AlertRow
+
+
+@dataclass(frozen=True, slots=True)
 class AuditAdded:
-    """Appends a link to the audit chain. `kind`: approval, policy, repair, engine, access, grant."""
+    """Appends a link to the audit chain. `kind`: approval, policy, repair, engine, access, grant, alert."""
 
     at: int
     kind: str
@@ -177,6 +185,7 @@ Change = (
     | ApprovalSaved
     | GrantSaved
     | PolicySaved
+    | AlertSaved
     | AuditAdded
     | RunNoted
     | NameKept

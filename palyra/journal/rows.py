@@ -209,6 +209,36 @@ class PolicyRow:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertRow:
+    """Something out of the ordinary, from its first sight to its end. `state`: open, acknowledged, snoozed, resolved.
+
+    `version` grows with each change an operator has to know of, `revision` with every change. `holds`: whether its
+    condition held when it was last looked at. `answered` is the severity somebody acknowledged or put away.
+    """
+
+    alert_id: str
+    revision: int
+    version: int
+    kind: str
+    severity: str
+    state: str
+    dedupe_key: str
+    subject_kind: str
+    subject: str
+    occurrence_count: int
+    first_seen: int
+    last_seen: int
+    holds: bool
+    payload: dict[str, Any]
+    notified_at: int | None = None
+    snoozed_until: int | None = None
+    resolved_at: int | None = None
+    answered: str = ""
+    acted_by: str = ""
+    acted_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NoteRow:
     """A line of a run's timeline."""
 
@@ -308,6 +338,16 @@ class UsageSample:
     overhead: int
     overrun: int = 0
     """Nano-dollars above the bound of its hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedRow:
+    """How a model did: runs completed or failed, and the completed ones' median time in ms, if any."""
+
+    model: str
+    runs: int
+    failed: int
+    p50_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Roll-ups are kept by triggers, so no writer can forget them. `moves` of a hold i
 `[policy_id, scope_value, window_start, metric, held, actual, enforced, [[grant_id, amount], …], limit]`.
 """
 
+from palyra.journal.alert_schema import ALERTS
 from palyra.journal.meter_schema import METER
 from palyra.journal.replay_schema import REPLAY_LOG
 from palyra.journal.usage_schema import ZOOMS
@@ -366,6 +367,7 @@ END;
     (2, METER),
     (3, ZOOMS),
     (4, REPLAY_LOG),
+    (5, ALERTS),
 )
 
 LATEST = MIGRATIONS[-1][0]

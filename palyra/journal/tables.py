@@ -11,6 +11,7 @@ from typing import Any
 
 from palyra.core.scope import Scope
 from palyra.journal.rows import (
+    AlertRow,
     ApprovalRow,
     AuditRow,
     CounterMove,
@@ -109,6 +110,13 @@ GRANTS = _table(
     " window_start state run_ids granted_by uses",
     "run_ids",
     "approval_id expires_at window_start",
+)
+ALERTS = _table(
+    "alerts",
+    "alert_id revision version kind severity state dedupe_key subject_kind subject occurrence_count first_seen"
+    " last_seen holds payload notified_at snoozed_until resolved_at answered acted_by acted_at",
+    "payload",
+    "notified_at snoozed_until resolved_at acted_at",
 )
 POLICIES = _table("policies", "policy_id revision sha256 removed updated_at updated_by body", "body")
 AUDIT = _table("audit", "seq at kind subject actor payload digest", "payload")
@@ -402,3 +410,34 @@ def policy_row(values: list[Any]) -> PolicyRow:
 
 def audit_row(values: list[Any]) -> AuditRow:
     return AuditRow(*values)
+
+
+def alert_values(row: AlertRow) -> Values:
+    return (
+        row.alert_id,
+        row.revision,
+        row.version,
+        row.kind,
+        row.severity,
+        row.state,
+        clean(row.dedupe_key),
+        row.subject_kind,
+        clean(row.subject),
+        row.occurrence_count,
+        row.first_seen,
+        row.last_seen,
+        int(row.holds),
+        dumps(row.payload),
+        row.notified_at,
+        row.snoozed_until,
+        row.resolved_at,
+        row.answered,
+        clean(row.acted_by),
+        row.acted_at,
+    )
+
+
+def alert_row(values: list[Any]) -> AlertRow:
+    record = _record(ALERTS, values)
+    record["holds"] = bool(record["holds"])
+    return AlertRow(**record)
