@@ -19,6 +19,7 @@ from textual.widget import Widget
 
 from palyra.core.safe_text import SafeText, cells, fit, safe
 from palyra.tui.themes import Tone, tone_styles
+from palyra.tui.widgets.plain import plain_lines
 
 Styles = dict[Tone, Style]
 
@@ -163,6 +164,8 @@ class Lines(ScrollView, can_focus=False):
         self._styles: Styles | None = None
         self._base: Style | None = None
         """The widget's own style while it renders: asking for it line by line takes longer than the lines."""
+        self._strips: dict[int, tuple[Line, int, Style, Strip]] = {}
+        """What each row of the widget showed last, with what it was made from."""
         self._end_seen = False
         self._told_width = 0
 
@@ -231,6 +234,8 @@ class Lines(ScrollView, can_focus=False):
             self._end_seen = True
 
     def render_lines(self, crop: Region) -> list[Strip]:
+        if self.styles.gutter.totals == (0, 0):
+            return plain_lines(self, crop, self._strip)
         self._base = self.rich_style
         try:
             return super().render_lines(crop)
@@ -238,14 +243,21 @@ class Lines(ScrollView, can_focus=False):
             self._base = None
 
     def render_line(self, y: int) -> Strip:
+        return self._strip(y, self.rich_style if self._base is None else self._base)
+
+    def _strip(self, y: int, base: Style) -> Strip:
         number = y + int(self.scroll_offset.y)
+        parts = self._lines[number] if number < len(self._lines) else BLANK
         width = self.size.width
-        base = self.rich_style if self._base is None else self._base
-        if number >= len(self._lines):
-            return Strip.blank(width, base)
         if self._styles is None:
             self._styles = tone_styles(self.app)
-        return strip_of(self._lines[number], width, base, self._styles)
+            self._strips.clear()
+        kept = self._strips.get(y)
+        if kept is not None and kept[0] is parts and kept[1] == width and kept[2] == base:
+            return kept[3]
+        strip = strip_of(parts, width, base, self._styles)
+        self._strips[y] = (parts, width, base, strip)
+        return strip
 
     async def _on_click(self, event: events.Click) -> None:
         number = event.y + int(self.scroll_offset.y)

@@ -26,6 +26,7 @@ from palyra.tui.glyphs import CURSOR
 from palyra.tui.themes import ANSI_VARIABLES, Tone, tone_styles
 from palyra.tui.widgets.columns import Column, Place, arrange
 from palyra.tui.widgets.lines import BLANK, Line, Part, Styles, cut, part, strip_of, width_of, wrap
+from palyra.tui.widgets.plain import plain_lines
 
 MAX_ROWS = 500
 """Rows beyond these are not taken; longer lists are paged by whoever fills the table."""
@@ -142,8 +143,6 @@ class LiveTable(ScrollView, can_focus=True):
         self._places: tuple[Place, ...] = ()
         self._width = 0
         self._styles: Styles | None = None
-        self._base: Style | None = None
-        """The widget's own style while it renders: asking for it line by line takes longer than the lines."""
         self._cursor = Style()
         self._cursor_styles: Styles = {}
         self._strips: dict[str, tuple[Row, Mark, Strip]] = {}
@@ -353,14 +352,14 @@ class LiveTable(ScrollView, can_focus=True):
                 self.action_open()
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        self._base = self.rich_style
-        try:
+        if self.styles.gutter.totals != (0, 0):
             return super().render_lines(crop)
-        finally:
-            self._base = None
+        return plain_lines(self, crop, self._strip)
 
     def render_line(self, y: int) -> Strip:
-        base = self.rich_style if self._base is None else self._base
+        return self._strip(y, self.rich_style)
+
+    def _strip(self, y: int, base: Style) -> Strip:
         width = self.size.width - self.scrollbar_size_vertical
         if self._styles is None or width != self._width:
             self._styles = tone_styles(self.app)
