@@ -34,7 +34,7 @@ async def test_plain_lines_are_what_textual_would_have_made(kind: type[Lines | L
         await pilot.pause()
         widget = app.query_one(kind)
         # A scrollbar lies over the last column.
-        whole = Region(0, 0, widget.size.width, widget.region.height)
+        whole = Region(0, 0, widget.scrollable_content_region.width, widget.region.height)
         for crop in (whole, Region(3, 1, 20, 3), Region(0, 2, whole.width, 1)):
             ours = widget.render_lines(crop)
             theirs = Widget.render_lines(widget, crop)
