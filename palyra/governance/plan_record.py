@@ -157,7 +157,10 @@ class PlanRecorder:
         )
         key = (
             *head,
-            *((one.model, one.tier, one.excluded, card and card.card_id) for one, card in zip(given.candidates, cards)),
+            *(
+                (one.model, one.tier, one.excluded, card and card.card_id)
+                for one, card in zip(given.candidates, cards, strict=True)
+            ),
         )
         found = self._shapes.get(key)
         if found is None:

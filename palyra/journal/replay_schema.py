@@ -10,7 +10,7 @@ the `seq` of the grant. What the columns hold, by `kind`:
   budget for a price nobody knew.
 - 3, a grant given or ended; its body is the state.
 - 4, the terms in force from here on, as its body.
-- 5, a slice that a budget refused.
+- 5, a slice that a budget refused, of so many `tokens`.
 
 `replay_names` are texts that come again, by a hash of them.
 """
@@ -54,6 +54,7 @@ CREATE TRIGGER grant_ended_logged AFTER UPDATE OF state ON grants WHEN OLD.state
   INSERT INTO replay_bodies (seq, body) SELECT max(seq), NEW.state FROM replay_log;
 END;
 CREATE TRIGGER refused_slice_logged AFTER INSERT ON run_notes WHEN NEW.kind = 'slice_refused' BEGIN
-  INSERT INTO replay_log (at, kind, ref) SELECT NEW.at, 5, seq FROM runs WHERE run_id = NEW.run_id;
+  INSERT INTO replay_log (at, kind, ref, tokens)
+  SELECT NEW.at, 5, seq, NEW.data ->> 'tokens' FROM runs WHERE run_id = NEW.run_id;
 END;
 """

@@ -293,10 +293,10 @@ class Runner:
         if not planned.plan.sliced:
             return Unlimited()
 
-        def against(evaluations: tuple[UsageBudgetEvaluation, ...]) -> None:
+        def against(evaluations: tuple[UsageBudgetEvaluation, ...], tokens: int) -> None:
             enforced = any(item.refused for item in evaluations)
             kind = "slice_refused" if enforced else "would_block"
-            data = {"policies": [item.policy_id for item in evaluations]}
+            data = {"policies": [item.policy_id for item in evaluations], "tokens": tokens}
             self._durable.write([RunNoted(run.run_id, self._clock.now_ms(), kind, data)])
 
         return Slices(

@@ -11,7 +11,7 @@ from palyra.journal.changes import Change
 from palyra.runs.attempt import Attempt
 from palyra.runs.durable import Submit
 
-Against = Callable[[tuple[UsageBudgetEvaluation, ...]], None]
+Against = Callable[[tuple[UsageBudgetEvaluation, ...], int], None]
 
 LEAST_SLICE = 32
 """Output tokens of the smallest slice that is taken ahead of need."""
@@ -62,6 +62,7 @@ class Slices:
         """The ledger's version when it had no room for a slice ahead of need."""
         self._refusing: tuple[UsageBudgetEvaluation, ...] = ()
         """The budgets that had no room for the size tried last."""
+        self._tried = 0
         self._lost = False
         """The journal cannot be written: no slice can become durable."""
 
@@ -145,6 +146,7 @@ class Slices:
         now = self._clock.now_ms()
         growth = self._ledger.grow(self._attempt.hold.hold_id, self._price_of(tokens), tokens, now)
         self._refusing = growth.against
+        self._tried = tokens
         if growth.change is None:
             return None
         self._taken += tokens
@@ -155,7 +157,7 @@ class Slices:
     def _tell(self) -> None:
         if self._refusing and not self._told:
             self._told = True
-            self._against(self._refusing)
+            self._against(self._refusing, self._tried)
 
     def _price_of(self, tokens: int) -> int | None:
         """What the slice adds to the bound (nano-dollars); None where nobody knows the price."""

@@ -1,0 +1,172 @@
+"""Counters of a replay: one lane for each way a policy ever counted, fed all along, whether it is in force yet or not.
+
+A policy that is edited to count otherwise counts again what was spent before; here its new lane has seen it already, so
+no history has to be kept to replay an edit, nor to try a policy that nobody had.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from palyra.config.choices import OverrideKind, PolicyAction
+from palyra.core.scope import Scope
+from palyra.governance.counters import Budget, Cell, Judged
+from palyra.governance.policy import UsageBudgetPolicyRecord
+from palyra.governance.policy_set import PolicySet
+
+WINDOWS_KEPT = 4
+"""Windows of a calendar budget that stay known: the clock may have been set back."""
+BUCKETS_KEPT_MS = 48 * 3_600_000
+
+
+@dataclass(slots=True)
+class Bite:
+    """What a policy did to the requests of the period. `first_at` is the first it stopped."""
+
+    refused: int = 0
+    approvals: int = 0
+    would_refuse: int = 0
+    over_soft: int = 0
+    first_at: int | None = None
+
+
+class Lane:
+    """One policy counting one way. `after` is the lane whose amounts it takes over where both count a request: a policy
+    that counts anew in the same metric counts what each request was counted for before."""
+
+    __slots__ = ("advises", "bite", "budget", "in_force", "places", "policy_id", "routes")
+
+    def __init__(self, policy: UsageBudgetPolicyRecord, bite: Bite) -> None:
+        self.budget = Budget(policy)
+        self.policy_id = policy.policy_id
+        self.in_force = False
+        self.bite = bite
+        self.places: dict[str, Place] = {}
+        self.adopt(policy)
+
+    def adopt(self, policy: UsageBudgetPolicyRecord) -> None:
+        """Takes over other terms that count alike."""
+        self.budget.adopt(policy)
+        self.advises = policy.action is PolicyAction.ADVISE
+        self.routes = policy.routing_override.kind in (OverrideKind.DEGRADE, OverrideKind.MODEL)
+
+    @property
+    def policy(self) -> UsageBudgetPolicyRecord:
+        return self.budget.policy
+
+    def place(self, value: str) -> "Place":
+        found = self.places.get(value)
+        if found is None:
+            found = self.places[value] = Place(self, value)
+        return found
+
+
+class Place:
+    """One counter of a lane, with the cell that charges move now."""
+
+    __slots__ = ("cell", "judged", "lane", "value")
+
+    def __init__(self, lane: Lane, value: str) -> None:
+        self.lane = lane
+        self.value = value
+        self.cell = Cell(lane.budget, value, 0, 0)
+        self.judged: Judged = self.cell
+
+    def turn(self, at: int) -> Judged:
+        """Finds the cell of an instant. Returns what a request is judged by."""
+        budget = self.lane.budget
+        cell = budget.find(self.value, at) or budget.make(self.value, at)
+        self.cell = cell
+        total = cell.total
+        if total is None:
+            self.judged = cell
+            if len(budget.windows) > WINDOWS_KEPT:
+                del budget.windows[min(budget.windows)]
+            return cell
+        total.turn(at)
+        while total.order[0] < total.low - BUCKETS_KEPT_MS:
+            total.forget(total.cells[total.order[0]])
+        self.judged = total
+        return total
+
+
+def judged_growth(cell: Cell, at: int) -> Judged:
+    """A slice counts where its hold does; a hold that outlived its rolling window is judged by its own bucket."""
+    total = cell.total
+    if total is None:
+        return cell
+    if not total.start <= at < total.end:
+        total.turn(at)
+    return total if cell.start >= total.low else cell
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """The policies in force from one event on."""
+
+    seq: int
+    policies: tuple[UsageBudgetPolicyRecord, ...]
+
+
+class Lanes:
+    """Every lane of a replay, and which of them a request moves."""
+
+    def __init__(self, phases: Sequence[Phase]) -> None:
+        self.bites: dict[str, Bite] = {}
+        self._lanes: dict[tuple[object, ...], Lane] = {}
+        self._until: dict[tuple[object, ...], int] = {}
+        for index, phase in enumerate(phases):
+            for policy in phase.policies:
+                key = policy.counting
+                self._until[key] = index
+                if key not in self._lanes:
+                    bite = self.bites.setdefault(policy.policy_id, Bite())
+                    self._lanes[key] = Lane(policy, bite)
+        self._phases = phases
+        self._phase = -1
+        self.modes = False
+        """Whether a policy in force has a mode of its own."""
+        self._in_force: dict[str, Lane] = {}
+        self._layers: list[tuple[PolicySet, dict[str, Lane]]] = []
+
+    def next_phase(self) -> None:
+        """Puts the next phase's policies in force; lanes nobody needs any more are dropped."""
+        self._phase += 1
+        phase = self._phases[self._phase]
+        for lane in self._lanes.values():
+            lane.in_force = False
+        self._in_force = {}
+        for policy in phase.policies:
+            lane = self._lanes[policy.counting]
+            lane.adopt(policy)
+            lane.in_force = True
+            self._in_force[policy.policy_id] = lane
+        for key, last in self._until.items():
+            if last < self._phase:
+                self._lanes.pop(key, None)
+        self.modes = any(lane.budget.has_mode for lane in self._in_force.values())
+        self._layers = [(PolicySet(lane.policy for lane in self._in_force.values()), self._in_force)]
+        waiting = [lane for lane in self._lanes.values() if not lane.in_force]
+        while waiting:
+            layer: dict[str, Lane] = {}
+            for lane in waiting:
+                layer.setdefault(lane.policy_id, lane)
+            self._layers.append((PolicySet(lane.policy for lane in layer.values()), layer))
+            waiting = [lane for lane in waiting if layer[lane.policy_id] is not lane]
+
+    def lane(self, policy_id: str) -> Lane | None:
+        """The lane of a policy in force."""
+        return self._in_force.get(policy_id)
+
+    def get(self, policy_id: str) -> UsageBudgetPolicyRecord | None:
+        """A policy in force."""
+        lane = self._in_force.get(policy_id)
+        return None if lane is None else lane.policy
+
+    def match(self, scope: Scope, provider: str, model: str) -> tuple[list[Place], list[Place]]:
+        """The counters a request moves: of policies in force, by id, and of those that are not yet or no longer."""
+        found: list[list[Place]] = [[], []]
+        for number, (policies, lanes) in enumerate(self._layers):
+            places = found[min(number, 1)]
+            for policy, value in policies.match(scope, provider, model):
+                places.append(lanes[policy.policy_id].place(value))
+        return found[0], found[1]

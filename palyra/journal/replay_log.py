@@ -1,0 +1,164 @@
+"""Reading what requests are decided again from, beside a running engine or without one: plain, in big chunks.
+
+For a process of its own; the engine's readers never see a million rows.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from palyra.core.errors import StateError
+from palyra.journal.journal import JOURNAL_FILE
+from palyra.journal.migrations import version_of
+from palyra.journal.rows import GrantRow
+from palyra.journal.schema import LATEST
+from palyra.journal.tables import GRANTS, grant_row
+
+PLAN, SLICE, END, GRANT, TERMS, REFUSED_SLICE = range(6)
+"""Kinds of events."""
+
+CHUNK = 20_000
+
+Event = tuple[Any, ...]
+"""seq, at, kind, ref, scope, shape, usd, tokens, outcome; the last five None where they say nothing."""
+
+RecordedUse = dict[str, int]
+"""Tokens by kind, as `NormalisedUsage` names them."""
+
+USAGE_COLUMNS = (
+    "input_total",
+    "output_total",
+    "cache_read",
+    "write_5m",
+    "write_1h",
+    "reasoning",
+    "audio_in",
+    "audio_out",
+)
+
+
+class ReplayLog:
+    """One moment of a journal. Close it soon: what is written meanwhile cannot be folded into the database."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises StateError for no journal, or one this program does not read."""
+        if not path.is_file():
+            raise StateError(f"There is no journal at {path}.", fix="Start palyra-tui or `palyra serve` there first.")
+        try:
+            self._database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+            version = version_of(self._database)
+            if version != LATEST:
+                raise StateError(
+                    f"The journal {path} has schema version {version}; this Palyra reads {LATEST}.",
+                    fix="Start the engine once to bring an older one up to date, or upgrade Palyra for a newer one.",
+                )
+            self._database.execute("BEGIN")
+            self.last: int = self._one("SELECT ifnull(max(seq), 0) FROM replay_log")
+        except sqlite3.Error as error:
+            raise StateError(f"{path} cannot be read: {error}.", fix="Restore it from backups/.") from error
+
+    @classmethod
+    def of(cls, state_dir: Path) -> Self:
+        return cls(state_dir / JOURNAL_FILE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+
+    def _one(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        row = self._database.execute(sql, parameters).fetchone()
+        return None if row is None else row[0]
+
+    def first_plan_at(self) -> int | None:
+        """When the first request was decided that is recorded."""
+        found: int | None = self._one("SELECT at FROM replay_log WHERE kind = 0 ORDER BY seq LIMIT 1")
+        return found
+
+    def last_at(self) -> int:
+        found: int | None = self._one("SELECT at FROM replay_log WHERE seq = ?", (self.last,))
+        return found or 0
+
+    def seq_at(self, at: int) -> int:
+        """The first event at or after an instant; one past the last where there is none.
+
+        Events lie in the order of time but for clocks set back, where any of the places will do.
+        """
+        low, high = 1, self.last + 1
+        while low < high:
+            middle = (low + high) // 2
+            found = self._one("SELECT at FROM replay_log WHERE seq >= ? ORDER BY seq LIMIT 1", (middle,))
+            if found is not None and found < at:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def terms(self) -> list[tuple[int, str]]:
+        """Every change of the terms, as (seq, body), in order."""
+        sql = "SELECT seq, body FROM replay_log JOIN replay_bodies USING (seq) WHERE kind = 4 ORDER BY seq"
+        return self._database.execute(sql).fetchall()
+
+    def chunks(self, first: int) -> Iterator[list[Event]]:
+        """All events from `first` on, in order."""
+        cursor = self._database.execute(
+            "SELECT seq, at, kind, ref, scope, shape, usd, tokens, outcome FROM replay_log WHERE seq >= ? ORDER BY seq",
+            (first,),
+        )
+        while rows := cursor.fetchmany(CHUNK):
+            yield rows
+
+    def body(self, seq: int) -> str:
+        """Raises KeyError for an event without one."""
+        found: str | None = self._one("SELECT body FROM replay_bodies WHERE seq = ?", (seq,))
+        if found is None:
+            raise KeyError(seq)
+        return found
+
+    def name(self, name: int) -> str:
+        """Raises KeyError for a name that is not kept."""
+        found: str | None = self._one("SELECT body FROM replay_names WHERE id = ?", (name,))
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def grant(self, seq: int) -> GrantRow:
+        """A grant as it stands in the end."""
+        row = self._database.execute(f"SELECT {', '.join(GRANTS.columns)} FROM grants WHERE seq = ?", (seq,)).fetchone()
+        return grant_row([_data(name, value) for name, value in zip(GRANTS.columns, row, strict=True)])
+
+    def refs(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """The numbers of runs."""
+        found: dict[str, int] = {}
+        for run_id in run_ids:
+            seq = self._one("SELECT seq FROM runs WHERE run_id = ?", (run_id,))
+            if seq is not None:
+                found[run_id] = seq
+        return found
+
+    def run(self, ref: int, at: int) -> tuple[str, str]:
+        """The id of a run and of its decision at an instant."""
+        run_id = self._one("SELECT run_id FROM runs WHERE seq = ?", (ref,)) or ""
+        decision = self._one(
+            "SELECT decision_id FROM decisions WHERE run_id = ? ORDER BY at = ? DESC, seq DESC LIMIT 1", (run_id, at)
+        )
+        return run_id, decision or ""
+
+    def usage(self, ref: int) -> RecordedUse | None:
+        """What the newest attempt of a run used, in tokens by kind; None when there is no record of it, or one that no
+        card can price: what was charged is the bound, or what the provider said."""
+        row = self._database.execute(
+            f"SELECT {', '.join(USAGE_COLUMNS)}, rates FROM usage"
+            " WHERE run_id = (SELECT run_id FROM runs WHERE seq = ?) ORDER BY attempt DESC, seq DESC LIMIT 1",
+            (ref,),
+        ).fetchone()
+        if row is None or any(f'"unit":"{unit}"' in row[-1] for unit in ("bound", "reported_cost")):
+            return None
+        return dict(zip(USAGE_COLUMNS, row, strict=False))
+
+
+def _data(name: str, value: Any) -> Any:
+    return json.loads(value) if name in GRANTS.json_columns else value
