@@ -7,6 +7,7 @@ Roll-ups are kept by triggers, so no writer can forget them. `moves` of a hold i
 
 from palyra.journal.alert_schema import ALERTS
 from palyra.journal.meter_schema import METER
+from palyra.journal.readings_schema import READINGS
 from palyra.journal.replay_schema import REPLAY_LOG
 from palyra.journal.usage_schema import ZOOMS
 
@@ -368,6 +369,7 @@ END;
     (3, ZOOMS),
     (4, REPLAY_LOG),
     (5, ALERTS),
+    (6, READINGS),
 )
 
 LATEST = MIGRATIONS[-1][0]

@@ -93,9 +93,9 @@ USAGE = _table(
     "usage",
     f"hold_id run_id attempt at provider model {_SCOPE} input_total cache_read write_5m write_1h output_total reasoning"
     " audio_in audio_out tool_uses metered_input metered_output usage_source flags price_state rates charge"
-    " reported_cost raw latency_ms visible_bytes overhead",
-    "tags flags rates raw",
-    "hold_id charge reported_cost raw",
+    " reported_cost raw latency_ms visible_bytes overhead readings corrects",
+    "tags flags rates raw readings",
+    "hold_id charge reported_cost raw readings corrects",
 )
 APPROVALS = _table(
     "approvals",
@@ -324,6 +324,8 @@ def usage_values(row: UsageRow) -> Values:
         row.latency_ms,
         row.visible_bytes,
         row.overhead,
+        dumps(row.readings) if row.readings else None,
+        row.corrects or None,
     )
 
 
@@ -333,6 +335,8 @@ def usage_row(values: list[Any]) -> UsageRow:
     record["hold_id"] = record["hold_id"] or ""
     record["flags"] = tuple(record["flags"])
     record["rates"] = tuple(record["rates"])
+    record["readings"] = tuple(record["readings"] or ())
+    record["corrects"] = record["corrects"] or ""
     return UsageRow(**record)
 
 

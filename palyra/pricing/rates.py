@@ -8,6 +8,8 @@ from typing import Any
 
 from genai_prices.data_units import unit_data
 
+from palyra.core.money import NANO
+
 INPUT = "input_tokens"
 OUTPUT = "output_tokens"
 CACHE_READ = "cache_read_tokens"
@@ -29,6 +31,10 @@ REPORTED_COST = "reported_cost"
 """No unit of use: a charge that repeats what the provider said it cost."""
 BOUND = "bound"
 """No unit of use: a charge of what was held, for a body that cannot be priced."""
+FLAT = "flat"
+"""No unit of use: what a budget charges for an attempt nobody can price."""
+METER = "meter"
+"""No unit of use: a charge of what the meter of a dead engine had reached."""
 
 MILLION = 1_000_000
 
@@ -131,6 +137,11 @@ class RatePart:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "RatePart":
         return cls(str(data["unit"]), int(data["count"]), Decimal(data["usd"]), int(data["per"]))
+
+
+def lump(unit: str, amount: int) -> RatePart:
+    """A charge that has no parts of its own."""
+    return RatePart(unit, 1, Decimal(amount) / NANO, 1)
 
 
 def effective_rates(rates: Iterable[Rate], variants: Iterable[Variant], context: Mapping[str, str]) -> tuple[Rate, ...]:

@@ -1,7 +1,7 @@
 """Settling: from the body of an answer to what it is charged."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
@@ -12,7 +12,7 @@ from palyra.pricing.dialect import Dialect
 from palyra.pricing.estimate import PromptSize
 from palyra.pricing.meter import Metered
 from palyra.pricing.normalise import UNPRICEABLE, normalise
-from palyra.pricing.rates import BOUND, REPORTED_COST, RatePart
+from palyra.pricing.rates import BOUND, REPORTED_COST, RatePart, lump
 from palyra.pricing.usage import Normalised, NormalisedUsage, UsageSource
 
 XAI_TICKS = 10**10
@@ -28,6 +28,13 @@ class PricedReading:
     name: str
     usage: NormalisedUsage
     amount: Usd | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As a usage row stores it; parts that are zero are left out."""
+        used = {name: count for name, count in asdict(self.usage).items() if count}
+        if self.usage.tools:
+            used["tools"] = dict(self.usage.tools)
+        return {"name": self.name, "usage": used, "charge": self.amount}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +135,7 @@ def _dearness(price: Charge, usage: NormalisedUsage) -> tuple[bool, int, int]:
 
 
 def _flat(unit: str, amount: Usd, state: PriceState) -> Charge:
-    part = RatePart(unit, 1, Decimal(amount) / NANO, 1)
-    return Charge(amount, (part,), state, Precision.PARTIAL)
+    return Charge(amount, (lump(unit, amount),), state, Precision.PARTIAL)
 
 
 def _reported_cost(heard: Normalised) -> Usd | None:

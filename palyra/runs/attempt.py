@@ -17,6 +17,7 @@ from palyra.pricing.estimate import PricingEstimate
 from palyra.pricing.learn import NOT_COUNTED, Learned, Sample
 from palyra.pricing.meter import Metered as MeterReading
 from palyra.pricing.prompt_size import PromptSize, overhead
+from palyra.pricing.rates import FLAT, lump
 from palyra.pricing.settle import PricedUsage
 from palyra.pricing.usage import UsageSource
 from palyra.providers.registry import ModelEntry
@@ -27,6 +28,8 @@ from palyra.runs.meter import StreamMeter
 FLAVOURS: Mapping[Wire, Flavour] = {Wire.CHAT: Flavour.CHAT, Wire.MESSAGES: Flavour.MESSAGES}
 OUTPUT_FIELD: Mapping[Wire, str] = {Wire.CHAT: "completion_tokens", Wire.MESSAGES: "output_tokens"}
 UNCERTAIN = "uncertain"
+IDENTITY = "identity_"
+"""Begins the flags of a body that contradicts itself."""
 PARTIAL = "usage_partial"
 NOT_PLAIN = "media"
 """Flags usage whose prompt was more than text, so that nothing is learned from it about how bytes become tokens."""
@@ -143,6 +146,7 @@ def usage_change(attempt: Attempt, charged: Charged, flat: int | None, at: int) 
     priced, used = charged.priced, charged.priced.normalised
     unpriced = priced.charge is None
     state = "unknown_flat" if unpriced and flat is not None else priced.price_state.value
+    contradictory = any(flag.startswith(IDENTITY) for flag in charged.flags)
     return UsageRecorded(
         UsageRow(
             hold_id=attempt.hold.hold_id,
@@ -164,15 +168,16 @@ def usage_change(attempt: Attempt, charged: Charged, flat: int | None, at: int) 
             metered_input=charged.reading.input_tokens,
             metered_output=charged.reading.output_tokens,
             usage_source=charged.usage_source,
-            flags=charged.flags if attempt.size.plain else (*charged.flags, NOT_PLAIN),
+            flags=(*charged.flags, *priced.notes, *(() if attempt.size.plain else (NOT_PLAIN,))),
             price_state=state,
-            rates=priced.rates_json(),
+            rates=priced.rates_json() if flat is None or not unpriced else (lump(FLAT, flat).to_json(),),
             charge=flat if unpriced else priced.charge,
             reported_cost=priced.reported_cost,
-            raw=storable(priced.raw) if any(flag.startswith("identity_") for flag in charged.flags) else None,
+            raw=storable(priced.raw),
             latency_ms=max(0, at - attempt.started_at),
             visible_bytes=attempt.meter.visible_bytes,
             overhead=overhead(attempt.size, attempt.entry.kind),
+            readings=tuple(reading.to_json() for reading in priced.readings) if contradictory else (),
         )
     )
 

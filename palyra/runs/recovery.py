@@ -4,6 +4,7 @@ A second pass finds nothing and changes nothing.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from palyra.config.choices import OrphanHolds
 from palyra.core.clock import Clock
@@ -13,6 +14,10 @@ from palyra.governance.policy_set import PolicySet
 from palyra.journal.changes import Change, RunNoted, RunSaved, UsageRecorded
 from palyra.journal.journal import Journal
 from palyra.journal.rows import HoldRow, RunRow, UsageRow
+from palyra.pricing.card import RateCard
+from palyra.pricing.charge import charge
+from palyra.pricing.rates import BOUND, FLAT, METER, lump
+from palyra.pricing.usage import NormalisedUsage
 from palyra.runs.states import RunState
 
 RECOVERED_FLAG = "hold_recovered"
@@ -108,6 +113,22 @@ def _interrupted(row: RunRow, endings: list[tuple[HoldRow, Ending]], at: int) ->
     return [*changes, RunSaved(ended), RunNoted(row.run_id, at, "run_terminal", note)]
 
 
+def _rates(
+    hold: HoldRow, ending: Ending, input_tokens: int, output_tokens: int, *, flat: bool, metered: bool
+) -> tuple[dict[str, Any], ...]:
+    """The parts of a charge: those of its tokens at the rates of the hold's card, where these make it up."""
+    if flat and ending.flat is not None:
+        return (lump(FLAT, ending.flat).to_json(),)
+    amount = ending.change.actual_usd
+    if amount is None:
+        return ()
+    if metered and hold.card is not None:
+        charged = charge(RateCard.from_json(hold.card), NormalisedUsage(input_tokens, output_tokens))
+        if charged.amount == amount:
+            return tuple(part.to_json() for part in charged.parts)
+    return (lump(METER if metered else BOUND, amount).to_json(),)
+
+
 def _usage(hold: HoldRow, ending: Ending, at: int) -> UsageRow:
     """The last meter reading where there was one, else the bound."""
     change = ending.change
@@ -138,7 +159,7 @@ def _usage(hold: HoldRow, ending: Ending, at: int) -> UsageRow:
         usage_source=change.usage_source,
         flags=(RECOVERED_FLAG,),
         price_state="unknown_flat" if flat else hold.price_state,
-        rates=(),
+        rates=_rates(hold, ending, input_tokens, output_tokens, flat=flat, metered=metered),
         charge=ending.flat if unpriced else change.actual_usd,
         latency_ms=max(0, at - hold.created_at),
     )

@@ -15,9 +15,11 @@ import pytest
 from palyra.control.commands import EditPolicy
 from palyra.control.queries import ApprovalQuery, RunDetail
 from palyra.control.snapshots import Topic
+from palyra.pricing.rates import RatePart
 from tests.end_to_end.conftest import Opener
 from tests.end_to_end.premises import ACME, MINI, Premises, chat
 from tests.end_to_end.test_streams import OUTPUT, charged, long, read_text, streamed
+from tests.pricing.house import sum_of_parts
 from tests.support.upstream import Reply, Upstream
 
 PLAIN = chat(max_tokens=100)
@@ -79,6 +81,9 @@ async def test_a_stream_is_charged_as_far_as_it_was_metered(opened: Opener, upst
     assert attempt.actual_nano_usd == detail.run.cost_nano_usd == cost
     assert detail.run.output_tokens == 30
     assert "hold_recovered" in detail.run.flags
+    (row,) = await again.engine.journal.readers.usage_of_run(run_id)
+    assert {part["unit"]: part["count"] for part in row.rates}["output_tokens"] == 30
+    assert sum_of_parts(tuple(RatePart.from_json(part) for part in row.rates)) == cost
     assert again.counted("day", "*") == (cost, 0)
     usage = (await again.usage()).total
     assert (usage.cost_nano_usd, usage.failed, usage.output_tokens) == (cost, 1, 30)

@@ -1,10 +1,12 @@
 """A model whose price nobody knows: never worth nothing, and each budget by its own rule."""
 
 import asyncio
+from decimal import Decimal
 
 import pytest
 
 from palyra.control.queries import RunDetail
+from palyra.core.money import NANO
 from tests.end_to_end.conftest import Opener
 from tests.end_to_end.premises import ACME, Premises, chat
 from tests.end_to_end.test_streams import TEN, delivered, long
@@ -19,7 +21,9 @@ async def check_flat(here: Premises, detail: RunDetail, flat: int) -> None:
     assert (attempt.price_state, attempt.bound_nano_usd, attempt.actual_nano_usd) == ("unknown_flat", None, None)
     assert detail.run.cost_nano_usd == flat
     (usage,) = await here.engine.journal.readers.usage_of_run(detail.run.run_id)
-    assert (usage.price_state, usage.charge, usage.rates) == ("unknown_flat", flat, ())
+    assert (usage.price_state, usage.charge) == ("unknown_flat", flat)
+    (part,) = usage.rates
+    assert (part["unit"], Decimal(part["usd"]) * part["count"] / part["per"] * NANO) == ("flat", flat)
     assert (await here.usage()).total.cost_nano_usd == flat
 
 

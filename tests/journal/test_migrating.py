@@ -13,6 +13,7 @@ from palyra.journal.tables import Table, Values
 from tests.journal.samples import a_hold, a_run, a_usage, settled, taken
 
 KEPT_FROM_2_ON = ("visible_bytes", "overhead")
+KEPT_FROM_6_ON = ("readings", "corrects")
 
 
 def older(state_dir: Path, clock: ManualClock, version: int) -> sqlite3.Connection:
@@ -39,7 +40,7 @@ async def test_usage_of_before_the_meter_was_kept_says_that_nothing_was_seen(
     with closing(older(tmp_path, clock, 1)) as database:
         insert(database, tables.RUNS, tables.run_values(run))
         insert(database, tables.HOLDS, tables.hold_values(hold))
-        insert(database, tables.USAGE, tables.usage_values(usage), KEPT_FROM_2_ON)
+        insert(database, tables.USAGE, tables.usage_values(usage), KEPT_FROM_2_ON + KEPT_FROM_6_ON)
     journal = await Journal.open(tmp_path, clock)
     try:
         fresh = a_run("fresh")

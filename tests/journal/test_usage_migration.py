@@ -22,7 +22,7 @@ def fill(path: Path) -> None:
         for table, columns in (("runs", _run), ("usage", _usage), ("decisions", _decision)):
             info = database.execute(f"PRAGMA table_info({table})").fetchall()
             for number in range(6):
-                row = {
+                row: dict[str, object] = {
                     name: 0 if kind == "INTEGER" else ""
                     for _, name, kind, needed, default, key in info
                     if needed and not key and default is None
@@ -81,7 +81,7 @@ def _decision(number: int) -> dict[str, object]:
 async def test_what_was_there_is_summed_for_every_zoom(tmp_path: Path) -> None:
     fill(tmp_path / "journal.db")
     clock = ManualClock()
-    journal = await Journal.open(tmp_path, clock)
+    journal = await Journal.open(tmp_path, clock, backup_keep=len(MIGRATIONS))
     try:
         readers = journal.readers
         assert await readers.rollup_differences() == ()

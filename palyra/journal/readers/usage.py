@@ -308,7 +308,8 @@ FROM (
   SELECT usage.*, ifnull(holds.expected_input, 0) AS expected_input, ifnull(runs.input_bytes, 0) AS input_bytes,
     ifnull(runs.streaming, 0) AS streaming, ifnull(holds.overrun, 0) AS overrun
   FROM usage LEFT JOIN holds ON holds.hold_id = usage.hold_id LEFT JOIN runs ON runs.run_id = usage.run_id
-  WHERE usage.provider = ? AND usage.model = ? AND usage.seq > ? ORDER BY usage.seq LIMIT {CHUNK}
+  WHERE usage.provider = ? AND usage.model = ? AND usage.seq > ? AND usage.corrects IS NULL
+  ORDER BY usage.seq LIMIT {CHUNK}
 )
 """
 _USED_MODELS = """
