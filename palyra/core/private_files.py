@@ -11,6 +11,7 @@ import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from palyra.core.errors import StateError
 
@@ -100,6 +101,32 @@ def write_private(path: Path, data: bytes, *, backups: int = 0) -> None:
             _write_new(temporary, data)
             if backups:
                 _rotate(path, backups)
+            os.rename(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_dir(path.parent)
+    except OSError as error:
+        raise _unusable(path, "written", error) from error
+
+
+@contextmanager
+def new_private_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write piece by piece, 0600, that takes `path`'s place durably once the block ends without an error.
+
+    Until then, and after an error, `path` is as it was and nothing is left beside it. Raises StateError.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        if path.is_symlink():
+            raise _symlink(path)
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                os.fchmod(descriptor, 0o600)
+                yield file
+                file.flush()
+                os.fsync(descriptor)
             os.rename(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)

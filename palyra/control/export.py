@@ -1,0 +1,158 @@
+"""Usage written out for other programs: CSV or JSON, page by page, so that any amount of it takes the same memory.
+
+Money is whole nano-dollars beside a decimal text. A CSV cell that a spreadsheet would take for a formula begins with an
+apostrophe. JSON is ASCII: whatever names it quotes, a terminal obeys none of it.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from palyra.control.queries import UsageRecord, UsageRowsPage, UsageRowsQuery
+from palyra.core.money import decimal_usd
+from palyra.core.safe_text import safe
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+class ExportFormat(StrEnum):
+    CSV = "csv"
+    JSON = "json"
+
+
+class Asking(Protocol):
+    """The part of a control that an export needs."""
+
+    async def ask(self, query: UsageRowsQuery) -> UsageRowsPage: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """How far an export has come: attempts written so far."""
+
+    rows: int
+
+
+def cell(text: str, *, shown: bool = False) -> str:
+    """A text as a cell of a CSV file. `shown`: for a terminal, which must not obey it."""
+    guarded = f"'{text}" if text.startswith(_FORMULA) else text
+    return safe(guarded) if shown else guarded
+
+
+def columns(record: UsageRecord) -> dict[str, Any]:
+    """An attempt as it is exported, by name."""
+    charge = record.charge_nano_usd
+    return {
+        "at": datetime.fromtimestamp(record.at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "at_ms": record.at,
+        "run_id": record.run_id,
+        "attempt": record.attempt,
+        "provider": record.provider,
+        "model": record.model,
+        "user": record.user,
+        "session": record.session,
+        "agent": record.agent,
+        "job": record.job,
+        "key": record.key,
+        "channel": record.channel,
+        "tags": record.tags,
+        "input_tokens": record.input_tokens,
+        "cached_tokens": record.cached_tokens,
+        "cache_write_tokens": record.cache_write_tokens,
+        "output_tokens": record.output_tokens,
+        "reasoning_tokens": record.reasoning_tokens,
+        "tool_uses": record.tool_uses,
+        "charge_nano_usd": charge,
+        "charge_usd": None if charge is None else decimal_usd(charge),
+        "price_state": record.price_state,
+        "usage_source": record.usage_source,
+        "flags": list(record.flags),
+        "latency_ms": record.latency_ms,
+    }
+
+
+_NOTHING = UsageRecord(0, "", 0, "", "", "", "", "", "", "", "", {}, 0, 0, 0, 0, 0, 0, None, "", "", (), 0)
+NAMES = tuple(columns(_NOTHING))
+
+
+async def export_usage(
+    control: Asking,
+    query: UsageRowsQuery,
+    form: ExportFormat,
+    write: Callable[[bytes], object],
+    on_progress: Callable[[Exported], None] | None = None,
+    *,
+    shown: bool = False,
+) -> int:
+    """Writes every settled attempt the query means, the first first, and returns how many there were.
+
+    `write` gets UTF-8, a page at a time; `shown` says that a terminal will get it. Raises what the control raises.
+    """
+    pen: _Csv | _Json = _Csv(shown) if form is ExportFormat.CSV else _Json()
+    written = 0
+    write(pen.begin())
+    cursor = query.cursor
+    while True:
+        page = await control.ask(replace(query, cursor=cursor))
+        if page.rows:
+            write(pen.rows(columns(record) for record in page.rows))
+        written += len(page.rows)
+        if on_progress is not None:
+            on_progress(Exported(written))
+        cursor = page.next_cursor
+        if not cursor:
+            break
+    write(pen.end())
+    return written
+
+
+class _Csv:
+    def __init__(self, shown: bool) -> None:
+        self._shown = shown
+
+    def begin(self) -> bytes:
+        return self._lines([NAMES])
+
+    def rows(self, rows: Iterable[dict[str, Any]]) -> bytes:
+        return self._lines([[self._text(value) for value in row.values()] for row in rows])
+
+    def end(self) -> bytes:
+        return b""
+
+    def _text(self, value: Any) -> str:
+        if value is None:
+            return ""
+        if isinstance(value, int):
+            return str(value)
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) if value else ""
+        return cell(text, shown=self._shown)
+
+    def _lines(self, rows: Sequence[Sequence[str]]) -> bytes:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\r\n").writerows(rows)
+        return text.getvalue().encode("utf-8", "replace")
+
+
+class _Json:
+    """An array with an object on each line."""
+
+    def __init__(self) -> None:
+        self._first = True
+
+    def begin(self) -> bytes:
+        return b"["
+
+    def rows(self, rows: Iterable[dict[str, Any]]) -> bytes:
+        parts = []
+        for row in rows:
+            parts.append(("\n" if self._first else ",\n") + json.dumps(row))
+            self._first = False
+        return "".join(parts).encode("ascii")
+
+    def end(self) -> bytes:
+        return b"\n]\n"
