@@ -13,6 +13,9 @@ from palyra.governance.approvals import ApprovalDesk
 from palyra.runs.live import LiveRun
 from palyra.runs.request import Client, RunReport
 
+GATEWAY = "gateway"
+"""The source of requests behind which a client's connection is open."""
+
 
 class Verdict(StrEnum):
     """How waiting ended. `OVER`: the park time passed, the record stays open. `VOID`: a budget was edited."""
@@ -42,7 +45,8 @@ class Parking:
         self._places = places
         self._per_key = places_per_key
         self._keepalive = keepalive_seconds
-        self._waiting: dict[str, set[asyncio.Future[ApprovalRecord]]] = {}
+        self._waiting: dict[str, dict[asyncio.Future[ApprovalRecord], None]] = {}
+        """Who waits for each approval, in the order they came: whoever waits longest hears first."""
         self._keys: Counter[str] = Counter()
         self._parked_until: dict[str, int] = {}
 
@@ -50,7 +54,13 @@ class Parking:
         return self._keys.total()
 
     def has_place(self, key_id: str) -> bool:
-        return len(self) < self._places and self._keys[key_id] < self._per_key
+        """Whether one more may wait; what no key asked for (jobs, tasks) only counts among all."""
+        return len(self) < self._places and (not key_id or self._keys[key_id] < self._per_key)
+
+    def patience(self, source: str, asked: float) -> float:
+        """How many seconds a request waits: a client as long as it asked for, a job or a task as long as the record
+        stays open."""
+        return asked if source == GATEWAY else self._desk.settings.ttl_ms / 1000
 
     def parked_until(self, approval_id: str) -> int | None:
         """When the last of those who wait for it gives up (unix ms); None when nobody waits."""
@@ -70,8 +80,8 @@ class Parking:
         To be taken in the same step that found the place free and the approval pending.
         """
         decision: asyncio.Future[ApprovalRecord] = asyncio.get_running_loop().create_future()
-        waiters = self._waiting.setdefault(approval_id, set())
-        waiters.add(decision)
+        waiters = self._waiting.setdefault(approval_id, {})
+        waiters[decision] = None
         self._keys[key_id] += 1
         self._desk.join(approval_id)
         until = self._clock.now_ms() + int(seconds * 1000)
@@ -80,7 +90,7 @@ class Parking:
             yield Seat(decision, approval_id, self._clock.monotonic() + seconds, self._clock, self._keepalive)
         finally:
             decision.cancel()
-            waiters.discard(decision)
+            del waiters[decision]
             if not waiters:
                 self._waiting.pop(approval_id, None)
                 self._parked_until.pop(approval_id, None)
