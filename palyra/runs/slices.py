@@ -13,10 +13,12 @@ from palyra.runs.durable import Submit
 
 Against = Callable[[tuple[UsageBudgetEvaluation, ...], int], None]
 
-LEAST_SLICE = 32
+LEAST_SLICE = 8
 """Output tokens of the smallest slice that is taken ahead of need."""
 SHARE_OF_TAKEN = 4
 """Where a model's answers are known, a slice is at most that part of what the answer has taken so far."""
+SHARE_OF_USUAL = 2
+"""And the answer begins with that part of what such answers usually take."""
 
 
 class Slices:
@@ -25,9 +27,9 @@ class Slices:
     `first` output tokens are held already; `ceiling` is the most the provider will send (None: unknown), beyond which
     no slice is needed. `against` hears once of the budgets that ended the answer, or would have in a looser mode.
 
-    `usual` are the tokens that such answers mostly end within, None where too few are known. What was held beyond them,
-    so that the answer was likely to fit when it was let in, is given back once it begins; and its slices grow with it.
-    So a stream never holds much more than it uses, and others are not refused for what nobody will use.
+    `usual` are the tokens that half of such answers end within, None where too few are known. It was held for a long
+    answer, so that one is only let in where it is likely to fit; once it begins, most of that is given back, and slices
+    grow with it. So a stream never holds much more than it uses, and nobody is refused for what nobody will use.
     """
 
     def __init__(
@@ -68,9 +70,10 @@ class Slices:
 
     def begins(self) -> None:
         """The answer is about to come: gives back what it will hardly need."""
-        if self._usual is None or self._usual >= self._taken or not self._attempt.hold.moves:
+        if self._usual is None or not self._attempt.hold.moves:
             return
-        growth = self._grow(self._usual - self._taken)
+        enough = max(LEAST_SLICE, self._usual // SHARE_OF_USUAL)
+        growth = self._grow(enough - self._taken) if enough < self._taken else None
         if growth is not None:
             self._submit([growth], patient=True).add_done_callback(_heard)
             self._covered = self._taken
