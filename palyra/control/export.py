@@ -73,6 +73,7 @@ def columns(record: UsageRecord) -> dict[str, Any]:
         "usage_source": record.usage_source,
         "flags": list(record.flags),
         "latency_ms": record.latency_ms,
+        "correction": record.correction,
     }
 
 
@@ -128,7 +129,7 @@ class _Csv:
         if value is None:
             return ""
         if isinstance(value, int):
-            return str(value)
+            return str(int(value))
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) if value else ""
         return cell(text, shown=self._shown)
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from palyra.control.prices import CostAnswer, CostQuery, PriceAnswer, PriceCheckAnswer, PriceCheckQuery, PriceQuery
+from palyra.control.replays import ReplayAsk, ReplayProgress
 from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, ForecastView, GrantView, RunView
 from palyra.core.usage_filter import ANYTHING, UsageFilter
 
@@ -289,7 +290,10 @@ class UsageRowsQuery:
 
 @dataclass(frozen=True, slots=True)
 class UsageRecord:
-    """One settled attempt, as it is exported. `charge_nano_usd` None: nobody knows its price."""
+    """One settled attempt, or with `correction` the differences that put an earlier one right, as it is exported.
+
+    `charge_nano_usd` None: nobody knows its price.
+    """
 
     at: int
     run_id: str
@@ -314,6 +318,7 @@ class UsageRecord:
     usage_source: str
     flags: tuple[str, ...]
     latency_ms: int
+    correction: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,6 +439,7 @@ Query = Annotated[
     | InsightsQuery
     | LedgerQuery
     | AuditQuery
+    | ReplayAsk
     | PriceQuery
     | CostQuery
     | PriceCheckQuery,
@@ -452,6 +458,7 @@ Answer = (
     | InsightsAnswer
     | LedgerAnswer
     | AuditAnswer
+    | ReplayProgress
     | PriceAnswer
     | CostAnswer
     | PriceCheckAnswer

@@ -168,6 +168,7 @@ def _record(row: UsageRow) -> UsageRecord:
         usage_source=row.usage_source,
         flags=row.flags,
         latency_ms=row.latency_ms,
+        correction=bool(row.corrects),
     )
 
 

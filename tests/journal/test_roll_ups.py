@@ -71,6 +71,9 @@ def facts(draw: st.DrawFn) -> tuple[list[RunRow], list[UsageRow]]:
                     latency_ms=draw(small),
                 )
             )
+            for charge in draw(st.lists(st.integers(-5, 5), max_size=2)):
+                corrected = a_usage(hold, hold_id="", at=draw(moments), charge=charge, output_total=-1, latency_ms=0)
+                usages.append(replace(corrected, corrects=hold.hold_id))
     return runs, usages
 
 
@@ -88,7 +91,7 @@ def summed(runs: Iterable[RunRow], usages: Iterable[UsageRow]) -> UsageTotals:
         cost=sum(usage.charge or 0 for usage in usages),
         unpriced=sum(usage.charge is None for usage in usages),
         latency_ms=sum(usage.latency_ms for usage in usages),
-        attempts=len(usages),
+        attempts=sum(not usage.corrects for usage in usages),
     )
 
 
@@ -101,10 +104,11 @@ def within(runs: list[RunRow], usages: list[UsageRow], start: int, end: int) -> 
 
 def by_key(runs: list[RunRow], usages: list[UsageRow], keys: Callable[[Any], Iterable[str]]) -> dict[str, UsageTotals]:
     found = {key for row in [*runs, *usages] for key in keys(row)}
-    return {
+    sums = {
         key: summed([run for run in runs if key in keys(run)], [usage for usage in usages if key in keys(usage)])
         for key in found
     }
+    return {key: totals for key, totals in sums.items() if any(totals)}
 
 
 KEYS: dict[str, Callable[[Any], Iterable[str]]] = {
@@ -153,10 +157,12 @@ async def written(runs: list[RunRow], usages: list[UsageRow]) -> AsyncIterator[R
             for run in runs:
                 unit: list[Change] = [RunSaved(replace(run, version=1, state="pending", finished_at=None))]
                 for usage in (usage for usage in usages if usage.run_id == run.run_id):
-                    unit += [HoldTaken(a_hold(run, usage.hold_id, attempt=usage.attempt)), UsageRecorded(usage)]
+                    if usage.hold_id:
+                        unit.append(HoldTaken(a_hold(run, usage.hold_id, attempt=usage.attempt)))
+                    unit.append(UsageRecorded(usage))
                 journal.submit(unit)
                 journal.submit([RunSaved(run)])
-            for usage in usages:
+            for usage in (usage for usage in usages if usage.hold_id):
                 journal.submit([UsageRecorded(replace(usage, input_total=99, charge=99))])
             for run in runs:
                 journal.submit([RunSaved(replace(run, version=run.version + 1, state="failed", finished_at=START))])
@@ -199,7 +205,7 @@ async def test_every_answer_equals_the_sum_of_the_rows(
         settled = await readers.usage_rows(since, until, where=where)
         assert sorted(row.hold_id for row in settled.rows) == sorted(usage.hold_id for usage in part[1])
         assert [row.at for row in settled.rows] == sorted(usage.at for usage in part[1])
-        middle = sorted(usage.latency_ms for usage in part[1])
+        middle = sorted(usage.latency_ms for usage in part[1] if not usage.corrects)
         median = middle[(len(middle) - 1) // 2] if middle else 0
         assert await readers.median_latency(since, until, len(middle), where=where) == median
         assert await readers.rollup_differences() == ()

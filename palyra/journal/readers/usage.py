@@ -48,7 +48,7 @@ MAX_ROWS = 1_000
 
 _SUMS = ", ".join(f"sum({name}) AS {name}" for name in METRICS)
 _NAMES = ", ".join(METRICS)
-_SOMETHING = "sum(runs) <> 0 OR sum(attempts) <> 0"
+_SOMETHING = " OR ".join(f"sum({name}) <> 0" for name in METRICS)
 """What is added and taken off again leaves an entry of nothing."""
 
 
@@ -145,7 +145,7 @@ class UsageReaders(Query):
         conditions, bound = conditions_of(where)
         found = await self._listed(
             "SELECT json_group_array(json_array(latency_ms)) FROM (SELECT latency_ms FROM usage"
-            f" WHERE at >= ? AND at < ?{conditions} ORDER BY latency_ms LIMIT 1 OFFSET ?)",
+            f" WHERE at >= ? AND at < ? AND corrects IS NULL{conditions} ORDER BY latency_ms LIMIT 1 OFFSET ?)",
             lambda values: int(values[0]),
             (since, until, *bound, max(0, attempts - 1) // 2),
         )
