@@ -10,6 +10,9 @@ from palyra.runs.live import LiveRun
 RECENT_RUNS = 300
 """How many ended runs are shown beside those that are alive."""
 
+DAYS_KEPT = 3
+"""A clock that was set back, or ahead, and right again finds what had been spent on that day."""
+
 
 class Fold:
     """Recent runs and today's spending, kept up by events. `version` grows with each of them."""
@@ -19,6 +22,8 @@ class Fold:
         self._timezone = timezone
         self._day: Window | None = None
         self._spent = 0
+        self._other_days: dict[int, int] = {}
+        """What was spent on days a clock was set away from, by their start."""
         self._live: dict[str, LiveRun] = {}
         """They are asked for their rows when somebody looks."""
         self._ended: dict[str, RunRow] = {}
@@ -57,8 +62,12 @@ class Fold:
 
     def _roll(self, now: int) -> None:
         if self._day is None or not self._day.contains(now):
+            if self._day is not None:
+                self._other_days[self._day.start] = self._spent
             self._day = window_for(Interval.DAILY, self._timezone, now)
-            self._spent = 0
+            self._spent = self._other_days.pop(self._day.start, 0)
+            if len(self._other_days) > DAYS_KEPT:
+                del self._other_days[next(iter(self._other_days))]
 
     def _hear(self, event: Event) -> None:
         self.version += 1

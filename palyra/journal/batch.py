@@ -175,7 +175,7 @@ def _triggers() -> list[tuple[int, str]]:
             f"{_insert_into(tables.RUNS)} ON CONFLICT (run_id) DO UPDATE SET {_replace(runs_kept)}"
             f" WHERE {newer.format('runs')} AND runs.finished_at IS NULL",
         ),
-        (NOTE, _insert_into(tables.NOTES)),
+        (NOTE, _note()),
         (DECISION, _insert_into(tables.DECISIONS)),
         (HOLD, _insert_into(tables.HOLDS)),
         (GROWN, f"{_SLICE_LOGGED}; {_update_hold('bound_usd', 'bound_tokens', 'moves')}"),
@@ -233,6 +233,16 @@ INSERT INTO replay_log (at, kind, ref, scope, shape, usd, tokens, outcome)
 SELECT NEW.v2, 0, seq, NEW.v3, NEW.v4, nullif(NEW.v5, {NULL}), NEW.v6, NEW.v7 FROM runs WHERE run_id = NEW.v1;
 {_body_of_newest(8)}
 """
+
+
+def _note() -> str:
+    """A run ends once: when its end is written again, because nobody knew that it had been, no second line tells it."""
+    columns = ", ".join(f"NEW.v{column}" for column in range(1, len(tables.NOTES.columns) + 1))
+    told = "SELECT 1 FROM run_notes WHERE run_id = NEW.v1 AND kind = 'run_terminal'"
+    return (
+        f"INSERT INTO {tables.NOTES.name} ({', '.join(tables.NOTES.columns)}) SELECT {columns}"
+        f" WHERE NEW.v3 <> 'run_terminal' OR NOT EXISTS ({told})"
+    )
 
 
 def _insert_into(table: Table) -> str:

@@ -65,3 +65,14 @@ async def test_a_closed_fold_hears_no_more() -> None:
     fold.close()
     told(hub, clock, "run.started", a_row("01A"))
     assert (fold.version, fold.runs()) == (before, [])
+
+
+async def test_a_clock_set_back_over_midnight_and_right_again_forgets_nothing_that_was_spent() -> None:
+    clock, hub = ManualClock(NOON), EventHub()
+    fold = Fold(clock, hub, "UTC")
+    told(hub, clock, "run.ended", replace(a_row("01A"), state="completed", cost=7))
+    clock.set_wall(NOON - 20 * 3_600_000)
+    told(hub, clock, "run.ended", replace(a_row("01B"), state="completed", cost=5))
+    assert fold.spent_today() == 5
+    clock.set_wall(NOON)
+    assert fold.spent_today() == 7

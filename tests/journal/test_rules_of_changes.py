@@ -15,6 +15,7 @@ from palyra.journal.changes import (
     HoldTaken,
     Metered,
     PolicySaved,
+    RunNoted,
     RunSaved,
     UsageRecorded,
 )
@@ -214,3 +215,14 @@ async def test_ended_holds_keep_their_end_when_it_is_resubmitted_after_a_failure
     await journal.submit(unit)
     assert (await stored_hold(journal, hold), await journal.readers.usage_totals(T0, T0 + 10_000)) == before
     assert isinstance(end, HoldEnded)
+
+
+async def test_how_a_run_ended_is_told_once_however_often_it_is_written(journal: Journal, together: str) -> None:
+    """A commit that is reported as failed may have happened; what is written again then is there already."""
+    run = a_run()
+    end: list[Change] = [RunSaved(ended(run)), RunNoted(run.run_id, T0, "run_terminal", {"state": "completed"})]
+    await journal.submit([RunSaved(run), RunNoted(run.run_id, T0, "attempt")])
+    await write(journal, together, [*end, *end, RunNoted(run.run_id, T0 + 1, "late_usage")])
+    await journal.submit(end)
+    notes = await journal.readers.run_notes(run.run_id)
+    assert [note.kind for note in notes] == ["attempt", "run_terminal", "late_usage"]
