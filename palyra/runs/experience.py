@@ -28,7 +28,7 @@ class Experience:
     """Takes every attempt in as it settles, and those of earlier engines at the start."""
 
     def __init__(self, learner: Learner, events: EventHub) -> None:
-        self._learner = learner
+        self.learner = learner
         self._events = events
         self._drift = DriftBook()
         self._unpriced: OrderedDict[tuple[str, str], UnpricedModel] = OrderedDict()
@@ -36,7 +36,7 @@ class Experience:
     def take(self, attempt: Attempt, charged: Charged, overrun: int, at: int) -> None:
         """Learns from an attempt that has just been settled; `overrun` are the nano-dollars above its bound."""
         learned = lesson(attempt, charged)
-        self._learner.add(learned)
+        self.learner.add(learned)
         if learned.reported and learned.plain:
             sample = Estimated(attempt.estimate.expected_input, learned.input_tokens, overrun > 0)
             self._drift.add(learned.provider, attempt.hold.model, sample)
@@ -45,7 +45,7 @@ class Experience:
 
     def recall(self, sample: UsageSample, upstream: str) -> None:
         """Learns from an attempt as the journal tells of it. `upstream` is the provider's own name of the model."""
-        self._learner.add(recalled(sample, upstream))
+        self.learner.add(recalled(sample, upstream))
         if (told := estimated(sample)) is not None:
             self._drift.add(sample.provider, sample.model, told)
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import random
 from typing import Any
 
 import pytest
 
 from palyra.core.clock import ManualClock
 from palyra.journal.rows import UsageRow
+from palyra.pricing.learn import UNLEARNED
 from palyra.pricing.rates import RatePart
 from tests.end_to_end.conftest import Opener
 from tests.end_to_end.premises import ACME, HAIKU, MINI, Premises, chat, message
@@ -152,3 +154,42 @@ async def test_how_far_estimates_are_off_survives_a_restart(opened: Opener, upst
     await here.close()
     again = await opened()
     assert again.engine.experience.drifts() == (drift,)
+
+
+async def test_what_estimates_learned_is_the_same_after_a_restart(opened: Opener, upstream: Upstream) -> None:
+    """Text, media, tools, streams, missing and impossible usage, of two people: rebuilt as it was learned live."""
+    here = await opened()
+    chance = random.Random(3)
+    keys = {name: here.new_key(name, name) for name in ("ann", "bob")}
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+    for number in range(110):
+        words = "word " * chance.randint(1, 40)
+        upstream.replies.append(
+            Reply(
+                input_tokens=chance.randint(1, 90),
+                output_tokens=chance.choice([0, 5, 12, 40, 41]),
+                usage=chance.random() < 0.9,
+                pieces=("abc " * chance.randint(1, 30),),
+            )
+        )
+        content: Any = [{"type": "text", "text": words}, image] if number % 11 == 0 else words
+        body = chat(max_tokens=50, messages=[{"role": "user", "content": content}], stream=number % 8 != 0)
+        if number % 6 == 0:
+            body = message(messages=[{"role": "user", "content": words}])
+        if number % 5 == 0:
+            body["tools"] = [tool] if body["model"] == MINI else [{"name": "look", "input_schema": {"type": "object"}}]
+        assert (await here.ask(body, key=keys[chance.choice(["ann", "bob"])])).status == 200
+    await here.rest()
+    models = (("openai", "gpt-4o-mini"), ("anthropic", "claude-haiku-4-5"))
+    asked_of = [(*model, who) for model in models for who in keys]
+    live = [here.engine.experience.learner.learned(*one) for one in asked_of]
+    assert live[0].c != 1
+    assert live[0].r > 1
+    assert live[0].output_p95 is not None
+    assert live[0].q != UNLEARNED.q
+    drifts = here.engine.experience.drifts()
+    await here.close()
+    again = await opened()
+    assert [again.engine.experience.learner.learned(*one) for one in asked_of] == live
+    assert again.engine.experience.drifts() == drifts
