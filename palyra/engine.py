@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from palyra.config.choices import ProviderModelRole
 from palyra.config.model import LoadedConfig
 from palyra.core.clock import Clock
 from palyra.core.events import Event, EventHub
@@ -19,6 +20,9 @@ from palyra.core.ids import IdSource
 from palyra.core.lag import LoopLag
 from palyra.core.private_files import private_dir
 from palyra.core.supervisor import Supervisor
+from palyra.governance.alert_book import AlertBook
+from palyra.governance.alert_record import AlertRecord
+from palyra.governance.alerts import AlertSettings, ProviderState
 from palyra.governance.approval_record import ApprovalRecord
 from palyra.governance.approvals import ApprovalDesk, ApprovalSettings
 from palyra.governance.candidates import OutputLimits
@@ -47,6 +51,7 @@ from palyra.runs.price_book import price_book
 from palyra.runs.recovery import Recovered, end_interrupted, rebuild
 from palyra.runs.runner import Runner
 from palyra.runs.settings import RunSettings
+from palyra.runs.watch import AlertWatch, Surroundings
 from palyra.vault.access import STATE_FILES, AccessRegistry
 
 log = logging.getLogger(__name__)
@@ -91,6 +96,7 @@ class Engine:
         self.experience: Experience
         self.parking: Parking
         self.runner: Runner
+        self.watch: AlertWatch
         self._durable: Durable
         self._notices: list[str] = []
         self._supervisor = Supervisor(clock)
@@ -130,6 +136,7 @@ class Engine:
         await self._restore()
         self._build(environ)
         await self._learn()
+        await self._watch()
         self._keep_up()
         now = clock.now_ms()
         started = AuditAdded(now, "engine", self.boot_id, "palyra", {"verb": "started"})
@@ -251,12 +258,40 @@ class Engine:
                 model = upstream.get(sample.model, sample.model.removeprefix(f"{sample.provider}/"))
                 self.experience.recall(sample, model)
 
+    async def _watch(self) -> None:
+        """Alerts as they were, and what is to be judged from now on."""
+        governance, registry, readers = self.config.governance, self.registry, self.journal.readers
+        settings = AlertSettings(
+            lookback_ms=governance.alert_lookback,
+            cooldown_ms=governance.alert_cooldown,
+            spike_usd=governance.spike_usd,
+            mix_percent=governance.model_mix_percent,
+            mix_min_runs=governance.model_mix_min_runs,
+        )
+        ended = await readers.resolved_alerts(self.clock.now_ms() - settings.cooldown_ms, limit=500)
+        records = [AlertRecord.from_row(row) for row in [*reversed(ended), *await readers.live_alerts()]]
+        upstream = {entry.id: entry.upstream for entry in registry.models}
+        chat = frozenset(entry.id for entry in registry.models if entry.role is ProviderModelRole.CHAT)
+        around = Surroundings(
+            providers=lambda: tuple(
+                ProviderState(one.id) for one in registry.providers.values() if one.enabled and not one.missing_auth
+            ),
+            chat_models=lambda: chat,
+            default_model=lambda: "" if registry.default_chat is None else registry.default_chat.id,
+            priced=lambda provider, model, at: self.book.card(provider, upstream.get(model, model), at) is not None,
+            drift=self.experience.drift,
+        )
+        book = AlertBook(self.ids.new, settings.cooldown_ms, records)
+        self.watch = AlertWatch(book, settings, self.ledger, readers, self._durable, self.events, self.clock, around)
+        self.journal.listen(self.watch.hearing.hear)
+
     def _keep_up(self) -> None:
         start = self._supervisor.start
         start("lag", self.lag.run)
         start("sweeper", self._sweep)
         start("readings", self.runner.keep_readings)
         start("unwritten", self._durable.run)
+        start("alerts", self.watch.run)
 
     async def _sweep(self) -> None:
         while True:
@@ -322,6 +357,7 @@ class Engine:
         """Drains, writes everything down and lets go of the state directory."""
         await self.drain()
         await self._supervisor.close()
+        self.watch.close()
         self._durable.write([AuditAdded(self.clock.now_ms(), "engine", self.boot_id, "palyra", {"verb": "stopped"})])
         await self._closing.aclose()
         log.info("the engine has stopped, pid %d", os.getpid())

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from palyra.control.alerts import answer_alert
 from palyra.control.commands import (
     AckAlert,
     AddPolicy,
@@ -82,9 +83,7 @@ class Acting:
                 await self._engine.runner.cancel(command.run_id, by)
                 return CommandResult("accepted", f"Run {command.run_id} is being cancelled.")
             case AckAlert() | SnoozeAlert():
-                raise NotFoundError(
-                    f"No alert {command.alert_id!r} is known.", fix="List them with `palyra alerts list`."
-                )
+                return await answer_alert(self._engine, command, by)
             case AddPolicy():
                 edited = await self._engine.policies.add(command.fields, by)
                 verb = "is in force"

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 from palyra.control.queries import BudgetDetail, RevisionView
 from palyra.control.snapshots import ApprovalView
-from palyra.control.views import budget_view, grant_view, run_view
+from palyra.control.views import budget_views, grant_view, run_view
 from palyra.core.errors import NotFoundError
 from palyra.governance.ledger import Ledger
-from palyra.governance.standing import standings
 from palyra.journal.readers import Readers
 from palyra.journal.rows import PolicyRow
 
@@ -23,14 +22,13 @@ async def budget_detail(
     policy = ledger.policies.get(policy_id)
     if policy is None:
         raise NotFoundError(f"No budget {policy_id!r} is in force.", fix="List them with `palyra budgets list`.")
-    lines = standings(ledger, now, most=COUNTERS_SHOWN, only=policy_id)
     grants = [grant for grant in ledger.grants if grant.row.policy_id == policy_id and grant.live(now)]
     revisions = await readers.policy_revisions(policy_id, limit=REVISIONS_SHOWN + 1)
     refusals = await readers.runs_refused_by(policy_id, limit=REFUSALS_SHOWN)
     return BudgetDetail(
         policy_id=policy_id,
         fields=policy.fields(),
-        counters=tuple(budget_view(line, mode) for line in lines),
+        counters=budget_views(ledger, now, mode, most=COUNTERS_SHOWN, only=policy_id),
         grants=tuple(grant_view(grant, now) for grant in grants),
         approvals=tuple(pending),
         revisions=revision_views(revisions)[:REVISIONS_SHOWN],

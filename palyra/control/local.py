@@ -7,6 +7,7 @@ from typing import Any, overload
 
 from palyra import __version__
 from palyra.control.acting import Acting
+from palyra.control.alerts import SHOWN_MOST, AlertViews, alerts_page
 from palyra.control.budgets import budget_detail
 from palyra.control.commands import Command
 from palyra.control.folding import Fold
@@ -44,7 +45,6 @@ from palyra.control.queries import (
 )
 from palyra.control.records import Records
 from palyra.control.snapshots import (
-    AlertView,
     ApprovalView,
     CommandResult,
     EngineView,
@@ -55,11 +55,10 @@ from palyra.control.snapshots import (
     Topic,
 )
 from palyra.control.usage import with_present
-from palyra.control.views import approval_view, budget_view, grant_view, run_view
+from palyra.control.views import approval_view, budget_views, grant_view, run_view
 from palyra.core.errors import JournalUnavailableError
 from palyra.engine import Engine
 from palyra.governance.approval_record import ApprovalRecord
-from palyra.governance.standing import Standing, standings
 from palyra.journal.rows import GrantRow, RunRow
 from palyra.pricing.drift import EstimateDrift
 
@@ -84,7 +83,7 @@ class EngineFace:
         self.fold = Fold(engine.clock, engine.events, engine.config.governance.timezone)
         self.records = Records(engine.journal.readers, engine.state_dir, engine.clock, self)
         self.prices = PriceAnswers(engine.config, engine.registry, engine.clock, self._drifts)
-        self._over_since: dict[tuple[str, str, int], int] = {}
+        self._alert_views = AlertViews()
         self._shown: dict[str, _Shown] = {}
         self._runs_shown: dict[str, tuple[RunRow, int | None, RunView]] = {}
         """Views with what they were made from."""
@@ -95,12 +94,11 @@ class EngineFace:
     def snapshot(self, topics: Collection[Topic], operator: OperatorView) -> Snapshot:
         engine = self.engine
         now = engine.clock.now_ms()
-        lines = standings(engine.ledger, now)
-        budgets = tuple(budget_view(line, self._mode) for line in lines)
+        budgets = budget_views(engine.ledger, now, self._mode)
         limited = [view for view in budgets if view.enabled and view.hard_limit is not None]
         pending = engine.desk.pending()
         shot = Snapshot(
-            version=self.fold.version + engine.ledger.version + engine.desk.version,
+            version=self.fold.version + engine.ledger.version + engine.desk.version + engine.watch.book.version,
             at=now,
             engine=self._engine_view(),
             operator=operator,
@@ -111,7 +109,7 @@ class EngineFace:
             runs_live=len(engine.runner.live),
             requests_total=self.fold.requests_total,
             providers=self._providers(),
-            alerts=self._alerts(lines, now),
+            alerts=self._alert_views.of(engine.watch.book.live()[:SHOWN_MOST], now),
         )
         parts: dict[str, Any] = {}
         if Topic.APPROVALS in topics:
@@ -142,6 +140,10 @@ class EngineFace:
             if policy_id in record.policy_ids
         ]
         return await budget_detail(policy_id, engine.ledger, engine.journal.readers, pending, now, self._mode)
+
+    async def alerts(self, query: AlertsQuery) -> AlertsPage:
+        engine = self.engine
+        return await alerts_page(query, engine.watch.book.live(), engine.journal.readers, engine.clock.now_ms())
 
     def waiting(self, approval_id: str) -> tuple[int, int | None]:
         return self.engine.desk.waiting(approval_id), self.engine.parking.parked_until(approval_id)
@@ -189,26 +191,6 @@ class EngineFace:
             models = sum(model.provider == one.id for model in registry.models)
             views.append(ProviderView(one.id, one.kind.value, health, models, one.base_url, one.missing_auth))
         return tuple(views)
-
-    def _alerts(self, lines: tuple[Standing, ...], now: int) -> tuple[AlertView, ...]:
-        """Budgets that stand over a limit, since when they were first seen there."""
-        over: dict[tuple[str, str, int], tuple[Standing, int]] = {}
-        for line in lines:
-            if line.policy.enabled and line.status.strength > 0 and line.used > 0:
-                key = (line.policy.policy_id, line.scope_value, line.window.start if line.window.end else 0)
-                over[key] = (line, self._over_since.get(key, now))
-        self._over_since = {key: since for key, (_, since) in over.items()}
-        return tuple(
-            AlertView(
-                alert_id=":".join(map(str, key)),
-                kind="budget_alert",
-                severity="danger" if line.status.value == "hard_limit" else "warning",
-                summary=_over_text(line),
-                first_seen=since,
-                last_seen=now,
-            )
-            for key, (line, since) in over.items()
-        )
 
     def _approvals(self, pending: Sequence[ApprovalRecord]) -> tuple[ApprovalView, ...]:
         """The oldest pending ones, then those decided last. A view serves all snapshots that tell the same of it."""
@@ -298,9 +280,9 @@ class LocalControl:
             return await check_ledger(self._face.engine)
         if isinstance(query, PriceQuestion):
             return await self._face.prices.answer(query)
-        if isinstance(query, AlertsQuery):
-            return AlertsPage(self._face.snapshot([], self._operator).alerts[: query.limit])
         await self._face.caught_up()
+        if isinstance(query, AlertsQuery):
+            return await self._face.alerts(query)
         if isinstance(query, BudgetQuery):
             return await self._face.budget(query.policy_id)
         answer = await self._face.records.answer(query)
@@ -310,10 +292,3 @@ class LocalControl:
 
     async def close(self) -> None:
         """Nothing of its own to let go of; the engine is closed by who opened it."""
-
-
-def _over_text(line: Standing) -> str:
-    used = f"{line.policy.amount_text(line.used)} of {line.policy.amount_text(line.policy.hard_limit or 0)}"
-    where = "" if line.scope_value == "*" else f" ({line.scope_value})"
-    state = "is over its limit" if line.status.value == "hard_limit" else "is past its soft limit"
-    return f"{line.policy.policy_id}{where} {state}: {used}"

@@ -7,6 +7,7 @@ from typing import Any, Self, overload
 
 from palyra import __version__
 from palyra.config.model import LoadedConfig
+from palyra.control.alerts import SHOWN_MOST, alert_view, alerts_page, recorded_alerts
 from palyra.control.budgets import budget_detail
 from palyra.control.commands import Command
 from palyra.control.ledger_check import check_rows
@@ -44,7 +45,7 @@ from palyra.control.queries import (
 from palyra.control.records import Records
 from palyra.control.snapshots import CommandResult, EngineView, OperatorView, Snapshot, Topic
 from palyra.control.usage import with_present
-from palyra.control.views import approval_view, budget_view
+from palyra.control.views import approval_view, budget_views
 from palyra.core.clock import Clock
 from palyra.core.errors import StateError
 from palyra.governance.approval_record import ApprovalRecord
@@ -52,7 +53,6 @@ from palyra.governance.grants import Grant, GrantBook, GrantState, drawing_since
 from palyra.governance.ledger import Ledger
 from palyra.governance.policy_input import PolicyDefaults, from_config
 from palyra.governance.policy_set import PolicySet
-from palyra.governance.standing import standings
 from palyra.journal.journal import open_readers
 from palyra.journal.readers import Readers
 from palyra.journal.rows import GrantRow, HoldRow
@@ -133,7 +133,7 @@ class OfflineControl:
         mode = config.smart_routing.default_mode
         counts = await self._readers.status_counts(now, config.governance.timezone)
         ledger = await self._ledger(now)
-        budgets = tuple(budget_view(line, mode.value) for line in standings(ledger, now))
+        budgets = budget_views(ledger, now, mode.value)
         limited = [view for view in budgets if view.enabled and view.hard_limit is not None]
         engine = EngineView(
             phase="stopped",
@@ -154,6 +154,7 @@ class OfflineControl:
             problems=(NO_ENGINE,),
         )
         parts: dict[str, Any] = {"budgets": budgets} if Topic.BUDGETS in topics else {}
+        alerts = (await recorded_alerts(self._readers))[:SHOWN_MOST]
         return Snapshot(
             version=0,
             at=now,
@@ -166,6 +167,7 @@ class OfflineControl:
             runs_live=0,
             requests_total=0,
             providers=(),
+            alerts=tuple(alert_view(record, now) for record in alerts),
             **parts,
         )
 
@@ -238,7 +240,8 @@ class OfflineControl:
         if isinstance(query, LedgerQuery):
             return await check_rows(self._readers, await self._policies(), self._clock.now_ms())
         if isinstance(query, AlertsQuery):
-            return AlertsPage(())
+            now = self._clock.now_ms()
+            return await alerts_page(query, await recorded_alerts(self._readers), self._readers, now)
         if isinstance(query, BudgetQuery):
             return await self._budget(query.policy_id)
         grants: tuple[GrantRow, ...] = ()

@@ -295,6 +295,8 @@ class AlertView:
     version: int = 1
     state: str = "open"
     occurrences: int = 1
+    notified_at: int | None = None
+    """When people were last told of it."""
     snoozed_until: int | None = None
     resolved_at: int | None = None
     acted_by: str = ""

@@ -10,6 +10,7 @@ from palyra.control.snapshots import (
     BudgetView,
     CounterfactualView,
     EvaluationView,
+    ForecastView,
     GrantView,
     RunView,
 )
@@ -17,9 +18,11 @@ from palyra.governance.approval_record import ApprovalRecord, excess_percent
 from palyra.governance.decision import RoutingDecision
 from palyra.governance.evaluate import UsageBudgetEvaluation
 from palyra.governance.explain import evaluation_message, sentences
+from palyra.governance.forecast import Forecast
 from palyra.governance.granting import once_cap
 from palyra.governance.grants import Grant
-from palyra.governance.standing import Standing
+from palyra.governance.ledger import Ledger
+from palyra.governance.standing import Standing, forecast_of, standings
 from palyra.journal.rows import DecisionRow, GrantRow, HoldRow, NoteRow, RunRow, UsageRow, UsageTotals
 
 
@@ -107,7 +110,7 @@ def usage_numbers(totals: UsageTotals) -> UsageNumbers:
     )
 
 
-def budget_view(line: Standing, mode: str) -> BudgetView:
+def budget_view(line: Standing, mode: str, forecast: Forecast | None = None) -> BudgetView:
     policy = line.policy
     return BudgetView(
         policy_id=policy.policy_id,
@@ -131,6 +134,25 @@ def budget_view(line: Standing, mode: str) -> BudgetView:
         granted=line.granted,
         status=line.status.value,
         counters=line.counters,
+        forecast=None if forecast is None else _forecast_view(line, forecast),
+    )
+
+
+def budget_views(ledger: Ledger, at: int, mode: str, *, most: int = 3, only: str = "") -> tuple[BudgetView, ...]:
+    """Where budgets stand and where they are going, as `standings` lists them."""
+    lines = standings(ledger, at, most=most, only=only)
+    return tuple(budget_view(line, mode, forecast_of(ledger, line, at)) for line in lines)
+
+
+def _forecast_view(line: Standing, forecast: Forecast) -> ForecastView:
+    return ForecastView(
+        policy_id=line.policy.policy_id,
+        scope_value=line.scope_value,
+        metric_kind=line.policy.metric_kind.value,
+        window_end=forecast.window_end,
+        projected=forecast.projected,
+        limit=forecast.limit,
+        reaches_at=forecast.reaches_at,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from palyra.core.errors import BadInputError, ConflictError, NotFoundError
 from palyra.governance.alert_record import AlertRecord, AlertState
-from palyra.governance.alerts import AlertCandidate
+from palyra.governance.alerts import AlertCandidate, AlertKind
 from palyra.journal.changes import AlertSaved, AuditAdded, Change
 
 LIVE_AT_MOST = 2_000
@@ -27,6 +27,7 @@ class AlertBook:
         self._cooldown_ms = cooldown_ms
         self._by_key: dict[str, AlertRecord] = {}
         self._by_id: dict[str, AlertRecord] = {}
+        self._by_kind: dict[AlertKind, dict[str, AlertRecord]] = {kind: {} for kind in AlertKind}
         self._notified: dict[str, int] = {}
         """When people were last told of a key; forgotten once the cooldown is over."""
         self._unsaved: dict[str, AlertRecord] = {}
@@ -40,7 +41,7 @@ class AlertBook:
                     record.notified_at, self._notified.get(record.dedupe_key, record.notified_at)
                 )
             if record.live:
-                self._by_key[record.dedupe_key] = self._by_id[record.alert_id] = record
+                self._keep(record)
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -48,6 +49,10 @@ class AlertBook:
     def live(self) -> list[AlertRecord]:
         """Open ones first, then the more severe, then the older."""
         return sorted(self._by_id.values(), key=lambda record: record.urgency)
+
+    def of_kinds(self, *kinds: AlertKind) -> list[AlertRecord]:
+        """The live ones of these kinds."""
+        return [record for kind in kinds for record in self._by_kind[kind].values()]
 
     def of(self, dedupe_key: str) -> AlertRecord | None:
         """The live alert of a key."""
@@ -223,6 +228,10 @@ class AlertBook:
     def _answered(self, record: AlertRecord, by: str, at: int) -> AlertRecord:
         return replace(record, answered=record.severity, acted_by=by, acted_at=at)
 
+    def _keep(self, record: AlertRecord) -> None:
+        self._by_key[record.dedupe_key] = self._by_id[record.alert_id] = record
+        self._by_kind[record.kind][record.alert_id] = record
+
     def _told(self, record: AlertRecord, at: int) -> AlertRecord:
         """Marks it as told of now, unless its key was within the cooldown."""
         last = self._notified.get(record.dedupe_key)
@@ -236,9 +245,10 @@ class AlertBook:
     def _put(self, record: AlertRecord, at: int, *, now: bool = True) -> AlertRecord:
         record = replace(record, revision=record.revision + 1)
         if record.live:
-            self._by_key[record.dedupe_key] = self._by_id[record.alert_id] = record
+            self._keep(record)
         else:
             del self._by_key[record.dedupe_key], self._by_id[record.alert_id]
+            del self._by_kind[record.kind][record.alert_id]
         self._unsaved[record.alert_id] = record
         if now:
             self._saved_at.pop(record.alert_id, None)

@@ -100,15 +100,14 @@ def _budget(p: Payload, at: int) -> list[str]:
 
 
 def _forecast_summary(p: Payload, at: int) -> str:
-    when = "is at its limit" if p["reaches_at"] <= at else f"reaches its limit {_moment(p['reaches_at'], p, at)}"
-    return f"{_budget_name(p)} {when}"
+    return f"{_budget_name(p)} reaches its limit at {_moment(p['reaches_at'], p, at)}"
 
 
 def _forecast(p: Payload, at: int) -> list[str]:
     metric = MetricKind(p["metric_kind"])
     return [
-        f"{amount_text(p['burned'], metric)} were used since {_moment(p['burn_since'], p, at, preposition='')}. "
-        f"At this pace {amount_text(p['limit'], metric)} are reached {_moment(p['reaches_at'], p, at)}, "
+        f"{amount_text(p['burned'], metric)} were used since {_moment(p['burn_since'], p, at)}. "
+        f"At this pace {amount_text(p['limit'], metric)} are reached at {_moment(p['reaches_at'], p, at)}, "
         f"and the window ends near {amount_text(p['projected'], metric)}.",
         _renewal(p, at),
     ]
@@ -183,15 +182,17 @@ def _renewal(p: Payload, at: int) -> str:
     end = p["window_end"]
     if end is None:
         return "Its window never ends."
-    return f"It begins anew {_moment(end, p, at)} ({p['timezone']})."
+    return f"It begins anew at {_moment(end, p, at)} ({p['timezone']})."
 
 
-def _moment(instant: int, p: Payload, at: int, *, preposition: str = "at ") -> str:
-    zone = load_zone(p["timezone"])
-    then, now = (datetime.fromtimestamp(ms / 1000, zone) for ms in (instant, at))
-    if then.date() == now.date():
-        return f"{preposition}{then:%H:%M}"
-    return f"{'on ' if preposition else ''}{then:%Y-%m-%d} at {then:%H:%M}"
+def moment_text(instant: int, zone: str, at: int) -> str:
+    """The time of day, with the date where it is not that of `at`."""
+    then, now = (datetime.fromtimestamp(ms / 1000, load_zone(zone)) for ms in (instant, at))
+    return f"{then:%H:%M}" if then.date() == now.date() else f"{then:%Y-%m-%d %H:%M}"
+
+
+def _moment(instant: int, p: Payload, at: int) -> str:
+    return moment_text(instant, p["timezone"], at)
 
 
 def _span(ms: int) -> str:

@@ -172,6 +172,18 @@ def counter_key(kind: AlertKind, policy_id: str, scope_value: str) -> str:
     return f"{kind.value}:{policy_id}:{scope_value}"
 
 
+def health_key(provider_id: str) -> str:
+    return f"{AlertKind.PROVIDER_HEALTH.value}:{provider_id}"
+
+
+def price_key(provider: str, model: str) -> str:
+    return f"{AlertKind.PRICE_UNKNOWN.value}:{provider}:{model}"
+
+
+def drift_key(provider: str, model: str) -> str:
+    return f"{AlertKind.ESTIMATE_DRIFT.value}:{provider}:{model}"
+
+
 def _cost_spike(facts: AlertFacts, settings: AlertSettings) -> AlertCandidate | None:
     spend = facts.spend
     if spend is None or spend.recorded_since is None or spend.recorded_since > facts.at - settings.lookback_ms:
@@ -197,7 +209,7 @@ def _provider_health(state: ProviderState) -> AlertCandidate | None:
     return AlertCandidate(
         AlertKind.PROVIDER_HEALTH,
         severity,
-        f"{AlertKind.PROVIDER_HEALTH.value}:{state.provider_id}",
+        health_key(state.provider_id),
         SubjectKind.PROVIDER,
         state.provider_id,
         {"provider": state.provider_id, "breaker": state.breaker, "health": state.health},
@@ -295,8 +307,11 @@ def _budget_alert(fact: CounterFact) -> AlertCandidate | None:
 
 
 def _budget_forecast(fact: CounterFact) -> AlertCandidate | None:
+    """What is at its limit already needs no forecast: the budget alert tells of it."""
     forecast = fact.forecast
     if forecast is None or forecast.reaches_at is None or not fact.standing.policy.enabled:
+        return None
+    if forecast.limit is None or forecast.used >= forecast.limit:
         return None
     payload = _budget(fact) | {
         "used": forecast.used,
@@ -331,7 +346,7 @@ def _of_budget(kind: AlertKind, severity: Severity, standing: Standing, payload:
 
 
 def _price_unknown(use: UnpricedUse) -> AlertCandidate:
-    key = f"{AlertKind.PRICE_UNKNOWN.value}:{use.provider}:{use.model}"
+    key = price_key(use.provider, use.model)
     payload = {"provider": use.provider, "model": use.model}
     return AlertCandidate(AlertKind.PRICE_UNKNOWN, Severity.WARNING, key, SubjectKind.MODEL, use.model, payload)
 
@@ -342,7 +357,7 @@ def _estimate_drift(drift: EstimateDrift) -> AlertCandidate | None:
     return AlertCandidate(
         AlertKind.ESTIMATE_DRIFT,
         Severity.WARNING,
-        f"{AlertKind.ESTIMATE_DRIFT.value}:{drift.provider}:{drift.model}",
+        drift_key(drift.provider, drift.model),
         SubjectKind.MODEL,
         drift.model,
         {

@@ -5,11 +5,10 @@ policy was made, is filled in from the rows its counters are counted again from.
 """
 
 from bisect import bisect_right
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from palyra.core.windows import Window
-from palyra.governance.forecast import has_calendar
-from palyra.governance.policy import UsageBudgetPolicyRecord
 
 SAMPLES_AT_MOST = 256
 """Beyond, every other sample is forgotten; what is told is then at most two gaps of samples off in time."""
@@ -64,11 +63,6 @@ class Tally:
     at: int
     _slots: dict[str, dict[int, int]] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, policy: UsageBudgetPolicyRecord, window: Window, at: int) -> "Tally | None":
-        """None for a policy whose windows have no calendar."""
-        return cls(window, at) if has_calendar(policy.interval_kind) else None
-
     def add(self, scope_value: str, counted_from: int, charged_at: int, amount: int) -> None:
         """`counted_from` is where its cell begins; what lies in another window says nothing here."""
         if counted_from != self.window.start or not amount:
@@ -113,11 +107,14 @@ class BurnBook:
             return settled
         return rise.since(at, settled)
 
-    def replace(self, policy_id: str, tally: Tally | None) -> None:
-        """After its counters were counted again, or it was removed (None)."""
-        self._rises.pop(policy_id, None)
-        if tally is not None and (rises := tally.rises()):
-            self._rises[policy_id] = rises
+    def restart(self, tallies: Mapping[str, Tally], policies: Collection[str]) -> None:
+        """After counters were counted again: theirs are told by the tallies, those of other policies are dropped."""
+        for policy_id in tuple(self._rises):
+            if policy_id in tallies or policy_id not in policies:
+                del self._rises[policy_id]
+        for policy_id, tally in tallies.items():
+            if rises := tally.rises():
+                self._rises[policy_id] = rises
 
     def forget(self, key: CounterKey, before: int) -> None:
         """Lets go of a counter's rise over a window that began before that instant."""

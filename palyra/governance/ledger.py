@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from palyra.config.choices import OrphanHolds, RoutingMode
 from palyra.core.scope import Scope
 from palyra.governance.books import Books, Footing, Match
+from palyra.governance.burn import BurnBook
 from palyra.governance.counters import Budget, Cell, CounterState, Judged
 from palyra.governance.evaluate import CounterView, Demand, UsageBudgetEvaluation, evaluate_budget_policies
 from palyra.governance.grants import Asker, GrantBook, draw, drawing_since
@@ -49,6 +50,8 @@ class Ledger:
         self.books = Books(policies if policies is not None else PolicySet())
         self.grants = grants if grants is not None else GrantBook()
         self.judge = Judge(self.books, self.grants, default_mode)
+        self.burns = BurnBook()
+        """How counters rose, as far as somebody looked."""
         self.version = 0
         self._open: dict[str, OpenHold] = {}
         self._ended: dict[str, Ending] = {}
@@ -391,6 +394,7 @@ class Ledger:
         for row in recount.ended:
             recount.count(row)
         self.books.replace(recount.policies, recount.fresh, at)
+        self.burns.restart(recount.tallies, {policy.policy_id for policy in recount.policies})
         for row in recount.found_open:
             self._open[row.hold_id] = OpenHold(row, [None for _ in row.moves], None)
         for drawing in recount.draws:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from palyra.config.choices import MetricKind
 from palyra.core.windows import window_for
+from palyra.governance.burn import Tally
 from palyra.governance.counters import KEPT_MS, Budget
 from palyra.governance.evaluate import Demand, demanded
+from palyra.governance.forecast import has_calendar
 from palyra.governance.policy import UsageBudgetPolicyRecord
 from palyra.governance.policy_set import PolicySet
 from palyra.journal.rows import CounterMove, HoldRow
@@ -88,6 +90,12 @@ class Recount:
         self.affected = affected
         self.since = since
         self.fresh = {policy.policy_id: Budget(policy) for policy in affected}
+        self.tallies = {
+            policy.policy_id: Tally(window_for(policy.interval_kind, policy.timezone, at), at)
+            for policy in affected
+            if has_calendar(policy.interval_kind)
+        }
+        """When what is counted was charged, for budgets whose windows end."""
         self.found_open: list[HoldRow] = []
         """Open holds of a dead engine, which the ledger has to take over."""
         self.ended: list[HoldRow] = []
@@ -132,3 +140,7 @@ class Recount:
             part = counted(policy, row)
             cell = budget.find(value, row.created_at) or budget.make(value, row.created_at)
             cell.move(part.settled, part.held, part.drawn)
+            tally = self.tallies.get(policy.policy_id)
+            if tally is not None:
+                charged_at = row.created_at if row.terminal_at is None else row.terminal_at
+                tally.add(value, cell.start, charged_at, part.settled)

@@ -5,8 +5,9 @@ from heapq import nlargest
 
 from palyra.config.choices import ScopeKind
 from palyra.core.windows import Window
+from palyra.governance.burn import CounterKey
 from palyra.governance.evaluate import EvaluationStatus
-from palyra.governance.grants import Grant
+from palyra.governance.forecast import Forecast, burn_since, forecast, has_calendar
 from palyra.governance.ledger import Ledger
 from palyra.governance.policy import ANY, UsageBudgetPolicyRecord
 
@@ -43,12 +44,47 @@ class Standing:
         return EvaluationStatus.OK
 
 
-def standings(ledger: Ledger, at: int, *, most: int = 3, only: str = "") -> tuple[Standing, ...]:
-    """Every policy in the order of ids, or the one named, with at most that many of its counters, fullest first."""
-    grants: dict[tuple[str, str], list[Grant]] = {}
+def undrawn(ledger: Ledger, at: int) -> dict[CounterKey, int]:
+    """What live grants could still add to each counter."""
+    rest: dict[CounterKey, int] = {}
     for grant in ledger.grants:
         if grant.live(at):
-            grants.setdefault((grant.row.policy_id, grant.row.scope_value), []).append(grant)
+            key = (grant.row.policy_id, grant.row.scope_value)
+            rest[key] = rest.get(key, 0) + grant.remaining
+    return rest
+
+
+def standing_of(ledger: Ledger, key: CounterKey, at: int, available: int = 0) -> Standing | None:
+    """One counter, `available` being what live grants could still add; None when its policy is gone.
+
+    It stands at nothing where nothing was charged in the current window.
+    """
+    policy_id, value = key
+    budget = ledger.books.get(policy_id)
+    if budget is None:
+        return None
+    judged, window = budget.at(value, at), budget.window(at)
+    if judged is None:
+        return Standing(budget.policy, value, window, 0, 0, available, 0)
+    return Standing(budget.policy, value, window, judged.settled, judged.held, judged.drawn + available, 1)
+
+
+def forecast_of(ledger: Ledger, line: Standing, at: int) -> Forecast | None:
+    """Where a counter is going; None for windows without a calendar and those of which too little has elapsed."""
+    policy = line.policy
+    if not policy.enabled or not has_calendar(policy.interval_kind):
+        return None
+    since = burn_since(line.window, at)
+    if since is None:
+        return None
+    burned = ledger.burns.since((policy.policy_id, line.scope_value), line.window, since, line.settled)
+    limit = None if policy.hard_limit is None else policy.hard_limit + line.granted
+    return forecast(line.window, at, used=line.used, burned=burned, limit=limit)
+
+
+def standings(ledger: Ledger, at: int, *, most: int = 3, only: str = "") -> tuple[Standing, ...]:
+    """Every policy in the order of ids, or the one named, with at most that many of its counters, fullest first."""
+    available = undrawn(ledger, at)
     found: list[Standing] = []
     for budget in sorted(ledger.books, key=lambda one: one.policy_id):
         if only not in ("", budget.policy_id):
@@ -57,7 +93,7 @@ def standings(ledger: Ledger, at: int, *, most: int = 3, only: str = "") -> tupl
         fullest = nlargest(most, counting.items(), key=lambda item: item[1].settled + item[1].held)
         window = budget.window(at)
         for value, judged in fullest:
-            available = sum(grant.remaining for grant in grants.get((budget.policy_id, value), ()))
+            rest = available.get((budget.policy_id, value), 0)
             found.append(
                 Standing(
                     budget.policy,
@@ -65,12 +101,12 @@ def standings(ledger: Ledger, at: int, *, most: int = 3, only: str = "") -> tupl
                     window,
                     judged.settled,
                     judged.held,
-                    judged.drawn + available,
+                    judged.drawn + rest,
                     len(counting),
                 )
             )
         if not fullest:
             value = ANY if budget.policy.scope_kind is ScopeKind.GLOBAL else budget.policy.scope_id
-            available = sum(grant.remaining for grant in grants.get((budget.policy_id, value), ()))
-            found.append(Standing(budget.policy, value, window, 0, 0, available, 0))
+            rest = available.get((budget.policy_id, value), 0)
+            found.append(Standing(budget.policy, value, window, 0, 0, rest, 0))
     return tuple(found)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from palyra.journal.schema import MIGRATIONS
 from palyra.journal.writer import JournalStats, Writer
 
 log = logging.getLogger(__name__)
+
+Listener = Callable[[Sequence[Change]], None]
 
 JOURNAL_FILE = "journal.db"
 READERS = 2
@@ -47,6 +49,7 @@ class Journal:
         self._connection = connection
         self._pool = pool
         self._closed = False
+        self._listeners: list[Listener] = []
         self._writer = Writer(connection, clock, head, window_seconds, self._head_moved)
         self._head_keeper = _HeadKeeper(HeadFile(path.parent / HEAD_FILE), clock)
 
@@ -109,7 +112,14 @@ class Journal:
         back. It raises JournalUnavailableError when the journal cannot be written and UnitRefusedError when the unit
         itself is at fault. `await submit(())` waits for everything submitted before.
         """
+        for listener in self._listeners:
+            listener(unit)
         return self._writer.submit(unit, patient=patient)
+
+    def listen(self, listener: Listener) -> None:
+        """Lets somebody hear each unit as it is submitted, before it is durable. Listeners must be quick and not
+        raise; a unit that has to be tried again is heard again."""
+        self._listeners.append(listener)
 
     @asynccontextmanager
     async def fence(self) -> AsyncIterator[Readers]:

@@ -77,6 +77,10 @@ class DriftBook:
         self._newest.move_to_end(key)
         found.append(sample)
 
+    def drift(self, provider: str, model: str) -> EstimateDrift:
+        """One model's; of one that nothing is known of, no attempts."""
+        return estimate_drift(provider, model, self._newest.get((provider, model), ()))
+
     def drifts(self) -> tuple[EstimateDrift, ...]:
         """Every model's, by provider and model; `drifting` says of which to warn."""
         return tuple(estimate_drift(*key, samples) for key, samples in sorted(self._newest.items()))

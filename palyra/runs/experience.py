@@ -49,6 +49,10 @@ class Experience:
         if (told := estimated(sample)) is not None:
             self._drift.add(sample.provider, sample.model, told)
 
+    def drift(self, provider: str, model: str) -> EstimateDrift:
+        """How far the estimates of a model, by its public id, are off."""
+        return self._drift.drift(provider, model)
+
     def drifts(self) -> tuple[EstimateDrift, ...]:
         """How far the estimates of each model are off; models by their public ids."""
         return self._drift.drifts()

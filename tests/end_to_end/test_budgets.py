@@ -209,9 +209,10 @@ async def test_soft_limits_and_advice_let_pass_and_say_so(here: Premises) -> Non
     advised = await here.ask(ASKED, {"X-Palyra-Session": "advice"})
     assert (advised.status, advised.headers["x-palyra-outcome"]) == (200, "hard_limit")
     assert "x-palyra-would-block" not in advised.headers
+    await here.engine.watch.tick()
     alerts = (await here.control.snapshot([])).alerts
-    assert {(alert.kind, alert.severity) for alert in alerts if "advice" in alert.summary} == {
-        ("budget_alert", "danger")
+    assert {(alert.kind, alert.severity, alert.payload["status"]) for alert in alerts if alert.subject == "advice"} == {
+        ("budget_alert", "warning", "hard_limit")
     }
 
 

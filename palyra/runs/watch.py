@@ -1,0 +1,261 @@
+"""Watching for what is out of the ordinary: judges what was heard, off the hot path, and keeps the alerts.
+
+Each second the counters that moved are judged, some at a time, and those whose window has ended; each minute what
+needs sums of the journal, which reader threads make. Nothing here is waited for by a request or a screen.
+"""
+
+import heapq
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from palyra.core.clock import Clock
+from palyra.core.errors import JournalUnavailableError
+from palyra.core.events import Event, EventHub
+from palyra.governance.alert_book import AlertBook, observe
+from palyra.governance.alerts import (
+    AlertFacts,
+    AlertKind,
+    AlertSettings,
+    CounterFact,
+    ModelMix,
+    ModelRecord,
+    ProviderState,
+    Routes,
+    Spend,
+    UnpricedUse,
+    build_alert_candidates,
+    counter_key,
+    drift_key,
+    health_key,
+    price_key,
+)
+from palyra.governance.burn import CounterKey
+from palyra.governance.forecast import has_calendar
+from palyra.governance.ledger import Ledger
+from palyra.governance.standing import forecast_of, standing_of, undrawn
+from palyra.journal.changes import Change
+from palyra.journal.readers import Readers
+from palyra.pricing.drift import EstimateDrift
+from palyra.runs.durable import Durable
+from palyra.runs.hearing import Hearing
+
+TICK_S = 1.0
+SLOW_MS = 60_000
+COUNTERS_PER_TICK = 100
+MODELS_AT_MOST = 500
+
+ALERT_RAISED = "alert.raised"
+"""The event of an alert that people should be told of now; its subject is the alert's id."""
+
+_BUDGET_KINDS = (AlertKind.BUDGET_ALERT, AlertKind.BUDGET_FORECAST)
+_SUMMED_KINDS = (AlertKind.COST_SPIKE, AlertKind.UNUSUAL_MODEL_MIX, AlertKind.ROUTING_REGRESSION)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the watch asks about the rest of the house; none of it waits."""
+
+    providers: Callable[[], tuple[ProviderState, ...]]
+    chat_models: Callable[[], frozenset[str]]
+    default_model: Callable[[], str]
+    priced: Callable[[str, str, int], bool]
+    """Whether a provider's model has a price at an instant."""
+    drift: Callable[[str, str], EstimateDrift]
+    """How far the estimates of a provider's model are off."""
+
+
+class AlertWatch:
+    """Owns the judging; the book of alerts is shared with whoever acts on them."""
+
+    def __init__(
+        self,
+        book: AlertBook,
+        settings: AlertSettings,
+        ledger: Ledger,
+        readers: Readers,
+        durable: Durable,
+        events: EventHub,
+        clock: Clock,
+        around: Surroundings,
+    ) -> None:
+        self.book = book
+        self.hearing = Hearing()
+        self._settings = settings
+        self._ledger = ledger
+        self._readers = readers
+        self._durable = durable
+        self._events = events
+        self._clock = clock
+        self._around = around
+        self._due: list[tuple[int, CounterKey]] = []
+        """When windows of counters that were judged end."""
+        self._ends: dict[CounterKey, int] = {}
+        self._again: dict[CounterKey, None] = {}
+        """Counters to be judged though nothing happened to them."""
+        self._health: dict[str, ProviderState] = {}
+        self._slow_at = -SLOW_MS
+        self._recorded_since: int | None = None
+        self._leave = events.subscribe(self._hear_event)
+
+    async def run(self) -> None:
+        """Judges each second, for as long as the engine runs."""
+        self._look_again()
+        while True:
+            await self.tick()
+            await self._clock.sleep(TICK_S)
+
+    def close(self) -> None:
+        """Writes down what has not been so far."""
+        self._leave()
+        self._write(self.book.remaining())
+
+    async def tick(self) -> None:
+        """Judges what is due now."""
+        at = self._clock.now_ms()
+        self._judge_counters(at)
+        self._judge_providers(at)
+        self._judge_prices(at)
+        if at - self._slow_at >= SLOW_MS:
+            self._slow_at = at
+            self._look_again()
+            self._judge_drift(at)
+            await self._judge_sums()
+            at = self._clock.now_ms()
+        self.book.sweep(at)
+        self.publish(at)
+
+    def publish(self, at: int) -> None:
+        """Hands on what the book has to tell and to keep."""
+        for record in self.book.to_tell():
+            self._events.publish(Event(ALERT_RAISED, at, record.alert_id, {"alert": record}))
+        self._write(self.book.changes(at))
+
+    def _write(self, changes: Collection[Change]) -> None:
+        if changes:
+            self._durable.write(tuple(changes))
+
+    def _hear_event(self, event: Event) -> None:
+        if event.kind in ("policy.edited", "grant.revoked", "approval.ended"):
+            self._look_again()
+
+    def _look_again(self) -> None:
+        """Counters with a live alert: time, an edit or a grant may have cleared it."""
+        for record in self.book.of_kinds(*_BUDGET_KINDS):
+            self._again[record.payload["policy_id"], record.payload["scope_value"]] = None
+
+    # Budgets
+
+    def _judge_counters(self, at: int) -> None:
+        fresh = self.hearing.take(COUNTERS_PER_TICK)
+        quiet = self._ended_windows(at) | self._again.keys()
+        self._again.clear()
+        keys = [*fresh, *(quiet - set(fresh))]
+        if not keys:
+            return
+        available = undrawn(self._ledger, at)
+        facts = [self._fact(key, at, available.get(key, 0)) for key in keys]
+        candidates = build_alert_candidates(
+            AlertFacts(at, counters=tuple(fact for fact in facts if fact is not None)), self._settings
+        )
+        looked_at = [counter_key(kind, *key) for key in keys for kind in _BUDGET_KINDS]
+        happened = {counter_key(kind, *key) for key in fresh for kind in _BUDGET_KINDS}
+        observe(self.book, candidates, looked_at, at, fresh=happened)
+
+    def _fact(self, key: CounterKey, at: int, available: int) -> CounterFact | None:
+        standing = standing_of(self._ledger, key, at, available)
+        if standing is None:
+            return None
+        window = standing.window
+        if has_calendar(standing.policy.interval_kind):
+            self._ledger.burns.note(key, window, at, standing.settled)
+        if window.end is not None and self._ends.get(key) != window.end:
+            self._ends[key] = window.end
+            heapq.heappush(self._due, (window.end, key))
+        refused = self.hearing.refused(key, at, window.start, standing.policy.sha256)
+        forecast = forecast_of(self._ledger, standing, at)
+        if refused is None:
+            return CounterFact(standing, forecast=forecast)
+        return CounterFact(standing, refused.status, refused.count, forecast)
+
+    def _ended_windows(self, at: int) -> set[CounterKey]:
+        ended: set[CounterKey] = set()
+        while self._due and self._due[0][0] <= at:
+            end, key = heapq.heappop(self._due)
+            if self._ends.get(key) == end:
+                del self._ends[key]
+                self._ledger.burns.forget(key, end)
+                if any(self.book.of(counter_key(kind, *key)) for kind in _BUDGET_KINDS):
+                    ended.add(key)
+        return ended
+
+    # Providers, prices, estimates
+
+    def _judge_providers(self, at: int) -> None:
+        states = self._around.providers()
+        changed = [state for state in states if self._health.get(state.provider_id) != state]
+        self._health = {state.provider_id: state for state in states}
+        live = self._live(AlertKind.PROVIDER_HEALTH)
+        if changed or live:
+            candidates = build_alert_candidates(AlertFacts(at, providers=states), self._settings)
+            happened = {health_key(state.provider_id) for state in changed}
+            observe(self.book, candidates, live, at, fresh=happened)
+
+    def _judge_prices(self, at: int) -> None:
+        """A model whose price became known has no alert any more; others have one from their first use on."""
+        used, self.hearing.unpriced = self.hearing.unpriced, set()
+        live = self.book.of_kinds(AlertKind.PRICE_UNKNOWN)
+        known = {(str(record.payload["provider"]), str(record.payload["model"])) for record in live}
+        if not used and not known:
+            return
+        unpriced = tuple(UnpricedUse(*key) for key in sorted(used | known) if not self._around.priced(*key, at))
+        candidates = build_alert_candidates(AlertFacts(at, unpriced=unpriced), self._settings)
+        observe(self.book, candidates, [price_key(*key) for key in known], at, fresh={price_key(*key) for key in used})
+
+    def _judge_drift(self, at: int) -> None:
+        used, self.hearing.used = self.hearing.used, set()
+        live = self.book.of_kinds(AlertKind.ESTIMATE_DRIFT)
+        known = {(str(record.payload["provider"]), str(record.payload["model"])) for record in live}
+        drifts = tuple(self._around.drift(*key) for key in sorted(used | known))
+        candidates = build_alert_candidates(AlertFacts(at, drifts=drifts), self._settings)
+        fresh = {drift_key(*key) for key in used}
+        observe(self.book, candidates, [record.dedupe_key for record in live], at, fresh=fresh)
+
+    # What needs sums of the journal
+
+    async def _judge_sums(self) -> None:
+        ended, self.hearing.ended = self.hearing.ended, False
+        live = self._live(*_SUMMED_KINDS)
+        if not ended and not live:
+            return
+        try:
+            facts = await self._sums(self._clock.now_ms())
+        except JournalUnavailableError:
+            self.hearing.ended = True
+            return
+        candidates = build_alert_candidates(facts, self._settings)
+        fresh = {one.dedupe_key for one in candidates} if ended else set()
+        observe(self.book, candidates, live, facts.at, fresh=fresh)
+
+    async def _sums(self, at: int) -> AlertFacts:
+        since = max(0, at - self._settings.lookback_ms)
+        middle = at - self._settings.lookback_ms // 2
+        chat, default_model = self._around.chat_models(), self._around.default_model()
+        async with self._readers.at_one_moment() as readers:
+            if self._recorded_since is None:
+                self._recorded_since = await readers.recorded_since()
+            older = await readers.usage_totals(since, max(since, middle))
+            newer = await readers.usage_totals(max(since, middle), at + 1)
+            page = await readers.usage_breakdown(since, at + 1, "model", limit=MODELS_AT_MOST)
+            served = await readers.served(since, default_model)
+        records = {row.model: ModelRecord(row.model, row.runs, row.failed, row.p50_ms) for row in served}
+        default = records.pop(default_model, None)
+        runs = {one.key: one.totals.runs - one.totals.refused for one in page.entries if one.key in chat}
+        return AlertFacts(
+            at,
+            spend=Spend(older.cost, newer.cost, self._recorded_since),
+            mix=ModelMix({model: count for model, count in runs.items() if count > 0}, len(chat)),
+            routes=None if default is None else Routes(default, tuple(records.values())),
+        )
+
+    def _live(self, *kinds: AlertKind) -> list[str]:
+        return [record.dedupe_key for record in self.book.of_kinds(*kinds)]
