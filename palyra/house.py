@@ -50,7 +50,9 @@ class House:
 
     def control_for(self, identity: Identity, *, read_only: bool = False) -> LocalControl:
         role = "viewer" if read_only else identity.role.value
-        return LocalControl(self.face, OperatorView(identity.operator, role, identity.attestation.value, identity.account))
+        return LocalControl(
+            self.face, OperatorView(identity.operator, role, identity.attestation.value, identity.account)
+        )
 
     def own_identity(self, claimed: str, environ: Mapping[str, str]) -> Identity:
         """Who started this process. Raises IdentityError."""
@@ -93,6 +95,7 @@ async def _close(engine: Engine, house: House | None) -> None:
             await house.gateway.close()
         if house.socket is not None:
             await house.socket.close()
+        await house.face.replays.close()
     await engine.close()
 
 

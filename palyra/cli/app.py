@@ -13,6 +13,7 @@ from palyra.cli.launch import Launch
 from palyra.cli.options import BAD_INPUT, DONE, NO_ENGINE, NOT_FOUND, REFUSED, Config, Json, StateDir, place, run
 from palyra.cli.output import amount, complain, print_foreign_json, print_json, say
 from palyra.cli.pricing import pricing
+from palyra.cli.replay import add_replay
 from palyra.cli.usage import usage
 from palyra.cli.verify import add_explain, audit, ledger
 from palyra.cli.windows import windows
@@ -42,6 +43,7 @@ def build_app(launch: Launch) -> typer.Typer:
     app.add_typer(ledger(launch), name="ledger")
     app.add_typer(audit(launch), name="audit")
     add_explain(app, launch)
+    add_replay(app, launch)
     _add_status(app, launch)
     _add_run(app, launch)
 

@@ -56,8 +56,8 @@ class _Period:
     where: UsageFilter
 
     def at(self, now: int) -> tuple[int, int]:
-        until = now + 1 if self.until is None else _moment("--until", self.until, now)
-        return _moment("--since", self.since, until if self.until is not None else now), until
+        until = now + 1 if self.until is None else moment("--until", self.until, now)
+        return moment("--since", self.since, until if self.until is not None else now), until
 
 
 def usage(launch: Launch) -> typer.Typer:
@@ -305,7 +305,7 @@ def _filter(of: list[str] | None, model: str | None, user: str | None, session: 
     return where
 
 
-def _moment(option: str, text: str, before: int) -> int:
+def moment(option: str, text: str, before: int) -> int:
     """An instant, or a length of time before `before`, as unix ms."""
     try:
         return before - parse_duration_ms(text)

@@ -38,6 +38,7 @@ from palyra.control.queries import (
     UsageRowsQuery,
     UsageRunsQuery,
 )
+from palyra.control.replays import CancelReplay, ReplayProgress, ReplayProgressQuery, ReplayQuery
 from palyra.control.snapshots import CommandResult, Snapshot
 from palyra.core.errors import BadInputError
 
@@ -62,6 +63,9 @@ ANSWERS: dict[type, type] = {
     InsightsQuery: InsightsAnswer,
     LedgerQuery: LedgerAnswer,
     AuditQuery: AuditAnswer,
+    ReplayQuery: ReplayProgress,
+    ReplayProgressQuery: ReplayProgress,
+    CancelReplay: ReplayProgress,
     PriceQuery: PriceAnswer,
     CostQuery: CostAnswer,
     PriceCheckQuery: PriceCheckAnswer,

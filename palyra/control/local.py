@@ -44,6 +44,8 @@ from palyra.control.queries import (
     UsageRunsQuery,
 )
 from palyra.control.records import Records
+from palyra.control.replaying import ReplayDesk
+from palyra.control.replays import ReplayAsk, ReplayProgress
 from palyra.control.snapshots import (
     ApprovalView,
     CommandResult,
@@ -59,6 +61,7 @@ from palyra.control.views import approval_view, budget_views, grant_view, run_vi
 from palyra.core.errors import JournalUnavailableError
 from palyra.engine import Engine
 from palyra.governance.approval_record import ApprovalRecord
+from palyra.governance.policy_input import PolicyDefaults
 from palyra.journal.rows import GrantRow, RunRow
 from palyra.pricing.drift import EstimateDrift
 
@@ -81,6 +84,9 @@ class EngineFace:
         self.engine = engine
         self.doors = doors
         self.fold = Fold(engine.clock, engine.events, engine.config.governance.timezone)
+        governance = engine.config.governance
+        defaults = PolicyDefaults(governance.timezone, governance.on_unknown_price)
+        self.replays = ReplayDesk(engine.state_dir, defaults, engine.clock)
         self.records = Records(engine.journal.readers, engine.state_dir, engine.clock, self)
         self.prices = PriceAnswers(engine.config, engine.registry, engine.clock, self._drifts)
         self._alert_views = AlertViews()
@@ -270,6 +276,8 @@ class LocalControl:
     @overload
     async def ask(self, query: AuditQuery) -> AuditAnswer: ...
     @overload
+    async def ask(self, query: ReplayAsk) -> ReplayProgress: ...
+    @overload
     async def ask(self, query: PriceQuery) -> PriceAnswer: ...
     @overload
     async def ask(self, query: CostQuery) -> CostAnswer: ...
@@ -281,6 +289,8 @@ class LocalControl:
         if isinstance(query, PriceQuestion):
             return await self._face.prices.answer(query)
         await self._face.caught_up()
+        if isinstance(query, ReplayAsk):
+            return await self._face.replays.ask(query)
         if isinstance(query, AlertsQuery):
             return await self._face.alerts(query)
         if isinstance(query, BudgetQuery):

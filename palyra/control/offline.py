@@ -43,6 +43,8 @@ from palyra.control.queries import (
     UsageRunsQuery,
 )
 from palyra.control.records import Records
+from palyra.control.replaying import ReplayDesk
+from palyra.control.replays import ReplayAsk, ReplayProgress
 from palyra.control.snapshots import CommandResult, EngineView, OperatorView, Snapshot, Topic
 from palyra.control.usage import with_present
 from palyra.control.views import approval_view, budget_views
@@ -116,6 +118,12 @@ class OfflineControl:
         self._state_dir = state_dir
         self._config_path = config_path
         self._clock = clock
+        self._replays = ReplayDesk(state_dir, self._defaults, clock)
+
+    @property
+    def _defaults(self) -> PolicyDefaults:
+        governance = self._config.governance
+        return PolicyDefaults(governance.timezone, governance.on_unknown_price)
 
     @property
     def attached(self) -> bool:
@@ -193,9 +201,7 @@ class OfflineControl:
         return await budget_detail(policy_id, await self._ledger(now), self._readers, pending, now, mode)
 
     async def _policies(self) -> PolicySet:
-        governance = self._config.governance
-        defaults = PolicyDefaults(governance.timezone, governance.on_unknown_price)
-        made = operator_policies(await self._readers.policies(), defaults)
+        made = operator_policies(await self._readers.policies(), self._defaults)
         return PolicySet([*(from_config(row) for row in self._config.budgets), *made])
 
     async def send(self, command: Command) -> CommandResult:
@@ -228,6 +234,8 @@ class OfflineControl:
     @overload
     async def ask(self, query: AuditQuery) -> AuditAnswer: ...
     @overload
+    async def ask(self, query: ReplayAsk) -> ReplayProgress: ...
+    @overload
     async def ask(self, query: PriceQuery) -> PriceAnswer: ...
     @overload
     async def ask(self, query: CostQuery) -> CostAnswer: ...
@@ -237,6 +245,8 @@ class OfflineControl:
         if isinstance(query, PriceQuestion):
             registry = Registry.from_config(self._config, {})
             return await PriceAnswers(self._config, registry, self._clock, self._drifts).answer(query)
+        if isinstance(query, ReplayAsk):
+            return await self._replays.ask(query)
         if isinstance(query, LedgerQuery):
             return await check_rows(self._readers, await self._policies(), self._clock.now_ms())
         if isinstance(query, AlertsQuery):
@@ -259,7 +269,8 @@ class OfflineControl:
         return () if isinstance(self._opened, StateError) else await recorded_drifts(self._opened)
 
     async def close(self) -> None:
-        """Whoever opened the readers closes them."""
+        """Ends replays; whoever opened the readers closes them."""
+        await self._replays.close()
 
 
 @asynccontextmanager
@@ -274,4 +285,6 @@ async def offline_control(
             readers = await stack.enter_async_context(open_readers(state_dir))
         except StateError as error:
             readers = error
-        yield OfflineControl(readers, config, state_dir, config_path, clock)
+        control = OfflineControl(readers, config, state_dir, config_path, clock)
+        stack.push_async_callback(control.close)
+        yield control

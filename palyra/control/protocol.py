@@ -34,6 +34,7 @@ from palyra.control.queries import (
     UsageRowsQuery,
     UsageRunsQuery,
 )
+from palyra.control.replays import ReplayAsk, ReplayProgress
 from palyra.control.snapshots import CommandResult, Snapshot, Topic
 
 
@@ -79,6 +80,8 @@ class Control(Protocol):
     async def ask(self, query: LedgerQuery) -> LedgerAnswer: ...
     @overload
     async def ask(self, query: AuditQuery) -> AuditAnswer: ...
+    @overload
+    async def ask(self, query: ReplayAsk) -> ReplayProgress: ...
     @overload
     async def ask(self, query: PriceQuery) -> PriceAnswer: ...
     @overload

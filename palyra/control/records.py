@@ -31,6 +31,7 @@ from palyra.control.queries import (
     UsageRowsQuery,
     UsageRunsQuery,
 )
+from palyra.control.replays import CancelReplay, ReplayProgressQuery, ReplayQuery
 from palyra.control.snapshots import ApprovalView, GrantView
 from palyra.control.usage import UsageRecords
 from palyra.control.views import (
@@ -100,6 +101,8 @@ class Records:
             case AuditQuery():
                 return await self.audit()
             case LedgerQuery() | AlertsQuery() | BudgetQuery() | PriceQuery() | CostQuery() | PriceCheckQuery():
+                raise BadInputError("This is answered by the engine or by whoever stands in for it.")
+            case ReplayQuery() | ReplayProgressQuery() | CancelReplay():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
 
     async def approvals(self, query: ApprovalsQuery) -> ApprovalsPage:

@@ -51,6 +51,7 @@ from palyra.control.queries import (
     UsageRowsQuery,
     UsageRunsQuery,
 )
+from palyra.control.replays import ReplayAsk, ReplayProgress
 from palyra.control.snapshots import CommandResult, Snapshot, Topic
 from palyra.control.sockets import find_socket
 from palyra.core.errors import (
@@ -133,6 +134,8 @@ class RemoteControl:
     async def ask(self, query: LedgerQuery) -> LedgerAnswer: ...
     @overload
     async def ask(self, query: AuditQuery) -> AuditAnswer: ...
+    @overload
+    async def ask(self, query: ReplayAsk) -> ReplayProgress: ...
     @overload
     async def ask(self, query: PriceQuery) -> PriceAnswer: ...
     @overload

@@ -9,8 +9,8 @@ The work is done by a process of its own, which reads the journal beside the eng
 ended after `IDLE_S`.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from palyra.core.clock import Clock
@@ -34,13 +34,17 @@ class ReplayQuery:
     """
 
     replay_id: str
-    policies: tuple[Mapping[str, str], ...] = ()
+    policies: tuple[dict[str, str], ...] = ()
     removed: tuple[str, ...] = ()
     only: bool = False
-    pricing: tuple[Mapping[str, str], ...] = ()
+    pricing: tuple[dict[str, str], ...] = ()
     since: int = 0
     until: int | None = None
     kind: Literal["replay"] = "replay"
+
+    def during(self, since: int, until: int | None) -> "ReplayQuery":
+        """The same over another period."""
+        return replace(self, since=since, until=until)
 
 
 @dataclass(frozen=True, slots=True)

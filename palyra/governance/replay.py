@@ -12,9 +12,8 @@ the planner itself. What would be different changes what is counted:
 The period is led up to by the policies as they were, so that windows that began before it are full.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
 
 from palyra.config.choices import RoutingMode
 from palyra.core.scope import Scope
@@ -33,56 +32,20 @@ from palyra.governance.plan_record import (
     WEIGHED,
     Disposition,
 )
-from palyra.governance.replay_holds import Held, Holds, Origin, Part
-from palyra.governance.replay_input import Decoder, Names
-from palyra.governance.replay_lanes import Lanes, Place, judged_growth
+from palyra.governance.replay_flow import Group, Log, UnderWay
+from palyra.governance.replay_holds import Held, Holds, Origin
+from palyra.governance.replay_input import Decoder
+from palyra.governance.replay_lanes import Lanes
 from palyra.governance.replay_tally import WORDS, Example, Tally
 from palyra.governance.replay_trial import Schedule
 from palyra.governance.routing import plan_usage_routing
 from palyra.governance.trials import Policies
-from palyra.journal.replay_log import END, GRANT, PLAN, REFUSED_SLICE, SLICE, Event, RecordedUse
-from palyra.journal.rows import GrantRow
-from palyra.pricing.charge import charge
+from palyra.journal.replay_log import END, GRANT, PLAN, REFUSED_SLICE, SLICE
 from palyra.pricing.overrides import Overrides
-from palyra.pricing.usage import NormalisedUsage
 
 GROUPS_KEPT = 100_000
 _FROM_PLAN = AGAIN | WEIGHED | TOLD | LESS | 0b11
 """Bits of a decision that was not simply to send the request to the model chosen first, with all it asked for."""
-
-
-class Log(Names, Protocol):
-    """What was recorded."""
-
-    def chunks(self, first: int) -> Iterator[list[Event]]: ...
-    def body(self, seq: int) -> str: ...
-    def grant(self, seq: int) -> GrantRow: ...
-    def refs(self, run_ids: Sequence[str]) -> dict[str, int]: ...
-    def usage(self, ref: int) -> RecordedUse | None: ...
-
-
-class Group:
-    """Requests of one scope that begin with the same model: the counters they move. `units` runs beside `places`."""
-
-    __slots__ = ("first", "in_force", "others", "places", "plain", "routes", "scope", "shape", "units")
-
-    def __init__(
-        self, scope: int, shape: int, first: int, in_force: list[Place], others: list[Place], plain: bool
-    ) -> None:
-        self.scope = scope
-        self.shape = shape
-        self.first = first
-        self.in_force = in_force
-        self.others = others
-        self.places = [*in_force, *others]
-        self.units = tuple(place.lane.budget.unit for place in self.places)
-        self.routes = any(place.lane.routes for place in in_force)
-        self.plain = plain
-
-
-Simple = tuple[Group, list[Cell], int, int, bool, int]
-"""A request let through without a second look, until it ends: group, cells beside its places, usd, tokens, whether it
-was decided in the period, seq."""
 
 
 class Replay:
@@ -106,9 +69,7 @@ class Replay:
         self._grants = GrantBook()
         self._holds = Holds(self._grants)
         self._groups: dict[tuple[int, int, int], Group] = {}
-        self._open: dict[int, Simple | Held] = {}
-        self._refused: dict[int, bool] = {}
-        """Requests that history let through and this does not, until they end there; whether they count."""
+        self._flow = UnderWay(log, self._decoder, self._holds, self.tally)
         self._estimated: dict[int, tuple[Held, int | None]] = {}
         """Requests that waited then and pass now, charged as expected until it is known what they used."""
         self._gone: set[int] = set()
@@ -159,7 +120,8 @@ class Replay:
     def run(self) -> Tally:
         schedule = self._schedule
         since, until = schedule.since, schedule.until
-        opened, groups, tally = self._open, self._groups, self.tally
+        flow, groups, tally = self._flow, self._groups, self.tally
+        opened = flow.open
         phases = [phase.seq for phase in schedule.phases]
         due = 0
         bar = phases[0]
@@ -227,7 +189,7 @@ class Replay:
                 elif kind == END:
                     held = opened.pop(ref, None)
                     if type(held) is not tuple or usd is None:
-                        self._end(ref, held, usd, tokens, outcome, scope)
+                        flow.end(ref, held, usd, tokens, outcome, scope)
                         continue
                     group, cells, held_usd, held_tokens, counted, _ = held
                     amounts, actuals = (held_usd, held_tokens, 1), (usd, tokens, outcome)
@@ -242,14 +204,14 @@ class Replay:
                         tally.cost_after += usd
                 elif kind == SLICE:
                     if ref in opened:
-                        self._slice(ref, at, usd, tokens or 0)
+                        flow.slice(ref, at, usd, tokens or 0)
                 elif kind == REFUSED_SLICE:
-                    self._refused_slice(ref, at, tokens or 1)
+                    flow.refused_slice(ref, at, tokens or 1)
                 elif kind == GRANT:
                     self._grant(seq, ref)
             if self._told is not None:
                 self._told(rows[-1][0])
-            if rows[-1][0] >= until and not opened and not self._refused:
+            if rows[-1][0] >= until and not opened and not flow.refused:
                 break
         return tally
 
@@ -289,7 +251,7 @@ class Replay:
             if self._counting:
                 self.tally.decided(ref, before, Disposition.BLOCKED, again=True, differs=True)
             if before is Disposition.SERVED:
-                self._refused[ref] = self._counting
+                self._flow.refused[ref] = self._counting
             return
         recorded = self._decoder.plan(scope, shape, at, str(ref), self._limits, self._log.body(seq))
         self._grants.awaited = set(recorded.awaited)
@@ -310,17 +272,10 @@ class Replay:
                 after = Disposition.APPROVAL
         served = after is before is Disposition.SERVED
         rerouted = served and chosen != chosen_then
-        told = served and (plan.clamped is not None) != bool(outcome & TOLD)
-        less = (
-            served
-            and not rerouted
-            and (plan.output_bound, plan.send_max_tokens)
-            != (
-                recorded.output_bound,
-                recorded.send_max_tokens,
-            )
-        )
-        differs = before is not after or rerouted or told or (less and not self._decoder.shape(shape).repriced)
+        held_then = (recorded.output_bound, recorded.send_max_tokens)
+        less = served and not rerouted and (plan.output_bound, plan.send_max_tokens) != held_then
+        # A stream that begins with less is topped up as it goes, so nobody notices.
+        differs = before is not after or rerouted or (less and not plan.sliced)
         evaluations = plan.decision.evaluations
         if self._counting:
             tally = self.tally
@@ -328,7 +283,7 @@ class Replay:
             tally.rerouted += rerouted
             tally.clamped_before += bool(outcome & TOLD)
             tally.clamped_after += after is Disposition.SERVED and plan.clamped is not None
-            tally.strengths += not differs and plan.decision.outcome.strength != outcome >> 2 & 7
+            tally.strengths += not differs and (less or plan.decision.outcome.strength != outcome >> 2 & 7)
             self._bite(evaluations, at)
             if first:
                 models = self._decoder.shape(shape).models
@@ -346,7 +301,7 @@ class Replay:
                 tally.show(example, evaluations)
         if after is not Disposition.SERVED or plan.candidate is None or plan.estimate is None:
             if before is Disposition.SERVED:
-                self._refused[ref] = self._counting
+                self._flow.refused[ref] = self._counting
             elif before is Disposition.APPROVAL and after is Disposition.BLOCKED:
                 self._gone.add(ref)
             return
@@ -363,7 +318,7 @@ class Replay:
         whom, one = recorded.given.scope, plan.candidate
         self._holds.take(held, *self.lanes.match(whom, one.provider, one.model), at)
         if before is Disposition.SERVED:
-            self._open[ref] = held
+            self._flow.open[ref] = held
             return
         option = recorded.options[one.model]
         flat = self._holds.end(held, option.expected_usd, option.expected_tokens, 1)
@@ -387,7 +342,7 @@ class Replay:
             self.tally.estimated -= 1
             self.tally.spent_after_all(cost)
         self._holds.reopen(held)
-        self._open[ref] = held
+        self._flow.open[ref] = held
 
     def _bite(self, evaluations: tuple[UsageBudgetEvaluation, ...], at: int) -> None:
         for item in evaluations:
@@ -402,113 +357,6 @@ class Replay:
                 bite.approvals += item.status.value == "approval_required"
                 if bite.first_at is None:
                     bite.first_at = at
-
-    # Slices and ends
-
-    def _second_look(self, ref: int, simple: Simple) -> Held:
-        """A simple hold as one that can grow by more than a look."""
-        group, cells, usd, tokens, counted, seq = simple
-        whom = self._decoder.scope(group.scope)
-        amounts = (usd, tokens, 1)
-        origin = Origin(seq, 0, group.scope, group.shape, group.first - 1)
-        held = Held(origin, Asker(whom.principal, whom.session, str(ref)), None, usd, tokens, counted)
-        held.parts = [
-            Part(place, cell, amounts[unit]) for place, cell, unit in zip(group.places, cells, group.units, strict=True)
-        ]
-        self._open[ref] = held
-        return held
-
-    def _slice(self, ref: int, at: int, usd: int | None, tokens: int) -> None:
-        held = self._open[ref]
-        if isinstance(held, tuple):
-            group, cells, held_usd, held_tokens, counted, seq = held
-            amounts = (usd or 0, tokens, 0)
-            for place, cell, unit in zip(group.places, cells, group.units, strict=True):
-                amount = amounts[unit]
-                if place.lane.in_force and amount:
-                    judged = judged_growth(cell, at)
-                    if judged.settled + judged.held + amount > place.lane.budget.hard:
-                        self._grow(ref, self._second_look(ref, held), at, usd, tokens)
-                        return
-            for cell, unit in zip(cells, group.units, strict=True):
-                cell.move(0, amounts[unit], 0)
-            self._open[ref] = (group, cells, held_usd + (usd or 0), held_tokens + tokens, counted, seq)
-            return
-        if not held.cut:
-            self._grow(ref, held, at, usd, tokens)
-
-    def _grow(self, ref: int, held: Held, at: int, usd: int | None, tokens: int) -> None:
-        if held.priced_anew:
-            usd = self._price_of_slice(held, tokens)
-        if self._holds.grow(held, usd, tokens, at):
-            return
-        held.cut = True
-        if held.counted:
-            self.tally.cut_after += 1
-            self.tally.differences += 1
-
-    def _refused_slice(self, ref: int, at: int, tokens: int) -> None:
-        """History's budget ended here."""
-        held = self._open.get(ref)
-        if held is None:
-            return
-        if isinstance(held, tuple):
-            held = self._second_look(ref, held)
-        if held.counted:
-            self.tally.cut_before += 1
-        if held.cut:
-            return
-        if self._holds.fits(held, self._price_of_slice(held, tokens), tokens, at):
-            if held.counted:
-                self.tally.differences += 1
-            return
-        held.cut = True
-        if held.counted:
-            self.tally.cut_after += 1
-
-    def _price_of_slice(self, held: Held, tokens: int) -> int | None:
-        """What so many more output tokens add to a request's bound."""
-        origin = held.origin
-        option = self._decoder.option(origin.shape, origin.model, origin.at, self._log.body(origin.seq))
-        if option.rates is None:
-            return None
-        output = held.tokens - option.tokens.total
-        return option.rates.usd(option.tokens, output + tokens) - option.rates.usd(option.tokens, output)
-
-    def _end(
-        self, ref: int, held: Simple | Held | None, usd: int | None, tokens: int, requests: int, flat: int | None
-    ) -> None:
-        """The end of a hold that is not simple, or that this replay never took."""
-        tally = self.tally
-        example = tally.examples.get(ref)
-        if held is None:
-            if self._refused.pop(ref, False):
-                tally.spent_before(usd, flat, example)
-            return
-        if isinstance(held, tuple):
-            held = self._second_look(ref, held)
-            del self._open[ref]
-        charged, used = usd, tokens
-        if held.priced_anew and requests:
-            charged = self._price_of_use(ref, held, usd)
-        if held.cut:
-            used = min(used, held.tokens)
-            charged = charged if charged is None or held.usd is None else min(charged, held.usd)
-        flat_now = self._holds.end(held, charged, used, requests)
-        if held.counted:
-            tally.spent_before(usd, flat, example)
-            tally.spent_after(flat_now if charged is None else charged, example)
-
-    def _price_of_use(self, ref: int, held: Held, usd: int | None) -> int | None:
-        """What the recorded use costs with the model and prices of now; as it was where nobody knows better."""
-        use = self._log.usage(ref)
-        if use is None:
-            return usd
-        origin = held.origin
-        model = self._decoder.shape(origin.shape).models[origin.model]
-        card = self._decoder.card(model, origin.at)
-        context = self._decoder.context(self._log.body(origin.seq))
-        return charge(card, _usage(use), context).amount
 
     def _grant(self, seq: int, ref: int) -> None:
         """A grant was given, or has ended."""
@@ -525,16 +373,3 @@ class Replay:
 
 def _word(disposition: Disposition, clamped: bool) -> str:
     return "clamped" if clamped and disposition is Disposition.SERVED else WORDS[disposition]
-
-
-def _usage(use: RecordedUse) -> NormalisedUsage:
-    return NormalisedUsage(
-        input_total=use["input_total"],
-        output_total=use["output_total"],
-        cache_read=use["cache_read"],
-        write_5m=use["write_5m"],
-        write_1h=use["write_1h"],
-        reasoning=use["reasoning"],
-        audio_in=use["audio_in"],
-        audio_out=use["audio_out"],
-    )

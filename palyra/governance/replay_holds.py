@@ -118,7 +118,7 @@ class Holds:
             lane = part.place.lane
             amount = slice_amount(lane.budget, usd, tokens)
             step: Step | None = None
-            if lane.in_force and amount:
+            if lane.in_force and amount > 0:
                 judged, start, value = judged_growth(part.cell, at), part.cell.start, part.place.value
                 step = self.judge.weigh(lane.budget, value, judged, amount, held.asker, held.requested, start, at)
                 if step.enforced and not step.fits:

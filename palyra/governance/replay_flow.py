@@ -1,0 +1,181 @@
+"""Requests of a replay under way: what they hold, how that grows, and what they are charged when they end."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from palyra.governance.counters import Cell
+from palyra.governance.grants import Asker
+from palyra.governance.replay_holds import Held, Holds, Origin, Part
+from palyra.governance.replay_input import Decoder, Names
+from palyra.governance.replay_lanes import Place, judged_growth
+from palyra.governance.replay_tally import Tally
+from palyra.journal.replay_log import Event, RecordedUse
+from palyra.journal.rows import GrantRow
+from palyra.pricing.charge import charge
+from palyra.pricing.usage import NormalisedUsage
+
+
+class Log(Names, Protocol):
+    """What was recorded."""
+
+    def chunks(self, first: int) -> Iterator[list[Event]]: ...
+    def body(self, seq: int) -> str: ...
+    def grant(self, seq: int) -> GrantRow: ...
+    def refs(self, run_ids: Sequence[str]) -> dict[str, int]: ...
+    def usage(self, ref: int) -> RecordedUse | None: ...
+
+
+class Group:
+    """Requests of one scope that begin with the same model: the counters they move. `units` runs beside `places`."""
+
+    __slots__ = ("first", "in_force", "others", "places", "plain", "routes", "scope", "shape", "units")
+
+    def __init__(
+        self, scope: int, shape: int, first: int, in_force: list[Place], others: list[Place], plain: bool
+    ) -> None:
+        self.scope = scope
+        self.shape = shape
+        self.first = first
+        self.in_force = in_force
+        self.others = others
+        self.places = [*in_force, *others]
+        self.units = tuple(place.lane.budget.unit for place in self.places)
+        self.routes = any(place.lane.routes for place in in_force)
+        self.plain = plain
+
+
+Simple = tuple[Group, list[Cell], int, int, bool, int]
+"""A request let through without a second look, until it ends: group, cells beside its places, usd, tokens, whether it
+was decided in the period, seq."""
+
+
+class UnderWay:
+    """Every request that was let through and has not ended."""
+
+    def __init__(self, log: Log, decoder: Decoder, holds: Holds, tally: Tally) -> None:
+        self.open: dict[int, Simple | Held] = {}
+        self.refused: dict[int, bool] = {}
+        """Requests that history let through and this does not, until they end there; whether they count."""
+        self._log = log
+        self._decoder = decoder
+        self._holds = holds
+        self._tally = tally
+
+    def _second_look(self, ref: int, simple: Simple) -> Held:
+        """A simple hold as one that can grow by more than a look."""
+        group, cells, usd, tokens, counted, seq = simple
+        whom = self._decoder.scope(group.scope)
+        amounts = (usd, tokens, 1)
+        origin = Origin(seq, 0, group.scope, group.shape, group.first - 1)
+        requested = self._decoder.shape(group.shape).mode
+        held = Held(origin, Asker(whom.principal, whom.session, str(ref)), requested, usd, tokens, counted)
+        held.parts = [
+            Part(place, cell, amounts[unit]) for place, cell, unit in zip(group.places, cells, group.units, strict=True)
+        ]
+        self.open[ref] = held
+        return held
+
+    def slice(self, ref: int, at: int, usd: int | None, tokens: int) -> None:
+        held = self.open[ref]
+        if isinstance(held, tuple):
+            group, cells, held_usd, held_tokens, counted, seq = held
+            amounts = (usd or 0, tokens, 0)
+            for place, cell, unit in zip(group.places, cells, group.units, strict=True):
+                amount = amounts[unit]
+                if place.lane.in_force and amount > 0:
+                    judged = judged_growth(cell, at)
+                    if judged.settled + judged.held + amount > place.lane.budget.hard:
+                        self._grow(ref, self._second_look(ref, held), at, usd, tokens)
+                        return
+            for cell, unit in zip(cells, group.units, strict=True):
+                cell.move(0, amounts[unit], 0)
+            self.open[ref] = (group, cells, held_usd + (usd or 0), held_tokens + tokens, counted, seq)
+            return
+        if not held.cut:
+            self._grow(ref, held, at, usd, tokens)
+
+    def _grow(self, ref: int, held: Held, at: int, usd: int | None, tokens: int) -> None:
+        if held.priced_anew:
+            usd = self._price_of_slice(held, tokens)
+        if self._holds.grow(held, usd, tokens, at):
+            return
+        held.cut = True
+        if held.counted:
+            self._tally.cut_after += 1
+            self._tally.differences += 1
+
+    def refused_slice(self, ref: int, at: int, tokens: int) -> None:
+        """History's budget ended here."""
+        held = self.open.get(ref)
+        if held is None:
+            return
+        if isinstance(held, tuple):
+            held = self._second_look(ref, held)
+        if held.counted:
+            self._tally.cut_before += 1
+        if held.cut:
+            return
+        if self._holds.fits(held, self._price_of_slice(held, tokens), tokens, at):
+            if held.counted:
+                self._tally.differences += 1
+            return
+        held.cut = True
+        if held.counted:
+            self._tally.cut_after += 1
+
+    def _price_of_slice(self, held: Held, tokens: int) -> int | None:
+        """What so many more output tokens add to a request's bound."""
+        origin = held.origin
+        option = self._decoder.option(origin.shape, origin.model, origin.at, self._log.body(origin.seq))
+        if option.rates is None:
+            return None
+        output = held.tokens - option.tokens.total
+        return option.rates.usd(option.tokens, output + tokens) - option.rates.usd(option.tokens, output)
+
+    def end(
+        self, ref: int, held: Simple | Held | None, usd: int | None, tokens: int, requests: int, flat: int | None
+    ) -> None:
+        """The end of a hold that is not simple, or that this replay never took."""
+        tally = self._tally
+        example = tally.examples.get(ref)
+        if held is None:
+            if self.refused.pop(ref, False):
+                tally.spent_before(usd, flat, example)
+            return
+        if isinstance(held, tuple):
+            held = self._second_look(ref, held)
+            del self.open[ref]
+        charged, used = usd, tokens
+        if held.priced_anew and requests:
+            charged = self._price_of_use(ref, held, usd)
+        if held.cut:
+            used = min(used, held.tokens)
+            charged = charged if charged is None or held.usd is None else min(charged, held.usd)
+        flat_now = self._holds.end(held, charged, used, requests)
+        if held.counted:
+            tally.spent_before(usd, flat, example)
+            tally.spent_after(flat_now if charged is None else charged, example)
+
+    def _price_of_use(self, ref: int, held: Held, usd: int | None) -> int | None:
+        """What the recorded use costs with the model and prices of now; as it was where nobody knows better."""
+        use = self._log.usage(ref)
+        if use is None:
+            return usd
+        origin = held.origin
+        model = self._decoder.shape(origin.shape).models[origin.model]
+        card = self._decoder.card(model, origin.at)
+        context = self._decoder.context(self._log.body(origin.seq))
+        return charge(card, _usage(use), context).amount
+
+
+def _usage(use: RecordedUse) -> NormalisedUsage:
+    return NormalisedUsage(
+        input_total=use["input_total"],
+        output_total=use["output_total"],
+        cache_read=use["cache_read"],
+        write_5m=use["write_5m"],
+        write_1h=use["write_1h"],
+        reasoning=use["reasoning"],
+        audio_in=use["audio_in"],
+        audio_out=use["audio_out"],
+    )
