@@ -52,6 +52,8 @@ class Attempt:
     wire: Wire
     streaming: bool
     started_at: int
+    ceiling: int | None = None
+    """Output tokens the provider was told to stop at, over all choices; None where nobody told it."""
     progress: Progress = field(default_factory=Progress)
     meter: StreamMeter = field(init=False)
     answered: bool = False
@@ -60,7 +62,9 @@ class Attempt:
 
     def __post_init__(self) -> None:
         known = self.learned
-        self.meter = StreamMeter(self.wire, self.estimate.expected_input, known.q, known.slice_q, known.unseen)
+        self.meter = StreamMeter(
+            self.wire, self.estimate.expected_input, known.q, known.slice_q, known.unseen, self.ceiling
+        )
 
     def reading(self, ledger: Ledger) -> Metered | None:
         """The meter as a change to journal, or None when nothing moved since the last one."""

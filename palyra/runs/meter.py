@@ -13,7 +13,8 @@ class StreamMeter:
     """Counts one streamed answer. `q` are output tokens per visible byte, `slice_q` the same, erring high.
 
     A reading only grows: it is the larger of the estimate over the bytes seen and the usage reported so far. `unseen`
-    are output tokens that an answer may have besides those it shows.
+    are output tokens that an answer may have besides those it shows; `ceiling` is what the provider was told to stop
+    at, None where nobody told it.
     """
 
     wire: Wire
@@ -21,6 +22,7 @@ class StreamMeter:
     q: Fraction = DEFAULT_Q
     slice_q: Fraction = DEFAULT_SLICE_Q
     unseen: int = 0
+    ceiling: int | None = None
     visible_bytes: int = 0
     reported_output: int = 0
     reported_input: int = 0
@@ -38,10 +40,16 @@ class StreamMeter:
             self.reported_input = max(self.reported_input, sum(_count(usage, name) for name in inputs))
 
     def needed_for(self, visible_bytes: int, usage: dict[str, Any] | None) -> int:
-        """Output tokens a durable slice must cover before an event with so many more bytes, and that usage, passes."""
+        """Output tokens a durable slice must cover before an event with so many more bytes, and that usage, passes.
+
+        No more than the ceiling, unless the answer shows that its provider does not keep to it.
+        """
         shown = self.visible_bytes + visible_bytes
+        reported = max(self.reported_output, 0 if usage is None else self._output(usage))
         estimated = output_tokens(shown, self.slice_q) + self.unseen if shown else 0
-        return max(estimated, self.reported_output, 0 if usage is None else self._output(usage))
+        if self.ceiling is not None and output_tokens(shown, self.q) <= self.ceiling:
+            estimated = min(estimated, self.ceiling)
+        return max(estimated, reported)
 
     def _output(self, usage: dict[str, Any]) -> int:
         return _count(usage, "completion_tokens" if self.wire is Wire.CHAT else "output_tokens")

@@ -137,6 +137,7 @@ class Planned:
             wire=parsed.wire,
             streaming=parsed.stream,
             started_at=started_at,
+            ceiling=self.ceiling,
         )
 
     def body(self, parsed: ParsedRequest) -> bytes:

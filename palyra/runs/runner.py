@@ -305,7 +305,7 @@ class Runner:
             self._journal.submit,
             self._clock,
             first=planned.plan.output_bound,
-            ceiling=planned.ceiling,
+            ceiling=attempt.ceiling,
             slice_tokens=self._settings.slice_tokens,
             against=against,
             usual=attempt.learned.usual_cover,

@@ -24,8 +24,9 @@ SHARE_OF_USUAL = 2
 class Slices:
     """Cover for one streamed attempt.
 
-    `first` output tokens are held already; `ceiling` is the most the provider will send (None: unknown), beyond which
-    no slice is needed. `against` hears once of the budgets that ended the answer, or would have in a looser mode.
+    `first` output tokens are held already; `ceiling` is the most the provider was told to send (None: unknown), and no
+    slice reaches beyond it before the answer does. `against` hears once of the budgets that ended the answer, or would
+    have in a looser mode, and of the size of the slice they had no room for.
 
     `usual` are the tokens that half of such answers end within, None where too few are known. It was held for a long
     answer, so that one is only let in where it is likely to fit; once it begins, most of that is given back, and slices
@@ -84,15 +85,15 @@ class Slices:
         pending = self._pending
         if pending is not None and pending.done() and not pending.cancelled() and pending.exception() is None:
             self._landed()
-        due = needed > self._ahead_at and self._pending is None and not self._complete
-        if due and self._refused_at != self._ledger.version and not self._take(iter((self._next_slice(),))):
+        due = needed > self._ahead_at and self._pending is None and self._room(needed) != 0
+        if due and self._refused_at != self._ledger.version and not self._take(self._sizes(needed)):
             self._refused_at = self._ledger.version
-        return needed <= self._covered or self._complete
+        return needed <= self._covered
 
     async def reaches(self, needed: int) -> bool:
         """Waits until durable slices cover so many tokens; False where no budget is left for them."""
         while not self.covers(needed):
-            if self._pending is None and not self._take(self._last_slices(needed)):
+            if self._pending is None and not self._take(self._sizes(needed)):
                 self._tell()
                 return False
             assert self._pending is not None
@@ -106,9 +107,9 @@ class Slices:
             self._landed()
         return True
 
-    @property
-    def _complete(self) -> bool:
-        return self._ceiling is not None and self._covered >= self._ceiling
+    def _room(self, needed: int) -> int | None:
+        """Tokens up to the ceiling, None without one: a provider that goes on beyond it keeps to none."""
+        return None if self._ceiling is None or needed > self._ceiling else max(0, self._ceiling - self._taken)
 
     def _landed(self) -> None:
         self._pending = None
@@ -119,12 +120,16 @@ class Slices:
             return self._slice
         return min(self._slice, max(LEAST_SLICE, self._taken // SHARE_OF_TAKEN))
 
-    def _last_slices(self, needed: int) -> Iterator[int]:
-        """What may be taken where the answer waits for so many tokens: whole slices at once, else ever less, at least
-        what it waits for."""
-        short = needed - self._taken
-        size = self._next_slice()
-        whole = -(-short // size) * size
+    def _sizes(self, needed: int) -> Iterator[int]:
+        """What may be taken, the best first: ahead of need the next slice; where the answer waits for so many tokens,
+        whole slices at once, else ever less, at least what it waits for."""
+        size, short, room = self._next_slice(), needed - self._taken, self._room(needed)
+        whole = -(-max(short, 1) // size) * size
+        if room is not None:
+            whole = min(whole, room)
+        if short <= 0:
+            yield whole
+            return
         while whole > short:
             yield whole
             whole //= 2
@@ -134,14 +139,13 @@ class Slices:
         """Takes the first of these sizes that the budgets have room for; False where they have none."""
         if self._lost:
             return False
-        for size in sizes:
-            tokens = size if self._ceiling is None else min(size, self._ceiling - self._taken)
+        for tokens in sizes:
             growth = self._grow(tokens)
             if growth is not None:
                 reading = self._attempt.reading(self._ledger)
                 self._pending = self._submit([growth] if reading is None else [growth, reading])
                 self._pending.add_done_callback(_heard)
-                self._ahead_at = self._taken - tokens // 2
+                self._ahead_at = self._taken - min(tokens, self._slice) // 2
                 return True
         return False
 
