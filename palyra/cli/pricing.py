@@ -104,7 +104,7 @@ def pricing(launch: Launch) -> typer.Typer:
             async with launch.reading(place(config, state_dir)) as control:
                 answer = await control.ask(query)
             if as_json:
-                print_foreign_json({**plain(answer), "raw": answer.raw})
+                print_foreign_json({**plain(answer), "raw": json.loads(answer.raw)})
             else:
                 _print_cost(answer)
             return DONE

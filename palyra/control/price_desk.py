@@ -25,12 +25,13 @@ from palyra.pricing.dialect import Dialect, Flavour
 from palyra.pricing.drift import EstimateDrift
 from palyra.pricing.label import tier_label
 from palyra.pricing.meter import Metered, output_tokens
-from palyra.pricing.normalise import normalise
+from palyra.pricing.normalise import UNPRICEABLE, normalise
 from palyra.pricing.prompt_size import PromptSize
 from palyra.pricing.rates import INPUT, OUTPUT
 from palyra.pricing.settle import PricedUsage, price_response
 from palyra.providers.recorded import Shape
 from palyra.providers.registry import ModelEntry, Registry
+from palyra.runs.attempt import storable
 from palyra.runs.price_book import free_models, priced_providers
 
 STALE_MS = 90 * 86_400_000
@@ -181,10 +182,10 @@ class PriceDesk:
         unmetered: bool,
     ) -> CostAnswer:
         rule = self._config.governance.on_unknown_price
-        unknown = priced.charge is None
-        # Nothing is known to have been used, which is not the same as nothing.
-        nothing = unmetered and not priced.charge and priced.price_state is PriceState.KNOWN
         card = priced.card
+        # A price may be known where the use is not: of an impossible body, or of one that tells nothing.
+        unpriced = priced.charge is None and (card is None or UNPRICEABLE not in priced.flags)
+        nothing = unmetered and not priced.charge and priced.price_state is PriceState.KNOWN
         return CostAnswer(
             provider=provider,
             model=upstream,
@@ -196,18 +197,18 @@ class PriceDesk:
             usage_source=priced.usage_source.value,
             parts=tuple(part_view(part) for part in priced.rates),
             total_nano_usd=None if nothing else priced.charge,
-            price_state=priced.price_state.value,
+            price_state=priced.price_state.value if unpriced or card is None else card.state.value,
             source=card.source.value if card else "none",
-            precision="partial" if unmetered and not unknown else priced.precision.value,
+            precision="partial" if unmetered and not unpriced else priced.precision.value,
             flags=priced.flags,
             notes=(*priced.notes, *((INPUT_UNMETERED,) if unmetered else ())),
             readings=tuple(ReadingView(one.name, usage_view(one.usage), one.amount) for one in priced.readings),
             reported_cost_nano_usd=priced.reported_cost,
             on_unknown_price=str(rule),
-            flat_nano_usd=rule.flat if unknown and rule.choice is UnknownPriceChoice.FLAT else None,
+            flat_nano_usd=rule.flat if unpriced and rule.choice is UnknownPriceChoice.FLAT else None,
             card_id=card.card_id if card else "",
             version=card.version if card else "",
-            raw=priced.raw,
+            raw=json.dumps(storable(priced.raw)),
         )
 
     # What is wrong

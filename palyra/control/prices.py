@@ -1,7 +1,7 @@
 """What a console may ask about prices, and the answers. Rates and parts are exact decimals in text, never floats."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class CostAnswer:
     `total_nano_usd` is None where nobody knows it: then `flat_nano_usd` is what budgets charge by default, None where
     `on_unknown_price` is no flat amount. `parts` make up the total, rounded half to even once. `readings` are all ways
     to understand the body; the dearest is charged. `priced_model` is the model whose price was taken. `raw` is the
-    usage object as it came.
+    usage object as it came, in JSON.
     """
 
     provider: str
@@ -176,7 +176,7 @@ class CostAnswer:
     flat_nano_usd: int | None
     card_id: str = ""
     version: str = ""
-    raw: dict[str, Any] | None = None
+    raw: str = "null"
 
 
 @dataclass(frozen=True, slots=True)
