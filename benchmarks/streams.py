@@ -264,26 +264,26 @@ async def theatre(directory: Path) -> AsyncIterator[Theatre]:
         await engine.close()
 
 
-def programme(streams: int, seed: int) -> Iterator[tuple[str, Draw]]:
-    """The model that is asked, and its answer; all shapes take turns."""
-    chances = {shape: random.Random(f"{seed} {shape}") for shape in shapes()}
-    together = {shape: random.Random(f"{seed} {shape} together") for shape in shapes()}
+def programme(names: Sequence[str], streams: int, seed: int) -> Iterator[tuple[str, Draw]]:
+    """The model that is asked, and its answer: shapes take turns, each on its own model, and then on one."""
+    chances = {name: random.Random(f"{seed} {name}") for name in names}
     for _ in range(streams):
-        for shape, chance in chances.items():
-            yield shape, draw(shape, chance)
-    names = sorted(shapes())
+        for name, chance in chances.items():
+            yield name, draw(name, chance)
     turns = random.Random(seed)
+    chat = [name for name in names if shapes()[name]["wire"] == Wire.CHAT.value]
     for _ in range(streams):
-        shape = turns.choice([name for name in names if shapes()[name]["wire"] == "chat"])
-        yield TOGETHER, draw(shape, together[shape])
+        yield TOGETHER, draw(turns.choice(chat), turns)
 
 
-async def measure(directory: Path, streams: int, seed: int = SEED) -> dict[str, list[Streamed]]:
-    """Every stream, by the model that was asked."""
+async def measure(
+    directory: Path, streams: int, seed: int = SEED, names: Sequence[str] = ()
+) -> dict[str, list[Streamed]]:
+    """Every stream of these shapes (none: of all), by the model that was asked."""
     found: dict[str, list[Streamed]] = {}
     reported: dict[str, int] = {}
     async with theatre(directory) as house:
-        for model, answer in programme(streams, seed):
+        for model, answer in programme(names or sorted(shapes()), streams, seed):
             played = found.setdefault(model, [])
             known = reported.get(model, 0) >= Q_LEAST
             tight = len(played) % TIGHT_EACH == TIGHT_EACH - 1

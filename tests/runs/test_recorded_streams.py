@@ -1,0 +1,24 @@
+"""Answers of kept shapes through the whole of a run: how much they hold beyond what they use, and never less."""
+
+from pathlib import Path
+
+from benchmarks.streams import GOAL_RATIO, SLICE, measure, rows
+
+SHAPES = ("chat_answer", "huge_single_chunk", "thinking_then_answer")
+STREAMS = 58
+"""Of each, and again of those that share a model: a little more than it takes to know a model."""
+
+
+async def test_streams_hold_little_more_than_they_use_and_never_less(tmp_path: Path) -> None:
+    found = await measure(tmp_path, STREAMS, names=SHAPES)
+    told = {row.name: row for row in rows(found)}
+    every = told["all"]
+    assert every.streams == 4 * STREAMS
+    assert every.median <= GOAL_RATIO
+    assert every.beyond <= SLICE
+    assert every.median < every.first
+    assert 0 < every.cuts < every.streams / 4
+    played = [one for streams in found.values() for one in streams]
+    assert all(one.held >= one.used for one in played if one.known)
+    # What was let in under a tight budget stayed within it.
+    assert all(one.held <= 700 for one in played if one.tight)
