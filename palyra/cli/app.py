@@ -7,6 +7,7 @@ from typing import Annotated
 import httpx
 import typer
 
+from palyra.cli.alerts import alerts
 from palyra.cli.approvals import approvals
 from palyra.cli.budgets import budgets
 from palyra.cli.launch import Launch
@@ -37,6 +38,7 @@ def build_app(launch: Launch) -> typer.Typer:
     )
     app.add_typer(budgets(launch), name="budgets")
     app.add_typer(approvals(launch), name="approvals")
+    app.add_typer(alerts(launch), name="alerts")
     app.add_typer(usage(launch), name="usage")
     app.add_typer(pricing(launch), name="pricing")
     app.add_typer(windows(launch), name="windows")

@@ -341,9 +341,19 @@ class PalyraApp(App[None], inherit_bindings=False):
                 self.run_action_of(screen, action)
             return
         name, _, key = rest.partition(":")
+        await self.show_object(name, key)
+
+    async def show_object(self, name: str, key: str) -> None:
+        """Shows one thing on the screen that lists it."""
         target = await self.show(name)
         if isinstance(target, ListScreen):
             target.find(key)
+
+    async def show_filtered(self, name: str, text: str) -> None:
+        """Shows a list with only what a filter lets through."""
+        target = await self.show(name)
+        if isinstance(target, ListScreen):
+            target.set_filter(text)
 
     async def _objects(self) -> list[tuple[str, Subject]]:
         try:

@@ -18,11 +18,15 @@ def key_of(subject: Subject) -> str:
         case RunView():
             return f"run:{subject.run_id}"
         case BudgetView():
-            return f"budget:{subject.policy_id}:{subject.scope_value}"
+            return budget_key(subject.policy_id, subject.scope_value)
         case AlertView():
             return f"alert:{subject.alert_id}"
         case UsageEntry():
             return f"usage:{subject.key}"
+
+
+def budget_key(policy_id: str, scope_value: str) -> str:
+    return f"budget:{policy_id}:{scope_value}"
 
 
 def content_of(subject: Subject) -> object:
@@ -34,6 +38,8 @@ def content_of(subject: Subject) -> object:
             return (subject.state, subject.reason, subject.model, subject.principal, subject.session)
         case BudgetView():
             return replace(subject, settled=0, held=0, granted=0, status="", counters=1)
+        case AlertView():
+            return (subject.kind, subject.subject, subject.severity, subject.state, subject.version)
         case UsageEntry():
             return subject.key
         case _:

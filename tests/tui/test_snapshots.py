@@ -12,6 +12,7 @@ from tests.tui.fake_control import World, empty, hostile, normal, storm
 SCREENS = {
     "triage": ["1"],
     "approvals": ["2"],
+    "alert_opened": ["1", "G", "enter"],
     "approval_opened": ["2", "enter"],
     "usage": ["4"],
     "runs": ["5"],
@@ -28,6 +29,7 @@ DIALOGS = {
     "new_budget": ["7", "n"],
     "edit_budget": ["7", "j", "e"],
     "quit": ["1", "q"],
+    "snooze": ["1", "G", "s"],
 }
 WORLDS = {"empty": empty, "normal": normal, "storm": storm, "hostile": hostile}
 SIZES = {"80x24": SMALL, "120x40": LARGE}

@@ -101,18 +101,6 @@ async def test_the_decision_keys_work_on_the_opened_detail_too() -> None:
         assert not desk.list.opened, "what was decided left the list"
 
 
-async def test_an_alert_opens_but_offers_no_decision() -> None:
-    async with console(normal()) as desk:
-        await desk.press("G")
-        await desk.ready()
-        assert "a allow once" not in desk.footer
-        await desk.press("a", "d", "A")
-        assert desk.control.sent == []
-        assert desk.dialog == ""
-        await desk.press("enter")
-        assert "team-day reaches its limit at 15:20" in desk.text
-
-
 async def test_x_explains_in_sentences() -> None:
     async with console(normal()) as desk:
         await desk.press("x")

@@ -1,8 +1,8 @@
 """Tells the terminal what changed while nobody looks: bell, notification (OSC 9) and title with counts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from palyra.control.snapshots import Snapshot
+from palyra.control.snapshots import AlertView, Snapshot
 from palyra.core.safe_text import safe_title
 from palyra.tui import format as show
 
@@ -20,6 +20,7 @@ class Herald:
         self._write = write
         self._counts: tuple[int, int] | None = None
         self._rung: float | None = None
+        self._alerted: int | None = None
 
     def open(self) -> None:
         """Keeps the terminal's title for later."""
@@ -32,12 +33,24 @@ class Herald:
         """Sets the title to the present counts; rings when there is more to decide than before."""
         counts = (snapshot.approvals_pending, snapshot.incidents_open)
         before, self._counts = self._counts, counts
-        if counts == before:
-            return
-        title = safe_title(f"Palyra A {counts[0]} I {counts[1]}")
-        self._write(f"\x1b]2;{title}\x07")
-        grown = before is not None and (counts[0] > before[0] or counts[1] > before[1])
-        if grown and (self._rung is None or monotonic - self._rung >= QUIET_SECONDS):
+        if counts != before:
+            title = safe_title(f"Palyra A {counts[0]} I {counts[1]}")
+            self._write(f"\x1b]2;{title}\x07")
+            if before is not None and (counts[0] > before[0] or counts[1] > before[1]):
+                waiting = f"{show.plural(counts[0], 'approval')} and {show.plural(counts[1], 'incident')}"
+                self._ring(f"{waiting} wait for a person", monotonic)
+        self._see_alerts(snapshot.alerts, monotonic)
+
+    def _see_alerts(self, alerts: Sequence[AlertView], monotonic: float) -> None:
+        """Rings for a grave alert that people are told of anew."""
+        grave = [alert for alert in alerts if alert.severity == "danger" and alert.needs_a_person]
+        newest = max(grave, key=lambda alert: alert.notified_at or 0, default=None)
+        told_at = 0 if newest is None else newest.notified_at or 0
+        before, self._alerted = self._alerted, max(told_at, self._alerted or 0)
+        if newest is not None and before is not None and told_at > before:
+            self._ring(newest.summary, monotonic)
+
+    def _ring(self, words: str, monotonic: float) -> None:
+        if self._rung is None or monotonic - self._rung >= QUIET_SECONDS:
             self._rung = monotonic
-            words = f"{show.plural(counts[0], 'approval')} and {show.plural(counts[1], 'incident')} wait for a person"
             self._write(f"\x07\x1b]9;{safe_title(f'Palyra: {words}')}\x07")

@@ -189,6 +189,13 @@ class PalyraScreen(Screen[None]):
         if action is not None and not self.has_class("-small"):
             self.palyra.run_action_of(self, action)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A key of an action that is not offered is free for another one of that key."""
+        if action == "act" and parameters:
+            found = find(self.actions, str(parameters[0]))
+            return found is None or found.offer(self).shown
+        return super().check_action(action, parameters)
+
     def may_act(self) -> bool:
         """Whether what is selected has been the same for long enough to act on it."""
         return True

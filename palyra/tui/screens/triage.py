@@ -10,11 +10,12 @@ from palyra.core.safe_text import safe
 from palyra.tui import format as show
 from palyra.tui import glyphs
 from palyra.tui.commands.action import bindings
+from palyra.tui.commands.alerts import ALERTS
 from palyra.tui.commands.decide import DECISIONS
 from palyra.tui.commands.explain import Explain
 from palyra.tui.commands.general import EVERYWHERE
 from palyra.tui.commands.lists import LISTS, OPENING
-from palyra.tui.details.alert import alert_lines
+from palyra.tui.details.alert import alert_lines, alert_preview
 from palyra.tui.details.approval import approval_lines, approval_preview
 from palyra.tui.details.teach import point_a_client_here
 from palyra.tui.details.words import alert_mark, approval_mark
@@ -36,7 +37,7 @@ COLUMNS = (
     Column("budget", safe("budget"), 13, flex=1, most=30),
     Column("age", safe("age"), 6, align="right"),
 )
-HERE = (*DECISIONS, Explain(), *OPENING)
+HERE = (*DECISIONS, *ALERTS, Explain(), *OPENING)
 
 
 def urgency(approval: ApprovalView) -> tuple[int, int]:
@@ -98,9 +99,11 @@ class TriageScreen(ListScreen):
     def __init__(self) -> None:
         super().__init__()
         self._history = RequesterHistory(self)
+        self._needing = 0
 
     def items(self, snapshot: Snapshot) -> Sequence[Subject]:
         asking = sorted((item for item in snapshot.approvals if item.status == "pending"), key=urgency)
+        self._needing = len(asking) + sum(alert.needs_a_person for alert in snapshot.alerts)
         return [*asking, *snapshot.alerts]
 
     def fields(self, subject: Subject) -> Mapping[str, str]:
@@ -116,7 +119,8 @@ class TriageScreen(ListScreen):
                 "id": subject.approval_id,
             }
         assert isinstance(subject, AlertView)
-        return {"what": "alert", "state": subject.severity, "kind": subject.kind, "text": subject.summary}
+        state = subject.severity if subject.needs_a_person else subject.state
+        return {"what": "alert", "state": state, "kind": subject.kind, "text": subject.summary, "id": subject.alert_id}
 
     def cells_of(self, subject: Subject) -> tuple[CellValue, ...]:
         if isinstance(subject, ApprovalView):
@@ -125,9 +129,9 @@ class TriageScreen(ListScreen):
         glyph, word, tone = alert_mark(subject)
         return (
             part(glyph, tone),
-            part("alert"),
+            part("alert", Tone.PLAIN if subject.needs_a_person else Tone.MUTED),
             part(word, tone),
-            cell(part(subject.summary), span=4),
+            cell(part(subject.summary, Tone.PLAIN if subject.needs_a_person else Tone.MUTED), span=4),
             safe(""),
             safe(""),
             safe(""),
@@ -144,7 +148,7 @@ class TriageScreen(ListScreen):
         if isinstance(subject, ApprovalView):
             return approval_preview(subject, self._history.of(subject), self.now, width)
         assert isinstance(subject, AlertView)
-        return alert_lines(subject, self.zone, self.now, width)
+        return alert_preview(subject, self.zone, self.now, width)
 
     def look_up(self, subject: Subject) -> None:
         if isinstance(subject, ApprovalView):
@@ -154,11 +158,13 @@ class TriageScreen(ListScreen):
         return point_a_client_here(snapshot.engine, self.size.width)
 
     def trail(self, subject: Subject) -> str:
+        if isinstance(subject, AlertView):
+            return subject.kind.replace("_", " ")
         return show.short_id(subject.approval_id) if isinstance(subject, ApprovalView) else ""
 
     def summary(self) -> Line:
-        need = f"{self._listed} {'needs' if self._listed == 1 else 'need'} you"
-        return (muted(f"{need if self._listed else 'nothing needs you'} {glyphs.SEPARATOR} / filter"),)
+        need = f"{self._needing} {'needs' if self._needing == 1 else 'need'} you"
+        return (muted(f"{need if self._needing else 'nothing needs you'} {glyphs.SEPARATOR} / filter"),)
 
 
 def approval_cells(approval: ApprovalView, kind: str, now: int) -> tuple[CellValue, ...]:
