@@ -119,6 +119,8 @@ class _Reader:
         self.heard = wholes or total is not None or bool(self.parts) or impossible
         inputs = self._inputs(reported_in, reported_out, total)
         outputs = self._outputs(reported_in, reported_out, total)
+        if self._parts_of_output > max(output for _, output in outputs):
+            self.flags.append("identity_U4")
         return tuple(
             Reading("/".join(filter(None, (in_name, out_name))) or "reported", self._join(heard, output, tools))
             for in_name, heard in inputs
@@ -246,6 +248,12 @@ class _Reader:
             outputs.append(("additive", added))
         return outputs
 
+    @property
+    def _parts_of_output(self) -> int:
+        """Output tokens that its parts alone make up."""
+        part = self.parts.get
+        return max(part(REASONING, 0) + part(CITATION, 0), part(AUDIO_OUTPUT, 0))
+
     def _join(self, heard: NormalisedUsage, output_total: int, tools: tuple[tuple[str, int], ...]) -> NormalisedUsage:
         """One reading as a whole, with parts made to fit their wholes (U4) and text never free (U6)."""
         part = self.parts.get
@@ -255,9 +263,7 @@ class _Reader:
         if audio_in + image_in > input_total:
             self.flags.append("identity_U4")
             input_total = audio_in + image_in
-        if max(reasoning + citation, audio_out) > output_total:
-            self.flags.append("identity_U4")
-            output_total = max(reasoning + citation, audio_out)
+        output_total = max(output_total, self._parts_of_output)
         if not output_total and self.metered.output_tokens and self.dialect.output is not None:
             self.flags.append("usage_zero")
             output_total = self.metered.output_tokens

@@ -268,7 +268,7 @@ def test_u5_what_cannot_lie_inside_is_read_both_ways_where_the_vendor_is_additiv
         ("inclusive", 2_200),
         ("additive", 2_700),
     ]
-    assert heard.flags == ("identity_U5", "identity_U4")
+    assert heard.flags == ("identity_U5",)
     assert heard.readings[0].usage.tools == (("web_searches", 21),)
 
 
