@@ -32,7 +32,7 @@ from palyra.governance.plan_record import (
     WEIGHED,
     Disposition,
 )
-from palyra.governance.replay_flow import Group, Log, UnderWay
+from palyra.governance.replay_flow import Group, Log, Model, UnderWay
 from palyra.governance.replay_holds import Held, Holds, Origin
 from palyra.governance.replay_input import Decoder
 from palyra.governance.replay_lanes import Lanes
@@ -44,7 +44,7 @@ from palyra.journal.replay_log import END, GRANT, PLAN, REFUSED_SLICE, SLICE
 from palyra.pricing.overrides import Overrides
 
 GROUPS_KEPT = 100_000
-_FROM_PLAN = AGAIN | WEIGHED | TOLD | LESS | 0b11
+_SECOND_LOOK = AGAIN | WEIGHED | TOLD | LESS | 0b11
 """Bits of a decision that was not simply to send the request to the model chosen first, with all it asked for."""
 
 
@@ -68,7 +68,8 @@ class Replay:
         self._decoder = Decoder(log, prices)
         self._grants = GrantBook()
         self._holds = Holds(self._grants)
-        self._groups: dict[tuple[int, int, int], Group] = {}
+        self._models: dict[tuple[int, int], Model] = {}
+        self._by_model: dict[tuple[str, str, bool], Model] = {}
         self._flow = UnderWay(log, self._decoder, self._holds, self.tally)
         self._estimated: dict[int, tuple[Held, int | None]] = {}
         """Requests that waited then and pass now, charged as expected until it is known what they used."""
@@ -120,88 +121,92 @@ class Replay:
     def run(self) -> Tally:
         schedule = self._schedule
         since, until = schedule.since, schedule.until
-        flow, groups, tally = self._flow, self._groups, self.tally
+        flow, models, tally = self._flow, self._models, self.tally
         opened = flow.open
         phases = [phase.seq for phase in schedule.phases]
-        due = 0
-        bar = phases[0]
-        modes = False
-        enforced = True
-        # Held in locals: what follows runs once for each of a million requests.
+        due, bar = 0, phases[0]
+        counting = enforced = False
+        # Plainly written out and held in locals: it runs once for each of a million requests.
         for rows in self._log.chunks(schedule.first):
+            requests = strengths = before = after = 0
             for seq, at, kind, ref, scope, shape, usd, tokens, outcome in rows:
                 if seq >= bar:
                     while due < len(phases) and seq >= phases[due]:
                         self._next_phase(due)
                         due += 1
-                    self._counting = seq >= since
-                    bar = min(phases[due] if due < len(phases) else NEVER, NEVER if self._counting else since)
-                    modes = self.lanes.modes
-                    enforced = self._routing.default_mode is RoutingMode.ENFORCED and not modes
+                    counting = self._counting = seq >= since
+                    bar = min(phases[due] if due < len(phases) else NEVER, NEVER if counting else since)
+                    enforced = self._routing.default_mode is RoutingMode.ENFORCED and not self.lanes.modes
                 if kind == PLAN:
                     if seq >= until:
                         continue
-                    first = outcome >> FIRST_SHIFT & INDEX_MASK
-                    group = groups.get((scope, shape, first))
-                    if group is None:
-                        group = self._group(scope, shape, first)
-                    if outcome & _FROM_PLAN or usd is None or not group.plain or (outcome & ROUTED and not enforced):
+                    first = outcome >> FIRST_SHIFT
+                    model = models.get((shape, first)) or self._model(shape, first)
+                    if (
+                        outcome & _SECOND_LOOK
+                        or usd is None
+                        or not model.plain
+                        or (outcome & ROUTED and not enforced)
+                        or first != outcome >> CHOSEN_SHIFT & INDEX_MASK
+                    ):
                         self._plan(seq, at, ref, scope, shape, outcome)
                         continue
+                    group = model.groups.get(scope) or self._group(scope, model)
                     amounts = (usd, tokens, 1)
+                    cells: list[Cell] = []
                     soft = 0
                     for place in group.in_force:
                         cell = place.cell
-                        if not cell.start <= at < cell.end or (
-                            cell.total is not None and cell.total.start != cell.start
-                        ):
-                            place.turn(at)
                         judged = place.judged
-                        budget = place.lane.budget
-                        projected = judged.settled + judged.held + amounts[budget.unit]
-                        if projected > budget.soft:
-                            if projected > budget.hard or group.routes:
-                                soft = 2
+                        if at >= cell.end or at < cell.start or judged.start != cell.start:
+                            judged = place.turn(at)
+                            cell = place.cell
+                        amount = amounts[place.unit]
+                        held = judged.held + amount
+                        projected = held + judged.settled
+                        if projected > place.soft:
+                            if projected > place.hard or group.routes:
                                 break
                             soft = 1
-                    if soft == 2 or first != outcome >> CHOSEN_SHIFT & INDEX_MASK:
-                        self._plan(seq, at, ref, scope, shape, outcome)
-                        continue
-                    cells: list[Cell] = []
-                    for place in group.in_force:
-                        cell = place.cell
-                        cells.append(cell)
-                        amount = amounts[place.lane.budget.unit]
-                        if cell.total is None:
+                        judged.held = held
+                        if judged is not cell:
                             cell.held += amount
-                        else:
-                            cell.move(0, amount, 0)
-                    for place in group.others:
-                        place.turn(at)
-                        cells.append(place.cell)
-                        place.cell.move(0, amounts[place.lane.budget.unit], 0)
-                    opened[ref] = (group, cells, usd, tokens, self._counting, seq)
-                    if self._counting:
-                        tally.requests += 1
-                        tally.strengths += (outcome >> 2 & 7) != soft
-                        if soft:
-                            self._over_soft(group, amounts)
-                elif kind == END:
-                    held = opened.pop(ref, None)
-                    if type(held) is not tuple or usd is None:
-                        flow.end(ref, held, usd, tokens, outcome, scope)
+                        cells.append(cell)
+                    else:
+                        for place in group.others:
+                            place.turn(at)
+                            cells.append(place.cell)
+                            place.cell.move(0, amounts[place.unit], 0)
+                        opened[ref] = (group, cells, usd, tokens, counting, seq)
+                        if counting:
+                            requests += 1
+                            if outcome >> 2 & 7 != soft:
+                                strengths += 1
+                            if soft:
+                                _over_soft(group)
                         continue
-                    group, cells, held_usd, held_tokens, counted, _ = held
+                    for place, cell in zip(group.in_force, cells, strict=False):
+                        cell.move(0, -amounts[place.unit], 0)
+                    self._plan(seq, at, ref, scope, shape, outcome)
+                elif kind == END:
+                    known = opened.pop(ref, None)
+                    if type(known) is not tuple or usd is None:
+                        flow.end(ref, known, usd, tokens, outcome, scope)
+                        continue
+                    group, cells, held_usd, held_tokens, counted, _ = known
                     amounts, actuals = (held_usd, held_tokens, 1), (usd, tokens, outcome)
                     for cell, unit in zip(cells, group.units, strict=True):
-                        if cell.total is None:
-                            cell.held -= amounts[unit]
-                            cell.settled += actuals[unit]
-                        else:
-                            cell.move(actuals[unit], -amounts[unit], 0)
+                        total = cell.total
+                        amount = amounts[unit]
+                        charged = actuals[unit]
+                        cell.held -= amount
+                        cell.settled += charged
+                        if total is not None and cell.start >= total.low:
+                            total.held -= amount
+                            total.settled += charged
                     if counted:
-                        tally.cost_before += usd
-                        tally.cost_after += usd
+                        before += usd
+                        after += usd
                 elif kind == SLICE:
                     if ref in opened:
                         flow.slice(ref, at, usd, tokens or 0)
@@ -209,6 +214,10 @@ class Replay:
                     flow.refused_slice(ref, at, tokens or 1)
                 elif kind == GRANT:
                     self._grant(seq, ref)
+            tally.requests += requests
+            tally.strengths += strengths
+            tally.cost_before += before
+            tally.cost_after += after
             if self._told is not None:
                 self._told(rows[-1][0])
             if rows[-1][0] >= until and not opened and not flow.refused:
@@ -217,31 +226,28 @@ class Replay:
 
     def _next_phase(self, index: int) -> None:
         self.lanes.next_phase()
-        self._groups.clear()
+        self._models.clear()
+        self._by_model.clear()
         settings = self._schedule.settings[index]
         self._routing, self._limits = settings.routing, settings.limits
         self._holds.judge.default_mode = self._routing.default_mode
 
-    def _group(self, scope: int, shape: int, first: int) -> Group:
-        if len(self._groups) >= GROUPS_KEPT:
-            self._groups.clear()
-        models = self._decoder.shape(shape)
-        if not first:
-            group = Group(scope, shape, first, [], [], plain=False)
-        else:
-            model = models.models[first - 1]
-            whom = self._decoder.scope(scope)
-            in_force, others = self.lanes.match(whom, model.provider, model.model)
-            group = Group(scope, shape, first, in_force, others, plain=not models.repriced)
-        self._groups[scope, shape, first] = group
-        return group
+    def _model(self, shape: int, first: int) -> Model:
+        """The model that requests of a shape begin with; shapes that begin with the same one share it."""
+        looked_at = self._decoder.shape(shape)
+        one = looked_at.models[first - 1] if first else None
+        key = ("", "") if one is None else (one.provider, one.model)
+        plain = one is not None and not looked_at.repriced
+        found = self._by_model.setdefault((*key, plain), Model(*key, plain))
+        self._models[shape, first] = found
+        return found
 
-    def _over_soft(self, group: Group, amounts: tuple[int, int, int]) -> None:
-        """After a hold was taken: which budgets it left past their soft limit."""
-        for place in group.in_force:
-            judged, budget = place.judged, place.lane.budget
-            if judged.settled + judged.held > budget.soft:
-                place.lane.bite.over_soft += 1
+    def _group(self, scope: int, model: Model) -> Group:
+        if len(model.groups) >= GROUPS_KEPT:
+            model.groups.clear()
+        in_force, others = self.lanes.match(self._decoder.scope(scope), model.provider, model.model)
+        group = model.groups[scope] = Group(scope, in_force, others)
+        return group
 
     # Requests that need a second look
 
@@ -369,6 +375,13 @@ class Replay:
         refs = self._log.refs(row.run_ids)
         run_ids = tuple(str(refs[run_id]) for run_id in row.run_ids if run_id in refs)
         self._grants.add(replace(row, state=GrantState.ACTIVE.value, run_ids=run_ids))
+
+
+def _over_soft(group: Group) -> None:
+    """After a hold was taken: which budgets it left past their soft limit."""
+    for place in group.in_force:
+        if place.judged.settled + place.judged.held > place.soft:
+            place.lane.bite.over_soft += 1
 
 
 def _word(disposition: Disposition, clamped: bool) -> str:

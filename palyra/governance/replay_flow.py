@@ -5,6 +5,7 @@ from typing import Protocol
 
 from palyra.governance.counters import Cell
 from palyra.governance.grants import Asker
+from palyra.governance.plan_record import CHOSEN_SHIFT, INDEX_MASK
 from palyra.governance.replay_holds import Held, Holds, Origin, Part
 from palyra.governance.replay_input import Decoder, Names
 from palyra.governance.replay_lanes import Place, judged_growth
@@ -20,6 +21,7 @@ class Log(Names, Protocol):
 
     def chunks(self, first: int) -> Iterator[list[Event]]: ...
     def body(self, seq: int) -> str: ...
+    def plan(self, seq: int) -> tuple[int, int, int, int]: ...
     def grant(self, seq: int) -> GrantRow: ...
     def refs(self, run_ids: Sequence[str]) -> dict[str, int]: ...
     def usage(self, ref: int) -> RecordedUse | None: ...
@@ -28,20 +30,27 @@ class Log(Names, Protocol):
 class Group:
     """Requests of one scope that begin with the same model: the counters they move. `units` runs beside `places`."""
 
-    __slots__ = ("first", "in_force", "others", "places", "plain", "routes", "scope", "shape", "units")
+    __slots__ = ("in_force", "others", "places", "routes", "scope", "units")
 
-    def __init__(
-        self, scope: int, shape: int, first: int, in_force: list[Place], others: list[Place], plain: bool
-    ) -> None:
+    def __init__(self, scope: int, in_force: list[Place], others: list[Place]) -> None:
         self.scope = scope
-        self.shape = shape
-        self.first = first
         self.in_force = in_force
         self.others = others
         self.places = [*in_force, *others]
-        self.units = tuple(place.lane.budget.unit for place in self.places)
+        self.units = tuple(place.unit for place in self.places)
         self.routes = any(place.lane.routes for place in in_force)
+
+
+class Model:
+    """A model that requests begin with, and those who make them. `plain`: at the prices of then."""
+
+    __slots__ = ("groups", "model", "plain", "provider")
+
+    def __init__(self, provider: str, model: str, plain: bool) -> None:
+        self.provider = provider
+        self.model = model
         self.plain = plain
+        self.groups: dict[int, Group] = {}
 
 
 Simple = tuple[Group, list[Cell], int, int, bool, int]
@@ -66,14 +75,18 @@ class UnderWay:
         group, cells, usd, tokens, counted, seq = simple
         whom = self._decoder.scope(group.scope)
         amounts = (usd, tokens, 1)
-        origin = Origin(seq, 0, group.scope, group.shape, group.first - 1)
-        requested = self._decoder.shape(group.shape).mode
+        origin = self._origin(seq)
+        requested = self._decoder.shape(origin.shape).mode
         held = Held(origin, Asker(whom.principal, whom.session, str(ref)), requested, usd, tokens, counted)
         held.parts = [
             Part(place, cell, amounts[unit]) for place, cell, unit in zip(group.places, cells, group.units, strict=True)
         ]
         self.open[ref] = held
         return held
+
+    def _origin(self, seq: int) -> Origin:
+        at, scope, shape, outcome = self._log.plan(seq)
+        return Origin(seq, at, scope, shape, (outcome >> CHOSEN_SHIFT & INDEX_MASK) - 1)
 
     def slice(self, ref: int, at: int, usd: int | None, tokens: int) -> None:
         held = self.open[ref]

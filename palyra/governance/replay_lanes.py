@@ -7,15 +7,18 @@ no history has to be kept to replay an edit, nor to try a policy that nobody had
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from palyra.config.choices import OverrideKind, PolicyAction
+from palyra.config.choices import OverrideKind
 from palyra.core.scope import Scope
-from palyra.governance.counters import Budget, Cell, Judged
+from palyra.core.windows import ROLLING
+from palyra.governance.counters import NEVER, Budget, Cell, Judged, RollingTotal
 from palyra.governance.policy import UsageBudgetPolicyRecord
 from palyra.governance.policy_set import PolicySet
 
+MATCHES_KEPT = 100_000
 WINDOWS_KEPT = 4
 """Windows of a calendar budget that stay known: the clock may have been set back."""
-BUCKETS_KEPT_MS = 48 * 3_600_000
+BUCKETS_KEPT = 3_000
+"""Buckets of a rolling budget that stay known once they no longer count."""
 
 
 @dataclass(slots=True)
@@ -33,7 +36,7 @@ class Lane:
     """One policy counting one way. `after` is the lane whose amounts it takes over where both count a request: a policy
     that counts anew in the same metric counts what each request was counted for before."""
 
-    __slots__ = ("advises", "bite", "budget", "in_force", "places", "policy_id", "routes")
+    __slots__ = ("bite", "budget", "end", "in_force", "places", "policy_id", "routes", "start")
 
     def __init__(self, policy: UsageBudgetPolicyRecord, bite: Bite) -> None:
         self.budget = Budget(policy)
@@ -41,12 +44,13 @@ class Lane:
         self.in_force = False
         self.bite = bite
         self.places: dict[str, Place] = {}
+        self.start = self.end = 0
+        """The window that was asked for last."""
         self.adopt(policy)
 
     def adopt(self, policy: UsageBudgetPolicyRecord) -> None:
         """Takes over other terms that count alike."""
         self.budget.adopt(policy)
-        self.advises = policy.action is PolicyAction.ADVISE
         self.routes = policy.routing_override.kind in (OverrideKind.DEGRADE, OverrideKind.MODEL)
 
     @property
@@ -61,32 +65,61 @@ class Lane:
 
 
 class Place:
-    """One counter of a lane, with the cell that charges move now."""
+    """One counter of a lane, with the cell that charges move now. `soft` and `hard` are those of the terms in force."""
 
-    __slots__ = ("cell", "judged", "lane", "value")
+    __slots__ = ("cell", "hard", "judged", "lane", "soft", "total", "unit", "value")
 
     def __init__(self, lane: Lane, value: str) -> None:
         self.lane = lane
         self.value = value
+        self.unit = lane.budget.unit
         self.cell = Cell(lane.budget, value, 0, 0)
         self.judged: Judged = self.cell
+        self.total: RollingTotal | None = None
+        self.adopt()
+
+    def adopt(self) -> None:
+        """Takes over the lane's terms."""
+        self.soft = self.lane.budget.soft
+        self.hard = self.lane.budget.hard
 
     def turn(self, at: int) -> Judged:
         """Finds the cell of an instant. Returns what a request is judged by."""
-        budget = self.lane.budget
-        cell = budget.find(self.value, at) or budget.make(self.value, at)
-        self.cell = cell
-        total = cell.total
-        if total is None:
-            self.judged = cell
+        if self.lane.budget.rolling is not None:
+            return self._turn_total(at)
+        lane, budget = self.lane, self.lane.budget
+        if not lane.start <= at < lane.end:
+            window = budget.window(at)
+            lane.start, lane.end = window.start, NEVER if window.end is None else window.end
             if len(budget.windows) > WINDOWS_KEPT:
                 del budget.windows[min(budget.windows)]
-            return cell
-        total.turn(at)
-        while total.order[0] < total.low - BUCKETS_KEPT_MS:
-            total.forget(total.cells[total.order[0]])
+        cells = budget.windows.setdefault(lane.start, {})
+        cell = cells.get(self.value)
+        if cell is None:
+            cell = cells[self.value] = Cell(budget, self.value, lane.start, lane.end)
+        self.cell = self.judged = cell
+        return cell
+
+    def _turn_total(self, at: int) -> Judged:
+        total, budget = self.total, self.lane.budget
+        if total is None:
+            rolling = ROLLING[budget.policy.interval_kind]
+            total = self.total = budget.totals[self.value] = RollingTotal(rolling.bucket_ms, rolling.span)
+        start = at - at % total.bucket_ms
+        if total.start != start:
+            total.turn(at)
+            if total.first > BUCKETS_KEPT:
+                self._forget(total)
+        self.cell = total.cells.get(start) or total.add(budget, self.value, start)
         self.judged = total
         return total
+
+    def _forget(self, total: RollingTotal) -> None:
+        """Drops the buckets that no longer count, all at once."""
+        for start in total.order[: total.first]:
+            del total.cells[start]
+        del total.order[: total.first]
+        total.first = 0
 
 
 def judged_growth(cell: Cell, at: int) -> Judged:
@@ -127,10 +160,12 @@ class Lanes:
         """Whether a policy in force has a mode of its own."""
         self._in_force: dict[str, Lane] = {}
         self._layers: list[tuple[PolicySet, dict[str, Lane]]] = []
+        self._matches: dict[tuple[object, ...], tuple[list[Place], list[Place]]] = {}
 
     def next_phase(self) -> None:
         """Puts the next phase's policies in force; lanes nobody needs any more are dropped."""
         self._phase += 1
+        self._matches.clear()
         phase = self._phases[self._phase]
         for lane in self._lanes.values():
             lane.in_force = False
@@ -164,9 +199,20 @@ class Lanes:
 
     def match(self, scope: Scope, provider: str, model: str) -> tuple[list[Place], list[Place]]:
         """The counters a request moves: of policies in force, by id, and of those that are not yet or no longer."""
+        tags = tuple(scope.tags.items()) if scope.tags else ()
+        values = (scope.principal, scope.session, scope.key_id, scope.channel, scope.agent, scope.job)
+        key = (values, tags, provider, model)
+        known = self._matches.get(key)
+        if known is not None:
+            return known
+        if len(self._matches) >= MATCHES_KEPT:
+            self._matches.clear()
         found: list[list[Place]] = [[], []]
         for number, (policies, lanes) in enumerate(self._layers):
             places = found[min(number, 1)]
             for policy, value in policies.match(scope, provider, model):
-                places.append(lanes[policy.policy_id].place(value))
+                place = lanes[policy.policy_id].place(value)
+                place.adopt()
+                places.append(place)
+        self._matches[key] = (found[0], found[1])
         return found[0], found[1]

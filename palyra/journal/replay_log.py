@@ -111,6 +111,13 @@ class ReplayLog:
         while rows := cursor.fetchmany(CHUNK):
             yield rows
 
+    def plan(self, seq: int) -> tuple[int, int, int, int]:
+        """When a plan was made, and its scope, shape and outcome."""
+        row: tuple[int, int, int, int] = self._database.execute(
+            "SELECT at, scope, shape, outcome FROM replay_log WHERE seq = ?", (seq,)
+        ).fetchone()
+        return row
+
     def body(self, seq: int) -> str:
         """Raises KeyError for an event without one."""
         found: str | None = self._one("SELECT body FROM replay_bodies WHERE seq = ?", (seq,))
