@@ -36,6 +36,8 @@ class Reply:
     finish: str = "stop"
     raw: bytes | None = None
     """The whole body of a plain answer, whatever it is."""
+    frames: tuple[bytes, ...] | None = None
+    """The whole of a streamed answer, frame by frame, whatever it is; gates and breaks count frames."""
 
     @property
     def text(self) -> str:
@@ -109,7 +111,10 @@ class Upstream:
             seen.finished = True
             return web.Response(body=body, content_type="application/json", headers={"x-request-id": "up-1"})
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
-        frames = stream_anthropic(wants, reply) if anthropic else stream_openai(wants, reply)
+        if reply.frames is not None:
+            frames = stream_frames(reply, reply.frames)
+        else:
+            frames = stream_anthropic(wants, reply) if anthropic else stream_openai(wants, reply)
         try:
             await response.prepare(request)
             async for frame in frames:
@@ -201,6 +206,14 @@ async def _gated(reply: Reply, position: int) -> bool:
     if reply.gate is not None and position == reply.gate_at:
         await reply.gate.wait()
     return reply.break_at is None or position != reply.break_at
+
+
+async def stream_frames(reply: Reply, frames: tuple[bytes, ...]) -> AsyncIterator[bytes | None]:
+    for position, raw in enumerate(frames):
+        if not await _gated(reply, position):
+            yield None
+            return
+        yield raw
 
 
 async def stream_openai(wants: dict[str, Any], reply: Reply) -> AsyncIterator[bytes | None]:
