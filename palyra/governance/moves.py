@@ -30,12 +30,20 @@ def actual_amount(move: CounterMove, usd: int | None, tokens: int, requests: int
 
 
 def grown(move: CounterMove, amount: int, enforced: bool, drawn: Shares, limit: int | None) -> CounterMove:
-    """A move after a further slice was admitted under `limit`."""
+    """A move after a further slice was admitted under `limit`.
+
+    It was admitted under a limit only if all of it was, and then under the largest one: who lowers a limit while a
+    stream goes on does not make the slices before look unlawful.
+    """
     shares = dict(move.drawn)
     for grant_id, share in drawn:
         shares[grant_id] = shares.get(grant_id, 0) + share
     return move._replace(
-        held=move.held + amount, actual=None, enforced=enforced, drawn=tuple(shares.items()), limit=limit
+        held=move.held + amount,
+        actual=None,
+        enforced=move.enforced and enforced,
+        drawn=tuple(shares.items()),
+        limit=None if move.limit is None or limit is None else max(move.limit, limit),
     )
 
 

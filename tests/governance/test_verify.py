@@ -144,3 +144,27 @@ def test_a_policy_without_limit_or_disabled_is_not_checked() -> None:
     books = Books(policy("warns", hard="none", soft_limit="1"), policy("off", enabled="no"))
     books.hold("h1", 9 * DOLLAR)
     assert books.verify().overshoot == ()
+
+
+def test_a_limit_lowered_under_a_stream_that_a_grant_lets_go_on_is_no_overshoot() -> None:
+    books = Books()
+    books.hold("h1", 60 * CENT)
+    books.policies = PolicySet([policy(hard="0.10")])
+    books.store.change(books.ledger, books.policies, NOON)
+    books.ledger.grants.add(grant(cap=DOLLAR))
+    grown = books.ledger.grow("h1", 25 * CENT, 1, NOON).change
+    assert grown is not None
+    assert (grown.moves[0].limit, grown.moves[0].drawn) == (DOLLAR, (("g", 25 * CENT),))
+    books.store.submit(grown)
+    assert books.verify().ok
+
+
+def test_what_a_stream_took_while_the_mode_was_loose_was_promised_to_nobody() -> None:
+    books = Books(mode=RoutingMode.SUGGEST)
+    books.hold("h1", 120 * CENT)
+    books.ledger.judge.default_mode = RoutingMode.ENFORCED
+    books.ledger.grants.add(grant(cap=DOLLAR))
+    grown = books.ledger.grow("h1", 10 * CENT, 1, NOON).change
+    assert grown is not None
+    books.store.submit(grown)
+    assert books.verify().ok
