@@ -56,7 +56,7 @@ class ServiceContext:
 
 
 STANDARD = ServiceContext()
-_STANDARD_VALUES = frozenset({"auto", "default", "standard", "standard_only", "normal"})
+_STANDARD_VALUES = frozenset({"auto", "default", "standard", "standard_only", "normal", "on_demand"})
 _COMPILED_AT_MOST = 32
 
 

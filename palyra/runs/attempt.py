@@ -151,6 +151,8 @@ def usage_change(attempt: Attempt, charged: Charged, flat: int | None, at: int) 
     unpriced = priced.charge is None
     state = "unknown_flat" if unpriced and flat is not None else priced.price_state.value
     contradictory = any(flag.startswith(IDENTITY) for flag in charged.flags)
+    # What is true of a card whatever is charged by it is kept with the hold.
+    told = (note for note in priced.notes if priced.card is None or note not in priced.card.notes)
     return UsageRecorded(
         UsageRow(
             hold_id=attempt.hold.hold_id,
@@ -172,7 +174,7 @@ def usage_change(attempt: Attempt, charged: Charged, flat: int | None, at: int) 
             metered_input=charged.reading.input_tokens,
             metered_output=charged.reading.output_tokens,
             usage_source=charged.usage_source,
-            flags=(*charged.flags, *priced.notes, *(() if attempt.size.plain else (NOT_PLAIN,))),
+            flags=(*charged.flags, *told, *(() if attempt.size.plain else (NOT_PLAIN,))),
             price_state=state,
             rates=priced.rates_json() if flat is None or not unpriced else (lump(FLAT, flat).to_json(),),
             charge=flat if unpriced else priced.charge,
@@ -191,9 +193,21 @@ def storable(raw: Mapping[str, Any] | None) -> dict[str, Any] | None:
     too deep or too long is cut."""
     if raw is None:
         return None
+    if _is_plain(raw):
+        return dict(raw)
     kept: dict[str, Any] = _plain(dict(raw), RAW_DEPTH)
     text = json.dumps(kept)
     return kept if len(text) <= RAW_LIMIT else {"cut": text[: RAW_LIMIT // 2]}
+
+
+def _is_plain(raw: Mapping[str, Any]) -> bool:
+    """Whether nothing needs to be cut or replaced, as of nearly every answer; what is short and has few brackets
+    cannot be deep."""
+    try:
+        text = json.dumps(raw, allow_nan=False)
+    except (ValueError, RecursionError):
+        return False
+    return len(text) <= RAW_LIMIT and text.count("{") + text.count("[") <= RAW_DEPTH
 
 
 def _plain(value: object, depth: int) -> Any:

@@ -89,6 +89,7 @@ def test_a_part_comes_back_from_json() -> None:
     [
         (ServiceContext(), "0.25", False),
         (ServiceContext("auto"), "0.25", False),
+        (ServiceContext("on_demand"), "0.25", False),
         (ServiceContext("default"), "0.25", False),
         (ServiceContext("flex"), "0.125", False),
         (ServiceContext("priority"), "0.45", False),
