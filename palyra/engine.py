@@ -223,7 +223,7 @@ class Engine:
             estimator=config.governance.bound_estimator,
         )
         learner = Learner()
-        self.experience = Experience(learner, self.events)
+        self.experience = Experience(learner)
         self.runner = Runner(
             boot_id=self.boot_id,
             clock=clock,

@@ -12,7 +12,7 @@ from palyra.journal.rows import UsageRow
 from palyra.pricing.learn import UNLEARNED
 from palyra.pricing.rates import RatePart
 from tests.end_to_end.conftest import Opener
-from tests.end_to_end.premises import ACME, HAIKU, MINI, Premises, chat, message
+from tests.end_to_end.premises import HAIKU, MINI, Premises, chat, message
 from tests.pricing.house import at, nano, sum_of_parts
 from tests.support.upstream import Reply, Upstream
 
@@ -132,15 +132,6 @@ async def test_the_price_is_that_of_the_instant_the_hold_was_taken(
     (row,) = await here.engine.journal.readers.usage_of_run(detail.run.run_id)
     assert row.at == at(settled_at)
     assert sum_of_parts(tuple(RatePart.from_json(part) for part in row.rates)) == nano(dollars)
-
-
-async def test_the_first_use_of_an_unpriced_model_is_an_event(here: Premises) -> None:
-    for model in (ACME, ACME, MINI):
-        assert (await here.ask(chat(model=model, max_tokens=10))).status == 200
-    await here.rest()
-    told = [(event.subject, event.data) for event in here.events if event.kind == "price.unknown"]
-    assert told == [(ACME, {"provider": "own"})]
-    assert [one.model for one in here.engine.experience.unpriced()] == [ACME]
 
 
 async def test_how_far_estimates_are_off_survives_a_restart(opened: Opener, upstream: Upstream) -> None:
