@@ -79,6 +79,8 @@ class PlanInput:
     requested_mode: RoutingMode | None = None
     denied: frozenset[str] = frozenset()
     limits: OutputLimits = field(default_factory=OutputLimits)
+    others: Callable[[], tuple[Candidate, ...]] = tuple
+    """Models that are not to serve it but might have, looked at only when it is refused."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from palyra.governance.evaluate import Cause, UsageBudgetEvaluation
 from palyra.governance.explain import amount_text, instant_text
 from palyra.governance.trials import Passes, Standing, Trial, Trials
 
-INSTANTS_TRIED = 8
+INSTANTS_TRIED = 16
 """How many ends of windows are tried in turn until every budget admits the request."""
 
 
@@ -29,7 +29,11 @@ def counterfactuals(
     instant = _instant(trial, trials, ledger, at, passes)
     if instant is not None:
         found.append(Counterfactual("time", f"a start at {instant_text(instant)} or later", instant))
-    return (*found, *(_grant(item) for item in _failing(trial) if item.excess and item.cause is not Cause.PRICE))
+    failing = _failing(trial)
+    if any(item.cause is Cause.PRICE for item in failing):
+        # Nobody can grant a price.
+        return tuple(found)
+    return (*found, *(_grant(item) for item in failing))
 
 
 def _failing(trial: Trial) -> list[UsageBudgetEvaluation]:
@@ -44,8 +48,9 @@ def _passes(trial: Trial) -> Passes:
 
 
 def _model(trial: Trial, trials: Trials, able: list[Candidate], passes: Passes) -> str | None:
-    """The cheapest capable model that passes as it is; `able` is sorted by cost."""
-    others = (one for one in able if one is not trial.candidate)
+    """The cheapest capable model that passes as it is, also one that nobody asked for."""
+    pool = [*able, *(one for one in trials.given.others() if not one.excluded)]
+    others = sorted((one for one in pool if one.model != trial.candidate.model), key=trials.cost)
     return next((one.model for one in others if passes(trials.of(one).evaluations)), None)
 
 
@@ -62,17 +67,17 @@ def _instant(trial: Trial, trials: Trials, ledger: Standing, at: int, passes: Pa
         evaluations = trials.evaluated_at(trial, moment)
         if passes(evaluations):
             return moment
-        failing = [item for item in evaluations if item.status.refusing]
+        refused = [item for item in evaluations if item.refused]
+        failing = refused or [item for item in evaluations if item.status.refusing]
     return None
 
 
 def _room_at(ledger: Standing, item: UsageBudgetEvaluation, at: int) -> int | None:
-    """When one budget has room again for what it refused: its window's end, or as enough buckets leave a rolling one.
-
-    None when waiting does not help: the price is unknown, or the request alone is beyond the limit.
-    """
+    """When one budget may have room again for what it refused: its window's end, or as enough buckets leave a rolling
+    one. None when waiting does not help: the price is unknown, the window never ends, or what is asked for alone is
+    beyond the limit and every grant."""
     budget = ledger.budget(item.policy_id)
-    if budget is None or item.cause is Cause.PRICE or item.hard is None or item.bound > item.hard:
+    if budget is None or item.cause is Cause.PRICE or item.hard is None or item.bound > item.hard + item.grants:
         return None
     if budget.rolling is None:
         return item.window.end

@@ -32,7 +32,7 @@ def plan_usage_routing(
     """
     trials = Trials(given, ledger, at)
     able = [one for one in given.candidates if not one.excluded]
-    able.sort(key=lambda one: _cost(trials, one))
+    able.sort(key=trials.cost)
     baseline = _baseline(given, config, able)
     if baseline is None:
         return Plan(_nothing(given, at, ledger.default_mode), None, None)
@@ -66,15 +66,8 @@ _PREMIUM = {ReasonCode.BUDGET_ALLOWED_PREMIUM_MODEL, ReasonCode.BUDGET_WITHHELD_
 # Choosing a model
 
 
-def _cost(trials: Trials, candidate: Candidate) -> tuple[bool, int, bool, float, str]:
-    """This request's expected cost, then latency, then id; what is unknown sorts last."""
-    expected = trials.estimate(candidate).expected_usd
-    latency = candidate.p50_ms
-    return expected is None, expected or 0, latency is None, latency or 0.0, candidate.model
-
-
 def _latency(trials: Trials, candidate: Candidate) -> tuple[bool, float, tuple[bool, int, bool, float, str]]:
-    return candidate.p50_ms is None, candidate.p50_ms or 0.0, _cost(trials, candidate)
+    return candidate.p50_ms is None, candidate.p50_ms or 0.0, trials.cost(candidate)
 
 
 def _baseline(given: PlanInput, config: SmartRoutingRuntimeConfig, able: list[Candidate]) -> _Choice | None:
@@ -117,8 +110,8 @@ def _wanted(
 def _auxiliary(given: PlanInput, trials: Trials, able: list[Candidate], baseline: _Choice) -> _Choice:
     """Work in the background takes the cheapest model, or the fastest where it only classifies; never a dearer one
     than the default."""
-    most = _cost(trials, baseline.candidate)[:2]
-    within = [one for one in able if _cost(trials, one)[:2] <= most]
+    most = trials.cost(baseline.candidate)[:2]
+    within = [one for one in able if trials.cost(one)[:2] <= most]
     capped = {ReasonCode.AUXILIARY_COST_CAP} if len(within) < len(able) else set()
     if given.task_class is TaskClass.AUXILIARY_CLASSIFICATION:
         fastest = min(within, key=lambda one: _latency(trials, one))

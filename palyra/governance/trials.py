@@ -95,6 +95,12 @@ class Trials:
             estimate = self._estimates[candidate.model] = candidate.estimate(terms.bound)
         return estimate
 
+    def cost(self, candidate: Candidate) -> tuple[bool, int, bool, float, str]:
+        """Orders candidates: by this request's expected cost, then latency, then id; what is unknown sorts last."""
+        expected = self.estimate(candidate).expected_usd
+        latency = candidate.p50_ms
+        return expected is None, expected or 0, latency is None, latency or 0.0, candidate.model
+
     def tried(self, candidates: Iterable[Candidate]) -> tuple[Tried, ...]:
         """What was found out of candidates that were estimated."""
         return tuple(Tried(one, self._terms[one.model], self._estimates[one.model]) for one in candidates)

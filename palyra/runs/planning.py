@@ -239,6 +239,7 @@ class Planner:
             requested_mode=RoutingMode(request.mode_override) if request.mode_override else None,
             denied=self._desk.denied(scope.principal, scope.session, at),
             limits=self._limits,
+            others=partial(self._others, request, wanted, size, at),
         )
         plan = plan_usage_routing(asked, self._ledger, at, self._routing)
         option = next((one for one in options if one.candidate is plan.candidate), None)
@@ -262,6 +263,14 @@ class Planner:
             kept=kept,
             tools=tools_offered(parsed),
         )
+
+    def _others(
+        self, request: RunRequest, wanted: Sequence[ModelEntry], size: PromptSize, at: int
+    ) -> tuple[Candidate, ...]:
+        """The models of the same kind that were not looked at."""
+        looked_at = {entry.id for entry in wanted}
+        others = [one for one in self._registry.models if one.role is wanted[0].role and one.id not in looked_at]
+        return tuple(self._option(entry, request, size, at).candidate for entry in others)
 
     def _hold(self, run: LiveRun, request: RunRequest, plan: Plan, option: Option, at: int) -> HoldRequest:
         estimate = plan.estimate
