@@ -31,7 +31,7 @@ from palyra.pricing.rates import INPUT, OUTPUT
 from palyra.pricing.settle import PricedUsage, price_response
 from palyra.providers.recorded import Shape
 from palyra.providers.registry import ModelEntry, Registry
-from palyra.runs.attempt import storable
+from palyra.runs.attempt import PARTIAL, storable
 from palyra.runs.price_book import free_models, priced_providers
 
 STALE_MS = 90 * 86_400_000
@@ -183,6 +183,8 @@ class PriceDesk:
     ) -> CostAnswer:
         rule = self._config.governance.on_unknown_price
         card = priced.card
+        broke_off = not query.complete and priced.raw is not None
+        flags = tuple(dict.fromkeys([*priced.flags, *([PARTIAL] if broke_off else [])]))
         # A price may be known where the use is not: of an impossible body, or of one that tells nothing.
         unpriced = priced.charge is None and (card is None or UNPRICEABLE not in priced.flags)
         nothing = unmetered and not priced.charge and priced.price_state is PriceState.KNOWN
@@ -200,7 +202,7 @@ class PriceDesk:
             price_state=priced.price_state.value if unpriced or card is None else card.state.value,
             source=card.source.value if card else "none",
             precision="partial" if unmetered and not unpriced else priced.precision.value,
-            flags=priced.flags,
+            flags=flags,
             notes=(*priced.notes, *((INPUT_UNMETERED,) if unmetered else ())),
             readings=tuple(ReadingView(one.name, usage_view(one.usage), one.amount) for one in priced.readings),
             reported_cost_nano_usd=priced.reported_cost,
@@ -216,7 +218,7 @@ class PriceDesk:
     def check(self, drifts: tuple[EstimateDrift, ...], now: int) -> PriceCheckAnswer:
         """What an operator should look at: models nobody prices, rows that have ended, old data, estimates off."""
         newest = self._book.catalogue.newest_start(now)
-        findings = [*self._unpriced(now), *self._rows(now)]
+        findings = [*self._misnamed(), *self._unpriced(now), *self._rows(now)]
         if now - newest > STALE_MS:
             days = (now - newest) // 86_400_000
             findings.append(
@@ -229,6 +231,19 @@ class PriceDesk:
             )
         findings += [_drift_finding(drift) for drift in drifts if drift.drifting]
         return PriceCheckAnswer(now, self._book.version, newest, len(self._registry.models), tuple(findings))
+
+    def _misnamed(self) -> list[PriceFinding]:
+        listed = self._book.catalogue.provider_ids
+        return [
+            PriceFinding(
+                "unknown_pricing_provider",
+                one.id,
+                f"The price package has no provider {one.pricing_provider!r}.",
+                f"Name one it has: {' or '.join(nearest(one.pricing_provider, listed)) or ', '.join(listed)}.",
+            )
+            for one in self._registry.providers.values()
+            if one.pricing_provider and one.pricing_provider not in listed
+        ]
 
     def _unpriced(self, now: int) -> list[PriceFinding]:
         findings: list[PriceFinding] = []

@@ -188,8 +188,8 @@ class PriceCheckQuery:
 
 @dataclass(frozen=True, slots=True)
 class PriceFinding:
-    """`kind`: unpriced_model, override_overlap, override_ended, package_old, estimate_drift. `subject` names what it
-    is about."""
+    """`kind`: unpriced_model, unknown_pricing_provider, override_ended, package_old, estimate_drift, or configuration
+    where it cannot be used at all. `subject` names what it is about."""
 
     kind: str
     subject: str

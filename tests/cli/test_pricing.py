@@ -118,6 +118,7 @@ def test_a_stream_that_broke_off_costs_at_least_what_was_delivered(shell: Shell)
     early = {"choices": [], "usage": {"prompt_tokens": 1_000, "completion_tokens": 1, "total_tokens": 1_001}}
     answer = shell.cost(sse(early, *[CHUNK] * 200))
     assert answer["usage"]["output_total"] == 2_000
+    assert answer["flags"] == ["usage_partial"]
     assert answer["total_nano_usd"] == 150_000 + 2_000 * 600
 
 
@@ -355,6 +356,13 @@ def test_check_finds_models_without_a_price(tmp_path: Path) -> None:
     half += '[[pricing]]\nprovider = "private"\nmodel = "half"\ninput = 1\n'
     found = Shell(tmp_path, CONFIG + model + half).json("check", code=1)
     assert [finding["subject"] for finding in found["findings"]] == ["private/acme-7b", "private/half"]
+
+
+def test_check_finds_a_price_list_nobody_has(tmp_path: Path) -> None:
+    config = CONFIG.replace('kind = "anthropic"', 'kind = "anthropic"\npricing_provider = "antropic"')
+    (finding,) = Shell(tmp_path, config).json("check", code=1)["findings"]
+    assert (finding["kind"], finding["subject"]) == ("unknown_pricing_provider", "anthropic")
+    assert "anthropic" in finding["fix"]
 
 
 def test_check_passes_where_all_is_well(tmp_path: Path) -> None:

@@ -2,19 +2,23 @@
 
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ClauseEquals, ConditionalPrice, ModelInfo, ModelPrice, StartDateConstraint
+from hypothesis import given
+from hypothesis import strategies as st
 
 from palyra.config.choices import ModelProviderKind
 from palyra.config.pricing_rows import UsagePricingRecord
 from palyra.pricing.book import PriceBook, PricedProvider
 from palyra.pricing.card import Precision, PriceSource, PriceState, RateCard, ServiceContext
 from palyra.pricing.catalogue import Catalogue, Match
-from palyra.pricing.charge import cost_of_tokens
+from palyra.pricing.charge import charge, cost_of_tokens
 from palyra.pricing.rates import INPUT, OUTPUT
-from tests.pricing.house import ANTHROPIC, DEEPSEEK, NOON, OPENAI, PRIVATE, at, book, nano, row
+from palyra.pricing.usage import NormalisedUsage
+from tests.pricing.house import ANTHROPIC, DEEPSEEK, NOON, OPENAI, PRIVATE, at, book, nano, row, sum_of_parts
 
 
 def input_rate(card: RateCard | None) -> Decimal:
@@ -258,3 +262,39 @@ def test_the_book_names_the_package_it_prices_from() -> None:
     assert card.version == book().version == "0.2.3"
     assert (card.package_provider, card.package_model) == ("openai", "gpt-4o-mini")
     assert {rate.unit for rate in card.rates} >= {INPUT, OUTPUT}
+
+
+NINE_DECIMALS = st.integers(0, 10**12).map(lambda nano: str(Decimal(nano) / 10**9))
+
+
+@given(
+    rates=st.dictionaries(st.sampled_from(["cache_read", "cache_write", "reasoning", "audio_input"]), NINE_DECIMALS),
+    both=st.tuples(NINE_DECIMALS, NINE_DECIMALS),
+    fee=st.none() | NINE_DECIMALS,
+    used=st.tuples(*[st.integers(0, 10**6)] * 6),
+)
+def test_whatever_a_row_says_its_parts_make_up_the_charge(
+    rates: dict[str, str], both: tuple[str, str], fee: str | None, used: tuple[int, ...]
+) -> None:
+    stated = rates | ({} if fee is None else {"per_request": fee})
+    card = book(row(OPENAI, "m", input=both[0], output=both[1], **stated)).card(OPENAI, "m", NOON)
+    read, written, rest, reasoning, audio, more = used
+    usage = NormalisedUsage(
+        read + written + rest + audio, reasoning + more, read, written, reasoning=reasoning, audio_in=audio
+    )
+    charged = charge(card, usage)
+    assert charged.amount is not None
+    assert sum_of_parts(charged.parts) == charged.amount
+    assert charged.amount >= 0
+
+
+@given(discount=st.integers(0, 10**9), used=st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)))
+def test_a_discount_of_any_size_leaves_parts_that_make_up_the_charge(discount: int, used: tuple[int, int]) -> None:
+    share = Decimal(discount) / 10**9
+    card = book(row(OPENAI, "gpt-4.1-mini", discount=share)).card(OPENAI, "gpt-4.1-mini", NOON)
+    charged = charge(card, NormalisedUsage(*used))
+    full = charge(book().card(OPENAI, "gpt-4.1-mini", NOON), NormalisedUsage(*used))
+    assert charged.amount is not None
+    assert full.amount is not None
+    assert sum_of_parts(charged.parts) == charged.amount
+    assert abs(Fraction(charged.amount) - full.amount * (1 - Fraction(share))) <= 1
