@@ -35,7 +35,8 @@ def plain(value: object) -> Any:
 
 _AMOUNTS = frozenset(
     {"settled", "held", "bound", "projected", "soft", "soft_limit", "hard", "hard_limit", "grants", "granted"}
-    | {"cap", "drawn", "limit", "excess", "once_cap", "amount", "live", "rebuilt", "wanted", "used", "burned"}
+    | {"cap", "drawn", "limit", "excess", "once_cap", "session_cap", "amount", "live", "rebuilt", "wanted"}
+    | {"used", "burned"}
 )
 """What is counted in the unit of the metric that is named beside it."""
 

@@ -149,6 +149,9 @@ class EvaluationView:
     revision: int = 0
     sha256: str = ""
     """Of the policy as it was shown; an edit since makes the approval void."""
+    once_cap: int = 0
+    session_cap: int = 0
+    """What a grant for one run, and one for a session or a time, may draw at most, where it is asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
 """Rows of the journal as the values consoles see."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from palyra.control.price_views import part_view
 from palyra.control.queries import AttemptView, DecisionDetail, NoteView, UsageNumbers
 from palyra.control.snapshots import (
     ApplicantView,
@@ -14,16 +16,18 @@ from palyra.control.snapshots import (
     GrantView,
     RunView,
 )
+from palyra.core.money import MAX
 from palyra.governance.approval_record import ApprovalRecord, excess_percent
 from palyra.governance.decision import RoutingDecision
 from palyra.governance.evaluate import UsageBudgetEvaluation
 from palyra.governance.explain import evaluation_message, sentences
 from palyra.governance.forecast import Forecast
-from palyra.governance.granting import once_cap
+from palyra.governance.granting import once_cap, session_cap
 from palyra.governance.grants import Grant
 from palyra.governance.ledger import Ledger
 from palyra.governance.standing import Standing, forecast_of, standings
 from palyra.journal.rows import DecisionRow, GrantRow, HoldRow, NoteRow, RunRow, UsageRow, UsageTotals
+from palyra.pricing.rates import RatePart
 
 
 def run_view(row: RunRow, held: int | None = 0) -> RunView:
@@ -72,6 +76,8 @@ def attempt_view(hold: HoldRow, usage: UsageRow | None) -> AttemptView:
         price_state=hold.price_state if usage is None else usage.price_state,
         recovered=hold.recovered,
         flags=() if usage is None else usage.flags,
+        parts=() if usage is None else tuple(part_view(RatePart.from_json(part)) for part in usage.rates),
+        readings=() if usage is None else tuple((one["name"], one["charge"]) for one in usage.readings),
     )
 
 
@@ -212,7 +218,14 @@ def approval_view(record: ApprovalRecord, waiting: int = 0, park_until: int | No
         complexity=float(facts.get("complexity") or 0.0),
         expected_nano_usd=facts.get("expected_usd"),
         bound_nano_usd=facts.get("bound_usd"),
-        evaluations=tuple(evaluation_view(item) for item in record.evaluations),
+        evaluations=tuple(
+            replace(
+                evaluation_view(item),
+                once_cap=min(MAX, once_cap(item, record.excess(item))),
+                session_cap=min(MAX, session_cap(item, record.excess(item))),
+            )
+            for item in record.evaluations
+        ),
         counterfactual=tuple(_counterfactual_view(item, metrics) for item in facts.get("counterfactual") or ()),
         once_cap=once_cap(leading, record.excess(leading)),
         decision_id=_text(facts, "decision_id"),

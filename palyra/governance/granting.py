@@ -45,6 +45,11 @@ def once_cap(item: UsageBudgetEvaluation, excess: int) -> int:
     return -(-excess * ONCE_CAP_PERCENT // 100) or item.hard or 0
 
 
+def session_cap(item: UsageBudgetEvaluation, excess: int) -> int:
+    """The limit once more, and never less than the request needs that the grant was given for."""
+    return max(item.hard or 0, once_cap(item, excess))
+
+
 def check_terms(terms: GrantTerms, evaluations: Iterable[UsageBudgetEvaluation], most: Usd | None) -> None:
     """Raises BadInputError naming the field at fault. `most` caps an amount in dollars."""
     if (terms.kind is GrantKind.TIMEBOXED) != (terms.duration_ms is not None):
@@ -96,8 +101,7 @@ def make_grant(
     elif terms.kind is GrantKind.ONCE:
         cap, end = once_cap(item, excess), at + ONCE_TTL_MS
     else:
-        # A request far beyond a small limit must be served by what was granted for it: the limit alone would not do.
-        cap, end = max(item.hard or 0, once_cap(item, excess)), at + (terms.duration_ms or SESSION_TTL_MS)
+        cap, end = session_cap(item, excess), at + (terms.duration_ms or SESSION_TTL_MS)
     return GrantRow(
         grant_id=grant_id,
         version=1,

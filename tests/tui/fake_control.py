@@ -13,6 +13,7 @@ from palyra.control.commands import (
     DecideApproval,
     EditPolicy,
     RemovePolicy,
+    RequestOverride,
     RevokeGrant,
     SnoozeAlert,
 )
@@ -26,8 +27,10 @@ from palyra.control.queries import (
     AttemptView,
     AuditAnswer,
     AuditQuery,
+    BudgetQuery,
     DecisionDetail,
     DecisionQuery,
+    InsightsQuery,
     LedgerAnswer,
     LedgerQuery,
     NoteView,
@@ -35,12 +38,11 @@ from palyra.control.queries import (
     RunQuery,
     RunsPage,
     RunsQuery,
-    UsageAnswer,
-    UsageEntry,
-    UsageNumbers,
     UsageQuery,
-    UsageStep,
+    UsageRowsQuery,
+    UsageRunsQuery,
 )
+from palyra.control.replays import CancelReplay, ReplayProgressQuery, ReplayQuery
 from palyra.control.snapshots import (
     AlertView,
     ApprovalView,
@@ -59,6 +61,9 @@ from palyra.control.snapshots import (
 from palyra.core.clock import Clock
 from palyra.core.errors import NotFoundError
 from tests.tui.fake_alerts import answered
+from tests.tui.fake_budgets import detail_of_budget, last_override, opened
+from tests.tui.fake_replay import FakeReplays
+from tests.tui.fake_usage import usage_answer
 
 NOW = 1_795_344_120_000
 """2026-11-22 10:42:00 UTC, a Sunday."""
@@ -151,6 +156,8 @@ def evaluation(policy_id: str, settled: int, held: int, bound: int, hard: int, *
         "mode": "enforced",
         "status": "approval_required" if over else "ok",
         "message": "over its limit" if over else "fits",
+        "once_cap": max(0, settled + held + bound - hard) * 11 // 10,
+        "session_cap": hard,
     }
     return EvaluationView(**{**fields, **changes})
 
@@ -205,6 +212,7 @@ def approval(number: int, principal: str, model: str, policy: str, excess: int, 
         ),
         "once_cap": excess * 11 // 10,
         "decision_id": ident(3000 + number),
+        "tools": 6,
     }
     return ApprovalView(**{**fields, **changes})
 
@@ -577,6 +585,7 @@ class FakeControl:
         self.version = 1
         self._attached = attached
         self.closed = False
+        self.replays = FakeReplays()
 
     @property
     def attached(self) -> bool:
@@ -639,18 +648,28 @@ class FakeControl:
             case ApprovalQuery(approval_id=approval_id):
                 return ApprovalDetail(
                     approval=self._approval(approval_id),
-                    grants=(),
+                    grants=tuple(item for item in self.world.grants if item.approval_id == approval_id),
+                    last_override=last_override(NOW, self.world.grants),
                     requester_runs=88,
                     requester_cost_nano_usd=3_120 * CENT,
                     requester_overrides=2,
                     daily_cost=(110 * CENT, 240 * CENT, 230 * CENT, 610 * CENT, 400 * CENT, 900 * CENT, 630 * CENT),
                 )
+            case BudgetQuery(policy_id=policy_id):
+                world = self.world
+                return detail_of_budget(
+                    policy_id, world.budgets, world.grants, world.approvals, (*world.runs, *world.older_runs), NOW
+                )
             case ApprovalsQuery():
                 return ApprovalsPage(self.world.approvals, self.world.grants)
             case AlertsQuery():
                 return AlertsPage(self.world.alerts)
-            case UsageQuery():
-                return self._usage(query)
+            case UsageQuery() | InsightsQuery() | UsageRowsQuery():
+                return usage_answer(query, self.clock.now_ms(), used=self.world.usage, text=self.world.text)
+            case ReplayQuery() | ReplayProgressQuery() | CancelReplay():
+                return self.replays.answer(query)
+            case UsageRunsQuery():
+                return self._runs_that_ended(query)
             case LedgerQuery():
                 return LedgerAnswer(True, True, 10, 5, 1, (), (), ())
             case AuditQuery():
@@ -673,6 +692,18 @@ class FakeControl:
         page = tuple(found[start : start + query.limit])
         more = start + query.limit < len(found)
         return RunsPage(page, str(start + query.limit) if more else "")
+
+    def _runs_that_ended(self, query: UsageRunsQuery) -> RunsPage:
+        wanted = RunsQuery(
+            model=query.where.model or "",
+            principal=query.where.user or "",
+            session=query.where.session or "",
+            since=query.since,
+            until=query.until,
+            limit=query.limit,
+            cursor=query.cursor,
+        )
+        return self._runs(wanted)
 
     def _run(self, run_id: str) -> RunDetail:
         for item in (*self.world.runs, *self.world.older_runs):
@@ -715,39 +746,6 @@ class FakeControl:
                 return item
         raise NotFoundError(f"There is no approval {approval_id}.")
 
-    def _usage(self, query: UsageQuery) -> UsageAnswer:
-        step = (
-            HOUR
-            if query.bucket == "hour" or (query.bucket == "auto" and query.until - query.since <= 72 * HOUR)
-            else DAY
-        )
-        steps = []
-        for number, start in enumerate(range(query.since - query.since % step, query.until, step)):
-            series = {
-                name: _numbers((number * 7 + place * 5) % 11 * (3 - place))
-                for place, name in enumerate([self.world.text] if self.world.text else MODELS)
-                if self.world.usage
-            }
-            steps.append(UsageStep(start, start + step, _sum(list(series.values())), series))
-        by_model = {name: _sum([item.series[name] for item in steps]) for name in (steps[0].series if steps else ())}
-        totals = by_model if query.by == "model" else dict(zip(PEOPLE, by_model.values(), strict=False))
-        total = _sum([item.total for item in steps])
-        entries = tuple(
-            UsageEntry(name, numbers, numbers.cost_nano_usd / total.cost_nano_usd if total.cost_nano_usd else 0.0)
-            for name, numbers in sorted(totals.items(), key=lambda pair: -pair[1].cost_nano_usd)
-            if numbers.requests
-        )
-        return UsageAnswer(
-            query.since,
-            query.until,
-            query.by,
-            "hour" if step == HOUR else "day",
-            query.timezone,
-            total,
-            tuple(steps),
-            entries,
-        )
-
     async def send(self, command: Command) -> CommandResult:
         self.sent.append(command)
         await asyncio.sleep(0)
@@ -758,6 +756,8 @@ class FakeControl:
         match command:
             case DecideApproval():
                 return self._decide(command)
+            case RequestOverride():
+                return opened(command)
             case RevokeGrant(grant_id=grant_id):
                 self.change(grants=tuple(item for item in self.world.grants if item.grant_id != grant_id))
                 return CommandResult("accepted", "The grant is revoked; $0.90 of $20.00 had been drawn.")
@@ -806,34 +806,3 @@ class FakeControl:
 
     async def close(self) -> None:
         self.closed = True
-
-
-MODELS = ("openai/gpt-5.4", "anthropic/claude-haiku-5", "openai/gpt-5.4-mini")
-PEOPLE = ("agent-ci", "maria", "nightly")
-
-
-def _numbers(weight: int) -> UsageNumbers:
-    return UsageNumbers(
-        requests=weight * 4,
-        ok=weight * 4,
-        input_tokens=weight * 9_000,
-        output_tokens=weight * 2_100,
-        cost_nano_usd=weight * 131_250_001,
-        average_latency_ms=1_900 if weight else 0,
-        refused=weight // 9,
-    )
-
-
-def _sum(numbers: list[UsageNumbers]) -> UsageNumbers:
-    requests = sum(item.requests for item in numbers)
-    return UsageNumbers(
-        requests=requests,
-        ok=sum(item.ok for item in numbers),
-        refused=sum(item.refused for item in numbers),
-        input_tokens=sum(item.input_tokens for item in numbers),
-        output_tokens=sum(item.output_tokens for item in numbers),
-        cost_nano_usd=sum(item.cost_nano_usd for item in numbers),
-        average_latency_ms=sum(item.average_latency_ms * item.requests for item in numbers) // requests
-        if requests
-        else 0,
-    )

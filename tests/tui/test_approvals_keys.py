@@ -22,7 +22,8 @@ async def test_the_detail_shows_every_breached_budget_and_the_estimate() -> None
         assert "Approvals › 01KA…017F" in text
         assert "agent-ci (key ci-runner)" in text
         assert "18.4 kB, ~4,600 tokens" in text
-        assert "0.71, max_tokens 4,096" in text
+        assert "0.71, 6 tools, max 4,096" in text
+        assert "a allow once (≤ $0.924)" in desk.footer
         for row in ("research-day", "ci-month"):
             assert row in text
         assert "$20.84   $20.00  00:00 (12 h)" in text
@@ -61,6 +62,7 @@ async def test_allow_for_a_time() -> None:
         await desk.press("backspace", "backspace", "backspace")
         await desk.type("30m")
         assert "until 11:12 (30 min)" in desk.box
+        assert "research-day by up to" in desk.box
         await desk.press("enter", "enter")
         assert desk.control.sent == [DecideApproval(ident(1001), "allow", 1, scope="timeboxed", duration_seconds=1_800)]
 
@@ -100,6 +102,7 @@ async def test_deny_has_the_focus_on_the_safe_button_and_takes_a_reason() -> Non
         assert desk.app.focused is not None
         assert desk.app.focused.id == "keep"
         assert "2 waiting clients get a refusal" in desk.box
+        assert "what agent-ci asks over research-day in session build-771 is refused for 60 s" in desk.box
         await desk.press("shift+tab")
         await desk.type("too dear")
         await desk.press("enter", "enter")
@@ -115,6 +118,11 @@ async def test_u_revokes_a_grant() -> None:
         await desk.press("enter")
         assert "serves every request of that person in that session" in desk.text
         await desk.press("u")
+        assert desk.dialog == "ConfirmDialog"
+        assert "$0.90 of $20.00 on research-day is drawn and stays spent" in desk.box
+        await desk.press("enter")
+        assert desk.control.sent == []
+        await desk.press("u", "right", "enter")
         assert desk.control.sent == [RevokeGrant(ident(4001))]
         await desk.wait()
         assert "0 grants in force" in desk.title

@@ -49,7 +49,7 @@ async def test_n_makes_a_budget_once_it_is_right() -> None:
         desk.focus("interval_kind")
         await desk.press("w")
         desk.focus("act")
-        await desk.press("enter")
+        await desk.press("enter", "enter")
         (command,) = desk.control.sent
         assert isinstance(command, AddPolicy)
         assert command.fields["policy_id"] == "team-week"
@@ -75,9 +75,9 @@ async def test_what_the_engine_refuses_stays_in_the_form_with_its_words() -> Non
     async with console(normal()) as desk:
         desk.control.results = [CommandResult("invalid", "team-day is used by a budget of the config.", "Rename one.")]
         await desk.press("7", "n")
-        await fill(desk, policy_id="team-day", hard_limit="1")
+        await fill(desk, policy_id="team-dawn", hard_limit="1")
         desk.focus("act")
-        await desk.press("enter")
+        await desk.press("enter", "enter")
         assert desk.dialog == "PolicyDialog"
         assert "team-day is used by a budget of the config. Rename one." in desk.box
 
@@ -92,9 +92,10 @@ async def test_e_sends_only_what_changed_with_the_revision_seen() -> None:
         await desk.press("enter")
         assert desk.control.sent == []
         await fill(desk, hard_limit="25.00")
-        assert "Changes hard_limit. Its grants and pending approvals become void." in desk.box
+        assert "Changes hard_limit. Voids 1 grant: session of agent-ci ($19.10 left)" in desk.box
+        assert "and 1 pending approval: agent-ci (2 waiting). What was spent stays counted." in desk.box
         desk.focus("act")
-        await desk.press("enter")
+        await desk.press("enter", "enter")
         assert desk.control.sent == [EditPolicy("research-day", {"hard_limit": "25.00"}, 3)]
 
 
@@ -114,7 +115,7 @@ async def test_budgets_of_the_file_are_changed_there() -> None:
     async with console(normal()) as desk:
         await desk.press("7")
         await desk.ready()
-        assert desk.notice == "e del: declared in palyra.toml, change it there"
+        assert desk.notice == "e space del: declared in palyra.toml, change it there"
         await desk.press("e")
         assert desk.dialog == ""
         assert desk.notice == "▲ Edit the budget…: declared in palyra.toml, change it there."

@@ -65,4 +65,4 @@ def test_the_tables_own_keys_have_the_ids_and_keys_that_help_tells() -> None:
 def test_what_cannot_be_undone_asks_first() -> None:
     acting = {action.id: action for screen in SCREENS for action in screen.ACTIONS if action.right is not Right.SEE}
     without_dialog = {name for name, action in acting.items() if action.confirm is Confirm.NONE}
-    assert without_dialog == {"approval.allow_once", "grant.revoke", "alert.acknowledge"}
+    assert without_dialog == {"approval.allow_once", "alert.acknowledge"}

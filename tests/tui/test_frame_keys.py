@@ -22,7 +22,7 @@ async def test_numbers_go_to_screens_and_no_other_number_does_anything() -> None
         for key in "36890":
             await desk.press(key)
             assert desk.front.NAME == "budgets", key
-            assert desk.notice == "e del: declared in palyra.toml, change it there"
+            assert desk.notice == "e space del: declared in palyra.toml, change it there"
 
 
 async def test_all_screens_are_made_ahead_of_the_first_key() -> None:

@@ -83,6 +83,10 @@ class Action(ABC, Generic[S_contra]):
         """Whether there is anything here to do it to."""
         return READY
 
+    def footer_of(self, screen: S_contra) -> str:
+        """What the footer says of it for what is selected."""
+        return self.footer
+
     @abstractmethod
     def perform(self, screen: S_contra) -> Coroutine[Any, Any, None] | None:
         """Does it; what has to wait comes back as a coroutine that runs beside the screen."""

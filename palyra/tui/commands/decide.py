@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any
 from palyra.control.commands import DecideApproval, RevokeGrant
 from palyra.control.snapshots import ApprovalView, GrantView
 from palyra.tui.commands.action import HIDDEN, READY, Action, Confirm, Offer, Right, dimmed
+from palyra.tui.details.words import breached
 from palyra.tui.dialogs.allow import AllowDialog
+from palyra.tui.dialogs.confirm import ConfirmDialog, Consequence
 from palyra.tui.dialogs.deny import DenyDialog
+from palyra.tui.format import quantity
 
 if TYPE_CHECKING:
     from palyra.tui.screens.listing import ListScreen
@@ -31,6 +34,13 @@ class AllowOnce(_OnPending):
     title = "Allow once"
     help = "this request goes on, up to 110 % of what it is over"
     footer = "allow once"
+
+    def footer_of(self, screen: "ListScreen") -> str:
+        approval = pending(screen)
+        if approval is None or not screen.opened:
+            return self.footer
+        most = ", ".join(dict.fromkeys(quantity(item.metric_kind, item.once_cap) for item in breached(approval)))
+        return f"{self.footer} (≤ {most})" if most else self.footer
 
     def perform(self, screen: "ListScreen") -> Coroutine[Any, Any, None] | None:
         approval = pending(screen)
@@ -78,22 +88,54 @@ class Deny(_OnPending):
 
 
 class Revoke(Action["ListScreen"]):
+    """Of a grant, or of all that a decided approval came to."""
+
     id = "grant.revoke"
     keys = ("u",)
-    title = "Revoke the grant"
+    title = "Revoke the grant…"
     help = "nothing more can be drawn from it; what was drawn stays"
-    footer = "revoke"
+    footer = "revoke…"
+    confirm = Confirm.DIALOG
     right = Right.DECIDE
 
     def offer(self, screen: "ListScreen") -> Offer:
         subject = screen.subject
+        if isinstance(subject, ApprovalView):
+            return READY if grants_of(screen) else HIDDEN
         if not isinstance(subject, GrantView):
             return HIDDEN
         return READY if subject.state == "active" else dimmed(f"it is {subject.state}", told=False)
 
     def perform(self, screen: "ListScreen") -> Coroutine[Any, Any, None] | None:
-        subject = screen.subject
-        return screen.send(RevokeGrant(subject.grant_id)) if isinstance(subject, GrantView) else None
+        grants = grants_of(screen)
+        return self._ask(screen, grants) if grants else None
+
+    async def _ask(self, screen: "ListScreen", grants: tuple[GrantView, ...]) -> None:
+        first = grants[0]
+        drawn = ", ".join(
+            f"{quantity(one.metric_kind, one.drawn)} of {quantity(one.metric_kind, one.cap)} on {one.policy_id}"
+            for one in grants
+        )
+        consequence = Consequence(
+            title=f"Revoke the grant of {first.principal} ({first.kind})?",
+            text=f"{drawn} is drawn and stays spent; nothing more can be drawn. What already runs keeps what it holds. "
+            "The next request that is over asks again.",
+            keep="Keep it",
+            act="Revoke it",
+        )
+        if await screen.palyra.ask(ConfirmDialog(consequence)):
+            for grant in grants:
+                await screen.send(RevokeGrant(grant.grant_id))
+
+
+def grants_of(screen: "ListScreen") -> tuple[GrantView, ...]:
+    """The live grants that are selected, or that the selected approval came to."""
+    subject, snapshot = screen.subject, screen.snapshot
+    if isinstance(subject, GrantView):
+        return (subject,)
+    if not isinstance(subject, ApprovalView) or subject.status == "pending" or snapshot is None:
+        return ()
+    return tuple(one for one in snapshot.grants if one.approval_id == subject.approval_id and one.state == "active")
 
 
 DECISIONS: tuple[Action["ListScreen"], ...] = (AllowOnce(), AllowMore(), Deny(), Revoke())

@@ -5,11 +5,25 @@ from palyra.control.snapshots import ApprovalView, EvaluationView, GrantView
 from palyra.core.safe_text import cells
 from palyra.tui import format as show
 from palyra.tui import glyphs
-from palyra.tui.details.layout import Cell, heading, pairs, table
-from palyra.tui.details.words import approval_mark, risk_tone, status_tone
+from palyra.tui.details.asked import reason_lines, room_words, session_words, standing_lines
+from palyra.tui.details.layout import Cell, Pair, heading, pairs, table
+from palyra.tui.details.words import approval_mark, counter_words, risk_tone, status_tone
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.charts import sparkline
-from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, spread, strong, text_of, width_of, wrap
+from palyra.tui.widgets.lines import (
+    BLANK,
+    Line,
+    Part,
+    cut,
+    line,
+    muted,
+    part,
+    spread,
+    strong,
+    text_of,
+    width_of,
+    wrap,
+)
 
 WIDE_TABLE_FROM = 72
 EQUALS = " = "
@@ -34,36 +48,56 @@ def approval_lines(
     approval: ApprovalView, detail: ApprovalDetail | None, zone: str, now: int, width: int
 ) -> list[Line]:
     """Everything an operator weighs, most telling first."""
-    key = f" (key {approval.key_id})" if approval.key_id else ""
-    size = f"{show.size(approval.prompt_bytes)}, ~{approval.expected_input:,} tokens"
-    asked = "" if approval.max_tokens is None else f", max_tokens {approval.max_tokens:,}"
-    lines = pairs(
-        [
-            ("who", strong(f"{approval.principal}{key}")),
-            ("session", part(approval.session)),
-            ("wants", strong(approval.model)),
-            (
-                "risk",
-                part(
-                    f"{approval.risk} {glyphs.SEPARATOR} {approval.risk_percent:.0f} % over", risk_tone(approval.risk)
-                ),
-            ),
-            ("prompt", part(size)),
-            ("complexity", part(f"{approval.complexity:.2f}{asked}")),
-            ("estimate", part(estimate_words(approval))),
-            ("over", part(show.quantity(approval.excess_metric, approval.excess))),
-        ],
-        width,
-    )
+    lines = pairs(_refused(approval) if approval.refused else _asked(approval), width)
+    lines += reason_lines(approval, width)
     if approval.status != "pending":
         lines.extend(_outcome(approval, zone, now, width))
-    lines += [BLANK, *_budgets(approval.evaluations, zone, now, width)]
-    if approval.counterfactual:
-        lines += [BLANK, heading("would pass"), *_counterfactual(approval, width)]
-    lines += [BLANK, *_history(approval, detail, width)]
-    if detail is not None and detail.grants:
-        lines.extend(grant_words(grant, zone, now) for grant in detail.grants)
-    return lines
+        if detail is not None:
+            lines += [row for grant in detail.grants for row in grant_words(grant, zone, now, width)]
+    if approval.refused:
+        lines += [BLANK, *_budgets(approval.evaluations, zone, now, width)]
+    else:
+        lines += [BLANK, *standing_lines(approval, now, width)]
+    if approval.refused:
+        lines += [BLANK, heading("would pass without you"), *_counterfactual(approval, width)]
+    return [*lines, BLANK, *_history(approval, detail, zone, now, width)]
+
+
+def _refused(approval: ApprovalView) -> list[Pair]:
+    """What a refused request is, and what it would cost."""
+    size = f"{show.size(approval.prompt_bytes)}, ~{approval.expected_input:,} tokens"
+    offered = f", {show.plural(approval.tools, 'tool')}" if approval.tools else ""
+    asked = "" if approval.max_tokens is None else f", max {approval.max_tokens:,}"
+    return [
+        ("who", _who(approval)),
+        ("session", part(approval.session)),
+        ("wants", strong(approval.model)),
+        ("risk", _risk(approval)),
+        ("prompt", part(size)),
+        ("complexity", part(f"{approval.complexity:.2f}{offered}{asked}")),
+        ("estimate", part(estimate_words(approval))),
+        ("over", part(show.quantity(approval.excess_metric, approval.excess))),
+    ]
+
+
+def _asked(approval: ApprovalView) -> list[Pair]:
+    """What was asked for in words, with no request behind it."""
+    return [
+        ("who", _who(approval)),
+        ("session", part(session_words(approval.session))),
+        ("asks for", strong(room_words(approval))),
+        ("risk", _risk(approval)),
+    ]
+
+
+def _who(approval: ApprovalView) -> Part:
+    key = f" (key {approval.key_id})" if approval.key_id else ""
+    return strong(f"{approval.principal}{key}")
+
+
+def _risk(approval: ApprovalView) -> Part:
+    words = f"{approval.risk} {glyphs.SEPARATOR} {approval.risk_percent:.0f} % over"
+    return part(words, risk_tone(approval.risk))
 
 
 def estimate_words(approval: ApprovalView) -> str:
@@ -89,7 +123,7 @@ def _budgets(evaluations: tuple[EvaluationView, ...], zone: str, now: int, width
         tone = status_tone(item.status)
         rows.append(
             [
-                _counter(item),
+                counter_words(item),
                 show.quantity(item.metric_kind, item.settled),
                 show.quantity(item.metric_kind, item.held),
                 show.quantity(item.metric_kind, item.bound),
@@ -108,15 +142,11 @@ def _narrow_budgets(evaluations: tuple[EvaluationView, ...], now: int, width: in
         parts = arithmetic(item)
         at = next(number for number, piece in enumerate(parts) if piece.text == EQUALS)
         total = parts[at + 1 :]
-        *above, last = wrap(_counter(item), width - 2 - width_of(total), indent=" ", tone=Tone.STRONG)
+        *above, last = wrap(counter_words(item), width - 2 - width_of(total), indent=" ", tone=Tone.STRONG)
         lines += [*above, spread(last, total, width - 1)]
         lines.append(line("   ", *parts[:at]))
         lines.append(line("   ", muted(f"renews {show.renewal(item.window_end, item.timezone, now)}")))
     return lines
-
-
-def _counter(item: EvaluationView) -> str:
-    return item.policy_id if item.scope_value in ("", "*") else f"{item.policy_id} {item.scope_value}"
 
 
 def arithmetic(item: EvaluationView) -> Line:
@@ -140,7 +170,8 @@ def arithmetic(item: EvaluationView) -> Line:
 
 
 def _counterfactual(approval: ApprovalView, width: int) -> list[Line]:
-    return [row for way in approval.counterfactual for row in wrap(way.value, width - 1, indent="   ")]
+    found = [way.value for way in approval.counterfactual if way.kind != "grant"] or ["nothing"]
+    return [row for way in found for row in wrap(way, width - 1, indent="   ")]
 
 
 def ways(approval: ApprovalView) -> str:
@@ -149,9 +180,19 @@ def ways(approval: ApprovalView) -> str:
     return f" {glyphs.SEPARATOR} ".join(found) or "nothing short of a grant"
 
 
-def _history(approval: ApprovalView, detail: ApprovalDetail | None, width: int) -> list[Line]:
+def _history(approval: ApprovalView, detail: ApprovalDetail | None, zone: str, now: int, width: int) -> list[Line]:
     if detail is None:
         return [line(" ", muted("requester …"))]
+    lines = _week(approval, detail, width)
+    last = detail.last_override
+    if last is not None:
+        when = show.moment(last.at, zone, now)
+        drawn = f"{show.quantity(last.metric_kind, last.drawn)} drawn of {show.quantity(last.metric_kind, last.cap)}"
+        lines += wrap(f"last override  {when} by {last.by}, {last.kind}, {drawn}", width - 1, indent=" ", hang=" " * 16)
+    return lines
+
+
+def _week(approval: ApprovalView, detail: ApprovalDetail, width: int) -> list[Line]:
     spark = part(sparkline(detail.daily_cost), Tone.ACCENT)
     week = line(" ", part(approval.principal), muted(" this week   "), spark)
     words = part(requester_words(detail))
@@ -175,11 +216,16 @@ def requester_words(detail: ApprovalDetail) -> str:
     )
 
 
-def grant_words(grant: GrantView, zone: str, now: int) -> Line:
-    """One grant: what it serves, what is drawn, when it ends."""
+def grant_words(grant: GrantView, zone: str, now: int, width: int) -> list[Line]:
+    """One grant: what it serves, what is drawn, whether it goes on."""
     drawn = f"{show.quantity(grant.metric_kind, grant.drawn)} drawn of {show.quantity(grant.metric_kind, grant.cap)}"
-    ends = "" if grant.expires_at is None else f", ends {show.renewal(grant.expires_at, zone, now)}"
-    return line(" ", muted("grant      "), part(f"{grant.kind} by {grant.granted_by}"), muted(f"  {drawn}{ends}"))
+    ends = grant.state
+    if grant.state == "active":
+        ends = "no end" if grant.expires_at is None else f"ends {show.renewal(grant.expires_at, zone, now)}"
+    words = f"{grant.kind} on {grant.policy_id}, {drawn}, {ends}"
+    first, *more = wrap(words, width - 13)
+    indent = part(" " * 12)
+    return [(part(" "), muted("grant      "), *first), *((indent, *rest) for rest in more)]
 
 
 def _sum_line(item: EvaluationView, width: int) -> Line:
@@ -194,26 +240,35 @@ def _sum_line(item: EvaluationView, width: int) -> Line:
 
 def approval_preview(approval: ApprovalView, detail: ApprovalDetail | None, now: int, width: int) -> list[Line]:
     """The essence in four lines, under the list."""
+    what = approval.model if approval.refused else room_words(approval)
     who = line(
         " ",
         strong(approval.principal),
         muted(" asks for "),
-        strong(approval.model),
+        strong(what),
         muted(" in session "),
-        part(approval.session),
+        part(session_words(approval.session)),
     )
     lines = [spread(who, waiting_words(approval, now), width - 1)]
+    if approval.applicants:
+        lines += [cut(row, width) for row in reason_lines(approval, width)[:2]]
     breached = [item for item in approval.evaluations if item.policy_id in approval.policy_ids]
     for item in breached[:1] or approval.evaluations[:1]:
         lines.append(_sum_line(item, width))
     more = len(approval.policy_ids) - 1
     if more > 0:
         lines.append(line(" ", muted(f"and {show.plural(more, 'more budget')}; open it to see them")))
+    if not approval.refused:
+        return [*lines, *_requester_line(detail)]
     passing = [text_of(row) for row in wrap(ways(approval), width - 17)]
     if len(passing) > WAYS_LINES:
         passing = [*passing[: WAYS_LINES - 1], f"{passing[WAYS_LINES - 1]} …"]
     for number, text in enumerate(passing):
         lines.append(line(" ", muted("would pass     " if number == 0 else " " * 15), part(text)))
-    if detail is not None:
-        lines.append(line(" ", muted("requester      "), part(f"this week {requester_words(detail)}")))
-    return lines
+    return [*lines, *_requester_line(detail)]
+
+
+def _requester_line(detail: ApprovalDetail | None) -> list[Line]:
+    if detail is None:
+        return []
+    return [line(" ", muted("requester      "), part(f"this week {requester_words(detail)}"))]

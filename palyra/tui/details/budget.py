@@ -1,12 +1,14 @@
-"""A budget, opened: where its counter stands and what it does when it is full."""
+"""A budget, opened: where its counters stand and are going, what hangs on it, how it came to be, whom it refused."""
 
-from palyra.control.snapshots import BudgetView
+from palyra.control.queries import BudgetDetail, RevisionView
+from palyra.control.snapshots import BudgetView, ForecastView
 from palyra.tui import format as show
+from palyra.tui import glyphs
 from palyra.tui.details.gauges import gauge_parts
-from palyra.tui.details.layout import pairs
+from palyra.tui.details.layout import Cell, heading, pairs, table
 from palyra.tui.details.words import budget_mark, level_tone
 from palyra.tui.themes import Tone
-from palyra.tui.widgets.lines import BLANK, Line, line, part, strong, wrap
+from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, strong, wrap
 
 _ACTIONS = {
     "block": "refuses what is over",
@@ -19,6 +21,9 @@ _METRICS = {
     "requests": "requests",
 }
 GAUGE_CELLS = 30
+COUNTERS_FROM = 2
+"""So many counters are worth a table."""
+REVISIONS, REFUSALS = 6, 6
 
 
 def scope_words(budget: BudgetView) -> str:
@@ -28,7 +33,10 @@ def scope_words(budget: BudgetView) -> str:
     return f"{budget.scope_kind} {budget.scope_value}"
 
 
-def budget_lines(budget: BudgetView, zone: str, now: int, width: int) -> list[Line]:
+def budget_lines(
+    budget: BudgetView, detail: BudgetDetail | None, config_path: str, zone: str, now: int, width: int
+) -> list[Line]:
+    """`detail` is None until the journal has answered; `config_path` is where budgets of the file are edited."""
     glyph, word, tone = budget_mark(budget)
     metric, ratio = budget.metric_kind, budget.used_ratio
     level = level_tone(ratio, budget)
@@ -58,12 +66,87 @@ def budget_lines(budget: BudgetView, zone: str, now: int, width: int) -> list[Li
             width,
         ),
     ]
-    if budget.counters > 1:
-        text = f"{budget.counters} counters, one for each {budget.scope_kind}; the fullest are listed"
-        lines += [BLANK, *wrap(text, width - 1, indent=" ", tone=Tone.MUTED)]
+    if budget.forecast is not None:
+        text, tone = forecast_words(budget.forecast, budget.timezone, now)
+        lines += wrap(f"forecast   {text}", width - 1, indent=" ", hang=" " * 12, tone=tone)
     if budget.source == "config":
-        lines += [BLANK, *wrap("declared in palyra.toml: change it there", width - 1, indent=" ", tone=Tone.MUTED)]
+        where = config_path or "palyra.toml"
+        lines += [
+            BLANK,
+            *wrap(f"declared in {where}: change it there, then restart", width - 1, indent=" ", tone=Tone.MUTED),
+        ]
+    if detail is None:
+        return [*lines, BLANK, line(" ", muted("counters, grants and history …"))]
+    return lines + _hanging(budget, detail, zone, now, width)
+
+
+def forecast_words(forecast: ForecastView, timezone: str, now: int) -> tuple[str, Tone]:
+    """`reaches $45.00 at 15:20`, or where it will stand when the window ends."""
+    metric = forecast.metric_kind
+    if forecast.reaches_at is not None:
+        at = show.moment(forecast.reaches_at, timezone, now)
+        return f"reaches {show.quantity(metric, forecast.limit)} at {at}", Tone.WARN
+    return f"{show.quantity(metric, forecast.projected)} when the window ends", Tone.PLAIN
+
+
+def _hanging(budget: BudgetView, detail: BudgetDetail, zone: str, now: int, width: int) -> list[Line]:
+    lines: list[Line] = []
+    if len(detail.counters) >= COUNTERS_FROM:
+        lines += [BLANK, *_counters(detail, width)]
+        more = detail.counters[0].counters - len(detail.counters)
+        if more > 0:
+            lines.append(line(" ", muted(f"and {more:,} more")))
+    if detail.grants:
+        lines += [BLANK, heading("grants in force")]
+        for one in detail.grants:
+            metric = one.metric_kind
+            drawn = f"{show.quantity(metric, one.drawn)} drawn of {show.quantity(metric, one.cap)}"
+            ends = "" if one.expires_at is None else f", ends {show.renewal(one.expires_at, zone, now)}"
+            who = f"{one.kind} of {one.principal} by {one.granted_by}: {drawn}{ends}"
+            lines += wrap(who, width - 1, indent="   ", hang=" " * 5)
+    if detail.approvals:
+        lines += [BLANK, heading("waiting for a person")]
+        for view in detail.approvals:
+            over = show.quantity(view.excess_metric, view.excess)
+            what = f"{view.principal} {view.model or 'asks for room'}, {over} over, {view.risk}"
+            lines += wrap(what, width - 1, indent="   ", hang=" " * 5)
+    if detail.refusals:
+        lines += [BLANK, heading("newest it refused")]
+        for run in detail.refusals[:REFUSALS]:
+            when = show.moment(run.accepted_at, zone, now)
+            what = f"{when}  {run.principal} {run.model or run.model_asked} {glyphs.SEPARATOR} {run.reason}"
+            lines += wrap(what, width - 1, indent="   ", hang=" " * 5)
+    if detail.revisions:
+        lines += [BLANK, heading("revisions")]
+        for revision in detail.revisions[:REVISIONS]:
+            lines += wrap(_revision_words(revision, zone, now), width - 1, indent="   ", hang=" " * 5)
     return lines
+
+
+def _counters(detail: BudgetDetail, width: int) -> list[Line]:
+    rows: list[list[Cell]] = [
+        [
+            view.scope_value,
+            show.quantity(view.metric_kind, view.settled),
+            show.quantity(view.metric_kind, view.held),
+            show.quantity(view.metric_kind, view.granted),
+            part(show.percent(view.used_ratio), level_tone(view.used_ratio, view)),
+        ]
+        for view in detail.counters
+    ]
+    head = (detail.counters[0].scope_kind, "settled", "held", "granted", "used")
+    return table(head, rows, width, right=frozenset([1, 2, 3, 4]))
+
+
+def _revision_words(revision: RevisionView, zone: str, now: int) -> str:
+    when = show.moment(revision.at, zone, now)
+    head = f"{revision.revision}  {when} by {revision.by}"
+    if revision.removed:
+        return f"{head}: removed"
+    if revision.revision == 1:
+        return f"{head}: made"
+    changes = [f"{name} {before or show.NONE} → {after}" for name, (before, after) in revision.changes.items()]
+    return f"{head}: {', '.join(changes) or 'nothing changed'}"
 
 
 def exact(metric: str, amount: int) -> str:

@@ -1,6 +1,7 @@
 """Glyph, word and tone of the states that things are in; the same everywhere."""
 
-from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, GrantView, RunView
+from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, EvaluationView, GrantView, RunView
+from palyra.tui import format as show
 from palyra.tui import glyphs
 from palyra.tui.themes import Tone
 
@@ -80,6 +81,21 @@ def level_tone(ratio: float, budget: BudgetView) -> Tone:
 def status_tone(status: str) -> Tone:
     """Tone of what one budget said to one request."""
     return _STATUSES.get(status, (glyphs.ATTENTION, Tone.WARN))[1]
+
+
+def counter_words(item: EvaluationView) -> str:
+    """Which counter of which budget: `team-day`, `per-user maria`."""
+    return item.policy_id if item.scope_value in ("", "*") else f"{item.policy_id} {item.scope_value}"
+
+
+def breached(approval: ApprovalView) -> tuple[EvaluationView, ...]:
+    """The budgets that a grant would widen."""
+    return tuple(item for item in approval.evaluations if item.policy_id in approval.policy_ids)
+
+
+def model_words(approval: ApprovalView) -> str:
+    """The model a request is for, as lists show it; what was asked for in words names none."""
+    return show.short_model(approval.model) if approval.refused else "asks for room"
 
 
 def risk_tone(risk: str) -> Tone:

@@ -7,9 +7,10 @@ from textual.app import ComposeResult
 from palyra.control.commands import DecideApproval
 from palyra.control.snapshots import ApprovalView
 from palyra.core.durations import parse_duration_ms
-from palyra.core.money import parse_usd
+from palyra.core.money import decimal_usd, parse_usd
 from palyra.tui import format as show
 from palyra.tui import glyphs
+from palyra.tui.details.words import breached, counter_words
 from palyra.tui.dialogs.base import sentences
 from palyra.tui.dialogs.watched import ApprovalDialog
 from palyra.tui.themes import Tone
@@ -27,7 +28,8 @@ class AllowDialog(ApprovalDialog[DecideApproval]):
     AUTO_FOCUS = "#serves"
 
     def __init__(self, approval: ApprovalView, zone: str, now: int) -> None:
-        super().__init__(f"Allow {approval.principal} {approval.model} {glyphs.SEPARATOR} how far?", approval)
+        what = approval.model or "more room"
+        super().__init__(f"Allow {approval.principal} {what} {glyphs.SEPARATOR} how far?", approval)
         self._zone = zone
         self._now = now
 
@@ -91,20 +93,23 @@ class AllowDialog(ApprovalDialog[DecideApproval]):
 
     def _consequence(self) -> str:
         approval = self.approval
-        budgets = ", ".join(approval.policy_ids)
-        caps = [
-            show.quantity(item.metric_kind, item.hard_limit)
-            for item in approval.evaluations
-            if item.policy_id in approval.policy_ids
-        ]
-        cap = f", by up to {caps[0]}" if len(caps) == 1 else ", by up to each one's limit"
-        who = f"{approval.principal} in session {approval.session}"
+        items = breached(approval)
+        where = f"session {approval.session}" if approval.session else "every session"
+        who = f"{approval.principal} in {where}"
         if self.serves == "amount":
             amount = show.quantity(approval.excess_metric, self._amount())
-            return f"Anybody may draw up to {amount} over {budgets}, until its window ends."
+            each = " each" if len(items) > 1 else ""
+            ends = ", ".join(
+                f"{counter_words(item)} until {show.renewal(item.window_end, item.timezone, self._now)}"
+                for item in items
+            )
+            return f"Anybody may draw up to {amount}{each} over {ends}. You can revoke it with u."
+        budgets = ", ".join(
+            f"{counter_words(item)} by up to {show.quantity(item.metric_kind, item.session_cap)}" for item in items
+        )
         lasting = self._duration_ms() if self.serves == "timebox" else SESSION_MS
         until = show.renewal(self._now + lasting, self._zone, self._now)
-        return f"{who} may go over {budgets}{cap}, until {until}. You can revoke it with u."
+        return f"{who} may go over {budgets}, until {until}. You can revoke it with u."
 
     def _duration_ms(self) -> int:
         lasting = parse_duration_ms(self.query_one("#for", Field).value)
@@ -113,6 +118,8 @@ class AllowDialog(ApprovalDialog[DecideApproval]):
         return lasting
 
     def _amount(self) -> int:
+        if len({item.metric_kind for item in breached(self.approval)}) > 1:
+            raise ValueError("these budgets count different things: use session or timebox")
         text = self.query_one("#amount", Field).value
         if self.approval.excess_metric == "estimated_cost_usd":
             amount = int(parse_usd(text))
@@ -126,7 +133,10 @@ class AllowDialog(ApprovalDialog[DecideApproval]):
         return amount
 
     def _suggested(self) -> str:
-        """Twice what the request is over, in round numbers."""
+        """What was asked for in words, else twice what the request is over, in round numbers."""
+        if self.approval.wanted is not None:
+            wanted = self.approval.wanted
+            return decimal_usd(wanted) if self.approval.excess_metric == "estimated_cost_usd" else str(wanted)
         if self.approval.excess_metric == "estimated_cost_usd":
             dollars = -(-2 * self.approval.excess // 1_000_000_000)
             return f"{max(1, dollars)}.00"

@@ -17,7 +17,7 @@ class DenyDialog(ApprovalDialog[DecideApproval]):
     """The focus is on the button that keeps things as they are."""
 
     def __init__(self, approval: ApprovalView) -> None:
-        super().__init__(f"Deny {approval.principal} {approval.model}?", approval)
+        super().__init__(f"Deny {approval.principal} {approval.model or 'more room'}?", approval)
 
     def compose_content(self) -> ComposeResult:
         yield from super().compose_content()
@@ -32,11 +32,13 @@ class DenyDialog(ApprovalDialog[DecideApproval]):
         self.explain()
 
     def explain(self) -> None:
-        waiting = self.approval.waiting
+        approval, waiting = self.approval, self.approval.waiting
         clients = f"{show.plural(waiting, 'waiting client')} get" if waiting != 1 else "1 waiting client gets"
+        where = f"session {approval.session}" if approval.session else "every session"
+        budgets = ", ".join(approval.policy_ids)
         text = (
-            f"{clients if waiting else 'The next attempt gets'} a refusal with your reason, and the same request "
-            "is refused for 60 s. This cannot be taken back."
+            f"{clients if waiting else 'The next attempt gets'} a refusal with your reason; what {approval.principal} "
+            f"asks over {budgets} in {where} is refused for 60 s. This cannot be taken back."
         )
         self.say([*sentences(text), *self.warning(), BLANK])
 

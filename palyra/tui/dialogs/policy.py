@@ -1,20 +1,22 @@
-"""Making or changing a budget: checked as it is typed, checked again by the engine, whose word is shown here."""
+"""Making or changing a budget: checked as it is typed, tried on the last days, then saved by the engine."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
 
 from textual.app import ComposeResult
 
 from palyra.control.commands import AddPolicy, Command, EditPolicy
-from palyra.control.snapshots import BudgetView, CommandResult
-from palyra.core.money import decimal_usd
+from palyra.control.policy_check import PolicyFault, decides_otherwise, policy_faults
+from palyra.control.queries import BudgetDetail
+from palyra.control.snapshots import CommandResult
 from palyra.tui import glyphs
-from palyra.tui.dialogs.base import Dialog, sentences
-from palyra.tui.inquiry import Spawn
-from palyra.tui.policy_fields import ACTIONS, INTERVALS, METRICS, SCOPES, faults_of
+from palyra.tui.details.voids import void_words
+from palyra.tui.dialogs.base import TEXT_WIDTH, Dialog, sentences
+from palyra.tui.dialogs.trial import Trial, Trying
+from palyra.tui.policy_fields import ACTIONS, INTERVALS, METRICS, SCOPES
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.form import Cycle, Field, Labelled, Push
-from palyra.tui.widgets.lines import BLANK, Line, line, muted, part
+from palyra.tui.widgets.lines import BLANK, Line, line, muted, wrap
 
 Send = Callable[[Command], Awaitable[CommandResult | None]]
 
@@ -31,15 +33,29 @@ class Input:
 
 
 class PolicyDialog(Dialog[bool]):
-    """True once the engine took it. With a budget, changes it; without, makes a new one."""
+    """True once the engine took it. With a budget, changes it; without, makes a new one.
 
-    def __init__(self, send: Send, spawn: Spawn, budget: BudgetView | None) -> None:
+    Saving first tries the budget on the last seven days; pressed again meanwhile, it does not wait.
+    """
+
+    def __init__(
+        self,
+        send: Send,
+        trying: Trying,
+        budget: BudgetDetail | None,
+        *,
+        taken: Collection[str] = (),
+        timezone: str = "UTC",
+    ) -> None:
+        """`taken`: ids of other budgets; `timezone`: the one a new budget begins with."""
         super().__init__("New budget" if budget is None else f"Edit budget {budget.policy_id}")
         self._send = send
-        self._spawn = spawn
+        self._trying = trying
         self._budget = budget
-        self._inputs = _new_inputs() if budget is None else _edit_inputs(budget)
+        self._taken = taken
+        self._inputs = _new_inputs(timezone) if budget is None else _edit_inputs(budget.fields)
         self._answer: CommandResult | None = None
+        self._trial: Trial | None = None
         self._busy = False
 
     def compose_content(self) -> ComposeResult:
@@ -52,19 +68,25 @@ class PolicyDialog(Dialog[bool]):
 
     def compose_buttons(self) -> ComposeResult:
         yield Push("Cancel", id="keep")
-        yield Push("Save", id="act")
+        yield Push("Save…", id="act")
 
     def on_mount(self) -> None:
         super().on_mount()
         self.query_one(f"#{self._inputs[0].field}").focus()
         self.explain()
 
+    def on_unmount(self) -> None:
+        self._stop_trial()
+
     def on_input_changed(self) -> None:
-        self._answer = None
-        self.explain()
+        self._typed()
 
     def on_cycle_changed(self) -> None:
+        self._typed()
+
+    def _typed(self) -> None:
         self._answer = None
+        self._stop_trial()
         self.explain()
 
     def on_input_submitted(self) -> None:
@@ -78,50 +100,88 @@ class PolicyDialog(Dialog[bool]):
             found[item.field] = str(box.value if isinstance(box, Field | Cycle) else "").strip()
         return found
 
-    def explain(self) -> None:
-        values = self.values()
-        faults = self._faults(values)
-        self.say([BLANK, *self._words(values, faults)])
+    def fields(self) -> dict[str, str]:
+        """The whole policy as it would be."""
+        known = {} if self._budget is None else self._budget.fields
+        return {**known, **self.values()}
 
-    def _words(self, values: dict[str, str], faults: dict[str, str]) -> list[Line]:
+    def explain(self) -> None:
+        faults = self._faults()
+        self.query_one("#act", Push).relabel(self._verb(faults))
+        self.say([BLANK, *self._words(faults)])
+
+    def _verb(self, faults: tuple[PolicyFault, ...]) -> str:
+        if self._trial is not None and self._trial.running:
+            return "Save without waiting"
+        return "Save" if faults or self._trial is not None or not self._tried_first() else "Save…"
+
+    def _tried_first(self) -> bool:
+        """Whether there is anything to try: a name decides nothing."""
+        return self._budget is None or decides_otherwise(self._budget.fields, self.fields())
+
+    def _words(self, faults: tuple[PolicyFault, ...]) -> list[Line]:
         if self._answer is not None and not self._answer.ok:
-            return [
-                (part(f"{glyphs.BAD} ", Tone.BAD), *first) if number == 0 else first
-                for number, first in enumerate(sentences(f"{self._answer.message} {self._answer.fix}".strip()))
-            ]
+            words = f"{glyphs.BAD} {self._answer.message} {self._answer.fix}".strip()
+            return wrap(words, TEXT_WIDTH, tone=Tone.BAD)
         if faults:
-            first = self._first(faults)
-            words = sentences(f"{glyphs.ATTENTION} {first.label}: {faults[first.field]}")
-            return [tuple(replace(piece, tone=Tone.WARN) for piece in row) for row in words]
+            return [row for fault in faults for row in wrap(self._told(fault), TEXT_WIDTH, tone=Tone.WARN)]
+        trial = [] if self._trial is None else self._trial.lines()
         if self._budget is None:
-            return sentences(summary(values))
-        changed = self._changes(values)
+            return [*sentences(summary(self.values())), *trial]
+        changed = self._changes()
         if not changed:
             return [line(muted("nothing is changed yet"))]
-        return sentences(f"Changes {', '.join(changed)}. Its grants and pending approvals become void.")
+        voids = void_words(self._budget) if self._tried_first() else "Nothing becomes void."
+        return [*sentences(f"Changes {', '.join(changed)}. {voids}"), *trial]
 
-    def _faults(self, values: dict[str, str]) -> dict[str, str]:
-        metric = {} if self._budget is None else {"metric_kind": self._budget.metric_kind}
-        return faults_of({**metric, **values})
+    def _told(self, fault: PolicyFault) -> str:
+        label = next((item.label for item in self._inputs if item.field == fault.field), fault.field)
+        return f"{glyphs.ATTENTION} {label}: {fault.message}. {fault.fix}".strip()
 
-    def _first(self, faults: dict[str, str]) -> Input:
-        return next(item for item in self._inputs if item.field in faults)
+    def _faults(self) -> tuple[PolicyFault, ...]:
+        return policy_faults(self.fields(), taken=self._taken)
 
-    def _changes(self, values: dict[str, str]) -> dict[str, str]:
+    def _changes(self) -> dict[str, str]:
+        values = self.values()
         return {item.field: values[item.field] for item in self._inputs if values[item.field] != item.value}
 
     def act(self) -> None:
-        values = self.values()
-        faults = self._faults(values)
+        faults = self._faults()
         if faults:
-            self.query_one(f"#{self._first(faults).field}").focus()
+            place = next((item.field for item in self._inputs if item.field == faults[0].field), self._inputs[0].field)
+            self.query_one(f"#{place}").focus()
             return
-        if self._busy:
+        if self._busy or (self._budget is not None and not self._changes()):
             return
+        if self._trial is None and self._tried_first():
+            self._trial = Trial(self._trying, self.fields(), self._on_trial)
+            self.explain()
+            return
+        self._stop_trial()
+        self._trying.spawn(self._save(self._command()))
+
+    def _command(self) -> Command:
         if self._budget is None:
-            self._spawn(self._save(AddPolicy({name: value for name, value in values.items() if value})))
-        elif changes := self._changes(values):
-            self._spawn(self._save(EditPolicy(self._budget.policy_id, changes, self._budget.revision)))
+            return AddPolicy({name: value for name, value in self.values().items() if value})
+        revision = self._budget.counters[0].revision
+        return EditPolicy(self._budget.policy_id, self._changes(), revision)
+
+    def _on_trial(self) -> None:
+        if self.is_mounted:
+            self.explain()
+
+    def _stop_trial(self) -> None:
+        if self._trial is not None:
+            self._trial.stop()
+            self._trial = None
+
+    def action_leave(self) -> None:
+        """Ends a trial under way first, then the dialog."""
+        if self._trial is not None and self._trial.running:
+            self._stop_trial()
+            self.explain()
+        else:
+            super().action_leave()
 
     async def _save(self, command: Command) -> None:
         self._busy = True
@@ -144,33 +204,29 @@ def summary(values: dict[str, str]) -> str:
     return f"At most {values['hard_limit']} {unit} {values['interval_kind']} for {whom}; when full it {full}."
 
 
-def _new_inputs() -> list[Input]:
+def _new_inputs(timezone: str) -> list[Input]:
     return [
         Input("policy_id", "id", "", hint="team-day"),
         Input("scope_kind", "covers", "global", SCOPES),
         Input("scope_id", "which", "*", hint="* counts each one apart"),
         Input("metric_kind", "counts", "estimated_cost_usd", METRICS),
         Input("interval_kind", "renews", "daily", INTERVALS),
-        Input("timezone", "zone", "UTC", hint="Europe/Prague"),
+        Input("timezone", "zone", timezone, hint="Europe/Prague"),
         Input("hard_limit", "limit", "", hint="45.00"),
         Input("soft_limit", "warns at", "80%", hint="80% or an amount"),
         Input("action", "when full", "block", ACTIONS),
     ]
 
 
-def _edit_inputs(budget: BudgetView) -> list[Input]:
+def _edit_inputs(fields: dict[str, str]) -> list[Input]:
     return [
-        Input("hard_limit", "limit", _amount(budget.metric_kind, budget.hard_limit)),
-        Input("soft_limit", "warns at", _amount(budget.metric_kind, budget.soft_limit), hint="80% or an amount"),
-        Input("action", "when full", budget.action, ACTIONS),
-        Input("interval_kind", "renews", budget.interval_kind, INTERVALS),
-        Input("timezone", "zone", budget.timezone),
-        Input("name", "name", budget.name),
-        Input("enabled", "enabled", "true" if budget.enabled else "false", ("true", "false")),
+        Input("hard_limit", "limit", fields["hard_limit"]),
+        Input("soft_limit", "warns at", fields["soft_limit"], hint="80% or an amount"),
+        Input("action", "when full", fields["action"], ACTIONS),
+        Input("interval_kind", "renews", fields["interval_kind"], INTERVALS),
+        Input("timezone", "zone", fields["timezone"]),
+        Input("routing_override", "over soft", fields["routing_override"], hint="none, degrade, model:…, mode:…"),
+        Input("on_unknown_price", "no price", fields["on_unknown_price"], hint="block, allow, flat:1.00"),
+        Input("name", "name", fields["name"]),
+        Input("enabled", "enabled", fields["enabled"], ("true", "false")),
     ]
-
-
-def _amount(metric: str, amount: int | None) -> str:
-    if amount is None:
-        return ""
-    return decimal_usd(amount) if metric == "estimated_cost_usd" else str(amount)

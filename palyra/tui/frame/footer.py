@@ -22,7 +22,8 @@ def footer_line(screen: "PalyraScreen", width: int) -> Line:
         offer = action.check(screen)
         if not offer.shown:
             continue
-        entries.append((_entry(action, screen.key_of(action), dim=bool(offer.reason)), action.always))
+        words = action.footer_of(screen)
+        entries.append((_entry(action, words, screen.key_of(action), dim=bool(offer.reason)), action.always))
     while entries and _width(entries) > width:
         droppable = [number for number, (_, always) in enumerate(entries) if not always]
         if not droppable:
@@ -41,11 +42,11 @@ def reason_line(screen: "PalyraScreen") -> Line:
     return (muted(f" {keys}: {dimmed[0][1]}"),)
 
 
-def _entry(action: Action[Any], keys: str, *, dim: bool) -> Line:
+def _entry(action: Action[Any], words: str, keys: str, *, dim: bool) -> Line:
     tone = Tone.MUTED if dim else Tone.ACCENT
     return (
         part(key_words(keys), tone, bold=not dim, action=action.id),
-        Part(part(f" {action.footer}").text, Tone.MUTED if dim else Tone.PLAIN, action=action.id),
+        Part(part(f" {words}").text, Tone.MUTED if dim else Tone.PLAIN, action=action.id),
     )
 
 

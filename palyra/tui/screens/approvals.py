@@ -17,7 +17,7 @@ from palyra.tui.commands.lists import LISTS, OPENING
 from palyra.tui.details.approval import approval_lines, waiting_words
 from palyra.tui.details.grant import grant_lines
 from palyra.tui.details.teach import point_a_client_here
-from palyra.tui.details.words import approval_mark, grant_mark, risk_tone
+from palyra.tui.details.words import approval_mark, grant_mark, model_words, risk_tone
 from palyra.tui.inquiry import Inquiry
 from palyra.tui.screens.listing import ListScreen, Order
 from palyra.tui.screens.triage import RequesterHistory, urgency
@@ -126,8 +126,8 @@ class ApprovalsScreen(ListScreen):
             part(glyph, tone),
             part(word, tone),
             part(subject.principal, plain),
-            part(subject.session, Tone.MUTED),
-            part(show.short_model(subject.model), plain),
+            part(subject.session or "any", Tone.MUTED),
+            part(model_words(subject), plain),
             part(show.quantity(subject.excess_metric, subject.excess), plain),
             part(subject.risk, risk_tone(subject.risk) if pending else Tone.MUTED),
             cell(part(budget, plain), muted(f" +{more}")) if more > 0 else part(budget, plain),

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from palyra.control.queries import BudgetDetail, BudgetQuery
 from palyra.control.snapshots import BudgetView, Snapshot, Topic
+from palyra.core.errors import PalyraError
 from palyra.core.safe_text import safe
 from palyra.tui import format as show
 from palyra.tui import glyphs
@@ -14,6 +16,7 @@ from palyra.tui.commands.lists import LISTS, OPENING
 from palyra.tui.details.budget import budget_lines, scope_words
 from palyra.tui.details.gauges import gauge_parts
 from palyra.tui.details.words import budget_mark, level_tone
+from palyra.tui.inquiry import Inquiry
 from palyra.tui.screens.listing import ListScreen, Order
 from palyra.tui.subjects import Subject
 from palyra.tui.themes import Tone
@@ -22,18 +25,22 @@ from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, strong
 from palyra.tui.widgets.live_table import CellValue, cell
 
 GAUGE_CELLS = 6
+ROOMY = 100
+"""From this width on a list has room for the moment at which a window ends."""
 COLUMNS = (
     Column("sign", safe(""), 1),
-    Column("budget", safe("budget"), 12, flex=2, most=34),
+    Column("budget", safe("budget"), 11, flex=2, most=34),
     Column("covers", safe("covers"), 10, flex=3, most=30, priority=2),
-    Column("window", safe("window"), 8, priority=4),
+    Column("window", safe("window"), 7),
     Column("used", safe("used"), 12),
     Column("settled", safe("settled"), 9, align="right"),
-    Column("held", safe("held"), 7, align="right", priority=3),
+    Column("held", safe("held"), 6, align="right", priority=1),
     Column("limit", safe("limit"), 9, align="right"),
-    Column("renews", safe("renews"), 14, priority=1),
-    Column("full", safe("when full"), 10, priority=5),
+    Column("ahead", safe("forecast"), 8, align="right"),
+    Column("renews", safe("renews"), 6, flex=1, most=15),
+    Column("full", safe("when full"), 9, priority=3),
 )
+_WINDOWS = {"rolling_24h": "24 h", "rolling_30d": "30 d", "lifetime": "life"}
 _FULL = {"block": "block", "approval_required": "ask", "advise": "warn"}
 
 
@@ -52,6 +59,12 @@ class BudgetsScreen(ListScreen):
     )
     ACTIONS = (*OPENING, *BUDGETS, *LISTS, *EVERYWHERE)
     BINDINGS = bindings(ACTIONS)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._inquiry: Inquiry[BudgetDetail] | None = None
+        self._asked_for: tuple[object, ...] | None = None
+        self._known: BudgetDetail | None = None
 
     def items(self, snapshot: Snapshot) -> Sequence[Subject]:
         return snapshot.budgets
@@ -78,18 +91,59 @@ class BudgetsScreen(ListScreen):
             part(glyph, tone),
             part(subject.policy_id, plain),
             part(scope_words(subject), Tone.MUTED),
-            part(subject.interval_kind.replace("rolling_", ""), Tone.MUTED),
+            part(_WINDOWS.get(subject.interval_kind, subject.interval_kind), Tone.MUTED),
             cell(*gauge_parts(ratio, GAUGE_CELLS, level), part(f" {show.percent(ratio)}", level)),
             part(bare(metric, subject.settled), plain),
             part(bare(metric, subject.held), Tone.MUTED),
             part(bare(metric, limit), plain),
-            cell(muted(show.renewal(subject.window_end, subject.timezone, self.now)), ticking=True),
+            self._ahead(subject),
+            cell(muted(self._renews(subject)), ticking=True),
             part(_FULL.get(subject.action, subject.action), Tone.MUTED),
         )
 
+    def _ahead(self, budget: BudgetView) -> CellValue:
+        """When it reaches its limit, else where it will stand at the end of its window."""
+        forecast = budget.forecast
+        if forecast is None or not budget.enabled:
+            return muted(show.NONE)
+        if forecast.reaches_at is not None:
+            near = forecast.reaches_at - self.now <= show.DAY
+            then = show.local(forecast.reaches_at, budget.timezone)
+            return part(f"{then:%H:%M}" if near else f"{then:%m-%d}", Tone.WARN)
+        return part(bare(forecast.metric_kind, forecast.projected), Tone.MUTED)
+
+    def _renews(self, budget: BudgetView) -> str:
+        """The time left; with the moment itself where there is room for it."""
+        if budget.window_end is None:
+            return "never"
+        if self.table.size.width >= ROOMY:
+            return show.renewal(budget.window_end, budget.timezone, self.now)
+        return show.span(budget.window_end - self.now)
+
     def detail(self, subject: Subject, width: int) -> list[Line]:
         assert isinstance(subject, BudgetView)
-        return budget_lines(subject, self.zone, self.now, width)
+        known = self._known if self._known is not None and self._known.policy_id == subject.policy_id else None
+        path = "" if self.snapshot is None else self.snapshot.engine.config_path
+        return budget_lines(subject, known, path, self.zone, self.now, width)
+
+    def look_up(self, subject: Subject) -> None:
+        if not isinstance(subject, BudgetView) or not (self.opened or self.wide):
+            return
+        wanted = (subject.policy_id, subject.revision, subject.settled, subject.granted)
+        if wanted == self._asked_for:
+            return
+        self._asked_for = wanted
+        if self._inquiry is None:
+            self._inquiry = Inquiry(self.palyra.spawn, self._apply, self._fail)
+        self._inquiry.ask(lambda: self.palyra.control.ask(BudgetQuery(subject.policy_id)))
+
+    def _apply(self, detail: BudgetDetail) -> None:
+        self._known = detail
+        self.draw_detail()
+
+    def _fail(self, error: PalyraError) -> None:
+        self._asked_for = None
+        self.flash(f"The budget could not be read: {error}", Tone.WARN)
 
     def teach(self, snapshot: Snapshot) -> list[Line]:
         return [

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from palyra.control.snapshots import Snapshot
+from palyra.control.snapshots import ApprovalView, Snapshot
 from palyra.core.safe_text import cells
 from palyra.tui import glyphs
 from palyra.tui.commands.action import GUARD_SECONDS
@@ -88,6 +88,10 @@ class ListScreen(PalyraScreen):
     def trail(self, subject: Subject) -> str:
         """How the title calls what is opened."""
         return ""
+
+    def untold(self, subject: Subject) -> bool:
+        """Whether there is something to read before deciding that no row shows."""
+        return isinstance(subject, ApprovalView) and bool(subject.applicants)
 
     # Composing.
 
@@ -224,9 +228,10 @@ class ListScreen(PalyraScreen):
         subject = self.subject
         if subject is None:
             return False
-        if not self.opened and self._is_cut(subject):
+        untold = self.untold(subject) and not (self.wide and self.pane.end_seen)
+        if not self.opened and (untold or self._is_cut(subject)):
             self.open_detail()
-            self.flash("Its row was cut, so here is all of it. Press the key again to act.", Tone.WARN)
+            self.flash("Its row does not show all of it, so here is all of it. Press the key again to act.", Tone.WARN)
             return False
         if self.opened and not self.pane.end_seen:
             self.flash("Read to the end first (PgDn), then press the key again.", Tone.WARN)

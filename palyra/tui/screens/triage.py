@@ -18,7 +18,7 @@ from palyra.tui.commands.lists import LISTS, OPENING
 from palyra.tui.details.alert import alert_lines, alert_preview
 from palyra.tui.details.approval import approval_lines, approval_preview
 from palyra.tui.details.teach import point_a_client_here
-from palyra.tui.details.words import alert_mark, approval_mark
+from palyra.tui.details.words import alert_mark, approval_mark, model_words
 from palyra.tui.inquiry import Inquiry
 from palyra.tui.screens.listing import ListScreen, Order
 from palyra.tui.subjects import Subject
@@ -178,7 +178,7 @@ def approval_cells(approval: ApprovalView, kind: str, now: int) -> tuple[CellVal
         part(kind),
         part(word, tone if approval.waiting or approval.status != "pending" else Tone.MUTED),
         part(approval.principal),
-        part(show.short_model(approval.model)),
+        part(model_words(approval)),
         part(show.quantity(approval.excess_metric, approval.excess)),
         cell(part(budget), muted(f" +{more}")) if more > 0 else part(budget),
         cell(muted(show.age(end - approval.requested_at)), ticking=True),

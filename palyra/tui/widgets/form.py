@@ -43,6 +43,13 @@ class Push(Widget, can_focus=True):
     def get_content_width(self, *_: object) -> int:
         return cells(self._text)
 
+    def relabel(self, text: str) -> None:
+        """Says something else from now on."""
+        label = safe(f"[ {text} ]")
+        if label != self._text:
+            self._text = label
+            self.refresh(layout=True)
+
     def action_press(self) -> None:
         self.post_message(self.Pressed(self))
 
