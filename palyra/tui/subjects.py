@@ -1,11 +1,19 @@
 """The things an operator can select, and what it means that one of them changed."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from palyra.control.queries import UsageEntry
+from palyra.control.queries import UsageEntry, UsageNumbers
 from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, GrantView, RunView
 
-Subject = ApprovalView | GrantView | RunView | BudgetView | AlertView | UsageEntry
+
+@dataclass(frozen=True, slots=True)
+class AllUsage:
+    """Everything that a list of usage breaks down."""
+
+    numbers: UsageNumbers
+
+
+Subject = ApprovalView | GrantView | RunView | BudgetView | AlertView | UsageEntry | AllUsage
 
 
 def key_of(subject: Subject) -> str:
@@ -23,6 +31,8 @@ def key_of(subject: Subject) -> str:
             return f"alert:{subject.alert_id}"
         case UsageEntry():
             return f"usage:{subject.key}"
+        case AllUsage():
+            return "all usage"
 
 
 def budget_key(policy_id: str, scope_value: str) -> str:
@@ -42,6 +52,8 @@ def content_of(subject: Subject) -> object:
             return (subject.kind, subject.subject, subject.severity, subject.state, subject.version)
         case UsageEntry():
             return subject.key
+        case AllUsage():
+            return ""
         case _:
             return subject
 
@@ -61,3 +73,5 @@ def label_of(subject: Subject) -> tuple[str, str]:
             return f"alert {subject.kind}", subject.summary
         case UsageEntry():
             return subject.key, "usage"
+        case AllUsage():
+            return "all usage", ""

@@ -4,7 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from palyra.control.queries import UsageAnswer, UsageNumbers, UsageQuery, UsageStep
+from palyra.control.protocol import Control
+from palyra.control.queries import (
+    InsightsAnswer,
+    InsightsQuery,
+    UsageAnswer,
+    UsageEntry,
+    UsageNumbers,
+    UsageQuery,
+    UsageStep,
+)
+from palyra.core.usage_filter import UsageFilter
 from palyra.core.windows import HOUR_MS, Interval, window_for
 from palyra.tui import format as show
 from palyra.tui.themes import Tone
@@ -17,7 +27,13 @@ DAYS = 30
 BREAKDOWNS = ("model", "user", "session", "key", "provider", "agent", "job", "tag")
 SMALL_PLOT = 7
 TALL_PLOT = 14
+LISTED = 50
+"""Entries of the breakdown that are asked for."""
+TOP_USERS = 5
+NEWEST = 5
 ALL = "all"
+NONE_NAMED = "(none)"
+"""Work that names no session, job or the like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +53,20 @@ MEASURES = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """All that is shown of one span: its numbers, its dearest users, why requests went where they went."""
+
+    usage: UsageAnswer
+    users: tuple[UsageEntry, ...]
+    insights: InsightsAnswer
+
+
 def span_of(bucket: Bucket, zone: str, now: int) -> tuple[int, int]:
     """[since, until) in UTC unix ms: the last 24 hours or 30 local days, the running bucket included."""
     if bucket == "hour":
-        until = (now // HOUR_MS + 1) * HOUR_MS
+        until = window_for(Interval.HOURLY, zone, now).end
+        assert until is not None, "hours always end"
         return until - HOURS * HOUR_MS, until
     midnight = window_for(Interval.DAILY, zone, now).end
     assert midnight is not None, "days always end"
@@ -49,12 +75,38 @@ def span_of(bucket: Bucket, zone: str, now: int) -> tuple[int, int]:
 
 def query_for(bucket: Bucket, by: str, zone: str, now: int) -> UsageQuery:
     since, until = span_of(bucket, zone, now)
-    return UsageQuery(since=since, until=until, by=by, bucket=bucket, timezone=zone)
+    return UsageQuery(since=since, until=until, by=by, bucket=bucket, timezone=zone, limit=LISTED)
 
 
-def metric_line(numbers: UsageNumbers) -> Line:
-    """The grid of what was used; the cost to the nano-dollar."""
+async def look(control: Control, query: UsageQuery) -> Sight:
+    """Asks for all that is shown of a span."""
+    users: tuple[UsageEntry, ...] = ()
+    if query.by != "user":
+        answer = await control.ask(
+            UsageQuery(query.since, query.until, by="user", bucket="none", timezone=query.timezone, limit=TOP_USERS)
+        )
+        users = answer.breakdown
+    insights = await control.ask(InsightsQuery(query.since, query.until, NEWEST))
+    usage = await control.ask(query)
+    return Sight(usage, users or (usage.breakdown[:TOP_USERS] if query.by == "user" else ()), insights)
+
+
+def filter_for(by: str, key: str) -> UsageFilter:
+    """The work that an entry of a breakdown counts."""
+    return UsageFilter(**{by: key})
+
+
+def name_of(by: str, key: str) -> str:
+    """An entry's key as it is shown."""
+    if not key:
+        return NONE_NAMED
+    return show.short_model(key) if by == "model" else key
+
+
+def metric_line(numbers: UsageNumbers, median: int | None = None) -> Line:
+    """The grid of what was used; the cost to the nano-dollar. `median` is of the latency, in ms."""
     unpriced = (muted("   unpriced "), part(show.count(numbers.unpriced), Tone.WARN)) if numbers.unpriced else ()
+    middle = () if median is None else (muted(" median "), strong(show.latency(median)))
     return line(
         muted(" tokens "),
         strong(show.tokens(numbers.total_tokens)),
@@ -62,6 +114,7 @@ def metric_line(numbers: UsageNumbers) -> Line:
         strong(show.exact_money(numbers.cost_nano_usd)),
         muted("  latency "),
         strong(show.latency(numbers.average_latency_ms)),
+        *middle,
         muted("  requests "),
         strong(show.count(numbers.requests)),
         muted("  refused "),
@@ -71,14 +124,17 @@ def metric_line(numbers: UsageNumbers) -> Line:
 
 
 def series_of(answer: UsageAnswer, measure: Measure) -> tuple[Series, ...]:
-    """The timeline's series, which are models, the largest first."""
+    """The timeline's series by what it is broken down by, the largest first; what is not told apart is "other"."""
     names: dict[str, list[int]] = {}
+    others = [0] * len(answer.timeline)
     for number, step in enumerate(answer.timeline):
-        parts = step.series or ({ALL: step.total} if step.total.requests else {})
-        for key, numbers in parts.items():
-            name = show.short_model(key)
+        for key, numbers in step.series.items():
+            name = name_of(answer.by, key)
             names.setdefault(name, [0] * len(answer.timeline))[number] += measure.of(numbers)
-    return top_series(names)
+        if answer.by != "tag":
+            told = sum(measure.of(numbers) for numbers in step.series.values())
+            others[number] = max(0, measure.of(step.total) - told)
+    return top_series({name: [max(0, value) for value in values] for name, values in names.items()}, others=others)
 
 
 def plot_of(

@@ -3,20 +3,26 @@
 import asyncio
 from dataclasses import replace
 
-from palyra.control.queries import RunsQuery, UsageQuery
+from palyra.control.queries import UsageQuery, UsageRunsQuery
+from palyra.core.usage_filter import ANYTHING, UsageFilter
 from tests.tui.desk import LARGE, Desk, console
-from tests.tui.fake_control import DAY, HOUR, MIDNIGHT, NOW, normal
+from tests.tui.fake_control import DAY, HOUR, MIDNIGHT, NOW, empty, normal
 
 
 def usage_queries(desk: Desk) -> list[UsageQuery]:
-    return [query for query in desk.control.asked if isinstance(query, UsageQuery)]
+    return [query for query in desk.control.asked if isinstance(query, UsageQuery) and query.bucket != "none"]
+
+
+def runs_asked(desk: Desk) -> UsageRunsQuery:
+    return [query for query in desk.control.asked if isinstance(query, UsageRunsQuery)][-1]
 
 
 async def test_the_metric_grid_is_exact() -> None:
     async with console(normal()) as desk:
         await desk.press("4")
         assert "tokens 7.87 M  cost $93.056250709  latency 1.9 s  requests 2,836  refused 54" in desk.lines[2]
-        assert "last 24 h, cost by model" in desk.title
+        assert "last 24 h by model" in desk.title
+        assert "v cost  b model  d days" in desk.title
 
 
 async def test_the_last_24_hours_are_asked_by_model_in_whole_hours() -> None:
@@ -62,8 +68,8 @@ async def test_d_shows_days_and_h_hours() -> None:
         assert (query.bucket, query.since, query.until) == ("day", MIDNIGHT - 29 * DAY, MIDNIGHT + DAY)
         assert "last 30 days" in desk.title
         assert "▲11-22" in desk.text
-        assert "h hours" in desk.footer
-        assert "d days" not in desk.footer
+        assert "h hours" in desk.title
+        assert "d days" not in desk.title
         await desk.press("h")
         assert usage_queries(desk)[-1].bucket == "hour"
 
@@ -74,7 +80,7 @@ async def test_v_goes_through_the_measures_without_asking_again() -> None:
         asked = len(usage_queries(desk))
         for measure in ("tokens", "requests", "refused", "cost"):
             await desk.press("v")
-            assert f"{measure} by model" in desk.title
+            assert f"v {measure}  b model" in desk.title
         assert len(usage_queries(desk)) == asked
 
 
@@ -91,13 +97,80 @@ async def test_b_goes_through_the_breakdowns() -> None:
         assert "maria" in desk.text
 
 
+async def test_the_timeline_follows_the_breakdown() -> None:
+    async with console(normal()) as desk:
+        await desk.press("4")
+        assert "█ gpt-5.4 " in desk.text
+        await desk.press("b")
+        assert "last 24 h by user" in desk.title
+        assert "█ agent-ci " in desk.text
+        assert "█ gpt-5.4 " not in desk.text
+        for _ in range(5):
+            await desk.press("b")
+        assert "last 24 h by job" in desk.title
+        assert "█ (none) " in desk.text
+
+
+async def test_work_that_names_nothing_has_a_row_and_runs_of_its_own() -> None:
+    async with console(normal()) as desk:
+        await desk.press("4", "b", "b", "b", "b", "b", "b", "j")
+        assert any("(none)" in line and line.startswith("▌") for line in desk.lines)
+        await desk.press("enter")
+        assert runs_asked(desk).where == UsageFilter(job="")
+        assert "10:00–11:00 (none)" in desk.title
+
+
+async def test_the_way_back_from_a_decision_ends_where_it_began() -> None:
+    async with console(normal()) as desk:
+        await desk.press("4", "b", "left_square_bracket", "j", "j", "enter", "escape")
+        assert desk.front.NAME == "usage"
+        assert "09:00–10:00" in desk.text
+        assert desk.list.table.selected_key == "usage:maria"
+        await desk.press("left_square_bracket", "right_square_bracket", "right_square_bracket", "g", "enter")
+        assert "Runs › 10:00–11:00" in desk.title
+        await desk.press("j", "enter")
+        assert desk.list.opened
+        selected = desk.list.table.selected_key
+        await desk.press("escape")
+        assert desk.list.table.selected_key == selected
+        await desk.press("escape")
+        assert "by user" in desk.title
+
+
+async def test_what_matters_stands_under_the_table() -> None:
+    async with console(normal()) as desk:
+        await desk.press("4")
+        assert "alert      ▲ " in desk.text
+        assert "forecast   team-day reaches $45.00 at 15:42 · month ends near $931 of $1,200" in desk.text
+        assert "routing    1,204 cheapest_capable · 38 budget_allowed_premium_model" in desk.text
+        assert "w what-if  e export" in desk.footer
+        assert "top users  agent-ci $" in desk.text
+        await desk.press("b")
+        assert "top users" not in desk.text
+
+
+async def test_wide_terminals_get_the_mix_beside_the_reasons() -> None:
+    async with console(normal(), size=LARGE) as desk:
+        await desk.press("4")
+        for text in ("model mix", "top users", "routing", "forecasts", "1,204  cheapest_capable", "median 1.4 s"):
+            assert text in desk.text
+
+
+async def test_without_usage_the_screen_teaches() -> None:
+    async with console(empty()) as desk:
+        await desk.press("4")
+        assert "/v1" in desk.text
+        assert "forecast" not in desk.text
+        assert "e export" not in desk.footer
+
+
 async def test_enter_shows_the_runs_of_the_bucket_and_escape_returns() -> None:
     async with console(normal()) as desk:
         await desk.press("4", "enter")
         assert desk.front.NAME == "runs"
         assert "Runs › 10:00–11:00" in desk.title
-        query = [query for query in desk.control.asked if isinstance(query, RunsQuery)][-1]
-        assert (query.since, query.until, query.model) == (NOW - NOW % HOUR, NOW - NOW % HOUR + HOUR, "")
+        query = runs_asked(desk)
+        assert (query.since, query.until, query.where) == (NOW - NOW % HOUR, NOW - NOW % HOUR + HOUR, ANYTHING)
         await desk.press("enter")
         assert desk.list.opened
         await desk.press("escape", "escape")
@@ -109,8 +182,7 @@ async def test_enter_shows_the_runs_of_the_bucket_and_escape_returns() -> None:
 async def test_enter_on_a_row_keeps_to_its_model() -> None:
     async with console(normal()) as desk:
         await desk.press("4", "j", "enter")
-        query = [query for query in desk.control.asked if isinstance(query, RunsQuery)][-1]
-        assert query.model == "openai/gpt-5.4"
+        assert runs_asked(desk).where == UsageFilter(model="openai/gpt-5.4")
         assert "Runs › 10:00–11:00 gpt-5.4" in desk.title
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-from palyra.tui.commands.action import HIDDEN, READY, Action, Offer
+from palyra.tui.commands.action import HIDDEN, READY, Action, Confirm, Offer, dimmed
 from palyra.tui.usage_view import Bucket
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ class NextMeasure(Action["UsageScreen"]):
     keys = ("v",)
     title = "Next measure"
     help = "cost, tokens, requests, refused"
-    footer = "measure"
 
     def perform(self, screen: "UsageScreen") -> None:
         screen.next_measure()
@@ -54,8 +53,7 @@ class NextBreakdown(Action["UsageScreen"]):
     id = "usage.breakdown"
     keys = ("b",)
     title = "Next breakdown"
-    help = "model, user, session, key, provider, agent, job, tag"
-    footer = "by"
+    help = "model, user, session, key, provider, agent, job, tag; the timeline and the table follow"
 
     def perform(self, screen: "UsageScreen") -> None:
         screen.next_breakdown()
@@ -64,12 +62,11 @@ class NextBreakdown(Action["UsageScreen"]):
 class ShowBuckets(Action["UsageScreen"]):
     """Hours or days."""
 
-    def __init__(self, bucket: Bucket, key: str, title: str, footer: str) -> None:
+    def __init__(self, bucket: Bucket, key: str, title: str) -> None:
         self.id = f"usage.{bucket}"
         self.keys = (key,)
         self.title = title
         self.help = "of the timeline"
-        self.footer = footer
         self.bucket = bucket
 
     def offer(self, screen: "UsageScreen") -> Offer:
@@ -79,12 +76,57 @@ class ShowBuckets(Action["UsageScreen"]):
         screen.show_buckets(self.bucket)
 
 
+class WhatIf(Action["UsageScreen"]):
+    id = "usage.what_if"
+    keys = ("w",)
+    title = "What if a budget had another limit…"
+    help = "decides the shown time again with one limit changed; changes nothing"
+    footer = "what-if"
+    confirm = Confirm.DIALOG
+    on_selection = False
+
+    def offer(self, screen: "UsageScreen") -> Offer:
+        if screen.snapshot is None:
+            return HIDDEN
+        return READY if screen.snapshot.budgets else dimmed("there is no budget to try", told=False)
+
+    def perform(self, screen: "UsageScreen") -> Coroutine[Any, Any, None]:
+        return self._ask(screen)
+
+    async def _ask(self, screen: "UsageScreen") -> None:
+        await screen.palyra.ask(screen.what_if_dialog())
+
+
+class ExportUsage(Action["UsageScreen"]):
+    id = "usage.export"
+    keys = ("e",)
+    title = "Export the shown time…"
+    help = "every attempt as CSV or JSON, to a file of the state directory"
+    footer = "export"
+    confirm = Confirm.DIALOG
+    on_selection = False
+
+    def offer(self, screen: "UsageScreen") -> Offer:
+        return READY if screen.used else HIDDEN
+
+    def perform(self, screen: "UsageScreen") -> Coroutine[Any, Any, None]:
+        return self._ask(screen)
+
+    async def _ask(self, screen: "UsageScreen") -> None:
+        await screen.palyra.ask(screen.export_dialog())
+
+
+MEASURE, BREAKDOWN = NextMeasure(), NextBreakdown()
+HOURS, DAYS = ShowBuckets("hour", "h", "Hours of a day"), ShowBuckets("day", "d", "Days of a month")
+
 USAGE: tuple[Action["UsageScreen"], ...] = (
     MoveBucket("earlier", ("left_square_bracket", "left"), "Earlier bucket", -1, "earlier"),
     MoveBucket("later", ("right_square_bracket", "right"), "Later bucket", 1, "later"),
     ShowRuns(),
-    NextMeasure(),
-    NextBreakdown(),
-    ShowBuckets("hour", "h", "Hours of a day", "hours"),
-    ShowBuckets("day", "d", "Days of a month", "days"),
+    WhatIf(),
+    ExportUsage(),
+    MEASURE,
+    BREAKDOWN,
+    HOURS,
+    DAYS,
 )

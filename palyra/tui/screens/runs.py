@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from palyra.control.queries import RunDetail, RunQuery, RunsPage, RunsQuery
+from palyra.control.queries import RunDetail, RunQuery, RunsPage, RunsQuery, UsageRunsQuery
 from palyra.control.snapshots import RunView, Snapshot, Topic
 from palyra.core.errors import PalyraError
 from palyra.core.safe_text import safe
+from palyra.core.usage_filter import ANYTHING, UsageFilter
 from palyra.tui import format as show
 from palyra.tui import glyphs
 from palyra.tui.commands.action import bindings
@@ -45,14 +46,12 @@ AHEAD = 5
 
 @dataclass(frozen=True, slots=True)
 class RunsOf:
-    """A part of history to look at: [since, until) in UTC unix ms, and where it was opened from."""
+    """The runs that ended in [since, until), UTC unix ms, for whom they were, and where they were opened from."""
 
     title: str
     since: int
     until: int
-    model: str = ""
-    principal: str = ""
-    session: str = ""
+    where: UsageFilter = ANYTHING
     came_from: str = ""
 
 
@@ -118,22 +117,14 @@ class RunsScreen(ListScreen):
         """Asks for the next page; one that is on its way for another view is dropped."""
         if self._pages is None:
             self._pages = Inquiry(self.palyra.spawn, self._add_page, self._fail)
-        query = self._query()
-        self._pages.ask(lambda: self.palyra.control.ask(query))
+        view, until, cursor = self.view, self._until, self._cursor
+        self._pages.ask(lambda: self._fetch(view, until, cursor))
 
-    def _query(self) -> RunsQuery:
-        if self.view is None:
-            return RunsQuery(until=self._until, limit=PAGE, cursor=self._cursor)
-        view = self.view
-        return RunsQuery(
-            model=view.model,
-            principal=view.principal,
-            session=view.session,
-            since=view.since,
-            until=view.until,
-            limit=PAGE,
-            cursor=self._cursor,
-        )
+    async def _fetch(self, view: RunsOf | None, until: int | None, cursor: str) -> RunsPage:
+        control = self.palyra.control
+        if view is None:
+            return await control.ask(RunsQuery(until=until, limit=PAGE, cursor=cursor))
+        return await control.ask(UsageRunsQuery(view.since, view.until, view.where, PAGE, cursor))
 
     def _add_page(self, page: RunsPage) -> None:
         known = {run.run_id for run in self._older}

@@ -8,22 +8,25 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from palyra.control.queries import UsageAnswer, UsageEntry, UsageStep
+from palyra.control.queries import UsageAnswer, UsageEntry, UsageNumbers, UsageStep
 from palyra.control.snapshots import Snapshot, Topic
 from palyra.core.errors import PalyraError
 from palyra.core.safe_text import safe
+from palyra.core.usage_filter import ANYTHING
 from palyra.tui import format as show
 from palyra.tui import glyphs
 from palyra.tui.commands.action import bindings
 from palyra.tui.commands.general import EVERYWHERE
 from palyra.tui.commands.lists import LISTS, Back
-from palyra.tui.commands.usage import USAGE
+from palyra.tui.commands.usage import BREAKDOWN, DAYS, HOURS, MEASURE, USAGE
 from palyra.tui.details.teach import point_a_client_here
-from palyra.tui.details.words import level_tone
+from palyra.tui.details.usage import panel_lines, under_lines
+from palyra.tui.dialogs.export import ExportDialog
+from palyra.tui.dialogs.what_if import WhatIfDialog
 from palyra.tui.inquiry import Inquiry
 from palyra.tui.screens.listing import ListScreen, Order
 from palyra.tui.screens.runs import RunsOf
-from palyra.tui.subjects import Subject
+from palyra.tui.subjects import AllUsage, Subject
 from palyra.tui.themes import Tone
 from palyra.tui.usage_view import (
     ALL,
@@ -33,16 +36,21 @@ from palyra.tui.usage_view import (
     TALL_PLOT,
     Bucket,
     Measure,
+    Sight,
     bucket_title,
     bucket_words,
+    filter_for,
+    look,
     metric_line,
+    name_of,
     plot_of,
     query_for,
     series_of,
+    span_of,
 )
 from palyra.tui.widgets.charts import Plot
 from palyra.tui.widgets.columns import Column
-from palyra.tui.widgets.lines import BLANK, Line, Lines, line, muted, part
+from palyra.tui.widgets.lines import BLANK, Line, Lines, Part, line, muted, part
 from palyra.tui.widgets.live_table import CellValue, LiveTable
 
 COLUMNS = (
@@ -59,9 +67,8 @@ COLUMNS = (
 )
 STALE_MS = 3_000
 """Numbers are asked for again at most this often, and only after something happened."""
-ROWS_BESIDE_PLOT = 17
-"""Rows of the frame, the words and a table of a few rows."""
-_FILTERS = {"model": "model", "user": "principal", "session": "session"}
+ROWS_BESIDE_PLOT = 26
+"""Rows of the frame, the words, a table of a few rows and what stands under it."""
 
 
 class UsageScreen(ListScreen):
@@ -69,14 +76,14 @@ class UsageScreen(ListScreen):
 
     NAME = "usage"
     LABEL = "Usage"
-    TOPICS: ClassVar[tuple[Topic, ...]] = (Topic.USAGE,)
+    TOPICS: ClassVar[tuple[Topic, ...]] = (Topic.USAGE, Topic.BUDGETS)
     COLUMNS = COLUMNS
     FIELDS = ("name",)
     ORDERS = (
         Order("cost"),
-        Order("requests", "requests", lambda entry: entry.numbers.requests, descending=True),
-        Order("tokens", "tokens", lambda entry: entry.numbers.total_tokens, descending=True),
-        Order("name", "name", lambda entry: entry.key),
+        Order("requests", "requests", lambda entry: _first(entry, entry.numbers.requests), descending=True),
+        Order("tokens", "tokens", lambda entry: _first(entry, entry.numbers.total_tokens), descending=True),
+        Order("name", "name", lambda entry: "" if isinstance(entry, AllUsage) else f" {entry.key}"),
     )
     ACTIONS = (*USAGE, Back(), *LISTS, *EVERYWHERE)
     BINDINGS = bindings(ACTIONS)
@@ -86,10 +93,10 @@ class UsageScreen(ListScreen):
         self.bucket_kind: Bucket = "hour"
         self._measure = 0
         self._by = 0
-        self._answer: UsageAnswer | None = None
+        self._sight: Sight | None = None
         self._at: int | None = None
         self._plot: Plot | None = None
-        self._inquiry: Inquiry[UsageAnswer] | None = None
+        self._inquiry: Inquiry[Sight] | None = None
         self._asked: tuple[object, int, int] | None = None
 
     def compose_body(self) -> ComposeResult:
@@ -111,6 +118,20 @@ class UsageScreen(ListScreen):
     @property
     def by(self) -> str:
         return BREAKDOWNS[self._by]
+
+    @property
+    def _answer(self) -> UsageAnswer | None:
+        return None if self._sight is None else self._sight.usage
+
+    @property
+    def used(self) -> bool:
+        """Whether anything happened in the shown time."""
+        total = None if self._answer is None else self._answer.total
+        return total is not None and bool(total.requests or total.attempts)
+
+    @property
+    def span_title(self) -> str:
+        return "last 24 h" if self.bucket_kind == "hour" else "last 30 days"
 
     @property
     def bucket(self) -> UsageStep | None:
@@ -155,12 +176,11 @@ class UsageScreen(ListScreen):
         if step is None:
             return
         title = bucket_title(step, self.bucket_kind, self.zone)
-        name = subject.key if isinstance(subject, UsageEntry) else ""
-        field = _FILTERS.get(self.by, "")
-        if name and field:
-            title = f"{title} {show.short_model(name) if field == 'model' else name}"
-        wanted = {field: name} if name and field else {}
-        await self.palyra.show_runs(RunsOf(title, step.start, step.end, came_from=self.NAME, **wanted))
+        where = ANYTHING
+        if isinstance(subject, UsageEntry):
+            title = f"{title} {name_of(self.by, subject.key)}"
+            where = filter_for(self.by, subject.key)
+        await self.palyra.show_runs(RunsOf(title, step.start, step.end, where, self.NAME))
 
     # Asking.
 
@@ -182,10 +202,10 @@ class UsageScreen(ListScreen):
         self._asked = (query, self.snapshot.requests_total, self.now)
         if self._inquiry is None:
             self._inquiry = Inquiry(self.palyra.spawn, self._apply, self._fail)
-        self._inquiry.ask(lambda: self.palyra.control.ask(query))
+        self._inquiry.ask(lambda: look(self.palyra.control, query))
 
-    def _apply(self, answer: UsageAnswer) -> None:
-        self._answer = answer
+    def _apply(self, sight: Sight) -> None:
+        self._sight = sight
         self.forget_rows()
         self.redraw()
 
@@ -200,12 +220,11 @@ class UsageScreen(ListScreen):
 
     def draw_body(self, snapshot: Snapshot) -> None:
         answer = self._answer
-        nothing = answer is not None and not answer.total.requests and not answer.total.refused
-        self.set_class(answer is None or nothing, "-nothing")
+        self.set_class(not self.used, "-nothing")
         super().draw_body(snapshot)
-        if answer is None or nothing:
+        if answer is None or not self.used:
             return
-        self._lines("metrics").show_line(metric_line(answer.total))
+        self._lines("metrics").show_line(metric_line(answer.total, answer.median_latency_ms if self.wide else None))
         series = series_of(answer, self.measure)
         height = max(SMALL_PLOT, min(TALL_PLOT, self.size.height - ROWS_BESIDE_PLOT))
         width = self.size.width - 2
@@ -222,20 +241,21 @@ class UsageScreen(ListScreen):
         answer = self._answer
         if answer is None or answer.by != self.by or not answer.breakdown:
             return []
-        return [UsageEntry("", answer.total, 1.0), *answer.breakdown]
+        return [AllUsage(answer.total), *answer.breakdown]
 
     def fields(self, subject: Subject) -> Mapping[str, str]:
-        assert isinstance(subject, UsageEntry)
-        return {"name": subject.key}
+        return {"name": name_of(self.by, subject.key) if isinstance(subject, UsageEntry) else ALL}
 
     def cells_of(self, subject: Subject) -> tuple[CellValue, ...]:
-        assert isinstance(subject, UsageEntry)
-        numbers = subject.numbers
-        tone = Tone.PLAIN if subject.key else Tone.MUTED
+        assert isinstance(subject, UsageEntry | AllUsage)
+        numbers: UsageNumbers = subject.numbers
+        name, tone = f"{ALL} {self.by}s", Tone.MUTED
+        if isinstance(subject, UsageEntry):
+            name, tone = subject.key or name_of(self.by, ""), Tone.PLAIN
         whole = 0 if self._answer is None else self.measure.of(self._answer.total)
         share = self.measure.of(numbers) / whole if whole else 0.0
         return (
-            part(subject.key or f"{ALL} {self.by}s", tone),
+            part(name, tone),
             part(show.count(numbers.requests), tone),
             part(show.count(numbers.refused), tone),
             part(show.count(numbers.failed), tone),
@@ -250,30 +270,17 @@ class UsageScreen(ListScreen):
     def draw_detail(self) -> None:
         self._notice_change(self.subject)
         under = self._lines("preview")
-        snapshot = self.snapshot
-        lines = [] if snapshot is None else self._under(snapshot)
+        lines = self._under()
         under.display = bool(lines)
         under.show(lines)
 
-    def _under(self, snapshot: Snapshot) -> list[Line]:
-        lines: list[Line] = []
-        budget = snapshot.tightest
-        if budget is not None:
-            metric = budget.metric_kind
-            used = show.quantity(metric, budget.settled + budget.held)
-            lines.append(
-                line(
-                    muted(" tightest   "),
-                    part(budget.policy_id),
-                    " ",
-                    part(used, level_tone(budget.used_ratio, budget)),
-                    muted(" of "),
-                    part(show.quantity(metric, budget.hard_limit)),
-                    muted(f", renews {show.renewal(budget.window_end, budget.timezone, self.now)}"),
-                )
-            )
-        lines += [line(muted(" alert      "), part(alert.summary, Tone.WARN)) for alert in snapshot.alerts[:2]]
-        return lines
+    def _under(self) -> list[Line]:
+        sight, snapshot = self._sight, self.snapshot
+        if sight is None or snapshot is None or self.has_class("-nothing"):
+            return []
+        if self.wide:
+            return [BLANK, *panel_lines(sight, snapshot, self.zone, self.now, self.size.width - 1)]
+        return under_lines(sight, snapshot, self.by, self.zone, self.now, self.size.width)
 
     def teach(self, snapshot: Snapshot) -> list[Line]:
         if self._answer is None or self._answer.by != self.by:
@@ -283,11 +290,16 @@ class UsageScreen(ListScreen):
         return point_a_client_here(snapshot.engine, self.size.width)
 
     def title_left(self) -> Line:
-        span = "last 24 h" if self.bucket_kind == "hour" else "last 30 days"
-        return (*super().title_left(), muted(f" {glyphs.TRAIL} "), part(f"{span}, {self.measure.name} by model"))
+        return (*super().title_left(), muted(f" {glyphs.TRAIL} "), part(f"{self.span_title} by {self.by}"))
 
     def summary(self) -> Line:
-        return ()
+        """What can be looked at in other ways, with the keys for it."""
+        other = (DAYS, "days") if self.bucket_kind == "hour" else (HOURS, "hours")
+        parts: list[Part] = []
+        for action, word in ((MEASURE, self.measure.name), (BREAKDOWN, self.by), other):
+            key = self.key_of(action).split(",")[0]
+            parts += [part(f"  {key} ", Tone.ACCENT, bold=True), muted(word)]
+        return tuple(parts)
 
     # Acting.
 
@@ -300,3 +312,37 @@ class UsageScreen(ListScreen):
         bucket = self._plot.bucket_at(event.x - event.widget.region.x - 1)
         if bucket is not None:
             self.move_bucket(bucket - self._cursor)
+
+    def what_if_dialog(self) -> WhatIfDialog:
+        """Asks what another limit would have meant for the shown span."""
+        assert self.snapshot is not None, "offered only with budgets at hand"
+        palyra = self.palyra
+        return WhatIfDialog(
+            palyra.control,
+            palyra.spawn,
+            palyra.clock,
+            budgets=self.snapshot.budgets,
+            span=span_of(self.bucket_kind, self.zone, self.now),
+            title=self.span_title,
+        )
+
+    def export_dialog(self) -> ExportDialog:
+        """Asks how the shown span is to be written out."""
+        assert self.snapshot is not None, "offered only with numbers at hand"
+        assert self._answer is not None, "offered only with numbers at hand"
+        palyra = self.palyra
+        return ExportDialog(
+            palyra.control,
+            palyra.spawn,
+            palyra.clock,
+            palyra.copy,
+            state_dir=self.snapshot.engine.state_dir,
+            span=span_of(self.bucket_kind, self.zone, self.now),
+            title=self.span_title,
+            attempts=self._answer.total.attempts,
+        )
+
+
+def _first(entry: UsageEntry | AllUsage, amount: int) -> float:
+    """What a list is ordered by: all together stays on top."""
+    return float("inf") if isinstance(entry, AllUsage) else amount

@@ -60,15 +60,21 @@ class Series:
         return sum(self.values)
 
 
-def top_series(named: Mapping[str, Sequence[int]], most: int = MOST_SERIES) -> tuple[Series, ...]:
-    """The series with the highest totals, highest first, the rest summed up as "other"; empty ones are left out."""
+def top_series(
+    named: Mapping[str, Sequence[int]], most: int = MOST_SERIES, others: Sequence[int] = ()
+) -> tuple[Series, ...]:
+    """The series with the highest totals, highest first, the rest summed up as "other"; empty ones are left out.
+
+    `others` are amounts of what has no name here and belongs to the rest.
+    """
     ranked = sorted(
         ((name, values) for name, values in named.items() if any(values)), key=lambda item: (-sum(item[1]), item[0])
     )
     kept, rest = ranked[:most], ranked[most:]
     series = [Series(safe(name), tuple(values), SERIES[rank], _MARKS[rank]) for rank, (name, values) in enumerate(kept)]
-    if rest:
-        sums = tuple(map(sum, zip(*(values for _, values in rest), strict=True)))
+    unnamed = [others] if any(others) else []
+    if rest or unnamed:
+        sums = tuple(map(sum, zip(*(values for _, values in rest), *unnamed, strict=True)))
         series.append(Series(safe(OTHER), sums, SERIES[-1], _MARKS[-1]))
     return tuple(series)
 
