@@ -5,7 +5,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from palyra.control.prices import CostAnswer, CostQuery, PriceAnswer, PriceCheckAnswer, PriceCheckQuery, PriceQuery
+from palyra.control.prices import (
+    CostAnswer,
+    CostQuery,
+    PartView,
+    PriceAnswer,
+    PriceCheckAnswer,
+    PriceCheckQuery,
+    PriceQuery,
+)
 from palyra.control.replays import ReplayAsk, ReplayProgress
 from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, ForecastView, GrantView, RunView
 from palyra.core.usage_filter import ANYTHING, UsageFilter
@@ -41,7 +49,11 @@ class RunQuery:
 
 @dataclass(frozen=True, slots=True)
 class AttemptView:
-    """One attempt and how its hold ended. `state`: held, settled, released, expired."""
+    """One attempt and how its hold ended. `state`: held, settled, released, expired.
+
+    `parts` make up what it was charged. `readings` are the ways its answer could be understood, by name with the charge
+    of each (nano-dollars), where it contradicted itself; the dearest is charged.
+    """
 
     number: int
     hold_id: str
@@ -56,6 +68,8 @@ class AttemptView:
     price_state: str
     recovered: bool
     flags: tuple[str, ...] = ()
+    parts: tuple[PartView, ...] = ()
+    readings: tuple[tuple[str, int | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

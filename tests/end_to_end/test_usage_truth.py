@@ -76,6 +76,9 @@ async def test_usage_that_contradicts_itself_is_charged_dearest_and_kept_whole(
     assert (row.charge, row.flags, row.usage_source) == (charge, flags, "provider")
     assert row.raw == usage
     assert tuple(reading["charge"] for reading in row.readings) == readings
+    (attempt,) = (await counting.run()).attempts
+    assert sum(int(part.nano) for part in attempt.parts) == charge
+    assert tuple(amount for _, amount in attempt.readings) == readings
 
 
 async def test_the_tier_that_served_is_charged_not_the_one_asked_for(counting: Premises, upstream: Upstream) -> None:

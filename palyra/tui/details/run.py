@@ -9,6 +9,7 @@ from palyra.tui.details.words import run_mark
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, strong, wrap
 
+_PER = {1: "1", 1_000: "1k", 1_000_000: "1M"}
 _HOLDS = {"held": Tone.ACCENT, "settled": Tone.GOOD, "released": Tone.MUTED, "expired": Tone.WARN}
 
 
@@ -45,7 +46,7 @@ def run_lines(run: RunView, detail: RunDetail | None, zone: str, now: int, width
             *why_lines(detail.decision, width),
         ]
     if detail.attempts:
-        lines += [BLANK, *_attempts(detail.attempts, zone, now, width)]
+        lines += [BLANK, *_attempts(detail.attempts, zone, now, width), *_charges(detail.attempts, width)]
     if detail.notes:
         lines += [BLANK, heading("notes"), *_notes(detail.notes, zone, now, width)]
     return lines
@@ -81,6 +82,27 @@ def _attempts(attempts: tuple[AttemptView, ...], zone: str, now: int, width: int
         rows.append(row if narrow else [*row, f"{source}"])
     head = ["attempt", "hold", "bound", "charged"] if narrow else ["attempt", "hold", "bound", "charged", "from"]
     return table(head, rows, width, right=frozenset([2, 3]))
+
+
+def _charges(attempts: tuple[AttemptView, ...], width: int) -> list[Line]:
+    """What makes up each charge, and how an answer that contradicted itself could be understood."""
+    lines: list[Line] = []
+    for attempt in attempts:
+        if attempt.parts:
+            rows: list[list[Cell]] = [
+                [_unit_words(one.unit), f"{one.count:,}", f"${one.usd} / {_PER.get(one.per, one.per)}", one.nano]
+                for one in attempt.parts
+            ]
+            head = [f"charge {attempt.number}", "count", "rate", "nano-dollars"]
+            lines += [BLANK, *table(head, rows, width, right=frozenset([1, 2, 3]))]
+        if len(attempt.readings) > 1:
+            ways = [f"{name.replace('_', ' ')} {show.exact_money(amount)}" for name, amount in attempt.readings]
+            lines += wrap(f"understood as {', '.join(ways)}; the dearest is charged", width - 1, indent=" ")
+    return lines
+
+
+def _unit_words(unit: str) -> str:
+    return unit.removesuffix("_tokens").replace("_", " ")
 
 
 def _notes(notes: tuple[NoteView, ...], zone: str, now: int, width: int) -> list[Line]:
