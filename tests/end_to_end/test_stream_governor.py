@@ -9,6 +9,7 @@ from palyra.core.money import decimal_usd
 from tests.end_to_end.conftest import Opener
 from tests.end_to_end.premises import DAY_MS, HAIKU, MINI, Premises, chat, message, usd
 from tests.end_to_end.test_streams import (
+    EXPECTED_INPUT,
     OUTPUT,
     SMALL_SLICES,
     TEN,
@@ -22,7 +23,7 @@ from tests.end_to_end.test_streams import (
     the_run,
 )
 from tests.gateway.stand_in import Caller
-from tests.support.upstream import Reply, Upstream
+from tests.support.upstream import Reply, Upstream, frame
 
 
 async def rest_of(caller: Caller) -> bytes:
@@ -193,3 +194,23 @@ async def test_a_plain_answer_that_is_said_to_have_cost_nothing_is_metered(
     answer = await here.ask(chat(max_tokens=500) if wire == MINI else message(max_tokens=500))
     assert usd(answer.headers["x-palyra-cost-usd"]) == charged(wire, 250, 12)
     assert "usage_zero" in (await here.run()).run.flags
+
+
+@pytest.mark.parametrize("model", [MINI, HAIKU])
+@pytest.mark.parametrize("pieces", [0, 1, 12])
+async def test_a_stream_that_breaks_is_never_free(here: Premises, upstream: Upstream, model: str, pieces: int) -> None:
+    upstream.default = long(break_at=pieces)
+    await here.ask(streamed(model))
+    run = (await here.run()).run
+    output = -(-pieces * 10 // 4)
+    known = 12 if model == HAIKU else EXPECTED_INPUT
+    told = 1 if model == HAIKU else 0
+    assert (run.state, run.cost_nano_usd) == ("failed", charged(model, max(output, told), known))
+
+
+async def test_a_stream_whose_provider_gives_up_is_paid_so_far(here: Premises, upstream: Upstream) -> None:
+    said = {"id": "c", "choices": [{"index": 0, "delta": {"content": TEN * 3}, "finish_reason": None}]}
+    upstream.default = Reply(frames=(frame(said), frame({"error": {"message": "overloaded", "type": "server_error"}})))
+    await here.ask(streamed(MINI))
+    run = (await here.run()).run
+    assert (run.state, run.reason, run.cost_nano_usd) == ("failed", "malformed_response", charged(MINI, 8))

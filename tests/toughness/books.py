@@ -20,6 +20,9 @@ KEYS = {
     "decisions": ("decision_id",),
     "run_notes": ("seq",),
     "audit": ("seq",),
+    "replay_names": ("id",),
+    "replay_log": ("seq",),
+    "replay_bodies": ("seq",),
 }
 """Every table, and what names a row of it; empty where only the whole row does."""
 

@@ -15,6 +15,8 @@ from tests.toughness.programs import Engine, Installation
 
 CHAT = "/v1/chat/completions"
 SHORT_PROMPT = [{"role": "user", "content": "hello"}]
+BOUND_INPUT = -(-len(json.dumps(SHORT_PROMPT, separators=(",", ":"))) // 2) + 30
+"""Tokens held for that prompt."""
 
 
 @asynccontextmanager
@@ -65,6 +67,29 @@ async def test_a_stream_is_charged_its_last_reading(installation: Installation, 
     assert installation.serve().ready().stop() == 0
     later = read_books(installation.state_dir)
     assert (later["usage"], later["holds"], later["runs"]) == (books["usage"], books["holds"], books["runs"])
+
+
+async def test_a_kill_between_slices_charges_no_more_than_they_held(
+    installation: Installation, upstream: Upstream
+) -> None:
+    """200 words are 250 tokens by the meter and 500 by what slices cover: 31 of them after the first."""
+    assert installation.config is not None
+    text = installation.config.read_text()
+    installation.config.write_text(text + "\n[runs]\ndefault_output_tokens = 20\nslice_tokens = 16\n")
+    engine = installation.serve().ready()
+    async with visitor(engine) as client:
+        response = await metered_stream(installation, client, upstream)
+        engine.kill()
+        await response.aclose()
+    hold = only(read_books(installation.state_dir).open_holds)
+    held_output = hold["bound_tokens"] - BOUND_INPUT
+    assert 500 <= held_output <= 500 + 2 * 16
+    again = installation.serve().ready()
+    usage = read_books(installation.state_dir)["usage"][(hold["hold_id"],)]
+    assert 100 < usage["output_total"] <= 250 < held_output
+    assert 0 < usage["charge"] <= hold["bound_usd"]
+    assert installation.run("ledger", "verify").code == 0
+    assert again.stop() == 0
 
 
 async def test_a_whole_answer_that_never_came_is_charged_its_bound(
