@@ -3,6 +3,7 @@
 Order of start: lock, journal, ledger rebuilt, the dead engine's holds ended; only then may a gateway open.
 """
 
+import contextlib
 import logging
 import os
 import stat
@@ -15,6 +16,7 @@ from typing import Any
 from palyra.config.choices import ProviderModelRole
 from palyra.config.model import LoadedConfig
 from palyra.core.clock import Clock
+from palyra.core.errors import JournalUnavailableError
 from palyra.core.events import Event, EventHub
 from palyra.core.ids import IdSource
 from palyra.core.lag import LoopLag
@@ -306,6 +308,10 @@ class Engine:
                 # Something has to try, or nobody would notice that the journal can be written again.
                 noted = {"verb": "journal_was_unavailable"}
                 self._durable.write([AuditAdded(now, "engine", self.boot_id, "palyra", noted)])
+            if self.ledger.books.behind(now):
+                log.warning("the clock was set back further than memory reaches: every budget is counted again")
+                with contextlib.suppress(JournalUnavailableError):
+                    await self.policies.count_again()
             await self.clock.sleep(SWEEP_S)
 
     def write(self, changes: Sequence[Change]) -> None:

@@ -134,6 +134,10 @@ class Books:
             budget.forget(cell)
             self._covered_from = max(self._covered_from, due - KEPT_MS)
 
+    def behind(self, at: int) -> bool:
+        """Whether an instant lies where not every window is known any more."""
+        return at < self._covered_from
+
     def replace(self, policies: PolicySet, fresh: Mapping[str, Budget], at: int) -> None:
         """Puts other policies in force: with recounted counters where there are any, else with those they have."""
         budgets: dict[str, Budget] = {}
@@ -147,7 +151,8 @@ class Books:
         self._budgets = budgets
         self._matches.clear()
         if fresh:
-            self._covered_from = max(self._covered_from, at - KEPT_MS)
+            known_from = 0 if len(fresh) == len(budgets) else self._covered_from
+            self._covered_from = max(known_from, at - KEPT_MS)
         for budget in fresh.values():
             for cell in budget.all_cells():
                 self._remember(budget, cell, cell.start)

@@ -365,19 +365,25 @@ class Ledger:
 
     # Other policies, and counting again
 
-    def begin(self, policies: PolicySet, at: int, *, restoring: bool = False) -> Recount:
+    def begin(self, policies: PolicySet, at: int, *, restoring: bool = False, anew: bool = False) -> Recount:
         """Prepares other policies; feed the recount the journal's hold rows and hand it to `apply`.
 
         The policies in force stay so until then. A later `begin` makes an earlier recount worthless. `restoring`: the
-        ledger is new, and grants learn what was drawn from them.
+        ledger is new, and grants learn what was drawn from them. `anew`: every budget is counted again.
         """
-        changed = [policy for policy in policies if not self._counts_on(policy.policy_id, policies)]
+        changed = [policy for policy in policies if anew or not self._counts_on(policy.policy_id, policies)]
         since = min((history_start(policy, at) for policy in changed), default=at)
         if restoring:
             drawing = drawing_since(grant.row for grant in self.grants)
             since = since if drawing is None else min(since, drawing)
-        self._recount = Recount(policies, PolicySet(changed), at, since, self._open.__contains__, restoring=restoring)
+        self._recount = Recount(
+            policies, PolicySet(changed), at, since, self._open.__contains__, self._end_of, restoring=restoring
+        )
         return self._recount
+
+    def _end_of(self, hold_id: str) -> HoldEnded | None:
+        ending = self._ended.get(hold_id)
+        return None if ending is None else ending.change
 
     def _counts_on(self, policy_id: str, policies: PolicySet) -> bool:
         before, after = self.policies.get(policy_id), policies.get(policy_id)

@@ -13,8 +13,10 @@ from palyra.governance.burn import Tally
 from palyra.governance.counters import KEPT_MS, Budget
 from palyra.governance.evaluate import Demand, demanded
 from palyra.governance.forecast import has_calendar
+from palyra.governance.holds import ended_row
 from palyra.governance.policy import UsageBudgetPolicyRecord
 from palyra.governance.policy_set import PolicySet
+from palyra.journal.changes import HoldEnded
 from palyra.journal.rows import CounterMove, HoldRow
 
 HELD, RELEASED = "held", "released"
@@ -73,7 +75,8 @@ class Recount:
     """Counters being counted again while the ledger goes on.
 
     Feed it every hold row created since `since` (and every open one, however old), read at or after the moment it was
-    begun; then hand it back to the ledger. Rows of holds that are open, or ended meanwhile, are the ledger's to count.
+    begun; then hand it back to the ledger. Rows of holds that are open, or ended meanwhile, are the ledger's to count;
+    of those that ended before, it knows the end where the journal could not yet be told.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class Recount:
         at: int,
         since: int,
         known: Callable[[str], bool],
+        end_of: Callable[[str], HoldEnded | None],
         *,
         restoring: bool,
     ) -> None:
@@ -106,6 +110,7 @@ class Recount:
         self._ended_ids: set[str] = set()
         self._at = at
         self._known = known
+        self._end_of = end_of
 
     @property
     def needs_rows(self) -> bool:
@@ -121,10 +126,14 @@ class Recount:
             self.draws += [
                 Drawing(grant_id, row.run_id, share, sent) for move in row.moves for grant_id, share in move.drawn
             ]
-        if row.state == HELD:
+        if row.state != HELD:
+            self.count(row)
+            return
+        end = None if self._restoring else self._end_of(row.hold_id)
+        if end is None:
             self.found_open.append(row)
         else:
-            self.count(row)
+            self.count(ended_row(row, end))
 
     def add_ended(self, row: HoldRow) -> None:
         """A hold that ended while this was under way."""

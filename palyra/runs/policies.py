@@ -107,6 +107,22 @@ class PolicyKeeper:
             self._removed[policy_id] = before.revision + 1
             return edited
 
+    async def count_again(self) -> None:
+        """Counts every budget from the journal: a clock that was far ahead and is right again made memory forget.
+
+        Raises JournalUnavailableError.
+        """
+        async with self._one_at_a_time:
+            recount = self._ledger.begin(self.current, self._clock.now_ms(), anew=True)
+            try:
+                await self._collect(recount)
+            except BaseException:
+                self._ledger.drop(recount)
+                raise
+            changes = self._ledger.apply(recount, self._clock.now_ms())
+            if changes:
+                self._durable.write(changes)
+
     def _editable(self, policy_id: str, revision: int | None) -> UsageBudgetPolicyRecord:
         policy = self.current.get(policy_id)
         if policy is None:

@@ -331,6 +331,39 @@ def test_a_clock_set_back_beyond_memory_holds_nothing() -> None:
         ledger.hold(request("h3", NOON, 60 * CENT))
 
 
+def test_counting_again_after_a_clock_was_set_right_finds_what_memory_forgot() -> None:
+    policies = PolicySet([policy(interval_kind="hourly")])
+    ledger, store = Ledger(policies), Store()
+    store.submit(HoldTaken(taken(ledger.hold(request("h1", NOON, 60 * CENT)))))
+    store.submit(ledger.settle("h1", at=NOON, usd=60 * CENT, tokens=1).change)
+    ahead = NOON + KEPT_MS + DAY
+    store.submit(HoldTaken(taken(ledger.hold(request("h2", ahead, 60 * CENT)))))
+    assert (ledger.books.behind(ahead), ledger.books.behind(NOON + 1)) == (False, True)
+    recount = ledger.begin(policies, NOON + 1, anew=True)
+    for row in store.rows.values():
+        recount.add(row)
+    ledger.apply(recount, NOON + 1)
+    assert not ledger.books.behind(NOON + 1)
+    refused(ledger.hold(request("h3", NOON + 1, 60 * CENT)))
+    taken(ledger.hold(request("h4", NOON + 1, 40 * CENT)))
+    ledger.settle("h2", at=ahead, usd=CENT, tokens=1)
+    assert [(state.settled, state.held) for state in ledger.counters(ahead)] == [(0, 40 * CENT), (CENT, 0)]
+
+
+def test_counting_again_does_not_bring_back_a_hold_whose_end_is_still_to_be_written() -> None:
+    """The journal was away when it ended: its row there is open yet, and nobody would ever end it again."""
+    ledger, store = Ledger(PolicySet([policy()])), Store()
+    for hold_id in ("charged", "given back", "alive"):
+        store.submit(HoldTaken(taken(ledger.hold(request(hold_id, NOON, 30 * CENT)))))
+    late = [ledger.settle("charged", at=NOON, usd=13 * CENT, tokens=1), ledger.release("given back", at=NOON)]
+    wanted = PolicySet([policy(interval_kind="weekly")])
+    store.change(ledger, wanted, NOON + 1)
+    assert sums(ledger) == {("day", "*"): (13 * CENT, 30 * CENT)}
+    assert [row.hold_id for row in ledger.open_holds()] == ["alive"]
+    store.submit(*(ending.change for ending in late))
+    assert sums(store.restore(wanted, NOON + 2)) == sums(ledger)
+
+
 def test_a_window_with_an_open_hold_is_not_forgotten() -> None:
     ledger = Ledger(PolicySet([policy(interval_kind="hourly")]))
     taken(ledger.hold(request("h1", NOON, 60 * CENT)))

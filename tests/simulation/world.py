@@ -231,17 +231,19 @@ class Month:
             elif act == "slow":
                 self.queues.slow = dice.choice((0.0, 0.5, 1.0))
             elif act == "full":
-                await self._full()
+                await self._full(operators)
             else:
                 await self._wrong_clock()
 
-    async def _full(self) -> None:
+    async def _full(self, operators: Operators) -> None:
         self.disk.lying = self.dice.random() < 0.3
         self.disk.full = True
         self.note("disk full, lying" if self.disk.lying else "disk full")
         await self.clock.sleep(self.dice.choice((0.01, 0.5, 3.0, 15.0)))
         self.disk.full = False
         self.note("disk free")
+        if self.dice.random() < 0.5:
+            await operators.edit()
 
     async def _wrong_clock(self) -> None:
         """Somebody sets the wall clock, notices after a while and sets it right."""
@@ -298,6 +300,9 @@ class Month:
         """At rest: what lies in the journal, what memory holds and what consoles show are one and the same."""
         engine = face.engine
         await engine.runner.live.idle()
+        if engine.ledger.books.behind(self.clock.now_ms()):
+            self.counted("counted again after the clock was set right")
+            await self.clock.sleep(1.5)
         await engine.catch_up()
         if engine.journal.healthy is False or engine._durable.behind or len(engine.runner.live):
             return
