@@ -204,7 +204,7 @@ class Theatre:
             ),
             dispatcher=Dispatcher(self._provider, engine.book, clock),
             parking=engine.parking,
-            experience=Experience(learner, engine.events),
+            experience=Experience(learner),
             settings=settings,
         )
 

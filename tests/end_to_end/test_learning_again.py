@@ -20,7 +20,7 @@ RUNS, AT_ONCE = 240, 12
 
 def learned(here: Premises) -> dict[tuple[str, str], Learned]:
     """What planning knows, by model and principal."""
-    known = here.engine.runner._planner._learner
+    known = here.engine.experience.learner
     models = (("openai", "gpt-4o-mini"), ("anthropic", "claude-haiku-4-5"))
     return {
         (model, principal): known.learned(provider, model, principal)
