@@ -58,7 +58,7 @@ def panel_lines(sight: Sight, snapshot: Snapshot, zone: str, now: int, width: in
         line(" ", muted("no budget has a window that ends"))
     ]
     if snapshot.alerts:
-        right += [line(" ", *_alert(alert)) for alert in snapshot.alerts[:2]]
+        right += [BLANK, line(" ", strong("alerts")), *[line(" ", *_alert(alert)) for alert in snapshot.alerts[:2]]]
     height = max(len(left), len(right))
     left += [BLANK] * (height - len(left))
     right += [BLANK] * (height - len(right))
