@@ -312,6 +312,7 @@ class Engine:
                 log.warning("the clock was set back further than memory reaches: every budget is counted again")
                 with contextlib.suppress(JournalUnavailableError):
                     await self.policies.count_again()
+                    self.events.publish(Event("budgets.counted_again", now))
             await self.clock.sleep(SWEEP_S)
 
     def write(self, changes: Sequence[Change]) -> None:

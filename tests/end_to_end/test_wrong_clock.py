@@ -1,7 +1,5 @@
 """A wall clock that was days ahead and is set right again."""
 
-import asyncio
-
 from tests.end_to_end.premises import DAY_MS, Premises, chat
 
 PLAIN = chat(max_tokens=100)
@@ -17,8 +15,7 @@ async def test_what_memory_forgot_in_the_future_is_counted_again_from_the_journa
     # Nothing is held blindly in the meantime.
     assert (await here.ask(PLAIN)).status == 500
     await here.advance(1.5)
-    while here.engine.ledger.books.behind(now):
-        await asyncio.sleep(0)
+    await here.until(lambda: not here.engine.ledger.books.behind(now))
     assert here.counted("hour", "*") == (1, 0)
     assert (await here.ask(PLAIN)).status == 200
     assert (await here.ask(PLAIN)).status == 402
