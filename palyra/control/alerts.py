@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from palyra.control.commands import AckAlert, SnoozeAlert
 from palyra.control.queries import AlertsPage, AlertsQuery
 from palyra.control.snapshots import AlertView, CommandResult
-from palyra.core.errors import JournalUnavailableError
+from palyra.core.errors import ConflictError, JournalUnavailableError
 from palyra.engine import Engine
 from palyra.governance.alert_book import acted
 from palyra.governance.alert_record import AlertRecord, AlertState
@@ -79,6 +79,10 @@ async def recorded_alerts(readers: Readers) -> list[AlertRecord]:
 async def answer_alert(engine: Engine, command: AckAlert | SnoozeAlert, by: Decider) -> CommandResult:
     """Raises NotFoundError, ConflictError, BadInputError."""
     now, book = engine.clock.now_ms(), engine.watch.book
+    if not book.knows(command.alert_id):
+        ended = await engine.journal.readers.alert(command.alert_id)
+        if ended is not None:
+            raise ConflictError(f"Alert {command.alert_id} is resolved already.", code="already_done")
     if isinstance(command, AckAlert):
         record = book.acknowledge(command.alert_id, by.name, now, version=command.version)
         verb = "acknowledged"

@@ -46,6 +46,10 @@ class AlertBook:
     def __len__(self) -> int:
         return len(self._by_id)
 
+    def knows(self, alert_id: str) -> bool:
+        """Whether it is live."""
+        return alert_id in self._by_id
+
     def live(self) -> list[AlertRecord]:
         """Open ones first, then the more severe, then the older."""
         return sorted(self._by_id.values(), key=lambda record: record.urgency)
@@ -105,15 +109,22 @@ class AlertBook:
 
     def sweep(self, at: int) -> None:
         """Brings back what was put away until now and still holds, ends what no longer does, forgets old tellings."""
-        for record in tuple(self._by_id.values()):
-            if record.state is AlertState.SNOOZED and record.snoozed_until is not None and at >= record.snoozed_until:
-                if record.holds:
-                    self._put(self._reopened(record, at), at)
-                else:
-                    self._resolve(record, at)
+        for record in self.waking(at):
+            if record.holds:
+                self._put(self._reopened(record, at), at)
+            else:
+                self._resolve(record, at)
         for key, told_at in tuple(self._notified.items()):
             if at - told_at >= self._cooldown_ms and key not in self._by_key:
                 del self._notified[key]
+
+    def waking(self, at: int) -> list[AlertRecord]:
+        """What was put away until now."""
+        return [
+            record
+            for record in self._by_id.values()
+            if record.state is AlertState.SNOOZED and record.snoozed_until is not None and at >= record.snoozed_until
+        ]
 
     # What people do
 

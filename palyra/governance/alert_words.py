@@ -95,7 +95,8 @@ def _budget(p: Payload, at: int) -> list[str]:
     if p["granted"]:
         said.append(f"Grants add {amount_text(p['granted'], metric)}.")
     if p["refusals"]:
-        said.append(f"It did not let {_times(p['refusals'], 'request')} pass in this window.")
+        last = f"the last at {_moment(p['refused_at'], p, at)}"
+        said.append(f"It did not let {_times(p['refusals'], 'request')} pass in this window, {last}.")
     return [*said, _renewal(p, at)]
 
 

@@ -109,12 +109,22 @@ class Routes:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusals:
+    """What a counter refused of late: how and when the last was, how many there were in its window, and the hash of
+    the terms under which it refused."""
+
+    status: EvaluationStatus
+    at: int
+    count: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class CounterFact:
-    """One counter: where it stands, what it last refused of late, how often, and where it is going."""
+    """One counter: where it stands, what it refused of late, and where it is going."""
 
     standing: Standing
-    refused: EvaluationStatus | None = None
-    refusals: int = 0
+    refusals: Refusals | None = None
     forecast: Forecast | None = None
 
 
@@ -288,7 +298,8 @@ _OVER = frozenset({EvaluationStatus.SOFT_LIMIT, EvaluationStatus.OVERRIDE_APPLIE
 
 def _budget_alert(fact: CounterFact) -> AlertCandidate | None:
     standing = fact.standing
-    status = standing.status if fact.refused is None else fact.refused
+    refusals = fact.refusals
+    status = standing.status if refusals is None else refusals.status
     if not standing.policy.enabled or (not status.refusing and status not in _OVER):
         return None
     policy = standing.policy
@@ -300,7 +311,9 @@ def _budget_alert(fact: CounterFact) -> AlertCandidate | None:
         "soft_limit": policy.soft,
         "hard_limit": policy.hard_limit,
         "action": policy.action.value,
-        "refusals": fact.refusals,
+        "refusals": 0 if refusals is None else refusals.count,
+        "refused_at": None if refusals is None else refusals.at,
+        "sha256": policy.sha256,
     }
     severity = Severity.DANGER if status.refusing else Severity.WARNING
     return _of_budget(AlertKind.BUDGET_ALERT, severity, standing, payload)

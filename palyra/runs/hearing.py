@@ -1,9 +1,9 @@
 """What happened since alerts were last judged, heard from what is written to the journal; nothing is judged here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from palyra.config.choices import RoutingMode
+from palyra.governance.alerts import Refusals
 from palyra.governance.burn import CounterKey
 from palyra.governance.evaluate import Cause, EvaluationStatus
 from palyra.journal.changes import Change, DecisionMade, HoldEnded, HoldTaken, RunSaved, UsageRecorded
@@ -17,17 +17,6 @@ _UNPRICED = ("unknown", "unknown_flat")
 
 ModelKey = tuple[str, str]
 """Provider and model."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refusals:
-    """What a counter refused of late: how the last was, under which terms, and how many there were in its window."""
-
-    status: EvaluationStatus
-    at: int
-    count: int
-    window_start: int
-    sha256: str
 
 
 class Hearing:
@@ -62,14 +51,18 @@ class Hearing:
                 self._decided(change)
 
     def refused(self, key: CounterKey, at: int, window_start: int, sha256: str) -> Refusals | None:
-        """What a counter refused of late, in this window and under these terms; older ones are forgotten."""
+        """What a counter refused of late, in this window and under these terms; what is older is forgotten."""
         found = self._refusals.get(key)
         if found is None:
             return None
-        if at - found.at >= REFUSAL_LASTS_MS or found.sha256 != sha256:
+        if at - found.at >= REFUSAL_LASTS_MS or found.at < window_start or found.sha256 != sha256:
             del self._refusals[key]
             return None
         return found
+
+    def remember(self, key: CounterKey, refusals: Refusals) -> None:
+        """What an engine before this one heard."""
+        self._refusals[key] = refusals
 
     def take(self, most: int) -> list[CounterKey]:
         """The counters that have waited longest, at most that many."""
@@ -89,8 +82,8 @@ class Hearing:
                 continue
             key = (item["policy_id"], item["scope_value"])
             before = self._refusals.pop(key, None)
-            count = before.count + 1 if before and before.window_start == item["window_start"] else 1
-            self._refusals[key] = Refusals(status, change.row.at, count, item["window_start"], item["sha256"])
+            count = before.count + 1 if before and before.at >= item["window_start"] else 1
+            self._refusals[key] = Refusals(status, change.row.at, count, item["sha256"])
             self.touched[key] = None
             if len(self._refusals) > REFUSALS_AT_MOST:
                 del self._refusals[next(iter(self._refusals))]

@@ -5,8 +5,9 @@ needs sums of the journal, which reader threads make. Nothing here is waited for
 """
 
 import heapq
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from palyra.core.clock import Clock
 from palyra.core.errors import JournalUnavailableError
@@ -20,6 +21,7 @@ from palyra.governance.alerts import (
     ModelMix,
     ModelRecord,
     ProviderState,
+    Refusals,
     Routes,
     Spend,
     UnpricedUse,
@@ -30,6 +32,7 @@ from palyra.governance.alerts import (
     price_key,
 )
 from palyra.governance.burn import CounterKey
+from palyra.governance.evaluate import EvaluationStatus
 from palyra.governance.forecast import has_calendar
 from palyra.governance.ledger import Ledger
 from palyra.governance.standing import forecast_of, standing_of, undrawn
@@ -96,6 +99,9 @@ class AlertWatch:
         self._slow_at = -SLOW_MS
         self._recorded_since: int | None = None
         self._leave = events.subscribe(self._hear_event)
+        for record in book.of_kinds(AlertKind.BUDGET_ALERT):
+            if record.payload["refused_at"] is not None:
+                self.hearing.remember(*_refusals_of(record.payload))
 
     async def run(self) -> None:
         """Judges each second, for as long as the engine runs."""
@@ -112,12 +118,14 @@ class AlertWatch:
     async def tick(self) -> None:
         """Judges what is due now."""
         at = self._clock.now_ms()
+        slow = self._wake(at) or at - self._slow_at >= SLOW_MS
+        if slow:
+            self._look_again()
         self._judge_counters(at)
         self._judge_providers(at)
         self._judge_prices(at)
-        if at - self._slow_at >= SLOW_MS:
+        if slow:
             self._slow_at = at
-            self._look_again()
             self._judge_drift(at)
             await self._judge_sums()
             at = self._clock.now_ms()
@@ -137,6 +145,14 @@ class AlertWatch:
     def _hear_event(self, event: Event) -> None:
         if event.kind in ("policy.edited", "grant.revoked", "approval.ended"):
             self._look_again()
+
+    def _wake(self, at: int) -> bool:
+        """Has what was put away until now judged before it comes back. True if that takes more than counters."""
+        waking = self.book.waking(at)
+        for record in waking:
+            if record.kind in _BUDGET_KINDS:
+                self._again[record.payload["policy_id"], record.payload["scope_value"]] = None
+        return any(record.kind not in _BUDGET_KINDS for record in waking)
 
     def _look_again(self) -> None:
         """Counters with a live alert: time, an edit or a grant may have cleared it."""
@@ -171,11 +187,8 @@ class AlertWatch:
         if window.end is not None and self._ends.get(key) != window.end:
             self._ends[key] = window.end
             heapq.heappush(self._due, (window.end, key))
-        refused = self.hearing.refused(key, at, window.start, standing.policy.sha256)
-        forecast = forecast_of(self._ledger, standing, at)
-        if refused is None:
-            return CounterFact(standing, forecast=forecast)
-        return CounterFact(standing, refused.status, refused.count, forecast)
+        refusals = self.hearing.refused(key, at, window.start, standing.policy.sha256)
+        return CounterFact(standing, refusals, forecast_of(self._ledger, standing, at))
 
     def _ended_windows(self, at: int) -> set[CounterKey]:
         ended: set[CounterKey] = set()
@@ -259,3 +272,10 @@ class AlertWatch:
 
     def _live(self, *kinds: AlertKind) -> list[str]:
         return [record.dedupe_key for record in self.book.of_kinds(*kinds)]
+
+
+def _refusals_of(payload: Mapping[str, Any]) -> tuple[CounterKey, Refusals]:
+    """What a counter had refused as a budget alert tells of it."""
+    status = EvaluationStatus(payload["status"])
+    told = Refusals(status, payload["refused_at"], payload["refusals"], payload["sha256"])
+    return (payload["policy_id"], payload["scope_value"]), told

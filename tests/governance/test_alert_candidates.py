@@ -16,6 +16,7 @@ from palyra.governance.alerts import (
     ModelMix,
     ModelRecord,
     ProviderState,
+    Refusals,
     Routes,
     Severity,
     Spend,
@@ -192,7 +193,7 @@ def test_budget_alert_by_where_a_counter_stands(where: Standing, status: str | N
 @pytest.mark.parametrize("status", [EvaluationStatus.BLOCKED, EvaluationStatus.APPROVAL_REQUIRED])
 @pytest.mark.parametrize("settled", [0, 90 * CENT, 2 * DOLLAR])
 def test_a_budget_that_refuses_is_a_danger_wherever_it_stands(status: EvaluationStatus, settled: int) -> None:
-    one = the_one(built(counters=(CounterFact(standing(settled), status, 3),)))
+    one = the_one(built(counters=(CounterFact(standing(settled), Refusals(status, NOW - 5, 3, "")),)))
     assert (one.severity, one.payload["status"], one.payload["refusals"]) == (Severity.DANGER, status.value, 3)
 
 

@@ -30,6 +30,8 @@ async def test_an_alert_comes_back_as_it_was_saved(journal: Journal) -> None:
     )
     await journal.submit([AlertSaved(full), AlertSaved(replace(ALERT, alert_id="a2", first_seen=T0 - 1))])
     second, first = await journal.readers.live_alerts()
+    assert await journal.readers.alert("a1") == first
+    assert await journal.readers.alert("a3") is None
     assert (second.alert_id, first) == ("a2", replace(full, acted_by="ann ?"))
 
 

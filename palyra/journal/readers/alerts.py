@@ -10,6 +10,9 @@ SERVED_MOST = 20_000
 
 
 class AlertReaders(Query):
+    async def alert(self, alert_id: str) -> AlertRow | None:
+        return await self._row(ALERTS, alert_row, "WHERE alert_id = ?", (alert_id,))
+
     async def live_alerts(self) -> tuple[AlertRow, ...]:
         """All that are not resolved, oldest first."""
         return await self._rows(ALERTS, alert_row, "WHERE state <> 'resolved' ORDER BY first_seen, seq LIMIT -1")
