@@ -39,8 +39,8 @@ class Office:
         self.policies = PolicySet(policies or [policy(action="approval_required")])
         self.grants = GrantBook()
         self.ledger = Ledger(self.policies, grants=self.grants)
-        ids = itertools.count(1)
-        self.desk = ApprovalDesk(lambda: f"id{next(ids)}", self.grants, ApprovalSettings(**settings))
+        self.ids = itertools.count(1)
+        self.desk = ApprovalDesk(lambda: f"id{next(self.ids)}", self.grants, ApprovalSettings(**settings))
         self.holds = itertools.count(1)
 
     def ask(
