@@ -217,7 +217,7 @@ async def test_every_answer_equals_the_sum_of_the_rows(
     st.sampled_from([BY_MODEL.steps, BY_PRINCIPAL.steps, BY_BOTH.steps, ()]),
 )
 def test_a_span_is_put_together_without_gaps_or_overlaps(cuts: list[int], steps: tuple[int, ...]) -> None:
-    spans = list(pairwise(cuts))
+    spans = tuple(pairwise(cuts))
     found = pieces(spans, steps)
     for number, (start, end) in enumerate(spans):
         weights: dict[int, int] = {}
@@ -233,7 +233,7 @@ def test_a_span_is_put_together_without_gaps_or_overlaps(cuts: list[int], steps:
 def test_a_local_day_is_a_handful_of_entries(zone: str, entries: int) -> None:
     day = window_for(Interval.DAILY, zone, START + 12 * HOUR)
     assert day.end is not None
-    found = pieces([(day.start, day.end)], BY_MODEL.steps)
+    found = pieces(((day.start, day.end),), BY_MODEL.steps)
     assert sum((piece.end - piece.start) // piece.step for piece in found) == entries
 
 

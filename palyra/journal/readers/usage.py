@@ -6,6 +6,7 @@ Every sum is exact, whatever the period, the zone and the key: `usage_facts` say
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import fields, replace
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -290,7 +291,9 @@ def _check_period(since: int, until: int) -> None:
         raise BadInputError("A period can be at most 366 days long.", fix="Ask for a shorter one.")
 
 
-def _cuts(since: int, until: int, interval: Interval, zone: str) -> list[int]:
+@lru_cache(maxsize=16)
+def _cuts(since: int, until: int, interval: Interval, zone: str) -> tuple[int, ...]:
+    """Where a period is cut; a screen asks for the same one again and again."""
     cuts = [since] if since < until else []
     try:
         while cuts and cuts[-1] < until:
@@ -298,7 +301,7 @@ def _cuts(since: int, until: int, interval: Interval, zone: str) -> list[int]:
             cuts.append(min(until, end) if end is not None else until)
     except ValueError as error:
         raise BadInputError(f"{error}.") from error
-    return cuts
+    return tuple(cuts)
 
 
 _SAMPLE = [field.name for field in fields(UsageSample)]

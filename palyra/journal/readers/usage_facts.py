@@ -8,6 +8,7 @@ the next; and only what is shorter than the shortest step is read from rows.
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from palyra.core.errors import BadInputError
@@ -110,7 +111,8 @@ def roll_up_for(by: str, where: UsageFilter) -> RollUp | None:
     return next((one for one in ROLL_UPS if wanted <= one.keys), None)
 
 
-def pieces(spans: Sequence[Span], steps: Sequence[int]) -> list[Piece]:
+@lru_cache(maxsize=16)
+def pieces(spans: tuple[Span, ...], steps: tuple[int, ...]) -> Sequence[Piece]:
     """What adds up to each span."""
     found: list[Piece] = []
     for number, (start, end) in enumerate(spans):
@@ -150,7 +152,7 @@ def facts(
     With `only`, of these few keys alone; where a roll-up is ordered by them, nothing else is looked at.
     """
     roll_up = roll_up_for(by, where)
-    parts = pieces(spans, roll_up.steps if roll_up else ())
+    parts = pieces(tuple(spans), roll_up.steps if roll_up else ())
     query = _Query()
     if roll_up is not None:
         for step in roll_up.steps:
@@ -242,7 +244,7 @@ def reason_facts(since: int, until: int) -> tuple[str, list[Any]]:
     """SQL that yields (reason, decisions) rows whose sums are exact for [since, until), and its parameters."""
     sources: list[str] = []
     parameters: list[Any] = []
-    for piece in pieces([(since, until)], REASON_STEPS):
+    for piece in pieces(((since, until),), REASON_STEPS):
         if piece.step:
             sources.append(
                 f"SELECT reason, {piece.sign} * decisions AS decisions FROM decision_reasons"
