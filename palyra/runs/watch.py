@@ -111,8 +111,13 @@ class AlertWatch:
             await self._clock.sleep(TICK_S)
 
     def close(self) -> None:
-        """Writes down what has not been so far."""
+        """Judges what happened last, and writes down what has not been so far."""
         self._leave()
+        at = self._clock.now_ms()
+        while self.hearing.touched:
+            self._judge_counters(at)
+        self._judge_prices(at)
+        self.publish(at)
         self._write(self.book.remaining())
 
     async def tick(self) -> None:
