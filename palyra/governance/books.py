@@ -3,8 +3,10 @@
 import heapq
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from palyra.core.scope import Scope
+from palyra.core.windows import Window
 from palyra.governance.counters import KEPT_MS, NEVER, Budget, Cell, CounterState, Judged
 from palyra.governance.holds import ClockBehindError
 from palyra.governance.policy_set import PolicySet
@@ -14,16 +16,31 @@ MATCHES_KEPT = 8_192
 _HOUR_MS = 3_600_000
 
 
+class Place(NamedTuple):
+    """A counter at an instant: what a request is judged by there (None where nothing was ever counted), where a charge
+    is counted, and the window."""
+
+    budget: Budget
+    value: str
+    judged: Judged | None
+    start: int
+    window: Window
+
+
 class Footing:
     """Every cell that one kind of request moves, and what it is judged by, from `start` until `end`: while it lasts,
     no window is looked for."""
 
-    __slots__ = ("cells", "end", "parts", "places", "rolling", "start")
+    __slots__ = ("cells", "end", "parts", "places", "rolling", "standing", "start")
 
     def __init__(self, lines: Sequence[tuple[Budget, str]], cells: Sequence[Cell]) -> None:
         self.cells = tuple(cells)
         self.start = max([cell.start for cell in cells], default=0)
         self.end = min([cell.end for cell in cells], default=NEVER)
+        self.standing: tuple[Place, ...] = tuple(
+            Place(budget, value, cell.total or cell, cell.start, budget.window(cell.start))
+            for (budget, value), cell in zip(lines, cells, strict=True)
+        )
         self.parts: tuple[tuple[Cell, Judged, int, Budget], ...] = tuple(
             (cell, cell.total or cell, budget.unit, budget) for (budget, _), cell in zip(lines, cells, strict=True)
         )
@@ -63,12 +80,15 @@ class Match:
         self.lines = lines
         self.footing: Footing | None = None
 
-    def judged(self, at: int) -> Sequence[Judged | None]:
-        """What a request at an instant is judged by in each budget; None where nothing was ever counted."""
+    def standing(self, at: int) -> Sequence[Place]:
+        """Where every counter stands that a request at an instant moves."""
         footing = self.footing
         if footing is not None and footing.holds(at):
-            return [judged for _, judged, _, _ in footing.parts]
-        return [budget.at(value, at) for budget, value in self.lines]
+            return footing.standing
+        return [
+            Place(budget, value, budget.at(value, at), budget.start(at), budget.window(at))
+            for budget, value in self.lines
+        ]
 
 
 class Books:

@@ -6,7 +6,7 @@ For each counter: projected = settled + held + this bound; allowance = hard + gr
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from palyra.config.choices import MetricKind, PolicyAction, RoutingMode, ScopeKind, UnknownPriceChoice
 from palyra.core.windows import Window
@@ -65,8 +65,7 @@ class Demand:
     requests: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class CounterView:
+class CounterView(NamedTuple):
     """A counter as a request finds it.
 
     `drawn` is what holds counted here have drawn from grants, `available` the undrawn rest of the live grants that
@@ -83,8 +82,7 @@ class CounterView:
     denied: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class UsageBudgetEvaluation:
+class UsageBudgetEvaluation(NamedTuple):
     """What one budget said to one request; amounts in the metric's unit, `grants` = drawn + available."""
 
     policy_id: str
@@ -199,26 +197,27 @@ def _evaluate(
     projected = counter.settled + counter.held + bound
     over_soft = policy.soft is not None and projected > policy.soft
     status, cause = _status(counter, projected, over_soft, pricing)
+    # By position, in the order of the fields: every request is given one of each budget.
     return UsageBudgetEvaluation(
-        policy_id=policy.policy_id,
-        revision=policy.revision,
-        sha256=policy.sha256,
-        scope_kind=policy.scope_kind,
-        scope_value=counter.scope_value,
-        metric_kind=policy.metric_kind,
-        action=policy.action,
-        timezone=policy.timezone,
-        window=counter.window,
-        settled=counter.settled,
-        held=counter.held,
-        bound=bound,
-        soft=policy.soft,
-        hard=policy.hard_limit,
-        grants=counter.drawn + counter.available,
-        mode=policy_mode(policy, over_soft, default_mode, requested_mode),
-        status=status,
-        cause=cause,
-        pricing=pricing,
+        policy.policy_id,
+        policy.revision,
+        policy.sha256,
+        policy.scope_kind,
+        counter.scope_value,
+        policy.metric_kind,
+        policy.action,
+        policy.timezone,
+        counter.window,
+        counter.settled,
+        counter.held,
+        bound,
+        policy.soft,
+        policy.hard_limit,
+        counter.drawn + counter.available,
+        policy_mode(policy, over_soft, default_mode, requested_mode),
+        status,
+        cause,
+        pricing,
     )
 
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from palyra.config.choices import RoutingMode
 from palyra.core.scope import Scope
-from palyra.governance.books import Books
+from palyra.governance.books import Books, Place
 from palyra.governance.counters import USD_UNIT, Budget, Judged
 from palyra.governance.evaluate import (
     CounterView,
@@ -52,33 +52,21 @@ class Judge:
     ) -> tuple[CounterView, ...]:
         """Every counter an attempt would move, as it stands."""
         asker = Asker(scope.principal, scope.session, run_id)
-        match = self.books.match(scope, provider, model)
-        return tuple(
-            self.view(budget, value, judged, asker, budget.start(at), at, budget.policy_id in denied)
-            for (budget, value), judged in zip(match.lines, match.judged(at), strict=True)
-        )
+        places = self.books.match(scope, provider, model).standing(at)
+        return tuple([self._seen(place, asker, at, place.budget.policy_id in denied) for place in places])
 
-    def view(
-        self,
-        budget: Budget,
-        value: str,
-        judged: Judged | None,
-        asker: Asker,
-        start: int,
-        at: int,
-        denied: bool = False,
-    ) -> CounterView:
+    def view(self, budget: Budget, value: str, judged: Judged | None, asker: Asker, start: int, at: int) -> CounterView:
+        """One counter as a slice finds it whose hold is counted from `start`."""
+        window = budget.window(start if budget.rolling is None else at)
+        return self._seen(Place(budget, value, judged, start, window), asker, at, denied=False)
+
+    def _seen(self, place: Place, asker: Asker, at: int, denied: bool) -> CounterView:
+        budget, value, judged, start, window = place
         serving = self.grants.serving(budget.policy_id, value, asker, start, at)
-        return CounterView(
-            policy=budget.policy,
-            scope_value=value,
-            window=budget.window(start if budget.rolling is None else at),
-            settled=judged.settled if judged is not None else 0,
-            held=judged.held if judged is not None else 0,
-            drawn=judged.drawn if judged is not None else 0,
-            available=sum(grant.remaining for grant in serving),
-            denied=denied,
-        )
+        available = sum([grant.remaining for grant in serving]) if serving else 0
+        if judged is None:
+            return CounterView(budget.policy, value, window, 0, 0, 0, available, denied)
+        return CounterView(budget.policy, value, window, judged.settled, judged.held, judged.drawn, available, denied)
 
     def evaluate_one(self, view: CounterView, demand: Demand, requested: RoutingMode | None) -> UsageBudgetEvaluation:
         return evaluate_budget_policies([view], demand, default_mode=self.default_mode, requested_mode=requested)[0]

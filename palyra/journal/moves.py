@@ -1,5 +1,6 @@
 """Moves of a hold that are made only when somebody looks at them: every attempt moves each of its counters twice."""
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import overload
 
@@ -13,11 +14,22 @@ class Places:
     """The counters that many holds move alike. `heads`: policy id, scope value, start of the window, metric and hard
     limit of each; `units`: where in `Amounts` its metric is."""
 
-    __slots__ = ("heads", "units")
+    __slots__ = ("_texts", "heads", "units")
 
     def __init__(self, heads: tuple[tuple[str, str, int, str, int | None], ...], units: tuple[int, ...]) -> None:
         self.heads = heads
         self.units = units
+        self._texts: tuple[tuple[str, int, str], ...] | None = None
+
+    @property
+    def texts(self) -> tuple[tuple[str, int, str], ...]:
+        """Of each move as JSON, what stands before its amounts, where they are in `Amounts`, and what stands behind."""
+        if self._texts is None:
+            self._texts = tuple(
+                (f"{json.dumps(head[:4], separators=(',', ':'))[:-1]},", unit, f",[],{json.dumps(head[4])}]")
+                for head, unit in zip(self.heads, self.units, strict=True)
+            )
+        return self._texts
 
 
 class PlainMoves(Sequence[CounterMove]):
@@ -39,6 +51,16 @@ class PlainMoves(Sequence[CounterMove]):
         for (policy_id, value, start, metric, limit), unit in zip(self.places.heads, self.places.units, strict=True):
             charged = None if actual is None else actual[unit]
             yield CounterMove(policy_id, value, start, metric, held[unit], charged, enforced, (), limit)
+
+    def text(self) -> str:
+        """As JSON, the same as that of every move by itself."""
+        held, actual = self.held, self.actual
+        enforced = "true" if self.enforced else "false"
+        parts = [
+            f"{before}{held[unit]},{'null' if actual is None else actual[unit]},{enforced}{behind}"
+            for before, unit, behind in self.places.texts
+        ]
+        return f"[{','.join(parts)}]"
 
     @overload
     def __getitem__(self, index: int) -> CounterMove: ...

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from palyra.core.scope import Scope
+from palyra.journal.moves import PlainMoves
 from palyra.journal.rows import (
     AlertRow,
     ApprovalRow,
@@ -236,7 +237,7 @@ def decision_row(values: list[Any]) -> DecisionRow:
 
 
 def moves_text(moves: Sequence[CounterMove]) -> str:
-    return dumps(tuple(moves)) if moves else "[]"
+    return moves.text() if isinstance(moves, PlainMoves) else dumps(tuple(moves))
 
 
 def _move(values: list[Any]) -> CounterMove:
