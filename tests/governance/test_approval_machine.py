@@ -105,23 +105,25 @@ class Desks(RuleBasedStateMachine):
             scope(who, session), "openai", "openai/gpt", Demand(usd, 0), at=self.now, run_id=run_id, denied=denied
         )
         refused = [item for item in told if item.refused]
-        live = {grant.row.grant_id: replace(grant.row) for grant in office.grants if grant.live(self.now)}
+        known = {grant.row.grant_id: grant.row for grant in office.grants}
         held = office.hold(usd=usd, principal=who, session=session, run_id=run_id, at=self.now)
         assert isinstance(held, HoldRow) == (not refused)
         if isinstance(held, HoldRow):
             self.journal.submit(HoldTaken(held))
-            self.check_draws(held, live, who, session)
+            self.check_draws(held, known, who, session)
         elif not any(item.policy_id in denied for item in refused):
             record = office.ask(usd=usd, principal=who, session=session, run_id=run_id, at=self.now)
             if record.approval_id not in self.journal.approvals:
                 self.journal.keep((ApprovalSaved(record.row()),))
 
-    def check_draws(self, held: HoldRow, live: dict[str, GrantRow], who: str, session: str) -> None:
+    def check_draws(self, held: HoldRow, known: dict[str, GrantRow], who: str, session: str) -> None:
         """Only live grants that serve this requester were drawn from, and only by what the limit lacked."""
         for move in held.moves:
             for grant_id, share in move.drawn:
-                grant = live[grant_id]
+                grant = known[grant_id]
                 assert share > 0
+                assert grant.state == GrantState.ACTIVE
+                assert grant.expires_at is None or self.now < grant.expires_at
                 assert (grant.policy_id, grant.scope_value) == (move.policy_id, move.scope_value)
                 if grant.kind != GrantKind.AMOUNT:
                     assert (grant.principal, grant.session or session) == (who, session)
