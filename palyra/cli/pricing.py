@@ -190,6 +190,8 @@ def _print_price(price: PriceView, at: int) -> None:
     say(f"  {price.state} · {price.source}{entry} · {price.precision} · label {price.label} · card {price.card_id}")
     if price.valid_from is not None or price.valid_to is not None:
         say(f"  valid from {instant(price.valid_from)} to {instant(price.valid_to)}")
+    if price.next_change is not None:
+        say(f"  costs something else from {instant(price.next_change)} on")
     if price.notes:
         say(f"  {_noted(price.notes)}")
     rows = [("", *row) for row in _rate_rows(price.rates)]

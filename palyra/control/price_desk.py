@@ -121,6 +121,7 @@ class PriceDesk:
             source="none",
             precision="unknown",
             label=str(label),
+            next_change=self._book.next_change(provider, upstream, at),
         )
         return view if card is None else with_card(view, card)
 

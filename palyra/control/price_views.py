@@ -31,6 +31,7 @@ def with_card(view: PriceView, card: RateCard) -> PriceView:
             for variant in card.variants
         ),
         notes=card.notes,
+        next_change=view.next_change,
     )
 
 

@@ -49,7 +49,8 @@ class PriceView:
     """The price of one model at one provider. `model` is the provider's own name, `model_id` our public one.
 
     `configured`: the provider is one of ours, not only of the price package. `label` ends in `?` where it is a guess.
-    `valid_from` and `valid_to` are unix ms, half-open; None is open. Unpriced models have `state` unknown and no rates.
+    `valid_from` and `valid_to` are unix ms, half-open; None is open. `next_change` is the first instant from which it
+    costs something else, which may be later the same day. Unpriced models have `state` unknown and no rates.
     """
 
     provider: str
@@ -69,6 +70,7 @@ class PriceView:
     rates: tuple[RateView, ...] = ()
     variants: tuple[VariantView, ...] = ()
     notes: tuple[str, ...] = ()
+    next_change: int | None = None
 
     @property
     def priced(self) -> bool:

@@ -88,6 +88,13 @@ class PriceBook:
             found = self._cards[provider_id, model] = self._resolve(provider_id, model, at_ms)
         return found.card
 
+    def next_change(self, provider_id: str, model: str, at_ms: int) -> int | None:
+        """The first instant after `at_ms` (unix ms) from which a model costs something else; None: none is known."""
+        now = self.card(provider_id, model, at_ms)
+        match = self._match(provider_id, model)
+        edges = {*self._overrides.edges(at_ms), *(self._catalogue.edges(match, at_ms) if match else ())}
+        return next((edge for edge in sorted(edges) if _differ(self.card(provider_id, model, edge), now)), None)
+
     def _resolve(self, provider_id: str, model: str, at_ms: int) -> _Resolved:
         start, end = self._overrides.steady(at_ms)
         listed: RateCard | None = None
@@ -160,3 +167,9 @@ class PriceBook:
             bound_usd=bound_usd,
             substitute=lambda named: self.card(provider_id, named, at_ms),
         )
+
+
+def _differ(one: RateCard | None, other: RateCard | None) -> bool:
+    if one is None or other is None:
+        return one is not other
+    return (one.rates, one.variants) != (other.rates, other.variants)

@@ -5,7 +5,7 @@ Nothing here goes over the network: the package's updater is never started.
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from urllib.parse import urlsplit
 
@@ -103,6 +103,23 @@ class Catalogue:
             max((start for start in starts if start <= at_ms), default=ALWAYS[0]),
             min((start for start in starts if start > at_ms), default=ALWAYS[1]),
         )
+
+    def edges(self, match: Match, at_ms: int) -> list[int]:
+        """Instants after `at_ms` (unix ms) at which a price of a match may change: start dates, and within a day the
+        times at which another price holds."""
+        prices = [] if isinstance(match.model.prices, ModelPrice) else match.model.prices
+        constraints = [price.constraint for price in prices]
+        constraints += [variant.constraint for variant in match.model.price_variants or ()]
+        today = datetime.fromtimestamp(at_ms / 1000, UTC).date()
+        found: set[int] = set()
+        for constraint in constraints:
+            if isinstance(constraint, StartDateConstraint):
+                found.add(_start_ms(constraint))
+            elif isinstance(constraint, TimeOfDateConstraint):
+                for clock in (constraint.start_time, constraint.end_time):
+                    once = datetime.combine(today, clock, clock.tzinfo or UTC)
+                    found |= {int((once + timedelta(days=days)).timestamp() * 1000) for days in (-1, 0, 1, 2)}
+        return sorted(edge for edge in found if edge > at_ms)
 
     def card(self, match: Match, provider: str, model: str, at_ms: int) -> RateCard | None:
         """The rates of a match at an instant, for our provider and model; None when the package lists none."""

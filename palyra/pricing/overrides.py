@@ -45,6 +45,10 @@ class Overrides:
         end = self._borders[after] if after < len(self._borders) else ALWAYS[1]
         return start, end
 
+    def edges(self, at_ms: int) -> list[int]:
+        """Instants after `at_ms` (unix ms) at which a row begins or ends."""
+        return self._borders[bisect_right(self._borders, at_ms) :]
+
     def find(self, provider: str, model: str, at_ms: int) -> UsagePricingRecord | None:
         """The row that applies, or None."""
         return next((row for row in self._rows if _applies(row, provider, model, at_ms)), None)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from palyra.cli.app import build_app
+from palyra.cli.output import instant
 from palyra.core.money import NANO
 from palyra.main import Launcher
 from palyra.pricing.pricer import half_even
@@ -325,6 +326,25 @@ def test_show_takes_the_row_of_the_day(shell: Shell, at: str, rate: str) -> None
     assert (price["source"], price["rates"][0]["usd"]) == ("override", rate)
     edge = {"2026-06-30": "valid_to", "2026-07-01": "valid_from"}[at]
     assert price[edge] == 1_782_864_000_000
+
+
+@pytest.mark.parametrize(
+    ("asked", "change"),
+    [
+        (("deepseek-chat", "--provider", "deepseek", "--at", "2026-11-22T12:00:00Z"), "2026-11-22 16:30:00Z"),
+        (("deepseek-chat", "--provider", "deepseek", "--at", "2026-11-22T16:30:00Z"), "2026-11-23 00:30:00Z"),
+        (("dated", "--provider", "openai", "--at", "2026-06-01"), "2026-07-01 00:00:00Z"),
+    ],
+)
+def test_show_says_when_it_will_cost_something_else(shell: Shell, asked: tuple[str, ...], change: str) -> None:
+    assert f"costs something else from {change} on" in shell("show", *asked)
+    (price,) = shell.json("show", *asked)["prices"]
+    assert instant(price["next_change"]) == change
+
+
+def test_show_of_a_price_that_stays_says_nothing_of_a_change(shell: Shell) -> None:
+    (price,) = shell.json("show", "dated", "--provider", "openai", "--at", "2026-07-01")["prices"]
+    assert price["next_change"] is None
 
 
 def test_show_finds_what_no_provider_here_serves_in_the_package(tmp_path: Path) -> None:

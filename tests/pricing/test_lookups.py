@@ -11,6 +11,7 @@ from genai_prices.types import ModelInfo, ModelPrice, Provider, StartDateConstra
 from palyra.config.choices import ModelProviderKind
 from palyra.core.money import NANO
 from palyra.pricing.book import PriceBook, PricedProvider
+from palyra.pricing.card import RateCard
 from palyra.pricing.charge import charge
 from palyra.pricing.pricer import half_even
 from palyra.pricing.usage import NormalisedUsage
@@ -71,6 +72,23 @@ def test_every_edge_of_every_price_is_met_to_the_millisecond() -> None:
             assert charged.amount == theirs(provider, model, at_ms), (provider.id, model.id, at_ms)
             compared += 1
     assert compared > 500
+
+
+def test_between_now_and_the_next_change_nothing_changes() -> None:
+    kind = ModelProviderKind.OPENAI_COMPATIBLE
+    chance = random.Random(8)
+    for provider, model in changing():
+        book = PriceBook((), {"p": PricedProvider(kind, pricing_provider=provider.id)})
+        now = NOON + chance.randrange(-40 * DAY_MS, 5 * DAY_MS)
+        card, change = book.card("p", model.id, now), book.next_change("p", model.id, now)
+        until = now + 60 * DAY_MS if change is None else change
+        between = [chance.randrange(now, until) for _ in range(20)]
+        assert {_rates(book.card("p", model.id, at_ms)) for at_ms in between} == {_rates(card)}, model.id
+        assert change is None or _rates(book.card("p", model.id, change)) != _rates(card)
+
+
+def _rates(card: RateCard | None) -> object:
+    return None if card is None else (card.rates, card.variants)
 
 
 def test_a_price_by_the_time_of_day_is_right_on_every_minute_of_a_day() -> None:
