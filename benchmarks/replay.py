@@ -20,6 +20,7 @@ from contextlib import closing
 from pathlib import Path
 
 from palyra.config.serving import SmartRoutingRuntimeConfig
+from palyra.core.heap import settle_heap
 from palyra.governance.candidates import OutputLimits
 from palyra.governance.plan_record import (
     CHOSEN_SHIFT,
@@ -257,6 +258,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     path = make(given.dir, given.requests)
+    settle_heap()
     goal = GOAL_S * given.requests / REQUESTS
     found = []
     for name, trial in TRIALS.items():

@@ -14,6 +14,7 @@ from palyra.config.pricing_text import parse_price
 from palyra.control.codec import encode
 from palyra.control.replays import ReplayAnswer, ReplayBite, ReplayExample
 from palyra.core.errors import PalyraError
+from palyra.core.heap import settle_heap
 from palyra.core.windows import load_zone
 from palyra.governance.policy_input import parse_policy
 from palyra.governance.replay import Replay
@@ -142,6 +143,7 @@ def work(source: TextIO, target: TextIO) -> None:
 
 def main() -> None:
     os.nice(NICER)
+    settle_heap()
     try:
         work(sys.stdin, sys.stdout)
     except BrokenPipeError:

@@ -21,7 +21,10 @@ def counterfactuals(
     passes = _passes(trial)
     found: list[Counterfactual] = []
     tokens = trials.largest_output(trial, 1, passes)
-    if tokens is not None:
+    if tokens and trial.terms.sliced:
+        # A stream holds for all its choices at once, and a ceiling is told for each.
+        tokens //= trials.given.choices
+    if tokens:
         found.append(Counterfactual("max_tokens", f"max_tokens {tokens:,}", tokens))
     model = _model(trial, trials, able, passes)
     if model is not None:

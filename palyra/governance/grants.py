@@ -129,6 +129,11 @@ class GrantBook:
     def __iter__(self) -> Iterator[Grant]:
         return iter(self._grants.values())
 
+    @property
+    def live(self) -> bool:
+        """Whether any grant has not ended yet."""
+        return bool(self._by_counter)
+
     def get(self, grant_id: str) -> Grant | None:
         return self._grants.get(grant_id)
 

@@ -14,6 +14,7 @@ The period is led up to by the policies as they were, so that windows that began
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from palyra.config.choices import RoutingMode
 from palyra.core.scope import Scope
@@ -34,8 +35,9 @@ from palyra.governance.plan_record import (
 )
 from palyra.governance.replay_flow import Group, Log, Model, UnderWay
 from palyra.governance.replay_holds import Held, Holds, Origin
-from palyra.governance.replay_input import Decoder
-from palyra.governance.replay_lanes import Lanes
+from palyra.governance.replay_input import Decoder, Shape
+from palyra.governance.replay_lanes import ASKS, Lanes
+from palyra.governance.replay_quick import weigh
 from palyra.governance.replay_tally import WORDS, Example, Tally
 from palyra.governance.replay_trial import Schedule
 from palyra.governance.routing import plan_usage_routing
@@ -78,6 +80,8 @@ class Replay:
         self._routing = schedule.settings[0].routing
         self._limits = schedule.settings[0].limits
         self._counting = False
+        self._plainly = False
+        """Whether every policy in force is enforced, whatever a request asks for."""
 
     # What the planner asks
 
@@ -136,7 +140,7 @@ class Replay:
                         due += 1
                     counting = self._counting = seq >= since
                     bar = min(phases[due] if due < len(phases) else NEVER, NEVER if counting else since)
-                    enforced = self._routing.default_mode is RoutingMode.ENFORCED and not self.lanes.modes
+                    enforced = self._plainly
                 if kind == PLAN:
                     if seq >= until:
                         continue
@@ -152,12 +156,23 @@ class Replay:
                         self._plan(seq, at, ref, scope, shape, outcome)
                         continue
                     group = model.groups.get(scope) or self._group(scope, model)
+                    if not group.since <= at < group.until:
+                        group.turn(at)
                     amounts = (usd, tokens, 1)
-                    cells: list[Cell] = []
                     soft = 0
-                    for place in group.in_force:
-                        cell = place.cell
-                        judged = place.judged
+                    over: Cell | None = None
+                    for cell, limit, hard, unit in group.rows:
+                        held = cell.held + amounts[unit]
+                        projected = held + cell.settled
+                        if projected > limit:
+                            soft = 1
+                            if projected > hard or group.routes:
+                                over = cell
+                                break
+                        cell.held = held
+                    more: list[Cell] = []
+                    for place in group.rolling if over is None else ():
+                        cell, judged = place.cell, place.judged
                         if at >= cell.end or at < cell.start or judged.start != cell.start:
                             judged = place.turn(at)
                             cell = place.cell
@@ -165,45 +180,48 @@ class Replay:
                         held = judged.held + amount
                         projected = held + judged.settled
                         if projected > place.soft:
-                            if projected > place.hard or group.routes:
-                                break
                             soft = 1
+                            if projected > place.hard or group.routes:
+                                over = cell
+                                break
                         judged.held = held
-                        if judged is not cell:
-                            cell.held += amount
-                        cells.append(cell)
-                    else:
-                        for place in group.others:
-                            place.turn(at)
-                            cells.append(place.cell)
-                            place.cell.move(0, amounts[place.unit], 0)
-                        opened[ref] = (group, cells, usd, tokens, counting, seq)
-                        if counting:
-                            requests += 1
-                            if outcome >> 2 & 7 != soft:
-                                strengths += 1
-                            if soft:
-                                _over_soft(group)
+                        cell.held += amount
+                        more.append(cell)
+                    if over is not None:
+                        for cell, _, _, unit in group.rows:
+                            if cell is over:
+                                break
+                            cell.held -= amounts[unit]
+                        for place, cell in zip(group.rolling, more, strict=False):
+                            cell.move(0, -amounts[place.unit], 0)
+                        self._plan(seq, at, ref, scope, shape, outcome)
                         continue
-                    for place, cell in zip(group.in_force, cells, strict=False):
-                        cell.move(0, -amounts[place.unit], 0)
-                    self._plan(seq, at, ref, scope, shape, outcome)
+                    if group.others:
+                        aside = group.others_at(at)
+                        for place, cell in zip(group.others, aside, strict=True):
+                            cell.move(0, amounts[place.unit], 0)
+                        more += aside
+                    opened[ref] = (group, group.cells, more, usd, tokens, counting, seq)
+                    if counting:
+                        requests += 1
+                        if outcome >> 2 & 7 != soft:
+                            strengths += 1
+                        if soft:
+                            _over_soft(group)
                 elif kind == END:
                     known = opened.pop(ref, None)
                     if type(known) is not tuple or usd is None:
                         flow.end(ref, known, usd, tokens, outcome, scope)
                         continue
-                    group, cells, held_usd, held_tokens, counted, _ = known
+                    group, cells, more, held_usd, held_tokens, counted, _ = known
                     amounts, actuals = (held_usd, held_tokens, 1), (usd, tokens, outcome)
-                    for cell, unit in zip(cells, group.units, strict=True):
-                        total = cell.total
-                        amount = amounts[unit]
-                        charged = actuals[unit]
-                        cell.held -= amount
-                        cell.settled += charged
-                        if total is not None and cell.start >= total.low:
-                            total.held -= amount
-                            total.settled += charged
+                    for cell, unit in zip(cells, group.fixed_units, strict=True):
+                        cell.held -= amounts[unit]
+                        cell.settled += actuals[unit]
+                    if more:
+                        for cell in more:
+                            unit = cell.budget.unit
+                            cell.move(actuals[unit], -amounts[unit], 0)
                     if counted:
                         before += usd
                         after += usd
@@ -231,6 +249,7 @@ class Replay:
         settings = self._schedule.settings[index]
         self._routing, self._limits = settings.routing, settings.limits
         self._holds.judge.default_mode = self._routing.default_mode
+        self._plainly = self._routing.default_mode is RoutingMode.ENFORCED and not self.lanes.modes
 
     def _model(self, shape: int, first: int) -> Model:
         """The model that requests of a shape begin with; shapes that begin with the same one share it."""
@@ -238,8 +257,13 @@ class Replay:
         one = looked_at.models[first - 1] if first else None
         key = ("", "") if one is None else (one.provider, one.model)
         plain = one is not None and not looked_at.repriced
-        found = self._by_model.setdefault((*key, plain), Model(*key, plain))
-        self._models[shape, first] = found
+        found = self._models[shape, first] = self._named(*key, plain=plain)
+        return found
+
+    def _named(self, provider: str, model: str, *, plain: bool) -> Model:
+        found = self._by_model.get((provider, model, plain))
+        if found is None:
+            found = self._by_model[provider, model, plain] = Model(provider, model, plain)
         return found
 
     def _group(self, scope: int, model: Model) -> Group:
@@ -259,7 +283,10 @@ class Replay:
             if before is Disposition.SERVED:
                 self._flow.refused[ref] = self._counting
             return
-        recorded = self._decoder.plan(scope, shape, at, str(ref), self._limits, self._log.body(seq))
+        body = self._log.body(seq)
+        if self._quickly(seq, at, ref, scope, shape, outcome, before, body):
+            return
+        recorded = self._decoder.plan(scope, shape, at, str(ref), self._limits, body)
         self._grants.awaited = set(recorded.awaited)
         chosen_then = outcome >> CHOSEN_SHIFT & INDEX_MASK
         estimated = self._estimated.pop(ref, None)
@@ -335,6 +362,60 @@ class Replay:
         if before is Disposition.APPROVAL:
             self._estimated[ref] = (held, cost)
 
+    def _quickly(
+        self, seq: int, at: int, ref: int, scope: int, shape: int, outcome: int, before: Disposition, body: str
+    ) -> bool:
+        """Decides a request where nothing but limits has a say and it goes as it went, or is refused. Returns whether
+        it did."""
+        looked_at = self._decoder.shape(shape)
+        if not self._plainly or outcome & AGAIN or looked_at.repriced or self._grants.live or ref in self._estimated:
+            return False
+        verdict = weigh(body, looked_at, outcome, at, self._limits, partial(self._group_of, scope, looked_at))
+        if verdict is None:
+            return False
+        after = verdict.disposition
+        served = after is before is Disposition.SERVED
+        if served and verdict.index != (outcome >> CHOSEN_SHIFT & INDEX_MASK) - 1:
+            return False
+        if after is Disposition.SERVED and not served:
+            return False
+        changed = served and (verdict.clamped or outcome & (TOLD | LESS))
+        if changed or (self._counting and (after is not before and self.tally.wants(WORDS[before], WORDS[after]))):
+            return False
+        group = self._group_of(scope, looked_at, verdict.index)
+        if self._counting:
+            tally = self.tally
+            tally.decided(ref, before, after, again=False, differs=after is not before)
+            tally.strengths += after is before and verdict.strength != outcome >> 2 & 7
+            for place in verdict.refusing:
+                bite = place.lane.bite
+                bite.refused += 1
+                bite.approvals += place.rule == ASKS
+                if bite.first_at is None:
+                    bite.first_at = at
+        amounts = (verdict.usd, verdict.tokens, 1)
+        if not served:
+            if self._counting:
+                _over_soft(group, amounts)
+            if before is Disposition.SERVED:
+                self._flow.refused[ref] = self._counting
+            elif before is Disposition.APPROVAL and after is Disposition.BLOCKED:
+                self._gone.add(ref)
+            return True
+        group.turn(at)
+        more = [place.cell for place in group.rolling if place.turn(at)] + group.others_at(at)
+        for cell, unit in zip((*group.cells, *more), group.units, strict=True):
+            cell.move(0, amounts[unit], 0)
+        self._flow.open[ref] = (group, group.cells, more, verdict.usd, verdict.tokens, self._counting, seq)
+        if self._counting:
+            _over_soft(group)
+        return True
+
+    def _group_of(self, scope: int, shape: Shape, index: int) -> Group:
+        one = shape.models[index]
+        model = self._named(one.provider, one.model, plain=not shape.repriced)
+        return model.groups.get(scope) or self._group(scope, model)
+
     def _served_already(self, ref: int, before: Disposition, estimated: tuple[Held, int | None]) -> None:
         """A later decision of a request that history held back and this did not: what it used may be known now."""
         held, cost = estimated
@@ -377,10 +458,11 @@ class Replay:
         self._grants.add(replace(row, state=GrantState.ACTIVE.value, run_ids=run_ids))
 
 
-def _over_soft(group: Group) -> None:
-    """After a hold was taken: which budgets it left past their soft limit."""
+def _over_soft(group: Group, amounts: tuple[int, int, int] = (0, 0, 0)) -> None:
+    """Which budgets a hold leaves past their soft limit, or would where it was refused: then with its amounts."""
     for place in group.in_force:
-        if place.judged.settled + place.judged.held > place.soft:
+        judged = place.judged
+        if judged.settled + judged.held + amounts[place.unit] > place.soft:
             place.lane.bite.over_soft += 1
 
 

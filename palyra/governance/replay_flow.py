@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from palyra.governance.counters import Cell
+from palyra.governance.counters import NEVER, Cell
 from palyra.governance.grants import Asker
 from palyra.governance.plan_record import CHOSEN_SHIFT, INDEX_MASK
 from palyra.governance.replay_holds import Held, Holds, Origin, Part
@@ -28,17 +28,57 @@ class Log(Names, Protocol):
 
 
 class Group:
-    """Requests of one scope that begin with the same model: the counters they move. `units` runs beside `places`."""
+    """Requests of one scope that begin with the same model: the counters they move.
 
-    __slots__ = ("in_force", "others", "places", "routes", "scope", "units")
+    Those of calendar windows come first: `rows` has their cells for every instant in [since, until), each as (cell,
+    soft limit, hard limit, unit), and `cells` the cells alone. Then come the `rolling` ones, then `others`, of policies
+    that are not in force. `units` runs beside `places`, all of them in this order.
+    """
+
+    __slots__ = (
+        "cells",
+        "fixed",
+        "fixed_units",
+        "in_force",
+        "others",
+        "places",
+        "rolling",
+        "routes",
+        "rows",
+        "scope",
+        "since",
+        "units",
+        "until",
+    )
 
     def __init__(self, scope: int, in_force: list[Place], others: list[Place]) -> None:
         self.scope = scope
         self.in_force = in_force
+        self.fixed = [place for place in in_force if place.lane.budget.rolling is None]
+        self.rolling = [place for place in in_force if place.lane.budget.rolling is not None]
         self.others = others
-        self.places = [*in_force, *others]
+        self.places = [*self.fixed, *self.rolling, *others]
         self.units = tuple(place.unit for place in self.places)
+        self.fixed_units = tuple(place.unit for place in self.fixed)
         self.routes = any(place.lane.routes for place in in_force)
+        self.since = self.until = 0
+        self.rows: list[tuple[Cell, int, int, int]] = []
+        self.cells: tuple[Cell, ...] = ()
+
+    def turn(self, at: int) -> None:
+        """Finds the cells of calendar windows at an instant."""
+        for place in self.fixed:
+            place.turn(at)
+        self.cells = tuple(place.cell for place in self.fixed)
+        self.rows = [(place.cell, place.soft, place.hard, place.unit) for place in self.fixed]
+        self.since = max((cell.start for cell in self.cells), default=0)
+        self.until = min((cell.end for cell in self.cells), default=NEVER)
+
+    def others_at(self, at: int) -> list[Cell]:
+        """The cells that `others` have at an instant."""
+        for place in self.others:
+            place.turn(at)
+        return [place.cell for place in self.others]
 
 
 class Model:
@@ -53,9 +93,9 @@ class Model:
         self.groups: dict[int, Group] = {}
 
 
-Simple = tuple[Group, list[Cell], int, int, bool, int]
-"""A request let through without a second look, until it ends: group, cells beside its places, usd, tokens, whether it
-was decided in the period, seq."""
+Simple = tuple[Group, tuple[Cell, ...], list[Cell], int, int, bool, int]
+"""A request let through without a second look, until it ends: group, cells of calendar windows, the other cells, usd,
+tokens, whether it was decided in the period, seq."""
 
 
 class UnderWay:
@@ -72,7 +112,8 @@ class UnderWay:
 
     def _second_look(self, ref: int, simple: Simple) -> Held:
         """A simple hold as one that can grow by more than a look."""
-        group, cells, usd, tokens, counted, seq = simple
+        group, fixed, more, usd, tokens, counted, seq = simple
+        cells = (*fixed, *more)
         whom = self._decoder.scope(group.scope)
         amounts = (usd, tokens, 1)
         origin = self._origin(seq)
@@ -91,7 +132,8 @@ class UnderWay:
     def slice(self, ref: int, at: int, usd: int | None, tokens: int) -> None:
         held = self.open[ref]
         if isinstance(held, tuple):
-            group, cells, held_usd, held_tokens, counted, seq = held
+            group, fixed, more, held_usd, held_tokens, counted, seq = held
+            cells = (*fixed, *more)
             amounts = (usd or 0, tokens, 0)
             for place, cell, unit in zip(group.places, cells, group.units, strict=True):
                 amount = amounts[unit]
@@ -102,7 +144,7 @@ class UnderWay:
                         return
             for cell, unit in zip(cells, group.units, strict=True):
                 cell.move(0, amounts[unit], 0)
-            self.open[ref] = (group, cells, held_usd + (usd or 0), held_tokens + tokens, counted, seq)
+            self.open[ref] = (group, fixed, more, held_usd + (usd or 0), held_tokens + tokens, counted, seq)
             return
         if not held.cut:
             self._grow(ref, held, at, usd, tokens)

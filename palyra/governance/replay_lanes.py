@@ -7,13 +7,15 @@ no history has to be kept to replay an edit, nor to try a policy that nobody had
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from palyra.config.choices import OverrideKind
+from palyra.config.choices import OverrideKind, PolicyAction
 from palyra.core.scope import Scope
 from palyra.core.windows import ROLLING
 from palyra.governance.counters import NEVER, Budget, Cell, Judged, RollingTotal
 from palyra.governance.policy import UsageBudgetPolicyRecord
 from palyra.governance.policy_set import PolicySet
 
+BLOCKS, ASKS, ADVISES = range(3)
+RULES = {PolicyAction.BLOCK: BLOCKS, PolicyAction.APPROVAL_REQUIRED: ASKS, PolicyAction.ADVISE: ADVISES}
 MATCHES_KEPT = 100_000
 WINDOWS_KEPT = 4
 """Windows of a calendar budget that stay known: the clock may have been set back."""
@@ -67,7 +69,7 @@ class Lane:
 class Place:
     """One counter of a lane, with the cell that charges move now. `soft` and `hard` are those of the terms in force."""
 
-    __slots__ = ("cell", "hard", "judged", "lane", "soft", "total", "unit", "value")
+    __slots__ = ("cell", "hard", "judged", "lane", "rule", "soft", "total", "unit", "value")
 
     def __init__(self, lane: Lane, value: str) -> None:
         self.lane = lane
@@ -82,6 +84,7 @@ class Place:
         """Takes over the lane's terms."""
         self.soft = self.lane.budget.soft
         self.hard = self.lane.budget.hard
+        self.rule = RULES[self.lane.policy.action]
 
     def turn(self, at: int) -> Judged:
         """Finds the cell of an instant. Returns what a request is judged by."""

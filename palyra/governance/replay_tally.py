@@ -128,13 +128,16 @@ class Tally:
         else:
             self.cost_after -= cost
 
+    def wants(self, before: str, after: str) -> bool:
+        """Whether another request that changed like this would be shown."""
+        return len(self.examples) < EXAMPLES and self._kinds.get((before, after), 0) < PER_KIND
+
     def show(self, example: Example, evaluations: tuple[UsageBudgetEvaluation, ...]) -> None:
         """Keeps an example, unless there are many of its kind."""
         kind = (example.before, example.after)
-        known = self._kinds.get(kind, 0)
-        if known >= PER_KIND or len(self.examples) >= EXAMPLES or example.ref in self.examples:
+        if example.ref in self.examples or not self.wants(*kind):
             return
-        self._kinds[kind] = known + 1
+        self._kinds[kind] = self._kinds.get(kind, 0) + 1
         told = [item for item in evaluations if item.refused] or [item for item in evaluations if item.over_soft]
         example.policy_ids = tuple(item.policy_id for item in told)
         example.reasons = tuple(evaluation_message(item) for item in told)
