@@ -60,7 +60,7 @@ from palyra.control.snapshots import (
 )
 from palyra.core.clock import Clock
 from palyra.core.errors import NotFoundError
-from tests.tui.fake_alerts import answered
+from tests.tui.fake_alerts import answered, reaching
 from tests.tui.fake_budgets import detail_of_budget, last_override, opened
 from tests.tui.fake_replay import FakeReplays
 from tests.tui.fake_usage import usage_answer
@@ -384,15 +384,7 @@ def normal() -> World:
             ),
         ),
         grants=(grant(1, "session", 20 * USD, 90 * CENT),),
-        alerts=(
-            AlertView(
-                ident(5001),
-                "budget_forecast",
-                "warning",
-                "team-day reaches its limit at 15:20",
-                NOW - 62 * SECOND,
-            ),
-        ),
+        alerts=(reaching(ident(5001), NOW),),
         runs=(
             run(0, "running", "agent-ci", "openai/gpt-5.4", None),
             run(1, "parked", "agent-ci", "openai/gpt-5.4", None, approval_id=ident(1001)),

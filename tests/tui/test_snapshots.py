@@ -12,12 +12,12 @@ from tests.tui.fake_control import World, empty, hostile, normal, storm
 SCREENS = {
     "triage": ["1"],
     "approvals": ["2"],
-    "alert_opened": ["1", "G", "enter"],
     "approval_opened": ["2", "enter"],
     "usage": ["4"],
     "runs": ["5"],
     "run_opened": ["5", "enter"],
     "budgets": ["7"],
+    "alert_opened": ["1", "G", "enter"],
 }
 DIALOGS = {
     "allow": ["1", "A"],
