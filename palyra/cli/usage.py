@@ -15,6 +15,7 @@ from palyra.cli.usage_tables import print_breakdown, print_insights, print_summa
 from palyra.control.export import ExportFormat, export_usage
 from palyra.control.protocol import Control
 from palyra.control.queries import InsightsQuery, UsageAnswer, UsageQuery, UsageRowsQuery, UsageRunsQuery
+from palyra.core.clock import SystemClock
 from palyra.core.durations import parse_duration_ms
 from palyra.core.errors import BadInputError
 from palyra.core.instants import parse_instant_ms
@@ -66,7 +67,8 @@ def usage(launch: Launch) -> typer.Typer:
     def ask(config: Path | None, state_dir: Path | None, work: Callable[[Control, int], Awaitable[int]]) -> None:
         async def reading() -> int:
             async with launch.reading(place(config, state_dir)) as control:
-                return await work(control, (await control.snapshot([])).at)
+                # A snapshot would tell the time too, but counts all budgets anew where no engine runs.
+                return await work(control, SystemClock().now_ms())
 
         run(reading)
 

@@ -20,8 +20,8 @@ async def test_a_lower_limit_would_have_stopped_what_passed(here: Premises) -> N
     # The replay runs in a process of its own, which takes real time.
     answer = await replay(here.control, query, SystemClock())
     assert (answer.requests, answer.denied_before, answer.denied_after) == (3, 0, 2)
-    words = lines_text(result_lines(answer, view, "1"))
-    assert "2 requests of 3 would have gone otherwise" in words
+    words = " ".join(lines_text(result_lines(answer, view, "1")).split())
+    assert "With 1 request for desk, 2 requests of 3 would have gone otherwise" in words
     assert "It first bites on" in words
     same = await replay(
         here.control, ReplayQuery("01KTHESAME", (tried(fields, "5"),), since=now - DAY_MS, until=now + 1), SystemClock()

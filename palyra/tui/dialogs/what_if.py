@@ -23,6 +23,7 @@ from palyra.tui.widgets.form import Cycle, Field, Labelled, Push
 from palyra.tui.widgets.lines import BLANK, Line, column, line, muted, part, strong
 
 USD_METRIC = "estimated_cost_usd"
+_UNITS = {"total_tokens": "token", "requests": "request"}
 COLUMN = 12
 NAME = 14
 
@@ -144,7 +145,7 @@ def result_lines(answer: ReplayAnswer, budget: BudgetView, limit: str) -> list[L
     if answer.differences:
         words = f"{show.plural(answer.differences, 'request')} of {answer.requests:,} would have gone otherwise"
     lines = [
-        *sentences(f"With {limit} for {budget.policy_id}, {words}."),
+        *sentences(f"With {_amount_text(budget, limit)} for {budget.policy_id}, {words}."),
         BLANK,
         line(
             column("", NAME),
@@ -177,6 +178,13 @@ def _bite(bite: ReplayBite | None) -> list[Line]:
 
 def _row(name: str, before: str, after: str) -> Line:
     return line(column(name, NAME, Tone.MUTED), column(before, COLUMN, right=True), column(after, COLUMN, right=True))
+
+
+def _amount_text(budget: BudgetView, limit: str) -> str:
+    """`$20`, `1 request`, `4,000 tokens`."""
+    if budget.metric_kind == USD_METRIC:
+        return f"${limit.removeprefix('$')}"
+    return show.plural(int(limit), _UNITS[budget.metric_kind])
 
 
 def _limit_text(budget: BudgetView) -> str:
