@@ -96,7 +96,8 @@ def asked_for_room(approval: ApprovalView, reason: str, wanted: int | None = 5 *
         expected_nano_usd=None,
         bound_nano_usd=None,
         evaluations=tuple(
-            replace(item, bound=0, projected=item.settled + item.held) for item in approval.evaluations[:1]
+            replace(item, bound=0, projected=item.settled + item.held, once_cap=(wanted or 0) * 11 // 10)
+            for item in approval.evaluations[:1]
         ),
         counterfactual=(),
         applicants=(ApplicantView("key:ci-runner", "key", reason), ApplicantView("ada", "uid", "I back this.")),

@@ -144,7 +144,6 @@ def test_a_quiet_week_and_a_looser_budget_are_told_as_they_are() -> None:
     looser = replace(nothing, requests=10, denied_before=3, denied_after=0, saved_nano_usd=-2_000_000_000)
     told = [text for text, _ in verdict(looser, "day")]
     assert told == [
-        "Last 7 days: would have refused 0 of 10;",
-        "$2.00 spent more.",
+        "Last 7 days: would have refused 0 of 10; $2.00 spent more.",
         "All budgets together refused 3, and would have refused 0.",
     ]

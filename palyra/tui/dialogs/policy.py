@@ -139,7 +139,10 @@ class PolicyDialog(Dialog[bool]):
         return f"{glyphs.ATTENTION} {label}: {fault.message}. {fault.fix}".strip()
 
     def _faults(self) -> tuple[PolicyFault, ...]:
-        return policy_faults(self.fields(), taken=self._taken)
+        """In the order of the form."""
+        places = [item.field for item in self._inputs]
+        found = policy_faults(self.fields(), taken=self._taken)
+        return tuple(sorted(found, key=lambda one: places.index(one.field) if one.field in places else len(places)))
 
     def _changes(self) -> dict[str, str]:
         values = self.values()

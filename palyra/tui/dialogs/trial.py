@@ -114,8 +114,11 @@ def verdict(answer: ReplayAnswer, policy_id: str) -> list[tuple[str, Tone]]:
         saved, word = -saved, "spent more"
     elsewhere = f", {answer.rerouted:,} to another model" if answer.rerouted else ""
     said = [
-        (f"Last {DAYS} days: would have refused {refused:,} of {answer.requests:,}{person};", tone),
-        (f"{show.money(saved)} {word}{elsewhere}.", tone),
+        (
+            f"Last {DAYS} days: would have refused {refused:,} of {answer.requests:,}{person}; "
+            f"{show.money(saved)} {word}{elsewhere}.",
+            tone,
+        ),
     ]
     if bite is not None and bite.first_day:
         said.append((f"It first bites on {_day(bite.first_day)}.", tone))
