@@ -30,6 +30,8 @@ DIALOGS = {
     "edit_budget": ["7", "j", "e"],
     "quit": ["1", "q"],
     "snooze": ["1", "G", "s"],
+    "what_if": ["4", "w"],
+    "export": ["4", "e"],
 }
 WORLDS = {"empty": empty, "normal": normal, "storm": storm, "hostile": hostile}
 SIZES = {"80x24": SMALL, "120x40": LARGE}

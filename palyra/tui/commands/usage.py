@@ -21,6 +21,9 @@ class MoveBucket(Action["UsageScreen"]):
         self.footer = footer
         self.step = step
 
+    def offer(self, screen: "UsageScreen") -> Offer:
+        return READY if screen.used else HIDDEN
+
     def perform(self, screen: "UsageScreen") -> None:
         screen.move_bucket(self.step)
 
@@ -33,7 +36,7 @@ class ShowRuns(Action["UsageScreen"]):
     footer = "runs"
 
     def offer(self, screen: "UsageScreen") -> Offer:
-        return READY if screen.bucket is not None else HIDDEN
+        return READY if screen.used else HIDDEN
 
     def perform(self, screen: "UsageScreen") -> Coroutine[Any, Any, None] | None:
         return screen.show_runs()
