@@ -48,6 +48,7 @@ from palyra.control.replaying import ReplayDesk
 from palyra.control.replays import ReplayAsk, ReplayProgress
 from palyra.control.snapshots import (
     ApprovalView,
+    BudgetView,
     CommandResult,
     EngineView,
     OperatorView,
@@ -90,6 +91,8 @@ class EngineFace:
         self.records = Records(engine.journal.readers, engine.state_dir, engine.clock, self)
         self.prices = PriceAnswers(engine.config, engine.registry, engine.clock, self._drifts)
         self._alert_views = AlertViews()
+        self._budgets: tuple[tuple[int, int, int], tuple[BudgetView, ...]] | None = None
+        """Views, with the versions and the second they were made of."""
         self._shown: dict[str, _Shown] = {}
         self._runs_shown: dict[str, tuple[RunRow, int | None, RunView]] = {}
         """Views with what they were made from."""
@@ -100,7 +103,7 @@ class EngineFace:
     def snapshot(self, topics: Collection[Topic], operator: OperatorView) -> Snapshot:
         engine = self.engine
         now = engine.clock.now_ms()
-        budgets = budget_views(engine.ledger, now, self._mode)
+        budgets = self._budget_views(now)
         limited = [view for view in budgets if view.enabled and view.hard_limit is not None]
         pending = engine.desk.pending()
         shot = Snapshot(
@@ -126,6 +129,14 @@ class EngineFace:
         if Topic.BUDGETS in topics:
             parts["budgets"] = budgets
         return replace(shot, **parts) if parts else shot
+
+    def _budget_views(self, now: int) -> tuple[BudgetView, ...]:
+        """The same for all who look within a second in which no counter moved."""
+        engine = self.engine
+        told = (engine.ledger.version, engine.desk.version, now // 1000)
+        if self._budgets is None or self._budgets[0] != told:
+            self._budgets = (told, budget_views(engine.ledger, now, self._mode))
+        return self._budgets[1]
 
     async def _drifts(self) -> tuple[EstimateDrift, ...]:
         return self.engine.experience.drifts()

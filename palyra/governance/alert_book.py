@@ -166,11 +166,8 @@ class AlertBook:
 
     def changes(self, at: int) -> list[Change]:
         """What has to be made durable now; each record is handed out once for each of its changes."""
-        due = [
-            alert_id
-            for alert_id in self._unsaved
-            if at - self._saved_at.get(alert_id, -COUNTS_SAVED_EVERY_MS) >= COUNTS_SAVED_EVERY_MS
-        ]
+        never = -COUNTS_SAVED_EVERY_MS
+        due = [one for one in self._unsaved if at - self._saved_at.get(one, never) >= COUNTS_SAVED_EVERY_MS]
         saved: list[Change] = []
         for alert_id in due:
             record = self._unsaved.pop(alert_id)

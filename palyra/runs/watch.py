@@ -4,8 +4,9 @@ Each second the counters that moved are judged, some at a time, and those whose 
 needs sums of the journal, which reader threads make. Nothing here is waited for by a request or a screen.
 """
 
+import asyncio
 import heapq
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +45,8 @@ from palyra.runs.hearing import Hearing
 
 TICK_S = 1.0
 SLOW_MS = 60_000
-COUNTERS_PER_TICK = 100
+COUNTERS_PER_TICK, COUNTERS_PER_TURN = 100, 10
+"""How many counters that moved are judged each second, and how many before everybody else gets a turn."""
 MODELS_AT_MOST = 500
 
 ALERT_RAISED = "alert.raised"
@@ -114,8 +116,7 @@ class AlertWatch:
         """Judges what happened last, and writes down what has not been so far."""
         self._leave()
         at = self._clock.now_ms()
-        while self.hearing.touched:
-            self._judge_counters(at)
+        self._judge(self.hearing.take(len(self.hearing.touched)), at, happened=True)
         self._judge_prices(at)
         self.publish(at)
         self._write(self.book.remaining())
@@ -126,7 +127,7 @@ class AlertWatch:
         slow = self._wake(at) or at - self._slow_at >= SLOW_MS
         if slow:
             self._look_again()
-        self._judge_counters(at)
+        await self._judge_counters(at)
         self._judge_providers(at)
         self._judge_prices(at)
         if slow:
@@ -166,21 +167,24 @@ class AlertWatch:
 
     # Budgets
 
-    def _judge_counters(self, at: int) -> None:
+    async def _judge_counters(self, at: int) -> None:
         fresh = self.hearing.take(COUNTERS_PER_TICK)
-        quiet = self._ended_windows(at) | self._again.keys()
+        quiet = list((self._ended_windows(at) | self._again.keys()) - set(fresh))
         self._again.clear()
-        keys = [*fresh, *(quiet - set(fresh))]
-        if not keys:
-            return
+        for keys, happened in ((fresh, True), (quiet, False)):
+            for start in range(0, len(keys), COUNTERS_PER_TURN):
+                self._judge(keys[start : start + COUNTERS_PER_TURN], at, happened=happened)
+                self.publish(at)
+                await asyncio.sleep(0)
+
+    def _judge(self, keys: Sequence[CounterKey], at: int, *, happened: bool) -> None:
         available = undrawn(self._ledger, at)
         facts = [self._fact(key, at, available.get(key, 0)) for key in keys]
         candidates = build_alert_candidates(
             AlertFacts(at, counters=tuple(fact for fact in facts if fact is not None)), self._settings
         )
         looked_at = [counter_key(kind, *key) for key in keys for kind in _BUDGET_KINDS]
-        happened = {counter_key(kind, *key) for key in fresh for kind in _BUDGET_KINDS}
-        observe(self.book, candidates, looked_at, at, fresh=happened)
+        observe(self.book, candidates, looked_at, at, fresh=looked_at if happened else ())
 
     def _fact(self, key: CounterKey, at: int, available: int) -> CounterFact | None:
         standing = standing_of(self._ledger, key, at, available)

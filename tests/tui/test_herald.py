@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from palyra.control.snapshots import Snapshot
+from palyra.control.snapshots import AlertView, Snapshot
 from palyra.core.clock import ManualClock
 from palyra.tui.frame.herald import GIVE_TITLE_BACK, KEEP_TITLE, Herald
 from tests.tui.fake_control import NOW, FakeControl, normal
@@ -53,3 +53,33 @@ async def test_a_storm_rings_once() -> None:
 
 async def test_what_waited_before_the_console_opened_does_not_ring() -> None:
     assert len(await Terminal().see(200, 7, 0.0)) == 1
+
+
+async def test_a_grave_alert_rings_whenever_people_are_told_of_it() -> None:
+    terminal = Terminal()
+    snapshot: Snapshot = await FakeControl(normal(), ManualClock(NOW)).snapshot(())
+    grave = AlertView("a1", "budget_alert", "danger", "day refuses requests", NOW, notified_at=NOW)
+
+    def rung(alert: AlertView | None, at: float) -> list[str]:
+        terminal.written.clear()
+        terminal.herald.see(replace(snapshot, alerts=() if alert is None else (alert,)), at)
+        return [text for text in terminal.written if "\x1b]9;" in text]
+
+    assert rung(None, 0.0) == []
+    assert rung(grave, 1.0) == ["\x07\x1b]9;Palyra: day refuses requests\x07"]
+    assert rung(replace(grave, occurrences=9), 30.0) == []
+    assert rung(None, 40.0) == []
+    assert rung(grave, 50.0) == []
+    assert rung(replace(grave, notified_at=NOW + 1), 60.0) != []
+    assert rung(replace(grave, notified_at=NOW + 2, state="acknowledged"), 80.0) == []
+    assert rung(replace(grave, notified_at=NOW + 3, severity="warning"), 90.0) == []
+    assert rung(replace(grave, notified_at=NOW + 4), 100.0) != []
+    assert rung(replace(grave, notified_at=NOW + 5), 109.0) == []
+
+
+async def test_what_was_grave_before_the_console_came_does_not_ring() -> None:
+    terminal = Terminal()
+    snapshot: Snapshot = await FakeControl(normal(), ManualClock(NOW)).snapshot(())
+    grave = AlertView("a1", "budget_alert", "danger", "day refuses requests", NOW, notified_at=NOW)
+    terminal.herald.see(replace(snapshot, alerts=(grave,)), 0.0)
+    assert not any("\x1b]9;" in text for text in terminal.written)
