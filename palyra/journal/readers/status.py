@@ -1,5 +1,6 @@
 """The counts of a status line, and whether the roll-ups still say what the rows say."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from palyra.core.errors import BadInputError
@@ -13,7 +14,6 @@ from palyra.journal.readers.usage_facts import (
     OF_RUNS,
     OF_USAGE,
     REASON_STEPS,
-    RollUp,
     named,
 )
 from palyra.journal.rows import StatusCounts
@@ -37,38 +37,47 @@ class StatusReaders(UsageReaders):
         """
         differences: list[str] = []
         for roll_up, keys in _ROLL_UPS:
-            for step in roll_up.steps:
-                differences += await self._differences(roll_up, step, keys)
-        for step in REASON_STEPS:
-            differences += await self._miscounted_reasons(step)
+            rows = " UNION ALL ".join(
+                f"SELECT {_start(at, roll_up.steps[-1])} AS start, {keys}, {named(facts)} FROM {table}"
+                for table, at, facts in (("ended_runs", "finished_at", OF_RUNS), ("usage", "at", OF_USAGE))
+            )
+            stored = f"SELECT {roll_up.step} AS step, {roll_up.start} AS start, {keys}, {_NAMES} FROM {roll_up.table}"
+            differences += await self._differences(roll_up.table, roll_up.steps, keys, METRICS, stored, rows)
+        differences += await self._differences(
+            "decision_reasons",
+            REASON_STEPS,
+            "reason",
+            ("decisions",),
+            "SELECT step, start, reason, decisions FROM decision_reasons",
+            f"SELECT {_start('at', REASON_STEPS[-1])} AS start, code.value AS reason, 1 AS decisions"
+            " FROM decisions CROSS JOIN json_each(reason_codes) AS code",
+        )
         return tuple(differences)
 
-    async def _differences(self, roll_up: RollUp, step: int, keys: str) -> tuple[str, ...]:
-        stored = f"SELECT {roll_up.start} AS start, {keys}, {_NAMES} FROM {roll_up.table} WHERE {roll_up.step} = {step}"
-        rows = " UNION ALL ".join(
-            f"SELECT {at} - {at} % {step} AS start, {keys}, {named(facts)} FROM {table}"
-            for table, at, facts in (("ended_runs", "finished_at", OF_RUNS), ("usage", "at", OF_USAGE))
+    async def _differences(
+        self, table: str, steps: Sequence[int], keys: str, metrics: Sequence[str], stored: str, rows: str
+    ) -> tuple[str, ...]:
+        """Where stored sums are not those of the rows, which are read once: longer steps are made of the shortest."""
+        sums = ", ".join(f"sum({name}) AS {name}" for name in metrics)
+        summed = " UNION ALL ".join(
+            f"SELECT {step} AS step, {_start('start', step)} AS start, {keys}, {sums} FROM finest GROUP BY 2, {keys}"
+            for step in steps
         )
-        sums = ", ".join(f"sum({name})" for name in METRICS)
-        summed = f"SELECT start, {keys}, {sums} FROM ({rows}) GROUP BY start, {keys}"
-        return await self._apart(roll_up.table, step, f"start, {keys}", stored, summed)
-
-    async def _miscounted_reasons(self, step: int) -> tuple[str, ...]:
-        stored = f"SELECT start, reason, decisions FROM decision_reasons WHERE step = {step}"
-        counted = (
-            f"SELECT at - at % {step} AS start, code.value AS reason, count(*)"
-            " FROM decisions CROSS JOIN json_each(reason_codes) AS code GROUP BY 1, 2"
-        )
-        return await self._apart("decision_reasons", step, "start, reason", stored, counted)
-
-    async def _apart(self, table: str, step: int, keys: str, stored: str, summed: str) -> tuple[str, ...]:
-        """The keys under which two sets of sums differ."""
         return await self._listed(
-            f"SELECT json_group_array(json_array({step}, {keys})) FROM (SELECT DISTINCT {keys} FROM ("
-            f" SELECT * FROM ({stored} EXCEPT {summed}) UNION ALL SELECT * FROM ({summed} EXCEPT {stored}))"
-            f" ORDER BY {keys} LIMIT 1000)",
+            f"WITH finest AS MATERIALIZED (SELECT start, {keys}, {sums} FROM ({rows}) GROUP BY start, {keys}),"
+            f" summed AS MATERIALIZED ({summed})"
+            f" SELECT json_group_array(json_array(step, start, {keys}))"
+            f" FROM (SELECT DISTINCT step, start, {keys} FROM ("
+            f" SELECT * FROM (SELECT * FROM summed EXCEPT {stored}) UNION ALL"
+            f" SELECT * FROM ({stored} EXCEPT SELECT * FROM summed))"
+            f" ORDER BY step DESC, start, {keys} LIMIT 1000)",
             partial("{} {}".format, table),
         )
+
+
+def _start(at: str, step: int) -> str:
+    """A SQL expression: when the step that holds an instant begins."""
+    return f"{at} - {at} % {step}"
 
 
 _COUNTS = """
