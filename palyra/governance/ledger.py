@@ -201,7 +201,8 @@ class Ledger:
         """A further slice for an open hold, in the windows the hold was taken in. Raises UnknownHoldError.
 
         `usd` is what the slice costs at most; it moves nothing where the hold's price is unknown. Amounts below zero
-        give back what will hardly be needed: nobody refuses that, and a hold that drew from grants gives nothing back.
+        give back what will hardly be needed: nobody refuses that, but a hold that drew from grants gives nothing back,
+        nor one that holds less than that somewhere.
         """
         hold = self._opened(hold_id)
         row, judge = hold.row, self.judge
@@ -239,14 +240,13 @@ class Ledger:
         return Growth(HoldGrown(hold_id, hold.bound_usd, hold.bound_tokens, hold.moves, at), tuple(against))
 
     def _shrink(self, hold: OpenHold, usd: int | None, tokens: int, at: int) -> HoldGrown | None:
-        if any(move.drawn for move in hold.moves):
+        amounts = [0 if cell is None else slice_amount(cell.budget, usd, tokens) for cell in hold.cells]
+        moves = [move._replace(held=move.held + amount) for move, amount in zip(hold.moves, amounts, strict=True)]
+        if any(move.drawn or move.held < 0 for move in moves):
             return None
-        moves: list[CounterMove] = []
-        for move, cell in zip(hold.moves, hold.cells, strict=True):
-            amount = 0 if cell is None else max(-move.held, slice_amount(cell.budget, usd, tokens))
+        for cell, amount in zip(hold.cells, amounts, strict=True):
             if cell is not None:
                 cell.move(0, amount, 0)
-            moves.append(move._replace(held=move.held + amount))
         hold.moves = tuple(moves)
         hold.bound_usd = None if hold.bound_usd is None else hold.bound_usd + (usd or 0)
         hold.bound_tokens += tokens

@@ -86,10 +86,12 @@ class CheckedLedger:
         self.unsent.clear()
 
     def sent(self, hold_id: str) -> HoldRow:
-        """The hold's row as it is durable: it was waited for before anything was sent."""
+        """The hold's row as it covers what is sent: waited for where it grew, at once where it gave back."""
         if hold_id not in self.durable.rows:
             self.flush()
-        return self.durable.rows[hold_id]
+        durable, now = self.durable.rows[hold_id], self.store.rows[hold_id]
+        usd = durable.bound_usd if durable.bound_usd is None else min(durable.bound_usd, now.bound_usd or 0)
+        return durable._replace(bound_usd=usd, bound_tokens=min(durable.bound_tokens, now.bound_tokens))
 
     def read_again(self) -> None:
         self.store.rows = dict(self.durable.rows)

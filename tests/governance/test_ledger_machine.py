@@ -159,6 +159,31 @@ class LedgerMachine(CheckedLedger, RuleBasedStateMachine):
         self.submit(growth.change)
 
     @precondition(lambda self: self.books.open)
+    @rule(pick=picks, tenths=st.integers(1, 10))
+    def give_back(self, pick: int, tenths: int) -> None:
+        """A stream gives back what it will hardly need; not what it drew from grants."""
+        row = self.pick(pick)
+        usd = None if row.bound_usd is None else -((row.bound_usd - (row.metered_usd or 0)) * tenths // 10)
+        used = (row.metered_input or 0) + (row.metered_output or 0)
+        tokens = -((row.bound_tokens - used) * tenths // 10)
+        if tokens >= 0 or (usd is not None and usd > 0):
+            return
+        growth = self.ledger.grow(row.hold_id, usd, tokens, self.now)
+        assert growth.against == ()
+        given = {"estimated_cost_usd": usd or 0, "total_tokens": tokens}
+        known = {record.policy_id for record, _ in self.matching(row)}
+        expected = [
+            move._replace(held=move.held + (given.get(move.metric, 0) if move.policy_id in known else 0))
+            for move in row.moves
+        ]
+        if any(move.drawn or move.held < 0 for move in expected):
+            assert growth.change is None
+            return
+        assert growth.change is not None
+        assert list(growth.change.moves) == expected
+        self.submit(growth.change)
+
+    @precondition(lambda self: self.books.open)
     @rule(pick=picks, used=amounts)
     def meter(self, pick: int, used: int) -> None:
         sent = self.sent(self.pick(pick).hold_id)
