@@ -29,6 +29,9 @@ from palyra.core.money import format_usd
 FILE_LIMIT = 32 * 1024 * 1024
 """Bytes of a recorded answer that are read at most."""
 
+ANSWER_LIMIT = 512 * 1024
+"""Characters of what matters of it: more does not fit the operators' socket."""
+
 At = Annotated[
     str | None, typer.Option("--at", metavar="TIME", help="An instant like 2026-11-22T12:00:00Z, or a UTC date.")
 ]
@@ -90,11 +93,16 @@ def pricing(launch: Launch) -> typer.Typer:
         async def work() -> int:
             moment = _moment(at)
             recorded = read_recording(_bytes_of(file), flavour)
+            answer_text = json.dumps(dict(recorded.answer))
+            if len(answer_text) > ANSWER_LIMIT:
+                raise BadInputError(
+                    "Its usage is too large to be one.", fix="Give a response body or its usage object."
+                )
             query = CostQuery(
                 provider=provider,
                 model=model,
                 shape=recorded.shape.value,
-                answer=json.dumps(dict(recorded.answer)),
+                answer=answer_text,
                 visible_bytes=recorded.visible_bytes,
                 complete=recorded.complete,
                 at=moment,

@@ -175,7 +175,16 @@ def test_an_input_nobody_told_is_never_free(shell: Shell, usage: object) -> None
     answer = shell.cost(body)
     assert answer["total_nano_usd"] is None
     assert answer["notes"] == ["input_unmetered"]
-    assert shell.cost(body, "openai", "gpt-4o-mini", "--prompt-bytes", "4000")["total_nano_usd"] == 150_000
+    for size, tokens in (("4000", 1_000), ("4001", 1_001)):
+        told = shell.cost(body, "openai", "gpt-4o-mini", "--prompt-bytes", size)
+        assert (told["total_nano_usd"], told["notes"]) == (tokens * 150, [])
+
+
+def test_the_tier_that_was_asked_for_counts_until_the_answer_names_its_own(shell: Shell) -> None:
+    usage = {"prompt_tokens": 1_000, "completion_tokens": 0}
+    asked = ("openai", "gpt-5-mini", "--service-tier", "flex")
+    assert shell.cost(usage, *asked)["total_nano_usd"] == 125_000
+    assert shell.cost({"usage": usage, "service_tier": "priority"}, *asked)["total_nano_usd"] == 450_000
 
 
 def test_what_is_known_of_an_answer_without_its_input_is_charged(shell: Shell) -> None:
@@ -206,6 +215,7 @@ def test_an_unpriced_model_follows_the_configured_rule(tmp_path: Path) -> None:
         (b"{", "not JSON"),
         (b'{"usage": {"prompt_tokens": ' + b"9" * 5_000 + b"}}", "too long"),
         (b"\xff\xfe{}", "not UTF-8"),
+        (b'{"usage": {"x": "' + b"y" * 600_000 + b'"}}', "too large"),
         (b'{"a": ' * 90_000, "nests too deeply"),
         (b"{}", "no usage"),
         (b'{"id": 5}', "no usage"),
