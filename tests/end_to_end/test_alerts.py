@@ -206,6 +206,38 @@ async def test_spending_that_doubles_is_told_once_all_of_the_look_back_is_record
     assert await judged(here, "cost_spike") == ()
 
 
+DEAR = """
+[defaults]
+chat = "own/acme-7b"
+[[pricing]]
+provider = "own"
+model = "acme-7b"
+input = "90.00"
+output = "90.00"
+"""
+
+
+async def test_routing_that_made_things_worse_is_told(opened: Opener, upstream: Upstream) -> None:
+    here = await opened(DEAR)
+    for _ in range(20):
+        assert (await here.ask(chat(model=ACME, max_tokens=10))).status == 200
+        routed = await here.ask(chat(model="auto", max_tokens=10))
+        assert routed.headers["x-palyra-model"] == MINI
+    assert await judged(here, "routing_regression") == ()
+    upstream.default = Reply(status=400)
+    for _ in range(3):
+        await here.ask(chat(model="auto", max_tokens=10))
+    here.set_wall(NOON + MINUTE_MS)
+    alert = await the_one(here, "routing_regression")
+    assert (alert.subject, alert.payload["runs"], alert.payload["failed"]) == (MINI, 23, 3)
+    assert (alert.payload["default_model"], alert.payload["default_failed"]) == (ACME, 0)
+    upstream.default = Reply()
+    for _ in range(7):
+        await here.ask(chat(model="auto", max_tokens=10))
+    here.set_wall(NOON + 2 * MINUTE_MS)
+    assert await judged(here, "routing_regression") == ()
+
+
 async def test_estimates_that_are_far_off_are_told(here: Premises, upstream: Upstream) -> None:
     for number in range(50):
         upstream.default = Reply(input_tokens=3)

@@ -21,7 +21,7 @@ def selected_alert(screen: "ListScreen") -> AlertView | None:
 class Acknowledge(Action["ListScreen"]):
     id = "alert.acknowledge"
     keys = ("a",)
-    title = "Acknowledge the alert"
+    title = "Acknowledge alert"
     help = "it stays quiet for as long as it holds, unless it gets worse"
     footer = "acknowledge"
     right = Right.DECIDE
@@ -42,7 +42,7 @@ class Acknowledge(Action["ListScreen"]):
 class Snooze(Action["ListScreen"]):
     id = "alert.snooze"
     keys = ("s",)
-    title = "Put the alert away…"
+    title = "Put alert away…"
     help = "for a while; it comes back if it still holds then"
     footer = "snooze…"
     confirm = Confirm.DIALOG
@@ -64,7 +64,7 @@ class Snooze(Action["ListScreen"]):
 class Jump(Action["ListScreen"]):
     id = "alert.jump"
     keys = ("J",)
-    title = "Go to what it is about"
+    title = "Jump to the subject"
     help = "the budget of an alert, or the runs of its model"
     footer = "jump"
 
