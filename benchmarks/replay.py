@@ -4,9 +4,10 @@
 that is there, and replays it in this process: once as it was, once with a budget that bites now and then, and once with
 one that bites often. Times are processor time, reading included; the goal stands beside each.
 
-Each request matches five budgets (a month, a day per person, a rolling day of tokens per session, calls per key, a
-week per model); every fifth streams and takes two slices; every third leaves the choice of the model to Palyra, and
-every twentieth of those is demanding enough for budgets to have a say in it; every hundredth was refused.
+A conversation has some sixty requests within two hours. Each request matches five budgets (a month, a day per person, a
+rolling day of tokens per session, calls per key and hour, a week per model); every fifth streams and takes two slices;
+every third leaves the choice of the model to Palyra, and every twentieth of those is demanding enough for budgets to
+have a say in it; every hundredth was refused.
 """
 
 import argparse
@@ -47,6 +48,8 @@ BEGIN = 1_792_800_000_000
 DAYS = 30
 DAY_MS = 86_400_000
 PEOPLE = 300
+TALKS, PER_TALK = 40, 2_500
+"""Conversations that go on at the same time, and how many requests until others do."""
 OPEN = 40
 """Requests that are under way at the same time."""
 MODELS = (("one/small", 1_000, 4_000), ("one/middle", 3_000, 15_000), ("two/large", 10_000, 50_000))
@@ -111,8 +114,9 @@ class Scene:
     def _request(self, number: int, at: int) -> tuple[int, int, int]:
         """Whether it is served, and what it uses (nano-dollars, tokens)."""
         dice = self._dice
-        person = 0 if number % 100 == 0 else dice.randrange(1, PEOPLE)
-        whom = [f"person-{person}", f"s-{person}-{number // 20_000}", f"key-{person % 50}", "", "", "", {}]
+        talk = number // PER_TALK
+        person = 0 if number % 100 == 0 else 1 + (talk * TALKS + dice.randrange(TALKS)) % (PEOPLE - 1)
+        whom = [f"person-{person}", f"s-{person}-{talk}", f"key-{person % 50}", "", "", "", {}]
         auto = number % 3 == 0
         streams = number % 5 == 0
         chosen = dice.randrange(3)
@@ -243,10 +247,10 @@ def replayed(path: Path, trial: Trial) -> tuple[float, Tally]:
 TRIALS = {
     "as it was": Trial(),
     "a budget that bites now and then": Trial(
-        (parse_policy({"policy_id": "tried", "scope_kind": "user", "interval_kind": "daily", "hard_limit": "3.0"}),)
+        (parse_policy({"policy_id": "tried", "scope_kind": "user", "interval_kind": "daily", "hard_limit": "4.5"}),)
     ),
     "a budget that bites often": Trial(
-        (parse_policy({"policy_id": "tried", "scope_kind": "user", "interval_kind": "daily", "hard_limit": "1.2"}),)
+        (parse_policy({"policy_id": "tried", "scope_kind": "user", "interval_kind": "daily", "hard_limit": "2"}),)
     ),
 }
 

@@ -277,6 +277,7 @@ class Replay:
 
     def _plan(self, seq: int, at: int, ref: int, scope: int, shape: int, outcome: int) -> None:
         before = Disposition(outcome & 3)
+        self.tally.clamped_before += self._counting and bool(outcome & TOLD)
         if ref in self._gone:
             if self._counting:
                 self.tally.decided(ref, before, Disposition.BLOCKED, again=True, differs=True)
@@ -314,7 +315,6 @@ class Replay:
             tally = self.tally
             first = tally.decided(ref, before, after, again=bool(outcome & AGAIN), differs=differs)
             tally.rerouted += rerouted
-            tally.clamped_before += bool(outcome & TOLD)
             tally.clamped_after += after is Disposition.SERVED and plan.clamped is not None
             tally.strengths += not differs and (less or plan.decision.outcome.strength != outcome >> 2 & 7)
             self._bite(evaluations, at)
@@ -348,6 +348,7 @@ class Replay:
             self._counting,
         )
         held.priced_anew = rerouted or self._decoder.shape(shape).repriced
+        held.differs = differs
         whom, one = recorded.given.scope, plan.candidate
         self._holds.take(held, *self.lanes.match(whom, one.provider, one.model), at)
         if before is Disposition.SERVED:

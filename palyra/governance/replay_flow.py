@@ -40,6 +40,7 @@ class Group:
         "fixed",
         "fixed_units",
         "in_force",
+        "not_fixed",
         "others",
         "places",
         "rolling",
@@ -57,6 +58,7 @@ class Group:
         self.fixed = [place for place in in_force if place.lane.budget.rolling is None]
         self.rolling = [place for place in in_force if place.lane.budget.rolling is not None]
         self.others = others
+        self.not_fixed = [*self.rolling, *others]
         self.places = [*self.fixed, *self.rolling, *others]
         self.units = tuple(place.unit for place in self.places)
         self.fixed_units = tuple(place.unit for place in self.fixed)
@@ -131,23 +133,30 @@ class UnderWay:
 
     def slice(self, ref: int, at: int, usd: int | None, tokens: int) -> None:
         held = self.open[ref]
-        if isinstance(held, tuple):
-            group, fixed, more, held_usd, held_tokens, counted, seq = held
-            cells = (*fixed, *more)
-            amounts = (usd or 0, tokens, 0)
-            for place, cell, unit in zip(group.places, cells, group.units, strict=True):
-                amount = amounts[unit]
-                if place.lane.in_force and amount > 0:
-                    judged = judged_growth(cell, at)
-                    if judged.settled + judged.held + amount > place.lane.budget.hard:
-                        self._grow(ref, self._second_look(ref, held), at, usd, tokens)
-                        return
-            for cell, unit in zip(cells, group.units, strict=True):
-                cell.move(0, amounts[unit], 0)
-            self.open[ref] = (group, fixed, more, held_usd + (usd or 0), held_tokens + tokens, counted, seq)
+        if isinstance(held, Held):
+            if not held.cut:
+                self._grow(ref, held, at, usd, tokens)
             return
-        if not held.cut:
-            self._grow(ref, held, at, usd, tokens)
+        group, fixed, more, held_usd, held_tokens, counted, seq = held
+        usd = usd or 0
+        amounts = (usd, tokens, 0)
+        if tokens > 0:
+            for cell, place in zip(fixed, group.fixed, strict=True):
+                projected = cell.settled + cell.held + amounts[place.unit]
+                if projected > place.lane.budget.hard and place.lane.in_force:
+                    self._grow(ref, self._second_look(ref, held), at, usd, tokens)
+                    return
+            for cell, place in zip(more, group.not_fixed, strict=True):
+                judged = judged_growth(cell, at)
+                projected = judged.settled + judged.held + amounts[place.unit]
+                if projected > place.lane.budget.hard and place.lane.in_force:
+                    self._grow(ref, self._second_look(ref, held), at, usd, tokens)
+                    return
+        for cell, unit in zip(fixed, group.fixed_units, strict=True):
+            cell.held += amounts[unit]
+        for cell in more:
+            cell.move(0, amounts[cell.budget.unit], 0)
+        self.open[ref] = (group, fixed, more, held_usd + usd, held_tokens + tokens, counted, seq)
 
     def _grow(self, ref: int, held: Held, at: int, usd: int | None, tokens: int) -> None:
         if held.priced_anew:
@@ -155,9 +164,6 @@ class UnderWay:
         if self._holds.grow(held, usd, tokens, at):
             return
         held.cut = True
-        if held.counted:
-            self._tally.cut_after += 1
-            self._tally.differences += 1
 
     def refused_slice(self, ref: int, at: int, tokens: int) -> None:
         """History's budget ended here."""
@@ -166,17 +172,9 @@ class UnderWay:
             return
         if isinstance(held, tuple):
             held = self._second_look(ref, held)
-        if held.counted:
-            self._tally.cut_before += 1
-        if held.cut:
-            return
-        if self._holds.fits(held, self._price_of_slice(held, tokens), tokens, at):
-            if held.counted:
-                self._tally.differences += 1
-            return
-        held.cut = True
-        if held.counted:
-            self._tally.cut_after += 1
+        held.cut_then = True
+        if not held.cut:
+            held.cut = not self._holds.fits(held, self._price_of_slice(held, tokens), tokens, at)
 
     def _price_of_slice(self, held: Held, tokens: int) -> int | None:
         """What so many more output tokens add to a request's bound."""
@@ -208,6 +206,9 @@ class UnderWay:
             charged = charged if charged is None or held.usd is None else min(charged, held.usd)
         flat_now = self._holds.end(held, charged, used, requests)
         if held.counted:
+            tally.cut_before += held.cut_then
+            tally.cut_after += held.cut
+            tally.differences += held.cut != held.cut_then and not held.differs
             tally.spent_before(usd, flat, example)
             tally.spent_after(flat_now if charged is None else charged, example)
 

@@ -43,10 +43,23 @@ class Held:
     """A request that was let through, until it ends. `usd` (nano-dollars) None: nobody knows its price.
 
     `counted`: it was decided in the period. `priced_anew`: what it used is to be priced by the model and the prices of
-    the replay. `cut`: its budget has ended before the answer did.
+    the replay. `cut`: its budget has ended before the answer did; `cut_then`: it had in history. `differs`: it is
+    counted as going another way already.
     """
 
-    __slots__ = ("asker", "counted", "cut", "origin", "parts", "priced_anew", "requested", "tokens", "usd")
+    __slots__ = (
+        "asker",
+        "counted",
+        "cut",
+        "cut_then",
+        "differs",
+        "origin",
+        "parts",
+        "priced_anew",
+        "requested",
+        "tokens",
+        "usd",
+    )
 
     def __init__(
         self, origin: Origin, asker: Asker, requested: RoutingMode | None, usd: int | None, tokens: int, counted: bool
@@ -59,6 +72,8 @@ class Held:
         self.counted = counted
         self.priced_anew = False
         self.cut = False
+        self.cut_then = False
+        self.differs = False
         self.parts: list[Part] = []
 
 

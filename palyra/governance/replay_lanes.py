@@ -109,11 +109,20 @@ class Place:
             rolling = ROLLING[budget.policy.interval_kind]
             total = self.total = budget.totals[self.value] = RollingTotal(rolling.bucket_ms, rolling.span)
         start = at - at % total.bucket_ms
-        if total.start != start:
+        if start != total.start:
             total.turn(at)
             if total.first > BUCKETS_KEPT:
                 self._forget(total)
-        self.cell = total.cells.get(start) or total.add(budget, self.value, start)
+        cell = total.cells.get(start)
+        if cell is None:
+            order = total.order
+            if order and start < order[-1]:
+                cell = total.add(budget, self.value, start)
+            else:
+                # What `add` does, where time goes forward.
+                cell = total.cells[start] = Cell(budget, self.value, start, start + total.bucket_ms, total)
+                order.append(start)
+        self.cell = cell
         self.judged = total
         return total
 

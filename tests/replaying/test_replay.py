@@ -1,14 +1,17 @@
 """Requests decided again: as they were, and under policies nobody had."""
 
+import random
 from pathlib import Path
 
 import pytest
 
+from palyra.governance.policy_input import parse_policy
 from palyra.governance.replay import Replay
 from palyra.governance.replay_tally import Tally
 from palyra.governance.replay_trial import Trial, schedule
 from palyra.journal.replay_log import ReplayLog
 from tests.replaying.busy import Busy
+from tests.replaying.naive import Naive
 
 
 def replayed(state_dir: Path, trial: Trial | None = None) -> Tally:
@@ -28,3 +31,47 @@ async def test_the_same_policies_decide_as_they_did(tmp_path: Path, seed: int) -
     tally = replayed(tmp_path)
     assert (tally.differences, tally.strengths) == (0, 0), tally.examples
     assert tally.cost_before == tally.cost_after
+
+
+TIGHT = ("0.02", "0.05", "0.3", "2")
+
+
+def a_trial(dice: random.Random) -> Trial:
+    """Some policies nobody had, some of theirs changed, and one taken out."""
+    policies = []
+    for number in range(dice.randint(1, 3)):
+        metric = dice.choice(("estimated_cost_usd", "total_tokens", "requests"))
+        most = {"estimated_cost_usd": dice.choice(TIGHT), "total_tokens": "60000", "requests": "12"}[metric]
+        fields = {
+            "policy_id": dice.choice((f"new-{number}", "person-hour", "team", "house-day")),
+            "hard_limit": most,
+            "metric_kind": metric,
+            "interval_kind": dice.choice(("hourly", "daily", "monthly", "rolling_24h", "rolling_30d", "lifetime")),
+            "scope_kind": dice.choice(("global", "user", "session", "model", "key", "agent")),
+            "action": dice.choice(("block", "block", "approval_required", "advise")),
+            "routing_override": dice.choice(("none", "none", "degrade", "model:one/small", "mode:suggest")),
+        }
+        policies.append(parse_policy(fields))
+    unique = {policy.policy_id: policy for policy in policies}
+    removed = frozenset(dice.sample(("person-hour", "house-day", "agent-trial", "two-month"), dice.randint(0, 2)))
+    return Trial(tuple(unique.values()), removed, only=dice.random() < 0.2)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_other_policies_change_what_an_obvious_replay_says(tmp_path: Path, seed: int) -> None:
+    busy = Busy(tmp_path, 1000 + seed)
+    await busy.open()
+    await busy.live(30)
+    await busy.restart()
+    await busy.live(15)
+    await busy.close()
+    dice = random.Random(seed)
+    changed = 0
+    for _ in range(8):
+        trial = a_trial(dice)
+        tally = replayed(tmp_path, trial)
+        with ReplayLog.of(tmp_path) as log:
+            sums = Naive(log, trial).run().sums()
+        assert {name: getattr(tally, name) for name in sums} == sums, trial
+        changed += tally.differences > 0
+    assert changed
