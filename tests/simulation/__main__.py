@@ -5,6 +5,7 @@ import sys
 
 from tests.simulation.sizes import LONG, QUICK, place
 from tests.simulation.stage import month
+from tests.simulation.verdict import verdict
 from tests.simulation.world import Month, MonthError
 
 
@@ -18,13 +19,16 @@ def main() -> int:
     asked = parser.parse_args()
     failed = 0
     for seed in range(asked.seed, asked.seed + asked.months):
-        with place() as root, month(seed, LONG if asked.long else QUICK, root) as made:
-            try:
-                made.run()
-                say(f"seed {seed}: {summary(made)}")
-            except MonthError as error:
-                failed += 1
-                say(f"seed {seed}: {summary(made)}\n{error}")
+        with place() as root:
+            faults: list[str] = []
+            with month(seed, LONG if asked.long else QUICK, root) as made:
+                try:
+                    made.run()
+                except MonthError as error:
+                    faults.append(str(error))
+            faults = faults or verdict(made.disk.state_dir, made.settings.text(), root).faults
+            failed += bool(faults)
+            say("\n  ".join([f"seed {seed}: {summary(made)}", *faults]))
             if asked.all:
                 say("\n".join(f"  {name}: {count}" for name, count in sorted(made.seen.items())))
     return 1 if failed else 0

@@ -16,7 +16,7 @@ max_parked_per_key = 3
 
 [governance]
 timezone = "Europe/Prague"
-on_unknown_price = "flat:0.03"
+on_unknown_price = "{unknown}"
 orphan_holds = "{orphans}"
 bound_estimator = "{estimator}"
 clamp_output = {clamp}
@@ -110,6 +110,7 @@ class Settings:
     """What may differ from one start of the engine to the next, as an operator would change it in the file."""
 
     orphans: str = "charge"
+    unknown: str = "flat:0.03"
     estimator: str = "calibrated"
     clamp: bool = True
     four_eyes: bool = False
@@ -128,6 +129,7 @@ class Settings:
         truth = {False: "false", True: "true"}
         text = BASE.format(
             orphans=self.orphans,
+            unknown=self.unknown,
             estimator=self.estimator,
             clamp=truth[self.clamp],
             four_eyes=truth[self.four_eyes],
@@ -149,6 +151,7 @@ def changed(dice: random.Random) -> Settings:
         return Settings()
     return Settings(
         orphans=dice.choice(("charge", "charge", "release")),
+        unknown=dice.choice(("flat:0.03", "flat:0.03", "allow")),
         estimator=dice.choice(("calibrated", "proven")),
         clamp=dice.random() < 0.7,
         four_eyes=dice.random() < 0.5,

@@ -1,0 +1,51 @@
+"""What a month must have seen to be worth its time, and the reason codes that no month can see."""
+
+LEAST = {
+    "requests": 2_000,
+    "holds": 1_200,
+    "slices": 1_000,
+    "killed": 20,
+    "recovered": 10,
+    "closed in order": 1,
+    "comparisons": 40,
+    "grant:once": 10,
+    "grant:session": 5,
+    "grant:timeboxed": 5,
+    "grant:amount": 5,
+    "drawn:once": 5,
+    "drawn:session": 5,
+    "drawn:timeboxed": 1,
+    "drawn:amount": 5,
+    "grant void": 1,
+    "grant revoked": 1,
+    "grant expired": 1,
+    "grant used": 1,
+    "outcome completed/stream_cut_budget": 1,
+    "outcome cancelled/client_gone 410": 5,
+    "outcome cancelled/by_operator 410": 1,
+    "outcome refused/budget_denied 402": 1,
+    "outcome refused/budget_exceeded 402": 20,
+    "outcome refused/budget_approval_required 402": 10,
+    "command edit_policy accepted": 20,
+    "command add_policy accepted": 2,
+    "command remove_policy accepted": 1,
+    "command decide_approval conflict": 5,
+    "disk full": 1,
+    "disk full, lying": 1,
+    "clock set right": 1,
+    "usage:provider": 500,
+    "usage:metered": 20,
+    "usage:uncertain": 5,
+    "usage:bound": 1,
+    "price:unknown_flat": 5,
+    "price:free": 20,
+    "overrun": 1,
+    "parking comment": 5,
+    "visitor left": 50,
+}
+"""Counted at least so often in the month that is played by default."""
+
+NOT_IN_A_MONTH = {
+    "unhealthy": "nobody tells the planner yet how providers do",
+}
+"""Reason codes that no decision of today can have, and why."""
