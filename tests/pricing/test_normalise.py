@@ -240,6 +240,14 @@ def test_u3_lifetimes_make_up_the_writes(
     assert heard.flags == flags
 
 
+def test_u3_is_not_asked_where_the_writes_are_no_count() -> None:
+    split = {"ephemeral_5m_input_tokens": 4, "ephemeral_1h_input_tokens": 6}
+    usage = {"input_tokens": 200, "output_tokens": 1, "cache_creation_input_tokens": -1, "cache_creation": split}
+    heard = read(usage, ANTHROPIC, Flavour.MESSAGES)
+    assert only(heard) == NormalisedUsage(210, 1, 0, 4, 6)
+    assert heard.flags == ("identity_U1",)
+
+
 def test_u4_wholes_grow_to_their_parts() -> None:
     usage = chat(10, 20, prompt_tokens_details={"audio_tokens": 30}, completion_tokens_details={"reasoning_tokens": 50})
     heard = read(usage)

@@ -61,6 +61,21 @@ def test_streams_of_both_wires_end_where_their_readers_do() -> None:
     assert read_recorded(_chat(done=False).replace(b"\n", b"\r\n")).visible_bytes == 3
 
 
+def test_a_chat_stream_with_its_final_usage_is_complete_without_an_end_mark() -> None:
+    stop = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    usage = {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
+    ended = "".join(f"data: {json.dumps(event)}\n\n" for event in (stop, usage)).encode()
+    assert read_recorded(_chat(done=False) + ended).complete
+
+
+def test_a_responses_stream_shows_at_least_what_its_answer_does() -> None:
+    answer = {"output": [{"type": "message", "content": TEXT}], "usage": {"input_tokens": 1, "output_tokens": 1}}
+    done = f"data: {json.dumps({'type': 'response.completed', 'response': answer})}\n\n".encode()
+    delta = b'data: {"type": "response.output_text.delta", "delta": "a longer text"}\n\n'
+    assert read_recorded(done).visible_bytes == 6
+    assert read_recorded(delta + done).visible_bytes == 13
+
+
 def _chat(*, done: bool) -> bytes:
     chunk = {"model": "m", "choices": [{"index": 0, "delta": {"content": "abc"}}]}
     return f"data: {json.dumps(chunk)}\n\n".encode() + (b"data: [DONE]\n\n" if done else b"")
