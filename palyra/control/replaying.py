@@ -80,8 +80,6 @@ class ReplayDesk:
     async def _cancel(self, running: _Running) -> None:
         running.task.cancel()
         await asyncio.wait([running.task])
-        # A task that is cancelled before it ever ran has nothing to clean up, and does not.
-        self._over(replace(running.progress, state="cancelled"))
 
     def _start(self, query: ReplayQuery) -> ReplayProgress:
         asked = self._asked(query)
@@ -93,6 +91,8 @@ class ReplayDesk:
             )
         progress = ReplayProgress(query.replay_id, "running")
         task = asyncio.get_running_loop().create_task(self._run(query.replay_id, asked))
+        # A task that is cancelled before it ever ran has nothing to clean up, and does not.
+        task.add_done_callback(lambda _: self._over(replace(progress, state="cancelled")))
         idle = self._clock.call_later(IDLE_S, partial(_cancel, task))
         self._running[query.replay_id] = _Running(progress, task, idle)
         return progress

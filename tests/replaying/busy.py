@@ -28,7 +28,7 @@ from palyra.providers.request import parse_request
 from palyra.providers.wires import Wire
 from palyra.runs.request import GoneCallback, Outcome, RunReport, RunRequest
 
-START = 1_792_922_400_000
+START = 1_792_879_200_000
 """2026-10-25T00:00+02:00 in Prague, the day whose clock is set back."""
 MINUTE_MS = 60_000
 
