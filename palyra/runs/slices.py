@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from palyra.core.clock import Clock
 from palyra.core.errors import JournalUnavailableError
 from palyra.governance.evaluate import UsageBudgetEvaluation
+from palyra.governance.holds import UnknownHoldError
 from palyra.governance.ledger import Ledger
 from palyra.journal.changes import Change
 from palyra.runs.attempt import Attempt
@@ -67,7 +68,7 @@ class Slices:
         """The budgets that had no room for the size tried last."""
         self._tried = 0
         self._lost = False
-        """The journal cannot be written: no slice can become durable."""
+        """No slice can become durable any more."""
 
     def begins(self) -> None:
         """The answer is about to come: gives back what it will hardly need."""
@@ -151,7 +152,12 @@ class Slices:
 
     def _grow(self, tokens: int) -> Change | None:
         now = self._clock.now_ms()
-        growth = self._ledger.grow(self._attempt.hold.hold_id, self._price_of(tokens), tokens, now)
+        try:
+            growth = self._ledger.grow(self._attempt.hold.hold_id, self._price_of(tokens), tokens, now)
+        except UnknownHoldError:
+            # The run was ended over this worker's head: there is nothing left to spend.
+            self._lost = True
+            return None
         self._refusing = growth.against
         self._tried = tokens
         if growth.change is None:

@@ -283,3 +283,19 @@ async def test_waiting_streams_hold_nobody_up() -> None:
         house.journal.write()
         await settle_loop(30)
     assert one.listener.shown == 300
+
+
+async def test_an_answer_whose_run_was_ended_over_its_head_ends_where_its_slices_do() -> None:
+    house = House(PLENTY)
+    stream = house.stream(1_000, usual=100)
+    await stream.says(40)
+    house.ledger.release("h", at=house.clock.now_ms())
+    await stream.says(*[20] * 10)
+    assert (await stream.done).cut
+    assert (stream.listener.shown, house.told) == (100, [])
+    late = House(PLENTY)
+    begun = late.stream(1_000, usual=100)
+    late.ledger.release("h", at=late.clock.now_ms())
+    await begun.says(40)
+    assert begun.listener.shown == 40
+    assert (await begun.ends()).cut is False
