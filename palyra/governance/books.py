@@ -53,15 +53,17 @@ class Footing:
 
     def holds(self, at: int) -> bool:
         """Whether it tells of an instant; a rolling total may have been turned to another one."""
-        return self.start <= at < self.end and all(total.start == start for total, start in self.rolling)
-
-    def plainly_takes(self, amounts: Amounts, at: int) -> bool:
-        """Whether it tells of an instant, and every counter has room below its limit and no rule but its limit."""
         if not self.start <= at < self.end:
             return False
         for total, start in self.rolling:
             if total.start != start:
-                return False
+                break
+        else:
+            return True
+        return False
+
+    def plainly_takes(self, amounts: Amounts) -> bool:
+        """Whether every counter has room below its limit and no rule but its limit."""
         for _, judged, unit, budget in self.parts:
             if judged.settled + judged.held + amounts[unit] > budget.plain_hard:
                 return False
@@ -141,6 +143,17 @@ class Books:
             cell = budget.make(value, at)
             self._remember(budget, cell, at)
         return cell
+
+    def refoot(self, match: Match, footing: Footing, at: int) -> Footing:
+        """The footing of another instant: most cells are still the same."""
+        cells: list[Cell] = []
+        for (budget, value), before in zip(match.lines, footing.cells, strict=True):
+            cell = before if before.start <= at < before.end else self.cell(budget, value, at)
+            if cell.total is not None:
+                cell.total.turn(at)
+            cells.append(cell)
+        match.footing = Footing(match.lines, cells)
+        return match.footing
 
     def attend(self, at: int) -> None:
         """Forgets windows that ended long ago. Raises ClockBehindError for an instant in a forgotten one."""

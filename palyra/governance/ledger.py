@@ -23,6 +23,7 @@ from palyra.governance.holds import (
     UnknownHoldError,
     ended_row,
     held_row,
+    make,
 )
 from palyra.governance.judging import Judge, Step
 from palyra.governance.moves import Shares, actual_amount, flat_charge, grown, kept, slice_amount, total
@@ -134,7 +135,9 @@ class Ledger:
         if usd is None or footing is None:
             return self._hold_weighed(request, match)
         amounts = (usd, request.bound_tokens, request.requests)
-        if not footing.plainly_takes(amounts, at):
+        if not footing.holds(at):
+            footing = self.books.refoot(match, footing, at)
+        if not footing.plainly_takes(amounts):
             return self._hold_weighed(request, match)
         for cell, judged, unit, _ in footing.parts:
             amount = amounts[unit]
@@ -312,11 +315,12 @@ class Ledger:
         else:
             moves = self._charged_each(hold, state, usd, tokens, requests)
         overrun = usd - hold.bound_usd if usd and hold.bound_usd is not None and usd > hold.bound_usd else 0
-        change = HoldEnded(hold_id, state, at, usd, tokens, requests, source, overrun, recovered, moves)
+        ended = (hold_id, state, at, usd, tokens, requests, source, overrun, recovered, moves)
+        change = make(HoldEnded, ended)
         flat = flat_charge(moves) if usd is None and hold.bound_usd is None else None
         if self._recount is not None:
             self._recount.add_ended(ended_row(hold.current(), change))
-        ending = self._ended[hold_id] = Ending(change, True, flat)
+        ending = self._ended[hold_id] = make(Ending, (change, True, flat))
         self._ended_order.append(hold_id)
         if len(self._ended_order) > ENDED_KEPT:
             del self._ended[self._ended_order.popleft()]
