@@ -11,7 +11,7 @@ from palyra.cli.output import USD_METRIC, amount, complain, instant, print_json,
 from palyra.cli.requests import Request, as_operator, with_key
 from palyra.control.commands import DecideApproval, GrantScope, RevokeGrant
 from palyra.control.queries import ApprovalQuery, ApprovalsQuery
-from palyra.control.snapshots import ApprovalView
+from palyra.control.snapshots import ApprovalView, GrantView
 from palyra.core.durations import parse_duration_ms
 from palyra.core.errors import BadInputError
 from palyra.core.money import MAX, parse_usd
@@ -78,7 +78,7 @@ def approvals(launch: Launch) -> typer.Typer:
             if as_json:
                 print_json({"approvals": page.approvals, "grants": page.grants})
                 return DONE
-            if not page.approvals:
+            if not page.approvals and not page.grants:
                 say("No approvals.")
                 return DONE
             table(
@@ -98,6 +98,8 @@ def approvals(launch: Launch) -> typer.Typer:
                 ],
                 right=(6,),
             )
+            for grant in page.grants:
+                say(_in_force(grant))
             return DONE
 
         run(work)
@@ -210,6 +212,13 @@ def approvals(launch: Launch) -> typer.Typer:
         run(work)
 
     return app
+
+
+def _in_force(grant: GrantView) -> str:
+    drawn = f"{amount(grant.drawn, grant.metric_kind)} of {amount(grant.cap, grant.metric_kind)} drawn"
+    until = "" if grant.expires_at is None else f", until {instant(grant.expires_at)}"
+    whom = f"{grant.principal} in {grant.session or 'any session'}"
+    return f"grant {grant.grant_id} {grant.kind} on {grant.policy_id} for {whom}: {drawn}{until}"
 
 
 def allowing(view: ApprovalView, scope: str, duration: str | None, usd: str | None) -> DecideApproval:

@@ -142,6 +142,8 @@ def _read(asked: OverrideRequest, requester: Requester, ledger: Ledger, most: Us
     _read_counters(asked, requester, ledger, reading)
     if asked.amount.strip():
         _read_amount(asked.amount.strip(), most, reading)
+    elif any(policy.hard_limit == 0 for policy, _ in reading.counters):
+        reading.fault("amount", "a limit of 0 once more would let nothing pass", "Name the amount you need.")
     return reading
 
 

@@ -44,6 +44,8 @@ def test_an_operator_asks_allows_and_the_next_run_passes(shell: Shell) -> None:
     detail = shell.json("approvals", "show", approval_id)
     assert [(grant["cap"], grant["drawn"]) for grant in detail["grants"]] == [(2, 1)]
     grant_id = detail["grants"][0]["grant_id"]
+    in_force = f"grant {grant_id} amount on calls for local in any session: 1 of 2 drawn, until "
+    assert in_force in shell("approvals", "list")
     shell("approvals", "revoke", grant_id)
     assert "already revoked" in shell("approvals", "revoke", grant_id, code=4)
     shell("run", "four", code=1)

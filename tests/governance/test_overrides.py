@@ -167,6 +167,14 @@ def test_amounts_and_reasons_have_bounds(asked: dict[str, str], field: str, says
     assert re.search(says, faults(caught)[field])
 
 
+def test_a_limit_of_nothing_needs_an_amount() -> None:
+    office = Office(policy(hard="0", action=ASKING))
+    with pytest.raises(OverrideInputError, match="a limit of 0 once more"):
+        office.room()
+    office.decide(office.room(amount="1.00").record)
+    assert office.admitted(usd=110 * CENT)
+
+
 def test_amounts_of_tokens_are_whole_and_one_amount_counts_one_thing() -> None:
     office = Office(policy("usd", action=ASKING), policy("tok", hard="1000", metric_kind="total_tokens", action=ASKING))
     assert office.room("tok", amount="1_500").record.wanted == 1500

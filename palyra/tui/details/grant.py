@@ -29,7 +29,7 @@ def grant_lines(grant: GrantView, zone: str, now: int, width: int) -> list[Line]
                 ("grant", strong(grant.kind)),
                 ("state", part(f"{glyph} {grant.state if word == 'grant' else word}", tone)),
                 ("who", strong(grant.principal)),
-                ("session", part(grant.session)),
+                ("session", part(grant.session or "every one of theirs")),
                 ("budget", part(grant.policy_id)),
                 ("counter", part(grant.scope_value)),
                 ("drawn", part(show.quantity(metric, grant.drawn))),

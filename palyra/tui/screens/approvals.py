@@ -145,7 +145,7 @@ class ApprovalsScreen(ListScreen):
             part(glyph, tone),
             part(word, tone),
             part(grant.principal),
-            part(grant.session, Tone.MUTED),
+            part(grant.session or "any", Tone.MUTED),
             cell(part(grant.kind), muted(f"  {used}"), span=3),
             safe(""),
             safe(""),
