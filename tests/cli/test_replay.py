@@ -1,0 +1,89 @@
+"""`palyra replay`, without an engine; the bar it draws; Esc."""
+
+import asyncio
+import os
+import pty
+from pathlib import Path
+
+import pytest
+
+from palyra.cli.progress import ProgressBar, escapable
+from palyra.core.clock import ManualClock, settle_loop
+from tests.cli.test_commands import Shell, shell
+
+__all__ = ["shell"]
+
+
+def written(directory: Path, text: str) -> str:
+    path = directory / "tried.toml"
+    path.write_text(text)
+    return str(path)
+
+
+CLOSED = '[[budgets]]\npolicy_id = "closed"\nmetric_kind = "requests"\nhard_limit = 1\ninterval_kind = "lifetime"\n'
+
+
+def test_policies_are_tried_on_what_was_recorded(shell: Shell, tmp_path: Path) -> None:
+    for words in ("one", "two", "three"):
+        shell("run", words)
+    as_it_was = shell.json("replay")
+    assert (as_it_was["requests"], as_it_was["differences"], as_it_was["denied_after"]) == (3, 0, 0)
+    assert (as_it_was["saved_nano_usd"], as_it_was["saved_usd"]) == (0, "0.00")
+    path = written(tmp_path, CLOSED)
+    tried = shell.json("replay", "--policies", path)
+    assert (tried["requests"], tried["differences"], tried["denied_before"], tried["denied_after"]) == (3, 2, 0, 2)
+    first = tried["policies"][0]
+    assert (first["policy_id"], first["refused"], first["added"]) == ("closed", 2, True)
+    assert len(first["first_day"]) == len("2026-11-22")
+    assert [item["after"] for item in tried["examples"]] == ["blocked", "blocked"]
+    said = shell("replay", "--policies", path)
+    assert "3 requests from" in said
+    assert "2 would have gone another way" in said
+    assert "Budget closed would reach 2 requests of 1 requests." in said
+    alone = shell.json("replay", "--policies", path, "--only", "--since", "1h", "--until", "2999-01-01")
+    assert [one["policy_id"] for one in alone["policies"]] == ["closed"]
+    assert shell.json("replay", "--policies", path, "--without", "house", "--since", "2999-01-01")["requests"] == 0
+
+
+def test_what_cannot_be_tried_is_told_whole(shell: Shell, tmp_path: Path) -> None:
+    shell("run", "one")
+    bad = written(tmp_path, '[[budgets]]\npolicy_id = "x"\nhard_limit = -1\ntimezone = "Prague"\n')
+    said = shell("replay", "--policies", bad, code=2)
+    assert "has 2 problems" in said
+    assert "budgets[0].hard_limit" in said
+    assert "Europe/Prague" in said
+    assert "no [[pricing]]" in shell("replay", "--prices", written(tmp_path, "version = 1\n"), code=2)
+    assert "cannot be read" in shell("replay", "--policies", str(tmp_path / "absent.toml"), code=2)
+    assert "--since" in shell("replay", "--since", "soon", code=2)
+
+
+def test_the_bar_tells_rate_and_time_left() -> None:
+    clock = ManualClock()
+    bar = ProgressBar("replaying", "events", clock)
+    clock.tick(2)
+    assert bar.line(0, 0) == f"replaying {'░' * 30}   0%"
+    assert bar.line(300, 1200) == f"replaying {'█' * 7}{'░' * 23}  25%  150 events/s  6s left"
+    assert bar.line(1200, 1200).startswith(f"replaying {'█' * 30} 100%")
+
+
+async def test_escape_is_heard_and_arrow_keys_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = pty.openpty()
+    heard = asyncio.Event()
+    times = 0
+
+    def escaped() -> None:
+        nonlocal times
+        times += 1
+        heard.set()
+
+    with os.fdopen(theirs, "r+b", buffering=0) as terminal, os.fdopen(ours, "r+b", buffering=0) as keyboard:
+        monkeypatch.setattr("sys.stdin", terminal)
+        monkeypatch.setattr("sys.stderr", terminal)
+        with escapable(escaped):
+            keyboard.write(b"\x1b[A")
+            await settle_loop()
+            keyboard.write(b"x")
+            await settle_loop()
+            keyboard.write(b"\x1b")
+            await heard.wait()
+    assert times == 1
