@@ -176,6 +176,36 @@ def test_everything_learned_follows_from_the_newest_samples(samples: list[Sample
         assert seen.output_p50 is None
 
 
+@pytest.mark.parametrize("last", [BASE, replace(BASE, reported=False), replace(BASE, plain=False)])
+def test_every_attempt_takes_its_place_among_the_newest(monkeypatch: pytest.MonkeyPatch, last: Sample) -> None:
+    """Also one that teaches nothing pushes the oldest out of everything that was learned from it."""
+    monkeypatch.setattr(learn, "HORIZON", 60)
+    worst = replace(BASE, principal="bob", input_tokens=460, output_tokens=500, visible_bytes=1_000)
+    usual = replace(BASE, principal="bob", output_tokens=125, visible_bytes=1_000)
+    learner = taught(worst, *[usual] * 49, *[replace(last, principal="ada")] * 10)
+    bob = learner.learned("p", "m", "bob")
+    assert (bob.r, bob.slice_q) == (Fraction(2), Fraction(1, 2))
+    assert bob.c > Fraction(6, 5)
+    learner.add(last)
+    bob = learner.learned("p", "m", "bob")
+    assert (bob.r, bob.q, bob.c) == (Fraction(1), UNLEARNED.q, Fraction(6, 5))
+    assert bob.output_p50 == 125
+    for _ in range(29):
+        learner.add(last)
+    assert learner.learned("p", "m", "bob").output_p50 == 125
+    learner.add(last)
+    assert learner.learned("p", "m", "bob").output_p50 is None
+
+
+def test_old_answers_are_forgotten_whoever_was_answered_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learn, "HORIZON", 22)
+    bob, carl = replace(BASE, principal="bob"), replace(BASE, principal="carl")
+    learner = taught(*[bob] * 20, carl, bob)
+    for p50 in (50, None):
+        learner.add(BASE)
+        assert learner.learned("p", "m", "bob").output_p50 == p50
+
+
 def test_memory_is_bounded_by_models_and_the_longest_unused_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(learn, "MODELS_AT_MOST", 2)
     learner = Learner()

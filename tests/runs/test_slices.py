@@ -118,6 +118,17 @@ async def test_room_that_another_leaves_is_used_before_the_cut() -> None:
     await stream.ends()
 
 
+async def test_room_that_comes_free_is_taken_ahead_of_need() -> None:
+    house = House(tokens_budget(2 * BOUND + 300))
+    other, _ = house.hold("other", 200)
+    stream = house.stream()
+    await stream.says(150, 2)
+    assert stream.held == 100
+    house.ledger.release(other.hold_id, at=house.clock.now_ms())
+    await stream.says(2)
+    assert (stream.listener.shown, stream.held) == (154, 140)
+
+
 async def test_a_limit_that_is_raised_in_time_keeps_a_stream_going() -> None:
     house = House(tokens_budget(BOUND + 100))
     stream = house.stream()
