@@ -141,6 +141,8 @@ async def test_a_budget_that_cannot_be_read_is_not_edited_blindly() -> None:
 def test_a_quiet_week_and_a_looser_budget_are_told_as_they_are() -> None:
     nothing = ReplayAnswer(since=NOW - 7 * DAY, until=NOW)
     assert verdict(nothing, "day")[0][0].startswith("Nothing was asked in the last 7 days")
+    young = replace(nothing, requests=1, recorded_since=NOW - 3 * DAY)
+    assert verdict(young, "day")[-1][0] == "Only the last 3 d of them are recorded."
     looser = replace(nothing, requests=10, denied_before=3, denied_after=0, saved_nano_usd=-2_000_000_000)
     told = [text for text, _ in verdict(looser, "day")]
     assert told == [

@@ -125,6 +125,9 @@ def verdict(answer: ReplayAnswer, policy_id: str) -> list[tuple[str, Tone]]:
     before, after = answer.denied_before, answer.denied_after
     if before != after:
         said.append((f"All budgets together refused {before:,}, and would have refused {after:,}.", Tone.MUTED))
+    first = answer.recorded_since
+    if first is not None and first - answer.since >= show.HOUR:
+        said.append((f"Only the last {show.span(answer.until - first)} of them are recorded.", Tone.MUTED))
     return said
 
 
