@@ -38,6 +38,7 @@ from palyra.journal.journal import Journal
 from palyra.journal.lock import EngineLock
 from palyra.journal.rows import PolicyRow
 from palyra.pricing.book import PriceBook
+from palyra.pricing.drift import estimate_drift
 from palyra.pricing.learn import Learner
 from palyra.providers.carrier import ProviderCarrier
 from palyra.providers.registry import Registry
@@ -280,8 +281,12 @@ class Engine:
             ),
             chat_models=lambda: chat,
             default_model=lambda: "" if registry.default_chat is None else registry.default_chat.id,
-            priced=lambda provider, model, at: self.book.card(provider, upstream.get(model, model), at) is not None,
-            drift=self.experience.drift,
+            priced=lambda provider, model, at: (
+                model not in upstream or self.book.card(provider, upstream[model], at) is not None
+            ),
+            drift=lambda provider, model: (
+                self.experience.drift(provider, model) if model in upstream else estimate_drift(provider, model, ())
+            ),
         )
         book = AlertBook(self.ids.new, settings.cooldown_ms, records)
         self.watch = AlertWatch(book, settings, self.ledger, readers, self._durable, self.events, self.clock, around)

@@ -64,7 +64,7 @@ class Surroundings:
     chat_models: Callable[[], frozenset[str]]
     default_model: Callable[[], str]
     priced: Callable[[str, str, int], bool]
-    """Whether a provider's model has a price at an instant."""
+    """Whether a provider's model has a price at an instant, or is not there any more."""
     drift: Callable[[str, str], EstimateDrift]
     """How far the estimates of a provider's model are off."""
 
@@ -107,7 +107,8 @@ class AlertWatch:
 
     async def run(self) -> None:
         """Judges each second, for as long as the engine runs."""
-        self._look_again()
+        for budget in self._ledger.books:
+            self._look_at(budget.policy_id)
         while True:
             await self.tick()
             await self._clock.sleep(TICK_S)
@@ -149,8 +150,17 @@ class AlertWatch:
             self._durable.write(tuple(changes))
 
     def _hear_event(self, event: Event) -> None:
+        if event.kind == "policy.edited":
+            self._look_at(event.subject)
         if event.kind in ("policy.edited", "grant.revoked", "approval.ended"):
             self._look_again()
+
+    def _look_at(self, policy_id: str) -> None:
+        """All counters of a policy: its terms are new to whoever judged before."""
+        budget = self._ledger.books.get(policy_id)
+        if budget is not None and budget.policy.enabled:
+            for value in budget.counting(self._clock.now_ms()):
+                self._again[policy_id, value] = None
 
     def _wake(self, at: int) -> bool:
         """Has what was put away until now judged before it comes back. True if that takes more than counters."""

@@ -92,6 +92,21 @@ async def test_a_policy_that_is_edited_or_removed_takes_its_alert_along(here: Pr
     assert await judged(here) == ()
 
 
+async def test_lower_limits_and_new_policies_are_judged_by_what_was_spent_before(opened: Opener) -> None:
+    clock = ManualClock(NOON)
+    here = await opened(clock=clock)
+    cost = await spend(here)
+    await here.add_budget("day", decimal_usd(100 * cost), interval_kind="daily")
+    assert await judged(here) == ()
+    await here.send(EditPolicy("day", {"soft_limit": decimal_usd(cost - 1)}))
+    assert (await the_one(here, "budget_alert")).payload["settled"] == cost
+    await here.close()
+    text = f'[[budgets]]\npolicy_id = "file"\nsoft_limit = "{decimal_usd(cost - 1)}"\nhard_limit = 1\n'
+    again = await opened(text, clock=clock)
+    await clock.advance(1)
+    assert {one.subject for one in await judged(again, "budget_alert")} == {"day", "file"}
+
+
 async def test_what_is_acknowledged_stays_quiet_until_it_gets_worse(here: Premises) -> None:
     cost = await spend(here)
     await here.add_budget("day", decimal_usd(900 * cost), soft_limit=decimal_usd(cost), interval_kind="daily")

@@ -530,7 +530,10 @@ def hostile() -> World:
             replace(item, principal=evil, session=evil, policy_id=evil, scope_value=evil, granted_by=evil)
             for item in base.grants
         ),
-        alerts=tuple(replace(item, kind=evil, summary=evil) for item in base.alerts),
+        alerts=tuple(
+            replace(item, kind=evil, summary=evil, subject=evil, subject_kind=evil, sentences=(evil,), acted_by=evil)
+            for item in base.alerts
+        ),
         runs=tuple(
             replace(
                 item,
