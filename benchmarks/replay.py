@@ -29,7 +29,6 @@ from palyra.governance.plan_record import (
     ROUTED,
     WEIGHED,
     Disposition,
-    compact,
     name_of,
 )
 from palyra.governance.policy import UsageBudgetPolicyRecord
@@ -41,6 +40,7 @@ from palyra.governance.terms import kept_terms
 from palyra.journal.journal import JOURNAL_FILE
 from palyra.journal.replay_log import END, PLAN, SLICE, TERMS, ReplayLog
 from palyra.journal.schema import LATEST, MIGRATIONS
+from palyra.journal.tables import dumps
 
 GOAL_S = 10.0
 REQUESTS = 1_000_000
@@ -93,7 +93,7 @@ class Scene:
 
     def write(self) -> None:
         terms = kept_terms(policies(), SmartRoutingRuntimeConfig(), OutputLimits())
-        self._event(BEGIN, TERMS, 0, body=compact(terms))
+        self._event(BEGIN, TERMS, 0, body=dumps(terms))
         step = DAYS * DAY_MS // self._requests
         ends: list[tuple[int, int, int, int]] = []
         for number in range(self._requests):
@@ -163,7 +163,7 @@ class Scene:
             usd=usd,
             tokens=tokens,
             outcome=outcome,
-            body=compact(body),
+            body=dumps(body),
         )
         if refused:
             return 0, 0, 0
@@ -181,7 +181,7 @@ class Scene:
         return [place, [prompt, 0, 0], price, likely, [prompt // 2, 256], terms, None, "known"]
 
     def _name(self, data: object) -> int:
-        text = compact(data)
+        text = dumps(data)
         name = name_of(text)
         self._names[name] = text
         return name

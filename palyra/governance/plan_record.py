@@ -8,7 +8,6 @@ a hash; the numbers of one request are a small JSON array. What was decided is p
                                 bit 7  decided before             bits 12-21, 22-31  chosen, first: index + 1, 0 none
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -18,6 +17,7 @@ from typing import Any
 from palyra.core.scope import Scope
 from palyra.governance.candidates import Candidate, Plan, PlanInput, Tried
 from palyra.journal.changes import NameKept, PlanKept
+from palyra.journal.tables import dumps
 from palyra.pricing.card import RateCard
 from palyra.pricing.prompt_size import PromptSize
 
@@ -47,10 +47,6 @@ class ModelRecord:
 def name_of(text: str) -> int:
     """A text's name: 63 bits of a hash."""
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") >> 1
-
-
-def compact(data: object) -> str:
-    return json.dumps(data, separators=(",", ":"))
 
 
 def packed(plan: Plan, candidates: Iterable[Candidate], again: bool) -> int:
@@ -109,7 +105,7 @@ class PlanRecorder:
         if len(self._known) > KNOWN_AT_MOST:
             self._known.clear()
         if shape not in self._known:
-            kept += [self._name(name_of(card.card_id), compact(card.to_json())) for card in cards]
+            kept += [self._name(name_of(card.card_id), dumps(card.to_json())) for card in cards]
             kept.append(self._name(shape, shape_text))
         if scope not in self._known:
             kept.append(self._name(scope, scope_text))
@@ -123,7 +119,7 @@ class PlanRecorder:
                 usd=None if first is None else first.estimate.bound_usd,
                 tokens=0 if first is None else first.estimate.bound_input + first.terms.bound,
                 outcome=packed(plan, given.candidates, again),
-                body=compact(_numbers(given, plan, size, awaited)),
+                body=dumps(_numbers(given, plan, size, awaited)),
             )
         )
         return kept
@@ -139,7 +135,7 @@ class PlanRecorder:
         if found is None:
             if len(self._scopes) >= KNOWN_AT_MOST:
                 self._scopes.clear()
-            text = compact([*key[:-1], dict(tags)])
+            text = dumps([*key[:-1], dict(tags)])
             found = self._scopes[key] = (name_of(text), text)
         return found
 
@@ -178,7 +174,7 @@ class PlanRecorder:
                 ]
                 for one, card in zip(given.candidates, cards, strict=True)
             ]
-            text = compact([*head, rows])
+            text = dumps([*head, rows])
             found = self._shapes[key] = (name_of(text), text, tuple(card for card in cards if card is not None))
         return found
 

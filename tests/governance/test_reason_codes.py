@@ -71,9 +71,7 @@ BY_PLAN: dict[ReasonCode, Callable[[], Plan]] = {
     ReasonCode.CHEAPEST_CAPABLE: lambda: plan(ledger(), NOON, complexity=0.1, **AUTO),
     ReasonCode.FASTEST_CAPABLE: lambda: plan(ledger(), NOON, task_class=TaskClass.AUXILIARY_CLASSIFICATION, **AUTO),
     ReasonCode.AUXILIARY_COST_CAP: lambda: plan(ledger(), NOON, task_class=TaskClass.AUXILIARY_SUMMARY, **AUTO),
-    ReasonCode.POLICY_DEGRADE: lambda: plan(
-        ledger(soft(routing_override="degrade")), NOON, candidates=(CHEAP, DEFAULT)
-    ),
+    ReasonCode.POLICY_DEGRADE: lambda: plan(ledger(soft(routing_override="degrade")), NOON),
     ReasonCode.POLICY_MODEL: lambda: plan(ledger(soft(routing_override="model:a/cheap")), NOON),
     ReasonCode.POLICY_MODEL_INCAPABLE: lambda: plan(ledger(soft(routing_override="model:z/none")), NOON),
     ReasonCode.SMART_ROUTING_DISABLED: lambda: plan(ledger(), NOON, config={"enabled": False}, **AUTO),
