@@ -82,8 +82,8 @@ class ShowBuckets(Action["UsageScreen"]):
 class WhatIf(Action["UsageScreen"]):
     id = "usage.what_if"
     keys = ("w",)
-    title = "What if a budget had another limit…"
-    help = "decides the shown time again with one limit changed; changes nothing"
+    title = "What if…"
+    help = "the shown time decided again with another limit; nothing changes"
     footer = "what-if"
     confirm = Confirm.DIALOG
     on_selection = False
@@ -103,8 +103,8 @@ class WhatIf(Action["UsageScreen"]):
 class ExportUsage(Action["UsageScreen"]):
     id = "usage.export"
     keys = ("e",)
-    title = "Export the shown time…"
-    help = "every attempt as CSV or JSON, to a file of the state directory"
+    title = "Export…"
+    help = "every attempt of the shown time, as CSV or JSON"
     footer = "export"
     confirm = Confirm.DIALOG
     on_selection = False
