@@ -113,12 +113,15 @@ class Journal:
         itself is at fault. `await submit(())` waits for everything submitted before.
         """
         for listener in self._listeners:
-            listener(unit)
+            try:
+                listener(unit)
+            except Exception:
+                log.exception("a listener of the journal failed")
         return self._writer.submit(unit, patient=patient)
 
     def listen(self, listener: Listener) -> None:
-        """Lets somebody hear each unit as it is submitted, before it is durable. Listeners must be quick and not
-        raise; a unit that has to be tried again is heard again."""
+        """Lets somebody hear each unit as it is submitted, before it is durable. Listeners must be quick; one that fails
+        is logged and hinders nobody. A unit that has to be tried again is heard again."""
         self._listeners.append(listener)
 
     @asynccontextmanager

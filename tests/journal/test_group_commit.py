@@ -247,3 +247,21 @@ async def test_a_fence_and_the_end_wait_for_patient_units(tmp_path: Path, clock:
     await journal.close()
     assert last.done()
     assert count(journal.path, "runs") == 2
+
+
+async def test_listeners_hear_each_unit_as_it_is_submitted_and_one_that_fails_hinders_nobody(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[list[Change]] = []
+
+    def failing(unit: object) -> None:
+        raise RuntimeError("no ears")
+
+    journal.listen(failing)
+    journal.listen(lambda unit: heard.append(list(unit)))
+    run = RunSaved(a_run())
+    written = journal.submit([run])
+    assert heard == [[run]]
+    await written
+    assert count(journal.path, "runs") == 1
+    assert "a listener of the journal failed" in caplog.text
