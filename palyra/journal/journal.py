@@ -120,8 +120,8 @@ class Journal:
         return self._writer.submit(unit, patient=patient)
 
     def listen(self, listener: Listener) -> None:
-        """Lets somebody hear each unit as it is submitted, before it is durable. Listeners must be quick; one that fails
-        is logged and hinders nobody. A unit that has to be tried again is heard again."""
+        """Lets somebody hear each unit as it is submitted, before it is durable. Listeners must be quick; one that
+        fails is logged and hinders nobody. A unit that has to be tried again is heard again."""
         self._listeners.append(listener)
 
     @asynccontextmanager
