@@ -141,7 +141,7 @@ async def test_painting_that_raises_costs_its_screen_and_no_more(monkeypatch: py
     async with failing_console() as desk:
         await desk.press("2")
         broken = desk.front
-        break_once(monkeypatch, LiveTable, "render_line")
+        break_once(monkeypatch, LiveTable, "render_lines")
         desk.list.table.refresh()
         await until_replaced(desk, broken)
         panel_is_calm(desk)
