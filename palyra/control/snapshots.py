@@ -76,7 +76,7 @@ class EngineView:
 class ForecastView:
     """Where one counter is going: `projected` at `window_end` if it goes on as in the newest quarter of its window.
 
-    `limit` is the hard limit with the live grants on it. `reaches_at` is when the counter gets past it (unix ms): None
+    `limit` is the hard limit with the live grants on it. `reaches_at` is when the counter gets there (unix ms): None
     when it does not before the window ends, or has no such limit. Amounts are in `metric_kind`'s unit.
     """
 
@@ -116,7 +116,7 @@ class BudgetView:
     counters: int = 1
     """How many scope values this policy counts at present; only the fullest few are listed."""
     forecast: ForecastView | None = None
-    """None for windows without a calendar, too young a window, and where no engine runs."""
+    """None for windows without a calendar, and while less than a tenth of one has elapsed."""
 
     @property
     def used_ratio(self) -> float:
