@@ -213,6 +213,21 @@ async def test_numbers_are_asked_again_only_after_something_happened_and_never_t
         assert desk.control.most_in_flight == 1
 
 
+async def test_the_longer_an_answer_took_the_longer_the_next_question_waits() -> None:
+    async with console(normal()) as desk:
+        desk.control.gate = asyncio.Event()
+        await desk.press("4")
+        await desk.wait(4)
+        desk.control.gate.set()
+        await desk.settle()
+        before = len(usage_queries(desk))
+        desk.control.change(requests_total=9_001)
+        await desk.wait(30)
+        assert len(usage_queries(desk)) == before
+        await desk.wait(10)
+        assert len(usage_queries(desk)) == before + 1
+
+
 async def test_wide_terminals_get_more_columns() -> None:
     async with console(normal(), size=LARGE) as desk:
         await desk.press("4")

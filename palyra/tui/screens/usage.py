@@ -67,6 +67,8 @@ COLUMNS = (
 )
 STALE_MS = 3_000
 """Numbers are asked for again at most this often, and only after something happened."""
+PAUSES = 10
+"""And after so many times as long as the last answer took: a long question must not keep a reader to itself."""
 ROWS_BESIDE_PLOT = 26
 """Rows of the frame, the words, a table of a few rows and what stands under it."""
 
@@ -98,6 +100,7 @@ class UsageScreen(ListScreen):
         self._plot: Plot | None = None
         self._inquiry: Inquiry[Sight] | None = None
         self._asked: tuple[object, int, int] | None = None
+        self._took_ms = 0
 
     def compose_body(self) -> ComposeResult:
         with Horizontal(id="split"):
@@ -193,7 +196,8 @@ class UsageScreen(ListScreen):
         assert self._asked is not None
         _, total, at = self._asked
         crossed = self.now // show.HOUR != at // show.HOUR
-        return crossed or (snapshot.requests_total != total and self.now - at >= STALE_MS)
+        pause = max(STALE_MS, PAUSES * self._took_ms)
+        return crossed or (snapshot.requests_total != total and self.now - at >= pause)
 
     def _refresh_numbers(self) -> None:
         if self.snapshot is None:
@@ -206,6 +210,7 @@ class UsageScreen(ListScreen):
 
     def _apply(self, sight: Sight) -> None:
         self._sight = sight
+        self._took_ms = 0 if self._asked is None else self.now - self._asked[2]
         self.forget_rows()
         self.redraw()
 
