@@ -96,8 +96,12 @@ def _judged(row: Numbers, bound: int, send: int | None, group: Group, at: int) -
     amounts = (usd, tokens, 1)
     strength = _OK
     refusing: list[Place] = []
+    if not group.since <= at < group.until:
+        group.turn(at)
+    for place in group.rolling:
+        place.turn(at)
     for place in group.in_force:
-        judged = place.turn(at)
+        judged = place.judged
         projected = judged.settled + judged.held + amounts[place.unit]
         found = _OK
         if projected > place.hard + judged.drawn:

@@ -20,6 +20,8 @@ PLAN, SLICE, END, GRANT, TERMS, REFUSED_SLICE = range(6)
 """Kinds of events."""
 
 CHUNK = 20_000
+MAPPED = 1 << 32
+"""Bytes of the file that are read where they lie, without a copy of each page."""
 
 Event = tuple[Any, ...]
 """seq, at, kind, ref, scope, shape, usd, tokens, outcome; the last five None where they say nothing."""
@@ -48,6 +50,7 @@ class ReplayLog:
             raise StateError(f"There is no journal at {path}.", fix="Start palyra-tui or `palyra serve` there first.")
         try:
             self._database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+            self._database.execute(f"PRAGMA mmap_size = {MAPPED:d}")
             version = version_of(self._database)
             if version != LATEST:
                 raise StateError(
@@ -85,12 +88,13 @@ class ReplayLog:
     def seq_at(self, at: int) -> int:
         """The first event at or after an instant; one past the last where there is none.
 
-        Events lie in the order of time but for clocks set back, where any of the places will do.
+        Events lie in the order of time but for clocks set back, where any of the places will do, and for grants, which
+        are told with the instant they were given at.
         """
         low, high = 1, self.last + 1
         while low < high:
             middle = (low + high) // 2
-            found = self._one("SELECT at FROM replay_log WHERE seq >= ? ORDER BY seq LIMIT 1", (middle,))
+            found = self._one("SELECT at FROM replay_log WHERE seq >= ? AND kind <> 3 ORDER BY seq LIMIT 1", (middle,))
             if found is not None and found < at:
                 low = middle + 1
             else:

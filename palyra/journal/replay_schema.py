@@ -36,6 +36,10 @@ CREATE TABLE replay_names (
   body TEXT NOT NULL
 ) STRICT;
 
+-- Grants that live already serve requests that come.
+INSERT INTO replay_log (at, kind, ref) SELECT created_at, 3, seq FROM grants WHERE state = 'active' ORDER BY seq;
+INSERT INTO replay_bodies (seq, body) SELECT seq, 'active' FROM replay_log;
+
 CREATE TRIGGER hold_end_logged AFTER UPDATE OF state ON holds WHEN OLD.state = 'held' AND NEW.state <> 'held' BEGIN
   INSERT INTO replay_log (at, kind, ref, scope, usd, tokens, outcome)
   SELECT NEW.terminal_at, 2, runs.seq,
