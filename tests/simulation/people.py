@@ -93,7 +93,7 @@ def ask_for(person: Person, dice: random.Random) -> ParsedRequest:
         model = "auto"
     known = next((one for one in MODELS if one.id == model), None)
     wire = Wire(known.wire) if known is not None and dice.random() < 0.98 else Wire.CHAT
-    if model == "auto" and dice.random() < 0.15:
+    if model == "auto" and dice.random() < 0.35:
         wire = Wire.MESSAGES
     return parse_request(wire, json.dumps(_body(wire, model, known, dice)).encode())
 
@@ -102,9 +102,9 @@ def _body(wire: Wire, model: str, known: Model | None, dice: random.Random) -> d
     size = dice.random()
     words = 1 if size < 0.3 else int(dice.lognormvariate(3.5, 1.2)) if size < 0.97 else dice.randint(1500, 9000)
     text = " ".join(dice.choices(WORDS, k=words))
-    deep = dice.random() < 0.12
+    deep = dice.random() < 0.15
     if deep:
-        text = f"{DEEP}{text * max(1, 4200 // max(1, len(text)))}"
+        text = f"{DEEP}{text * max(1, (4_200 if wire is Wire.CHAT else 13_000) // max(1, len(text)))}"
     content: Any = text
     if dice.random() < 0.03 and wire is Wire.CHAT:
         content = [{"type": "text", "text": text}, IMAGE]

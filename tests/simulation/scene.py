@@ -35,6 +35,7 @@ max_grant_usd = 2
 [smart_routing]
 default_mode = "{mode}"
 explicit_models = {explicit_models}
+enabled = {routed}
 
 [defaults]
 chat = "{chat}"
@@ -116,6 +117,7 @@ class Settings:
     four_eyes: bool = False
     mode: str = "enforced"
     explicit_models: bool = False
+    routed: bool = True
     chat: str = "openai/gpt-4o-mini"
     house: str = "40"
     howe: int = 150_000
@@ -135,6 +137,7 @@ class Settings:
             four_eyes=truth[self.four_eyes],
             mode=self.mode,
             explicit_models=truth[self.explicit_models],
+            routed=truth[self.routed],
             chat=self.chat,
         )
         for model in prices.MODELS:
@@ -157,6 +160,7 @@ def changed(dice: random.Random) -> Settings:
         four_eyes=dice.random() < 0.5,
         mode=dice.choices(("enforced", "suggest", "dry_run"), (6, 1, 1))[0],
         explicit_models=dice.random() < 0.3,
+        routed=dice.random() < 0.75,
         chat=dice.choice(("openai/gpt-4o-mini", "openai/gpt-4o", "openai/gpt-4.1-mini")),
         house=dice.choice(("40", "40", "60", "15")),
         howe=dice.choice((150_000, 150_000, 60_000)),
@@ -203,8 +207,8 @@ STARTING_POLICIES: tuple[dict[str, str], ...] = (
         "scope_id": "own",
         "interval_kind": "daily",
         "timezone": "Australia/Lord_Howe",
-        "hard_limit": "0.5",
-        "on_unknown_price": "flat:0.02",
+        "hard_limit": "0.008",
+        "on_unknown_price": "flat:0.005",
     },
     {
         "policy_id": "agent-life",

@@ -22,7 +22,7 @@ class Size:
     kill_every: float
 
 
-QUICK = Size(people=120, a_day=4, requests=18, kill_every=260)
+QUICK = Size(people=120, a_day=4, requests=18, kill_every=220)
 LONG = Size(people=4_000, a_day=24, requests=180, kill_every=2_500)
 
 
