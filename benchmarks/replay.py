@@ -11,6 +11,7 @@ have a say in it; every hundredth was refused.
 """
 
 import argparse
+import gc
 import json
 import random
 import sqlite3
@@ -237,6 +238,7 @@ def make(directory: Path, requests: int) -> Path:
 
 def replayed(path: Path, trial: Trial) -> tuple[float, Tally]:
     """Seconds of processor time, and what was found."""
+    gc.collect()
     began = time.process_time()
     with ReplayLog(path) as log:
         plan = schedule(log.terms(), trial, since=1, until=log.last + 1, since_at=0, first_of=log.seq_at)

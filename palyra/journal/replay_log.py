@@ -19,7 +19,7 @@ from palyra.journal.tables import GRANTS, grant_row
 PLAN, SLICE, END, GRANT, TERMS, REFUSED_SLICE = range(6)
 """Kinds of events."""
 
-CHUNK = 20_000
+CHUNK = 5_000
 MAPPED = 1 << 32
 """Bytes of the file that are read where they lie, without a copy of each page."""
 
