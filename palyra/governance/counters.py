@@ -237,10 +237,10 @@ class Budget:
     def states(self, at: int) -> list[CounterState]:
         """Every cell that counts at an instant or holds something open, without those at zero.
 
-        Of a window whose past is no longer kept, only what is held is told.
+        Of a cell that no longer counts only what is held is told: what else is known depends on when it was counted.
         """
         return [
-            self._state(cell, known=at < self.known_until(cell.start))
+            self._state(cell, known=self._counts(cell, at))
             for cell in self.all_cells()
             if not cell.empty and (cell.held or self._counts(cell, at))
         ]

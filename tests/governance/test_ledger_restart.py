@@ -41,3 +41,15 @@ def test_a_hold_taken_after_the_clock_was_set_back_has_drawn_from_a_grant_of_the
     store.submit(HoldTaken(taken(ledger.hold(request("h1", before, 110 * CENT)))))
     store.submit(ledger.settle("h1", at=before, usd=110 * CENT, tokens=1).change)
     assert drawn(store.restore(POLICIES, NOON + 4 * DAY, [given])) == drawn(ledger) == [10 * CENT]
+
+
+def test_a_cell_that_no_longer_counts_tells_the_same_whenever_it_was_counted_again() -> None:
+    store, ledger = Store(), Ledger(POLICIES)
+    for name in ("ends", "stays"):
+        store.submit(HoldTaken(taken(ledger.hold(request(name, NOON, CENT)))))
+    store.submit(ledger.settle("ends", at=NOON, usd=CENT, tokens=1).change)
+    month = PolicySet([policy(interval_kind="rolling_30d")])
+    store.change(ledger, month, NOON + 772 * HOUR)
+    set_back = NOON + 752 * HOUR
+    assert [(state.settled, state.held) for state in ledger.counters(set_back)] == [(0, CENT)]
+    assert store.restore(month, set_back).counters(set_back) == ledger.counters(set_back)
