@@ -100,7 +100,7 @@ class Month:
 
     def run(self) -> None:
         """The whole month. Raises MonthError at the first thing that does not fit."""
-        while self.episodes:
+        while self.episodes or self.dead:
             self._live()
         self.events.append("the month is over")
         self._check()
@@ -113,7 +113,8 @@ class Month:
         self.queues.slow = self.dice.choice((0.0, 0.0, 0.3, 0.9))
         loop = self._loop = SimLoop(self.clock)
         asyncio.set_event_loop(loop)
-        self.disk.die_in = int(self.dice.expovariate(1 / self.kill_every)) + 1
+        # What the last death left behind is ended by a life that nothing happens to.
+        self.disk.die_in = int(self.dice.expovariate(1 / self.kill_every)) + 1 if self.episodes else None
         try:
             loop.run_until_complete(self._life())
         except RuntimeError:
