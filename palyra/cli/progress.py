@@ -58,7 +58,8 @@ def escapable(on_escape: Callable[[], object]) -> Iterator[None]:
     before = termios.tcgetattr(keyboard)
 
     def pressed() -> None:
-        if os.read(keyboard, 64) == ESCAPE:
+        # What other keys send goes on after its Esc.
+        if os.read(keyboard, 64).endswith(ESCAPE):
             on_escape()
 
     loop = asyncio.get_running_loop()

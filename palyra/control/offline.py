@@ -55,7 +55,7 @@ from palyra.governance.grants import Grant, GrantBook, GrantState, drawing_since
 from palyra.governance.ledger import Ledger
 from palyra.governance.policy_input import PolicyDefaults, from_config
 from palyra.governance.policy_set import PolicySet
-from palyra.journal.journal import open_readers
+from palyra.journal.journal import NO_JOURNAL, empty_readers, open_readers
 from palyra.journal.readers import Readers
 from palyra.journal.rows import GrantRow, HoldRow
 from palyra.pricing.drift import EstimateDrift
@@ -64,6 +64,7 @@ from palyra.runs.policies import operator_policies
 from palyra.vault.access import KEY_FILE
 
 NO_ENGINE = "No engine runs on this state directory; this is what its journal tells."
+NEVER_RAN = "No engine has run on this state directory yet; this is what a first start would find."
 
 
 class _Absent:
@@ -101,8 +102,9 @@ class _Absent:
 class OfflineControl:
     """Answers from the journal as it lies. Commands are denied: they need an engine.
 
-    Without a journal only what the configuration tells (prices) is answered; `readers` is the reason then, and raised
-    for everything else.
+    With a journal that cannot be read only what the configuration tells (prices) is answered; `readers` is the reason
+    then, and raised for everything else. Where there is none yet, `absent` says so: `readers` find nothing, and what
+    proves something of a journal raises it.
     """
 
     def __init__(
@@ -112,8 +114,10 @@ class OfflineControl:
         state_dir: Path,
         config_path: Path | None,
         clock: Clock,
+        absent: StateError | None = None,
     ) -> None:
         self._opened = readers
+        self._absent = absent
         self._config = config
         self._state_dir = state_dir
         self._config_path = config_path
@@ -159,7 +163,7 @@ class OfflineControl:
             demo=False,
             journal_ok=True,
             lag_ms=0.0,
-            problems=(NO_ENGINE,),
+            problems=(NO_ENGINE if self._absent is None else NEVER_RAN,),
         )
         parts: dict[str, Any] = {"budgets": budgets} if Topic.BUDGETS in topics else {}
         alerts = (await recorded_alerts(self._readers))[:SHOWN_MOST]
@@ -247,6 +251,8 @@ class OfflineControl:
             return await PriceAnswers(self._config, registry, self._clock, self._drifts).answer(query)
         if isinstance(query, ReplayAsk):
             return await self._replays.ask(query)
+        if self._absent is not None and isinstance(query, LedgerQuery | AuditQuery):
+            raise self._absent
         if isinstance(query, LedgerQuery):
             return await check_rows(self._readers, await self._policies(), self._clock.now_ms())
         if isinstance(query, AlertsQuery):
@@ -277,14 +283,16 @@ class OfflineControl:
 async def offline_control(
     config: LoadedConfig, state_dir: Path, config_path: Path | None, clock: Clock
 ) -> AsyncIterator[OfflineControl]:
-    """Reads a state directory that no engine holds. What needs a journal raises StateError when there is none, or a
-    newer one."""
+    """Reads a state directory that no engine holds. What needs a journal raises StateError when that cannot be read."""
     async with AsyncExitStack() as stack:
         readers: Readers | StateError
+        absent: StateError | None = None
         try:
             readers = await stack.enter_async_context(open_readers(state_dir))
         except StateError as error:
             readers = error
-        control = OfflineControl(readers, config, state_dir, config_path, clock)
+            if error.code == NO_JOURNAL:
+                absent, readers = error, await stack.enter_async_context(empty_readers(clock))
+        control = OfflineControl(readers, config, state_dir, config_path, clock, absent)
         stack.push_async_callback(control.close)
         yield control

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import sqlite3
+import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ Listener = Callable[[Sequence[Change]], None]
 
 JOURNAL_FILE = "journal.db"
 READERS = 2
+NO_JOURNAL = "no_journal"
 HEAD_SECONDS = 1.0
 """The head of the audit chain is written to its file at most this often."""
 
@@ -240,11 +242,15 @@ def _check_head(database: sqlite3.Connection, file: HeadFile) -> tuple[Link, boo
 async def open_readers(state_dir: Path) -> AsyncIterator[Readers]:
     """Reads the journal of a state directory whether an engine holds it or not; writes nothing.
 
-    Raises StateError when there is no journal, or one of a newer Palyra.
+    Raises StateError when there is no journal (code `no_journal`), or one of a newer Palyra.
     """
     path = state_dir / JOURNAL_FILE
     if not path.is_file():
-        raise StateError(f"There is no journal in {state_dir}.", fix="Start palyra-tui or `palyra serve` there first.")
+        raise StateError(
+            f"There is no journal in {state_dir}.",
+            fix="Start palyra-tui or `palyra serve` there first.",
+            code=NO_JOURNAL,
+        )
     latest = MIGRATIONS[-1][0]
     try:
         connection = await open_reader(path)
@@ -264,3 +270,13 @@ async def open_readers(state_dir: Path) -> AsyncIterator[Readers]:
         raise StateError(
             f"{path} cannot be read: {error}.", fix="Restore it from backups/, or choose another --state-dir."
         ) from error
+
+
+@asynccontextmanager
+async def empty_readers(clock: Clock) -> AsyncIterator[Readers]:
+    """Readers of a journal in which nothing has been written yet."""
+    with tempfile.TemporaryDirectory(prefix="palyra-") as directory:
+        journal = await Journal.open(Path(directory), clock)
+        await journal.close()
+        async with open_readers(Path(directory)) as readers:
+            yield readers

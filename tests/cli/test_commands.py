@@ -134,8 +134,10 @@ def test_what_cannot_be_done_is_said_with_the_code_for_it(
 
 
 def test_reading_without_an_engine_works_and_says_so(shell: Shell) -> None:
-    missing = shell("status", code=5)
-    assert "no journal" in missing
+    assert "No engine has run" in shell.json("status")["problems"][0]
+    assert shell.json("usage")["total"]["requests"] == 0
+    for what in ("ledger", "audit"):
+        assert "no journal" in shell(what, "verify", code=5)
     shell("run", "hello")
     status = shell.json("status")
     assert (status["phase"], status["pid"]) == ("stopped", None)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from palyra.cli.progress import ProgressBar, escapable
-from palyra.core.clock import ManualClock, settle_loop
+from palyra.core.clock import ManualClock
 from tests.cli.test_commands import Shell, shell
 
 __all__ = ["shell"]
@@ -68,22 +68,26 @@ def test_the_bar_tells_rate_and_time_left() -> None:
 
 async def test_escape_is_heard_and_arrow_keys_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = pty.openpty()
-    heard = asyncio.Event()
+    read = asyncio.Event()
     times = 0
+    really_read = os.read
+
+    def reading(file: int, octets: int) -> bytes:
+        read.set()
+        return really_read(file, octets)
 
     def escaped() -> None:
         nonlocal times
         times += 1
-        heard.set()
 
     with os.fdopen(theirs, "r+b", buffering=0) as terminal, os.fdopen(ours, "r+b", buffering=0) as keyboard:
         monkeypatch.setattr("sys.stdin", terminal)
         monkeypatch.setattr("sys.stderr", terminal)
+        monkeypatch.setattr("palyra.cli.progress.os.read", reading)
         with escapable(escaped):
-            keyboard.write(b"\x1b[A")
-            await settle_loop()
-            keyboard.write(b"x")
-            await settle_loop()
-            keyboard.write(b"\x1b")
-            await heard.wait()
-    assert times == 1
+            for keys in (b"\x1b[A", b"x", b"\x1b"):
+                assert times == 0
+                keyboard.write(keys)
+                await read.wait()
+                read.clear()
+        assert times == 1

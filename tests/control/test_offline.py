@@ -3,9 +3,21 @@
 import asyncio
 from pathlib import Path
 
-from palyra.control.offline import offline_control
-from palyra.control.queries import ApprovalQuery, ApprovalsQuery
+import pytest
+
+from palyra.control.offline import NEVER_RAN, offline_control
+from palyra.control.queries import (
+    ApprovalQuery,
+    ApprovalsQuery,
+    AuditQuery,
+    BudgetQuery,
+    LedgerQuery,
+    RunQuery,
+    RunsQuery,
+)
+from palyra.control.snapshots import Topic
 from palyra.core.clock import ManualClock
+from palyra.core.errors import NotFoundError, StateError
 from tests.end_to_end.premises import chat, configuration, premises
 from tests.support.upstream import Upstream
 
@@ -55,3 +67,21 @@ async def test_an_approval_whose_time_is_over_is_pending_no_more(tmp_path: Path)
             shown = (await control.ask(ApprovalQuery(pending.approval_id))).approval
     assert over == listed == shown
     assert (over.status, over.decision, over.resolved_at) == ("resolved", "timeout", pending.expires_at)
+
+
+async def test_before_a_first_start_everything_is_empty_and_nothing_is_proved_or_made(tmp_path: Path) -> None:
+    async with Upstream().serving() as upstream:
+        config = configuration(upstream, '[[budgets]]\npolicy_id = "day"\ninterval_kind = "daily"\nhard_limit = 5\n')
+    state_dir = tmp_path / "none"
+    async with offline_control(config, state_dir, None, ManualClock()) as control:
+        shot = await control.snapshot(list(Topic))
+        assert [(view.policy_id, view.settled, view.hard_limit) for view in shot.budgets] == [("day", 0, 5 * 10**9)]
+        assert shot.engine.problems == (NEVER_RAN,)
+        assert (await control.ask(RunsQuery())).runs == ()
+        assert (await control.ask(BudgetQuery("day"))).fields["interval_kind"] == "daily"
+        with pytest.raises(NotFoundError):
+            await control.ask(RunQuery("01X"))
+        for proof in (LedgerQuery(), AuditQuery()):
+            with pytest.raises(StateError, match="no journal"):
+                await control.ask(proof)
+    assert not state_dir.exists()

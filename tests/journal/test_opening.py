@@ -205,7 +205,7 @@ async def test_reading_what_a_killed_engine_left_in_the_log(tmp_path: Path, cloc
 
 @pytest.mark.parametrize(
     ("content", "code"),
-    [(None, "state"), (b"What is this? " * 1000, "state"), (99, "journal_newer"), (0, "journal_older")],
+    [(None, "no_journal"), (b"What is this? " * 1000, "state"), (99, "journal_newer"), (0, "journal_older")],
 )
 async def test_readers_refuse_what_they_cannot_read(
     tmp_path: Path, clock: ManualClock, content: bytes | int | None, code: str
