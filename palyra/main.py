@@ -23,6 +23,7 @@ from palyra.control.remote import RemoteControl
 from palyra.core.clock import SystemClock
 from palyra.core.errors import BadInputError, EngineGoneError, StateError
 from palyra.core.heap import settle_heap
+from palyra.core.logs import keep_terminal_clean
 from palyra.core.private_files import write_private
 from palyra.core.signals import StopSignals
 from palyra.core.streams import STDERR, STDOUT, say
@@ -178,11 +179,13 @@ async def open_console(place: Place, *, read_only: bool, ascii_only: bool) -> in
 
 def cli() -> None:
     """`palyra`."""
+    keep_terminal_clean()
     build_app(Launcher())()
 
 
 def console() -> None:
     """`palyra-tui`."""
+    keep_terminal_clean()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
     @app.command()

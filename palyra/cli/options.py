@@ -19,7 +19,6 @@ from palyra.core.errors import (
     PalyraError,
     StateError,
 )
-from palyra.core.logs import keep_terminal_clean
 from palyra.core.redact import redact
 
 Config = Annotated[
@@ -61,7 +60,6 @@ def exit_code_of(error: PalyraError) -> int:
 def run_to_end(work: Callable[[], Awaitable[int]]) -> int:
     """Runs a program or a command and returns its exit code; errors meant for people are printed as such, and any
     other, which is a fault of ours, in a line."""
-    keep_terminal_clean()
 
     async def guarded() -> int:
         try:
@@ -69,6 +67,8 @@ def run_to_end(work: Callable[[], Awaitable[int]]) -> int:
         except PalyraError as error:
             complain(str(error))
             return exit_code_of(error)
+        except BrokenPipeError:
+            raise
         except Exception as error:
             complain(f"Palyra failed, which is a fault of its own: {redact(f'{type(error).__name__}: {error}')}")
             return REFUSED
