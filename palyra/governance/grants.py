@@ -148,6 +148,14 @@ class GrantBook:
             self._remember_ended(row.grant_id)
         return GrantSaved(row)
 
+    def redraw(self, grant_id: str, run_id: str, amount: int, *, sent: bool) -> None:
+        """Repeats what a run drew before this book began. `sent`: its hold has ended and charged."""
+        grant = self._grants.get(grant_id)
+        if grant is not None:
+            grant.move(run_id, amount)
+            if sent:
+                grant.use(run_id)
+
     def serving(self, policy_id: str, scope_value: str, asker: Asker, window_start: int, at: int) -> list[Grant]:
         """Live grants with something left that serve a request in a counter, oldest first."""
         found = self._by_counter.get((policy_id, scope_value))

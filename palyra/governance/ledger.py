@@ -408,11 +408,7 @@ class Ledger:
         for row in recount.found_open:
             self._open[row.hold_id] = OpenHold(row, [None for _ in row.moves], None)
         for drawing in recount.draws:
-            grant = self.grants.get(drawing.grant_id)
-            if grant is not None:
-                grant.move(drawing.run_id, drawing.amount)
-                if drawing.sent:
-                    grant.use(drawing.run_id)
+            self.grants.redraw(drawing.grant_id, drawing.run_id, drawing.amount, sent=drawing.sent)
         self.version += 1
         joined = [self._join(hold, recount) for hold in self._open.values()]
         return tuple(change for change in joined if change is not None)

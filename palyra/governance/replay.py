@@ -9,7 +9,8 @@ the planner itself. What would be different changes what is counted:
 - one that was refused then and passes now is charged its expected cost at once: nobody knows what it would have used;
 - a stream whose budget ends earlier is charged at most what it held until then.
 
-The period is led up to by the policies as they were, so that windows that began before it are full.
+The period is led up to by the policies as they were, so that windows that began before it are full. Where plans were
+not kept yet when a window began, what was charged until then is counted as the journal's holds tell it.
 """
 
 from collections.abc import Callable
@@ -33,6 +34,8 @@ from palyra.governance.plan_record import (
     WEIGHED,
     Disposition,
 )
+from palyra.governance.recount import Drawing
+from palyra.governance.replay_earlier import count_earlier
 from palyra.governance.replay_flow import Group, Log, Model, UnderWay
 from palyra.governance.replay_holds import Held, Holds, Origin
 from palyra.governance.replay_input import Decoder, Shape
@@ -75,6 +78,8 @@ class Replay:
         self._flow = UnderWay(log, self._decoder, self._holds, self.tally)
         self._estimated: dict[int, tuple[Held, int | None]] = {}
         """Requests that waited then and pass now, charged as expected until it is known what they used."""
+        self._drawn: dict[str, list[Drawing]] = {}
+        """What was drawn before plans were kept, by grant, until the log gives the grant."""
         self._gone: set[int] = set()
         """Requests that waited then and are refused for good now."""
         self._routing = schedule.settings[0].routing
@@ -244,6 +249,8 @@ class Replay:
 
     def _next_phase(self, index: int) -> None:
         self.lanes.next_phase()
+        if index == 0:
+            self._drawn = count_earlier(self._log.holds_before(self._schedule.needed), self.lanes)
         self._models.clear()
         self._by_model.clear()
         settings = self._schedule.settings[index]
@@ -457,6 +464,8 @@ class Replay:
         refs = self._log.refs(row.run_ids)
         run_ids = tuple(str(refs[run_id]) for run_id in row.run_ids if run_id in refs)
         self._grants.add(replace(row, state=GrantState.ACTIVE.value, run_ids=run_ids))
+        for drawing in self._drawn.pop(row.grant_id, ()):
+            self._grants.redraw(drawing.grant_id, drawing.run_id, drawing.amount, sent=drawing.sent)
 
 
 def _over_soft(group: Group, amounts: tuple[int, int, int] = (0, 0, 0)) -> None:

@@ -11,7 +11,7 @@ from palyra.governance.replay_input import Decoder, Names
 from palyra.governance.replay_lanes import Place, judged_growth
 from palyra.governance.replay_tally import Tally
 from palyra.journal.replay_log import Event, RecordedUse
-from palyra.journal.rows import GrantRow
+from palyra.journal.rows import GrantRow, HoldRow
 from palyra.pricing.charge import charge
 from palyra.pricing.usage import NormalisedUsage
 
@@ -20,6 +20,7 @@ class Log(Names, Protocol):
     """What was recorded."""
 
     def chunks(self, first: int) -> Iterator[list[Event]]: ...
+    def holds_before(self, since: int) -> Iterator[HoldRow]: ...
     def body(self, seq: int) -> str: ...
     def plan(self, seq: int) -> tuple[int, int, int, int]: ...
     def grant(self, seq: int) -> GrantRow: ...

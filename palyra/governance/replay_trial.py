@@ -41,9 +41,10 @@ class Settings:
 class Schedule:
     """Events from `first` on are read; from `since` up to `until` requests are counted, under what is tried.
 
-    `settings` runs beside `phases`.
+    `settings` runs beside `phases`. What was held before `needed`, UTC unix ms, counts in no window of theirs.
     """
 
+    needed: int
     first: int
     since: int
     until: int
@@ -86,7 +87,8 @@ def schedule(
             _edit(recorded, terms)
         stages.append((seq, recorded, settings))
     ever = [policy for _, recorded, _ in stages for policy in recorded.values()]
-    first = first_of(history_needed([*ever, *trial.policies], since_at))
+    needed = history_needed([*ever, *trial.policies], since_at)
+    first = first_of(needed)
     phases: list[Phase] = []
     beside: list[Settings] = []
     for index, (seq, recorded, settings) in enumerate(stages):
@@ -100,7 +102,7 @@ def schedule(
         if until_next > since or index + 1 == len(stages):
             phases.append(Phase(max(begins, since), trial.over(recorded)))
             beside.append(settings)
-    return Schedule(first, since, until, phases, beside)
+    return Schedule(needed, first, since, until, phases, beside)
 
 
 def _edit(recorded: dict[str, UsageBudgetPolicyRecord], edit: TermsEdited) -> None:

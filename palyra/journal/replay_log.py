@@ -12,14 +12,16 @@ from typing import Any, Self
 from palyra.core.errors import StateError
 from palyra.journal.journal import JOURNAL_FILE
 from palyra.journal.migrations import version_of
-from palyra.journal.rows import GrantRow
+from palyra.journal.rows import GrantRow, HoldRow
 from palyra.journal.schema import LATEST
-from palyra.journal.tables import GRANTS, grant_row
+from palyra.journal.tables import GRANTS, HOLDS, Table, grant_row, hold_row
 
 PLAN, SLICE, END, GRANT, TERMS, REFUSED_SLICE = range(6)
 """Kinds of events."""
 
 CHUNK = 5_000
+DRAWN_EARLIER_MS = 48 * 3_600_000
+"""A hold that draws from a grant was taken at most so long before it was given."""
 MAPPED = 1 << 32
 """Bytes of the file that are read where they lie, without a copy of each page."""
 
@@ -115,6 +117,26 @@ class ReplayLog:
         while rows := cursor.fetchmany(CHUNK):
             yield rows
 
+    def holds_before(self, since: int) -> Iterator[HoldRow]:
+        """What was held before plans were kept, in the order of time: a journal of an earlier version has such holds.
+
+        Those created at or after `since`, or while a grant lived that was there when keeping began, and before that.
+        """
+        first = self._database.execute("SELECT seq, ref FROM replay_log WHERE kind = 0 ORDER BY seq LIMIT 1").fetchone()
+        if first is None:
+            return
+        seq, ref = first
+        granted = self._one("SELECT min(at) FROM replay_log WHERE kind = 3 AND seq < ?", (seq,))
+        if granted is not None:
+            since = min(since, granted - DRAWN_EARLIER_MS)
+        cursor = self._database.execute(
+            f"SELECT {', '.join(HOLDS.columns)} FROM holds WHERE created_at >= ?"
+            " AND run_id IN (SELECT run_id FROM runs WHERE seq < ?) ORDER BY created_at, seq",
+            (since, ref),
+        )
+        for row in cursor:
+            yield hold_row(_values(HOLDS, row))
+
     def plan(self, seq: int) -> tuple[int, int, int, int]:
         """When a plan was made, and its scope, shape and outcome."""
         row: tuple[int, int, int, int] = self._database.execute(
@@ -139,7 +161,7 @@ class ReplayLog:
     def grant(self, seq: int) -> GrantRow:
         """A grant as it stands in the end."""
         row = self._database.execute(f"SELECT {', '.join(GRANTS.columns)} FROM grants WHERE seq = ?", (seq,)).fetchone()
-        return grant_row([_data(name, value) for name, value in zip(GRANTS.columns, row, strict=True)])
+        return grant_row(_values(GRANTS, row))
 
     def refs(self, run_ids: Sequence[str]) -> dict[str, int]:
         """The numbers of runs."""
@@ -171,5 +193,6 @@ class ReplayLog:
         return dict(zip(USAGE_COLUMNS, row, strict=False))
 
 
-def _data(name: str, value: Any) -> Any:
-    return json.loads(value) if name in GRANTS.json_columns else value
+def _values(table: Table, row: Sequence[Any]) -> list[Any]:
+    named = zip(table.columns, row, strict=True)
+    return [json.loads(value) if name in table.json_columns and value is not None else value for name, value in named]
