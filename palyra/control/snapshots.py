@@ -158,7 +158,8 @@ class EvaluationView:
 class CounterfactualView:
     """What would have passed. `kind`: max_tokens, model, time, grant. `value` is text for people.
 
-    `amount` is what a grant would need, in `metric_kind`'s unit.
+    `amount` is what a grant would need, in `metric_kind`'s unit. `target` is what `value` speaks of: the number of
+    tokens, the model's id, the instant (UTC unix ms); None where it is not known.
     """
 
     kind: str
@@ -166,6 +167,7 @@ class CounterfactualView:
     policy_id: str = ""
     amount: int | None = None
     metric_kind: str = ""
+    target: int | str | None = None
 
 
 @dataclass(frozen=True, slots=True)

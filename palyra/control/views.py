@@ -238,7 +238,8 @@ def approval_view(record: ApprovalRecord, waiting: int = 0, park_until: int | No
 
 def _counterfactual_view(item: Mapping[str, Any], metrics: Mapping[str, str]) -> CounterfactualView:
     policy_id = _text(item, "policy_id")
-    return CounterfactualView(item["kind"], item["text"], policy_id, item.get("amount"), metrics.get(policy_id, ""))
+    amount, target = item.get("amount"), item.get("value")
+    return CounterfactualView(item["kind"], item["text"], policy_id, amount, metrics.get(policy_id, ""), target)
 
 
 def _text(facts: Mapping[str, Any], name: str) -> str:

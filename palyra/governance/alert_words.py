@@ -15,10 +15,10 @@ Payload = Mapping[str, Any]
 _HOUR_MS = 3_600_000
 _STATES = {
     "soft_limit": "is past its soft limit",
-    "override_applied": "is past its limit, within a grant",
+    "override_applied": "draws on a grant",
     "hard_limit": "is over its limit",
     "blocked": "refuses requests",
-    "approval_required": "asks a person for what is over",
+    "approval_required": "asks a person",
 }
 
 
@@ -84,7 +84,8 @@ def _regression(p: Payload, at: int) -> list[str]:
 
 
 def _budget_summary(p: Payload, at: int) -> str:
-    return f"{_budget_name(p)} {_STATES.get(p['status'], _words(p['status']))}: {_used_of(p)}"
+    state = _STATES.get(p["status"], _words(p["status"]))
+    return f"{p['policy_id']} {state}: {_used_of(p)}{_of_whom(p)}"
 
 
 def _budget(p: Payload, at: int) -> list[str]:
@@ -101,7 +102,7 @@ def _budget(p: Payload, at: int) -> list[str]:
 
 
 def _forecast_summary(p: Payload, at: int) -> str:
-    return f"{_budget_name(p)} reaches its limit at {_moment(p['reaches_at'], p, at)}"
+    return f"{p['policy_id']} reaches its limit at {_moment(p['reaches_at'], p, at)}{_of_whom(p)}"
 
 
 def _forecast(p: Payload, at: int) -> list[str]:
@@ -163,9 +164,9 @@ _SENTENCES: Mapping[AlertKind, _Lines] = {
 }
 
 
-def _budget_name(p: Payload) -> str:
-    value = p["scope_value"]
-    return str(p["policy_id"]) if value == "*" else f"{p['policy_id']} ({value})"
+def _of_whom(p: Payload) -> str:
+    """Whose counter it is, at the end of a line: a narrow screen cuts it before the amounts."""
+    return "" if p["scope_value"] == "*" else f" ({p['scope_value']})"
 
 
 def _used_of(p: Payload) -> str:

@@ -403,7 +403,7 @@ class PalyraApp(App[None], inherit_bindings=False):
         if not offer.shown:
             return
         if offer.reason:
-            self.flash(f"{action.title}: {offer.reason}.", Tone.WARN)
+            self.flash(f"{action.title.rstrip('…')}: {offer.reason}.", Tone.WARN)
             return
         if action.right is not Right.SEE and action.on_selection and not screen.may_act():
             self.flash("It changed just now. Look again, then press again.", Tone.WARN)

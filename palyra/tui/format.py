@@ -77,6 +77,28 @@ def quantity(metric: str, amount: int | None) -> str:
     return f"{amount:,} req"
 
 
+def brief(metric: str, amount: int | None) -> str:
+    """An amount of a budget in at most eight cells, without its unit's word, for a column: `$0.0135`, `$1,235`, `–`.
+
+    Dollars have at most four decimals, and none from a thousand on.
+    """
+    if amount is None:
+        return NONE
+    if metric != "estimated_cost_usd":
+        return tokens(amount) if metric == "total_tokens" or amount >= 1_000_000 else f"{amount:,}"
+    if 0 < amount < NANO // 10_000:
+        return "<$0.0001"
+    dollars = Decimal(amount) / NANO
+    if dollars >= 999_999:
+        millions = dollars / 1_000_000
+        return f"${millions:.2f} M" if millions < 99 else f"${millions:,.0f} M"
+    if dollars >= 1_000:
+        return f"${dollars:,.0f}"
+    if dollars >= 1:
+        return f"${dollars:.2f}"
+    return f"${dollars:.4f}".removesuffix("00")
+
+
 def percent(ratio: float) -> str:
     """A share of one: `92 %`, `<1 %`."""
     if 0 < ratio < 0.01:
@@ -157,6 +179,12 @@ def renewal(end: int | None, zone_name: str, now: int) -> str:
     then = local(end, zone_name)
     day = f"{then:%H:%M}" if end - now <= DAY else f"{then:%m-%d}"
     return f"{day} ({span(end - now)})"
+
+
+def instant(at: int, zone_name: str, now: int) -> str:
+    """A moment to come with the time until it: `10:00 (15 min)`; from a day on with its date: `12-01 00:00 (9 d)`."""
+    then = local(at, zone_name)
+    return f"{then:%H:%M} ({span(at - now)})" if at - now < DAY else f"{then:%m-%d %H:%M} ({span(at - now)})"
 
 
 def short_id(identifier: str) -> str:

@@ -19,7 +19,7 @@ from palyra.core.windows import HOUR_MS, Interval, window_for
 from palyra.tui import format as show
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.charts import Plot, Series, legend, stacked_columns, top_series
-from palyra.tui.widgets.lines import Line, line, muted, part, strong
+from palyra.tui.widgets.lines import Line, line, muted, part, strong, width_of
 
 Bucket = Literal["hour", "day"]
 HOURS = 24
@@ -165,11 +165,11 @@ def bucket_title(step: UsageStep, bucket: str, zone: str) -> str:
 
 
 def bucket_words(
-    step: UsageStep, number: int, bucket: str, series: tuple[Series, ...], zone: str, *, marks: bool
+    step: UsageStep, number: int, bucket: str, series: tuple[Series, ...], zone: str, width: int, *, marks: bool
 ) -> Line:
-    """The bucket under the cursor in words, with its mix."""
+    """The bucket under the cursor in words, with as much of its mix as fits in full."""
     total = step.total
-    return line(
+    head = line(
         " ",
         strong(bucket_title(step, bucket, zone)),
         "  ",
@@ -179,5 +179,11 @@ def bucket_words(
         muted("  "),
         part(f"{show.tokens(total.total_tokens)} tok"),
         muted("  "),
-        *legend(series, number, marks=marks),
     )
+    mix = legend(series, number, marks=marks)
+    for kept in range(len(mix), 0, -2):
+        rest = (muted(f"  +{(len(mix) - kept) // 2}"),) if kept < len(mix) else ()
+        words = (*head, *mix[:kept], *rest)
+        if width_of(words) < width:
+            return words
+    return head

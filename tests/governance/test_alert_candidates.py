@@ -232,7 +232,7 @@ def test_counters_of_one_budget_have_an_alert_each() -> None:
     where = standing(DOLLAR, scope_kind="user")
     found = built(counters=tuple(CounterFact(replace(where, scope_value=value)) for value in ("ann", "bob")))
     assert [one.dedupe_key for one in found] == ["budget_alert:day:ann", "budget_alert:day:bob"]
-    assert alert_summary(found[0].kind, found[0].payload, NOW).startswith("day (ann) is past its soft limit")
+    assert alert_summary(found[0].kind, found[0].payload, NOW) == "day is past its soft limit: $1.00 of $1.00 (ann)"
 
 
 def test_price_unknown() -> None:

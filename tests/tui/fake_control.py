@@ -205,9 +205,9 @@ def approval(number: int, principal: str, model: str, policy: str, excess: int, 
             ),
         ),
         "counterfactual": (
-            CounterfactualView("max_tokens", "max_tokens 212"),
-            CounterfactualView("model", "the model openai/gpt-5.4-mini"),
-            CounterfactualView("time", "a start at 00:00 Europe/Prague or later"),
+            CounterfactualView("max_tokens", "max_tokens 212", target=212),
+            CounterfactualView("model", "the model openai/gpt-5.4-mini", target="openai/gpt-5.4-mini"),
+            CounterfactualView("time", "a start at 2026-11-22T23:00:00Z or later", target=MIDNIGHT + 23 * HOUR),
             CounterfactualView("grant", f"a grant of ${excess / USD:.2f} on {policy}", policy, excess),
         ),
         "once_cap": excess * 11 // 10,
@@ -522,7 +522,9 @@ def hostile() -> World:
                 evaluations=tuple(
                     replace(value, policy_id=evil, scope_value=evil, message=evil) for value in item.evaluations
                 ),
-                counterfactual=tuple(replace(value, value=evil, policy_id=evil) for value in item.counterfactual),
+                counterfactual=tuple(
+                    replace(value, value=evil, policy_id=evil, target=evil) for value in item.counterfactual
+                ),
             )
             for item in base.approvals
         ),

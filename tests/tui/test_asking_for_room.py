@@ -149,7 +149,7 @@ async def test_a_viewer_sees_why_not() -> None:
         await desk.press("7", "j")
         await desk.ready()
         await desk.press("o")
-        assert desk.notice == "▲ Ask for room…: needs the role approver, pavel is viewer."
+        assert desk.notice == "▲ Ask for room: needs the role approver, pavel is viewer."
 
 
 # Deciding on what was asked for in words

@@ -24,6 +24,20 @@ async def test_the_fullest_is_first_and_the_disabled_last() -> None:
         assert "6 counters" in desk.title
 
 
+async def test_counters_of_one_budget_are_told_apart_and_no_amount_is_cut_at_80_columns() -> None:
+    world = normal()
+    first = world.budgets[0]
+    each = tuple(
+        replace(first, policy_id="person-day", scope_kind="user", scope_value=who, settled=59_104_201, held=12_690_001)
+        for who in ("maria", "support-bot", "jonas")
+    )
+    async with console(replace(world, budgets=each)) as desk:
+        await desk.press("7")
+        rows = desk.lines[3:6]
+        assert [row.split()[2] for row in rows] == ["maria", "support-bot", "jonas"]
+        assert all("$0.0718" in row and "…" not in row for row in rows), "settled and held, as the gauge counts them"
+
+
 async def test_amounts_are_in_the_unit_of_what_is_counted() -> None:
     async with console(normal()) as desk:
         await desk.press("7", "j", "j", "j", "j", "enter")
@@ -118,7 +132,7 @@ async def test_budgets_of_the_file_are_changed_there() -> None:
         assert desk.notice == "e space del: declared in palyra.toml, change it there"
         await desk.press("e")
         assert desk.dialog == ""
-        assert desk.notice == "▲ Edit the budget…: declared in palyra.toml, change it there."
+        assert desk.notice == "▲ Edit the budget: declared in palyra.toml, change it there."
 
 
 async def test_delete_asks_first() -> None:
@@ -149,7 +163,7 @@ async def test_an_approver_may_not_make_budgets() -> None:
     async with console(replace(normal(), operator=operator("approver"))) as desk:
         await desk.press("7", "n")
         assert desk.dialog == ""
-        assert desk.notice == "▲ New budget…: needs the role admin, pavel is approver."
+        assert desk.notice == "▲ New budget: needs the role admin, pavel is approver."
 
 
 async def test_sort_orders() -> None:

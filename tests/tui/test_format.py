@@ -28,10 +28,44 @@ def test_money_in_lists(amount: int | None, text: str) -> None:
     assert show.money(amount) == text
 
 
+@pytest.mark.parametrize(
+    ("metric", "amount", "text"),
+    [
+        ("estimated_cost_usd", None, "–"),
+        ("estimated_cost_usd", 0, "$0.00"),
+        ("estimated_cost_usd", 1, "<$0.0001"),
+        ("estimated_cost_usd", 13_520_400, "$0.0135"),
+        ("estimated_cost_usd", 30_000_000, "$0.03"),
+        ("estimated_cost_usd", 999_999_999, "$1.00"),
+        ("estimated_cost_usd", 999_999 * NANO // 1_000, "$1000.00"),
+        ("estimated_cost_usd", 1_234_567 * NANO // 1_000, "$1,235"),
+        ("estimated_cost_usd", 12_345_678 * NANO, "$12.35 M"),
+        ("total_tokens", 4_096, "4,096"),
+        ("requests", 999_999, "999,999"),
+    ],
+)
+def test_amounts_in_a_column(metric: str, amount: int | None, text: str) -> None:
+    assert show.brief(metric, amount) == text
+
+
+@given(st.sampled_from(["estimated_cost_usd", "total_tokens", "requests"]), st.integers(0, 2**63 - 1))
+def test_an_amount_in_a_column_is_never_too_long_for_it(metric: str, amount: int) -> None:
+    assert len(show.brief(metric, amount)) <= (8 if metric == "estimated_cost_usd" else 16)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "text"),
+    [(15 * 60_000, "11:57 (15 min)"), (13 * 3_600_000, "00:42 (13 h)"), (9 * 86_400_000, "12-01 11:42 (9 d)")],
+)
+def test_a_moment_to_come(ahead: int, text: str) -> None:
+    assert show.instant(NOW + ahead, "Europe/Prague", NOW) == text
+
+
 @given(st.integers(1, 9 * 10**18))
 def test_something_never_looks_like_nothing(amount: int) -> None:
     assert show.money(amount).strip("$0.,") != ""
     assert show.run_money(amount).strip("$0.,") != ""
+    assert show.brief("estimated_cost_usd", amount).strip("$0.,") != ""
 
 
 @pytest.mark.parametrize(

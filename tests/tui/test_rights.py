@@ -23,7 +23,7 @@ async def test_a_viewer_sees_everything_and_may_decide_nothing() -> None:
         await desk.press("a", "A", "d")
         assert desk.control.sent == []
         assert desk.dialog == ""
-        assert desk.notice == "▲ Deny…: needs the role approver, eve is viewer."
+        assert desk.notice == "▲ Deny: needs the role approver, eve is viewer."
         await desk.press("2", "j", "j", "j", "u", "5", "c", "7", "n")
         assert desk.control.sent == []
         assert desk.dialog == ""

@@ -40,11 +40,11 @@ async def test_the_preview_says_what_is_breached_and_what_would_pass() -> None:
         assert "agent-ci asks for openai/gpt-5.4 in session build-771" in preview
         assert "waiting 0:42 of 1:00 (2)" in preview
         assert "settled $19.02 + held $0.31 + this $1.51 = $20.84 of $20.00" in preview
-        assert "max_tokens 212" in preview
+        assert "max_tokens ≤ 212" in preview
         assert "88 runs · $31.20 · 2 overrides" in preview
 
 
-async def test_where_the_arithmetic_does_not_fit_what_it_comes_to_stands_first() -> None:
+async def test_where_the_arithmetic_does_not_fit_one_line_it_takes_two_and_no_amount_is_cut() -> None:
     world = normal()
     first, *others = world.approvals
     small = tuple(
@@ -52,7 +52,17 @@ async def test_where_the_arithmetic_does_not_fit_what_it_comes_to_stands_first()
         for item in first.evaluations
     )
     async with console(replace(world, approvals=(replace(first, evaluations=small), *others))) as desk:
-        assert " research-day  $0.0326 of $0.03 = settled $0.002262 + held $0.01174 + this" in desk.text
+        where = next(number for number, text in enumerate(desk.lines) if "$0.0326 of $0.03" in text)
+        assert desk.lines[where].rstrip() == " research-day   $0.0326 of $0.03"
+        assert desk.lines[where + 1].strip() == "settled $0.002262 + held $0.01174 + this $0.0186"
+
+
+async def test_what_would_pass_is_told_in_the_zone_of_the_budget_with_the_time_until_then() -> None:
+    async with console(normal()) as desk:
+        await desk.wait()
+        assert "would pass     max_tokens ≤ 212 · openai/gpt-5.4-mini · after 00:00 (12 h)" in desk.text
+        await desk.press("enter")
+        assert "   after 00:00 (12 h)" in [text.rstrip() for text in desk.lines]
 
 
 async def test_the_requesters_history_is_asked_once_for_each_selection_and_never_twice_at_a_time() -> None:

@@ -1,14 +1,17 @@
 """What the Usage screen makes of an answer: series that add up, words that fit."""
 
+from dataclasses import replace
+
 import pytest
 
 from palyra.control.queries import InsightsAnswer, UsageAnswer, UsageEntry, UsageNumbers, UsageStep
 from palyra.control.snapshots import ForecastView, Snapshot
 from palyra.core.clock import ManualClock
 from palyra.tui.details.usage import panel_lines, under_lines
-from palyra.tui.usage_view import MEASURES, Sight, filter_for, name_of, series_of, span_of
+from palyra.tui.usage_view import MEASURES, Sight, bucket_words, filter_for, name_of, series_of, span_of
 from palyra.tui.widgets.charts import MOST_SERIES, OTHER, top_series
 from palyra.tui.widgets.lines import lines_text, text_of, width_of
+from tests.tui.fake_alerts import reaching
 from tests.tui.fake_control import DAY, HOUR, NOW, USD, FakeControl, empty
 
 COST = MEASURES[0]
@@ -89,6 +92,25 @@ async def test_lists_end_with_what_fits_in_full() -> None:
     (routing,) = [row for row in rows if "routing" in row]
     assert routing.endswith("reason_4")
     assert len(routing) < 80
+
+
+@pytest.mark.parametrize(("width", "mix"), [(56, "█ cc 57 %  +2"), (120, "█ cc 57 %  █ bb 29 %  █ aa 14 %")])
+def test_the_mix_of_a_bucket_names_what_fits_in_full_and_counts_the_rest(width: int, mix: str) -> None:
+    answer = answer_of("model", (7 * USD, {"aa": USD, "bb": 2 * USD, "cc": 4 * USD}))
+    (step,) = answer.timeline
+    words = bucket_words(step, 0, "hour", series_of(answer, COST), "UTC", width, marks=False)
+    assert text_of(words).endswith(mix)
+    assert width_of(words) < width
+
+
+async def test_a_long_alert_gives_way_to_how_many_more_there_are() -> None:
+    snapshot = await nothing_else()
+    grave, other = (replace(reaching(name, NOW), summary="team-day reaches " + "x" * 90) for name in ("a", "b"))
+    shown = replace(snapshot, alerts=(grave, other))
+    (words, *_) = under_lines(sight_of(), shown, "model", "UTC", NOW, 80)
+    assert text_of(words).endswith("… and 1 more")
+    panel = lines_text(panel_lines(sight_of(), shown, "UTC", NOW, 119))
+    assert panel.index("alerts") < panel.index("routing") < panel.index("forecasts")
 
 
 @pytest.mark.parametrize("width", [110, 119, 200])

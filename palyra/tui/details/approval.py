@@ -1,13 +1,13 @@
 """An approval, opened: who asks for what, which budgets it breaks, and what would pass without a person."""
 
 from palyra.control.queries import ApprovalDetail
-from palyra.control.snapshots import ApprovalView, EvaluationView, GrantView
+from palyra.control.snapshots import ApprovalView, CounterfactualView, EvaluationView, GrantView
 from palyra.core.safe_text import cells
 from palyra.tui import format as show
 from palyra.tui import glyphs
 from palyra.tui.details.asked import reason_lines, room_words, session_words, standing_lines
 from palyra.tui.details.layout import Cell, Pair, heading, pairs, table
-from palyra.tui.details.words import approval_mark, counter_words, risk_tone, status_tone
+from palyra.tui.details.words import approval_mark, breached, counter_words, risk_tone, status_tone
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.charts import sparkline
 from palyra.tui.widgets.lines import (
@@ -27,6 +27,8 @@ from palyra.tui.widgets.lines import (
 
 WIDE_TABLE_FROM = 72
 EQUALS = " = "
+PREVIEW_LABEL = 13
+"""Cells of what stands at the left under a list."""
 WAYS_LINES = 2
 
 
@@ -59,7 +61,7 @@ def approval_lines(
     else:
         lines += [BLANK, *standing_lines(approval, now, width)]
     if approval.refused:
-        lines += [BLANK, heading("would pass without you"), *_counterfactual(approval, width)]
+        lines += [BLANK, heading("would pass without you"), *_counterfactual(approval, now, width)]
     return [*lines, BLANK, *_history(approval, detail, zone, now, width)]
 
 
@@ -144,9 +146,18 @@ def _narrow_budgets(evaluations: tuple[EvaluationView, ...], now: int, width: in
         total = parts[at + 1 :]
         *above, last = wrap(counter_words(item), width - 2 - width_of(total), indent=" ", tone=Tone.STRONG)
         lines += [*above, spread(last, total, width - 1)]
-        lines.append(line("   ", *parts[:at]))
+        lines += _terms(parts[:at], width)
         lines.append(line("   ", muted(f"renews {show.renewal(item.window_end, item.timezone, now)}")))
     return lines
+
+
+def _terms(parts: Line, width: int) -> list[Line]:
+    """What an amount is the sum of, in two lines where one would cut it."""
+    whole = line("   ", *parts)
+    if width_of(whole) < width:
+        return [whole]
+    *first, sign, this = parts
+    return [line("   ", *first), line("  ", sign, this)]
 
 
 def arithmetic(item: EvaluationView) -> Line:
@@ -169,15 +180,31 @@ def arithmetic(item: EvaluationView) -> Line:
     )
 
 
-def _counterfactual(approval: ApprovalView, width: int) -> list[Line]:
-    found = [way.value for way in approval.counterfactual if way.kind != "grant"] or ["nothing"]
+def _counterfactual(approval: ApprovalView, now: int, width: int) -> list[Line]:
+    found = [_way(way, approval, now) for way in approval.counterfactual if way.kind != "grant"] or ["nothing"]
     return [row for way in found for row in wrap(way, width - 1, indent="   ")]
 
 
-def ways(approval: ApprovalView) -> str:
+def ways(approval: ApprovalView, now: int) -> str:
     """What would pass without anybody's word, in one line."""
-    found = [way.value for way in approval.counterfactual if way.kind != "grant"]
+    found = [_way(way, approval, now) for way in approval.counterfactual if way.kind != "grant"]
     return f" {glyphs.SEPARATOR} ".join(found) or "nothing short of a grant"
+
+
+def _way(way: CounterfactualView, approval: ApprovalView, now: int) -> str:
+    """`max_tokens ≤ 212`, `meridian/atlas-mini`, `after 10:00 (15 min)` in the zone of the budget that is over."""
+    match way.kind, way.target:
+        case "max_tokens", int(tokens):
+            return f"max_tokens ≤ {tokens:,}"
+        case "model", str(model):
+            return model
+        case "time", int(at):
+            budget = next(iter(breached(approval) or approval.evaluations), None)
+            if at <= now:
+                return "by now"
+            return f"after {show.instant(at, 'UTC' if budget is None else budget.timezone, now)}"
+        case _:
+            return way.value
 
 
 def _history(approval: ApprovalView, detail: ApprovalDetail | None, zone: str, now: int, width: int) -> list[Line]:
@@ -228,14 +255,17 @@ def grant_words(grant: GrantView, zone: str, now: int, width: int) -> list[Line]
     return [(part(" "), muted("grant      "), *first), *((indent, *rest) for rest in more)]
 
 
-def _sum_line(item: EvaluationView, width: int) -> Line:
-    """A budget and its arithmetic on one line; what it comes to stands first where not all of it fits."""
+def _sum_lines(item: EvaluationView, width: int) -> list[Line]:
+    """A budget and its arithmetic; in two lines where one would cut an amount, what it comes to first."""
     parts = arithmetic(item)
-    whole = line(" ", part(item.policy_id), "  ", *parts)
-    if width_of(whole) <= width:
-        return whole
+    name = f"{item.policy_id:<{PREVIEW_LABEL}}"
+    whole = line(" ", part(name), "  ", *parts)
+    if width_of(whole) < width:
+        return [whole]
     at = next(number for number, piece in enumerate(parts) if piece.text == EQUALS)
-    return line(" ", part(item.policy_id), "  ", *parts[at + 1 :], muted(EQUALS), *parts[:at])
+    total = line("  ", *parts[at + 1 :])
+    head = cut(line(" ", part(name)), width - 1 - width_of(total))
+    return [(*head, *total), line(" " * (PREVIEW_LABEL + 3), *parts[:at])]
 
 
 def approval_preview(approval: ApprovalView, detail: ApprovalDetail | None, now: int, width: int) -> list[Line]:
@@ -252,15 +282,14 @@ def approval_preview(approval: ApprovalView, detail: ApprovalDetail | None, now:
     lines = [spread(who, waiting_words(approval, now), width - 1)]
     if approval.applicants:
         lines += [cut(row, width) for row in reason_lines(approval, width)[:2]]
-    breached = [item for item in approval.evaluations if item.policy_id in approval.policy_ids]
-    for item in breached[:1] or approval.evaluations[:1]:
-        lines.append(_sum_line(item, width))
+    for item in breached(approval)[:1] or approval.evaluations[:1]:
+        lines += _sum_lines(item, width)
     more = len(approval.policy_ids) - 1
     if more > 0:
         lines.append(line(" ", muted(f"and {show.plural(more, 'more budget')}; open it to see them")))
     if not approval.refused:
         return [*lines, *_requester_line(detail)]
-    passing = [text_of(row) for row in wrap(ways(approval), width - 17)]
+    passing = [text_of(row) for row in wrap(ways(approval, now), width - PREVIEW_LABEL - 4)]
     if len(passing) > WAYS_LINES:
         passing = [*passing[: WAYS_LINES - 1], f"{passing[WAYS_LINES - 1]} …"]
     for number, text in enumerate(passing):

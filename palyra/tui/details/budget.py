@@ -68,7 +68,7 @@ def budget_lines(
     ]
     if budget.forecast is not None:
         text, tone = forecast_words(budget.forecast, budget.timezone, now)
-        lines += wrap(f"forecast   {text}", width - 1, indent=" ", hang=" " * 12, tone=tone)
+        lines += pairs([("forecast", part(text, tone))], width)
     if budget.source == "config":
         where = config_path or "palyra.toml"
         lines += [

@@ -25,7 +25,7 @@ def under_lines(sight: Sight, snapshot: Snapshot, by: str, zone: str, now: int, 
     """The essence, a line each: what alarms first."""
     room = width - LABEL - 2
     rows: list[tuple[str, Sequence[Part]]] = [
-        ("alert", _alert_parts(snapshot.alerts)),
+        ("alert", _alert_parts(snapshot.alerts, room)),
         ("forecast", _forecast_parts(sight, snapshot.tightest, zone, now, room)),
         ("routing", _fitting([(part(f"{count:,} "), muted(code)) for code, count in _reasons(sight)], room)),
     ]
@@ -44,21 +44,22 @@ def _fitting(groups: Sequence[Sequence[Part]], room: int) -> Sequence[Part]:
 
 
 def panel_lines(sight: Sight, snapshot: Snapshot, zone: str, now: int, width: int) -> list[Line]:
-    """The same in two columns, with the mix of models as bars."""
+    """The same in two columns, what alarms at the top, with the mix of models as bars."""
     half = (width - 3) // 2
     left = [
         *_bars("model mix", [(name_of("model", entry.key), entry) for entry in sight.insights.mix], half),
         BLANK,
         *_bars("top users", [(name_of("user", entry.key), entry) for entry in sight.users], half),
     ]
-    right = [line(" ", strong("routing"))]
+    right: list[Line] = []
+    if snapshot.alerts:
+        right += [line(" ", strong("alerts")), *[line(" ", *_alert(alert)) for alert in snapshot.alerts[:2]], BLANK]
+    right += [line(" ", strong("routing"))]
     right += [line(f" {count:>9,}  ", part(code)) for code, count in _reasons(sight)[:SHOWN]]
     right += [BLANK, line(" ", strong("forecasts"))]
     right += [line(" ", *_forecast(view, zone, now)) for view in sight.insights.forecasts[:SHOWN]] or [
         line(" ", muted("no budget has a window that ends"))
     ]
-    if snapshot.alerts:
-        right += [BLANK, line(" ", strong("alerts")), *[line(" ", *_alert(alert)) for alert in snapshot.alerts[:2]]]
     height = max(len(left), len(right))
     left += [BLANK] * (height - len(left))
     right += [BLANK] * (height - len(right))
@@ -95,11 +96,12 @@ def _user(entry: UsageEntry) -> Sequence[Part]:
     return (part(name_of("user", entry.key)), muted(f" {show.money(entry.numbers.cost_nano_usd)}"))
 
 
-def _alert_parts(alerts: Sequence[AlertView]) -> Sequence[Part]:
+def _alert_parts(alerts: Sequence[AlertView], room: int) -> Sequence[Part]:
+    """The gravest, and how many there are beside it; the count is never what is cut."""
     if not alerts:
         return ()
     more = (muted(f" and {len(alerts) - 1} more"),) if len(alerts) > 1 else ()
-    return (*_alert(alerts[0]), *more)
+    return (*cut(tuple(_alert(alerts[0])), room - width_of(more)), *more)
 
 
 def _alert(alert: AlertView) -> Sequence[Part]:

@@ -108,7 +108,7 @@ class AllowDialog(ApprovalDialog[DecideApproval]):
             f"{counter_words(item)} by up to {show.quantity(item.metric_kind, item.session_cap)}" for item in items
         )
         lasting = self._duration_ms() if self.serves == "timebox" else SESSION_MS
-        until = show.renewal(self._now + lasting, self._zone, self._now)
+        until = show.instant(self._now + lasting, self._zone, self._now)
         return f"{who} may go over {budgets}, until {until}. You can revoke it with u."
 
     def _duration_ms(self) -> int:

@@ -55,7 +55,7 @@ class SnoozeDialog(Dialog[SnoozeAlert]):
     def explain(self) -> None:
         """Shows the consequence anew."""
         try:
-            until = show.renewal(self._now + self._duration_ms(), self._zone, self._now)
+            until = show.instant(self._now + self._duration_ms(), self._zone, self._now)
         except ValueError as error:
             self.say([BLANK, line(part(f"{glyphs.BAD} {error}", Tone.BAD)), *self._warning()])
             return

@@ -24,18 +24,19 @@ from palyra.tui.widgets.columns import Column
 from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, strong
 from palyra.tui.widgets.live_table import CellValue, cell
 
-GAUGE_CELLS = 6
+GAUGE_CELLS = 4
 ROOMY = 100
-"""From this width on a list has room for the moment at which a window ends."""
+"""From this width on a list has room for the moment at which a window ends, and for what kind a scope is of."""
 COLUMNS = (
     Column("sign", safe(""), 1),
-    Column("budget", safe("budget"), 11, flex=2, most=34),
-    Column("covers", safe("covers"), 10, flex=3, most=30, priority=2),
-    Column("window", safe("window"), 7),
-    Column("used", safe("used"), 12),
-    Column("settled", safe("settled"), 9, align="right"),
-    Column("held", safe("held"), 6, align="right", priority=1),
-    Column("limit", safe("limit"), 9, align="right"),
+    Column("budget", safe("budget"), 13, flex=2, most=34),
+    Column("covers", safe("covers"), 13, flex=3, most=30),
+    Column("window", safe("window"), 7, priority=1),
+    Column("used", safe("used"), 11),
+    Column("amount", safe("so far"), 8, align="right"),
+    Column("settled", safe("settled"), 8, align="right", priority=2),
+    Column("held", safe("held"), 8, align="right", priority=2),
+    Column("limit", safe("limit"), 8, align="right"),
     Column("ahead", safe("forecast"), 8, align="right"),
     Column("renews", safe("renews"), 6, flex=1, most=15),
     Column("full", safe("when full"), 9, priority=3),
@@ -90,16 +91,23 @@ class BudgetsScreen(ListScreen):
         return (
             part(glyph, tone),
             part(subject.policy_id, plain),
-            part(scope_words(subject), Tone.MUTED),
+            part(self._covers(subject), plain),
             part(_WINDOWS.get(subject.interval_kind, subject.interval_kind), Tone.MUTED),
             cell(*gauge_parts(ratio, GAUGE_CELLS, level), part(f" {show.percent(ratio)}", level)),
-            part(bare(metric, subject.settled), plain),
-            part(bare(metric, subject.held), Tone.MUTED),
-            part(bare(metric, limit), plain),
+            part(show.brief(metric, subject.settled + subject.held), plain),
+            part(show.brief(metric, subject.settled), Tone.MUTED),
+            part(show.brief(metric, subject.held), Tone.MUTED),
+            part(show.brief(metric, limit), plain),
             self._ahead(subject),
             cell(muted(self._renews(subject)), ticking=True),
             part(_FULL.get(subject.action, subject.action), Tone.MUTED),
         )
+
+    def _covers(self, budget: BudgetView) -> str:
+        """Whose counter it is; where room is short, without the kind of a scope that its value tells."""
+        if self.table.size.width >= ROOMY or budget.scope_value in ("", "*"):
+            return scope_words(budget)
+        return budget.scope_value
 
     def _ahead(self, budget: BudgetView) -> CellValue:
         """When it reaches its limit, else where it will stand at the end of its window."""
@@ -110,7 +118,7 @@ class BudgetsScreen(ListScreen):
             near = forecast.reaches_at - self.now <= show.DAY
             then = show.local(forecast.reaches_at, budget.timezone)
             return part(f"{then:%H:%M}" if near else f"{then:%m-%d}", Tone.WARN)
-        return part(bare(forecast.metric_kind, forecast.projected), Tone.MUTED)
+        return part(show.brief(forecast.metric_kind, forecast.projected), Tone.MUTED)
 
     def _renews(self, budget: BudgetView) -> str:
         """The time left; with the moment itself where there is room for it."""
@@ -166,8 +174,3 @@ class BudgetsScreen(ListScreen):
         over = sum(item.enabled and item.used_ratio >= 1 for item in self.snapshot.budgets)
         text = show.plural(self._listed, "counter") + (f" {glyphs.SEPARATOR} {over} full" if over else "")
         return (muted(text),)
-
-
-def bare(metric: str, amount: int | None) -> str:
-    """An amount of a budget without its unit's word, for a column of numbers."""
-    return show.quantity(metric, amount).removesuffix(" tok").removesuffix(" req")

@@ -239,7 +239,7 @@ class UsageScreen(ListScreen):
         self._lines("plot").show([(part(" "), *row) for row in self._plot.lines])
         step = self.bucket
         if step is not None:
-            words = bucket_words(step, self._cursor, answer.bucket, series, self.zone, marks=self._marks)
+            words = bucket_words(step, self._cursor, answer.bucket, series, self.zone, width, marks=self._marks)
             self._lines("words").show([words, BLANK])
 
     def items(self, snapshot: Snapshot) -> Sequence[Subject]:
