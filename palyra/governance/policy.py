@@ -5,7 +5,15 @@ import json
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from palyra.config.choices import MetricKind, Percent, PolicyAction, RoutingOverride, ScopeKind, UnknownPrice
+from palyra.config.choices import (
+    MetricKind,
+    OverrideKind,
+    Percent,
+    PolicyAction,
+    RoutingOverride,
+    ScopeKind,
+    UnknownPrice,
+)
 from palyra.core.money import decimal_usd
 from palyra.core.windows import Interval
 
@@ -86,6 +94,11 @@ class UsageBudgetPolicyRecord:
     def counts_like(self, other: "UsageBudgetPolicyRecord") -> bool:
         """Whether both count the same use in the same windows: if so, an edit leaves consumption as it stands."""
         return self.counting == other.counting
+
+    @property
+    def reroutes(self) -> bool:
+        """Whether it asks for another model while over its soft limit."""
+        return self.routing_override.kind in (OverrideKind.DEGRADE, OverrideKind.MODEL)
 
     @property
     def counting(self) -> tuple[object, ...]:

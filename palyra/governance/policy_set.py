@@ -21,6 +21,8 @@ class PolicySet:
         self._by_value: dict[tuple[ScopeKind, str], list[UsageBudgetPolicyRecord]] = {}
         self._by_kind: dict[ScopeKind, list[UsageBudgetPolicyRecord]] = {}
         self._by_tag: dict[str, list[UsageBudgetPolicyRecord]] = {}
+        self.rerouting = any(policy.enabled and policy.reroutes for policy in self._policies.values())
+        """Whether any of them may ask for another model than the one chosen."""
         for policy in self._policies.values():
             if policy.enabled:
                 self._index(policy)

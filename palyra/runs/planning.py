@@ -212,8 +212,19 @@ class Planner:
         named = self._registry.resolve(parsed.model, parsed.wire)
         if parsed.model != AUTO and not self._routing.explicit_models:
             return (named,)
+        return self._and_others(named)
+
+    def _and_others(self, named: ModelEntry) -> tuple[ModelEntry, ...]:
         others = [entry for entry in self._registry.models if entry.role is named.role and entry.id != named.id]
         return (named, *others)
+
+    def _with_reroutes(self, request: RunRequest, wanted: Sequence[ModelEntry]) -> Sequence[ModelEntry]:
+        """A model that the caller named stays alone, unless a budget that counts it may ask for another."""
+        policies, named = self._ledger.policies, wanted[0]
+        if len(wanted) > 1 or not policies.rerouting:
+            return wanted
+        matches = policies.match(request.scope, named.provider, named.id)
+        return self._and_others(named) if any(policy.reroutes for policy, _ in matches) else wanted
 
     def plan(
         self, run: LiveRun, request: RunRequest, wanted: Sequence[ModelEntry], demanding: float, at: int
@@ -222,6 +233,7 @@ class Planner:
         request's complexity."""
         parsed, scope = request.parsed, request.scope
         size = prompt_size(parsed)
+        wanted = self._with_reroutes(request, wanted)
         options = [self._option(entry, request, size, at) for entry in wanted]
         asked = PlanInput(
             decision_id=self._ids.new(),

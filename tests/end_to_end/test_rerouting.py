@@ -1,0 +1,56 @@
+"""Budgets that ask for another model, asked by clients which name theirs, as nearly all do."""
+
+from typing import Any
+
+import pytest
+
+from palyra.control.commands import EditPolicy
+from palyra.control.queries import DecisionQuery
+from tests.end_to_end.conftest import Opener
+from tests.end_to_end.premises import MINI, chat
+from tests.support.upstream import Upstream
+
+DEARER = "openai/gpt-4.1"
+MODELS = """
+[[models]]
+provider = "openai"
+upstream = "gpt-4.1"
+"""
+ASKED = {**chat(max_tokens=100), "model": DEARER}
+
+
+@pytest.mark.parametrize(("override", "code"), [("degrade", "policy_degrade"), (f"model:{MINI}", "policy_model")])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_named_model_gives_way_to_a_budget_over_its_soft_limit(
+    opened: Opener, upstream: Upstream, override: str, code: str, stream: bool
+) -> None:
+    here = await opened(MODELS)
+    await here.add_budget("day", "1.00", soft_limit="0.50", routing_override=override)
+    body: dict[str, Any] = {**ASKED, "stream": stream}
+    assert (await here.ask(body)).headers["x-palyra-model"] == DEARER
+    await here.send(EditPolicy("day", {"soft_limit": "0"}))
+    answer = await here.ask(body)
+    assert (answer.status, answer.headers["x-palyra-model"]) == (200, MINI)
+    assert upstream.seen[-1].json["model"] == "gpt-4o-mini"
+    decision = (await here.control.ask(DecisionQuery(answer.headers["x-palyra-decision"]))).body
+    assert (decision["requested_model"], decision["actual_model"], decision["action"]) == (DEARER, MINI, "degrade")
+    assert {code, "explicit_model"} <= set(decision["reason_codes"])
+
+
+async def test_a_key_is_sent_to_no_model_that_it_may_not_use(opened: Opener) -> None:
+    here = await opened(MODELS)
+    await here.add_budget("day", "1.00", soft_limit="0", routing_override="degrade")
+    key = here.new_key("dear", "dear", allowed_models=(DEARER,))
+    assert (await here.ask(ASKED, key=key)).headers["x-palyra-model"] == DEARER
+    other = await here.ask({**ASKED, "model": MINI}, key=key)
+    assert (other.status, other.json["error"]["code"]) == (403, "model_not_allowed")
+
+
+async def test_a_budget_of_others_brings_no_other_models_into_the_decision(opened: Opener) -> None:
+    here = await opened(MODELS)
+    await here.add_budget(
+        "eve", "1.00", soft_limit="0", routing_override="degrade", scope_kind="session", scope_id="eve"
+    )
+    answer = await here.ask(ASKED)
+    decision = (await here.control.ask(DecisionQuery(answer.headers["x-palyra-decision"]))).body
+    assert [one["model"] for one in decision["candidates"]] == [DEARER]
