@@ -1,6 +1,7 @@
 """Who can answer and what each can do: one entry per provider and per model, complete with address and credential."""
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -180,6 +181,10 @@ _MAX_CONTEXT: Mapping[ModelProviderKind, int] = {
 }
 
 
+_UNSEEN = re.compile(r"(?:.*/)?(?:o[1-9]|gpt-[5-9](?!.*chat)|gemini-(?:2\.5|[3-9])|grok-4(?!.*non-reasoning))")
+"""Families that reason in tokens which their streams do not show, by how their names begin."""
+
+
 def plain_model(provider: ProviderEntry, upstream: str, source: ModelSource) -> ModelEntry:
     """A model of which only the name is known: what it can do goes by the kind of its provider."""
     capable = provider.kind is not ModelProviderKind.DETERMINISTIC
@@ -191,6 +196,7 @@ def plain_model(provider: ProviderEntry, upstream: str, source: ModelSource) -> 
         source=source,
         tools=capable,
         vision=capable,
+        reasoning=provider.kind is ModelProviderKind.OPENAI_COMPATIBLE and _UNSEEN.match(upstream) is not None,
         max_context=_MAX_CONTEXT[provider.kind],
         free=not capable,
     )

@@ -130,7 +130,6 @@ CAPPED = """
 [[models]]
 provider = "openai"
 upstream = "o4-mini"
-reasoning = true
 max_output = 5000
 """
 

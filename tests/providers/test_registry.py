@@ -208,6 +208,34 @@ def test_capabilities_come_from_the_row_then_from_the_kind(tmp_path: Path) -> No
     assert (*mini.wires, *haiku.wires) == (Wire.CHAT, Wire.MESSAGES)
 
 
+@pytest.mark.parametrize(
+    ("name", "unseen"),
+    [
+        ("o3", True),
+        ("o4-mini-2025-04-16", True),
+        ("gpt-5-mini", True),
+        ("openai/gpt-5.1", True),
+        ("google/gemini-2.5-pro", True),
+        ("x-ai/grok-4-fast", True),
+        ("grok-4-fast-non-reasoning", False),
+        ("gpt-5-chat-latest", False),
+        ("gpt-4o-mini", False),
+        ("gemini-2.0-flash", False),
+        ("omni-moderation-latest", False),
+        ("my-o3", False),
+        ("deepseek-reasoner", False),
+    ],
+)
+def test_families_that_reason_unseen_are_known_by_name(tmp_path: Path, name: str, unseen: bool) -> None:
+    found = registry(tmp_path, ONLY_PROVIDER, OPENAI_KEY="sk-test-1234567890")
+    assert found.resolve(name, Wire.CHAT).reasoning is unseen
+
+
+def test_a_row_says_otherwise_than_the_name(tmp_path: Path) -> None:
+    row = '[[models]]\nprovider = "openai"\nupstream = "o3"\nreasoning = false\n'
+    assert not registry(tmp_path, ONLY_PROVIDER + row, OPENAI_KEY="sk-test-1234567890").resolve("o3").reasoning
+
+
 # Providers
 
 
