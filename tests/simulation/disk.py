@@ -4,6 +4,7 @@ import random
 import shutil
 import sqlite3
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,10 @@ class Disk:
         self.die_in = None
         wal, main = self.state_dir / WAL, self.state_dir / JOURNAL_FILE
         before = wal.read_bytes() if wal.exists() else b""
-        size, changed = main.stat().st_size, main.stat().st_mtime_ns
+        old = sha256(main.read_bytes()).digest()
         self._commit(database, *rest)
         after = wal.read_bytes()
-        checkpointed = (main.stat().st_size, main.stat().st_mtime_ns) != (size, changed)
+        checkpointed = sha256(main.read_bytes()).digest() != old
         self._torn = None if checkpointed else _torn(before, after, self._dice)
         self._die()
 

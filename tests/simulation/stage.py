@@ -1,5 +1,6 @@
 """Setting the stage: the engine's threads, randomness, disk and network are those of the simulation while it runs."""
 
+import gc
 import logging
 import random
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from palyra.journal.journal import Journal
 from palyra.journal.lock import EngineLock
 from palyra.runs.durable import Durable
 from tests.simulation.calendar import BEGIN, episodes
-from tests.simulation.loop import InlineQueues, InlineThread, SimClock
+from tests.simulation.loop import InlineQueue, InlineQueues, InlineThread, SimClock
 from tests.simulation.people import population
 from tests.simulation.provider import Network
 from tests.simulation.sizes import Size
@@ -51,8 +52,11 @@ def month(seed: int, size: Size, root: Path) -> Iterator[Month]:
         patch.setattr(
             engine_module, "Transport", lambda *_: Network(clock, random.Random(dice.random()), made.sent, made.counted)
         )
-        with _logs(made):
-            yield made
+        try:
+            with _logs(made):
+                yield made
+        finally:
+            _forget_connections()
 
 
 class _Told(logging.Handler):
@@ -84,6 +88,13 @@ def _lock(made: Month, state_dir: Path) -> EngineLock:
     lock = EngineLock(state_dir)
     made.locks.append(lock)
     return lock
+
+
+def _forget_connections() -> None:
+    """Those of the dead were closed beneath them; nobody is to complain when they are collected."""
+    for one in gc.get_objects():
+        if isinstance(one, aiosqlite.core.Connection) and isinstance(one._tx, InlineQueue):
+            one._connection = None
 
 
 def _threads(patch: pytest.MonkeyPatch, queues: InlineQueues) -> None:
