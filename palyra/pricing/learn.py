@@ -39,7 +39,7 @@ class Sample:
 
     `reported`: the provider gave all of the usage, otherwise it teaches nothing; `plain`: nothing but text was sent (no
     media, server tools or earlier response), so that bytes explain the input; `visible_bytes` is what a streamed
-    answer showed, 0 for others.
+    answer showed, 0 for others; `latency_ms` the whole of its time.
     """
 
     provider: str
@@ -50,6 +50,7 @@ class Sample:
     input_tokens: int
     output_tokens: int
     visible_bytes: int = 0
+    latency_ms: int = 0
     reported: bool = True
     plain: bool = True
 
@@ -60,7 +61,8 @@ class Learned:
 
     `c` corrects the expected input of B ÷ 4, `r` ≥ 1 raises the calibrated bound; `output_p50` and `output_p95` are
     tokens per answer, None before there are enough; `q` and `slice_q` are output tokens per visible byte, and `unseen`
-    those a slice covers besides.
+    those a slice covers besides. `latency_p50` is the model's median time to a whole answer (ms), None before there are
+    enough, whoever asked.
     """
 
     c: Fraction = Fraction(1)
@@ -70,6 +72,7 @@ class Learned:
     q: Fraction = DEFAULT_Q
     slice_q: Fraction = DEFAULT_SLICE_Q
     unseen: int = 0
+    latency_p50: int | None = None
 
     @property
     def usual_cover(self) -> int | None:
@@ -131,7 +134,7 @@ class _Window:
 class _Model:
     """What one model of one provider has shown, and how long its answers were to each principal."""
 
-    __slots__ = ("_answers", "_bytes", "_count", "_pairs", "_per_byte", "_shortfalls", "_tokens")
+    __slots__ = ("_answers", "_bytes", "_count", "_latencies", "_pairs", "_per_byte", "_shortfalls", "_tokens")
 
     def __init__(self) -> None:
         self._count = 0
@@ -140,6 +143,7 @@ class _Model:
         self._tokens = 0
         self._shortfalls = _Window(HORIZON)
         self._per_byte = _Window(Q_WINDOW)
+        self._latencies = _Window(OUTPUT_WINDOW)
         self._answers: OrderedDict[str, _Window] = OrderedDict()
         """By principal, the one who was answered longest ago first."""
 
@@ -160,6 +164,7 @@ class _Model:
             self._shortfalls.add(self._count, -(-sample.input_tokens * MICRO // bound))
         if sample.visible_bytes:
             self._per_byte.add(self._count, -(-sample.output_tokens * MICRO // sample.visible_bytes))
+        self._latencies.add(self._count, sample.latency_ms)
         answers = self._answers.get(sample.principal)
         if answers is None:
             answers = self._answers[sample.principal] = _Window(OUTPUT_WINDOW)
@@ -173,6 +178,7 @@ class _Model:
             self._drop_pair()
         self._shortfalls.forget(last)
         self._per_byte.forget(last)
+        self._latencies.forget(last)
         while self._answers:
             principal, answers = next(iter(self._answers.items()))
             answers.forget(last)
@@ -212,6 +218,10 @@ class _Model:
         raised = self._shortfalls.quantile(share)
         return min(R_HIGHEST, Fraction(raised, MICRO)) if raised > MICRO else UNLEARNED.r
 
+    @property
+    def latency_p50(self) -> int | None:
+        return self._latencies.quantile(500) if len(self._latencies) >= OUTPUT_LEAST else None
+
     def q(self, per_mille: int, default: Fraction) -> Fraction:
         if len(self._per_byte) < Q_LEAST:
             return default
@@ -248,4 +258,5 @@ class Learner:
             output_p95=answers.quantile(950) if answers else None,
             q=about.q(500, DEFAULT_Q),
             slice_q=about.q(990, DEFAULT_SLICE_Q),
+            latency_p50=about.latency_p50,
         )

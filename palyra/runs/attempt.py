@@ -222,7 +222,7 @@ def _plain(value: object, depth: int) -> Any:
     return value
 
 
-def lesson(attempt: Attempt, charged: Charged) -> Sample:
+def lesson(attempt: Attempt, charged: Charged, latency_ms: int) -> Sample:
     """What estimates learn from a settled attempt."""
     used = charged.priced.normalised
     return Sample(
@@ -234,6 +234,7 @@ def lesson(attempt: Attempt, charged: Charged) -> Sample:
         input_tokens=used.input_total,
         output_tokens=used.output_total,
         visible_bytes=attempt.meter.visible_bytes if attempt.streaming else 0,
+        latency_ms=latency_ms,
         reported=_reported(charged.usage_source, charged.flags),
         plain=attempt.size.plain,
     )
@@ -250,6 +251,7 @@ def recalled(sample: UsageSample, upstream: str) -> Sample:
         input_tokens=sample.input_total,
         output_tokens=sample.output_total,
         visible_bytes=sample.visible_bytes if sample.streaming else 0,
+        latency_ms=sample.latency_ms,
         reported=_reported(sample.usage_source, sample.flags),
         plain=NOT_PLAIN not in sample.flags,
     )

@@ -13,9 +13,12 @@ class Experience:
         self.learner = learner
         self._drift = DriftBook()
 
-    def take(self, attempt: Attempt, charged: Charged, overrun: int) -> None:
-        """Learns from an attempt that has just been settled; `overrun` are the nano-dollars above its bound."""
-        learned = lesson(attempt, charged)
+    def take(self, attempt: Attempt, charged: Charged, latency_ms: int, overrun: int) -> None:
+        """Learns from an attempt that has just been settled, `latency_ms` after it began.
+
+        `overrun` are the nano-dollars above its bound.
+        """
+        learned = lesson(attempt, charged, latency_ms)
         self.learner.add(learned)
         if learned.reported and learned.plain:
             sample = Estimated(attempt.estimate.expected_input, learned.input_tokens, overrun > 0)

@@ -327,6 +327,7 @@ class Planner:
             max_output=entry.max_output,
             hidden_reasoning=entry.reasoning,
             p95_output=learned.output_p95,
+            p50_ms=learned.latency_p50,
             excluded=incapable(entry, request, bound_input(size, facts, learned, estimator).total),
         )
         return Option(entry, card, learned, candidate)

@@ -359,7 +359,7 @@ class Runner:
             cost = usage.row.charge
             tokens = (usage.row.input_total, usage.row.output_total)
             flags = tuple(dict.fromkeys([*flags, *charged.flags]))
-            self._experience.take(attempt, charged, ending.change.overrun)
+            self._experience.take(attempt, charged, usage.row.latency_ms, ending.change.overrun)
             run.usage_source = charged.usage_source
         run.attempt = None
         run.held_usd = 0

@@ -1,14 +1,16 @@
 """Budgets that ask for another model, asked by clients which name theirs, as nearly all do."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from palyra.control.commands import EditPolicy
 from palyra.control.queries import DecisionQuery
+from palyra.core.clock import ManualClock
 from tests.end_to_end.conftest import Opener
 from tests.end_to_end.premises import MINI, chat
-from tests.support.upstream import Upstream
+from tests.support.upstream import Reply, Upstream
 
 DEARER = "openai/gpt-4.1"
 MODELS = """
@@ -54,3 +56,27 @@ async def test_a_budget_of_others_brings_no_other_models_into_the_decision(opene
     answer = await here.ask(ASKED)
     decision = (await here.control.ask(DecisionQuery(answer.headers["x-palyra-decision"]))).body
     assert [one["model"] for one in decision["candidates"]] == [DEARER]
+
+
+async def test_work_that_only_classifies_goes_to_the_model_that_was_fastest(opened: Opener, upstream: Upstream) -> None:
+    cheaper = "openai/gpt-4.1-nano"
+    here = await opened(
+        MODELS.replace("gpt-4.1", "gpt-4.1-nano") + f'[defaults]\nchat = "{MINI}"\n', clock=ManualClock()
+    )
+    classify = {"X-Palyra-Task-Class": "auxiliary_classification"}
+    auto = {**chat(max_tokens=100), "model": "auto"}
+    assert (await here.ask(auto, classify)).headers["x-palyra-model"] == cheaper
+    for model, seconds in ((MINI, 1), (cheaper, 2)):
+        for _ in range(20):
+            gate = asyncio.Event()
+            upstream.default = Reply(gate=gate)
+            before = len(upstream.seen)
+            caller = await here.call({**chat(max_tokens=100), "model": model})
+            await upstream.wait_for_requests(before + 1)
+            await here.advance(seconds)
+            gate.set()
+            assert (await caller.answer()).status == 200
+    upstream.default = Reply()
+    answer = await here.ask(auto, classify)
+    assert answer.headers["x-palyra-model"] == MINI
+    assert "fastest_capable" in answer.headers["x-palyra-reason"]

@@ -232,3 +232,13 @@ def test_what_is_known_of_a_model_is_what_its_newest_attempts_teach(samples: lis
                 assert known == rebuilt.learned(provider, "m", principal)
                 alone = taught(*[one for one in newest[provider] if one.reported])
                 assert known == alone.learned(provider, "m", principal)
+
+
+def test_how_long_a_model_takes_is_the_median_of_twenty_or_more() -> None:
+    quick = [replace(BASE, principal=f"u{number}", latency_ms=10 * number) for number in range(19)]
+    assert known(taught(*quick)).latency_p50 is None
+    assert known(taught(*quick, replace(BASE, latency_ms=9_000))).latency_p50 == 90
+    unsaid = [replace(BASE, latency_ms=1, reported=False)] * 50
+    assert known(taught(*quick, *unsaid)).latency_p50 is None
+    newest = [replace(BASE, latency_ms=7)] * 200
+    assert known(taught(*quick, *newest)).latency_p50 == 7
