@@ -57,7 +57,7 @@ def add_replay(app: typer.Typer, launch: Launch) -> None:
             async with launch.reading(place(config, state_dir)) as control:
                 now = (await control.snapshot([])).at
                 ends = None if until is None else moment("--until", until, now)
-                begins = moment("--since", since, now)
+                begins = moment("--since", since, now if ends is None else ends)
                 answer = await _followed(control, tried.during(begins, ends))
             if answer is None:
                 complain("The replay was cancelled.")

@@ -308,9 +308,9 @@ def _filter(of: list[str] | None, model: str | None, user: str | None, session: 
 
 
 def moment(option: str, text: str, before: int) -> int:
-    """An instant, or a length of time before `before`, as unix ms."""
+    """An instant, or a length of time before `before`, as unix ms; what began before 1970 began then."""
     try:
-        return before - parse_duration_ms(text)
+        return max(0, before - parse_duration_ms(text))
     except ValueError as no_length:
         if not text[:4].isdecimal() or "-" not in text:
             raise BadInputError(f"{option}: {no_length}.") from None

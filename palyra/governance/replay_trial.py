@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from palyra.config.serving import SmartRoutingRuntimeConfig
+from palyra.core.errors import NotFoundError
 from palyra.core.windows import DAY_MS, Interval, window_for
 from palyra.governance.candidates import OutputLimits
 from palyra.governance.policy import UsageBudgetPolicyRecord
@@ -72,7 +73,10 @@ def schedule(
     first_of: Callable[[int], int],
 ) -> Schedule:
     """`changes` are the recorded changes of the terms as (seq, body); `since` and `until` are events, `since_at` the
-    instant of the first. `first_of` finds the first event at an instant."""
+    instant of the first. `first_of` finds the first event at an instant.
+
+    Raises NotFoundError when what is to be left out never was: its replay would promise that nothing depends on it.
+    """
     settings = Settings(SmartRoutingRuntimeConfig(), OutputLimits())
     stages: list[tuple[int, dict[str, UsageBudgetPolicyRecord], Settings]] = [(0, {}, settings)]
     for seq, body in changes:
@@ -87,6 +91,13 @@ def schedule(
             _edit(recorded, terms)
         stages.append((seq, recorded, settings))
     ever = [policy for _, recorded, _ in stages for policy in recorded.values()]
+    known = {policy.policy_id for policy in ever}
+    never = sorted(trial.removed - known)
+    if never:
+        raise NotFoundError(
+            f"No budget {', '.join(map(repr, never))} was in force until then.",
+            fix=f"Name one of {', '.join(sorted(known))}." if known else "",
+        )
     needed = history_needed([*ever, *trial.policies], since_at)
     first = first_of(needed)
     phases: list[Phase] = []

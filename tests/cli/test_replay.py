@@ -40,9 +40,16 @@ def test_policies_are_tried_on_what_was_recorded(shell: Shell, tmp_path: Path) -
     assert "3 requests from" in said
     assert "2 would have gone another way" in said
     assert "Budget closed would reach 2 requests of 1 requests." in said
-    alone = shell.json("replay", "--policies", path, "--only", "--since", "1h", "--until", "2999-01-01")
+    alone = shell.json("replay", "--policies", path, "--only", "--since", "2026-01-01", "--until", "2999-01-01")
     assert [one["policy_id"] for one in alone["policies"]] == ["closed"]
-    assert shell.json("replay", "--policies", path, "--without", "house", "--since", "2999-01-01")["requests"] == 0
+    assert shell.json("replay", "--policies", path, "--since", "2999-01-01")["requests"] == 0
+    assert shell.json("replay", "--since", "1h", "--until", "1h")["requests"] == 0
+    assert shell.json("replay", "--since", "9999999d")["requests"] == 3
+
+
+def test_leaving_out_a_budget_that_never_was_is_no_answer(shell: Shell) -> None:
+    shell("run", "one")
+    assert "No budget 'hose' was in force" in shell("replay", "--without", "hose", code=1)
 
 
 def test_what_cannot_be_tried_is_told_whole(shell: Shell, tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ def test_the_summary_has_totals_and_a_breakdown_to_the_nano_dollar(shell: Shell)
 def test_a_period_ends_where_it_is_said(shell: Shell) -> None:
     assert shell.json("--since", "12h", "--until", "12h")["total"]["requests"] == 2
     assert shell.json("--since", "2000-01-01", "--until", "2000-02-01")["total"]["requests"] == 0
+    assert "1970-01-01" in shell("--since", "1d", "--until", "9999999d")
 
 
 def test_a_timeline_has_local_days_and_leaves_none_out(shell: Shell) -> None:
@@ -176,12 +177,16 @@ def test_an_export_that_fails_leaves_what_was_there(
         (("--since", "2026-13-01"), "--since"),
         (("--by", "colour"), "--by"),
         (("timeline", "--bucket", "week"), "--bucket"),
-        (("timeline", "--zone", "Prague"), "Europe/Prague"),
+        (("timeline", "--zone", "Prague"), 'did you mean "Europe/Prague"?\n'),
         (("timeline", "--since", "400d"), "366 days"),
         (("breakdown", "--of", "colour=red"), "--of"),
         (("breakdown", "--of", "tag=team"), "--of"),
         (("breakdown", "--cursor", "x"), "cursor"),
         (("runs", "--cursor", "x"), "cursor"),
+        (("breakdown", "--cursor", '[1e400, 0, 0, "x"]'), "cursor"),
+        (("breakdown", "--cursor", f'[{10**30}, 0, 0, "x"]'), "cursor"),
+        (("runs", "--cursor", f"{10**30}.1"), "cursor"),
+        (("timeline", "--since", "9999999d"), "366 days"),
         (("export", "--format", "xml"), "--format"),
         (("timeline", "--until", "2026-01-01", "--since", "2026-02-01"), "before it starts"),
     ],

@@ -11,6 +11,19 @@ from palyra.journal.tables import Table
 R = TypeVar("R")
 
 CHUNK = 500
+MOST = (1 << 63) - 1
+"""The largest integer that the database holds."""
+
+
+def whole(value: Any) -> int:
+    """An integer of a page's cursor. Raises ValueError for anything that no row can have."""
+    try:
+        number = int(value)
+    except (TypeError, OverflowError) as error:
+        raise ValueError(value) from error
+    if abs(number) > MOST:
+        raise ValueError(value)
+    return number
 
 
 class Query:

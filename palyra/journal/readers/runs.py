@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 from palyra.core.errors import BadInputError
-from palyra.journal.readers.query import Query
+from palyra.journal.readers.query import Query, whole
 from palyra.journal.rows import DecisionRow, NoteRow, RunFilter, RunPage, RunRow
 from palyra.journal.tables import DECISIONS, NOTES, RUNS, decision_row, note_row, run_row
 
@@ -111,6 +111,6 @@ def _conditions(wanted: RunFilter) -> tuple[list[str], list[str | int]]:
 def _place(cursor: str) -> tuple[int, int]:
     accepted_at, _, seq = cursor.partition(".")
     try:
-        return int(accepted_at), int(seq)
+        return whole(accepted_at), whole(seq)
     except ValueError:
         raise BadInputError(f"{cursor!r} is no cursor of a page of runs.", fix="Start again without one.") from None

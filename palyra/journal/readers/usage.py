@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from palyra.core.errors import BadInputError
 from palyra.core.usage_filter import ANYTHING, UsageFilter
 from palyra.core.windows import DAY_MS, Interval, window_for
-from palyra.journal.readers.query import CHUNK, Query
+from palyra.journal.readers.query import CHUNK, Query, whole
 from palyra.journal.readers.usage_facts import (
     METRICS,
     WHOLE,
@@ -271,15 +271,15 @@ def _sum(parts: Iterable[UsageTotals]) -> UsageTotals:
 def _place(cursor: str) -> tuple[Any, ...]:
     try:
         cost, attempts, runs, key = json.loads(cursor)
-        return int(cost), int(attempts), int(runs), str(key)
-    except (ValueError, TypeError):
+        return whole(cost), whole(attempts), whole(runs), str(key)
+    except (ValueError, TypeError, RecursionError):
         raise BadInputError(f"{cursor!r} is no cursor of a breakdown.", fix="Start again without one.") from None
 
 
 def _row_place(cursor: str) -> tuple[int, int]:
     at, _, seq = cursor.partition(".")
     try:
-        return int(at), int(seq)
+        return whole(at), whole(seq)
     except ValueError:
         raise BadInputError(f"{cursor!r} is no cursor of a page.", fix="Start again without one.") from None
 
@@ -300,7 +300,8 @@ def _cuts(since: int, until: int, interval: Interval, zone: str) -> tuple[int, .
             end = window_for(interval, zone, cuts[-1]).end
             cuts.append(min(until, end) if end is not None else until)
     except ValueError as error:
-        raise BadInputError(f"{error}.") from error
+        said = str(error)
+        raise BadInputError(said if said.endswith("?") else f"{said}.") from error
     return tuple(cuts)
 
 
