@@ -9,7 +9,8 @@ from palyra.core.errors import ConflictError, JournalUnavailableError
 from palyra.engine import Engine
 from palyra.governance.alert_book import acted
 from palyra.governance.alert_record import AlertRecord, AlertState
-from palyra.governance.alert_words import alert_sentences, alert_summary, moment_text
+from palyra.governance.alert_words import alert_sentences, alert_summary
+from palyra.governance.explain import moment_text
 from palyra.governance.four_eyes import Decider
 from palyra.journal.changes import AlertSaved
 from palyra.journal.readers import Readers

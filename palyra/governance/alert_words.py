@@ -1,14 +1,12 @@
 """Alerts in words. Nothing is decided here: every sentence is derived from a payload, today or years later."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any
 
 from palyra.config.choices import MetricKind
 from palyra.core.money import format_usd, format_usd_short
-from palyra.core.windows import load_zone
 from palyra.governance.alerts import AlertKind
-from palyra.governance.explain import amount_text
+from palyra.governance.explain import amount_text, moment_text
 
 Payload = Mapping[str, Any]
 
@@ -185,12 +183,6 @@ def _renewal(p: Payload, at: int) -> str:
     if end is None:
         return "Its window never ends."
     return f"It begins anew at {_moment(end, p, at)} ({p['timezone']})."
-
-
-def moment_text(instant: int, zone: str, at: int) -> str:
-    """The time of day, with the date where it is not that of `at`."""
-    then, now = (datetime.fromtimestamp(ms / 1000, load_zone(zone)) for ms in (instant, at))
-    return f"{then:%H:%M}" if then.date() == now.date() else f"{then:%Y-%m-%d %H:%M}"
 
 
 def _moment(instant: int, p: Payload, at: int) -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from palyra.config.choices import MetricKind
 from palyra.core.money import format_usd
 from palyra.core.windows import load_zone
-from palyra.governance.decision import RoutingDecision
+from palyra.governance.decision import Counterfactual, RoutingDecision
 from palyra.governance.evaluate import Cause, EvaluationStatus, Pricing, UsageBudgetEvaluation
 
 _MODEL_REASONS = {
@@ -40,6 +40,12 @@ def instant_text(at: int, zone: str = "UTC") -> str:
     """An instant in a zone, to the second, as RFC 3339."""
     moment = datetime.fromtimestamp(at / 1000, UTC if zone == "UTC" else load_zone(zone))
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def moment_text(instant: int, zone: str, at: int) -> str:
+    """The time of day, with the date where it is not that of `at`."""
+    then, now = (datetime.fromtimestamp(ms / 1000, load_zone(zone)) for ms in (instant, at))
+    return f"{then:%H:%M}" if then.date() == now.date() else f"{then:%Y-%m-%d %H:%M}"
 
 
 def evaluation_message(item: UsageBudgetEvaluation) -> str:
@@ -88,8 +94,19 @@ def sentences(decision: RoutingDecision) -> tuple[str, ...]:
     if decision.would_block:
         said.append(f"In enforced mode it would have been stopped by {', '.join(decision.would_block)}.")
     if decision.counterfactual:
-        said.append("It would have passed with: " + "; ".join(item.text for item in decision.counterfactual) + ".")
+        said.append(
+            "It would have passed with: " + "; ".join(_way(item, decision) for item in decision.counterfactual) + "."
+        )
     return tuple(said)
+
+
+def _way(item: Counterfactual, decision: RoutingDecision) -> str:
+    """What would have passed; an instant in the zone of the budget that was over, whose window it ends."""
+    if item.kind != "time" or not isinstance(item.value, int):
+        return item.text
+    over = [one.timezone for one in decision.evaluations if one.refused or one.would_refuse]
+    zone = over[0] if over else "UTC"
+    return f"a start at {moment_text(item.value, zone, decision.at)} ({zone}) or later"
 
 
 def refusal_message(decision: RoutingDecision) -> str:

@@ -446,6 +446,12 @@ def test_a_refusal_names_budget_numbers_and_ways() -> None:
     assert "a grant of $0.01 on day" in told
 
 
+def test_an_instant_is_told_in_the_zone_of_the_budget_that_was_over() -> None:
+    prague = policy(hard=usd(3 * CENT), interval_kind="daily", timezone="Europe/Prague")
+    made = plan(ledger(prague, spent=3 * CENT), NOON).decision
+    assert re.search(r"a start at \d{4}-\d\d-\d\d 00:00 \(Europe/Prague\) or later", sentences(made)[-1])
+
+
 # What is planned can be held
 
 

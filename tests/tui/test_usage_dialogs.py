@@ -13,6 +13,7 @@ import pytest
 from palyra.control.queries import UsageRowsQuery
 from palyra.tui.dialogs.export import ExportDialog
 from palyra.tui.dialogs.what_if import tried
+from palyra.tui.widgets.lines import Lines, line
 from tests.tui.desk import PATIENCE, Desk, console
 from tests.tui.fake_control import DAY, HOUR, NOW, World, budget, empty, normal
 from tests.tui.fake_usage import ATTEMPTS
@@ -75,6 +76,19 @@ async def test_what_if_changes_one_limit_and_tells_the_difference(world: World) 
         assert desk.control.sent == []
         await desk.press("escape")
         assert desk.dialog == ""
+
+
+async def test_a_text_longer_than_its_dialog_is_paged(world: World) -> None:
+    async with console(world) as desk:
+        await desk.press("4", "w")
+        text = desk.app.screen.query_one("#consequence", Lines)
+        text.show([line(f"line {number}") for number in range(20)])
+        await desk.wait(0)
+        assert "line 19" not in desk.box
+        await desk.press("pagedown", "pagedown")
+        assert "line 19" in desk.box
+        await desk.press("pageup", "pageup")
+        assert "line 0" in desk.box
 
 
 async def test_escape_stops_a_replay_first_and_leaves_then(world: World) -> None:

@@ -25,6 +25,8 @@ class Dialog(ModalScreen[R | None], Generic[R]):
         Binding("escape", "leave", "Leave", show=False),
         Binding("left,up", "app.focus_previous", "Previous", show=False),
         Binding("right,down", "app.focus_next", "Next", show=False),
+        Binding("pageup", "scroll_text(-1)", "Page up", show=False),
+        Binding("pagedown", "scroll_text(1)", "Page down", show=False),
     ]
 
     def __init__(self, title: str) -> None:
@@ -67,6 +69,11 @@ class Dialog(ModalScreen[R | None], Generic[R]):
     def act(self) -> None:
         """Does what the other button says."""
         raise NotImplementedError
+
+    def action_scroll_text(self, pages: int) -> None:
+        """Shows the rest of a text that is longer than its place."""
+        for text in self.query("#consequence").results(Lines):
+            text.scroll_relative(y=pages * max(1, text.size.height - 1), animate=False)
 
     def action_leave(self) -> None:
         self.dismiss(None)

@@ -141,7 +141,7 @@ def result_lines(answer: ReplayAnswer, budget: BudgetView, limit: str) -> list[L
     if not answer.requests:
         return [line(muted("No request of this time is recorded, so there is nothing to decide again."))]
     saved = answer.saved_nano_usd
-    words = "nothing would have gone otherwise"
+    words = f"none of {show.plural(answer.requests, 'recorded request')} would have gone otherwise"
     if answer.differences:
         words = f"{show.plural(answer.differences, 'request')} of {answer.requests:,} would have gone otherwise"
     lines = [
