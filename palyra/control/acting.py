@@ -187,7 +187,13 @@ def _requested_text(opened: Opened) -> str:
     record = opened.record
     wanted = record.wanted
     metric = record.leading.metric_kind.value
-    room = "room" if wanted is None else format_usd(wanted) if metric == _USD else f"{wanted:,} {metric}"
+    room = (
+        "room"
+        if wanted is None
+        else format_usd(wanted)
+        if metric == _USD
+        else f"{wanted:,} {metric.removeprefix('total_')}"
+    )
     what = f"{room} in {', '.join(record.policy_ids)} for {record.principal}"
     if opened.fresh:
         return f"Approval {record.approval_id} is open: {what}."

@@ -117,10 +117,11 @@ class Records:
             resolved += await self._readers.approvals("resolved", limit=left)
             resolved.sort(key=lambda row: row.requested_at, reverse=True)
             rows += resolved[:left]
-        grants = await self._readers.grants(state="active")
-        return ApprovalsPage(
-            tuple(self._view(row) for row in rows), tuple([await self._grant(grant) for grant in grants])
-        )
+        active = [await self._grant(grant) for grant in await self._readers.grants(state="active")]
+        # One for a single run is written down as active until its time is over, since a run that is not sent has not
+        # used it; once used it serves nobody.
+        in_force = tuple(grant for grant in active if grant.state == "active")
+        return ApprovalsPage(tuple(self._view(row) for row in rows), in_force)
 
     async def approval(self, approval_id: str) -> ApprovalDetail:
         row = await self._readers.approval(approval_id)
@@ -212,7 +213,7 @@ class Records:
             run=run_view(row, sum(amount or 0 for amount in held)),
             attempts=tuple(attempt_view(hold, usage.get(hold.hold_id)) for hold in holds),
             notes=tuple(note_view(note) for note in notes),
-            decision=None if decision is None else decision_detail(decision),
+            decision=None if decision is None else decision_detail(decision, row),
         )
 
     async def decision(self, identity: str) -> DecisionDetail:
@@ -223,7 +224,7 @@ class Records:
             if not of_run:
                 raise NotFoundError(f"No decision {identity!r} is known.", fix="Give the id of a decision or of a run.")
             row = of_run[-1]
-        return decision_detail(row)
+        return decision_detail(row, await self._readers.run(row.run_id))
 
     async def audit(self) -> AuditAnswer:
         report = await asyncio.to_thread(verify_audit, self._state_dir / JOURNAL_FILE, self._state_dir / HEAD_FILE)

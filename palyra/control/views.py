@@ -18,7 +18,7 @@ from palyra.control.snapshots import (
 )
 from palyra.core.money import MAX
 from palyra.governance.approval_record import ApprovalRecord, excess_percent
-from palyra.governance.decision import RoutingDecision
+from palyra.governance.decision import ReasonCode, RoutingDecision
 from palyra.governance.evaluate import UsageBudgetEvaluation
 from palyra.governance.explain import evaluation_message, sentences
 from palyra.governance.forecast import Forecast
@@ -85,17 +85,24 @@ def note_view(row: NoteRow) -> NoteView:
     return NoteView(row.at, row.kind, row.data)
 
 
-def decision_detail(row: DecisionRow) -> DecisionDetail:
+def decision_detail(row: DecisionRow, run: RunRow | None) -> DecisionDetail:
+    """A decision as it was made, with what became of a stream whose budget ended before its answer did."""
     decision = RoutingDecision.from_json(row.body)
+    said, codes, body = sentences(decision), row.reason_codes, row.body
+    cut = ReasonCode.STREAM_CUT_BUDGET.value
+    if run is not None and run.reason == cut and run.decision_id == row.decision_id:
+        said = (*said, f"The stream was cut after {run.output_tokens:,} output tokens, where its budget ended.")
+        codes = tuple(sorted({*codes, cut}))
+        body = {**body, "reason_codes": list(codes)}
     return DecisionDetail(
         decision_id=row.decision_id,
         run_id=row.run_id,
         at=row.at,
         outcome=row.outcome,
         mode=row.mode,
-        sentences=sentences(decision),
-        reason_codes=row.reason_codes,
-        body=row.body,
+        sentences=said,
+        reason_codes=codes,
+        body=body,
     )
 
 

@@ -8,7 +8,7 @@ import openai
 import pytest
 
 from palyra.control.commands import CancelRun, DecideApproval
-from palyra.control.queries import ApprovalQuery
+from palyra.control.queries import ApprovalQuery, ApprovalsQuery
 from tests.end_to_end.asking import ASKED, ask, asking, closed
 from tests.end_to_end.conftest import Opener
 from tests.end_to_end.premises import HAIKU, HELLO, MINI, Premises, chat, message
@@ -46,6 +46,7 @@ async def test_allowed_while_it_waits(here: Premises, upstream: Upstream) -> Non
     (grant,) = page.grants
     assert (grant.kind, grant.state, grant.drawn) == ("once", "used", detail.run.cost_nano_usd)
     assert grant.cap == -(-approval.excess * 110 // 100)
+    assert (await here.control.ask(ApprovalsQuery())).grants == (), "what is used up is in force no more"
 
 
 async def test_official_clients_just_wait(here: Premises) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import openai
 import pytest
 
-from palyra.control.queries import RunDetail
+from palyra.control.queries import DecisionQuery, RunDetail
 from palyra.core.clock import settle_loop
 from palyra.core.money import decimal_usd
 from tests.end_to_end.conftest import Opener
@@ -176,6 +176,11 @@ async def test_a_stream_begins_with_what_is_left_when_that_is_worth_beginning(
     assert "max_tokens" not in upstream.seen[-1].json
     detail = await the_run(here)
     assert (detail.run.reason, detail.run.cost_nano_usd) == ("stream_cut_budget", charged(MINI, 150))
+    told = await here.control.ask(DecisionQuery(detail.run.run_id))
+    assert told == detail.decision
+    assert told.reason_codes == ("budget_soft_limit", "explicit_model", "stream_cut_budget")
+    assert told.body["reason_codes"] == list(told.reason_codes)
+    assert told.sentences[-1] == "The stream was cut after 150 output tokens, where its budget ended."
     assert (await here.ask(body, {"X-Palyra-Session": "b"})).status == 402
 
 
