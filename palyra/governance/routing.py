@@ -35,7 +35,7 @@ def plan_usage_routing(
     able.sort(key=trials.cost)
     baseline = _baseline(given, config, able)
     if baseline is None:
-        return Plan(_nothing(given, at, ledger.default_mode), None, None)
+        return Plan(_nothing(given, at, ledger.default_mode), None, None, tried=trials.tried(able))
     first = _wanted(given, config, trials, able, baseline)
     wanted = _overridden(first, ledger, trials, able)
     trial = trials.of(wanted.candidate)
