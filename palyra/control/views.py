@@ -16,7 +16,7 @@ from palyra.control.snapshots import (
     GrantView,
     RunView,
 )
-from palyra.core.money import MAX
+from palyra.core.money import MAX, format_usd
 from palyra.governance.approval_record import ApprovalRecord, excess_percent
 from palyra.governance.decision import ReasonCode, RoutingDecision
 from palyra.governance.evaluate import UsageBudgetEvaluation
@@ -86,24 +86,32 @@ def note_view(row: NoteRow) -> NoteView:
 
 
 def decision_detail(row: DecisionRow, run: RunRow | None) -> DecisionDetail:
-    """A decision as it was made, with what became of a stream whose budget ended before its answer did."""
+    """A decision as it was made, with what became of its run where that concerns budgets."""
     decision = RoutingDecision.from_json(row.body)
-    said, codes, body = sentences(decision), row.reason_codes, row.body
-    cut = ReasonCode.STREAM_CUT_BUDGET.value
-    if run is not None and run.reason == cut and run.decision_id == row.decision_id:
-        said = (*said, f"The stream was cut after {run.output_tokens:,} output tokens, where its budget ended.")
-        codes = tuple(sorted({*codes, cut}))
-        body = {**body, "reason_codes": list(codes)}
+    later = {} if run is None or run.decision_id != row.decision_id else _aftermath(run)
+    codes = tuple(sorted({*row.reason_codes, *later}))
     return DecisionDetail(
         decision_id=row.decision_id,
         run_id=row.run_id,
         at=row.at,
         outcome=row.outcome,
         mode=row.mode,
-        sentences=said,
+        sentences=(*sentences(decision), *later.values()),
         reason_codes=codes,
-        body=body,
+        body={**row.body, "reason_codes": list(codes)},
     )
+
+
+def _aftermath(run: RunRow) -> dict[str, str]:
+    """What a run came to that no decision could know, by reason code."""
+    later: dict[str, str] = {}
+    if run.reason == ReasonCode.STREAM_CUT_BUDGET:
+        tokens = f"{run.output_tokens:,} output tokens"
+        later[ReasonCode.STREAM_CUT_BUDGET.value] = f"The stream was cut after {tokens}, where its budget ended."
+    if ReasonCode.HOLD_RECOVERED in run.flags:
+        charged = "at no known price" if run.cost is None else format_usd(run.cost)
+        later[ReasonCode.HOLD_RECOVERED.value] = f"The engine died while it ran; its hold was settled then: {charged}."
+    return later
 
 
 def usage_numbers(totals: UsageTotals) -> UsageNumbers:

@@ -50,6 +50,7 @@ class ReasonCode(StrEnum):
     NOT_ALLOWED_FOR_KEY = "not_allowed_for_key"
     UNHEALTHY = "unhealthy"
     NO_CANDIDATE = "no_candidate"
+    HOLD_RECOVERED = "hold_recovered"
 
 
 class RoutingAction(StrEnum):

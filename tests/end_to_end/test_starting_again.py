@@ -15,6 +15,7 @@ import pytest
 from palyra.control.commands import EditPolicy
 from palyra.control.queries import ApprovalQuery, RunDetail
 from palyra.control.snapshots import Topic
+from palyra.core.money import format_usd
 from palyra.pricing.rates import RatePart
 from tests.end_to_end.conftest import Opener
 from tests.end_to_end.premises import ACME, MINI, Premises, chat
@@ -81,6 +82,10 @@ async def test_a_stream_is_charged_as_far_as_it_was_metered(opened: Opener, upst
     assert attempt.actual_nano_usd == detail.run.cost_nano_usd == cost
     assert detail.run.output_tokens == 30
     assert "hold_recovered" in detail.run.flags
+    assert detail.decision is not None
+    assert detail.decision.reason_codes == ("budget_ok", "explicit_model", "hold_recovered")
+    settled = f"The engine died while it ran; its hold was settled then: {format_usd(cost)}."
+    assert detail.decision.sentences[-1] == settled
     (row,) = await again.engine.journal.readers.usage_of_run(run_id)
     assert {part["unit"]: part["count"] for part in row.rates}["output_tokens"] == 30
     assert sum_of_parts(tuple(RatePart.from_json(part) for part in row.rates)) == cost

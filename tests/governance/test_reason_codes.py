@@ -88,7 +88,10 @@ BY_PLAN: dict[ReasonCode, Callable[[], Plan]] = {
 }
 """What a plan says by itself."""
 
-OF_RUNS = {ReasonCode.STREAM_CUT_BUDGET: "how a stream ends whose budget is used up, told by its run"}
+OF_RUNS = {
+    ReasonCode.STREAM_CUT_BUDGET: "how a stream ends whose budget is used up, told by its run",
+    ReasonCode.HOLD_RECOVERED: "how a run ends whose engine died, told at the next start",
+}
 OF_LATER = {ReasonCode.UNHEALTHY: "providers whose health is watched"}
 """Codes that nothing brings about yet, and what will."""
 

@@ -41,6 +41,7 @@ LEAST = {
 SELDOM = {
     "unhealthy": "nobody tells the planner yet how providers do",
     "stream_cut_budget": "told by the run, whose decision was made before",
+    "hold_recovered": "as before",
     "not_allowed_for_key": "only where a key may use none of the models that could serve",
     "budget_allowed_premium_model": "needs a demanding request of the messages wire while every budget is under soft",
     "budget_withheld_premium_model": "as before, with a budget over soft",
