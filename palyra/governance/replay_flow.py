@@ -108,6 +108,8 @@ class UnderWay:
         self.open: dict[int, Simple | Held] = {}
         self.refused: dict[int, bool] = {}
         """Requests that history let through and this does not, until they end there; whether they count."""
+        self._cut_then: set[int] = set()
+        """Those of them whose budget ended there."""
         self._log = log
         self._decoder = decoder
         self._holds = holds
@@ -170,6 +172,8 @@ class UnderWay:
         """History's budget ended here."""
         held = self.open.get(ref)
         if held is None:
+            if self.refused.get(ref):
+                self._cut_then.add(ref)
             return
         if isinstance(held, tuple):
             held = self._second_look(ref, held)
@@ -195,6 +199,8 @@ class UnderWay:
         if held is None:
             if self.refused.pop(ref, False):
                 tally.spent_before(usd, flat, example)
+                tally.cut_before += ref in self._cut_then
+                self._cut_then.discard(ref)
             return
         if isinstance(held, tuple):
             held = self._second_look(ref, held)

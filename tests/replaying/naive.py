@@ -245,6 +245,7 @@ class Naive:
         return {
             "requests": len(stories),
             "differences": sum(one.differs or (bool(one.hold) and one.cut_before != one.cut_after) for one in stories),
+            "cut_before": sum(one.cut_before for one in stories),
             "cut_after": sum(one.cut_after for one in stories),
             "denied_before": sum(one.before in REFUSED for one in stories),
             "denied_after": sum(one.after in REFUSED for one in stories),
