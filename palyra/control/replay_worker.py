@@ -30,6 +30,7 @@ TRIED_SHOWN = 200
 WAITING = "What would wait for a person counts as refused, unless a recorded grant serves it."
 ESTIMATED = "Requests that history refused and that would pass are counted at their expected cost."
 CUT = "A stream whose budget would have ended earlier is charged at most what it held until then."
+NAMED = "A request that named its model is tried on others only where a budget had them weighed when it was recorded."
 UNRECORDED = "Nothing before the first recorded request can be replayed."
 
 
@@ -62,6 +63,8 @@ def answer(asked: dict[str, Any], tell: Any) -> ReplayAnswer:
         notes.append(ESTIMATED)
     if tally.cut_after:
         notes.append(CUT)
+    if any(policy.enabled and policy.reroutes for policy in trial.policies):
+        notes.append(NAMED)
     if recorded_since is None or asked["since"] < recorded_since:
         notes.append(UNRECORDED)
     bites = [

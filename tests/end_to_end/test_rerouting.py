@@ -7,7 +7,9 @@ import pytest
 
 from palyra.control.commands import EditPolicy
 from palyra.control.queries import DecisionQuery
-from palyra.core.clock import ManualClock
+from palyra.control.replay_worker import NAMED
+from palyra.control.replays import ReplayQuery, replay
+from palyra.core.clock import ManualClock, SystemClock
 from tests.end_to_end.conftest import Opener
 from tests.end_to_end.premises import MINI, chat
 from tests.support.upstream import Reply, Upstream
@@ -80,3 +82,21 @@ async def test_work_that_only_classifies_goes_to_the_model_that_was_fastest(open
     answer = await here.ask(auto, classify)
     assert answer.headers["x-palyra-model"] == MINI
     assert "fastest_capable" in answer.headers["x-palyra-reason"]
+
+
+async def test_a_trial_of_rerouting_reaches_named_models_where_others_were_weighed(opened: Opener) -> None:
+    here = await opened(MODELS)
+    now = here.clock.now_ms()
+    trying = {"policy_id": "try", "hard_limit": "1.00", "soft_limit": "0", "routing_override": "degrade"}
+
+    async def rerouted(replay_id: str) -> tuple[int, bool]:
+        await here.rest()
+        query = ReplayQuery(replay_id, (trying,), since=now - 1_000, until=here.clock.now_ms() + 1)
+        answer = await replay(here.control, query, SystemClock())
+        return answer.rerouted, NAMED in answer.notes
+
+    assert (await here.ask(ASKED)).status == 200
+    assert await rerouted("01KALONE") == (0, True)
+    await here.add_budget("day", "1.00", soft_limit="0.50", routing_override="degrade")
+    assert (await here.ask(ASKED)).headers["x-palyra-model"] == DEARER
+    assert await rerouted("01KWEIGHED") == (1, True)
