@@ -183,6 +183,8 @@ class Naive:
         story = self.stories.get(ref)
         if story is None or not story.hold or story.cut_after or self.ledger.open_hold(story.hold) is None:
             return
+        if story.reprice:
+            usd = self._price_of_slice(story, tokens)
         growth = self.ledger.grow(story.hold, usd, tokens, at)
         if growth.change is None:
             story.cut_after = True
@@ -195,13 +197,18 @@ class Naive:
         row = self.ledger.open_hold(story.hold) if story.hold else None
         if row is None or story.cut_after:
             return
-        option = self.decoder.option(story.shape, story.model, story.at, self.log.body(story.seq))
-        assert option.rates is not None
-        output = row.bound_tokens - option.tokens.total
-        usd = option.rates.usd(option.tokens, output + tokens) - option.rates.usd(option.tokens, output)
+        usd = self._price_of_slice(story, tokens)
         story.cut_after = self.ledger.grow(story.hold, usd, tokens, at).change is None
         if not story.cut_after:
             self.ledger.grow(story.hold, -usd, -tokens, at)
+
+    def _price_of_slice(self, story: Story, tokens: int) -> int:
+        row = self.ledger.open_hold(story.hold)
+        option = self.decoder.option(story.shape, story.model, story.at, self.log.body(story.seq))
+        assert row is not None
+        assert option.rates is not None
+        output = row.bound_tokens - option.tokens.total
+        return option.rates.usd(option.tokens, output + tokens) - option.rates.usd(option.tokens, output)
 
     def _end(self, ref: int, at: int, usd: int | None, tokens: int, requests: int, flat: int | None) -> None:
         story = self.stories[ref]
