@@ -26,7 +26,7 @@ HOURS = 24
 DAYS = 30
 BREAKDOWNS = ("model", "user", "session", "key", "provider", "agent", "job", "tag")
 SMALL_PLOT = 7
-TALL_PLOT = 14
+TALL_PLOT = 11
 LISTED = 50
 """Entries of the breakdown that are asked for."""
 TOP_USERS = 5

@@ -26,6 +26,7 @@ from palyra.tui.widgets.lines import (
 )
 
 WIDE_TABLE_FROM = 72
+OVERRIDE_LABEL = 15
 EQUALS = " = "
 PREVIEW_LABEL = 13
 """Cells of what stands at the left under a list."""
@@ -215,7 +216,9 @@ def _history(approval: ApprovalView, detail: ApprovalDetail | None, zone: str, n
     if last is not None:
         when = show.moment(last.at, zone, now)
         drawn = f"{show.quantity(last.metric_kind, last.drawn)} drawn of {show.quantity(last.metric_kind, last.cap)}"
-        lines += wrap(f"last override  {when} by {last.by}, {last.kind}, {drawn}", width - 1, indent=" ", hang=" " * 16)
+        first, *more = wrap(f"{when} by {last.by}, {last.kind}, {drawn}", width - 2 - OVERRIDE_LABEL)
+        lines.append(line(" ", muted(f"{'last override':<{OVERRIDE_LABEL}}"), *first))
+        lines += [line(" " * (OVERRIDE_LABEL + 1), *rest) for rest in more]
     return lines
 
 
