@@ -38,7 +38,9 @@ def describe(view: ApprovalView) -> str:
             f" = {projected} of {hard} · {evaluation.status}"
         )
     lines += [f"  would pass: {item.value}" for item in view.counterfactual]
-    if view.decided_by:
+    if view.resolved_at is not None and not view.decided_by:
+        lines.append(f"  ended    {instant(view.resolved_at)} {view.reason}".rstrip())
+    elif view.decided_by:
         lines.append(f"  decided  by {view.decided_by} {instant(view.resolved_at)} {view.reason}".rstrip())
     return "\n".join(lines)
 

@@ -126,3 +126,14 @@ def test_answers_of_a_gateway_have_their_code(
     assert says in said.out + said.err
     assert tell(httpx.Response(status, content=content), as_json=True) == code
     assert json.loads(capsys.readouterr().out)["http_status"] == status
+
+
+def test_an_edit_of_the_budget_ends_what_waits_and_says_so(shell: Shell) -> None:
+    full(shell)
+    approval_id = json.loads(request(shell, "--policy", "calls", "--json"))["data"]["approval_id"]
+    assert "  ended " not in shell("approvals", "show", approval_id)
+    shell("budgets", "edit", "calls", "--hard-limit", "7")
+    told = shell("approvals", "show", approval_id)
+    assert "resolved/error" in told
+    (ended,) = [line for line in told.splitlines() if line.startswith("  ended ")]
+    assert ended.endswith(" policy_edited")
