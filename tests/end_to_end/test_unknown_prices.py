@@ -62,7 +62,9 @@ async def test_block_refuses_and_says_why(here: Premises, upstream: Upstream) ->
         "budget_exceeded",
         "price_unknown_blocked",
     )
-    assert refused.error["message"] == "Budget known blocks models whose price nobody knows."
+    assert refused.error["message"] == (
+        "Budget known blocks models whose price nobody knows. It would pass with the model openai/gpt-4o-mini."
+    )
     assert (await here.ask(chat(max_tokens=100))).status == 200
     assert len(upstream.seen) == 1
 

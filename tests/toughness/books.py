@@ -20,6 +20,7 @@ KEYS = {
     "decisions": ("decision_id",),
     "run_notes": ("seq",),
     "audit": ("seq",),
+    "alerts": ("alert_id",),
     "replay_names": ("id",),
     "replay_log": ("seq",),
     "replay_bodies": ("seq",),
