@@ -142,7 +142,7 @@ async def test_a_replay_is_cancelled_by_asking_and_by_leaving(tmp_path: Path) ->
             await control.ask(ReplayQuery("one"))
         follower = asyncio.create_task(replay(control, ReplayQuery("two"), ManualClock()))
         while "two" not in desk._running:
-            await asyncio.sleep(0)
+            await settle_loop()
         follower.cancel()
         with pytest.raises(asyncio.CancelledError):
             await follower
