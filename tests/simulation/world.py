@@ -82,7 +82,9 @@ class Month:
 
     def saw(self, unit: Sequence[Change]) -> None:
         if not self.dead:
-            self.watch.saw(unit, self.clock.now_ms())
+            now = self.clock.now_ms()
+            self.watch.blind = self._engine is not None and self._engine.ledger.books.behind(now)
+            self.watch.saw(unit, now)
 
     def submitted(self, unit: Sequence[Change], done: "asyncio.Future[None]") -> None:
         if not self.dead:
@@ -150,6 +152,7 @@ class Month:
             self.books.read(self.disk.state_dir)
         config = self.settings.config()
         self.watch.begin_life(self.books.holds, self.books.grants.values(), self.settings.mode)
+        self._engine = None
         engine = self._engine = await Engine.open(Installation(config, self.disk.state_dir), self.clock, {})
         self.counted("starts")
         self.seen["runs recovered"] += engine.recovered.runs
