@@ -21,7 +21,7 @@ from palyra.control.replays import (
     ReplayQuery,
     replay,
 )
-from palyra.core.clock import ManualClock
+from palyra.core.clock import ManualClock, settle_loop
 from palyra.core.errors import BadInputError, ConflictError, NotFoundError, PalyraError
 from palyra.gateway.operators import OperatorsServer
 from palyra.governance.policy_input import PolicyDefaults
