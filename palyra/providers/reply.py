@@ -56,6 +56,19 @@ def read_reply(wire: Wire, body: bytes) -> PlainReply:
     )
 
 
+def read_refusal(body: bytes) -> PlainReply | None:
+    """What an error answer says it used; None for most, which say nothing of it."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    usage = data.get("usage") if type(data) is dict else None
+    if type(usage) is not dict or not any(type(count) is int and count > 0 for count in usage.values()):
+        return None
+    tier = data.get("service_tier")
+    return PlainReply(data, str(data.get("model") or ""), usage, None, 0, tier if type(tier) is str else "")
+
+
 def _choices(choices: list[Any]) -> tuple[object, int]:
     finish: object = None
     visible = 0

@@ -10,7 +10,7 @@ from palyra.pricing.book import PriceBook
 from palyra.providers.closing import budget_cut
 from palyra.providers.errors import ProviderError, upstream_error
 from palyra.providers.registry import ModelEntry
-from palyra.providers.reply import read_reply
+from palyra.providers.reply import PlainReply, read_refusal, read_reply
 from palyra.providers.stream import ChatReader, MessagesReader, stream_reader
 from palyra.providers.upstream import Progress, UpstreamReply
 from palyra.providers.wires import Wire, completed_reason
@@ -61,6 +61,15 @@ class Delivered:
     error: ProviderError | None = None
 
 
+class _RefusedError(Exception):
+    """An error status, with what it says it used."""
+
+    def __init__(self, error: ProviderError, used: PlainReply | None) -> None:
+        super().__init__()
+        self.error = error
+        self.used = used
+
+
 class Dispatcher:
     """Carries attempts whose hold is durable."""
 
@@ -80,6 +89,8 @@ class Dispatcher:
                 data = await reply.read()
         except RunStoppedError as stopped:
             return self._stopped(attempt, stopped.reason)
+        except _RefusedError as refused:
+            return self._refused(attempt, refused)
         except ProviderError as error:
             return self._failed(attempt, error)
         attempt.answered = True
@@ -137,6 +148,8 @@ class Dispatcher:
             return self._left(attempt, stopped.reason, reader)
         except ClientGoneError:
             return self._left(attempt, "client_gone", reader)
+        except _RefusedError as refused:
+            return self._refused(attempt, refused)
         except ProviderError as error:
             return self._failed(attempt, error)
         finally:
@@ -165,7 +178,7 @@ class Dispatcher:
         return Delivered(RunState.COMPLETED, completed_reason(reader.finish), charged)
 
     async def _send(self, attempt: Attempt, request: RunRequest, body: bytes) -> UpstreamReply:
-        """The head of a good answer; an error status is raised as ProviderError."""
+        """The head of a good answer. Raises ProviderError without an answer, _RefusedError for an error status."""
         reply = await self._carrier.send(
             attempt.entry,
             attempt.wire,
@@ -182,10 +195,16 @@ class Dispatcher:
             said = b""
         finally:
             reply.close()
-        raise upstream_error(reply.status, reply.headers, said, self._clock.now_ms(), attempt.entry.provider)
+        error = upstream_error(reply.status, reply.headers, said, self._clock.now_ms(), attempt.entry.provider)
+        raise _RefusedError(error, read_refusal(said))
+
+    def _refused(self, attempt: Attempt, refused: _RefusedError) -> Delivered:
+        """An error status is free of charge, unless it says itself what it used."""
+        charged = None if refused.used is None else charge_attempt(self._book, attempt, refused.used)
+        return Delivered(RunState.FAILED, refused.error.error_class.value, charged, error=refused.error)
 
     def _failed(self, attempt: Attempt, error: ProviderError) -> Delivered:
-        """An error status is free of charge; a request that may have been read and got no answer is not."""
+        """A request that may have been read and got no answer is not free of charge."""
         charged: Charged | None = None
         if error.upstream_status is None and error.written and attempt.progress.written:
             charged = charge_unanswered(self._book, attempt)

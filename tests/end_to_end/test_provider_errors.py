@@ -199,3 +199,22 @@ async def test_an_error_after_signs_of_life_is_an_event(here: Premises, upstream
     answer: Any = await caller.answer()
     assert answer.status == 200
     assert events_of(answer.body)[0]["error"]["code"] == "upstream_error"
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize(
+    ("usage", "charged_input"),
+    [({"prompt_tokens": 1_000, "completion_tokens": 0}, 1_000), ({"prompt_tokens": 0}, 0), ("much", 0)],
+)
+async def test_an_error_that_says_what_it_used_is_charged_for_it(
+    here: Premises, upstream: Upstream, usage: object, charged_input: int, streaming: bool
+) -> None:
+    await here.add_budget("day", "1", interval_kind="daily")
+    said = {"error": {"message": "the filter stopped it", "type": "x"}, "model": "gpt-4o-mini", "usage": usage}
+    upstream.default = Reply(status=500, error_body=json.dumps(said).encode())
+    assert (await here.ask({**PLAIN, "stream": streaming})).status == 502
+    run = (await here.run()).run
+    assert (run.state, run.input_tokens) == ("failed", charged_input)
+    # gpt-4o-mini takes $0.15 for a million tokens of input.
+    assert here.counted("day", "*") == (charged_input * 150, 0)
+    assert run.cost_nano_usd == charged_input * 150

@@ -151,9 +151,6 @@ class Witness:
     asked: int = 0
     """Requests that clients sent."""
 
-    def heard(self) -> int:
-        return len(self.answered) + len(self.begun) + len(self.refused)
-
 
 class Burst:
     """Load on one life of an engine, until the engine is gone or `finish` is called."""
