@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -11,6 +10,7 @@ from typing import Any
 
 from palyra.core.errors import PalyraError
 from palyra.core.redact import redact_data, redact_error
+from palyra.core.values import value
 
 
 class ErrorClass(StrEnum):
@@ -30,7 +30,7 @@ class ErrorClass(StrEnum):
     PROVIDER_TIMEOUT = "provider_timeout"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ErrorRule:
     """What follows from a class. `status`, `type` and `code` are what the caller gets; `fix` says `action` in words."""
 
@@ -108,8 +108,8 @@ class ProviderError(PalyraError):
     """An attempt that failed at or on the way to a provider.
 
     `upstream_status` is the provider's HTTP status if it answered; `written` tells whether any byte of the request may
-    have left; `retry_after_ms` is what the provider asked for; `body` is the provider's answer, redacted, set only
-    where its status reaches the caller as sent.
+    have left; `retry_after_ms` and `should_retry` are what the provider asked for, None where it did not; `body` is
+    the provider's answer, redacted, set only where its status reaches the caller as sent.
     """
 
     def __init__(
@@ -121,6 +121,7 @@ class ProviderError(PalyraError):
         upstream_status: int | None = None,
         written: bool = True,
         retry_after_ms: int | None = None,
+        should_retry: bool | None = None,
         body: bytes | None = None,
     ) -> None:
         overloaded = error_class is ErrorClass.TRANSIENT_UPSTREAM and upstream_status in OVERLOADED
@@ -130,6 +131,7 @@ class ProviderError(PalyraError):
         self.upstream_status = upstream_status
         self.written = written
         self.retry_after_ms = retry_after_ms
+        self.should_retry = should_retry
         self.body = body
 
     @property
@@ -152,6 +154,11 @@ class ProviderError(PalyraError):
     def _kept_status(self) -> int | None:
         kept = self.error_class is ErrorClass.PERMANENT_UPSTREAM and self.upstream_status in KEPT_STATUSES
         return self.upstream_status if kept else None
+
+    @property
+    def retry(self) -> bool:
+        """Whether the same model may be asked once more."""
+        return RULES[self.error_class].retry
 
     @property
     def failover(self) -> bool:
@@ -211,6 +218,7 @@ def upstream_error(status: int, headers: Mapping[str, str], body: bytes, now_ms:
         f"{provider} answered {status}: {said}" if said else f"{provider} answered {status}.",
         upstream_status=status,
         retry_after_ms=retry_after_ms(headers, now_ms),
+        should_retry=_should_retry(headers),
         body=redacted_body(body) if kept else None,
     )
 
@@ -233,6 +241,12 @@ def retry_after_ms(headers: Mapping[str, str], now_ms: int) -> int | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return max(0, round(moment.timestamp() * 1000) - now_ms)
+
+
+def _should_retry(headers: Mapping[str, str]) -> bool | None:
+    """What the provider says of it itself; None where it says nothing."""
+    said = headers.get("x-should-retry", "").strip().lower()
+    return {"true": True, "false": False}.get(said)
 
 
 def redacted_body(body: bytes) -> bytes:

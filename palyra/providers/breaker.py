@@ -1,0 +1,163 @@
+"""A provider's breaker: after failures in a row nobody is sent there for a while, then one request tries it out.
+
+A dispatch counts once, by its last attempt. Only what says that the provider itself is not well is a failure; any
+answer, whatever its status below 500, shows that it can be reached.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from enum import StrEnum
+
+from palyra.core.clock import Clock
+from palyra.core.values import value
+
+
+class BreakerState(StrEnum):
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+@value
+class BreakerSettings:
+    """The `[breaker]` keys. Seconds; `ratio` is the part of all dispatches in the window that failures must make up."""
+
+    failures: int = 3
+    ratio: float = 0.5
+    window_s: float = 30.0
+    cooldown_s: float = 30.0
+    cooldown_cap_s: float = 300.0
+
+
+class Passage:
+    """Leave to send one dispatch. Ends once: by what it came to, or freed where that says nothing of the provider."""
+
+    __slots__ = ("_breaker", "ended", "era", "probe")
+
+    def __init__(self, breaker: "Breaker", era: int, *, probe: bool) -> None:
+        self._breaker = breaker
+        self.era = era
+        self.probe = probe
+        self.ended = False
+
+    @property
+    def good(self) -> bool:
+        """Whether the same dispatch may be tried once more: a probe may not, nor may one the breaker has cut off."""
+        return not self.ended and not self.probe and self._breaker.era == self.era
+
+    def succeed(self) -> None:
+        """The provider was reached."""
+        self._end(failed=False)
+
+    def fail(self) -> None:
+        """The provider is not well."""
+        self._end(failed=True)
+
+    def free(self) -> None:
+        """It was cancelled, or nothing was sent: the next request may go in its place."""
+        self._end(failed=None)
+
+    def _end(self, *, failed: bool | None) -> None:
+        if not self.ended:
+            self.ended = True
+            self._breaker.hear(self, failed)
+
+
+class Breaker:
+    """One provider's. Every question is answered for this instant of the monotonic clock; nothing waits.
+
+    `changed` hears of every change of state, when it is first noticed.
+    """
+
+    def __init__(self, clock: Clock, settings: BreakerSettings, changed: Callable[[BreakerState], None]) -> None:
+        self._clock = clock
+        self._settings = settings
+        self._changed = changed
+        self._state = BreakerState.CLOSED
+        self._cooldown_s = settings.cooldown_s
+        self._open_until = 0.0
+        self._probing = False
+        self._ended: deque[tuple[float, bool]] = deque()
+        """When dispatches ended, and whether they failed; those within the window."""
+        self._failures = 0
+        self.era = 0
+        """Grows with every change of state: what was sent in an earlier one says nothing of this one."""
+
+    @property
+    def state(self) -> BreakerState:
+        if self._state is BreakerState.OPEN and self._clock.monotonic() >= self._open_until:
+            self._turn(BreakerState.HALF_OPEN)
+        return self._state
+
+    @property
+    def failures(self) -> int:
+        """Dispatches within the window that failed."""
+        self._forget()
+        return self._failures
+
+    @property
+    def retry_after_s(self) -> float:
+        """Seconds until it lets a request try; 0 where one may go now, or where a probe is under way."""
+        return max(0.0, self._open_until - self._clock.monotonic()) if self.state is BreakerState.OPEN else 0.0
+
+    @property
+    def admits(self) -> bool:
+        """Whether a request may be sent now."""
+        state = self.state
+        return state is BreakerState.CLOSED or (state is BreakerState.HALF_OPEN and not self._probing)
+
+    def enter(self) -> Passage | None:
+        """Leave to send a dispatch; None where nobody may. A half-open breaker lets exactly one through."""
+        if not self.admits:
+            return None
+        probe = self._state is BreakerState.HALF_OPEN
+        self._probing = probe
+        return Passage(self, self.era, probe=probe)
+
+    def configure(self, settings: BreakerSettings) -> None:
+        """Other `[breaker]` keys. A breaker that is open stays so for as long as it was going to."""
+        self._settings = settings
+        if self._state is BreakerState.CLOSED:
+            self._cooldown_s = settings.cooldown_s
+
+    def hear(self, passage: Passage, failed: bool | None) -> None:
+        """The end of a passage, told once by the passage itself."""
+        if passage.era != self.era:
+            return
+        if passage.probe:
+            self._probing = False
+            if failed:
+                self._cooldown_s = min(self._cooldown_s * 2, self._settings.cooldown_cap_s)
+                self._open()
+            elif failed is not None:
+                self._cooldown_s = self._settings.cooldown_s
+                self._turn(BreakerState.CLOSED)
+        elif failed is not None:
+            self._count(failed)
+
+    def _count(self, failed: bool) -> None:
+        self._forget()
+        self._ended.append((self._clock.monotonic(), failed))
+        self._failures += failed
+        settings = self._settings
+        enough = self._failures >= settings.failures and self._failures >= settings.ratio * len(self._ended)
+        if failed and enough:
+            self._open()
+
+    def _open(self) -> None:
+        self._open_until = self._clock.monotonic() + self._cooldown_s
+        self._turn(BreakerState.OPEN)
+
+    def _turn(self, state: BreakerState) -> None:
+        self._state = state
+        self.era += 1
+        if state is BreakerState.CLOSED:
+            self._ended.clear()
+            self._failures = 0
+        self._changed(state)
+
+    def _forget(self) -> None:
+        since = self._clock.monotonic() - self._settings.window_s
+        while self._ended and self._ended[0][0] <= since:
+            _, failed = self._ended.popleft()
+            self._failures -= failed
