@@ -1,13 +1,23 @@
 """What the planner is given and what it gives back: plain values, so that a plan can be made again from the same."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from palyra.config.choices import CostTier, RoutingMode
 from palyra.core.scope import Scope
+from palyra.core.values import value
 from palyra.governance.decision import RoutingDecision
 from palyra.pricing.estimate import PricingEstimate
+
+
+class Course(StrEnum):
+    """Which of its run's attempts a plan is for. The last one asks a model that was failed over to once more."""
+
+    FIRST = ""
+    RETRY = "retry"
+    FAILOVER = "failover"
+    FAILOVER_RETRY = "failover_retry"
 
 
 class TaskClass(StrEnum):
@@ -22,15 +32,15 @@ class TaskClass(StrEnum):
     AUXILIARY_VISION = "auxiliary_vision"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Candidate:
     """One model that may serve a request.
 
     `model` is the public id and `provider` our provider's: the values budgets are matched by. `estimate` prices the
-    request for so many output tokens in all. `excluded` has the reason codes (capability_missing, context_too_long,
-    not_allowed_for_key, unhealthy) for which it cannot serve. `hidden_reasoning`: it spends output tokens nobody sees.
-    `p95_output` is learned per principal and model, None before there are enough answers; `p50_ms` its latency, None
-    when unknown. `terms` are set where it is known already how much is held for the answer.
+    request for so many output tokens in all. `excluded` has why it cannot serve: reason codes, or already_tried.
+    `hidden_reasoning`: it spends output tokens nobody sees. `p95_output` is learned per principal and model, None
+    before there are enough answers; `p50_ms` its latency, None when unknown. `terms` are set where it is known already
+    how much is held for the answer. `wants_ceiling`: it takes no request that names no ceiling for its answer.
     """
 
     model: str
@@ -43,9 +53,10 @@ class Candidate:
     p50_ms: float | None = None
     excluded: tuple[str, ...] = ()
     terms: "OutputTerms | None" = None
+    wants_ceiling: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OutputLimits:
     """`[runs]` and `[governance]` numbers that bound an answer, in tokens."""
 
@@ -54,11 +65,13 @@ class OutputLimits:
     clamp_output: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PlanInput:
     """One request to be planned.
 
     `requested_model` is as the caller wrote it; `explicit` has the public id it resolved to, empty for `auto`.
+    `course` FIRST chooses freely; a RETRY has one candidate that may serve; a FAILOVER takes the first that budgets let
+    pass, in the `order` of these ids, or by cost where it is empty.
     `default_model` is the public id `auto` begins with. `candidates` have every model that was looked at, the
     excluded ones too. `max_tokens` is the caller's ceiling per choice. `requested_mode` is None unless the key may set
     modes; `denied` has the policies a person refused this principal and session a moment ago.
@@ -79,11 +92,13 @@ class PlanInput:
     requested_mode: RoutingMode | None = None
     denied: frozenset[str] = frozenset()
     limits: OutputLimits = field(default_factory=OutputLimits)
+    course: Course = Course.FIRST
+    order: tuple[str, ...] = ()
     others: Callable[[], tuple[Candidate, ...]] = tuple
     """Models that are not to serve it but might have, looked at only when it is refused."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OutputTerms:
     """`bound` output tokens are held in all; `per_choice` is the most one answer may use of them.
 
@@ -104,7 +119,7 @@ class OutputTerms:
         return OutputTerms(per_choice * choices, per_choice, per_choice, False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Tried:
     """One model that could serve, with the output its rules hold and what that costs."""
 
@@ -113,7 +128,7 @@ class Tried:
     estimate: PricingEstimate
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Plan:
     """What to do. `candidate` and `estimate` are None only when no model can serve the request.
 

@@ -1,11 +1,12 @@
 """The decision record: what was asked, what was chosen, what every budget said, and what would have passed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
 from palyra.config.choices import RoutingMode
+from palyra.core.values import value
 from palyra.governance.evaluate import EvaluationStatus, UsageBudgetEvaluation
 from palyra.journal.rows import DecisionRow
 
@@ -49,19 +50,29 @@ class ReasonCode(StrEnum):
     CONTEXT_TOO_LONG = "context_too_long"
     NOT_ALLOWED_FOR_KEY = "not_allowed_for_key"
     UNHEALTHY = "unhealthy"
+    BREAKER_OPEN = "breaker_open"
+    CREDENTIAL_COOLING = "credential_cooling"
     NO_CANDIDATE = "no_candidate"
+    FAILOVER_TO_SECONDARY = "failover_to_secondary"
+    RETRY_ATTEMPT = "retry_attempt"
+    LEASE_DEFERRED = "lease_deferred"
+    CACHE_HIT = "cache_hit"
     HOLD_RECOVERED = "hold_recovered"
+    ENGINE_DRAINING = "engine_draining"
+    JOURNAL_UNAVAILABLE = "journal_unavailable"
 
 
 class RoutingAction(StrEnum):
     PROCEED = "proceed"
     DEGRADE = "degrade"
     UPGRADE = "upgrade"
+    FAILOVER = "failover"
+    DEFER = "defer"
     BLOCKED = "blocked"
     APPROVAL_REQUIRED = "approval_required"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CandidateReport:
     """A model that was looked at. `reasons` are empty for one that could serve; amounts None: price unknown."""
 
@@ -79,7 +90,7 @@ class CandidateReport:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Counterfactual:
     """Something that would have passed. `kind`: max_tokens, model, time, grant.
 
@@ -107,7 +118,7 @@ class Counterfactual:
         return cls(data["kind"], data["text"], data["value"], data["policy_id"], data["amount"])
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RoutingDecision:
     """One plan, whole. `estimate` is the chosen model's PricingEstimate as JSON; `max_tokens` the ceiling sent upstream
     where it is not the caller's; `would_block` the budgets that would refuse were their mode enforced."""

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from palyra.config.choices import MetricKind
 from palyra.core.money import format_usd
+from palyra.core.plural import plural
 from palyra.core.windows import load_zone
 from palyra.governance.decision import Counterfactual, RoutingDecision
 from palyra.governance.evaluate import Cause, EvaluationStatus, Pricing, UsageBudgetEvaluation
@@ -24,6 +25,9 @@ _MODEL_REASONS = {
     "mode_dry_run": "Mode dry_run: the plan is recorded, not applied.",
     "mode_raised": "The caller asked for a stricter mode.",
     "mode_refused": "The caller asked for a looser mode, which is ignored.",
+    "retry_attempt": "The attempt before it failed, so the same model is asked once more.",
+    "failover_to_secondary": "The model before it could not serve, so the next one is asked.",
+    "lease_deferred": "No place at the provider came free in time.",
     "no_candidate": "No allowed model can serve this request.",
 }
 
@@ -32,8 +36,7 @@ def amount_text(amount: int, metric: MetricKind) -> str:
     """An amount in its unit: every nano-dollar, or a number of tokens or requests."""
     if metric is MetricKind.ESTIMATED_COST_USD:
         return format_usd(amount)
-    unit = "tokens" if metric is MetricKind.TOTAL_TOKENS else "requests"
-    return f"{amount:,} {unit}"
+    return plural(amount, "token" if metric is MetricKind.TOTAL_TOKENS else "request")
 
 
 def instant_text(at: int, zone: str = "UTC") -> str:
@@ -90,7 +93,7 @@ def sentences(decision: RoutingDecision) -> tuple[str, ...]:
     if not decision.evaluations and estimate:
         said.append("No budget applies.")
     if "output_clamped" in decision.reason_codes:
-        said.append(f"The answer was limited to {decision.max_tokens:,} tokens so that it fits.")
+        said.append(f"The answer was limited to {plural(decision.max_tokens or 0, 'token')} so that it fits.")
     if decision.would_block:
         said.append(f"In enforced mode it would have been stopped by {', '.join(decision.would_block)}.")
     if decision.counterfactual:

@@ -5,24 +5,25 @@ a hash; the numbers of one request are a small JSON array. What was decided is p
 
     bits 0-1   disposition      bit 5  told a smaller ceiling     bit 8  budgets had a say in the first choice
     bits 2-4   outcome          bit 6  begins with less           bit 9  the first choice is not the baseline
-                                bit 7  decided before             bits 12-21, 22-31  chosen, first: index + 1, 0 none
+                                bit 7  decided before             bit 10 after an attempt that failed
+                                                                  bits 12-21, 22-31  chosen, first: index + 1, 0 none
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import blake2b
 from typing import Any
 
 from palyra.core.scope import Scope
-from palyra.governance.candidates import Candidate, Plan, PlanInput, Tried
+from palyra.core.values import value
+from palyra.governance.candidates import Candidate, Course, Plan, PlanInput, Tried
 from palyra.journal.changes import NameKept, PlanKept
 from palyra.journal.tables import dumps
 from palyra.pricing.card import RateCard
 from palyra.pricing.prompt_size import PromptSize
 
 KNOWN_AT_MOST = 20_000
-TOLD, LESS, AGAIN, WEIGHED, ROUTED = 1 << 5, 1 << 6, 1 << 7, 1 << 8, 1 << 9
+TOLD, LESS, AGAIN, WEIGHED, ROUTED, LATER = 1 << 5, 1 << 6, 1 << 7, 1 << 8, 1 << 9, 1 << 10
 CHOSEN_SHIFT, FIRST_SHIFT, INDEX_MASK = 12, 22, 0x3FF
 
 
@@ -35,7 +36,7 @@ class Disposition(IntEnum):
     UNSERVABLE = 3
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ModelRecord:
     """What re-pricing needs of a model: the name and kind of its provider's, and its card (None: unknown price)."""
 
@@ -49,11 +50,11 @@ def name_of(text: str) -> int:
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") >> 1
 
 
-def packed(plan: Plan, candidates: Iterable[Candidate], again: bool) -> int:
-    """What was decided, as one number."""
+def packed(plan: Plan, candidates: Iterable[Candidate], again: bool, later: bool = False) -> int:
+    """What was decided, as one number. `again`: after an earlier decision of its run; `later`: after an attempt."""
     decision = plan.decision
     if plan.candidate is None:
-        return Disposition.UNSERVABLE | decision.outcome.strength << 2 | AGAIN * again
+        return Disposition.UNSERVABLE | decision.outcome.strength << 2 | AGAIN * again | LATER * later
     disposition = Disposition.SERVED
     if decision.blocked:
         disposition = Disposition.BLOCKED
@@ -67,6 +68,7 @@ def packed(plan: Plan, candidates: Iterable[Candidate], again: bool) -> int:
         | TOLD * (plan.clamped is not None)
         | LESS * (plan.output_bound < held)
         | AGAIN * again
+        | LATER * later
         | WEIGHED * plan.weighed
         | ROUTED * (plan.first is not plan.baseline)
         | place[id(plan.candidate)] << CHOSEN_SHIFT
@@ -96,6 +98,7 @@ class PlanRecorder:
         at: int,
         awaited: Iterable[str],
         again: bool,
+        later: bool = False,
     ) -> list[NameKept | PlanKept]:
         """The plan, after the names it refers to that the journal may not have yet. `models` has every candidate's
         record by its id, `awaited` the approvals whose grants for one run are kept for those who asked."""
@@ -118,7 +121,7 @@ class PlanRecorder:
                 shape=shape,
                 usd=None if first is None else first.estimate.bound_usd,
                 tokens=0 if first is None else first.estimate.bound_input + first.terms.bound,
-                outcome=packed(plan, given.candidates, again),
+                outcome=packed(plan, given.candidates, again, later),
                 body=dumps(_numbers(given, plan, size, awaited)),
             )
         )
@@ -142,6 +145,7 @@ class PlanRecorder:
     def _shape(self, given: PlanInput, models: Mapping[str, ModelRecord]) -> tuple[int, str, tuple[RateCard, ...]]:
         cards = [models[one.model].card for one in given.candidates]
         mode = "" if given.requested_mode is None else given.requested_mode.value
+        tail = [] if given.course is Course.FIRST else [given.course.value, list(given.order)]
         head = (
             given.requested_model,
             given.explicit,
@@ -153,6 +157,8 @@ class PlanRecorder:
         )
         key = (
             *head,
+            given.course,
+            given.order,
             *(
                 (one.model, one.tier, one.excluded, card and card.card_id)
                 for one, card in zip(given.candidates, cards, strict=True)
@@ -174,7 +180,7 @@ class PlanRecorder:
                 ]
                 for one, card in zip(given.candidates, cards, strict=True)
             ]
-            text = dumps([*head, rows])
+            text = dumps([*head, rows, *tail])
             found = self._shapes[key] = (name_of(text), text, tuple(card for card in cards if card is not None))
         return found
 

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 from palyra.config.choices import CostTier, ModelProviderKind, RoutingMode
 from palyra.core.money import Usd
 from palyra.core.scope import Scope
-from palyra.governance.candidates import Candidate, OutputLimits, OutputTerms, PlanInput, TaskClass
+from palyra.core.values import value
+from palyra.governance.candidates import Candidate, Course, OutputLimits, OutputTerms, PlanInput, TaskClass
 from palyra.pricing.card import Precision, PriceSource, PriceState, RateCard, ServiceContext
 from palyra.pricing.estimate import BoundRates, InputTokens, PricingEstimate, PromptSize, bound_rates
 from palyra.pricing.overrides import Overrides, card_of_row, discounted
@@ -23,7 +24,7 @@ class Names(Protocol):
     def name(self, name: int) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ModelShape:
     """One model as it was looked at."""
 
@@ -36,7 +37,7 @@ class ModelShape:
     card_name: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Shape:
     """What many requests have in common. `repriced`: a price that is tried may apply to one of the models."""
 
@@ -49,9 +50,11 @@ class Shape:
     mode: RoutingMode | None
     models: tuple[ModelShape, ...]
     repriced: bool
+    course: Course = Course.FIRST
+    order: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Tool:
     """A server tool as estimates see it."""
 
@@ -59,7 +62,7 @@ class Tool:
     max_uses: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Option:
     """One model's numbers: `rates` None where nobody knew the price."""
 
@@ -77,7 +80,7 @@ class Option:
         return sum(self.expected)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Recorded:
     """One plan as it was made, its numbers priced anew where prices are tried."""
 
@@ -150,6 +153,8 @@ class Decoder:
             requested_mode=shape.mode,
             denied=frozenset(denied),
             limits=limits,
+            course=shape.course,
+            order=shape.order,
         )
         named = {shape.models[one.index].model: one for one in options}
         return Recorded(given, frozenset(awaited), named, output_bound, send)
@@ -172,7 +177,8 @@ class Decoder:
         return found
 
     def _read_shape(self, data: list[Any]) -> Shape:
-        requested, explicit, default, streaming, choices, task, mode, rows = data
+        requested, explicit, default, streaming, choices, task, mode, rows, *later = data
+        course, order = later or ("", ())
         models = tuple(
             ModelShape(model, provider, upstream, ModelProviderKind(kind), CostTier(tier), tuple(excluded), card)
             for model, provider, upstream, kind, tier, excluded, card in rows
@@ -188,6 +194,8 @@ class Decoder:
             RoutingMode(mode) if mode else None,
             models,
             prices is not None and any(prices.names(one.provider, one.upstream) for one in models),
+            Course(course),
+            tuple(order),
         )
 
     def _repriced(self, option: Option, model: ModelShape, size: PromptSize, at: int) -> Option:

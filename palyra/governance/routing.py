@@ -3,11 +3,12 @@
 Pure over the ledger as it stands: the caller takes the hold in the same synchronous step, so what fits here fits there.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from palyra.config.choices import CostTier, OverrideKind, PolicyAction, RoutingMode
 from palyra.config.serving import SmartRoutingRuntimeConfig
-from palyra.governance.candidates import Candidate, Plan, PlanInput, TaskClass
+from palyra.core.values import value
+from palyra.governance.candidates import Candidate, Course, Plan, PlanInput, TaskClass
 from palyra.governance.counterfactual import counterfactuals
 from palyra.governance.decision import CandidateReport, ReasonCode, RoutingAction, RoutingDecision
 from palyra.governance.evaluate import Cause, EvaluationStatus, Pricing, UsageBudgetEvaluation, strongest
@@ -15,7 +16,7 @@ from palyra.governance.modes import stricter, strictest
 from palyra.governance.trials import Standing, Trial, Trials
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Choice:
     """A candidate and why it was chosen."""
 
@@ -33,11 +34,11 @@ def plan_usage_routing(
     trials = Trials(given, ledger, at)
     able = [one for one in given.candidates if not one.excluded]
     able.sort(key=trials.cost)
-    baseline = _baseline(given, config, able)
+    baseline = _baseline(given, config, able) if given.course is Course.FIRST else _next(given, trials, able)
     if baseline is None:
         return Plan(_nothing(given, at, ledger.default_mode), None, None, tried=trials.tried(able))
     first = _wanted(given, config, trials, able, baseline)
-    wanted = _overridden(first, ledger, trials, able)
+    wanted = _overridden(first, ledger, trials, able) if given.course is Course.FIRST else first
     trial = trials.of(wanted.candidate)
     mode = _mode(ledger.default_mode, given, trial, trials.of(baseline.candidate))
     chosen = wanted
@@ -84,10 +85,30 @@ def _baseline(given: PlanInput, config: SmartRoutingRuntimeConfig, able: list[Ca
     return _Choice(able[0], frozenset({ReasonCode.CHEAPEST_CAPABLE})) if able else None
 
 
+_COURSES = {
+    Course.RETRY: frozenset({ReasonCode.RETRY_ATTEMPT}),
+    Course.FAILOVER: frozenset({ReasonCode.FAILOVER_TO_SECONDARY}),
+    Course.FAILOVER_RETRY: frozenset({ReasonCode.FAILOVER_TO_SECONDARY, ReasonCode.RETRY_ATTEMPT}),
+}
+
+
+def _next(given: PlanInput, trials: Trials, able: list[Candidate]) -> _Choice | None:
+    """What serves a request after an attempt that failed; `able` is sorted by cost."""
+    places = {model: place for place, model in enumerate(given.order)}
+    options = sorted(able, key=lambda one: places.get(one.model, len(places)))
+    if not options:
+        return None
+    chosen = next((one for one in options if not trials.of(one).refused), options[0])
+    named = {ReasonCode.EXPLICIT_MODEL} if chosen.model == given.explicit else set()
+    return _Choice(chosen, _COURSES[given.course] | named)
+
+
 def _wanted(
     given: PlanInput, config: SmartRoutingRuntimeConfig, trials: Trials, able: list[Candidate], baseline: _Choice
 ) -> _Choice:
     """What smart routing would choose; `able` is sorted by cost."""
+    if given.course is not Course.FIRST:
+        return baseline
     if given.explicit and not config.explicit_models:
         return baseline
     if not config.enabled:
@@ -205,7 +226,7 @@ def _decide(
         estimate=trial.estimate.to_json(),
         evaluations=trial.evaluations,
         outcome=strongest(trial.evaluations),
-        action=_action(trial, baseline, able),
+        action=_action(given, trial, baseline, able),
         reason_codes=tuple(sorted(code.value for code in reasons)),
         max_tokens=trial.terms.send,
         would_block=would_refuse,
@@ -217,7 +238,8 @@ def _decide(
 
 def _nothing(given: PlanInput, at: int, default: RoutingMode) -> RoutingDecision:
     """The decision when no model can serve a request."""
-    codes = {ReasonCode.NO_CANDIDATE.value, *(code for one in given.candidates for code in one.excluded)}
+    excluded = {code for one in given.candidates for code in one.excluded}
+    codes = {ReasonCode.NO_CANDIDATE.value, *(excluded & _CODES)}
     return RoutingDecision(
         decision_id=given.decision_id,
         run_id=given.run_id,
@@ -238,6 +260,9 @@ def _nothing(given: PlanInput, at: int, default: RoutingMode) -> RoutingDecision
     )
 
 
+_CODES = frozenset(code.value for code in ReasonCode)
+
+
 def _reports(given: PlanInput, trials: Trials) -> tuple[CandidateReport, ...]:
     """Every model that was looked at; those that could serve with what they were expected to cost."""
     return tuple(
@@ -251,12 +276,14 @@ def _reports(given: PlanInput, trials: Trials) -> tuple[CandidateReport, ...]:
     )
 
 
-def _action(trial: Trial, baseline: _Choice, able: list[Candidate]) -> RoutingAction:
+def _action(given: PlanInput, trial: Trial, baseline: _Choice, able: list[Candidate]) -> RoutingAction:
     refused = [item.status for item in trial.evaluations if item.refused]
     if EvaluationStatus.BLOCKED in refused:
         return RoutingAction.BLOCKED
     if refused:
         return RoutingAction.APPROVAL_REQUIRED
+    if given.course in (Course.FAILOVER, Course.FAILOVER_RETRY):
+        return RoutingAction.FAILOVER
     if trial.candidate is baseline.candidate:
         return RoutingAction.PROCEED
     cheaper = able.index(trial.candidate) < able.index(baseline.candidate)

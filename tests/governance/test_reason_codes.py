@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from palyra.config.choices import RoutingMode
-from palyra.governance.candidates import Plan, TaskClass
+from palyra.governance.candidates import Course, Plan, TaskClass
 from palyra.governance.decision import ReasonCode, RoutingDecision
 from palyra.governance.explain import sentences
 from palyra.governance.grants import GrantBook
 from palyra.governance.ledger import Ledger
 from palyra.governance.policy import UsageBudgetPolicyRecord
 from palyra.governance.policy_set import PolicySet
-from tests.governance.plans import candidate, plan
+from tests.governance.plans import DEFAULT, candidate, plan
 from tests.governance.policies import policy
 from tests.governance.test_ledger import grant
 from tests.governance.test_routing import CENT, NOON, ledger, usd
@@ -84,15 +84,23 @@ BY_PLAN: dict[ReasonCode, Callable[[], Plan]] = {
     ReasonCode.CAPABILITY_MISSING: lambda: excluding("capability_missing"),
     ReasonCode.CONTEXT_TOO_LONG: lambda: excluding("context_too_long"),
     ReasonCode.NOT_ALLOWED_FOR_KEY: lambda: excluding("not_allowed_for_key"),
-    ReasonCode.NO_CANDIDATE: lambda: excluding("capability_missing"),
+    ReasonCode.UNHEALTHY: lambda: excluding("unhealthy"),
+    ReasonCode.BREAKER_OPEN: lambda: excluding("breaker_open"),
+    ReasonCode.CREDENTIAL_COOLING: lambda: excluding("credential_cooling"),
+    ReasonCode.NO_CANDIDATE: lambda: excluding("already_tried"),
+    ReasonCode.RETRY_ATTEMPT: lambda: plan(ledger(), NOON, candidates=(DEFAULT,), course=Course.RETRY),
+    ReasonCode.FAILOVER_TO_SECONDARY: lambda: plan(ledger(), NOON, course=Course.FAILOVER),
 }
 """What a plan says by itself."""
 
 OF_RUNS = {
     ReasonCode.STREAM_CUT_BUDGET: "how a stream ends whose budget is used up, told by its run",
     ReasonCode.HOLD_RECOVERED: "how a run ends whose engine died, told at the next start",
+    ReasonCode.LEASE_DEFERRED: "how a run ends that found no place at a provider, told by its run",
+    ReasonCode.ENGINE_DRAINING: "how a run ends that a stopping engine ended, told by its run",
+    ReasonCode.JOURNAL_UNAVAILABLE: "how a run ends that nothing could be written of, told by its run",
 }
-OF_LATER = {ReasonCode.UNHEALTHY: "providers whose health is watched"}
+OF_LATER = {ReasonCode.CACHE_HIT: "answers that are kept for a while"}
 """Codes that nothing brings about yet, and what will."""
 
 
