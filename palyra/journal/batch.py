@@ -19,6 +19,7 @@ from palyra.journal.changes import (
     ApprovalSaved,
     AuditAdded,
     Change,
+    CredentialNoted,
     DecisionMade,
     GrantSaved,
     HoldEnded,
@@ -53,7 +54,8 @@ from palyra.journal.tables import NULL, Table, Values, clean, dumps, moves_text
     PLAN,
     TERMS,
     ALERT,
-) = range(17)
+    CREDENTIAL,
+) = range(18)
 """What a row of the view is, in its first column; a row of nothing only fills the statement up."""
 
 WIDTH = 1 + max(
@@ -211,6 +213,11 @@ def _triggers() -> list[tuple[int, str]]:
             f"{_insert_into(tables.ALERTS)} ON CONFLICT (alert_id) DO UPDATE SET"
             f" {_replace(tables.ALERTS.columns[1:])} WHERE excluded.revision > alerts.revision",
         ),
+        (
+            CREDENTIAL,
+            f"{_insert_into(tables.CREDENTIALS)} ON CONFLICT (provider, credential, fingerprint) DO UPDATE SET"
+            f" {_replace(tables.CREDENTIALS.columns[3:])} WHERE true",
+        ),
         (AUDIT, _insert_into(tables.AUDIT)),
         (NAME, "INSERT INTO replay_names (id, body) VALUES (NEW.v1, NEW.v2) ON CONFLICT (id) DO NOTHING"),
         (PLAN, _PLAN_LOGGED),
@@ -321,6 +328,7 @@ _ENCODERS: dict[type[Change], Callable[[Any, Unit], tuple[int, Values]]] = {
     GrantSaved: lambda change, unit: (GRANT, tables.grant_values(change.row)),
     PolicySaved: lambda change, unit: (POLICY, tables.policy_values(change.row)),
     AlertSaved: lambda change, unit: (ALERT, tables.alert_values(change.row)),
+    CredentialNoted: lambda change, unit: (CREDENTIAL, tables.credential_values(change.row)),
     AuditAdded: _audit,
     NameKept: lambda change, unit: (NAME, (change.name, change.body)),
     PlanKept: lambda change, unit: (

@@ -1,13 +1,15 @@
 """What can be written: each class is one kind of change. A unit of changes becomes durable together or not at all."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
+from palyra.core.values import value
 from palyra.journal.rows import (
     AlertRow,
     ApprovalRow,
     CounterMove,
+    CredentialRow,
     DecisionRow,
     GrantRow,
     HoldRow,
@@ -17,7 +19,7 @@ from palyra.journal.rows import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunSaved:
     """Inserts or replaces a run; ignored when the stored run is terminal or has this or a later version.
 
@@ -27,21 +29,21 @@ class RunSaved:
     row: RunRow
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DecisionMade:
     """Stores a decision and links it to the audit chain (`decision`, subject = decision_id)."""
 
     row: DecisionRow
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HoldTaken:
     """Stores a hold of a run that is stored before it or with it; a hold id is taken once."""
 
     row: HoldRow
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HoldGrown:
     """A further slice: the hold's new totals. Has no effect unless it is still `held`."""
 
@@ -53,7 +55,7 @@ class HoldGrown:
     """When the slice was taken (unix ms)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Metered:
     """A meter reading of a live attempt: what it would be charged if everything died now.
 
@@ -81,7 +83,7 @@ class HoldEnded(NamedTuple):
     moves: Sequence[CounterMove]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsageRecorded:
     """Adds a usage row and, in the same transaction, its roll-ups; a second row for one hold has no effect.
 
@@ -91,35 +93,35 @@ class UsageRecorded:
     row: UsageRow
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ApprovalSaved:
     """Inserts or replaces an approval; ignored unless `row.version` is above the stored one."""
 
     row: ApprovalRow
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GrantSaved:
     """Inserts or replaces a grant; ignored unless `row.version` is above the stored one."""
 
     row: GrantRow
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PolicySaved:
     """Stores one more revision; a revision that is stored already refuses the unit, so the first editor wins."""
 
     row: PolicyRow
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AlertSaved:
     """Inserts or replaces an alert; ignored unless `row.revision` is above the stored one."""
 
     row: AlertRow
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AuditAdded:
     """Appends a link to the audit chain. `kind`: approval, policy, repair, engine, access, grant, alert."""
 
@@ -130,7 +132,7 @@ class AuditAdded:
     payload: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunNoted:
     """A line of a run's timeline (run_terminal, late_usage, stream_cut, parked, attempt …)."""
 
@@ -140,7 +142,7 @@ class RunNoted:
     data: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NameKept:
     """A text that plans refer to by `name`, a hash of it; nothing where it is kept already."""
 
@@ -148,7 +150,7 @@ class NameKept:
     body: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PlanKept:
     """What a plan was made of, so that it can be made again; of a run that is stored before it or with it.
 
@@ -166,12 +168,19 @@ class PlanKept:
     body: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TermsKept:
     """The policies and settings that plans are made under from here on, or how they have changed."""
 
     at: int
     body: dict[str, Any]
+
+
+@value
+class CredentialNoted:
+    """Inserts or replaces what is noted of a credential."""
+
+    row: CredentialRow
 
 
 Change = (
@@ -191,4 +200,5 @@ Change = (
     | NameKept
     | PlanKept
     | TermsKept
+    | CredentialNoted
 )

@@ -4,13 +4,14 @@ What the ledger makes for every attempt is a named tuple: a frozen dataclass tak
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
 from palyra.core.scope import Scope
+from palyra.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunRow:
     """One governed piece of model work. Saved whole; the highest `version` wins until terminal."""
 
@@ -98,7 +99,7 @@ class HoldRow(NamedTuple):
     metered_usd: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsageRow:
     """What one settled attempt used and cost, with every rate used. Never changed."""
 
@@ -138,7 +139,7 @@ class UsageRow:
     """The hold whose usage this corrects: its numbers are differences then, and it has no hold of its own."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DecisionRow:
     """One plan, as it was decided; `body` is the whole RoutingDecision as JSON data."""
 
@@ -152,7 +153,7 @@ class DecisionRow:
     body: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ApprovalRow:
     """One request for a person's word. `body` carries the breached budgets with their numbers."""
 
@@ -172,7 +173,7 @@ class ApprovalRow:
     body: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GrantRow:
     """Permission to pass a limit, made by an approval."""
 
@@ -195,7 +196,7 @@ class GrantRow:
     uses: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PolicyRow:
     """A policy made or edited by an operator; `body` holds its fields."""
 
@@ -208,7 +209,7 @@ class PolicyRow:
     body: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AlertRow:
     """Something out of the ordinary, from its first sight to its end. `state`: open, acknowledged, snoozed, resolved.
 
@@ -238,7 +239,24 @@ class AlertRow:
     acted_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
+class CredentialRow:
+    """What is noted of a provider's credential, by its id and fingerprint; never any of its value.
+
+    `refused` is the class of error with which the provider turned it down for good, empty while it has not.
+    """
+
+    provider: str
+    credential: str
+    fingerprint: str
+    cooling_until: int | None = None
+    refused: str = ""
+    last_used: int | None = None
+    last_error: str = ""
+    last_error_at: int | None = None
+
+
+@value
 class NoteRow:
     """A line of a run's timeline."""
 
@@ -248,7 +266,7 @@ class NoteRow:
     data: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AuditRow:
     """One link of the audit chain. `digest` = SHA-256 over the previous digest and this row's canonical JSON."""
 
@@ -278,7 +296,7 @@ class UsageTotals(NamedTuple):
     attempts: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsageBucket:
     """One step of a timeline: [start, end), its totals, and those of each series in it.
 
@@ -292,7 +310,7 @@ class UsageBucket:
     series: dict[str, UsageTotals] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsageSlice:
     """One entry of a breakdown."""
 
@@ -300,7 +318,7 @@ class UsageSlice:
     totals: UsageTotals
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsagePage:
     """The dearest entries of a breakdown. `cursor` asks for the next ones and is empty on the last page."""
 
@@ -308,7 +326,7 @@ class UsagePage:
     cursor: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsageRowPage:
     """Settled attempts in the order of time. `cursor` as in a UsagePage."""
 
@@ -316,7 +334,7 @@ class UsageRowPage:
     cursor: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsageSample:
     """What estimates learn from one attempt: its usage beside what was known before it was sent."""
 
@@ -340,7 +358,7 @@ class UsageSample:
     """Nano-dollars above the bound of its hold."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ServedRow:
     """How a model did: runs completed or failed, and the completed ones' median time in ms, if any."""
 
@@ -350,7 +368,7 @@ class ServedRow:
     p50_ms: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunFilter:
     """Which runs to list; an empty value asks for nothing. `text` is looked for, ignoring the case of ASCII letters,
     in ids, principal, session, models, reason and message. `since` and `until` are times of acceptance, half-open."""
@@ -365,7 +383,7 @@ class RunFilter:
     until: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunPage:
     """Runs, newest first. `cursor` asks for the next page and is empty on the last one."""
 
@@ -373,7 +391,7 @@ class RunPage:
     cursor: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StatusCounts:
     """What a status line tells. Today begins at local midnight; `held` sums the known bounds of open holds."""
 

@@ -6,6 +6,7 @@ Roll-ups are kept by triggers, so no writer can forget them. `moves` of a hold i
 """
 
 from palyra.journal.alert_schema import ALERTS
+from palyra.journal.credential_schema import CREDENTIALS
 from palyra.journal.meter_schema import METER
 from palyra.journal.readings_schema import READINGS
 from palyra.journal.replay_schema import REPLAY_LOG
@@ -370,6 +371,7 @@ END;
     (4, REPLAY_LOG),
     (5, ALERTS),
     (6, READINGS),
+    (7, CREDENTIALS),
 )
 
 LATEST = MIGRATIONS[-1][0]

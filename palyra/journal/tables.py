@@ -6,16 +6,17 @@ lock to and fro for every row, and a busy event loop then makes a page of rows t
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from palyra.core.scope import Scope
+from palyra.core.values import value
 from palyra.journal.moves import PlainMoves
 from palyra.journal.rows import (
     AlertRow,
     ApprovalRow,
     AuditRow,
     CounterMove,
+    CredentialRow,
     DecisionRow,
     GrantRow,
     HoldRow,
@@ -48,7 +49,7 @@ NULL = -(1 << 63)
 """Stands for NULL on the way in: sqlite3 binds None only after a long search for an adapter, ten times dearer."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Table:
     """`json_columns` hold JSON text, `nullable` ones may be NULL."""
 
@@ -118,6 +119,12 @@ ALERTS = _table(
     " last_seen holds payload notified_at snoozed_until resolved_at answered acted_by acted_at",
     "payload",
     "notified_at snoozed_until resolved_at acted_at",
+)
+CREDENTIALS = _table(
+    "credentials",
+    "provider credential fingerprint cooling_until refused last_used last_error last_error_at",
+    "",
+    "cooling_until last_used last_error_at",
 )
 POLICIES = _table("policies", "policy_id revision sha256 removed updated_at updated_by body", "body")
 AUDIT = _table("audit", "seq at kind subject actor payload digest", "payload")
@@ -446,3 +453,20 @@ def alert_row(values: list[Any]) -> AlertRow:
     record = _record(ALERTS, values)
     record["holds"] = bool(record["holds"])
     return AlertRow(**record)
+
+
+def credential_values(row: CredentialRow) -> Values:
+    return (
+        row.provider,
+        row.credential,
+        row.fingerprint,
+        row.cooling_until,
+        row.refused,
+        row.last_used,
+        row.last_error,
+        row.last_error_at,
+    )
+
+
+def credential_row(values: list[Any]) -> CredentialRow:
+    return CredentialRow(*values)

@@ -5,13 +5,14 @@ from contextlib import asynccontextmanager
 
 from palyra.journal.connection import ReaderPool
 from palyra.journal.readers.alerts import AlertReaders
+from palyra.journal.readers.credentials import CredentialReaders
 from palyra.journal.readers.governance import GovernanceReaders
 from palyra.journal.readers.holds import HoldReaders
 from palyra.journal.readers.runs import RunReaders
 from palyra.journal.readers.status import StatusReaders
 
 
-class Readers(RunReaders, HoldReaders, StatusReaders, GovernanceReaders, AlertReaders):
+class Readers(RunReaders, HoldReaders, StatusReaders, GovernanceReaders, AlertReaders, CredentialReaders):
     """Everything that can be asked. Cancelling a question stops its query.
 
     Every method raises JournalUnavailableError when the journal cannot be read.
