@@ -10,7 +10,7 @@ from palyra.providers.wires import Wire, error_body
 from palyra.runs.request import Refusal
 
 AMOUNTS = frozenset(
-    {"settled", "held", "bound", "projected", "hard", "soft", "granted", "amount", "excess", "cap", "drawn"}
+    {"settled", "held", "bound", "projected", "hard", "soft", "granted", "amount", "excess", "cap", "drawn", "amount_not_taken"}
 )
 """Members of the `palyra` object that tell how much there is, or was, to spend."""
 
@@ -89,7 +89,7 @@ def refusal_data(wire: Wire, refusal: Refusal, *, param: str | None = None, amou
         message=message,
         request_id=run_id if isinstance(run_id, str) else None,
         palyra=palyra,
-        param=param,
+        param=param or refusal.param,
     )
 
 

@@ -5,14 +5,13 @@ from palyra.gateway.reply import Header
 from palyra.providers.wires import Wire
 from palyra.runs.request import RunReport
 
-REQUEST_ID = {Wire.CHAT: "x-request-id", Wire.MESSAGES: "request-id"}
-
 
 def report_headers(report: RunReport, wire: Wire, *, amounts: bool) -> list[Header]:
     """The headers for what is known by now; `amounts` False leaves money out."""
     headers: list[Header] = []
     if report.run_id:
-        headers += [(REQUEST_ID[wire], report.run_id), ("X-Palyra-Run", report.run_id)]
+        request_id = "request-id" if wire is Wire.MESSAGES else "x-request-id"
+        headers += [(request_id, report.run_id), ("X-Palyra-Run", report.run_id)]
     for name, value in (
         ("X-Palyra-Decision", report.decision_id),
         ("X-Palyra-Approval", report.approval_id),

@@ -4,12 +4,14 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from palyra.config.providers import ScriptStep
 from palyra.core.clock import Clock
+from palyra.core.values import value
 from palyra.providers.closing import DONE, sse_event
+from palyra.providers.embedding_echo import DIMENSIONS, embeddings_body
+from palyra.providers.embedding_input import read_embedding_input
 from palyra.providers.errors import ErrorClass, ProviderError
 from palyra.providers.prompt import texts_of
 from palyra.providers.request import ParsedRequest, RequestError, parse_request
@@ -46,6 +48,8 @@ class DeterministicProvider:
         if request.prompt.needs.tools or request.prompt.media:
             lacks = "tools" if request.prompt.needs.tools else "media"
             return _error(call.wire, 400, "capability_missing", f"The deterministic provider cannot handle {lacks}.")
+        if call.wire is Wire.EMBEDDINGS:
+            return _embedded(request, step)
         echo = _echo(request, step, self._clock.now_ms() // 1000)
         if request.stream:
             pieces = echo.chat_events() if call.wire is Wire.CHAT else echo.message_events()
@@ -63,6 +67,19 @@ def _error(wire: Wire, status: int, code: str, message: str, retry_after: int | 
     if retry_after is not None:
         headers["retry-after"] = str(retry_after)
     return _LocalReply(status, headers, iter((_compact(error_body(wire, kind, code, message)),)), None)
+
+
+def _embedded(request: ParsedRequest, step: ScriptStep) -> "_LocalReply":
+    asked = read_embedding_input(request.data)
+    if asked.dimensions is not None and asked.dimensions > DIMENSIONS:
+        said = f"The deterministic provider's vectors have at most {DIMENSIONS} dimensions."
+        return _error(Wire.EMBEDDINGS, 400, "invalid_field", said)
+    size = sum(len(item.encode("utf-8", "replace")) for item in asked.items if isinstance(item, str))
+    tokens = _tokens(size) + sum(len(item) for item in asked.items if not isinstance(item, str))
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens} if step.usage is None else step.usage
+    pieces = iter((_compact(embeddings_body(asked, request.model, usage)),))
+    headers = {"content-type": "application/json"}
+    return _LocalReply(200, headers, _spoilt(pieces) if step.malformed else pieces, step.drop_after_chunks)
 
 
 def _echo(request: ParsedRequest, step: ScriptStep, created: int) -> "_Echo":
@@ -119,7 +136,7 @@ def _pieces(text: str) -> Iterator[str]:
         yield piece
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Echo:
     """One answer. `usage` replaces the reported usage object; an empty one leaves it out."""
 

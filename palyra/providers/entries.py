@@ -3,26 +3,33 @@
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
+from functools import cache
 from urllib.parse import urlsplit
 
 from palyra.config.choices import AuthScheme, CostTier, ModelProviderKind, ProviderModelRole, UsageDialect
 from palyra.config.providers import DEFAULT_BASE_URLS, ModelConfig, ProviderConfig, ScriptStep
 from palyra.config.urls import reach_of, refusal
 from palyra.core.redact import Secret
+from palyra.core.values import value
 from palyra.providers.upstream import Timeouts
-from palyra.providers.wires import UPSTREAM_PATHS, Wire
+from palyra.providers.wires import UPSTREAM_PATHS, Wire, role_of
 
 WIRES: Mapping[ModelProviderKind, frozenset[Wire]] = {
     ModelProviderKind.DETERMINISTIC: frozenset(Wire),
-    ModelProviderKind.OPENAI_COMPATIBLE: frozenset({Wire.CHAT}),
+    ModelProviderKind.OPENAI_COMPATIBLE: frozenset({Wire.CHAT, Wire.EMBEDDINGS}),
     ModelProviderKind.ANTHROPIC: frozenset({Wire.MESSAGES}),
 }
 """The wires each kind speaks itself."""
 
 
-@dataclass(frozen=True, slots=True)
+@cache
+def _wires(kind: ModelProviderKind, role: ProviderModelRole) -> frozenset[Wire]:
+    return frozenset(wire for wire in WIRES[kind] if role_of(wire) is role)
+
+
+@value
 class Credential:
     """A secret a provider accepts. `id` says where it came from and never holds any of it."""
 
@@ -30,7 +37,7 @@ class Credential:
     secret: Secret
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProviderEntry:
     """One provider. Without a `credential`, `missing_auth` tells why it cannot be used; empty where it needs none."""
 
@@ -141,7 +148,7 @@ class ModelSource(StrEnum):
     NAMED = "named"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ModelEntry:
     """One model. `id` is its public name, `provider` the provider's id, `upstream` the name sent there.
 
@@ -170,8 +177,8 @@ class ModelEntry:
 
     @property
     def wires(self) -> frozenset[Wire]:
-        """The wires its provider speaks itself."""
-        return WIRES[self.kind]
+        """The wires on which its provider serves it itself."""
+        return _wires(self.kind, self.role)
 
 
 _MAX_CONTEXT: Mapping[ModelProviderKind, int] = {
@@ -185,7 +192,9 @@ _UNSEEN = re.compile(r"(?:.*/)?(?:o[1-9]|gpt-[5-9](?!.*chat)|gemini-(?:2\.5|[3-9
 """Families that reason in tokens which their streams do not show, by how their names begin."""
 
 
-def plain_model(provider: ProviderEntry, upstream: str, source: ModelSource) -> ModelEntry:
+def plain_model(
+    provider: ProviderEntry, upstream: str, source: ModelSource, role: ProviderModelRole = ProviderModelRole.CHAT
+) -> ModelEntry:
     """A model of which only the name is known: what it can do goes by the kind of its provider."""
     capable = provider.kind is not ModelProviderKind.DETERMINISTIC
     return ModelEntry(
@@ -194,6 +203,7 @@ def plain_model(provider: ProviderEntry, upstream: str, source: ModelSource) -> 
         kind=provider.kind,
         upstream=upstream,
         source=source,
+        role=role,
         tools=capable,
         vision=capable,
         reasoning=provider.kind is ModelProviderKind.OPENAI_COMPATIBLE and _UNSEEN.match(upstream) is not None,

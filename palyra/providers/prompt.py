@@ -5,10 +5,10 @@ Both wires are read by one walk over messages, since their content blocks carry 
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from palyra.core.values import value
 from palyra.providers.strict_json import invalid
 from palyra.providers.wires import Wire
 
@@ -53,7 +53,7 @@ class MediaKind(StrEnum):
     AUDIO = "audio"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Media:
     """One piece of media. `size` is decoded bytes; None when it is given by address or id."""
 
@@ -61,7 +61,7 @@ class Media:
     size: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ServerTool:
     """A tool the provider runs itself. `max_uses` None means no limit was given."""
 
@@ -69,7 +69,7 @@ class ServerTool:
     max_uses: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Needs:
     """What a model must support to serve the request. `reasoning` and `audio` (as output) are asked for explicitly."""
 
@@ -80,13 +80,17 @@ class Needs:
     audio: bool
 
 
-@dataclass(frozen=True, slots=True)
+NO_NEEDS = Needs(json=False, tools=False, vision=False, reasoning=False, audio=False)
+
+
+@value
 class PromptFacts:
     """What estimates and complexity are made from.
 
     `size` is the UTF-8 bytes of the compact JSON of everything the provider tokenises, without media payloads;
     `cache_marks` tells whether a cache point is set and `cache_one_hour` whether one lasts an hour; `latest_text` is
-    what users and tools said after the last answer of the assistant.
+    what users and tools said after the last answer of the assistant; `continues`: the provider adds what it keeps of
+    an earlier answer, `previous` being that answer's id where it is named.
     """
 
     size: int
@@ -96,6 +100,8 @@ class PromptFacts:
     cache_one_hour: bool
     needs: Needs
     latest_text: str
+    continues: bool = False
+    previous: str | None = None
 
 
 def read_prompt(wire: Wire, data: dict[str, Any]) -> PromptFacts:
@@ -292,22 +298,41 @@ def _needs(wire: Wire, data: dict[str, Any], *, vision: bool) -> Needs:
     if wire is Wire.MESSAGES:
         output = data.get("output_config")
         shape = output.get("format") if type(output) is dict else data.get("output_format")
-        thinking = data.get("thinking")
-        reasoning = type(thinking) is dict and thinking.get("type") != "disabled"
         audio = False
     else:
         shape = data.get("response_format")
-        effort = data.get("reasoning_effort")
-        reasoning = (effort is not None and effort != "none") or data.get("reasoning") is not None
         modalities = data.get("modalities")
         audio = type(modalities) is list and "audio" in modalities
     return Needs(
         json=type(shape) is dict and shape.get("type") in ("json_object", "json_schema"),
         tools=bool(data.get("tools") or data.get("functions")),
         vision=vision,
-        reasoning=reasoning,
+        reasoning=_reasons(data),
         audio=audio,
     )
+
+
+def _reasons(data: dict[str, Any]) -> bool:
+    """Whether an answer is asked for that is thought over first; servers of either wire know each of these members."""
+    if _effort(data.get("reasoning_effort")):
+        return True
+    thinking = data.get("thinking")
+    if type(thinking) is dict and thinking.get("type") != "disabled":
+        return True
+    reasoning = data.get("reasoning")
+    if type(reasoning) is not dict:
+        return reasoning is not None and reasoning is not False
+    if reasoning.get("enabled") is False:
+        return False
+    return _effort(reasoning.get("effort")) or any(name not in _NOT_EFFORT for name in reasoning)
+
+
+def _effort(value: object) -> bool:
+    return value is not None and value != "none"
+
+
+_NOT_EFFORT = frozenset({"effort", "exclude", "generate_summary", "summary"})
+"""Members of `reasoning` that ask for none: what is shown of it is asked for beside it."""
 
 
 def _latest_text(messages: list[dict[str, Any]]) -> str:

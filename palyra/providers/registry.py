@@ -19,13 +19,13 @@ from palyra.providers.entries import (
 )
 from palyra.providers.wires import Wire
 
-__all__ = ["AUTO", "ModelEntry", "ModelNotFoundError", "ProviderEntry", "Registry"]
+__all__ = ["AUTO", "ModelEntry", "ModelNotFoundError", "ProviderEntry", "Registry", "WrongRoleError"]
 
 AUTO = "auto"
 """The name that leaves the choice to the router."""
 
-ECHO = "echo"
-"""What the deterministic provider calls its chat model."""
+BUILT_IN_MODELS = (("echo", ProviderModelRole.CHAT), ("embed", ProviderModelRole.EMBEDDINGS))
+"""What the deterministic provider calls its models."""
 
 
 class ModelNotFoundError(NotFoundError):
@@ -40,11 +40,25 @@ class ModelNotFoundError(NotFoundError):
         self.near = near
 
 
+class WrongRoleError(ModelNotFoundError):
+    """The model of that name is for other work. `role` is what it should be for."""
+
+    code = "invalid_field"
+
+    def __init__(self, name: str, has: ProviderModelRole, role: ProviderModelRole, near: tuple[str, ...]) -> None:
+        super().__init__(name, f'The model "{name}" is for {has}, not for {role}.', near)
+        self.role = role
+
+
 class Registry:
     """Every provider and model of one configuration. `models` are the usable ones, in the order they are declared."""
 
     def __init__(
-        self, providers: Mapping[str, ProviderEntry], models: tuple[ModelEntry, ...], default_chat: str | None = None
+        self,
+        providers: Mapping[str, ProviderEntry],
+        models: tuple[ModelEntry, ...],
+        default_chat: str | None = None,
+        default_embeddings: str | None = None,
     ) -> None:
         self.providers = MappingProxyType(dict(providers))
         self.models = models
@@ -54,8 +68,14 @@ class Registry:
         self._by_upstream: dict[str, list[ModelEntry]] = {}
         for model in models:
             self._by_upstream.setdefault(model.upstream, []).append(model)
-        chat = [model for model in models if model.role is ProviderModelRole.CHAT]
-        self.default_chat = self.resolve(default_chat) if default_chat else next(iter(chat), None)
+        self.default_chat = self._default(default_chat, ProviderModelRole.CHAT)
+        self.default_embeddings = self._default(default_embeddings, ProviderModelRole.EMBEDDINGS)
+
+    def _default(self, name: str | None, role: ProviderModelRole) -> ModelEntry | None:
+        """The model `auto` begins with: the one configured, else the first of that role."""
+        if name:
+            return self.resolve(name, role=role)
+        return next((model for model in self.models if model.role is role), None)
 
     @classmethod
     def from_config(cls, config: LoadedConfig, environ: Mapping[str, str]) -> "Registry":
@@ -75,11 +95,12 @@ class Registry:
         ]
         listed = {model.provider for model in models}
         models += [
-            plain_model(provider, ECHO, ModelSource.BUILT_IN)
+            plain_model(provider, name, ModelSource.BUILT_IN, role)
             for provider in providers.values()
             if provider.enabled and not provider.on_network and provider.id not in listed
+            for name, role in BUILT_IN_MODELS
         ]
-        return cls(providers, tuple(models), config.defaults.chat)
+        return cls(providers, tuple(models), config.defaults.chat, config.defaults.embeddings)
 
     def provider_of(self, model: ModelEntry) -> ProviderEntry:
         return self.providers[model.provider]
@@ -87,15 +108,16 @@ class Registry:
     def resolve(
         self, name: str, wire: Wire | None = None, role: ProviderModelRole = ProviderModelRole.CHAT
     ) -> ModelEntry:
-        """The model of that name: public id, alias, unique upstream name, `auto` (the default chat model), then
+        """The model of that name: public id, alias, unique upstream name, `auto` (the default of its role), then
 
         `provider/upstream` of an enabled provider and, with `wire`, any name where exactly one provider on the network
-        speaks that wire and none of its models is declared. Raises ModelNotFoundError.
+        speaks that wire and none of its models is declared. Raises ModelNotFoundError, and WrongRoleError where the
+        model of that name is not for `role`.
         """
-        model = self._find(name, wire)
+        model = self._find(name, wire, role)
         if model.role is not role:
             near = tuple(other.id for other in self.models if other.role is role)[:3]
-            raise ModelNotFoundError(name, f'The model "{name}" is for {model.role}, not for {role}.', near)
+            raise WrongRoleError(name, model.role, role, near)
         return model
 
     def refuses_address(self, host: str, port: int, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
@@ -103,7 +125,7 @@ class Registry:
         reasons = [one.refuses_address(host, port, address) for one in self.providers.values() if one.on_network]
         return "" if not all(reasons) else next(iter(reasons), "no provider is there")
 
-    def _find(self, name: str, wire: Wire | None) -> ModelEntry:
+    def _find(self, name: str, wire: Wire | None, role: ProviderModelRole) -> ModelEntry:
         if (model := self._by_name.get(name)) is not None:
             return model
         same = self._by_upstream.get(name, [])
@@ -115,15 +137,16 @@ class Registry:
             near = tuple(model.id for model in same)[:3]
             raise ModelNotFoundError(name, f'Several providers have a model "{name}".', near)
         if name == AUTO:
-            if self.default_chat is None:
-                raise ModelNotFoundError(name, "No model is declared that could be chosen.", ())
-            return self.default_chat
+            default = self.default_embeddings if role is ProviderModelRole.EMBEDDINGS else self.default_chat
+            if default is None:
+                raise ModelNotFoundError(name, f"No model for {role} is declared that could be chosen.", ())
+            return default
         provider_id, slash, upstream = name.partition("/")
         provider = self.providers.get(provider_id)
         if slash and upstream and provider is not None and provider.enabled and provider.on_network:
-            return plain_model(provider, upstream, ModelSource.NAMED)
+            return plain_model(provider, upstream, ModelSource.NAMED, role)
         if wire is not None and (only := self._only_provider(wire)) is not None:
-            return plain_model(only, name, ModelSource.NAMED)
+            return plain_model(only, name, ModelSource.NAMED, role)
         raise ModelNotFoundError(name, f'There is no model "{name}".', self._near(name))
 
     def _only_provider(self, wire: Wire) -> ProviderEntry | None:

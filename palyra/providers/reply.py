@@ -1,16 +1,16 @@
 """Reading a plain (not streamed) answer: its usage, how it finished and how much of it can be seen."""
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
+from palyra.core.values import value
 from palyra.providers.errors import ErrorClass, ProviderError, error_in
 from palyra.providers.prompt import json_size
 from palyra.providers.stream import block_bytes, message_bytes
 from palyra.providers.wires import Wire
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PlainReply:
     """A parsed answer. `usage` is the provider's own object, None if it gave none; `model` and `service_tier` (empty
     if unsaid) as the provider named them.
@@ -27,6 +27,10 @@ class PlainReply:
     service_tier: str = ""
 
 
+_PARTS = {Wire.CHAT: "choices", Wire.MESSAGES: "content", Wire.EMBEDDINGS: "data"}
+"""The member that holds the reply."""
+
+
 def read_reply(wire: Wire, body: bytes) -> PlainReply:
     """Raises ProviderError, malformed_response, for what is no answer of this wire."""
     try:
@@ -38,10 +42,12 @@ def read_reply(wire: Wire, body: bytes) -> PlainReply:
     said = error_in(data)
     if said is not None:
         raise _malformed(f"The provider answered with an error inside a success: {said}")
-    parts = data.get("choices" if wire is Wire.CHAT else "content")
+    parts = data.get(_PARTS[wire])
     if type(parts) is not list:
         raise _malformed("The provider's answer holds no reply.")
-    if wire is Wire.CHAT:
+    if wire is Wire.EMBEDDINGS:
+        finish, visible = None, 0
+    elif wire is Wire.CHAT:
         finish, visible = _choices(parts)
     else:
         finish, visible = data.get("stop_reason"), sum(_block(part) for part in parts if type(part) is dict)

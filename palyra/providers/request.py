@@ -1,9 +1,10 @@
 """Reading a caller's body: the fields that decide spending, and the facts estimates are made from."""
 
 import hashlib
-from dataclasses import dataclass
 from typing import Any
 
+from palyra.core.values import value
+from palyra.providers.embedding_input import read_embedding_input
 from palyra.providers.prompt import PromptFacts, read_prompt
 from palyra.providers.strict_json import MAX_DEPTH, RequestError, invalid, parse_object
 from palyra.providers.wires import Wire
@@ -24,10 +25,13 @@ GOVERNED = {
             "messages",
             "model",
             "n",
+            "reasoning",
+            "reasoning_effort",
             "response_format",
             "service_tier",
             "stream",
             "stream_options",
+            "thinking",
             "tools",
             "web_search_options",
         }
@@ -46,11 +50,12 @@ GOVERNED = {
             "tools",
         }
     ),
+    Wire.EMBEDDINGS: frozenset({"input", "model", "stream"}),
 }
 """Members that decide what a request may cost, per wire."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ParsedRequest:
     """One request body and what the rules of spending need to know of it.
 
@@ -101,9 +106,15 @@ def parse_request(wire: Wire, body: bytes, *, max_depth: int = MAX_DEPTH) -> Par
         max_tokens_fields=fields,
         choices=choices,
         service_tier=service_tier,
-        prompt=read_prompt(wire, data),
+        prompt=_prompt(wire, data),
         digest=hashlib.sha256(body).hexdigest(),
     )
+
+
+def _prompt(wire: Wire, data: dict[str, Any]) -> PromptFacts:
+    if wire is Wire.EMBEDDINGS:
+        return read_embedding_input(data).facts
+    return read_prompt(wire, data)
 
 
 def _choices(data: dict[str, Any]) -> tuple[int, bool]:
@@ -133,6 +144,8 @@ def _whole(data: dict[str, Any], name: str, most: int) -> int | None:
 
 
 def _max_tokens(wire: Wire, data: dict[str, Any]) -> tuple[int | None, tuple[str, ...]]:
+    if wire is Wire.EMBEDDINGS:
+        return None, ()
     value = _whole(data, "max_tokens", MAX_TOKENS)
     if wire is Wire.MESSAGES:
         if value is None:

@@ -1,9 +1,11 @@
-"""The two wires spoken today: where they live, what may pass with a request, and how lists and errors look on them."""
+"""The wires: where they live, what each is for, what may pass with a request, and how lists and errors look on them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from palyra.config.choices import ProviderModelRole
+from palyra.core.values import value
 
 ANTHROPIC_VERSION = "2023-06-01"
 """Sent upstream when the caller names no `anthropic-version`."""
@@ -19,13 +21,45 @@ class Wire(StrEnum):
     """OpenAI chat completions."""
     MESSAGES = "messages"
     """Anthropic messages."""
+    EMBEDDINGS = "embeddings"
+    """OpenAI embeddings. Never streamed, and without output."""
 
 
-GATEWAY_PATHS: Mapping[Wire, str] = {Wire.CHAT: "/v1/chat/completions", Wire.MESSAGES: "/v1/messages"}
+GATEWAY_PATHS: Mapping[Wire, str] = {
+    Wire.CHAT: "/v1/chat/completions",
+    Wire.MESSAGES: "/v1/messages",
+    Wire.EMBEDDINGS: "/v1/embeddings",
+}
 """Where callers find each wire at the gateway."""
 
-UPSTREAM_PATHS: Mapping[Wire, str] = {Wire.CHAT: "/chat/completions", Wire.MESSAGES: "/v1/messages"}
+UPSTREAM_PATHS: Mapping[Wire, str] = {
+    Wire.CHAT: "/chat/completions",
+    Wire.MESSAGES: "/v1/messages",
+    Wire.EMBEDDINGS: "/embeddings",
+}
 """What is appended to a provider's base address (an OpenAI-compatible one includes `/v1` already)."""
+
+
+@value
+class UsageNames:
+    """Members of a wire's usage object: those whose sum is the input, and the output (None: there is none)."""
+
+    inputs: tuple[str, ...]
+    output: str | None
+
+
+USAGE_NAMES: Mapping[Wire, UsageNames] = {
+    Wire.CHAT: UsageNames(("prompt_tokens",), "completion_tokens"),
+    Wire.MESSAGES: UsageNames(
+        ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"), "output_tokens"
+    ),
+    Wire.EMBEDDINGS: UsageNames(("prompt_tokens",), None),
+}
+
+
+def role_of(wire: Wire) -> ProviderModelRole:
+    """What a model must be for to serve this wire."""
+    return ProviderModelRole.EMBEDDINGS if wire is Wire.EMBEDDINGS else ProviderModelRole.CHAT
 
 
 _COMPLETED: Mapping[str, str] = {
@@ -61,7 +95,16 @@ def passed_headers(headers: Mapping[str, str], wire: Wire) -> dict[str, str]:
     return passed
 
 
-@dataclass(frozen=True, slots=True)
+SPEAK_OF_THE_WIRE = ("openai-", "anthropic-")
+"""How headers begin that mean something on one wire alone."""
+
+
+def crossing_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The caller's headers that still mean something to a provider that speaks another wire."""
+    return {name: text for name, text in headers.items() if not name.startswith(SPEAK_OF_THE_WIRE)}
+
+
+@value
 class ListedModel:
     """A model as callers see it in a listing: its public id and the provider that serves it."""
 

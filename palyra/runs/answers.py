@@ -7,7 +7,7 @@ from palyra.core.money import decimal_usd
 from palyra.governance.evaluate import Cause, UsageBudgetEvaluation
 from palyra.governance.explain import instant_text, refusal_message
 from palyra.providers.errors import ProviderError
-from palyra.providers.registry import ModelNotFoundError
+from palyra.providers.registry import ModelNotFoundError, WrongRoleError
 from palyra.runs.live import LiveRun
 from palyra.runs.planning import Planned
 from palyra.runs.request import Refusal, RunReport
@@ -41,10 +41,14 @@ def refused_by_budget(run: LiveRun, planned: Planned, reason: str, said: str = "
     decision = planned.decision
     palyra = _palyra(run, planned)
     if reason == "no_candidate":
-        missing = sorted({code for item in decision.candidates for code in item.reasons})
+        usable = [item.reasons for item in decision.candidates if "not_allowed_for_key" not in item.reasons]
+        missing = sorted({code for reasons in usable for code in reasons})
         if missing == ["capability_missing"]:
             message = f"{decision.requested_model} cannot serve what this request needs."
-            return Refusal(400, "invalid_request_error", "capability_missing", message, palyra)
+            param = next(iter(planned.uncarried), None)
+            if param is not None:
+                message += f" {', '.join(planned.uncarried)} cannot be said on the wire of its provider: leave it out."
+            return Refusal(400, "invalid_request_error", "capability_missing", message, palyra, param=param)
         if missing == ["context_too_long"]:
             message = f"The request is far longer than {decision.requested_model} can read."
             return Refusal(400, "invalid_request_error", "context_window_exceeded", message, palyra)
@@ -113,6 +117,8 @@ def _told(
 
 
 def model_not_found(error: ModelNotFoundError) -> Refusal:
+    if isinstance(error, WrongRoleError):
+        return Refusal(400, "invalid_request_error", "invalid_field", str(error), param="model")
     return Refusal(404, "not_found_error", "model_not_found", str(error))
 
 

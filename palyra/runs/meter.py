@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from palyra.pricing.meter import DEFAULT_Q, DEFAULT_SLICE_Q, Metered, output_tokens
-from palyra.providers.wires import Wire
+from palyra.providers.wires import USAGE_NAMES, Wire
 
 
 @dataclass(slots=True)
@@ -32,12 +32,8 @@ class StreamMeter:
         self.visible_bytes += visible_bytes
         if usage is not None:
             self.reported_output = max(self.reported_output, self._output(usage))
-            inputs = (
-                ("prompt_tokens",)
-                if self.wire is Wire.CHAT
-                else ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-            )
-            self.reported_input = max(self.reported_input, sum(_count(usage, name) for name in inputs))
+            inputs = sum(_count(usage, name) for name in USAGE_NAMES[self.wire].inputs)
+            self.reported_input = max(self.reported_input, inputs)
 
     def needed_for(self, visible_bytes: int, usage: dict[str, Any] | None) -> int:
         """Output tokens a durable slice must cover before an event with so many more bytes, and that usage, passes.
@@ -52,7 +48,8 @@ class StreamMeter:
         return max(estimated, reported)
 
     def _output(self, usage: dict[str, Any]) -> int:
-        return _count(usage, "completion_tokens" if self.wire is Wire.CHAT else "output_tokens")
+        name = USAGE_NAMES[self.wire].output
+        return 0 if name is None else _count(usage, name)
 
     @property
     def reading(self) -> Metered:

@@ -1,14 +1,15 @@
 """The seam between a door (the gateway) and a run: what was asked, and how the answer is handed back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from palyra.core.scope import Scope
+from palyra.core.values import value
 from palyra.providers.request import ParsedRequest
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunRequest:
     """One governed request, already authenticated and parsed.
 
@@ -29,7 +30,7 @@ class RunRequest:
     cache: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunReport:
     """What the headers of an answer tell; known once planned, costs once settled."""
 
@@ -47,13 +48,13 @@ class RunReport:
     usage_source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Refusal:
     """Why there is no answer: the gateway renders it in the caller's dialect.
 
     `status` HTTP status; `type` and `code` from the closed error table; `palyra` is the object both dialects carry
     (run_id, decision_id, approval_id, outcome, evaluations, counterfactual). `upstream_body` is set when the
-    provider's own answer (redacted) is to be passed on as it was.
+    provider's own answer (redacted) is to be passed on as it was. `param` names the field at fault.
     """
 
     status: int
@@ -63,9 +64,10 @@ class Refusal:
     palyra: dict[str, object] = field(default_factory=dict)
     retry_after: float | None = None
     upstream_body: bytes | None = None
+    param: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Answer:
     """A plain (not streamed) provider reply to pass on unchanged."""
 
@@ -110,7 +112,7 @@ class ClientGoneError(Exception):
     """The caller closed its connection or made no progress for the stall time."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Outcome:
     """How a run ended towards its caller.
 

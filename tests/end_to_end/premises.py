@@ -141,18 +141,20 @@ class Premises:
         self._stack.callback(caller.close)
         return caller
 
-    async def call(self, body: Mapping[str, Any], headers: Mapping[str, str] | None = None, *, key: str = "") -> Caller:
-        """Sends a request and leaves its answer to be read."""
+    async def call(
+        self, body: Mapping[str, Any], headers: Mapping[str, str] | None = None, *, key: str = "", path: str = ""
+    ) -> Caller:
+        """Sends a request and leaves its answer to be read. Without a `path` the model tells the wire."""
         caller = await self.caller()
-        path = "/v1/messages" if body["model"] == HAIKU else "/v1/chat/completions"
+        path = path or ("/v1/messages" if body["model"] == HAIKU else "/v1/chat/completions")
         caller.request("POST", path, {"Authorization": f"Bearer {key or self.key}", **(headers or {})}, body)
         return caller
 
     async def ask(
-        self, body: Mapping[str, Any], headers: Mapping[str, str] | None = None, *, key: str = ""
+        self, body: Mapping[str, Any], headers: Mapping[str, str] | None = None, *, key: str = "", path: str = ""
     ) -> RawAnswer:
         """Sends a request and reads its whole answer."""
-        return await (await self.call(body, headers, key=key)).answer()
+        return await (await self.call(body, headers, key=key, path=path)).answer()
 
     def new_key(self, key_id: str, principal: str, **fields: Any) -> str:
         return self.engine.access.add_key(key_id, principal, **fields)

@@ -125,7 +125,7 @@ SCHEMAS = st.recursive(
 )
 
 
-@pytest.mark.parametrize("wire", list(Wire))
+@pytest.mark.parametrize("wire", [Wire.CHAT, Wire.MESSAGES])
 @settings(deadline=None)
 @given(messages=MESSAGES, system=st.text(max_size=60), schema=st.dictionaries(st.text(min_size=1), SCHEMAS, max_size=4))
 def test_the_proven_bound_covers_every_byte_a_model_may_be_shown(

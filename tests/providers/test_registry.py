@@ -143,17 +143,20 @@ def test_unknown_names_are_not_guessed_between_two_providers(tmp_path: Path) -> 
 
 
 def test_nothing_to_choose_from_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFoundError, match="No model is declared"):
+    with pytest.raises(ModelNotFoundError, match="No model for chat is declared"):
         registry(tmp_path, ONLY_PROVIDER).resolve("auto", Wire.CHAT)
 
 
 def test_without_configuration_there_is_the_echo(tmp_path: Path) -> None:
     found = registry(tmp_path, "")
-    (echo,) = found.models
+    echo, embed = found.models
     assert (echo.id, echo.upstream, echo.kind) == ("deterministic/echo", "echo", ModelProviderKind.DETERMINISTIC)
     assert (echo.tools, echo.json, echo.vision, echo.max_context, echo.free) == (False, True, False, 8_192, True)
     assert found.resolve("auto") is echo is found.resolve("echo") is found.default_chat
-    assert echo.wires == frozenset(Wire)
+    assert echo.wires == frozenset(Wire) - {Wire.EMBEDDINGS}
+    assert (embed.id, embed.role, embed.free) == ("deterministic/embed", ProviderModelRole.EMBEDDINGS, True)
+    assert embed.wires == {Wire.EMBEDDINGS}
+    assert found.resolve("auto", Wire.EMBEDDINGS, ProviderModelRole.EMBEDDINGS) is embed is found.default_embeddings
     assert not found.provider_of(echo).on_network
 
 

@@ -105,7 +105,7 @@ class Upstream:
                 assert request.transport is not None
                 request.transport.close()
                 return web.Response()
-            payload = plain_anthropic(wants, reply) if anthropic else plain_openai(wants, reply)
+            payload = PLAIN[request.path](wants, reply)
             body = reply.raw or json.dumps(payload, separators=(", ", ": ")).encode()
             seen.sent.append(body)
             seen.finished = True
@@ -136,8 +136,8 @@ class Upstream:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["Upstream"]:
         application = web.Application(client_max_size=64 * 1024 * 1024)
-        application.router.add_post("/v1/chat/completions", self.handle)
-        application.router.add_post("/v1/messages", self.handle)
+        for path in PLAIN:
+            application.router.add_post(path, self.handle)
         runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -193,6 +193,22 @@ def plain_anthropic(wants: dict[str, Any], reply: Reply) -> dict[str, Any]:
             "output_tokens": reply.output_tokens,
         }
     return answer
+
+
+def plain_embeddings(wants: dict[str, Any], reply: Reply) -> dict[str, Any]:
+    data = [{"object": "embedding", "index": 0, "embedding": [0.6, 0.8]}]
+    answer: dict[str, Any] = {"object": "list", "data": data, "model": wants["model"]}
+    if reply.usage:
+        answer["usage"] = {"prompt_tokens": reply.input_tokens, "total_tokens": reply.input_tokens}
+    return answer
+
+
+PLAIN: dict[str, Callable[[dict[str, Any], Reply], dict[str, Any]]] = {
+    "/v1/chat/completions": plain_openai,
+    "/v1/messages": plain_anthropic,
+    "/v1/embeddings": plain_embeddings,
+}
+"""How each address answers where nothing is streamed."""
 
 
 def frame(data: dict[str, Any] | str, event: str = "") -> bytes:
