@@ -9,7 +9,6 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from palyra.core.ids import IdSource
 from palyra.core.lag import LoopLag
 from palyra.core.private_files import private_dir
 from palyra.core.supervisor import Supervisor
+from palyra.core.values import value
 from palyra.governance.alert_book import AlertBook
 from palyra.governance.alert_record import AlertRecord
 from palyra.governance.alerts import AlertSettings, ProviderState
@@ -62,7 +62,7 @@ log = logging.getLogger(__name__)
 SWEEP_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Installation:
     """What an engine is started on. `config_path` None: defaults. `demo` marks made-up traffic on every screen."""
 

@@ -1,6 +1,5 @@
 """The `palyra` command line, built on what `palyra.main` can launch."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +20,7 @@ from palyra.cli.windows import windows
 from palyra.control.snapshots import Snapshot
 from palyra.core.errors import BadInputError, PalyraError
 from palyra.core.money import format_usd
+from palyra.core.values import value
 
 RUN_TIMEOUT_S = 900.0
 _REFUSALS = {400: BAD_INPUT, 404: NOT_FOUND}
@@ -149,7 +149,7 @@ def _add_run(app: typer.Typer, launch: Launch) -> None:
         run(work)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Question:
     """What is asked of the gateway. Raises BadInputError for text that cannot be sent."""
 

@@ -1,14 +1,14 @@
 """What the commands need from above: engines, reached or started. `palyra.main` supplies it."""
 
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from palyra.control.protocol import Control
+from palyra.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Place:
     """Which installation a command speaks of, as its options name it."""
 
@@ -17,7 +17,7 @@ class Place:
     operator: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GatewayDoor:
     """Where a client of this installation connects and the file that holds its key."""
 

@@ -1,7 +1,6 @@
 """`palyra approvals request`: asking for room in a budget, as an operator or with a refused caller's own key."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -11,13 +10,14 @@ from palyra.cli.options import BAD_INPUT, CONFLICT, DONE, NO_ENGINE, NOT_FOUND, 
 from palyra.cli.output import complain, print_foreign_json, say
 from palyra.control.commands import RequestOverride
 from palyra.core.errors import BadInputError
+from palyra.core.values import value
 
 PATH = "/console/v1/usage/overrides"
 PATIENCE_S = 30.0
 _CODES = {400: BAD_INPUT, 404: NOT_FOUND, 409: CONFLICT, 429: CONFLICT, 503: NO_ENGINE}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Request:
     """What is asked for; empty texts are left out."""
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +22,7 @@ from palyra.core.instants import parse_instant_ms
 from palyra.core.money import format_usd_short
 from palyra.core.private_files import new_private_file
 from palyra.core.usage_filter import UsageFilter
+from palyra.core.values import value
 
 BY = ("model", "provider", "user", "session", "channel", "agent", "job", "key", "tag")
 BUCKETS = ("auto", "hour", "day")
@@ -48,7 +49,7 @@ User = Annotated[str | None, typer.Option("--user", help="Only this user.")]
 Session = Annotated[str | None, typer.Option("--session", help="Only this session.")]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Period:
     """[since, until) as options say it, and whose usage is meant."""
 

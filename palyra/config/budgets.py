@@ -1,7 +1,6 @@
 """The `[[budgets]]` row and the kinds of text only budgets use."""
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -22,6 +21,7 @@ from palyra.config.names import ID, LABEL, MODEL_FORM, MODEL_ID, PERSON, PROVIDE
 from palyra.config.problem import Code, Fault
 from palyra.config.section import Section
 from palyra.config.suggest import nearest
+from palyra.core.values import value
 from palyra.core.windows import Interval
 
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,2})?)%")
@@ -29,7 +29,7 @@ _TAG_SCOPE = re.compile(r"[a-z0-9_.-]{1,32}=(?:\*|.{1,64})")
 _COUNT = Whole(0)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UnknownPriceKind(Kind):
     """`block`, `allow` or `flat:<usd>`."""
 
@@ -48,7 +48,7 @@ class UnknownPriceKind(Kind):
         raise Fault(Code.UNKNOWN_CHOICE, f"{show(value)} is not known", self.hint, near)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OverrideForm(Kind):
     """`none`, `degrade`, `mode:<mode>` or `model:<id>`."""
 
@@ -69,7 +69,7 @@ class OverrideForm(Kind):
         raise Fault(Code.UNKNOWN_CHOICE, f"{show(value)} is not known", self.hint, nearest(value, known))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Limit(Kind):
     """An absolute limit in the unit of the row's metric: nano-dollars, tokens or requests."""
 
@@ -85,7 +85,7 @@ class Limit(Kind):
         return read_usd(value)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SoftLimit(Limit):
     """As Limit, or a share of the hard limit like `"80%"`."""
 
@@ -102,7 +102,7 @@ class SoftLimit(Limit):
         return Percent(share)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ScopeId(Kind):
     """The value counted, or `*` for one counter per value, in the form of the row's scope kind."""
 

@@ -1,10 +1,10 @@
 """The closed choices a configuration can make, and the two small values spelled as text in it."""
 
-from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
 
 from palyra.core.money import NANO, Usd, decimal_usd
+from palyra.core.values import value
 
 ONE_DOLLAR = Usd(NANO)
 
@@ -70,7 +70,7 @@ class UnknownPriceChoice(StrEnum):
     ALLOW = "allow"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UnknownPrice:
     """What a dollar budget does with a request nobody can price; `flat` is charged per attempt."""
 
@@ -90,7 +90,7 @@ class OverrideKind(StrEnum):
     MODEL = "model"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RoutingOverride:
     """What a budget changes about routing while it is over its soft limit.
 
@@ -109,7 +109,7 @@ class RoutingOverride:
         return self.kind
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Percent:
     """A share of a limit, 1 to 100 with at most two decimals."""
 

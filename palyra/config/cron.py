@@ -5,11 +5,11 @@ Five fields: minute, hour, day, month, weekday. `*`, a value, `a-b`, lists with 
 """
 
 import re
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from palyra.config.kinds import Kind, show
 from palyra.config.problem import Code, Fault
+from palyra.core.values import value
 
 MAX_LENGTH = 256
 
@@ -116,7 +116,7 @@ def _never(parts: list[str], chosen: dict[str, frozenset[int]]) -> list[str]:
     return [f"day: no chosen month has day {first}; the job would never fire"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cron(Kind):
     """A cron expression of five fields, its blanks made single."""
 

@@ -7,7 +7,6 @@ are.
 
 import json
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -28,6 +27,7 @@ from palyra.config.problem import Code, Fault
 from palyra.config.suggest import nearest
 from palyra.core.money import Usd
 from palyra.core.redact import Secret
+from palyra.core.values import value
 
 LOADING = object()
 """The validation context that tells the kinds to read what a file or variable holds."""
@@ -110,7 +110,7 @@ def show(value: object) -> str:
     return f"a {type(value).__name__}"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Flag(Kind):
     """true or false."""
 
@@ -131,7 +131,7 @@ class Flag(Kind):
         raise self.wrong(text)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Whole(Kind):
     """A whole number within [low, high]."""
 
@@ -161,7 +161,7 @@ class Whole(Kind):
         return int(text)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ratio(Kind):
     """A number within [low, high], kept as float: a threshold, never money."""
 
@@ -188,7 +188,7 @@ class Ratio(Kind):
         return Decimal(text)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Text(Kind):
     """Text of `low` to `high` characters (or UTF-8 bytes)."""
 
@@ -214,7 +214,7 @@ class Text(Kind):
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Choice(Kind):
     """One word of a closed list."""
 
@@ -240,7 +240,7 @@ class Choice(Kind):
             raise Fault(Code.UNKNOWN_CHOICE, f"{show(value)} is not known", self.hint, near) from None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Duration(Kind):
     """Milliseconds within [low, high], from `"1h30m"` or whole seconds."""
 
@@ -275,7 +275,7 @@ class Duration(Kind):
         return int(text) if _WHOLE.fullmatch(text) else text
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Size(Kind):
     """Bytes within [low, high], from `"64MiB"` or a whole number."""
 
@@ -308,7 +308,7 @@ class Size(Kind):
         return int(text) if _WHOLE.fullmatch(text) else text
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Amount(Kind):
     """Nano-dollars, from a decimal number or string of dollars."""
 
@@ -318,7 +318,7 @@ class Amount(Kind):
         return read_usd(value)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Listing(Kind):
     """A list of values of one kind."""
 
@@ -360,7 +360,7 @@ class Listing(Kind):
         return [self.item.from_text(entry.strip()) for entry in text.split(",")]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SecretText(Kind):
     """A secret given in the open; it is never shown again."""
 
@@ -376,7 +376,7 @@ class SecretText(Kind):
         return Secret(value)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AnyTable(Kind):
     """A table whose content is another room's business."""
 

@@ -9,9 +9,10 @@ from palyra.config.problem import DEFAULT, Code, Origin, Problem
 from palyra.config.providers import CREDENTIALS
 from palyra.config.section import Section
 from palyra.config.shape import Form, Path, dotted, entries, entry_at
+from palyra.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Layer:
     """Values of one source as a tree. `places` knows where a path was set; a path it lacks stands where its table does.
 
@@ -97,10 +98,10 @@ def merge(layers: tuple[Layer, ...]) -> Merged:
 
 
 def _overlay(below: dict[str, Any], above: Mapping[str, Any], path: Path, merged: Merged, layer: Layer) -> None:
-    for name, value in above.items():
+    for name, setting in above.items():
         here = (*path, name)
-        if not isinstance(value, dict):
-            below[name] = value
+        if not isinstance(setting, dict):
+            below[name] = setting
             continue
         present = below.get(name, {})
         if not isinstance(present, dict):
@@ -116,7 +117,7 @@ def _overlay(below: dict[str, Any], above: Mapping[str, Any], path: Path, merged
             )
             present = {}
         below[name] = dict(present)
-        _overlay(below[name], value, here, merged, layer)
+        _overlay(below[name], setting, here, merged, layer)
 
 
 def _choose_credentials(merged: Merged) -> None:

@@ -24,11 +24,12 @@ from palyra.config.shape import Form, entry_at
 from palyra.config.validate import read_tree
 from palyra.config.versions import CURRENT, migrate
 from palyra.core.redact import redact
+from palyra.core.values import value
 
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LoadResult:
     """What loading made of the installation.
 

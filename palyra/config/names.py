@@ -1,19 +1,19 @@
 """Kinds of names: ids, models, references, zones, paths, instants. Each says its form in its refusal."""
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from palyra.config.kinds import Kind, show
 from palyra.config.problem import Code, Fault
+from palyra.core.values import value
 from palyra.core.windows import nearest_zones, zone_names
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_PATH = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Name(Kind):
     """Text of a fixed form. `form` describes it for people, `refused` holds words of that form that are taken."""
 
@@ -89,7 +89,7 @@ VAULT_REF = Name(
 PROFILE_ID = Name(ID.pattern, "the id of an auth profile, 1 to 64 of a-z 0-9 _ . -", secret=True)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Zone(Kind):
     """An IANA time zone of the tzdata package; `local` only where the host's own zone may be meant."""
 
@@ -106,7 +106,7 @@ class Zone(Kind):
         raise Fault(Code.UNKNOWN_CHOICE, f"{show(value)} is no IANA zone", self.hint, nearest_zones(value[:64]))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FilePath(Kind):
     """A path. A relative one counts from the state directory; `~` is not expanded."""
 
@@ -121,7 +121,7 @@ class FilePath(Kind):
         return Path(value)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Moment(Kind):
     """UTC unix ms, from a TOML date-time with an offset, or (unless `exact`) a date meaning its UTC midnight."""
 

@@ -3,10 +3,11 @@
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
+
+from palyra.core.values import value
 
 APP = "palyra"
 FILE_NAME = "palyra.toml"
@@ -14,7 +15,7 @@ SYSTEM_FILE = Path("/etc/palyra/palyra.toml")
 MAX_FILE = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Candidate:
     """One place a configuration may be. `named`: somebody asked for this very file, so it must be there."""
 
@@ -23,7 +24,7 @@ class Candidate:
     named: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileRead:
     """The bytes of a file (at most one more than `MAX_FILE`), or why it could not be read. Both None: none is there."""
 

@@ -1,7 +1,6 @@
 """The dated `[[pricing]]` row."""
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from palyra.config.names import PRICED_MODEL, PRICED_PROVIDER, Moment
 from palyra.config.problem import Code, Fault
 from palyra.config.section import Section
 from palyra.core.money import Usd, decimals_of
+from palyra.core.values import value
 
 _DECIMAL = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,40})?")
 
@@ -31,7 +31,7 @@ TOKEN_RATES = (
 RATES = (*TOKEN_RATES, "web_search", "per_request")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Share(Kind):
     """A discount: a string from `"0"` to `"1"` with at most 9 decimals."""
 

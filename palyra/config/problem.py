@@ -1,7 +1,8 @@
 """What is wrong with a configuration, and where each value came from."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from palyra.core.values import value
 
 
 class Code(StrEnum):
@@ -38,7 +39,7 @@ class LayerName(StrEnum):
     FLAG = "flag"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Origin:
     """Where a value was set. `name` is the file's name or the variable's; `line` counts from 1, 0 when there is none.
 
@@ -77,7 +78,7 @@ class Origin:
 DEFAULT = Origin()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Problem:
     """One thing to put right. Never holds the value of a secret.
 

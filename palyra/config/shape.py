@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin
@@ -11,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from palyra.config.kinds import Kind
 from palyra.config.section import Section
+from palyra.core.values import value
 
 Path = tuple[str | int, ...]
 
@@ -28,7 +28,7 @@ class Form(Enum):
     """A table of values whose names are free."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Entry:
     """One key of a table. `kind` is set for values, `table` for tables and rows."""
 

@@ -6,12 +6,12 @@ The rules for upstream: https anywhere; http to loopback; private addresses, by 
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import SplitResult, urlsplit
 
 from palyra.config.kinds import Kind, show
 from palyra.config.problem import Code, Fault
+from palyra.core.values import value
 
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 _NUMERIC = re.compile(r"(?:0[xX][0-9A-Fa-f]*|[0-9]+)(?:\.(?:0[xX][0-9A-Fa-f]*|[0-9]+))*\.?")
@@ -60,7 +60,7 @@ def refusal(scheme: str, reach: Reach | None, *, allow_private: bool) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Url(Kind):
     """An http or https address without user-info, query or fragment; who may be reached is a rule of its table."""
 
@@ -128,7 +128,7 @@ def _check_host(parts: SplitResult) -> None:
         raise Fault(Code.BAD_URL, "the host is no host name", Url.hint)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HostPort(Kind):
     """`host:port`, an IPv6 address in brackets; port 0 (where allowed) lets the system pick one."""
 

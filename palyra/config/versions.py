@@ -1,10 +1,10 @@
 """Versions of the file's format: pure steps from one to the next, applied in memory."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from palyra.config.problem import Code, Fault
+from palyra.core.values import value
 
 CURRENT = 1
 
@@ -17,7 +17,7 @@ STEPS: tuple[Callable[[Mapping[str, Any]], tuple[dict[str, Any], list[str]]], ..
 """STEPS[n] turns version n into version n + 1 and lists its changes."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Migrated:
     """A tree of the current version, the version it was written in, and what was changed on the way."""
 

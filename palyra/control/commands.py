@@ -1,14 +1,16 @@
 """What a console may do. Each command names its object and the version the operator saw."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from palyra.core.values import value
+
 GrantScope = Literal["once", "session", "timeboxed", "amount"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DecideApproval:
     """Allows or denies. `scope`: once, session, timeboxed, amount (allow only). `amount` is nano-dollars for USD
     budgets, else tokens or requests. `version` None decides whatever version is current."""
@@ -23,7 +25,7 @@ class DecideApproval:
     kind: Literal["decide_approval"] = "decide_approval"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RequestOverride:
     """Asks for room in words. `policy_ids` may name one of several counters: `per-model=openai/gpt-5.4`.
 
@@ -39,20 +41,20 @@ class RequestOverride:
     kind: Literal["request_override"] = "request_override"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RevokeGrant:
     grant_id: str
     kind: Literal["revoke_grant"] = "revoke_grant"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CancelRun:
     run_id: str
     reason: str = ""
     kind: Literal["cancel_run"] = "cancel_run"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AddPolicy:
     """`fields` are a policy's fields as text, as an operator types them."""
 
@@ -60,7 +62,7 @@ class AddPolicy:
     kind: Literal["add_policy"] = "add_policy"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class EditPolicy:
     policy_id: str
     fields: dict[str, str] = field(default_factory=dict)
@@ -68,14 +70,14 @@ class EditPolicy:
     kind: Literal["edit_policy"] = "edit_policy"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RemovePolicy:
     policy_id: str
     revision: int | None = None
     kind: Literal["remove_policy"] = "remove_policy"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AckAlert:
     """Notes that somebody knows: the alert stays quiet for as long as its condition lasts."""
 
@@ -84,7 +86,7 @@ class AckAlert:
     kind: Literal["ack_alert"] = "ack_alert"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SnoozeAlert:
     """Puts an alert away for `duration_seconds`; if it is still true then, it comes back."""
 

@@ -8,7 +8,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from palyra.control.queries import UsageRecord, UsageRowsPage, UsageRowsQuery
 from palyra.core.money import decimal_usd
 from palyra.core.safe_text import safe
+from palyra.core.values import value
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -31,7 +32,7 @@ class Asking(Protocol):
     async def ask(self, query: UsageRowsQuery) -> UsageRowsPage: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Exported:
     """How far an export has come: attempts written so far."""
 

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, overload
 
 from palyra import __version__
@@ -60,6 +60,7 @@ from palyra.control.snapshots import (
 from palyra.control.usage import with_present
 from palyra.control.views import approval_view, budget_views, grant_view, run_view
 from palyra.core.errors import JournalUnavailableError
+from palyra.core.values import value
 from palyra.engine import Engine
 from palyra.governance.approval_record import ApprovalRecord
 from palyra.governance.policy_input import PolicyDefaults
@@ -70,7 +71,7 @@ PENDING_SHOWN, DECIDED_SHOWN = 200, 50
 """How many approvals a snapshot has at most; the others are asked for with a query."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Doors:
     """Where the engine can be reached; empty while a door is closed."""
 
@@ -233,7 +234,7 @@ class EngineFace:
         return tuple(view for _, _, view in shown.values())
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Shown:
     """A view, and all that it was made from."""
 

@@ -1,12 +1,12 @@
 """Whether a budget's fields would be accepted, asked while they are typed: the rules the engine itself obeys."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
+from palyra.core.values import value
 from palyra.governance.policy_input import PolicyInputError, parse_policy
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PolicyFault:
     """What is wrong with one field, and what to write instead."""
 

@@ -1,10 +1,12 @@
 """What a console may ask about prices, and the answers. Rates and parts are exact decimals in text, never floats."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
+from palyra.core.values import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class PriceQuery:
     """What a model costs at an instant (unix ms; None: now). `provider` empty: wherever it is known.
 
@@ -18,7 +20,7 @@ class PriceQuery:
     kind: Literal["price"] = "price"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RateTier:
     """`usd` holds for every token of a request whose input is larger than `above` tokens."""
 
@@ -26,7 +28,7 @@ class RateTier:
     usd: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RateView:
     """`usd` dollars for `per` of `unit`."""
 
@@ -36,7 +38,7 @@ class RateView:
     tiers: tuple[RateTier, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VariantView:
     """Rates that replace the standard ones where every condition of `when` is met."""
 
@@ -44,7 +46,7 @@ class VariantView:
     rates: tuple[RateView, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PriceView:
     """The price of one model at one provider. `model` is the provider's own name, `model_id` our public one.
 
@@ -77,7 +79,7 @@ class PriceView:
         return self.state != "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PriceAnswer:
     """The prices found, the configured ones first. Empty where nobody knows the model."""
 
@@ -86,7 +88,7 @@ class PriceAnswer:
     prices: tuple[PriceView, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CostQuery:
     """What an answer of a provider costs whose attempt was held at `at` (unix ms; None: now).
 
@@ -108,7 +110,7 @@ class CostQuery:
     kind: Literal["cost"] = "cost"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsageView:
     """Tokens of one answer: cached and audio lie inside `input_total`, reasoning and audio inside `output_total`."""
 
@@ -127,7 +129,7 @@ class UsageView:
     tools: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PartView:
     """One priced part: `count` of `unit` at `usd` dollars per `per`; `nano` is its exact amount in nano-dollars."""
 
@@ -138,7 +140,7 @@ class PartView:
     nano: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReadingView:
     """One way to understand the body and its price, None where unknown."""
 
@@ -147,7 +149,7 @@ class ReadingView:
     amount_nano_usd: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CostAnswer:
     """What one answer is charged.
 
@@ -181,14 +183,14 @@ class CostAnswer:
     raw: str = "null"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PriceCheckQuery:
     """Looks for what is wrong with prices and estimates."""
 
     kind: Literal["price_check"] = "price_check"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PriceFinding:
     """`kind`: unpriced_model, unknown_pricing_provider, override_ended, package_old, estimate_drift, or configuration
     where it cannot be used at all. `subject` names what it is about."""
@@ -199,7 +201,7 @@ class PriceFinding:
     fix: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PriceCheckAnswer:
     """`package_prices_from` is the newest day (unix ms) from which a price of the package holds."""
 

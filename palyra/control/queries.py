@@ -1,6 +1,6 @@
 """What a console may ask of the journal, and the answers. Answers come from reader threads, never the loop."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -17,9 +17,10 @@ from palyra.control.prices import (
 from palyra.control.replays import ReplayAsk, ReplayProgress
 from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, ForecastView, GrantView, RunView
 from palyra.core.usage_filter import ANYTHING, UsageFilter
+from palyra.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunsQuery:
     """A page of runs, newest first. `text` matches ids, principal, session, model and reason."""
 
@@ -35,19 +36,19 @@ class RunsQuery:
     kind: Literal["runs"] = "runs"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunsPage:
     runs: tuple[RunView, ...]
     next_cursor: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunQuery:
     run_id: str
     kind: Literal["run"] = "run"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AttemptView:
     """One attempt and how its hold ended. `state`: held, settled, released, expired.
 
@@ -72,14 +73,14 @@ class AttemptView:
     readings: tuple[tuple[str, int | None], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NoteView:
     at: int
     kind: str
     data: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunDetail:
     run: RunView
     attempts: tuple[AttemptView, ...]
@@ -87,13 +88,13 @@ class RunDetail:
     decision: "DecisionDetail | None"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DecisionQuery:
     decision_id: str
     kind: Literal["decision"] = "decision"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DecisionDetail:
     """A stored RoutingDecision: `body` is its JSON, `sentences` its explanation in words."""
 
@@ -107,13 +108,13 @@ class DecisionDetail:
     body: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ApprovalQuery:
     approval_id: str
     kind: Literal["approval"] = "approval"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OverrideView:
     """A request of somebody that was allowed. `cap` and `drawn` are of its first grant, in `metric_kind`'s unit."""
 
@@ -126,7 +127,7 @@ class OverrideView:
     drawn: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ApprovalDetail:
     """An approval with its requester's recent history (`daily_cost`: newest last, nano-dollars)."""
 
@@ -140,7 +141,7 @@ class ApprovalDetail:
     """The newest one before this, of any age."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ApprovalsQuery:
     """Pending first (oldest first), then decided, newest first. `status` filters: pending, resolved, or empty."""
 
@@ -149,13 +150,13 @@ class ApprovalsQuery:
     kind: Literal["approvals"] = "approvals"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ApprovalsPage:
     approvals: tuple[ApprovalView, ...]
     grants: tuple[GrantView, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AlertsQuery:
     """Those that are not resolved, in the order of a snapshot; with `resolved`, then those too, newest first."""
 
@@ -164,12 +165,12 @@ class AlertsQuery:
     kind: Literal["alerts"] = "alerts"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AlertsPage:
     alerts: tuple[AlertView, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BudgetQuery:
     """One policy in full. Raises NotFoundError."""
 
@@ -177,7 +178,7 @@ class BudgetQuery:
     kind: Literal["budget"] = "budget"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RevisionView:
     """A policy as an operator made it at one time. `changes`: field -> (before, after), as typed."""
 
@@ -188,7 +189,7 @@ class RevisionView:
     changes: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BudgetDetail:
     """A policy with all that hangs on it.
 
@@ -206,7 +207,7 @@ class BudgetDetail:
     refusals: tuple[RunView, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsageQuery:
     """Usage in [since, until), UTC unix ms: the last 30 days where they are None, at most 366.
 
@@ -225,7 +226,7 @@ class UsageQuery:
     kind: Literal["usage"] = "usage"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsageNumbers:
     requests: int = 0
     ok: int = 0
@@ -245,7 +246,7 @@ class UsageNumbers:
         return self.input_tokens + self.output_tokens
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsageStep:
     """[start, end). `series` has the dearest keys of the whole timeline; what `total` has beyond them is the others',
     except for tags, of which one piece of work may have several or none."""
@@ -256,14 +257,14 @@ class UsageStep:
     series: dict[str, UsageNumbers] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsageEntry:
     key: str
     numbers: UsageNumbers
     share: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsageAnswer:
     since: int
     until: int
@@ -278,7 +279,7 @@ class UsageAnswer:
     """Of all attempts; None where there are too many to sort."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsageRunsQuery:
     """The runs that the numbers of [since, until) count, the last to end first; at most 500 a page."""
 
@@ -290,7 +291,7 @@ class UsageRunsQuery:
     kind: Literal["usage_runs"] = "usage_runs"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsageRowsQuery:
     """The attempts that settled in [since, until), the first first; at most 1000 a page."""
 
@@ -302,7 +303,7 @@ class UsageRowsQuery:
     kind: Literal["usage_rows"] = "usage_rows"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsageRecord:
     """One settled attempt, or with `correction` the differences that put an earlier one right, as it is exported.
 
@@ -335,13 +336,13 @@ class UsageRecord:
     correction: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsageRowsPage:
     rows: tuple[UsageRecord, ...]
     next_cursor: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class InsightsQuery:
     """Why requests of [since, until) went where they went; the last 24 h where None. `limit` (500) is of decisions."""
 
@@ -351,7 +352,7 @@ class InsightsQuery:
     kind: Literal["insights"] = "insights"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DecisionGlance:
     """A decision in a line."""
 
@@ -365,7 +366,7 @@ class DecisionGlance:
     reason_codes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class InsightsAnswer:
     """The newest decisions of all; how many decisions of the period gave each reason, the most frequent first; the mix
     of models; what alarms now, and where budgets are going."""
@@ -379,14 +380,14 @@ class InsightsAnswer:
     forecasts: tuple[ForecastView, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LedgerQuery:
     """Rebuilds every counter from the journal and compares."""
 
     kind: Literal["ledger"] = "ledger"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LedgerDifference:
     """Two numbers that should be one, in the metric's unit."""
 
@@ -399,7 +400,7 @@ class LedgerDifference:
     rebuilt: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LedgerOvershoot:
     """`amount`: how far an enforced counter stands above what it may, 0 when it does not; USD in nano-dollars."""
 
@@ -410,7 +411,7 @@ class LedgerOvershoot:
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LedgerAnswer:
     """`open_holds` belong to live runs; `orphan_holds` to nobody, which is a fault. `live`: compared with an engine."""
 
@@ -425,12 +426,12 @@ class LedgerAnswer:
     rollup_differences: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AuditQuery:
     kind: Literal["audit"] = "audit"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AuditAnswer:
     ok: bool
     rows: int

@@ -10,18 +10,19 @@ ended after `IDLE_S`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, Protocol
 
 from palyra.core.clock import Clock
 from palyra.core.errors import ConflictError, PalyraError
+from palyra.core.values import value
 
 FOLLOW_S = 0.25
 """How often a replay is asked how far it has come."""
 IDLE_S = 15.0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReplayQuery:
     """Starts a replay of the requests decided in [since, until), UTC unix ms; until None: the newest.
 
@@ -47,7 +48,7 @@ class ReplayQuery:
         return replace(self, since=since, until=until)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReplayProgressQuery:
     """Raises NotFoundError for a replay that is not known, or forgotten."""
 
@@ -55,7 +56,7 @@ class ReplayProgressQuery:
     kind: Literal["replay_progress"] = "replay_progress"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CancelReplay:
     """Ends a replay; one that is over stays as it is. A question, since it takes no right."""
 
@@ -63,7 +64,7 @@ class CancelReplay:
     kind: Literal["cancel_replay"] = "cancel_replay"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReplayBite:
     """What one of the tried policies did in the replay. `first_day` is the local date of `first_at` in its zone.
 
@@ -82,7 +83,7 @@ class ReplayBite:
     added: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReplayExample:
     """A request that would have gone another way. `before` and `after`: served, blocked, approval_required, cut.
 
@@ -104,7 +105,7 @@ class ReplayExample:
     cost_after_nano_usd: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReplayAnswer:
     """What the tried policies and prices would have made of the recorded requests. Costs are nano-dollars.
 
@@ -141,7 +142,7 @@ class ReplayAnswer:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReplayProgress:
     """How far a replay has come: `done` of about `total` steps. `answer` is set once it is `done`; `message` says why
     one `failed`."""

@@ -3,9 +3,11 @@
 Amounts of a budget are in its metric's unit: nano-dollars, tokens or requests.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
+
+from palyra.core.values import value
 
 
 class Topic(StrEnum):
@@ -17,7 +19,7 @@ class Topic(StrEnum):
     USAGE = "usage"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OperatorView:
     """Who is at the keyboard. `role`: viewer, approver, admin. `attestation`: uid, claimed, owner. `account`: theirs on
     this machine."""
@@ -36,7 +38,7 @@ class OperatorView:
         return self.role == "admin"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProviderView:
     """`health`: ok, degraded, down, unknown, missing_auth, disabled."""
 
@@ -48,7 +50,7 @@ class ProviderView:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class EngineView:
     """`phase`: starting, ready, draining, recovery. `lag_ms`: how late the event loop runs, newest measurement."""
 
@@ -72,7 +74,7 @@ class EngineView:
     """Where the engine writes its log; empty when it goes to standard error."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ForecastView:
     """Where one counter is going: `projected` at `window_end` if it goes on as in the newest quarter of its window.
 
@@ -89,7 +91,7 @@ class ForecastView:
     reaches_at: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BudgetView:
     """One counter of a policy in its current window."""
 
@@ -126,7 +128,7 @@ class BudgetView:
         return (self.settled + self.held) / limit
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class EvaluationView:
     """What one budget said to one request."""
 
@@ -154,7 +156,7 @@ class EvaluationView:
     """What a grant for one run, and one for a session or a time, may draw at most, where it is asked for."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CounterfactualView:
     """What would have passed. `kind`: max_tokens, model, time, grant. `value` is text for people.
 
@@ -170,7 +172,7 @@ class CounterfactualView:
     target: int | str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ApplicantView:
     """Somebody who asked in words: an operator, or `key:<key_id>` for a gateway key. `attestation`: how we know."""
 
@@ -179,7 +181,7 @@ class ApplicantView:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ApprovalView:
     """One request for a person's word. `waiting` counts clients whose connection is open for it.
 
@@ -230,7 +232,7 @@ class ApprovalView:
         return bool(self.run_ids or self.decision_id)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GrantView:
     grant_id: str
     approval_id: str
@@ -248,7 +250,7 @@ class GrantView:
     granted_by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunView:
     """One run. `cost_nano_usd` None means unpriced; `held_nano_usd` is what it reserves while live."""
 
@@ -283,7 +285,7 @@ class RunView:
         return self.state in ("pending", "parked", "running")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AlertView:
     """Something out of the ordinary. `severity`: warning, danger. `state`: open, acknowledged, snoozed, resolved.
 
@@ -317,7 +319,7 @@ class AlertView:
         return self.state == "open"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Snapshot:
     """The newest state. `version` grows with every change; parts not asked for are empty.
 
@@ -343,7 +345,7 @@ class Snapshot:
     budgets: tuple[BudgetView, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CommandResult:
     """The engine's answer. `status`: accepted, stale, denied, not_found, invalid, conflict.
 

@@ -1,11 +1,13 @@
 """Who a piece of work is for: the values that budgets are matched against."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 
+from palyra.core.values import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class Scope:
     """The scope values of one run. An empty string means absent and matches no policy of that kind.
 

@@ -1,9 +1,11 @@
 """Whose usage is meant."""
 
-from dataclasses import dataclass
+from dataclasses import fields
+
+from palyra.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsageFilter:
     """None asks for nothing, an empty text for what names none. A tag is `name=value`."""
 
@@ -20,7 +22,9 @@ class UsageFilter:
     @property
     def given(self) -> dict[str, str]:
         """What is asked for, by name."""
-        return {name: value for name in self.__slots__ if (value := getattr(self, name)) is not None}
+        return {name: asked for name in _FACTS if (asked := getattr(self, name)) is not None}
 
+
+_FACTS = tuple(fact.name for fact in fields(UsageFilter))
 
 ANYTHING = UsageFilter()

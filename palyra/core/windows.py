@@ -10,12 +10,13 @@ or repeats time means for a window is decided here:
 """
 
 import difflib
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from importlib import resources
 from zoneinfo import ZoneInfo
+
+from palyra.core.values import value
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -32,7 +33,7 @@ class Interval(StrEnum):
     LIFETIME = "lifetime"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Window:
     """[start, end) in UTC unix ms; `end` None never comes."""
 
@@ -43,7 +44,7 @@ class Window:
         return self.start <= t_ms and (self.end is None or t_ms < self.end)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rolling:
     """A charge in bucket c counts at bucket b while b - c <= span: it leaves at most one bucket late, never early."""
 

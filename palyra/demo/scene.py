@@ -2,12 +2,13 @@
 
 import random
 import re
-from dataclasses import dataclass
+
+from palyra.core.values import value
 
 SEED = 20_261_122
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Model:
     """One model of the scene; dollars per million tokens, typical answer in tokens and seconds."""
 
@@ -23,7 +24,7 @@ class Model:
         return f"{self.provider}/{self.upstream}"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Persona:
     """Somebody with a key. `pace`: how often they ask, compared with the others."""
 

@@ -1,14 +1,15 @@
 """Who listens on a port of this machine, as far as /proc tells us."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from palyra.core.values import value
 
 LISTEN = "0A"
 """TCP_LISTEN in the `st` column. Source: include/net/tcp_states.h of Linux."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Holder:
     pid: int
     name: str

@@ -8,7 +8,6 @@ import stat
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -39,6 +38,7 @@ from palyra.core.errors import (
     PalyraError,
     StateError,
 )
+from palyra.core.values import value
 from palyra.vault.identity import Identity, account_of, identify
 from palyra.vault.records import Operator
 
@@ -60,7 +60,7 @@ _STATUS: tuple[tuple[type[PalyraError], int], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Peer:
     """The process at the other end of a connection."""
 

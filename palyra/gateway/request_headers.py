@@ -5,13 +5,13 @@ A mistyped header must not slip past a budget, so an unknown one is refused like
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from palyra.config.choices import RoutingMode
 from palyra.config.suggest import nearest
 from palyra.core.scope import Scope
+from palyra.core.values import value
 from palyra.gateway.errors import RefusedError, forbidden, invalid
 from palyra.gateway.ports import Key
 
@@ -55,7 +55,7 @@ class TaskClass(StrEnum):
     AUXILIARY_VISION = "auxiliary_vision"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Instructions:
     """What the headers say, checked against the key. `park_seconds` 0 does not wait; `mode` empty keeps the default."""
 
@@ -98,13 +98,13 @@ def read_instructions(raw: Iterable[tuple[bytes, bytes]], key: Key, park_seconds
 def collect(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """The X-Palyra headers by their known name. Only tags may be given on several lines."""
     given: dict[str, str] = {}
-    for name, value in raw:
+    for name, sent in raw:
         if name[:9].lower() != PREFIX:
             continue
         known = _BY_NAME.get(name.lower())
         if known is None:
             raise unknown_header(name.decode("ascii", "replace"))
-        text = value.decode("ascii", "replace").strip()
+        text = sent.decode("ascii", "replace").strip()
         if known not in given:
             given[known] = text
         elif known == TAGS:

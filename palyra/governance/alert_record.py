@@ -1,10 +1,10 @@
 """One alert, from when its condition was first seen until it was resolved."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from palyra.core.values import value
 from palyra.governance.alerts import AlertKind, Severity, SubjectKind
 from palyra.journal.rows import AlertRow
 
@@ -16,7 +16,7 @@ class AlertState(StrEnum):
     RESOLVED = "resolved"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AlertRecord:
     """An alert as it stands; instants UTC unix ms.
 

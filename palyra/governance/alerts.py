@@ -5,10 +5,11 @@ are compared by whole numbers, so what lies exactly at a threshold never alerts.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
+from palyra.core.values import value
 from palyra.governance.evaluate import EvaluationStatus
 from palyra.governance.forecast import Forecast
 from palyra.governance.standing import Standing
@@ -53,7 +54,7 @@ class SubjectKind(StrEnum):
     MODEL = "model"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AlertSettings:
     """The `[governance]` keys of alerts; durations in ms, `spike_usd` in nano-dollars."""
 
@@ -64,7 +65,7 @@ class AlertSettings:
     mix_min_runs: int = 20
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Spend:
     """Cost of the look-back's halves, nano-dollars. `recorded_since` is when recording began, None if it never did."""
 
@@ -73,7 +74,7 @@ class Spend:
     recorded_since: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProviderState:
     """`breaker`: closed, open, half_open; `health`: ok, degraded, down, unknown, missing_auth, disabled."""
 
@@ -82,7 +83,7 @@ class ProviderState:
     health: str = "ok"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ModelMix:
     """Runs served by each chat model within the look-back, and how many chat models could have served them."""
 
@@ -90,7 +91,7 @@ class ModelMix:
     chat_models: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ModelRecord:
     """How a model did within the look-back. `p50_ms` is None where no run of it was completed."""
 
@@ -100,7 +101,7 @@ class ModelRecord:
     p50_ms: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Routes:
     """The default model's record, and those of runs that routing gave to another model."""
 
@@ -108,7 +109,7 @@ class Routes:
     routed: tuple[ModelRecord, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Refusals:
     """What a counter refused of late: how and when the last was, how many there were in its window, and the hash of
     the terms under which it refused."""
@@ -119,7 +120,7 @@ class Refusals:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CounterFact:
     """One counter: where it stands, what it refused of late, and where it is going."""
 
@@ -128,7 +129,7 @@ class CounterFact:
     forecast: Forecast | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UnpricedUse:
     """A model that was used and that has no price now."""
 
@@ -136,7 +137,7 @@ class UnpricedUse:
     model: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AlertFacts:
     """What was looked at; parts that were not are empty and say nothing."""
 
@@ -150,7 +151,7 @@ class AlertFacts:
     drifts: tuple[EstimateDrift, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AlertCandidate:
     """A condition that holds now. Candidates of one `dedupe_key` are the same alert again."""
 

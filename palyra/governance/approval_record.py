@@ -1,10 +1,11 @@
 """One request for a person's word, as it is shown, decided and kept."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
+from palyra.core.values import value
 from palyra.governance.evaluate import UsageBudgetEvaluation
 from palyra.journal.rows import ApprovalRow
 
@@ -26,7 +27,7 @@ class ApprovalDecision(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Applicant:
     """Somebody who asked for room in words, beside any request that was refused.
 
@@ -47,7 +48,7 @@ class Applicant:
         return cls(data["by"], data["account"], data["attestation"], data["reason"])
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ApprovalRecord:
     """One request for a person's word, over every budget it would breach. `version` grows with every decision."""
 

@@ -5,12 +5,13 @@ Synchronous like the ledger: every act returns the changes that make it durable,
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import chain
 from typing import Any
 
 from palyra.core.errors import BadInputError, ConflictError, NotFoundError
 from palyra.core.money import Usd
+from palyra.core.values import value
 from palyra.governance.approval_record import (
     Applicant,
     ApprovalDecision,
@@ -39,7 +40,7 @@ PENDING_MOST = 50
 """How many approvals may be pending for one principal; beyond, requests are refused without asking a person again."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ApprovalSettings:
     """`ttl_ms`: how long a record stays pending. `max_grant_usd`: the largest amount grant, None for no cap."""
 
@@ -48,7 +49,7 @@ class ApprovalSettings:
     max_grant_usd: Usd | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Petition:
     """What a refused request shows the person who decides. `facts` are plain JSON data for the screen."""
 
@@ -74,7 +75,7 @@ class Petition:
         return facts
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ruling:
     """A decision. `amount` is in the budgets' unit (scope amount only), `duration_ms` for scope timeboxed only."""
 
@@ -86,7 +87,7 @@ class Ruling:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Opened:
     """`fresh` is False when an equal pending record was joined instead of opening another."""
 
@@ -95,7 +96,7 @@ class Opened:
     changes: tuple[Change, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Resolved:
     record: ApprovalRecord
     grants: tuple[GrantRow, ...]

@@ -1,7 +1,8 @@
 """How demanding a request is, from what was said after the last answer: 0 is a greeting, 1 a day's work."""
 
 import re
-from dataclasses import dataclass
+
+from palyra.core.values import value
 
 KEYWORDS = ("analyze", "architecture", "investigate", "regression", "security")
 _WHOLE = {word: re.compile(rf"{word}(?!\w)(?<!\w{word})") for word in KEYWORDS}
@@ -12,7 +13,7 @@ _PIECE = 64 * 1024
 """Characters that are searched at a time, so that a thread that searches much lets others run."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Complexity:
     """The score in 0..1 and its parts, which add up to it unless they pass 1."""
 

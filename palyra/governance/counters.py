@@ -5,9 +5,9 @@ is judged by is the `Cell` itself for a calendar budget, and for a rolling one t
 """
 
 from bisect import insort
-from dataclasses import dataclass
 
 from palyra.config.choices import MetricKind, OverrideKind, PolicyAction
+from palyra.core.values import value
 from palyra.core.windows import ROLLING, Window, charge_start, window_for
 from palyra.governance.policy import UsageBudgetPolicyRecord
 
@@ -111,7 +111,7 @@ Judged = Cell | RollingTotal
 """What a request is judged by in one budget."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CounterState:
     """One cell's sums as a value; `window_start` is its bucket's start in a rolling budget."""
 

@@ -4,11 +4,11 @@ For each counter: projected = settled + held + this bound; allowance = hard + gr
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from palyra.config.choices import MetricKind, PolicyAction, RoutingMode, ScopeKind, UnknownPriceChoice
+from palyra.core.values import value
 from palyra.core.windows import Window
 from palyra.governance.modes import policy_mode
 from palyra.governance.policy import UsageBudgetPolicyRecord
@@ -56,7 +56,7 @@ class Pricing(StrEnum):
     BLOCK = "block"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Demand:
     """What one attempt reserves at most. `usd` (nano-dollars) None means that nobody knows its price."""
 

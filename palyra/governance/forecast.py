@@ -4,15 +4,14 @@ The rate is the burn of the newest quarter of the window's elapsed part, so that
 forgets an early burst. Whole numbers only: amounts in the metric's unit, instants in UTC unix ms.
 """
 
-from dataclasses import dataclass
-
+from palyra.core.values import value
 from palyra.core.windows import ROLLING, Interval, Window
 
 LEAST_ELAPSED_PERCENT = 10
 """A younger window says too little about its end."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Forecast:
     """`projected` is the use at `window_end`, rounded down; `burned` what was used since `burn_since`.
 

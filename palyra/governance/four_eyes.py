@@ -1,8 +1,7 @@
 """Four eyes: whoever asks for room may not be the one who grants it, whatever name they come under."""
 
-from dataclasses import dataclass
-
 from palyra.core.errors import PalyraError
+from palyra.core.values import value
 from palyra.governance.approval_record import ApprovalRecord
 from palyra.vault.access import FIRST_PRINCIPAL
 
@@ -20,7 +19,7 @@ class FourEyesError(PalyraError):
     code = "four_eyes"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Decider:
     """Who decides. `attestation`: uid, ssh_key, owner, key, or claimed (a name nobody proved); `account` is the one of
     this machine they came under, empty for a gateway key."""

@@ -1,11 +1,11 @@
 """What a person may grant, and the grant that comes of it: how much, for whom, until when."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from palyra.config.choices import MetricKind
 from palyra.core.errors import BadInputError
 from palyra.core.money import MAX, Usd, format_usd
+from palyra.core.values import value
 from palyra.core.windows import ROLLING, window_for
 from palyra.governance.evaluate import UsageBudgetEvaluation
 from palyra.governance.grants import ONCE_TTL_MS, SESSION_TTL_MS, GrantKind, GrantState
@@ -17,7 +17,7 @@ AMOUNT_MOST = f"{format_usd(MAX)}, or {MAX:,} tokens or requests"
 TIMEBOX_LEAST_MS, TIMEBOX_MOST_MS = 1_000, 30 * 86_400_000
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GrantTerms:
     """`duration_ms` belongs to kind timeboxed, `amount` (in the budgets' unit) to kind amount."""
 
@@ -26,7 +26,7 @@ class GrantTerms:
     amount: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Beneficiary:
     """Whom a grant is for, and which approval it comes from. An empty session means each of the principal's."""
 

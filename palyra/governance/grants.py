@@ -7,9 +7,10 @@ the end; the hold's end says so durably, by naming the grant even with an amount
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
+from palyra.core.values import value
 from palyra.journal.changes import GrantSaved
 from palyra.journal.rows import GrantRow
 
@@ -39,7 +40,7 @@ class GrantState(StrEnum):
     VOID = "void"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Asker:
     """On whose behalf a grant is looked for."""
 

@@ -1,12 +1,12 @@
 """What goes into the ledger and what comes out: a request for a hold, its refusal, its growth and its end."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from palyra.config.choices import RoutingMode
 from palyra.core.errors import StateError
 from palyra.core.scope import Scope
+from palyra.core.values import value
 from palyra.governance.counters import Cell
 from palyra.governance.evaluate import UsageBudgetEvaluation
 from palyra.journal.changes import HoldEnded, HoldGrown
@@ -41,7 +41,7 @@ class UnknownHoldError(StateError):
     code = "unknown_hold"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HoldRequest:
     """One attempt that wants to be sent. `at` is its `created` instant, which fixes its windows for life.
 
@@ -68,14 +68,14 @@ class HoldRequest:
     requests: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Refusal:
     """Nothing was moved; `evaluations` say why."""
 
     evaluations: tuple[UsageBudgetEvaluation, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Growth:
     """An answer to a further slice. `change` is None when an enforced budget has no room for it.
 

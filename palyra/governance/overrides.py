@@ -12,6 +12,7 @@ from palyra.config.suggest import nearest
 from palyra.core.errors import BadInputError, ConflictError
 from palyra.core.money import MAX, Usd, format_usd, parse_usd
 from palyra.core.scope import Scope
+from palyra.core.values import value
 from palyra.governance.approval_record import Applicant
 from palyra.governance.approvals import DENIED_FOR_MS, PENDING_MOST, REASON_MOST, ApprovalDesk, Opened, Petition
 from palyra.governance.evaluate import Demand, UsageBudgetEvaluation
@@ -46,7 +47,7 @@ class OverrideInputError(BadInputError):
         super().__init__(" ".join(str(fault) for fault in self.faults))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OverrideRequest:
     """Room asked for. `policy_ids` are ids of budgets; one that counts several things apart may name the one that is
     meant: `per-model=openai/gpt-5.4`. An empty `session` means each of the principal's. `amount` is text in the
@@ -59,7 +60,7 @@ class OverrideRequest:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Requester:
     """Who asks. `scope` has the values their requests carry, as far as they are known; a key (`bound`) may ask only
     about budgets that count requests of its own."""

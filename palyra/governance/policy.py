@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from palyra.config.choices import (
@@ -15,6 +15,7 @@ from palyra.config.choices import (
     UnknownPrice,
 )
 from palyra.core.money import decimal_usd
+from palyra.core.values import value
 from palyra.core.windows import Interval
 
 ANY = "*"
@@ -28,7 +29,7 @@ class PolicySource(StrEnum):
     OPERATOR = "operator"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsageBudgetPolicyRecord:
     """One budget. Limits are in the metric's unit: nano-dollars, tokens or requests; equality with one passes.
 

@@ -5,7 +5,7 @@ refused whole, with every field at fault and its fix.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from palyra.config.budgets import BudgetConfig
@@ -14,6 +14,7 @@ from palyra.config.kinds import Kind
 from palyra.config.problem import Fault, either
 from palyra.config.suggest import nearest
 from palyra.core.errors import BadInputError
+from palyra.core.values import value
 from palyra.governance.policy import ANY, PolicySource, UsageBudgetPolicyRecord
 
 _KINDS: dict[str, Kind] = {
@@ -25,7 +26,7 @@ _LIMITS = frozenset({"hard_limit", "soft_limit"})
 _SPOKEN_FLAGS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PolicyDefaults:
     """What a policy inherits where it is silent (`[governance]`)."""
 
@@ -33,7 +34,7 @@ class PolicyDefaults:
     on_unknown_price: UnknownPrice = field(default_factory=UnknownPrice)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FieldFault:
     """What is wrong with one field, and what to write instead."""
 

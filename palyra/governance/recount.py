@@ -5,9 +5,9 @@ again gives the same numbers bit for bit.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from palyra.config.choices import MetricKind
+from palyra.core.values import value
 from palyra.core.windows import window_for
 from palyra.governance.burn import Tally
 from palyra.governance.counters import KEPT_MS, Budget
@@ -22,7 +22,7 @@ from palyra.journal.rows import CounterMove, HoldRow
 HELD, RELEASED = "held", "released"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Counted:
     """What one hold counts for in one policy. `move` is what the hold itself recorded there, if it did."""
 
@@ -32,7 +32,7 @@ class Counted:
     move: CounterMove | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Drawing:
     """What a run's hold drew from a grant. `sent`: the hold has ended and charged, so the grant was used."""
 
@@ -142,14 +142,14 @@ class Recount:
 
     def count(self, row: HoldRow) -> None:
         """Counts one row in every affected policy it matches."""
-        for policy, value in self.affected.match(row.scope, row.provider, row.model):
+        for policy, scope_value in self.affected.match(row.scope, row.provider, row.model):
             budget = self.fresh[policy.policy_id]
             if budget.known_until(row.created_at) <= self._at:
                 continue
             part = counted(policy, row)
-            cell = budget.find(value, row.created_at) or budget.make(value, row.created_at)
+            cell = budget.find(scope_value, row.created_at) or budget.make(scope_value, row.created_at)
             cell.move(part.settled, part.held, part.drawn)
             tally = self.tallies.get(policy.policy_id)
             if tally is not None:
                 charged_at = row.created_at if row.terminal_at is None else row.terminal_at
-                tally.add(value, cell.start, charged_at, part.settled)
+                tally.add(scope_value, cell.start, charged_at, part.settled)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from palyra.config.choices import OverrideKind, PolicyAction
 from palyra.core.scope import Scope
+from palyra.core.values import value
 from palyra.core.windows import ROLLING
 from palyra.governance.counters import NEVER, Budget, Cell, Judged, RollingTotal
 from palyra.governance.policy import UsageBudgetPolicyRecord
@@ -144,7 +145,7 @@ def judged_growth(cell: Cell, at: int) -> Judged:
     return total if cell.start >= total.low else cell
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Phase:
     """The policies in force from one event on."""
 
@@ -222,8 +223,8 @@ class Lanes:
         found: list[list[Place]] = [[], []]
         for number, (policies, lanes) in enumerate(self._layers):
             places = found[min(number, 1)]
-            for policy, value in policies.match(scope, provider, model):
-                place = lanes[policy.policy_id].place(value)
+            for policy, scope_value in policies.match(scope, provider, model):
+                place = lanes[policy.policy_id].place(scope_value)
                 place.adopt()
                 places.append(place)
         self._matches[key] = (found[0], found[1])

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from palyra.config.serving import SmartRoutingRuntimeConfig
 from palyra.core.errors import NotFoundError
+from palyra.core.values import value
 from palyra.core.windows import DAY_MS, Interval, window_for
 from palyra.governance.candidates import OutputLimits
 from palyra.governance.policy import UsageBudgetPolicyRecord
@@ -16,7 +16,7 @@ OPEN_AT_MOST_MS = DAY_MS
 """A hold that was open when a window began was decided no longer ago than this."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Trial:
     """Policies that hold for the whole period, each in place of the recorded one of its id; `only` them, if so."""
 
@@ -30,7 +30,7 @@ class Trial:
         return tuple((left | {policy.policy_id: policy for policy in self.policies}).values())
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Settings:
     """What plans are made under besides policies."""
 
@@ -38,7 +38,7 @@ class Settings:
     limits: OutputLimits
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Schedule:
     """Events from `first` on are read; from `since` up to `until` requests are counted, under what is tried.
 

@@ -1,9 +1,9 @@
 """Where every budget stands now, for people: its fullest counters in their current windows."""
 
-from dataclasses import dataclass
 from heapq import nlargest
 
 from palyra.config.choices import ScopeKind
+from palyra.core.values import value
 from palyra.core.windows import Window
 from palyra.governance.burn import CounterKey
 from palyra.governance.evaluate import EvaluationStatus
@@ -12,7 +12,7 @@ from palyra.governance.ledger import Ledger
 from palyra.governance.policy import ANY, UsageBudgetPolicyRecord
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Standing:
     """One counter of a policy in its current window; amounts in the metric's unit.
 
@@ -92,12 +92,12 @@ def standings(ledger: Ledger, at: int, *, most: int = 3, only: str = "") -> tupl
         counting = budget.counting(at)
         fullest = nlargest(most, counting.items(), key=lambda item: item[1].settled + item[1].held)
         window = budget.window(at)
-        for value, judged in fullest:
-            rest = available.get((budget.policy_id, value), 0)
+        for scope_value, judged in fullest:
+            rest = available.get((budget.policy_id, scope_value), 0)
             found.append(
                 Standing(
                     budget.policy,
-                    value,
+                    scope_value,
                     window,
                     judged.settled,
                     judged.held,
@@ -106,7 +106,7 @@ def standings(ledger: Ledger, at: int, *, most: int = 3, only: str = "") -> tupl
                 )
             )
         if not fullest:
-            value = ANY if budget.policy.scope_kind is ScopeKind.GLOBAL else budget.policy.scope_id
-            rest = available.get((budget.policy_id, value), 0)
-            found.append(Standing(budget.policy, value, window, 0, 0, rest, 0))
+            scope_value = ANY if budget.policy.scope_kind is ScopeKind.GLOBAL else budget.policy.scope_id
+            rest = available.get((budget.policy_id, scope_value), 0)
+            found.append(Standing(budget.policy, scope_value, window, 0, 0, rest, 0))
     return tuple(found)

@@ -1,17 +1,17 @@
 """The terms requests are planned under, as they are kept for replays: policies, routing, and what bounds an answer."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from palyra.config.choices import RoutingMode
 from palyra.config.serving import SmartRoutingRuntimeConfig
+from palyra.core.values import value
 from palyra.governance.candidates import OutputLimits
 from palyra.governance.policy import PolicySource, UsageBudgetPolicyRecord
 from palyra.governance.policy_input import parse_policy
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Terms:
     """All of them, as they stand at an engine's start."""
 
@@ -20,7 +20,7 @@ class Terms:
     limits: OutputLimits
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TermsEdited:
     """One policy put in force, or (None) taken out."""
 

@@ -1,11 +1,11 @@
 """Trying candidates: what every budget would say to a request with one model and so much output. Moves nothing."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Protocol
 
 from palyra.config.choices import RoutingMode
 from palyra.core.scope import Scope
+from palyra.core.values import value
 from palyra.governance.candidates import Candidate, OutputTerms, PlanInput, Tried
 from palyra.governance.counters import Budget
 from palyra.governance.evaluate import (
@@ -20,7 +20,7 @@ from palyra.governance.policy import UsageBudgetPolicyRecord
 from palyra.pricing.estimate import PricingEstimate
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Trial:
     """One candidate, tried."""
 

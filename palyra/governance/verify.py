@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from palyra.config.choices import PolicyAction
+from palyra.core.values import value
 from palyra.core.windows import ROLLING, charge_start, window_for
 from palyra.governance.counters import CounterState
 from palyra.governance.grants import GrantBook
@@ -21,7 +22,7 @@ from palyra.governance.recount import HELD, RELEASED, counted
 from palyra.journal.rows import CounterMove, GrantRow, HoldRow
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Difference:
     """Two numbers that should be one, in the metric's unit. `what`: settled, held, drawn, grant, or a hold's own."""
 
@@ -34,7 +35,7 @@ class Difference:
     rebuilt: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Overshoot:
     """How far one counter of an enforced policy stands above what it may, in the metric's unit; 0 when it does not."""
 
@@ -45,7 +46,7 @@ class Overshoot:
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LedgerReport:
     """`overshoot` has the worst counter of every enforced policy; `open_holds` the rows that are still held."""
 
@@ -104,8 +105,8 @@ def verify(
         newest = max(newest, row.created_at, row.terminal_at or 0)
         recount.add(row)
         differences += _own_differences(row)
-        for policy, value in policies.match(row.scope, row.provider, row.model):
-            _audit(audit, policy, value, row)
+        for policy, scope_value in policies.match(row.scope, row.provider, row.model):
+            _audit(audit, policy, scope_value, row)
     rebuilt.apply(recount, at)
     counters = rebuilt.counters(at)
     if live is not None:
@@ -188,16 +189,16 @@ def _worst(policy: UsageBudgetPolicyRecord, audit: _Audit, at: int) -> Overshoot
     only be checked in its newest window.
     """
     found: list[tuple[int, int, str]] = []
-    for value, cells in audit.policies.get(policy.policy_id, {}).items():
+    for scope_value, cells in audit.policies.get(policy.policy_id, {}).items():
         if policy.interval_kind in ROLLING:
             start = window_for(policy.interval_kind, policy.timezone, at).start
             counting = [cell for began, cell in cells.items() if began >= start]
             cells = {start: _together(counting)} if counting else {}
-        found += [(cell.amount - cell.allowed - cell.limit, start, value) for start, cell in cells.items()]
+        found += [(cell.amount - cell.allowed - cell.limit, start, scope_value) for start, cell in cells.items()]
     if not found:
         return None
-    above, start, value = max(found)
-    return Overshoot(policy.policy_id, value, start, policy.metric_kind.value, max(0, above))
+    above, start, scope_value = max(found)
+    return Overshoot(policy.policy_id, scope_value, start, policy.metric_kind.value, max(0, above))
 
 
 def _together(cells: list[_Sum]) -> _Sum:

@@ -5,13 +5,13 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from palyra.core.errors import StateError
+from palyra.core.values import value
 from palyra.journal.audit_chain import GENESIS, Link, LinkDraft, append
 
 HEAD_FILE = "audit.head"
@@ -28,7 +28,7 @@ class HeadStatus(StrEnum):
     DIFFERS = "differs"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AuditReport:
     """`count` rows were read. `first_bad` is the first row whose digest, place or decision does not fit, if any.
 

@@ -2,9 +2,10 @@
 inserted or moved without breaking every digest that follows."""
 
 import json
-from dataclasses import dataclass
 from hashlib import sha256
 from json.encoder import encode_basestring_ascii as quote
+
+from palyra.core.values import value
 
 canonical_payload = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False
@@ -12,7 +13,7 @@ canonical_payload = json.JSONEncoder(
 """Sorted keys, no spaces, ASCII."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Link:
     """A place in the chain: `digest` covers this row and all before it."""
 
@@ -23,7 +24,7 @@ class Link:
 GENESIS = Link(0, "0" * 64)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LinkDraft:
     """A row that waits for its place. `payload` is canonical JSON."""
 

@@ -3,15 +3,15 @@
 import fcntl
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from palyra.core.errors import StateError
+from palyra.core.values import value
 
 LOCK_FILE = "engine.lock"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LockHolder:
     """What the holder wrote about itself. It may be dead: only its socket, or trying to lock, tells."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from palyra.core.clock import Clock, Timer
 from palyra.core.errors import JournalUnavailableError, PalyraError
+from palyra.core.values import value
 from palyra.journal.audit import newest_link
 from palyra.journal.audit_chain import Link
 from palyra.journal.batch import MAX_ROWS, REFUSALS, Unit, assemble, encode, write
@@ -30,7 +31,7 @@ class UnitRefusedError(PalyraError):
     code = "unit_refused"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class JournalStats:
     """How the writer does. Times in milliseconds; percentiles over the newest commits."""
 
@@ -64,7 +65,7 @@ class Gate:
     passed: asyncio.Future[None]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Committed:
     head: Link
     refused: dict[int, Exception] = field(default_factory=dict)

@@ -1,13 +1,13 @@
 """The price book: which rate card holds for a provider's model at an instant, and how that provider counts."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 
 from genai_prices.types import Provider
 
 from palyra.config.choices import ModelProviderKind, UsageDialect
 from palyra.config.pricing_rows import UsagePricingRecord
 from palyra.core.money import Usd
+from palyra.core.values import value
 from palyra.pricing.card import PriceSource, RateCard
 from palyra.pricing.catalogue import ZERO_RATES, Catalogue, Match
 from palyra.pricing.dialect import Dialect, Flavour, dialect_of
@@ -19,7 +19,7 @@ from palyra.pricing.settle import PricedUsage, price_response
 CARDS_AT_MOST = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PricedProvider:
     """What pricing needs of a provider entry. `pricing_provider` None means: found by `base_url`."""
 
@@ -30,7 +30,7 @@ class PricedProvider:
     trust_reported_cost: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Resolved:
     """What a lookup gave, and from when until when (unix ms) it would give the same."""
 

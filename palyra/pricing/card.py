@@ -3,10 +3,11 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
+from palyra.core.values import value
 from palyra.pricing.pricer import Pricer
 from palyra.pricing.rates import Rate, Variant, effective_rates
 
@@ -37,7 +38,7 @@ class Precision(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ServiceContext:
     """What a request asks for, or an answer names, that selects a variant of the price. None is the standard."""
 
@@ -60,7 +61,7 @@ _STANDARD_VALUES = frozenset({"auto", "default", "standard", "standard_only", "n
 _COMPILED_AT_MOST = 32
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ContextPricer:
     """The rates for one context; `unpriced` where it asks for a variant the card does not list (standard is used)."""
 
@@ -68,7 +69,7 @@ class ContextPricer:
     unpriced: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RateCard:
     """All rates for `model` of `provider` (our ids) at one instant.
 

@@ -4,7 +4,6 @@ Nothing here goes over the network: the package's updater is never started.
 """
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from genai_prices.types import (
     TimeOfDateConstraint,
 )
 
+from palyra.core.values import value
 from palyra.pricing.card import Precision, PriceSource, RateCard
 from palyra.pricing.rates import INPUT, MILLION, OUTPUT, UNIT_OF_PRICE, UNITS, Rate, Tier, Variant
 
@@ -30,7 +30,7 @@ MINUTE_MS = 60_000
 _MATCHES_AT_MOST = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Match:
     """One model of the package. `own` is false when a fallback provider lists it: its variants do not apply then."""
 
@@ -198,14 +198,14 @@ def _start_ms(constraint: StartDateConstraint) -> int:
 
 def _rates(prices: ModelPrice) -> tuple[Rate, ...]:
     rates: list[Rate] = []
-    for price_key, value in vars(prices).items():
+    for price_key, price in vars(prices).items():
         unit = UNIT_OF_PRICE.get(price_key)
-        if unit is None or value is None:
+        if unit is None or price is None:
             continue
         per = UNITS[unit].per
-        if isinstance(value, TieredPrices):
-            tiers = tuple(Tier(tier.start, tier.price) for tier in value.tiers)
-            rates.append(Rate(unit, value.base, per, tiers))
+        if isinstance(price, TieredPrices):
+            tiers = tuple(Tier(tier.start, tier.price) for tier in price.tiers)
+            rates.append(Rate(unit, price.base, per, tiers))
         else:
-            rates.append(Rate(unit, value, per))
+            rates.append(Rate(unit, price, per))
     return tuple(sorted(rates, key=lambda rate: rate.unit))

@@ -1,9 +1,9 @@
 """Charging: the exact price of one use with one card, as parts that reproduce it, rounded once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from palyra.core.money import MAX, Usd
+from palyra.core.values import value
 from palyra.pricing.card import STANDARD, Precision, PriceState, RateCard, ServiceContext
 from palyra.pricing.pricer import Pricer, half_even, round_up
 from palyra.pricing.rates import CODE_EXECUTIONS, FILE_SEARCHES, WEB_SEARCHES, RatePart
@@ -12,7 +12,7 @@ from palyra.pricing.usage import NormalisedUsage
 _TOOLS_WITH_A_FEE = (WEB_SEARCHES, FILE_SEARCHES, CODE_EXECUTIONS)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Charge:
     """What one use costs. `amount` is None when the price is unknown, and then never zero.
 

@@ -5,7 +5,6 @@ A dialect joins two tables: that of the wire, and what the price package knows a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from genai_prices.types import Provider, UsageExtractor
 
 from palyra.config.choices import UsageDialect
+from palyra.core.values import value
 from palyra.pricing.rates import (
     AUDIO_INPUT,
     AUDIO_OUTPUT,
@@ -44,7 +44,7 @@ class Flavour(StrEnum):
     MESSAGES = "messages"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Dialect:
     """Where each count is. `places` lists alternatives per unit, the first present one counts.
 

@@ -2,8 +2,9 @@
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fractions import Fraction
+
+from palyra.core.values import value
 
 WINDOW, LEAST = 200, 50
 OFF_AT_MOST = Fraction(1, 4)
@@ -11,7 +12,7 @@ OVERRUNS_AT_MOST = Fraction(1, 1000)
 MODELS_AT_MOST = 1_024
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Estimated:
     """One settled attempt beside its estimate: input tokens expected and used, and whether it cost more than its
     bound."""
@@ -21,7 +22,7 @@ class Estimated:
     overrun: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class EstimateDrift:
     """How far the estimates of one model are off. `expected` and `actual` are sums of input tokens over `samples`
     attempts, `overruns` how many of those went over their bound."""

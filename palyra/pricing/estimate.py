@@ -1,11 +1,11 @@
 """Estimates before a request is sent: what it will probably cost, and what it cannot cost more than."""
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from palyra.config.choices import BoundEstimator, ModelProviderKind
 from palyra.core.money import Usd
+from palyra.core.values import value
 from palyra.pricing.card import Precision, PriceSource, PriceState, RateCard
 from palyra.pricing.charge import bound_of
 from palyra.pricing.learn import UNLEARNED, Learned
@@ -62,7 +62,7 @@ def _tool_uses(size: PromptSize, *, expected: bool) -> dict[str, int]:
     return uses
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BoundRates:
     """The dearest rates a request can trigger, so that its bound is one multiplication per kind of token.
 
@@ -92,7 +92,7 @@ class BoundRates:
         return self.fixed + tokens.text * self.text + tokens.image * self.image + tokens.audio * self.audio
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Triggers:
     """The units a request's tokens can be charged in, by kind of token."""
 
@@ -153,7 +153,7 @@ def bound_rates(card: RateCard, size: PromptSize, kind: ModelProviderKind, token
     )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PricingEstimate:
     """What a request may cost with one model. Amounts are nano-dollars, None when the price is unknown; expected is
     never above bound. `at` is the instant (unix ms) the card holds for. `rates` and `input` serve `bound_at` and are

@@ -1,10 +1,10 @@
 """The tier of a model by price, as lists show it and routing compares it."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
 from palyra.config.choices import CostTier
+from palyra.core.values import value
 from palyra.pricing.card import RateCard
 from palyra.pricing.rates import INPUT, OUTPUT
 
@@ -12,7 +12,7 @@ LOW_AT_MOST = Decimal("1.00")
 PREMIUM_FROM = Decimal("5.00")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TierLabel:
     """`known` is false where the price is unknown and `standard` only a guess; shown with a `?` then."""
 

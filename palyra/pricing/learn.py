@@ -8,9 +8,10 @@ import math
 from array import array
 from bisect import bisect_left, insort
 from collections import OrderedDict, deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
+from palyra.core.values import value
 from palyra.pricing.meter import DEFAULT_Q, DEFAULT_SLICE_Q
 
 HORIZON = 10_000
@@ -33,7 +34,7 @@ NOT_COUNTED = frozenset({"usage_partial", "usage_zero", "identity_U1"})
 """Flags of usage some part of which the provider did not report and the meter stands for."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Sample:
     """One settled attempt. `prompt_bytes` and `overhead` are those its estimate was made from, tokens those charged.
 
@@ -55,7 +56,7 @@ class Sample:
     plain: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Learned:
     """What is known of a principal's use of a model.
 

@@ -1,7 +1,8 @@
 """The stream meter: tokens from the bytes a caller was given, for answers whose usage is not (yet) reported."""
 
-from dataclasses import dataclass
 from fractions import Fraction
+
+from palyra.core.values import value
 
 DEFAULT_Q = Fraction(1, 4)
 """Output tokens per visible byte while a model has too few streams to learn from."""
@@ -10,7 +11,7 @@ DEFAULT_SLICE_Q = Fraction(1, 2)
 """The same for deciding how far a slice of budget reaches, where erring low would overspend."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Metered:
     """What the meter says of one answer, in tokens; zero output means that no text was delivered."""
 

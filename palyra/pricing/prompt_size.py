@@ -1,9 +1,9 @@
 """How much a request makes its provider read: input tokens expected, and bounded, from bytes and media."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from palyra.config.choices import BoundEstimator, ModelProviderKind
+from palyra.core.values import value
 from palyra.pricing.card import ServiceContext
 from palyra.pricing.learn import Learned, unraised_bound
 
@@ -38,7 +38,7 @@ class ToolRunByProvider(Protocol):
     def max_uses(self) -> int | None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PromptSize:
     """What a request makes its provider read and do, as far as it costs.
 
@@ -69,7 +69,7 @@ class PromptSize:
         return ServiceContext(self.service_tier, self.speed)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ModelFacts:
     """What estimates need of a model: our provider id, the upstream name, and what media and context may be."""
 
@@ -80,7 +80,7 @@ class ModelFacts:
     max_context: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class InputTokens:
     """Input tokens by the rate they may be charged at."""
 

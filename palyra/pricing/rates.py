@@ -1,7 +1,6 @@
 """Rates: what one unit costs, in which tier, in which variant of the service. Units are those of `genai-prices`."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from genai_prices.data_units import unit_data
 
 from palyra.core.money import NANO
+from palyra.core.values import value
 
 INPUT = "input_tokens"
 OUTPUT = "output_tokens"
@@ -39,7 +39,7 @@ METER = "meter"
 MILLION = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Unit:
     """What is counted. A unit whose dimensions contain another's lies inside it (cached input inside input)."""
 
@@ -71,7 +71,7 @@ def joint_unit(first: str, second: str) -> str | None:
     return _BY_DIMENSIONS.get(UNITS[first].dimensions | UNITS[second].dimensions)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Tier:
     """`usd` applies to all tokens of a request whose input is larger than `start` tokens."""
 
@@ -79,7 +79,7 @@ class Tier:
     usd: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rate:
     """`usd` dollars for `per` of `unit`; `tiers` ascend by start."""
 
@@ -107,7 +107,7 @@ class Rate:
         return cls(str(data["unit"]), Decimal(data["usd"]), int(data["per"]), tiers)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Variant:
     """Rates that replace the standard ones where the request's context has every pair of `when` (sorted)."""
 
@@ -122,7 +122,7 @@ class Variant:
         return cls(tuple(sorted(data["when"].items())), tuple(Rate.from_json(rate) for rate in data["rates"]))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RatePart:
     """One line of a charge: `count` of `unit` at `usd` dollars per `per`."""
 

@@ -1,11 +1,12 @@
 """Settling: from the body of an answer to what it is charged."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from palyra.core.money import MAX, NANO, Usd
+from palyra.core.values import value
 from palyra.pricing.card import Precision, PriceSource, PriceState, RateCard, ServiceContext
 from palyra.pricing.charge import UNPRICED, Charge, charge
 from palyra.pricing.dialect import Dialect
@@ -21,7 +22,7 @@ XAI_TICKS = 10**10
 _STRENGTH = {PriceSource.OVERRIDE: 3, PriceSource.DECLARED_FREE: 2, PriceSource.PACKAGE: 1, PriceSource.NONE: 0}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PricedReading:
     """One way to understand the body and its price (nano-dollars, None when unknown)."""
 
@@ -37,7 +38,7 @@ class PricedReading:
         return {"name": self.name, "usage": used, "charge": self.amount}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PricedUsage:
     """What one answer used and what is charged for it.
 

@@ -1,9 +1,9 @@
 """What one answer used, in one shape for every dialect."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from palyra.core.values import value
 from palyra.pricing.rates import (
     AUDIO_INPUT,
     AUDIO_OUTPUT,
@@ -25,7 +25,7 @@ class UsageSource(StrEnum):
     METERED = "metered"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NormalisedUsage:
     """What one answer used, in tokens. Cached, audio and image tokens are part of `input_total`, reasoning, citation
     and audio of `output_total`. Cache writes without a stated lifetime are in `write_5m`. `tools` are uses by unit."""
@@ -112,7 +112,7 @@ def _overlap(
                     counts[joint] = counts.get(joint, 0) + taken
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reading:
     """One way to understand a body; `name` is `reported` when nothing had to be interpreted."""
 
@@ -120,7 +120,7 @@ class Reading:
     usage: NormalisedUsage
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Normalised:
     """Every reading of one body (at least one) and what was noticed.
 

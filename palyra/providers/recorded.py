@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 from palyra.core.errors import BadInputError
+from palyra.core.values import value
 from palyra.providers.errors import error_in
 from palyra.providers.prompt import json_size, text_size
 from palyra.providers.sse import SseSplitter, event_data
@@ -25,7 +25,7 @@ class Shape(StrEnum):
     INPUT_OUTPUT = "input_output"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RecordedAnswer:
     """What matters of a recorded answer for its price.
 

@@ -3,9 +3,9 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from palyra.core.values import value
 from palyra.providers.errors import ErrorClass, ProviderError, error_in
 from palyra.providers.prompt import text_size
 from palyra.providers.sse import MAX_EVENT, SseSplitter, event_data
@@ -14,7 +14,7 @@ from palyra.providers.wires import Wire
 _decode = json.JSONDecoder().decode
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StreamEvent:
     """One event of an answer. `raw` is its bytes; all raws together are the bytes that came.
 

@@ -4,13 +4,14 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from palyra.core.values import value
 from palyra.providers.wires import Wire
 
 MAX_REPLY = 32 * 1024 * 1024
 """Bytes of the largest reply that is read whole."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Timeouts:
     """Seconds. A reply that is not streamed has only `connect` and `total`; None never ends."""
 
@@ -20,7 +21,7 @@ class Timeouts:
     total: float | None = 600.0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UpstreamCall:
     """One request to a provider, complete with its credential; `provider` is the provider's id, for messages."""
 

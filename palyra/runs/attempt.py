@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from palyra.core.values import value
 from palyra.governance.ledger import Ledger
 from palyra.journal.changes import Metered, UsageRecorded
 from palyra.journal.rows import HoldRow, UsageRow, UsageSample
@@ -76,7 +77,7 @@ class Attempt:
         return ledger.meter(self.hold.hold_id, reading.input_tokens, reading.output_tokens, cost)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Charged:
     """What an attempt is charged: `usd` None when its price is unknown (then each budget's own rule decides)."""
 

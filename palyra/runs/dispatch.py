@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from palyra.core.clock import Clock
+from palyra.core.values import value
 from palyra.pricing.book import PriceBook
 from palyra.providers.closing import budget_cut
 from palyra.providers.errors import ProviderError, upstream_error
@@ -50,7 +50,7 @@ class Carrier(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Delivered:
     """How an attempt ended. `charged` None releases its hold; `error` is told to the caller."""
 

@@ -1,10 +1,10 @@
 """Requests for room made in words: opened, written down and told; and looking one up again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from palyra.core.clock import Clock
 from palyra.core.events import Event, EventHub
+from palyra.core.values import value
 from palyra.governance.approval_record import ApprovalRecord
 from palyra.governance.approvals import ApprovalDesk, Opened
 from palyra.governance.grants import Grant
@@ -14,7 +14,7 @@ from palyra.journal.journal import Journal
 from palyra.runs.durable import Durable
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Found:
     """A record as it stands, the grants it became, and how many connections are open for it."""
 

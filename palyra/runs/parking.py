@@ -4,10 +4,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from palyra.core.clock import Clock
+from palyra.core.values import value
 from palyra.governance.approval_record import ApprovalDecision, ApprovalRecord
 from palyra.governance.approvals import ApprovalDesk
 from palyra.runs.live import LiveRun
@@ -98,7 +99,7 @@ class Parking:
             self._desk.leave(approval_id)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Seat:
     """Where one run waits. `gives_up` is an instant of the monotonic clock, `keepalive` seconds."""
 

@@ -1,7 +1,6 @@
 """From a request to a plan: the models that might serve it, what each would cost, and what follows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from palyra.config.choices import BoundEstimator, CostTier, RoutingMode
 from palyra.config.serving import SmartRoutingRuntimeConfig
 from palyra.core.ids import IdSource
+from palyra.core.values import value
 from palyra.governance.approvals import ApprovalDesk, Petition
 from palyra.governance.candidates import Candidate, OutputLimits, Plan, PlanInput, TaskClass
 from palyra.governance.complexity import complexity
@@ -39,7 +39,7 @@ KNOWN_AT_MOST = 1024
 """Callers may name models that nobody declared."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Option:
     """A model that was looked at, with all that an attempt on it needs."""
 
@@ -49,7 +49,7 @@ class Option:
     candidate: Candidate
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Known:
     """What planning knows of a model while its card holds."""
 
@@ -58,7 +58,7 @@ class _Known:
     tier: CostTier
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Planned:
     """A plan with the things it was made from. `hold` is set when the request may be sent."""
 

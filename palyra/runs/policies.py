@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from palyra.core.clock import Clock
 from palyra.core.errors import ConflictError, NotFoundError
+from palyra.core.values import value
 from palyra.governance.approval_record import ApprovalRecord
 from palyra.governance.approvals import ApprovalDesk
 from palyra.governance.four_eyes import Decider
@@ -24,7 +25,7 @@ ROWS_PER_STEP = 100
 """How many rows are counted again before everybody else gets a turn."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Edited:
     """A change of policies that is durable and in force. `ended` are approvals it voided."""
 

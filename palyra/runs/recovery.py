@@ -3,11 +3,12 @@
 A second pass finds nothing and changes nothing.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from palyra.config.choices import OrphanHolds
 from palyra.core.clock import Clock
+from palyra.core.values import value
 from palyra.governance.holds import Ending
 from palyra.governance.ledger import Ledger
 from palyra.governance.policy_set import PolicySet
@@ -23,7 +24,7 @@ from palyra.runs.states import RunState
 RECOVERED_FLAG = "hold_recovered"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Recovered:
     """What a start found: runs of a dead engine, and how many of its holds were charged or released."""
 

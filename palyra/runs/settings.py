@@ -1,11 +1,10 @@
 """What runs take from the configuration, in the units they use."""
 
-from dataclasses import dataclass
-
 from palyra.config.choices import BoundEstimator
+from palyra.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunSettings:
     """Seconds and tokens. `default_output_tokens` bounds a stream before anything is learned of its model."""
 

@@ -7,12 +7,12 @@ needs sums of the journal, which reader threads make. Nothing here is waited for
 import asyncio
 import heapq
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from palyra.core.clock import Clock
 from palyra.core.errors import JournalUnavailableError
 from palyra.core.events import Event, EventHub
+from palyra.core.values import value
 from palyra.governance.alert_book import AlertBook, observe
 from palyra.governance.alerts import (
     AlertFacts,
@@ -56,7 +56,7 @@ _BUDGET_KINDS = (AlertKind.BUDGET_ALERT, AlertKind.BUDGET_FORECAST)
 _SUMMED_KINDS = (AlertKind.COST_SPIKE, AlertKind.UNUSUAL_MODEL_MIX, AlertKind.ROUTING_REGRESSION)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Surroundings:
     """What the watch asks about the rest of the house; none of it waits."""
 

@@ -1,10 +1,11 @@
 """What `/` understands: words that must occur, `field:value` for one column, a leading `!` for the opposite."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+
+from palyra.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Term:
     """One word of a filter; `field` empty looks everywhere."""
 
@@ -17,7 +18,7 @@ class Term:
         return any(self.value in text.casefold() for text in texts) is not self.inverted
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Filter:
     """Terms that must all hold. `text` is what was typed; an empty filter lets everything pass."""
 

@@ -1,12 +1,13 @@
 """The things an operator can select, and what it means that one of them changed."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from palyra.control.queries import UsageEntry, UsageNumbers
 from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, GrantView, RunView
+from palyra.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AllUsage:
     """Everything that a list of usage breaks down."""
 

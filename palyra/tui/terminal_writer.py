@@ -12,8 +12,9 @@ import termios
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from palyra.core.values import value
 
 BEHIND_BYTES = 64 * 1024
 """A frame that would make more than this wait is dropped; an idle terminal takes a frame of any size."""
@@ -26,7 +27,7 @@ CLOSE_SECONDS = 0.5
 DISCARD_SECONDS = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WriterStats:
     """Counters since the start. `stalled` says that frames are being dropped now."""
 

@@ -1,7 +1,6 @@
 """What the Usage screen looks at: a span of time, a measure, a breakdown; and the numbers in words. Pure functions."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 from palyra.control.protocol import Control
@@ -15,6 +14,7 @@ from palyra.control.queries import (
     UsageStep,
 )
 from palyra.core.usage_filter import UsageFilter
+from palyra.core.values import value
 from palyra.core.windows import HOUR_MS, Interval, window_for
 from palyra.tui import format as show
 from palyra.tui.themes import Tone
@@ -36,7 +36,7 @@ NONE_NAMED = "(none)"
 """Work that names no session, job or the like."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Measure:
     """One thing that is counted: its name, how to take it from numbers, how to write it."""
 
@@ -53,7 +53,7 @@ MEASURES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Sight:
     """All that is shown of one span: its numbers, its dearest users, why requests went where they went."""
 

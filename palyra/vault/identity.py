@@ -3,10 +3,10 @@
 import ipaddress
 import pwd
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 from palyra.core.errors import PalyraError
+from palyra.core.values import value
 from palyra.vault.records import Operator, Role
 
 
@@ -18,7 +18,7 @@ class Attestation(StrEnum):
     OWNER = "owner"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Identity:
     """Somebody at a keyboard. `address` is where their SSH connection comes from, empty when there is none.
 

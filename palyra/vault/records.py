@@ -6,9 +6,11 @@ mistake ever widens what somebody may do.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, TypeVar
+
+from palyra.core.values import value
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -36,7 +38,7 @@ FLAGS = {
 """Feature flags and their values in a new registry; one that is missing later counts as false."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GatewayKey:
     """A key of the gateway and whom it speaks for. Times are UTC unix ms.
 
@@ -64,7 +66,7 @@ class GatewayKey:
         return self.enabled and self.revoked_at is None and (self.expires_at is None or now_ms < self.expires_at)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Operator:
     """Somebody who may be at a keyboard. `identities` are like `unix:<account>`."""
 

@@ -7,12 +7,12 @@ the next; and only what is shorter than the shortest step is read from rows.
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from palyra.core.errors import BadInputError
 from palyra.core.usage_filter import ANYTHING, UsageFilter
+from palyra.core.values import value
 from palyra.core.windows import DAY_MS, HOUR_MS
 
 METRICS = (
@@ -54,7 +54,7 @@ WHOLE = ""
 Span = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RollUp:
     """A table of sums, its steps (longest first, each a multiple of the next), and the keys it knows.
 
@@ -263,16 +263,16 @@ def conditions_of(where: UsageFilter, *, of_rows: bool = True) -> tuple[str, lis
     """` AND …` for the rows of runs or usage, or for those of a roll-up; and its parameters."""
     conditions: list[str] = []
     parameters: list[Any] = []
-    for name, value in where.given.items():
+    for name, wanted in where.given.items():
         if name == "tag":
-            tag, _, text = value.partition("=")
+            tag, _, text = wanted.partition("=")
             conditions.append("EXISTS (SELECT 1 FROM json_each(tags) AS has WHERE has.key = ? AND has.value = ?)")
             parameters += [tag, text]
             continue
         column = COLUMNS[name]
-        partial = f" AND {column} <> ''" if of_rows and name in ("agent", "job") and value else ""
+        partial = f" AND {column} <> ''" if of_rows and name in ("agent", "job") and wanted else ""
         conditions.append(f"{column} = ?{partial}")
-        parameters.append(value)
+        parameters.append(wanted)
     return "".join(f" AND {condition}" for condition in conditions), parameters
 
 

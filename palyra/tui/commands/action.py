@@ -2,11 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from textual.binding import Binding, BindingType
+
+from palyra.core.values import value
 
 if TYPE_CHECKING:
     from palyra.tui.screens.base import PalyraScreen
@@ -34,7 +35,7 @@ class Right(StrEnum):
     ADMINISTER = "administer"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Offer:
     """Whether an action can be done now. A shown action with a reason is dimmed.
 

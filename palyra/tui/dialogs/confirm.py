@@ -1,14 +1,13 @@
 """Asking before what cannot be undone."""
 
-from dataclasses import dataclass
-
 from textual.app import ComposeResult
 
+from palyra.core.values import value
 from palyra.tui.dialogs.base import Dialog, sentences
 from palyra.tui.widgets.form import Push
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Consequence:
     """What would happen, and what the two buttons say; `keep` is the safe one."""
 

@@ -1,6 +1,5 @@
 """The command palette: type a part of a name, press Enter."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -9,6 +8,7 @@ from textual.containers import Vertical
 
 from palyra.core.clock import Clock
 from palyra.core.safe_text import safe
+from palyra.core.values import value
 from palyra.tui.dialogs.base import Dialog
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.columns import Column
@@ -19,7 +19,7 @@ from palyra.tui.widgets.live_table import LiveTable, Row
 SHOWN = 100
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Entry:
     """Something to do or to go to."""
 

@@ -1,7 +1,6 @@
 """Making or changing a budget: checked as it is typed, tried on the last days, then saved by the engine."""
 
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
 
 from textual.app import ComposeResult
 
@@ -9,6 +8,7 @@ from palyra.control.commands import AddPolicy, Command, EditPolicy
 from palyra.control.policy_check import PolicyFault, decides_otherwise, policy_faults
 from palyra.control.queries import BudgetDetail
 from palyra.control.snapshots import CommandResult
+from palyra.core.values import value
 from palyra.tui import glyphs
 from palyra.tui.details.voids import void_words
 from palyra.tui.dialogs.base import TEXT_WIDTH, Dialog, sentences
@@ -21,7 +21,7 @@ from palyra.tui.widgets.lines import BLANK, Line, line, muted, wrap
 Send = Callable[[Command], Awaitable[CommandResult | None]]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Input:
     """One field of the form: a policy's field, its label, what it starts with, and the choices if there are few."""
 

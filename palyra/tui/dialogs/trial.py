@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date
 
 from palyra.control.protocol import Control
@@ -10,6 +9,7 @@ from palyra.control.replays import ReplayAnswer, ReplayProgress, ReplayQuery, re
 from palyra.core.clock import Clock
 from palyra.core.errors import PalyraError
 from palyra.core.ids import IdSource
+from palyra.core.values import value
 from palyra.tui import format as show
 from palyra.tui.dialogs.base import TEXT_WIDTH
 from palyra.tui.inquiry import Spawn
@@ -21,7 +21,7 @@ DAYS = 7
 BAR_CELLS = 20
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Trying:
     """What a dialog needs to try things on history."""
 

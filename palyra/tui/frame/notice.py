@@ -1,8 +1,7 @@
 """The line above the footer: what came of the last act, or what is wrong with the link."""
 
-from dataclasses import dataclass
-
 from palyra.core.safe_text import SafeText, safe
+from palyra.core.values import value
 from palyra.tui import format as show
 from palyra.tui import glyphs
 from palyra.tui.bridge import Link
@@ -12,7 +11,7 @@ from palyra.tui.widgets.lines import BLANK, Line, part
 FLASH_SECONDS = 8.0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Flash:
     """What came of an act, shown until `until` (monotonic seconds)."""
 
@@ -28,7 +27,7 @@ def flash(text: object, tone: Tone, now: float) -> Flash:
     return Flash(safe(text), tone, now + FLASH_SECONDS)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Banner:
     """What is wrong with the link, and since when (UTC unix ms)."""
 

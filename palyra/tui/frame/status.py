@@ -1,9 +1,8 @@
 """The status line: the engine's state, spend and tightest budget, what waits for people, providers, the clock."""
 
-from dataclasses import dataclass
-
 from palyra.control.snapshots import BudgetView, ProviderView, Snapshot
 from palyra.core.safe_text import cells, fit, safe
+from palyra.core.values import value
 from palyra.tui import format as show
 from palyra.tui import glyphs
 from palyra.tui.bridge import Link
@@ -33,7 +32,7 @@ _HEALTH = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Marks:
     """What the console itself knows, beside the engine's snapshot."""
 
@@ -42,7 +41,7 @@ class Marks:
     attached: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Field:
     """One field of the line. Fields of a higher rank leave first where there is no room."""
 

@@ -1,7 +1,6 @@
 """A list and the detail of what is selected: below it, beside it where there is room, or opened in full."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -9,6 +8,7 @@ from textual.containers import Horizontal, Vertical
 
 from palyra.control.snapshots import ApprovalView, Snapshot
 from palyra.core.safe_text import cells
+from palyra.core.values import value
 from palyra.tui import glyphs
 from palyra.tui.commands.action import GUARD_SECONDS
 from palyra.tui.details.teach import shell_lines
@@ -24,7 +24,7 @@ from palyra.tui.widgets.live_table import MARKER_CELLS, MAX_ROWS, Cell, CellValu
 Sortable = Any
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Order:
     """One way to sort a list. `column` is where the heading marks it; "" leaves the order of the engine."""
 

@@ -1,7 +1,6 @@
 """Runs: what is going on and what went through, newest first; or the runs of one bucket of the timeline."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from palyra.control.queries import RunDetail, RunQuery, RunsPage, RunsQuery, UsageRunsQuery
@@ -9,6 +8,7 @@ from palyra.control.snapshots import RunView, Snapshot, Topic
 from palyra.core.errors import PalyraError
 from palyra.core.safe_text import safe
 from palyra.core.usage_filter import ANYTHING, UsageFilter
+from palyra.core.values import value
 from palyra.tui import format as show
 from palyra.tui import glyphs
 from palyra.tui.commands.action import bindings
@@ -44,7 +44,7 @@ AHEAD = 5
 """So many rows before the end the next page is asked for."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunsOf:
     """The runs that ended in [since, until), UTC unix ms, for whom they were, and where they were opened from."""
 

@@ -6,9 +6,9 @@ like nothing, and what is less than all never looks like all. Exact values stand
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from palyra.core.safe_text import SafeText, cells, fit, safe
+from palyra.core.values import value
 from palyra.tui import format as show
 from palyra.tui.themes import SERIES, Tone
 from palyra.tui.widgets.lines import Line, Part, part
@@ -46,7 +46,7 @@ def sparkline(values: Sequence[int], width: int | None = None) -> SafeText:
     return safe("".join(_UPWARD[_eighths(value, highest, 8)] for value in shown))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Series:
     """One series of a plot. `mark` stands for its colour where there is none."""
 
@@ -91,7 +91,7 @@ def legend(series: Sequence[Series], bucket: int | None = None, *, marks: bool =
     return tuple(parts)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Plot:
     """A drawn plot: its lines, and where its buckets stand."""
 

@@ -1,16 +1,16 @@
 """How a table's columns share the width there is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from palyra.core.safe_text import SafeText
+from palyra.core.values import value
 
 GAP = 1
 """Cells between two columns."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Column:
     """A column of a table.
 
@@ -27,7 +27,7 @@ class Column:
     priority: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Place:
     """Where a column stands: its index among all columns, its first cell and its cells."""
 

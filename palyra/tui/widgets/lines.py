@@ -4,7 +4,7 @@ A line is a tuple of parts; a part is safe text with a tone. Showing new lines r
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import zip_longest
 
 from rich.segment import Segment
@@ -18,13 +18,14 @@ from textual.theme import Theme
 from textual.widget import Widget
 
 from palyra.core.safe_text import SafeText, cells, fit, safe
+from palyra.core.values import value
 from palyra.tui.themes import Tone, tone_styles
 from palyra.tui.widgets.plain import plain_lines
 
 Styles = dict[Tone, Style]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Part:
     """A piece of a line. `action` names the command that a click on it runs."""
 

@@ -6,7 +6,6 @@ knows since when it has shown the same, so that a key pressed a moment too late 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
@@ -22,6 +21,7 @@ from textual.widget import Widget
 
 from palyra.core.clock import Clock, SystemClock
 from palyra.core.safe_text import SafeText, fit
+from palyra.core.values import value
 from palyra.tui.glyphs import CURSOR
 from palyra.tui.themes import ANSI_VARIABLES, Tone, tone_styles
 from palyra.tui.widgets.columns import Column, Place, arrange
@@ -35,7 +35,7 @@ MARKER_CELLS = 1
 """The first cell of each line is the selection's mark."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cell:
     """A cell of several parts, or one that changes with time alone (`ticking`): an age, a time left.
 
@@ -50,7 +50,7 @@ class Cell:
 CellValue = SafeText | Part | Cell
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Row:
     """One object of the list: its key, the version shown, and one cell for each column."""
 

@@ -1,0 +1,91 @@
+"""Values: the type checker keeps them unchanged, and at run time they are plain dataclasses with slots."""
+
+import copy
+import pickle
+from dataclasses import KW_ONLY, field, fields, is_dataclass, replace
+
+import pytest
+from pydantic import TypeAdapter
+
+from palyra.core.values import value
+
+
+@value
+class Place:
+    """A name with a number."""
+
+    name: str
+    number: int = 1
+    _: KW_ONLY
+    tags: tuple[str, ...] = field(default_factory=tuple)
+
+    def __post_init__(self) -> None:
+        if self.number < 0:
+            raise ValueError("a place has a number of at least 0")
+
+
+@value
+class Marked(Place):
+    """A place with a mark that does not count when places are compared."""
+
+    mark: str = field(default="", compare=False)
+
+
+@value
+class Folded:
+    """Compares and hashes without regard to case."""
+
+    text: str
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Folded) and other.text.lower() == self.text.lower()
+
+    def __hash__(self) -> int:
+        return hash(self.text.lower())
+
+
+def test_values_compare_and_hash_by_their_fields() -> None:
+    assert Place("a") == Place("a", 1, tags=())
+    assert Place("a") != Place("a", 2)
+    assert len({Place("a"), Place("a", 1), Place("b"), Place("a", tags=("x",))}) == 3
+
+
+def test_what_a_class_says_itself_of_equality_stands() -> None:
+    assert {Folded("A"), Folded("a")} == {Folded("a")}
+
+
+def test_defaults_checks_and_replacing() -> None:
+    assert replace(Place("a"), number=4) == Place("a", 4)
+    assert [one.name for one in fields(Place)] == ["name", "number", "tags"]
+    assert repr(Place("a")) == "Place(name='a', number=1, tags=())"
+    with pytest.raises(ValueError, match="at least 0"):
+        Place("a", -1)
+
+
+def test_a_value_may_extend_another() -> None:
+    marked = Marked("a", 2, "m", tags=("x",))
+    assert (marked.name, marked.number, marked.mark, marked.tags) == ("a", 2, "m", ("x",))
+    assert marked == Marked("a", 2, "other", tags=("x",))
+
+
+def test_a_value_has_no_room_for_more_than_its_fields() -> None:
+    assert is_dataclass(Place)
+    assert not hasattr(Marked("a"), "__dict__")
+
+
+def test_values_are_copied_and_travel() -> None:
+    place = Place("a", 3, tags=("x",))
+    assert copy.deepcopy(place) == place
+    assert pickle.loads(pickle.dumps(place)) == place
+    adapter = TypeAdapter(Place)
+    assert adapter.validate_json(adapter.dump_json(place)) == place
+
+
+def test_only_the_type_checker_refuses_a_change() -> None:
+    """What refuses is the checker: were it silent, it would find these exceptions from its rules without use."""
+    place = Place("a")
+    place.number = 2  # type: ignore[misc]
+    replace(place, name=2)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        Place(number=1)  # type: ignore[call-arg]
+    assert place == Place("a", 2)
