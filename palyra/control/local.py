@@ -46,13 +46,13 @@ from palyra.control.queries import (
 from palyra.control.records import Records
 from palyra.control.replaying import ReplayDesk
 from palyra.control.replays import ReplayAsk, ReplayProgress
+from palyra.control.serving import ProviderView
 from palyra.control.snapshots import (
     ApprovalView,
     BudgetView,
     CommandResult,
     EngineView,
     OperatorView,
-    ProviderView,
     RunView,
     Snapshot,
     Topic,

@@ -7,6 +7,7 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
+from palyra.control.serving import ModelView, ProviderView
 from palyra.core.values import value
 
 
@@ -17,6 +18,7 @@ class Topic(StrEnum):
     RUNS = "runs"
     BUDGETS = "budgets"
     USAGE = "usage"
+    MODELS = "models"
 
 
 @value
@@ -36,18 +38,6 @@ class OperatorView:
     @property
     def may_administer(self) -> bool:
         return self.role == "admin"
-
-
-@value
-class ProviderView:
-    """`health`: ok, degraded, down, unknown, missing_auth, disabled."""
-
-    provider_id: str
-    kind: str
-    health: str
-    models: int
-    base_url: str = ""
-    detail: str = ""
 
 
 @value
@@ -343,6 +333,7 @@ class Snapshot:
     alerts: tuple[AlertView, ...] = ()
     runs: tuple[RunView, ...] = ()
     budgets: tuple[BudgetView, ...] = ()
+    models: tuple[ModelView, ...] = ()
 
 
 @value

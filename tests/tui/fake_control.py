@@ -43,6 +43,7 @@ from palyra.control.queries import (
     UsageRunsQuery,
 )
 from palyra.control.replays import CancelReplay, ReplayProgressQuery, ReplayQuery
+from palyra.control.serving import ProviderView
 from palyra.control.snapshots import (
     AlertView,
     ApprovalView,
@@ -53,7 +54,6 @@ from palyra.control.snapshots import (
     EvaluationView,
     GrantView,
     OperatorView,
-    ProviderView,
     RunView,
     Snapshot,
     Topic,

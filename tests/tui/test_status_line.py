@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from palyra.control.snapshots import ProviderView, Snapshot
+from palyra.control.serving import ProviderView
+from palyra.control.snapshots import Snapshot
 from palyra.core.clock import ManualClock
 from palyra.tui.bridge import Link
 from palyra.tui.frame.status import Marks, status_line

@@ -1,6 +1,7 @@
 """The status line: the engine's state, spend and tightest budget, what waits for people, providers, the clock."""
 
-from palyra.control.snapshots import BudgetView, ProviderView, Snapshot
+from palyra.control.serving import ProviderView
+from palyra.control.snapshots import BudgetView, Snapshot
 from palyra.core.safe_text import cells, fit, safe
 from palyra.core.values import value
 from palyra.tui import format as show
