@@ -7,6 +7,7 @@ answer, whatever its status below 500, shows that it can be reached.
 from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 
 from palyra.core.clock import Clock
 from palyra.core.values import value
@@ -29,7 +30,7 @@ class BreakerSettings:
     cooldown_cap_s: float = 300.0
 
 
-class Passage:
+class Permit:
     """Leave to send one dispatch. Ends once: by what it came to, or freed where that says nothing of the provider."""
 
     __slots__ = ("_breaker", "ended", "era", "probe")
@@ -106,13 +107,13 @@ class Breaker:
         state = self.state
         return state is BreakerState.CLOSED or (state is BreakerState.HALF_OPEN and not self._probing)
 
-    def enter(self) -> Passage | None:
+    def enter(self) -> Permit | None:
         """Leave to send a dispatch; None where nobody may. A half-open breaker lets exactly one through."""
         if not self.admits:
             return None
         probe = self._state is BreakerState.HALF_OPEN
         self._probing = probe
-        return Passage(self, self.era, probe=probe)
+        return Permit(self, self.era, probe=probe)
 
     def configure(self, settings: BreakerSettings) -> None:
         """Other `[breaker]` keys. A breaker that is open stays so for as long as it was going to."""
@@ -120,11 +121,11 @@ class Breaker:
         if self._state is BreakerState.CLOSED:
             self._cooldown_s = settings.cooldown_s
 
-    def hear(self, passage: Passage, failed: bool | None) -> None:
-        """The end of a passage, told once by the passage itself."""
-        if passage.era != self.era:
+    def hear(self, permit: Permit, failed: bool | None) -> None:
+        """How a permit ended, told once by the permit itself."""
+        if permit.era != self.era:
             return
-        if passage.probe:
+        if permit.probe:
             self._probing = False
             if failed:
                 self._cooldown_s = min(self._cooldown_s * 2, self._settings.cooldown_cap_s)
@@ -161,3 +162,27 @@ class Breaker:
         while self._ended and self._ended[0][0] <= since:
             _, failed = self._ended.popleft()
             self._failures -= failed
+
+
+class Breakers:
+    """Every provider's breaker, made when it is first asked for. `changed` hears of which provider's state, and what it
+    is."""
+
+    def __init__(self, clock: Clock, settings: BreakerSettings, changed: Callable[[str, BreakerState], None]) -> None:
+        self._clock = clock
+        self._settings = settings
+        self._changed = changed
+        self._breakers: dict[str, Breaker] = {}
+
+    def of(self, provider_id: str) -> Breaker:
+        breaker = self._breakers.get(provider_id)
+        if breaker is None:
+            breaker = Breaker(self._clock, self._settings, partial(self._changed, provider_id))
+            self._breakers[provider_id] = breaker
+        return breaker
+
+    def configure(self, settings: BreakerSettings) -> None:
+        """Other `[breaker]` keys, for all of them."""
+        self._settings = settings
+        for breaker in self._breakers.values():
+            breaker.configure(settings)

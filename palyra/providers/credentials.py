@@ -188,11 +188,10 @@ class Credentials:
         None where the provider takes none and has none. Unavailable is cooling_down with the instant at which the
         first is back, no_room, or missing_auth.
         """
-        slots = self._slots.get(provider_id, ())
         best: _Slot | None = None
         full = False
         back: int | None = None
-        for slot in slots:
+        for slot in self._slots.get(provider_id, ()):
             credential = slot.credential
             if credential is None or not slot.health(now).usable:
                 continue
@@ -211,6 +210,21 @@ class Credentials:
             return best.credential
         if full:
             return Unavailable(Why.NO_ROOM)
+        return self._none_eligible(provider_id, back, now)
+
+    def unavailable(self, provider_id: str, now: int, *, besides: str = "") -> Unavailable | None:
+        """Why no credential, `besides` the one of that id, can be chosen now; None where one can or none is needed.
+        Changes nothing."""
+        back: int | None = None
+        for slot in self._slots.get(provider_id, ()):
+            if slot.credential is not None and slot.offer.id != besides and slot.health(now).usable:
+                until = slot.cooling_until(now)
+                if until is None:
+                    return None
+                back = until if back is None else min(back, until)
+        return self._none_eligible(provider_id, back, now)
+
+    def _none_eligible(self, provider_id: str, back: int | None, now: int) -> Unavailable | None:
         if back is not None:
             return Unavailable(Why.COOLING_DOWN, back)
         missing = self.missing(provider_id, now)

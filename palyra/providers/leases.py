@@ -179,6 +179,10 @@ class Leases:
         self._desks: dict[str, _Desk] = {}
         self._waiting = 0
 
+    def take(self, provider_id: str, task_class: str, choose: Choice) -> Granted | None:
+        """As `acquire`, in one step: None where a place would have to be waited for."""
+        return self._attempt(self._desk(provider_id), choose, task_class != FOREGROUND)
+
     async def acquire(self, provider_id: str, task_class: str, choose: Choice) -> Granted:
         """A place at a provider, with the credential `choose` picks among those that have room.
 

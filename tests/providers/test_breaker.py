@@ -5,7 +5,7 @@ import pytest
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from palyra.core.clock import ManualClock
-from palyra.providers.breaker import Breaker, BreakerSettings, BreakerState, Passage
+from palyra.providers.breaker import Breaker, BreakerSettings, BreakerState, Permit
 
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
 
@@ -18,10 +18,10 @@ class Bench:
         self.told: list[BreakerState] = []
         self.breaker = Breaker(self.clock, BreakerSettings(**settings), self.told.append)  # type: ignore[arg-type]
 
-    def enter(self) -> Passage:
-        passage = self.breaker.enter()
-        assert passage is not None
-        return passage
+    def enter(self) -> Permit:
+        permit = self.breaker.enter()
+        assert permit is not None
+        return permit
 
     def fails(self, times: int = 1) -> None:
         for _ in range(times):
@@ -123,10 +123,10 @@ def test_what_was_sent_before_it_opened_says_nothing_of_it_now() -> None:
 
 def test_a_passage_ends_once() -> None:
     bench = Bench()
-    passage = bench.enter()
-    passage.fail()
-    passage.fail()
-    passage.succeed()
+    permit = bench.enter()
+    permit.fail()
+    permit.fail()
+    permit.succeed()
     assert bench.breaker.failures == 1
 
 
@@ -158,7 +158,7 @@ class BreakerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.bench = Bench()
-        self.open: list[Passage] = []
+        self.open: list[Permit] = []
         self.model = CLOSED
         self.ended: list[tuple[float, bool]] = []
         """Dispatches that ended while it was closed, since it last closed."""
@@ -192,24 +192,24 @@ class BreakerMachine(RuleBasedStateMachine):
         self.look()
         allowed = self.model is CLOSED or (self.model is HALF_OPEN and not self.current)
         assert self.bench.breaker.admits is allowed
-        passage = self.bench.breaker.enter()
-        assert (passage is not None) is allowed
-        if passage is not None:
-            assert passage.probe is (self.model is HALF_OPEN)
-            self.open.append(passage)
-            self.current.add(id(passage))
+        permit = self.bench.breaker.enter()
+        assert (permit is not None) is allowed
+        if permit is not None:
+            assert permit.probe is (self.model is HALF_OPEN)
+            self.open.append(permit)
+            self.current.add(id(permit))
 
     @precondition(lambda self: self.open)
     @rule(data=st.data(), how=st.sampled_from(["succeed", "fail", "fail", "free"]))
     def one_ends(self, data: st.DataObject, how: str) -> None:
-        passage = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
+        permit = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
         self.look()
-        counts = id(passage) in self.current
-        self.current.discard(id(passage))
-        getattr(passage, how)()
+        counts = id(permit) in self.current
+        self.current.discard(id(permit))
+        getattr(permit, how)()
         if not counts or how == "free":
             return
-        if passage.probe:
+        if permit.probe:
             if how == "succeed":
                 self.cooldown = 30.0
                 self.turn(CLOSED)
