@@ -41,6 +41,9 @@ from palyra.pricing.book import PriceBook
 from palyra.pricing.drift import estimate_drift
 from palyra.pricing.learn import Learner
 from palyra.providers.carrier import ProviderCarrier
+from palyra.providers.credential_sources import credential_sources
+from palyra.providers.credentials import Credentials
+from palyra.providers.fingerprints import Fingerprints
 from palyra.providers.registry import Registry
 from palyra.providers.transport import Transport
 from palyra.runs.dispatch import Dispatcher
@@ -56,6 +59,7 @@ from palyra.runs.runner import Runner
 from palyra.runs.settings import RunSettings
 from palyra.runs.watch import AlertWatch, Surroundings
 from palyra.vault.access import STATE_FILES, AccessRegistry
+from palyra.vault.secrets import NoVault, SecretSource
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +98,7 @@ class Engine:
         self.desk: ApprovalDesk
         self.policies: PolicyKeeper
         self.overrides: Overrides
+        self.credentials: Credentials
         self.registry: Registry
         self.book: PriceBook
         self.experience: Experience
@@ -107,19 +112,28 @@ class Engine:
 
     @classmethod
     async def open(
-        cls, installation: Installation, clock: Clock, environ: Mapping[str, str], *, socket: Path | None = None
+        cls,
+        installation: Installation,
+        clock: Clock,
+        environ: Mapping[str, str],
+        *,
+        socket: Path | None = None,
+        vault: SecretSource | None = None,
     ) -> "Engine":
-        """Starts everything but the doors. Raises StateError when the state directory cannot be used."""
+        """Starts everything but the doors. `vault` is where credentials are kept that are named by reference.
+
+        Raises StateError when the state directory cannot be used.
+        """
         engine = cls(installation, clock)
         try:
-            await engine._start(environ, socket)
+            await engine._start(environ, vault or NoVault(), socket)
         except BaseException:
             await engine._supervisor.close()
             await engine._closing.aclose()
             raise
         return engine
 
-    async def _start(self, environ: Mapping[str, str], socket: Path | None) -> None:
+    async def _start(self, environ: Mapping[str, str], vault: SecretSource, socket: Path | None) -> None:
         config, clock = self.config, self.clock
         private_dir(self.state_dir, ours=STATE_FILES)
         lock = EngineLock(self.state_dir)
@@ -137,7 +151,8 @@ class Engine:
         self._durable = Durable(self.journal.submit, clock)
         self._closing.push_async_callback(self._durable.flush)
         await self._restore()
-        self._build(environ)
+        await self._credit(environ, vault)
+        self._build()
         await self._learn()
         await self._watch()
         self._keep_up()
@@ -203,9 +218,17 @@ class Engine:
         newest = {row.policy_id: row for row in [*rows, *removals]}
         return list(newest.values())
 
-    def _build(self, environ: Mapping[str, str]) -> None:
+    async def _credit(self, environ: Mapping[str, str], vault: SecretSource) -> None:
+        """The providers' credentials, with what an earlier engine learned of them."""
+        sources = credential_sources(self.state_dir, self.config, environ, vault)
+        self._notices += map(str, sources.profiles.problems)
+        self.credentials = Credentials(self.clock, self._durable.write, Fingerprints.open(self.state_dir).of)
+        self.credentials.restore(await self.journal.readers.credentials())
+        self.credentials.configure(sources.pools(self.config))
+
+    def _build(self) -> None:
         config, clock = self.config, self.clock
-        self.registry = Registry.from_config(config, environ)
+        self.registry = Registry.from_config(config)
         self.book = price_book(config, self.registry)
         transport = Transport(clock, self.registry.refuses_address)
         self._closing.push_async_callback(transport.close)
@@ -247,7 +270,7 @@ class Engine:
                 settings=settings,
                 routing=config.smart_routing,
             ),
-            dispatcher=Dispatcher(ProviderCarrier(self.registry, transport, clock), self.book, clock),
+            dispatcher=Dispatcher(ProviderCarrier(self.registry, transport, clock, self.credentials), self.book, clock),
             parking=self.parking,
             experience=self.experience,
             settings=settings,
@@ -277,7 +300,9 @@ class Engine:
         chat = frozenset(entry.id for entry in registry.models if entry.role is ProviderModelRole.CHAT)
         around = Surroundings(
             providers=lambda: tuple(
-                ProviderState(one.id) for one in registry.providers.values() if one.enabled and not one.missing_auth
+                ProviderState(one.id)
+                for one in registry.providers.values()
+                if one.enabled and not self.credentials.missing(one.id, self.clock.now_ms())
             ),
             chat_models=lambda: chat,
             default_model=lambda: "" if registry.default_chat is None else registry.default_chat.id,
@@ -370,6 +395,7 @@ class Engine:
         await self.drain()
         await self._supervisor.close()
         self.watch.close()
+        self.credentials.keep()
         self._durable.write([AuditAdded(self.clock.now_ms(), "engine", self.boot_id, "palyra", {"verb": "stopped"})])
         await self._closing.aclose()
         log.info("the engine has stopped, pid %d", os.getpid())

@@ -198,16 +198,16 @@ class EngineFace:
         )
 
     def _providers(self) -> tuple[ProviderView, ...]:
-        registry = self.engine.registry
+        registry, credentials, now = self.engine.registry, self.engine.credentials, self.engine.clock.now_ms()
         views: list[ProviderView] = []
         for one in registry.providers.values():
-            health = "ok" if not one.on_network else "unknown"
+            health, missing = "ok" if not one.on_network else "unknown", ""
             if not one.enabled:
                 health = "disabled"
-            elif one.missing_auth:
+            elif missing := credentials.missing(one.id, now):
                 health = "missing_auth"
             models = sum(model.provider == one.id for model in registry.models)
-            views.append(ProviderView(one.id, one.kind.value, health, models, one.base_url, one.missing_auth))
+            views.append(ProviderView(one.id, one.kind.value, health, models, one.base_url, missing))
         return tuple(views)
 
     def _approvals(self, pending: Sequence[ApprovalRecord]) -> tuple[ApprovalView, ...]:

@@ -247,7 +247,7 @@ class OfflineControl:
     async def ask(self, query: PriceCheckQuery) -> PriceCheckAnswer: ...
     async def ask(self, query: Query) -> Answer:
         if isinstance(query, PriceQuestion):
-            registry = Registry.from_config(self._config, {})
+            registry = Registry.from_config(self._config)
             return await PriceAnswers(self._config, registry, self._clock, self._drifts).answer(query)
         if isinstance(query, ReplayAsk):
             return await self._replays.ask(query)

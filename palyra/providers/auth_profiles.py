@@ -79,14 +79,16 @@ def read_profiles(data: bytes, providers: Collection[str]) -> AuthProfiles:
         tree = tomllib.loads(text)
         lines = lines_of(text)
     except UnicodeDecodeError:
-        return _unusable("is not UTF-8")
+        return unreadable_profiles("is not UTF-8")
     except (tomllib.TOMLDecodeError, TooDeepError, RecursionError) as error:
-        return _unusable(f"is no TOML: {str(error) if isinstance(error, tomllib.TOMLDecodeError) else 'too deep'}")
+        return unreadable_profiles(
+            f"is no TOML: {str(error) if isinstance(error, tomllib.TOMLDecodeError) else 'too deep'}"
+        )
     version = tree.get("version", VERSION)
     if type(version) is not int or version < 1:
-        return _unusable("has a version that is no whole number from 1 on")
+        return unreadable_profiles("has a version that is no whole number from 1 on")
     if version > VERSION:
-        return _unusable(f"has version {version}; this Palyra knows {VERSION}: upgrade Palyra")
+        return unreadable_profiles(f"has version {version}; this Palyra knows {VERSION}: upgrade Palyra")
     problems = [
         ProfileProblem(lines.get((name,), 0), f'unknown key "{name}"')
         for name in tree
@@ -136,5 +138,6 @@ def _profile(record: object, line: int, providers: Collection[str]) -> AuthProfi
     return AuthProfile(**read, line=line)
 
 
-def _unusable(why: str) -> AuthProfiles:
+def unreadable_profiles(why: str) -> AuthProfiles:
+    """No profile at all, and why."""
     return AuthProfiles({}, (ProfileProblem(0, why),), f"{PROFILES_FILE} {why}")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from palyra.core.clock import Clock
+from palyra.providers.credentials import Credential, Credentials, Unavailable
 from palyra.providers.deterministic import DeterministicProvider
 from palyra.providers.entries import ModelEntry, ProviderEntry
 from palyra.providers.errors import ErrorClass, ProviderError
@@ -14,9 +15,11 @@ from palyra.providers.wires import Wire, passed_headers
 class ProviderCarrier:
     """Everybody who can be asked: providers on the network through one transport, the others in this process."""
 
-    def __init__(self, registry: Registry, network: Upstream, clock: Clock) -> None:
+    def __init__(self, registry: Registry, network: Upstream, clock: Clock, credentials: Credentials) -> None:
         self._registry = registry
         self._network = network
+        self._clock = clock
+        self._credentials = credentials
         self._local = {
             entry.id: DeterministicProvider(clock, entry.script)
             for entry in registry.providers.values()
@@ -32,20 +35,53 @@ class ProviderCarrier:
         *,
         stream: bool,
         progress: Progress,
+        credential: Credential | None = None,
     ) -> UpstreamReply:
         """The head of the answer to a body that already names the provider's model, whatever its status.
 
-        Of the caller's `headers` only those that may travel do. Raises ProviderError; a provider without a usable
-        credential is auth_invalid and nothing is written.
+        Of the caller's `headers` only those that may travel do. Without a `credential` the provider's next one is used.
+        Raises ProviderError; a provider without a usable credential is auth_invalid and nothing is written.
         """
         provider = self._registry.provider_of(entry)
-        if provider.missing_auth:
-            raise _unusable(provider)
+        chosen = credential or self._chosen(provider)
+        url = provider.url(wire)
+        return await self._sent(provider, wire, url, body, headers, chosen, stream=stream, progress=progress)
+
+    async def count(self, entry: ModelEntry, body: bytes, headers: Mapping[str, str]) -> UpstreamReply | None:
+        """The head of the answer to a prompt that is only to be counted; None where the provider counts nothing.
+
+        Raises ProviderError.
+        """
+        provider = self._registry.provider_of(entry)
+        url = provider.counting_url
+        if not url:
+            return None
+        chosen = self._chosen(provider)
+        return await self._sent(provider, Wire.MESSAGES, url, body, headers, chosen, stream=False, progress=Progress())
+
+    def _chosen(self, provider: ProviderEntry) -> Credential | None:
+        chosen = self._credentials.choose(provider.id, self._clock.now_ms())
+        if isinstance(chosen, Unavailable):
+            raise _unusable(provider, chosen)
+        return chosen
+
+    async def _sent(
+        self,
+        provider: ProviderEntry,
+        wire: Wire,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        credential: Credential | None,
+        *,
+        stream: bool,
+        progress: Progress,
+    ) -> UpstreamReply:
         call = UpstreamCall(
             wire=wire,
             provider=provider.id,
-            url=provider.url(wire),
-            headers={**passed_headers(headers, wire), **provider.auth_headers()},
+            url=url,
+            headers={**passed_headers(headers, wire), **provider.auth_headers(credential)},
             body=body,
             stream=stream,
             timeouts=provider.timeouts,
@@ -54,6 +90,7 @@ class ProviderCarrier:
         return await upstream.send(call, progress)
 
 
-def _unusable(provider: ProviderEntry) -> ProviderError:
-    message = f"The provider {provider.id} has no usable credential: {provider.missing_auth}."
+def _unusable(provider: ProviderEntry, unavailable: Unavailable) -> ProviderError:
+    why = unavailable.detail or "every one of them rests after an error"
+    message = f"The provider {provider.id} has no usable credential: {why}."
     return ProviderError(ErrorClass.AUTH_INVALID, message, written=False)

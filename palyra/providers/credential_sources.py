@@ -1,15 +1,25 @@
 """Where each provider's credentials come from: auth profiles, a vault reference, a variable, or the configuration."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from palyra.config.choices import ModelProviderKind
 from palyra.config.model import LoadedConfig
 from palyra.config.names import VAULT_REF
 from palyra.config.providers import DEFAULT_BASE_URLS, ProviderConfig
+from palyra.core.errors import StateError
+from palyra.core.private_files import read_private
 from palyra.core.redact import Secret
 from palyra.core.values import value
-from palyra.providers.auth_profiles import NONE, AuthProfiles
+from palyra.providers.auth_profiles import (
+    MAX_FILE,
+    NONE,
+    PROFILES_FILE,
+    AuthProfiles,
+    read_profiles,
+    unreadable_profiles,
+)
 from palyra.providers.credentials import CredentialHealth, Offer, Pool
 from palyra.vault.secrets import NoVault, Resolution, SecretSource, SecretState
 
@@ -67,6 +77,19 @@ class CredentialSources:
             return _given(identity, resolution.secret.reveal(), f"the vault's entry for {identity}")
         flaw = CredentialHealth.UNREADABLE if resolution.state.unreadable else CredentialHealth.MISSING
         return Offer(identity, None, flaw, _TOLD[resolution.state].format(identity=identity))
+
+
+def credential_sources(
+    state_dir: Path, config: LoadedConfig, environ: Mapping[str, str], vault: SecretSource
+) -> CredentialSources:
+    """The sources of an installation, with the profiles of its state directory. Never raises: a file that cannot be
+    read gives no profile and says so."""
+    try:
+        data = read_private(state_dir / PROFILES_FILE, MAX_FILE)
+    except StateError as error:
+        return CredentialSources(environ, vault, unreadable_profiles(f"cannot be read: {error}"))
+    profiles = NONE if data is None else read_profiles(data, config.providers.keys())
+    return CredentialSources(environ, vault, profiles)
 
 
 _TOLD: Mapping[SecretState, str] = {

@@ -1,4 +1,4 @@
-"""Who can answer and what each can do: one entry per provider and per model, complete with address and credential."""
+"""Who can answer and what each can do: one entry per provider and per model."""
 
 import ipaddress
 import re
@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 from palyra.config.choices import AuthScheme, CostTier, ModelProviderKind, ProviderModelRole, UsageDialect
 from palyra.config.providers import DEFAULT_BASE_URLS, ModelConfig, ProviderConfig, ScriptStep
 from palyra.config.urls import reach_of, refusal
-from palyra.core.redact import Secret
 from palyra.core.values import value
+from palyra.providers.credentials import Credential
 from palyra.providers.upstream import Timeouts
-from palyra.providers.wires import UPSTREAM_PATHS, Wire, role_of
+from palyra.providers.wires import COUNTING_PATH, UPSTREAM_PATHS, Wire, role_of
 
 WIRES: Mapping[ModelProviderKind, frozenset[Wire]] = {
     ModelProviderKind.DETERMINISTIC: frozenset(Wire),
@@ -30,23 +30,14 @@ def _wires(kind: ModelProviderKind, role: ProviderModelRole) -> frozenset[Wire]:
 
 
 @value
-class Credential:
-    """A secret a provider accepts. `id` says where it came from and never holds any of it."""
-
-    id: str
-    secret: Secret
-
-
-@value
 class ProviderEntry:
-    """One provider. Without a `credential`, `missing_auth` tells why it cannot be used; empty where it needs none."""
+    """One provider. `probe` and `discover` are whether it is asked for its models, to see that it lives and to know
+    them; `discover_route` lets `auto` choose what was found. `discovery_ttl_s` is how long a list holds."""
 
     id: str
     kind: ModelProviderKind
     enabled: bool
     base_url: str = ""
-    credential: Credential | None = None
-    missing_auth: str = ""
     auth_scheme: AuthScheme = AuthScheme.BEARER
     allow_private: bool = False
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -55,6 +46,10 @@ class ProviderEntry:
     usage_dialect: UsageDialect = UsageDialect.AUTO
     trust_reported_cost: bool = False
     script: tuple[ScriptStep, ...] = field(default=(), repr=False)
+    probe: bool = True
+    discover: bool = True
+    discover_route: bool = False
+    discovery_ttl_s: float = 300.0
 
     @property
     def wires(self) -> frozenset[Wire]:
@@ -68,11 +63,21 @@ class ProviderEntry:
         """Where a request of this wire goes; empty for a provider that is not on the network."""
         return self.base_url + UPSTREAM_PATHS[wire] if self.on_network else ""
 
-    def auth_headers(self) -> dict[str, str]:
-        """The header that carries the credential; none without one."""
-        if self.credential is None:
+    @property
+    def counting_url(self) -> str:
+        """Where prompts are counted; empty for a provider that does not count."""
+        return self.base_url + COUNTING_PATH if self.kind is ModelProviderKind.ANTHROPIC else ""
+
+    @property
+    def models_url(self) -> str:
+        """Where its models are listed; empty for a provider that is not on the network."""
+        return self.base_url + MODELS_PATHS[self.kind] if self.on_network else ""
+
+    def auth_headers(self, credential: Credential | None) -> dict[str, str]:
+        """The header that carries a credential; none without one."""
+        if credential is None:
             return {}
-        key = self.credential.secret.reveal()
+        key = credential.secret.reveal()
         if self.auth_scheme is AuthScheme.X_API_KEY:
             return {"x-api-key": key}
         return {"authorization": f"Bearer {key}"}
@@ -85,9 +90,15 @@ class ProviderEntry:
         return refusal(parts.scheme, reach_of(address), allow_private=self.allow_private)
 
 
-def provider_entry(provider_id: str, config: ProviderConfig, environ: Mapping[str, str]) -> ProviderEntry:
-    """A configured provider with its credential looked up."""
-    credential, missing = _credential(config, environ)
+MODELS_PATHS: Mapping[ModelProviderKind, str] = {
+    ModelProviderKind.OPENAI_COMPATIBLE: "/models",
+    ModelProviderKind.ANTHROPIC: "/v1/models",
+}
+"""What is appended to a provider's base address for the list of its models."""
+
+
+def provider_entry(provider_id: str, config: ProviderConfig) -> ProviderEntry:
+    """A configured provider."""
     base_url = config.base_url or DEFAULT_BASE_URLS.get(config.kind, "")
     if config.kind is ModelProviderKind.ANTHROPIC:
         base_url = base_url.removesuffix("/v1")
@@ -96,8 +107,6 @@ def provider_entry(provider_id: str, config: ProviderConfig, environ: Mapping[st
         kind=config.kind,
         enabled=config.enabled,
         base_url=base_url,
-        credential=credential,
-        missing_auth=missing,
         auth_scheme=config.auth_scheme,
         allow_private=config.allow_private,
         timeouts=Timeouts(
@@ -111,33 +120,11 @@ def provider_entry(provider_id: str, config: ProviderConfig, environ: Mapping[st
         usage_dialect=config.usage_dialect,
         trust_reported_cost=config.trust_reported_cost,
         script=config.script,
+        probe=config.probe,
+        discover=config.discover,
+        discover_route=config.discover_route,
+        discovery_ttl_s=config.discovery_ttl / 1000,
     )
-
-
-def _credential(config: ProviderConfig, environ: Mapping[str, str]) -> tuple[Credential | None, str]:
-    """The credential, or why there is none; neither where the provider needs none."""
-    if config.kind is ModelProviderKind.DETERMINISTIC:
-        return None, ""
-    if config.api_key is not None:
-        return _checked("api_key", config.api_key.reveal(), "api_key")
-    if config.api_key_env is not None:
-        name = config.api_key_env
-        return _checked(f"env:{name}", environ.get(name, ""), f"the environment variable {name}")
-    if config.api_key_vault_ref is not None or config.auth_profiles:
-        return None, "credentials kept in the vault cannot be used yet; name a variable with api_key_env instead"
-    vendor = urlsplit(DEFAULT_BASE_URLS[config.kind]).hostname
-    if config.base_url is None or urlsplit(config.base_url).hostname == vendor:
-        return None, "no credential is set; name the variable that holds the key with api_key_env"
-    return None, ""
-
-
-def _checked(identity: str, key: str, where: str) -> tuple[Credential | None, str]:
-    key = key.strip()
-    if not key:
-        return None, f"{where} is empty or not set"
-    if not key.isascii() or not key.isprintable():
-        return None, f"{where} holds characters that no key has"
-    return Credential(identity, Secret(key)), ""
 
 
 class ModelSource(StrEnum):

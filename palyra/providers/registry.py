@@ -78,12 +78,9 @@ class Registry:
         return next((model for model in self.models if model.role is role), None)
 
     @classmethod
-    def from_config(cls, config: LoadedConfig, environ: Mapping[str, str]) -> "Registry":
-        """Credentials named by variable are read from `environ`.
-
-        While no provider is enabled there is a built-in deterministic one.
-        """
-        providers = {name: provider_entry(name, row, environ) for name, row in config.providers.items()}
+    def from_config(cls, config: LoadedConfig) -> "Registry":
+        """While no provider is enabled there is a built-in deterministic one."""
+        providers = {name: provider_entry(name, row) for name, row in config.providers.items()}
         if not any(provider.enabled for provider in providers.values()):
             providers[BUILT_IN_PROVIDER] = ProviderEntry(
                 BUILT_IN_PROVIDER, ModelProviderKind.DETERMINISTIC, enabled=True, allow_private=False

@@ -40,6 +40,10 @@ UPSTREAM_PATHS: Mapping[Wire, str] = {
 """What is appended to a provider's base address (an OpenAI-compatible one includes `/v1` already)."""
 
 
+COUNTING_PATH = "/v1/messages/count_tokens"
+"""Where prompts of the messages wire are counted, at the gateway and at providers."""
+
+
 @value
 class UsageNames:
     """Members of a wire's usage object: those whose sum is the input, and the output (None: there is none)."""

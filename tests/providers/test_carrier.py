@@ -10,7 +10,10 @@ from multidict import CIMultiDict
 
 from palyra.config.load import load_config
 from palyra.core.clock import ManualClock
+from palyra.core.redact import Secret
 from palyra.providers.carrier import ProviderCarrier
+from palyra.providers.credential_sources import CredentialSources
+from palyra.providers.credentials import Credential, Credentials
 from palyra.providers.errors import ErrorClass, ProviderError, upstream_error
 from palyra.providers.registry import Registry
 from palyra.providers.request import parse_request
@@ -43,10 +46,12 @@ async def carrying(tmp_path: Path, toml: str, **environ: str) -> AsyncIterator[t
     loaded = load_config(path, {}, {}).config
     assert loaded is not None
     clock = ManualClock()
-    registry = Registry.from_config(loaded, environ)
+    registry = Registry.from_config(loaded)
+    credentials = Credentials(clock, lambda changes: None, lambda secret: "fingerprint")
+    credentials.configure(CredentialSources(environ).pools(loaded))
     network = Transport(clock, registry.refuses_address)
     try:
-        yield ProviderCarrier(registry, network, clock), registry
+        yield ProviderCarrier(registry, network, clock, credentials), registry
     finally:
         await network.close()
 
@@ -86,6 +91,17 @@ async def test_without_a_credential_nothing_is_sent(tmp_path: Path) -> None:
                 await carry.send(registry.resolve("m-1"), Wire.CHAT, chat(), {}, stream=False, progress=progress)
         assert failure.value.error_class is ErrorClass.AUTH_INVALID
         assert (failure.value.written, progress.written, upstream.seen) == (False, False, [])
+
+
+async def test_the_credential_of_the_attempt_goes_and_no_other(tmp_path: Path) -> None:
+    async with Upstream().serving() as upstream:
+        toml = config(upstream.base_url + "/v1", credential='api_key_env = "KEY"')
+        async with carrying(tmp_path, toml, KEY="provider-key-1") as (carry, registry):
+            mine = Credential("acme", "mine", Secret("provider-key-2"), "f")
+            entry = registry.resolve("m-1")
+            reply = await carry.send(entry, Wire.CHAT, chat(), {}, stream=False, progress=Progress(), credential=mine)
+            reply.close()
+    assert upstream.seen[0].headers["authorization"] == "Bearer provider-key-2"
 
 
 async def test_a_rejected_credential_is_ours_to_mend_and_never_shown(tmp_path: Path) -> None:
