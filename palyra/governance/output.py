@@ -3,7 +3,7 @@
 from palyra.governance.candidates import Candidate, OutputTerms, PlanInput
 
 UNSAID_LEAST = 4_096
-"""Output tokens held for a plain call that names no ceiling, while four times the learned p95 is less."""
+"""Output tokens that an answer may have whose caller names no ceiling, while four times the learned p95 is less."""
 UNSAID_P95_TIMES = 4
 
 
@@ -17,12 +17,17 @@ def output_terms(candidate: Candidate, given: PlanInput) -> OutputTerms:
     asked, choices = given.max_tokens, given.choices
     if given.streaming and not candidate.hidden_reasoning:
         first = candidate.p95_output if candidate.p95_output is not None else given.limits.default_output_tokens
-        ceilings = [value * choices for value in (asked, candidate.max_output) if value is not None]
+        send = _unsaid(candidate) if asked is None and candidate.wants_ceiling else None
+        ceilings = [value * choices for value in (asked, send, candidate.max_output) if value is not None]
         bound = max(1, min([first, *ceilings]))
-        return OutputTerms(bound, bound, None, True)
+        return OutputTerms(bound, bound, send, True)
     if asked is not None:
         return OutputTerms(asked * choices, asked, None, False)
-    per_choice = max(UNSAID_LEAST, UNSAID_P95_TIMES * (candidate.p95_output or 0))
-    if candidate.max_output is not None:
-        per_choice = min(per_choice, candidate.max_output)
+    per_choice = _unsaid(candidate)
     return OutputTerms(per_choice * choices, per_choice, per_choice, False)
+
+
+def _unsaid(candidate: Candidate) -> int:
+    """The ceiling of an answer whose caller names none."""
+    ceiling = max(UNSAID_LEAST, UNSAID_P95_TIMES * (candidate.p95_output or 0))
+    return ceiling if candidate.max_output is None else min(ceiling, candidate.max_output)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from palyra.providers.stream import ChatReader, MessagesReader
+from palyra.providers.stream import AnswerReader, ChatReader
 from palyra.providers.wires import Wire
 
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -25,7 +25,7 @@ def error_event(wire: Wire, body: Mapping[str, Any]) -> bytes:
 
 
 def budget_cut(
-    reader: ChatReader | MessagesReader,
+    reader: AnswerReader,
     *,
     input_tokens: int,
     output_tokens: int,

@@ -8,7 +8,9 @@ from typing import Any
 from palyra.core.values import value
 from palyra.providers.errors import ErrorClass, ProviderError, error_in
 from palyra.providers.prompt import text_size
+from palyra.providers.responses_answer import failure_of, finish_of, items_of, types_of
 from palyra.providers.sse import MAX_EVENT, SseSplitter, event_data
+from palyra.providers.visible import block_bytes, item_bytes, message_bytes
 from palyra.providers.wires import Wire
 
 _decode = json.JSONDecoder().decode
@@ -34,7 +36,8 @@ class StreamEvent:
 
 class StreamReader(ABC):
     """The state of one streamed answer. `id`, `model`, `service_tier` and `created` are the stream's own, empty or None
-    until known; chat chunks name the tier beside the usage.
+    until known; chat chunks name the tier beside the usage. `items` are the types of its output items where the wire
+    has such. `failure` is set by an answer that ends telling, in its own words, that it failed.
     `usage_final` tells whether the usage is that of the whole answer: nothing it could still count was open by then.
 
     Events come one by one, and what an event opens or closes counts once the next one is asked for: whoever stops at
@@ -49,10 +52,15 @@ class StreamReader(ABC):
         self.usage: dict[str, Any] | None = None
         self.usage_final = False
         self.finish: str | None = None
+        self.failure: ProviderError | None = None
         self.ended = False
         self._broken = False
         self._limit = limit
         self._splitter = SseSplitter(limit)
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        return ()
 
     def feed(self, chunk: bytes) -> Iterator[StreamEvent]:
         """The events this chunk completed, in order. Nothing comes after an event with an error."""
@@ -91,7 +99,8 @@ class StreamReader(ABC):
         if type(content) is not dict:
             return self._break(raw, "An event of the stream is not a JSON object.")
         said = error_in(content)
-        if said is not None or name == b"error":
+        if said is not None or name == b"error" or content.get("type") == "error":
+            said = said or content.get("message")
             return self._break(raw, f"The provider broke the stream off: {said or 'no reason given'}")
         return self._read(raw, content)
 
@@ -241,51 +250,133 @@ class MessagesReader(StreamReader):
         return self.usage
 
 
-def stream_reader(wire: Wire, *, include_usage: bool = True, choices: int = 1) -> ChatReader | MessagesReader:
+ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
+"""How answers of the responses wire end."""
+
+_NOT_TEXT = frozenset({"response.audio.delta", "response.output_audio.delta"})
+_TEXTS = ("text", "arguments", "refusal", "input", "code", "transcript")
+
+Part = tuple[int, str, int]
+"""One text of an answer: its output item, what it is, and which of several."""
+
+
+class ResponsesReader(StreamReader):
+    """Events of the responses wire. What an event repeats of what was shown before shows nothing."""
+
+    def __init__(self, *, limit: int = MAX_EVENT) -> None:
+        super().__init__(limit)
+        self.response: dict[str, Any] | None = None
+        """The response as it began, once that was passed on."""
+        self.open_items: dict[int, dict[str, Any]] = {}
+        """Output items that were begun, as they began, and those that are done, by their place."""
+        self.done_items: set[int] = set()
+        self.pieces: dict[Part, list[str]] = {}
+        """The texts of items that are not done, in pieces."""
+        self.sequence = -1
+        """The number of the event passed on last."""
+        self._last: dict[str, Any] = {}
+        self._shown: dict[Part, int] = {}
+        self._shown_of_item: dict[int, int] = {}
+        self._types: dict[int, str] = {}
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        return tuple(self._types[index] for index in sorted(self._types))
+
+    def _passed(self) -> None:
+        content = self._last
+        if type(number := content.get("sequence_number")) is int:
+            self.sequence = number
+        kind, index = content.get("type"), _index(content, "output_index")
+        if self.response is None and type(response := content.get("response")) is dict:
+            self.response = response
+        elif kind == "response.output_item.added" and type(item := content.get("item")) is dict:
+            self.open_items[index] = item
+        elif kind == "response.output_item.done" and type(item := content.get("item")) is dict:
+            self.open_items[index] = item
+            self.done_items.add(index)
+            for part in [part for part in self.pieces if part[0] == index]:
+                del self.pieces[part]
+        elif type(kind) is str and kind.endswith(".delta") and type(delta := content.get("delta")) is str:
+            self.pieces.setdefault(_part(kind, index, content), []).append(delta)
+
+    def _done(self, raw: bytes) -> StreamEvent:
+        return StreamEvent(raw)
+
+    def _read(self, raw: bytes, content: dict[str, Any]) -> StreamEvent:
+        self._last = content
+        kind = content.get("type")
+        if type(kind) is not str:
+            return StreamEvent(raw)
+        response = content.get("response")
+        if type(response) is dict:
+            return self._told(raw, kind, response)
+        index = _index(content, "output_index")
+        if kind in ("response.output_item.added", "response.output_item.done"):
+            item = content.get("item")
+            return StreamEvent(raw, self._item(index, item) if type(item) is dict else 0)
+        part = _part(kind, index, content)
+        if kind.endswith(".delta") and kind not in _NOT_TEXT and type(delta := content.get("delta")) is str:
+            size = text_size(delta)
+        elif kind.endswith(".done"):
+            whole = max((text_size(text) for name in _TEXTS if type(text := content.get(name)) is str), default=0)
+            size = max(0, whole - self._shown.get(part, 0))
+        else:
+            return StreamEvent(raw)
+        self._shown[part] = self._shown.get(part, 0) + size
+        self._shown_of_item[index] = self._shown_of_item.get(index, 0) + size
+        return StreamEvent(raw, size)
+
+    def _item(self, index: int, item: dict[str, Any]) -> int:
+        """What an item shows that was not shown before."""
+        if type(kind := item.get("type")) is str:
+            self._types[index] = kind
+        shown = self._shown_of_item.get(index, 0)
+        size = max(0, item_bytes(item) - shown)
+        self._shown_of_item[index] = shown + size
+        return size
+
+    def _told(self, raw: bytes, kind: str, response: dict[str, Any]) -> StreamEvent:
+        """An event that carries the response as a whole."""
+        if not self.id:
+            self.id, self.model = str(response.get("id") or ""), str(response.get("model") or "")
+            created = response.get("created_at")
+            self.created = int(created) if type(created) is int or type(created) is float else None
+        if type(tier := response.get("service_tier")) is str:
+            self.service_tier = tier
+        usage = response.get("usage")
+        heard = usage if type(usage) is dict else None
+        self.usage = heard or self.usage
+        if kind not in ENDS:
+            return StreamEvent(raw, usage=heard)
+        items = items_of(response)
+        visible = sum(self._item(index, item) for index, item in enumerate(items))
+        if len(items) > len(self._types):
+            self._types = dict(enumerate(types_of(items)))
+        self.usage_final = heard is not None
+        self.failure = failure_of(response)
+        self.finish = finish_of(response)
+        self.ended = True
+        return StreamEvent(raw, visible, heard, self.finish, terminal=True)
+
+
+def _index(content: dict[str, Any], name: str) -> int:
+    index = content.get(name)
+    return index if type(index) is int else 0
+
+
+def _part(kind: str, index: int, content: dict[str, Any]) -> Part:
+    name = "summary_index" if "summary_index" in content else "content_index"
+    return index, kind.rpartition(".")[0], _index(content, name)
+
+
+AnswerReader = ChatReader | MessagesReader | ResponsesReader
+
+
+def stream_reader(wire: Wire, *, include_usage: bool = True, choices: int = 1) -> AnswerReader:
     """A reader for one answer; without `include_usage` the caller of a chat stream does not see the usage chunk."""
     if wire is Wire.CHAT:
         return ChatReader(include_usage=include_usage, choices=choices)
+    if wire is Wire.RESPONSES:
+        return ResponsesReader()
     return MessagesReader()
-
-
-def message_bytes(message: dict[str, Any]) -> int:
-    """Visible bytes of a chat message or of a delta of one: text, refusal, thinking text, tool-call arguments."""
-    size = 0
-    for name in ("content", "refusal"):
-        value = message.get(name)
-        if type(value) is str:
-            size += text_size(value)
-        elif type(value) is list:
-            size += sum(block_bytes(part) for part in value if type(part) is dict)
-    # Providers that name it twice repeat the same text.
-    for name in ("reasoning_content", "reasoning"):
-        if type(value := message.get(name)) is str:
-            size += text_size(value)
-            break
-    if calls := message.get("tool_calls"):
-        size += sum(_call_bytes(call) for call in calls if type(call) is dict) if type(calls) is list else 0
-    if type(call := message.get("function_call")) is dict:
-        size += _call_bytes({"function": call})
-    if type(audio := message.get("audio")) is dict and type(spoken := audio.get("transcript")) is str:
-        size += text_size(spoken)
-    return size
-
-
-def block_bytes(block: dict[str, Any]) -> int:
-    """Visible bytes of an Anthropic content block or of a delta of one."""
-    size = 0
-    for name in ("text", "thinking", "partial_json"):
-        value = block.get(name)
-        if type(value) is str:
-            size += text_size(value)
-        elif type(value) is list:
-            size += sum(block_bytes(part) for part in value if type(part) is dict)
-    return size
-
-
-def _call_bytes(call: dict[str, Any]) -> int:
-    size = 0
-    for name, member in (("function", "arguments"), ("custom", "input")):
-        if type(inner := call.get(name)) is dict and type(value := inner.get(member)) is str:
-            size += text_size(value)
-    return size

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from palyra.core.values import value
+from palyra.governance.candidates import Course
 from palyra.governance.ledger import Ledger
 from palyra.journal.changes import Metered, UsageRecorded
 from palyra.journal.rows import HoldRow, UsageRow, UsageSample
@@ -23,11 +24,16 @@ from palyra.pricing.settle import PricedUsage
 from palyra.pricing.usage import UsageSource
 from palyra.providers.registry import ModelEntry
 from palyra.providers.upstream import Progress
-from palyra.providers.wires import Wire
+from palyra.providers.ways import Way
+from palyra.providers.wires import USAGE_NAMES, Wire
 from palyra.runs.meter import StreamMeter
 
-FLAVOURS: Mapping[Wire, Flavour] = {Wire.CHAT: Flavour.CHAT, Wire.MESSAGES: Flavour.MESSAGES}
-OUTPUT_FIELD: Mapping[Wire, str] = {Wire.CHAT: "completion_tokens", Wire.MESSAGES: "output_tokens"}
+FLAVOURS: Mapping[Wire, Flavour] = {
+    Wire.CHAT: Flavour.CHAT,
+    Wire.MESSAGES: Flavour.MESSAGES,
+    Wire.RESPONSES: Flavour.RESPONSES,
+    Wire.EMBEDDINGS: Flavour.EMBEDDINGS,
+}
 UNCERTAIN = "uncertain"
 IDENTITY = "identity_"
 """Begins the flags of a body that contradicts itself."""
@@ -42,7 +48,11 @@ RAW_DEPTH = 16
 
 @dataclass(slots=True)
 class Attempt:
-    """A durable hold on its way through a provider. Tokens and nano-dollars; instants are unix ms."""
+    """A durable hold on its way through a provider. Tokens and nano-dollars; instants are unix ms.
+
+    The caller and the provider may speak different wires: what an answer used is told on `upstream_wire`, and whatever
+    the caller gets is on `caller_wire`.
+    """
 
     hold: HoldRow
     entry: ModelEntry
@@ -50,7 +60,8 @@ class Attempt:
     estimate: PricingEstimate
     size: PromptSize
     learned: Learned
-    wire: Wire
+    caller_wire: Wire
+    upstream_wire: Wire
     streaming: bool
     started_at: int
     ceiling: int | None = None
@@ -59,13 +70,25 @@ class Attempt:
     meter: StreamMeter = field(init=False)
     answered: bool = False
     """Whether the head of a good answer arrived: from then on delivered output is charged."""
+    answered_at: int | None = None
+    status: int | None = None
+    """What the provider answered with; None before it did."""
+    shown: bool = False
+    """Whether a byte of the answer went to the caller: from then on nothing else may answer."""
+    course: Course = Course.FIRST
+    way: Way | None = None
     journaled: MeterReading | None = None
 
     def __post_init__(self) -> None:
         known = self.learned
         self.meter = StreamMeter(
-            self.wire, self.estimate.expected_input, known.q, known.slice_q, known.unseen, self.ceiling
+            self.upstream_wire, self.estimate.expected_input, known.q, known.slice_q, known.unseen, self.ceiling
         )
+
+    @property
+    def translated(self) -> bool:
+        """Whether the caller is answered in another dialect than the provider speaks."""
+        return self.caller_wire is not self.upstream_wire
 
     def reading(self, ledger: Ledger) -> Metered | None:
         """The meter as a change to journal, or None when nothing moved since the last one."""
@@ -96,7 +119,10 @@ class Charged:
 
 
 class Told(Protocol):
-    """What an answer says of itself: the provider's own usage object, None without one, and names, empty if unsaid."""
+    """What an answer says of itself: the provider's own usage object, None without one, and names, empty if unsaid.
+
+    `items` are the types of its output items where the wire has such: some are uses of tools that cost.
+    """
 
     @property
     def usage(self) -> Mapping[str, Any] | None: ...
@@ -104,6 +130,8 @@ class Told(Protocol):
     def model(self) -> str: ...
     @property
     def service_tier(self) -> str: ...
+    @property
+    def items(self) -> tuple[str, ...]: ...
 
 
 def charge_attempt(book: PriceBook, attempt: Attempt, told: Told | None, *, finished: bool = True) -> Charged:
@@ -117,12 +145,14 @@ def charge_attempt(book: PriceBook, attempt: Attempt, told: Told | None, *, fini
     flags: tuple[str, ...] = ()
     if told is not None:
         body = {"model": told.model, "service_tier": told.service_tier}
+        if told.items:
+            body["output"] = [{"type": kind} for kind in told.items]
     if told is not None and told.usage is not None:
         heard = dict(told.usage)
         if not finished:
-            name = OUTPUT_FIELD[attempt.wire]
-            reported = heard.get(name)
-            heard[name] = max(reading.output_tokens, reported if type(reported) is int else 0)
+            if (name := USAGE_NAMES[attempt.upstream_wire].output) is not None:
+                reported = heard.get(name)
+                heard[name] = max(reading.output_tokens, reported if type(reported) is int else 0)
             heard.pop("total_tokens", None)
             flags = (PARTIAL,)
         body["usage"] = heard
@@ -131,7 +161,7 @@ def charge_attempt(book: PriceBook, attempt: Attempt, told: Told | None, *, fini
         attempt.entry.provider,
         attempt.entry.upstream,
         attempt.hold.created_at,
-        FLAVOURS[attempt.wire],
+        FLAVOURS[attempt.upstream_wire],
         body,
         reading,
         attempt.size,

@@ -8,14 +8,19 @@ from palyra.core.clock import Clock
 from palyra.core.values import value
 from palyra.pricing.book import PriceBook
 from palyra.providers.closing import budget_cut
+from palyra.providers.credentials import Credential
 from palyra.providers.errors import ProviderError, upstream_error
 from palyra.providers.registry import ModelEntry
 from palyra.providers.reply import PlainReply, read_refusal, read_reply
-from palyra.providers.stream import ChatReader, MessagesReader, stream_reader
+from palyra.providers.request import ParsedRequest
+from palyra.providers.stream import AnswerReader, stream_reader
+from palyra.providers.translate.passage import Passage
+from palyra.providers.translate.table import passage, translated_reply
 from palyra.providers.upstream import Progress, UpstreamReply
-from palyra.providers.wires import Wire, completed_reason
+from palyra.providers.wires import Wire, completed_reason, crossing_headers
 from palyra.runs.attempt import Attempt, Charged, Told, charge_attempt, charge_unanswered
 from palyra.runs.live import LiveRun, RunStoppedError
+from palyra.runs.opening import Opening
 from palyra.runs.relay import Cover, Relay
 from palyra.runs.request import Answer, Client, ClientGoneError, RunReport, RunRequest
 from palyra.runs.states import RunState, stopped_state
@@ -24,6 +29,10 @@ log = logging.getLogger(__name__)
 
 MAX_ERROR_BODY = 1024 * 1024
 """Bytes of an error answer that are read; what lies beyond explains nothing."""
+
+JSON_ANSWER: Mapping[str, str] = {"content-type": "application/json"}
+EVENT_STREAM: Mapping[str, str] = {"content-type": "text/event-stream"}
+"""Heads of translated answers, whatever the provider called its own."""
 
 LINGER_S = 0.25
 """How long an answer that has ended waits for the end of its body: only then its connection serves another call."""
@@ -45,6 +54,7 @@ class Carrier(Protocol):
         *,
         stream: bool,
         progress: Progress,
+        credential: Credential | None = None,
     ) -> UpstreamReply:
         """Raises ProviderError."""
         ...
@@ -81,7 +91,7 @@ class Dispatcher:
     async def plain(
         self, run: LiveRun, attempt: Attempt, request: RunRequest, body: bytes, answers: Answers
     ) -> Delivered:
-        """One answer, read whole and passed on as it came."""
+        """One answer, read whole and passed on as it came, or in the caller's dialect."""
         try:
             with run.stoppable():
                 reply = await self._send(attempt, request, body)
@@ -95,7 +105,7 @@ class Dispatcher:
             return self._failed(attempt, error)
         attempt.answered = True
         try:
-            heard = read_reply(attempt.wire, data)
+            heard = read_reply(attempt.upstream_wire, data)
         except ProviderError as error:
             # The provider worked for it, and nobody can read what it used: the expected input is charged.
             return Delivered(
@@ -104,6 +114,13 @@ class Dispatcher:
         attempt.meter.see(heard.visible_bytes, None)
         charged = charge_attempt(self._book, attempt, heard)
         answer = Answer(reply.status, reply.headers, data)
+        if attempt.translated:
+            used, now = charged.priced.normalised, self._clock.now_ms()
+            try:
+                said = translated_reply(attempt.caller_wire, attempt.upstream_wire, heard.data, used, now)
+            except ProviderError as error:
+                return Delivered(RunState.FAILED, error.error_class.value, charged, error=error)
+            answer = Answer(reply.status, JSON_ANSWER, said)
         return Delivered(RunState.COMPLETED, completed_reason(heard.finish), charged, answer)
 
     async def stream(
@@ -120,22 +137,33 @@ class Dispatcher:
         """One answer, passed on as it comes, no further than its durable budget reaches."""
         reply: UpstreamReply | None = None
         parsed = request.parsed
-        reader = stream_reader(parsed.wire, include_usage=parsed.include_usage, choices=parsed.choices)
+        reader = stream_reader(
+            attempt.upstream_wire,
+            include_usage=parsed.include_usage or attempt.translated,
+            choices=parsed.choices,
+        )
+        answer: AnswerReader | Passage = reader
+        shown = reader
+        if attempt.translated:
+            answer = self._passage(attempt, parsed, reader)
+            shown = answer.shown
         try:
             with run.stoppable():
                 reply = await self._send(attempt, request, body)
                 attempt.answered = True
                 answers()
-                await client.begin(report, reply.headers)
+                opening = Opening(client, attempt, report, EVENT_STREAM if attempt.translated else reply.headers)
                 chunks = reply.chunks()
-                relayed = await Relay(reader, attempt.meter, cover, client).run(chunks)
+                relayed = await Relay(answer, attempt.meter, cover, opening).run(chunks)
+                if relayed.error is None:
+                    await opening.begin()
                 if reader.ended:
                     await self._linger(chunks)
                 elif relayed.cut:
                     reply.close()
                     reading = attempt.meter.reading
                     frames = budget_cut(
-                        reader,
+                        shown,
                         input_tokens=reading.input_tokens,
                         output_tokens=reading.output_tokens,
                         include_usage=parsed.include_usage,
@@ -170,7 +198,18 @@ class Dispatcher:
         except (TimeoutError, ProviderError):
             pass
 
-    def _left(self, attempt: Attempt, reason: str, reader: ChatReader | MessagesReader) -> Delivered:
+    def _passage(self, attempt: Attempt, parsed: ParsedRequest, reader: AnswerReader) -> Passage:
+        """The answer in the caller's dialect, with the usage that would be charged when it is told."""
+        now = self._clock.now_ms()
+        return passage(
+            parsed,
+            reader,
+            attempt.upstream_wire,
+            lambda: charge_attempt(self._book, attempt, reader).priced.normalised,
+            now,
+        )
+
+    def _left(self, attempt: Attempt, reason: str, reader: AnswerReader) -> Delivered:
         """A stream that somebody stopped; once the answer has ended there is nothing left to stop."""
         if not reader.ended:
             return self._stopped(attempt, reason, reader, finished=reader.usage_final)
@@ -181,13 +220,16 @@ class Dispatcher:
         """The head of a good answer. Raises ProviderError without an answer, _RefusedError for an error status."""
         reply = await self._carrier.send(
             attempt.entry,
-            attempt.wire,
+            attempt.upstream_wire,
             body,
-            request.forward_headers,
+            crossing_headers(request.forward_headers) if attempt.translated else request.forward_headers,
             stream=attempt.streaming,
             progress=attempt.progress,
+            credential=None if attempt.way is None else attempt.way.credential,
         )
+        attempt.status = reply.status
         if 200 <= reply.status < 300:
+            attempt.answered_at = self._clock.now_ms()
             return reply
         try:
             said = await reply.read(MAX_ERROR_BODY)
@@ -196,6 +238,9 @@ class Dispatcher:
         finally:
             reply.close()
         error = upstream_error(reply.status, reply.headers, said, self._clock.now_ms(), attempt.entry.provider)
+        if attempt.translated:
+            # Its words are another wire's: the caller gets what it says in its own.
+            error.body = None
         raise _RefusedError(error, read_refusal(said))
 
     def _refused(self, attempt: Attempt, refused: _RefusedError) -> Delivered:

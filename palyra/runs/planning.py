@@ -3,23 +3,20 @@
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Any
+from typing import Protocol
 
-from palyra.config.choices import BoundEstimator, CostTier, RoutingMode
+from palyra.config.choices import BoundEstimator, CostTier, ProviderModelRole, RoutingMode
 from palyra.config.serving import SmartRoutingRuntimeConfig
 from palyra.core.ids import IdSource
 from palyra.core.values import value
-from palyra.governance.approvals import ApprovalDesk, Petition
-from palyra.governance.candidates import Candidate, OutputLimits, Plan, PlanInput, TaskClass
+from palyra.governance.approvals import ApprovalDesk
+from palyra.governance.candidates import Candidate, Course, OutputLimits, OutputTerms, Plan, PlanInput, TaskClass
 from palyra.governance.complexity import complexity
-from palyra.governance.decision import RoutingDecision
-from palyra.governance.evaluate import Cause, UsageBudgetEvaluation
 from palyra.governance.holds import HoldRequest
 from palyra.governance.ledger import Ledger
 from palyra.governance.plan_record import ModelRecord, PlanRecorder
 from palyra.governance.routing import plan_usage_routing
-from palyra.journal.changes import Change
-from palyra.journal.rows import HoldRow
+from palyra.journal.changes import Change, RunNoted
 from palyra.pricing.book import PriceBook
 from palyra.pricing.card import RateCard
 from palyra.pricing.estimate import PricingEstimate, estimate_cost_for_model
@@ -29,24 +26,21 @@ from palyra.pricing.prompt_size import IMAGE_BOUND, ModelFacts, PromptSize, boun
 from palyra.providers.prompt import MediaKind
 from palyra.providers.registry import AUTO, ModelEntry, Registry
 from palyra.providers.request import ParsedRequest
-from palyra.providers.rewrite import upstream_body
-from palyra.runs.attempt import Attempt
+from palyra.providers.translate.crossing import Crossing, UncarriedError
+from palyra.providers.translate.table import Crossings, spoken
+from palyra.providers.ways import UNHEALTHY, Obstacle
+from palyra.providers.wires import Wire, role_of
 from palyra.runs.live import LiveRun
+from palyra.runs.planned import Option, Planned
 from palyra.runs.request import RunRequest
 from palyra.runs.settings import RunSettings
+from palyra.runs.trail import FREE, Steer
+
+NO_OUTPUT = OutputTerms(0, 0, None, False)
+"""An answer that is no text, such as a vector."""
 
 KNOWN_AT_MOST = 1024
 """Callers may name models that nobody declared."""
-
-
-@value
-class Option:
-    """A model that was looked at, with all that an attempt on it needs."""
-
-    entry: ModelEntry
-    card: RateCard | None
-    learned: Learned
-    candidate: Candidate
 
 
 @value
@@ -58,118 +52,11 @@ class _Known:
     tier: CostTier
 
 
-@value
-class Planned:
-    """A plan with the things it was made from. `hold` is set when the request may be sent."""
+class Reach(Protocol):
+    """Who can be asked now; nothing of it waits."""
 
-    plan: Plan
-    option: Option | None
-    hold: HoldRequest | None
-    size: PromptSize
-    max_tokens: int | None
-    choices: int
-    max_tokens_field: str
-    kept: Sequence[Change] = ()
-    """What is kept of it, so that it can be made again under other policies."""
-    tools: int = 0
-    """How many tools the prompt offers."""
-
-    @property
-    def decision(self) -> RoutingDecision:
-        return self.plan.decision
-
-    @property
-    def parks(self) -> bool:
-        """Whether a person's word would let it through."""
-        return self.decision.approval_required
-
-    @property
-    def refusing(self) -> tuple[UsageBudgetEvaluation, ...]:
-        """The budgets that stop it."""
-        return tuple(item for item in self.decision.evaluations if item.refused)
-
-    @property
-    def ceiling(self) -> int | None:
-        """The most output tokens the provider will send over all choices; None when nobody told it a limit."""
-        per_choice = self.plan.send_max_tokens or self.max_tokens
-        return None if per_choice is None else per_choice * self.choices
-
-    @property
-    def estimate(self) -> PricingEstimate:
-        estimate = self.plan.estimate
-        assert isinstance(estimate, PricingEstimate)
-        return estimate
-
-    @property
-    def run_reason(self) -> str:
-        """Why a run that this plan refuses is refused."""
-        if self.option is None:
-            return "no_candidate"
-        if self.parks:
-            return "budget_approval_required"
-        denied = any(item.cause is Cause.DENIED for item in self.refusing)
-        return "budget_denied" if denied else "budget_exceeded"
-
-    def facts(self) -> dict[str, Any]:
-        """What the run's row tells of the decision."""
-        known: dict[str, Any] = {
-            "decision_id": self.decision.decision_id,
-            "mode": self.decision.mode.value,
-            "complexity": self.decision.complexity,
-        }
-        if self.option is not None:
-            known |= {
-                "provider": self.option.entry.provider,
-                "model": self.option.entry.id,
-                "expected_input": self.estimate.expected_input,
-            }
-        return known
-
-    def attempt(self, held: HoldRow, started_at: int, parsed: ParsedRequest) -> Attempt:
-        assert self.option is not None
-        return Attempt(
-            hold=held,
-            entry=self.option.entry,
-            card=self.option.card,
-            estimate=self.estimate,
-            size=self.size,
-            learned=self.option.learned,
-            wire=parsed.wire,
-            streaming=parsed.stream,
-            started_at=started_at,
-            ceiling=self.ceiling,
-        )
-
-    def body(self, parsed: ParsedRequest) -> bytes:
-        """What is sent: the caller's bytes with only what must change for this model."""
-        assert self.option is not None
-        return upstream_body(
-            parsed, model=self.option.entry.upstream, max_tokens=self.plan.send_max_tokens, field=self.max_tokens_field
-        )
-
-    def petition(self, run: LiveRun) -> Petition:
-        """What a person who is to decide gets to see."""
-        estimate = self.estimate
-        row = run.row
-        return Petition(
-            principal=row.scope.principal,
-            session=row.scope.session,
-            run_id=run.run_id,
-            evaluations=self.refusing,
-            facts={
-                "key_id": row.scope.key_id,
-                "model": self.decision.actual_model,
-                "prompt_bytes": row.input_bytes,
-                "expected_input": estimate.expected_input,
-                "max_tokens": row.max_tokens,
-                "tools": self.tools,
-                "complexity": round(self.decision.complexity, 4),
-                "expected_usd": estimate.expected_usd,
-                "bound_usd": estimate.bound_usd,
-                "decision_id": self.decision.decision_id,
-                "counterfactual": [item.to_json() for item in self.decision.counterfactual],
-            },
-        )
+    def obstacle(self, provider: str) -> Obstacle | None: ...
+    def healthy(self, provider: str) -> bool: ...
 
 
 class Planner:
@@ -187,8 +74,10 @@ class Planner:
         boot_id: str,
         settings: RunSettings,
         routing: SmartRoutingRuntimeConfig,
+        reach: Reach,
     ) -> None:
         self._registry = registry
+        self._reach = reach
         self._book = book
         self._ledger = ledger
         self._desk = desk
@@ -209,8 +98,8 @@ class Planner:
     def wanted(self, request: RunRequest) -> tuple[ModelEntry, ...]:
         """The models that may be looked at: the one named, or all of them. Raises ModelNotFoundError."""
         parsed = request.parsed
-        named = self._registry.resolve(parsed.model, parsed.wire)
-        if parsed.model != AUTO and not self._routing.explicit_models:
+        named = self._registry.resolve(parsed.model, parsed.wire, role_of(parsed.wire))
+        if not _exchangeable(named) or (parsed.model != AUTO and not self._routing.explicit_models):
             return (named,)
         return self._and_others(named)
 
@@ -221,27 +110,66 @@ class Planner:
     def _with_reroutes(self, request: RunRequest, wanted: Sequence[ModelEntry]) -> Sequence[ModelEntry]:
         """A model that the caller named stays alone, unless a budget that counts it may ask for another."""
         policies, named = self._ledger.policies, wanted[0]
-        if len(wanted) > 1 or not policies.rerouting:
+        if len(wanted) > 1 or not policies.rerouting or not _exchangeable(named):
             return wanted
         matches = policies.match(request.scope, named.provider, named.id)
         return self._and_others(named) if any(policy.reroutes for policy, _ in matches) else wanted
 
+    def may_fail_over(self, named: ModelEntry) -> bool:
+        """Whether another model could answer in its place."""
+        return _exchangeable(named) and (bool(named.failover) or len(self._and_others(named)) > 1)
+
+    def _steered(self, request: RunRequest, wanted: Sequence[ModelEntry], steer: Steer) -> Sequence[ModelEntry]:
+        """The models to look at for an attempt, the one asked for first."""
+        if steer.only is not None:
+            return (steer.only,)
+        if steer.course is Course.FIRST:
+            return self._with_reroutes(request, wanted)
+        if not steer.order:
+            return self._and_others(wanted[0])
+        listed = [entry for name in steer.order if (entry := self._registry.known(name)) is not None]
+        return tuple({entry.id: entry for entry in (wanted[0], *listed)}.values())
+
+    def _reached(self, options: Sequence[Option], steer: Steer) -> list[Option]:
+        """Passes over what cannot be asked now, or was asked in vain; and where others would do, what does badly."""
+        if steer.only is not None:
+            return list(options)
+        reached: list[Option] = []
+        for option in options:
+            obstacle = self._reach.obstacle(option.entry.provider)
+            barred = steer.barred.get(option.entry.id)
+            reasons = [*([barred] if barred else []), *([obstacle.code] if obstacle and not barred else [])]
+            reached.append(option.without(reasons, obstacle) if reasons else option)
+        able = [one for one in reached if not one.candidate.excluded]
+        weak = [one for one in able if not self._reach.healthy(one.entry.provider)]
+        if steer.order or not weak or len(weak) == len(able):
+            return reached
+        return [one.without([UNHEALTHY], None) if one in weak else one for one in reached]
+
     def plan(
-        self, run: LiveRun, request: RunRequest, wanted: Sequence[ModelEntry], demanding: float, at: int
+        self,
+        run: LiveRun,
+        request: RunRequest,
+        wanted: Sequence[ModelEntry],
+        demanding: float,
+        at: int,
+        steer: Steer = FREE,
     ) -> Planned:
         """The decision at this instant, and the hold to take at once where it may be sent. `demanding` is the
-        request's complexity."""
+        request's complexity; `steer` what the run's attempts so far leave to be tried."""
         parsed, scope = request.parsed, request.scope
         size = prompt_size(parsed)
-        wanted = self._with_reroutes(request, wanted)
-        options = [self._option(entry, request, size, at) for entry in wanted]
+        named = wanted[0]
+        wanted = self._steered(request, wanted, steer)
+        crossings = Crossings(parsed)
+        options = self._reached([self._option(entry, request, size, at, crossings) for entry in wanted], steer)
         asked = PlanInput(
             decision_id=self._ids.new(),
             run_id=run.run_id,
             scope=scope,
             requested_model=parsed.model,
-            explicit="" if parsed.model == AUTO else wanted[0].id,
-            default_model=wanted[0].id,
+            explicit="" if parsed.model == AUTO else named.id,
+            default_model=named.id,
             candidates=tuple(option.candidate for option in options),
             streaming=parsed.stream,
             complexity=demanding,
@@ -251,7 +179,9 @@ class Planner:
             requested_mode=RoutingMode(request.mode_override) if request.mode_override else None,
             denied=self._desk.denied(scope.principal, scope.session, at),
             limits=self._limits,
-            others=partial(self._others, request, wanted, size, at),
+            course=steer.course,
+            order=steer.order,
+            others=partial(self._others, request, wanted, size, at, crossings),
         )
         plan = plan_usage_routing(asked, self._ledger, at, self._routing)
         option = next((one for one in options if one.candidate is plan.candidate), None)
@@ -262,7 +192,8 @@ class Planner:
             size,
             at=at,
             awaited=self._ledger.grants.reserved(),
-            again=bool(run.row.decision_id),
+            again=bool(run.row.decision_id) or steer.course is not Course.FIRST,
+            later=bool(run.traces),
         )
         return Planned(
             plan=plan,
@@ -272,17 +203,22 @@ class Planner:
             max_tokens=parsed.max_tokens,
             choices=parsed.choices,
             max_tokens_field="" if option is None else self._registry.provider_of(option.entry).max_tokens_field,
-            kept=kept,
+            kept=[*kept, *_left_behind(run, plan, option, at)],
             tools=tools_offered(parsed),
+            uncarried=_uncarried(options),
+            course=steer.course,
+            obstacles=tuple(one.obstacle for one in options if one.obstacle is not None),
         )
 
     def _others(
-        self, request: RunRequest, wanted: Sequence[ModelEntry], size: PromptSize, at: int
+        self, request: RunRequest, wanted: Sequence[ModelEntry], size: PromptSize, at: int, crossings: Crossings
     ) -> tuple[Candidate, ...]:
         """The models of the same kind that were not looked at."""
+        if not _exchangeable(wanted[0]):
+            return ()
         looked_at = {entry.id for entry in wanted}
         others = [one for one in self._registry.models if one.role is wanted[0].role and one.id not in looked_at]
-        return tuple(self._option(entry, request, size, at).candidate for entry in others)
+        return tuple(self._option(entry, request, size, at, crossings).candidate for entry in others)
 
     def _hold(self, run: LiveRun, request: RunRequest, plan: Plan, option: Option, at: int) -> HoldRequest:
         estimate = plan.estimate
@@ -306,7 +242,9 @@ class Planner:
             requested_mode=RoutingMode(request.mode_override) if request.mode_override else None,
         )
 
-    def _option(self, entry: ModelEntry, request: RunRequest, size: PromptSize, at: int) -> Option:
+    def _option(
+        self, entry: ModelEntry, request: RunRequest, size: PromptSize, at: int, crossings: Crossings
+    ) -> Option:
         parsed = request.parsed
         estimator = self._settings.estimator
         card = self._book.card(entry.provider, entry.upstream, at)
@@ -319,28 +257,41 @@ class Planner:
                 self._known.clear()
             known = self._known[entry.id] = self._know(entry, card)
         facts = known.facts
+        wire = spoken(parsed.wire, entry.wires)
+        crossing = crossings.to(wire) if wire is not None and wire is not parsed.wire else None
         candidate = Candidate(
             model=entry.id,
             provider=entry.provider,
             estimate=partial(_estimate, card, size, facts, at, parsed.max_tokens, learned, estimator),
             tier=known.tier,
             max_output=entry.max_output,
-            hidden_reasoning=entry.reasoning,
+            hidden_reasoning=entry.reasoning or parsed.prompt.needs.reasoning,
             p95_output=learned.output_p95,
             p50_ms=learned.latency_p50,
-            excluded=incapable(entry, request, bound_input(size, facts, learned, estimator).total),
+            excluded=incapable(
+                entry,
+                request,
+                bound_input(size, facts, learned, estimator).total,
+                said=wire is not None and not isinstance(crossing, UncarriedError),
+            ),
+            terms=NO_OUTPUT if entry.role is ProviderModelRole.EMBEDDINGS else None,
+            wants_ceiling=isinstance(crossing, Crossing) and bool(crossing.ceiling),
         )
-        return Option(entry, card, learned, candidate)
+        return Option(entry, card, learned, candidate, wire or parsed.wire, crossing)
 
     def _know(self, entry: ModelEntry, card: RateCard | None) -> _Known:
-        facts = ModelFacts(
-            entry.provider,
-            entry.upstream,
-            entry.kind,
-            entry.image_tokens_bound or IMAGE_BOUND,
-            self._book.context_window(entry.provider, entry.upstream) or entry.max_context,
-        )
-        return _Known(card, facts, tier_label(card, entry.tier).tier)
+        return _Known(card, model_facts(entry, self._book), tier_label(card, entry.tier).tier)
+
+
+def model_facts(entry: ModelEntry, book: PriceBook) -> ModelFacts:
+    """What estimates need of a model."""
+    return ModelFacts(
+        entry.provider,
+        entry.upstream,
+        entry.kind,
+        entry.image_tokens_bound or IMAGE_BOUND,
+        book.context_window(entry.provider, entry.upstream) or entry.max_context,
+    )
 
 
 def _estimate(
@@ -363,6 +314,24 @@ def _estimate(
         learned=learned,
         estimator=estimator,
     )
+
+
+def _left_behind(run: LiveRun, plan: Plan, option: Option | None, at: int) -> list[Change]:
+    """A note of the hints that do not cross to the wire of the model."""
+    crossing = None if option is None or not plan.proceeds else option.crossing
+    if not isinstance(crossing, Crossing) or not crossing.dropped:
+        return []
+    return [RunNoted(run.run_id, at, "dropped", {"fields": list(crossing.dropped)})]
+
+
+def _uncarried(options: Sequence[Option]) -> tuple[str, ...]:
+    fields = [option.crossing.field for option in options if isinstance(option.crossing, UncarriedError)]
+    return tuple(dict.fromkeys(fields))
+
+
+def _exchangeable(entry: ModelEntry) -> bool:
+    """Whether another model of its role may serve in its place: vectors of different models cannot be compared."""
+    return entry.role is not ProviderModelRole.EMBEDDINGS
 
 
 def complexity_of(parsed: ParsedRequest) -> float:
@@ -393,13 +362,13 @@ def prompt_size(parsed: ParsedRequest) -> PromptSize:
     )
 
 
-def incapable(entry: ModelEntry, request: RunRequest, input_tokens: int) -> tuple[str, ...]:
-    """Why a model cannot serve a request, as reason codes; empty when it can."""
+def incapable(entry: ModelEntry, request: RunRequest, input_tokens: int, *, said: bool = True) -> tuple[str, ...]:
+    """Why a model cannot serve a request, as reason codes; empty when it can. `said`: its wire has words for it."""
     parsed = request.parsed
     needs = parsed.prompt.needs
     reasons: list[str] = []
     lacking = (
-        parsed.wire not in entry.wires,
+        not said,
         parsed.stream and not entry.streaming,
         needs.tools and not entry.tools,
         needs.json and not entry.json,
@@ -410,7 +379,8 @@ def incapable(entry: ModelEntry, request: RunRequest, input_tokens: int) -> tupl
     if not allowed(entry.id, request.allowed_models):
         reasons.append("not_allowed_for_key")
     # The bound errs high, so only what cannot fit by far is kept from being tried.
-    if input_tokens > 2 * entry.max_context:
+    # What is to be embedded is read text by text.
+    if input_tokens > 2 * entry.max_context and parsed.wire is not Wire.EMBEDDINGS:
         reasons.append("context_too_long")
     return tuple(reasons)
 

@@ -1,13 +1,28 @@
-"""Passing a streamed answer on: bytes unchanged and in order, none before a durable slice of budget covers it."""
+"""Passing a streamed answer on: event by event and in order, none before a durable slice of budget covers it."""
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from palyra.providers.errors import ProviderError
-from palyra.providers.stream import ChatReader, MessagesReader, StreamEvent
+from palyra.providers.stream import StreamEvent
 from palyra.runs.meter import StreamMeter
 from palyra.runs.request import Client
+
+
+class Events(Protocol):
+    """One answer as the events its caller gets."""
+
+    @property
+    def ended(self) -> bool: ...
+
+    def feed(self, chunk: bytes) -> Iterable[StreamEvent]:
+        """The events this chunk completed; nothing comes after one with an error."""
+        ...
+
+    def end(self) -> Iterable[StreamEvent]:
+        """What is left when the connection has ended."""
+        ...
 
 
 class Cover(Protocol):
@@ -50,8 +65,8 @@ class Relayed:
 class Relay:
     """One streamed answer on its way from a provider to a caller."""
 
-    def __init__(self, reader: ChatReader | MessagesReader, meter: StreamMeter, cover: Cover, client: Client) -> None:
-        self._reader = reader
+    def __init__(self, answer: Events, meter: StreamMeter, cover: Cover, client: Client) -> None:
+        self._answer = answer
         self._meter = meter
         self._cover = cover
         self._client = client
@@ -66,13 +81,13 @@ class Relay:
         self._cover.begins()
         try:
             async for chunk in chunks:
-                if not await self._pass(self._reader.feed(chunk)):
+                if not await self._pass(self._answer.feed(chunk)):
                     return self.done
         except ProviderError as error:
             await self._flush()
             self.done.error = error
             return self.done
-        await self._pass(self._reader.end())
+        await self._pass(self._answer.end())
         return self.done
 
     async def _pass(self, events: Iterable[StreamEvent]) -> bool:
@@ -90,7 +105,7 @@ class Relay:
             if event.terminal:
                 break
         await self._flush()
-        return not (self._reader.ended or self.done.cut or self.done.error)
+        return not (self._answer.ended or self.done.cut or self.done.error)
 
     async def _covered(self, event: StreamEvent) -> bool:
         """Whether an event may pass. One that shows nothing always may: it only tells what was used already, and is

@@ -126,7 +126,9 @@ class House:
         held, made = self.hold(hold_id, first, **fields)
         entry = ModelEntry("openai/m", "openai", facts("m").kind, "m")
         learned = Learned(q=q, slice_q=slice_q)
-        attempt = Attempt(held, entry, CARD, made, PROMPT, learned, Wire.CHAT, True, self.clock.now_ms(), ceiling)
+        attempt = Attempt(
+            held, entry, CARD, made, PROMPT, learned, Wire.CHAT, Wire.CHAT, True, self.clock.now_ms(), ceiling
+        )
         cover = Slices(
             attempt,
             self.ledger,

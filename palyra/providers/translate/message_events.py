@@ -1,0 +1,134 @@
+"""Chat completion chunks as the events of an Anthropic message."""
+
+from typing import Any
+
+from palyra.providers.closing import sse_event
+from palyra.providers.translate.crossing import parsed_arguments
+from palyra.providers.translate.passage import Using
+from palyra.providers.translate.replies import chat_texts, messages_usage, stop_reason
+
+TEXT = -1
+"""The lane of what is said; tool calls have that of their index."""
+
+
+class _Lane:
+    """A content block to be: what was said for it and not passed on yet, and all arguments so far."""
+
+    __slots__ = ("block", "name", "pending", "whole")
+
+    def __init__(self, name: int, block: dict[str, Any]) -> None:
+        self.name = name
+        self.block = block
+        self.pending = ""
+        self.whole = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing more can come for it, as far as anybody can tell."""
+        return self.name == TEXT or bool(self.whole.strip() and parsed_arguments(self.whole) is not None)
+
+
+class MessageEvents:
+    """Chunks may speak of several tool calls in turns, while blocks follow one another: what comes for a later block
+    waits until the one before it is complete."""
+
+    def __init__(self, used: Using) -> None:
+        self._used = used
+        self._started = False
+        self._lanes: list[_Lane] = []
+        self._current = 0
+        """The position of the block that is open, or is opened next."""
+        self._open = False
+        self._finish: str | None = None
+        self._tools = False
+
+    def event(self, content: dict[str, Any]) -> bytes:
+        frames = [] if self._started else [self._start(content)]
+        choices = content.get("choices")
+        for choice in choices if type(choices) is list else ():
+            if type(choice) is not dict or choice.get("index", 0) != 0:
+                continue
+            if type(delta := choice.get("delta")) is dict:
+                self._hear(delta)
+            if type(finish := choice.get("finish_reason")) is str:
+                self._finish = finish
+        self._pass(frames)
+        return b"".join(frames)
+
+    def end(self) -> bytes:
+        frames = [] if self._started else [self._start({})]
+        self._pass(frames, last=True)
+        delta = {"stop_reason": stop_reason(self._finish, tools=self._tools), "stop_sequence": None}
+        end = {"type": "message_delta", "delta": delta, "usage": messages_usage(self._used())}
+        return b"".join([*frames, _frame(end), _frame({"type": "message_stop"})])
+
+    def _start(self, content: dict[str, Any]) -> bytes:
+        self._started = True
+        message: dict[str, Any] = {
+            "id": str(content.get("id") or ""),
+            "type": "message",
+            "role": "assistant",
+            "model": str(content.get("model") or ""),
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": messages_usage(self._used()),
+        }
+        return _frame({"type": "message_start", "message": message})
+
+    def _hear(self, delta: dict[str, Any]) -> None:
+        for text in chat_texts(delta):
+            if not text:
+                continue
+            if not self._lanes or self._lanes[-1].name != TEXT:
+                self._lanes.append(_Lane(TEXT, {"type": "text", "text": ""}))
+            self._lanes[-1].pending += text
+        calls = delta.get("tool_calls")
+        for position, call in enumerate(calls if type(calls) is list else ()):
+            if type(call) is dict:
+                self._hear_call(call, position)
+
+    def _hear_call(self, call: dict[str, Any], position: int) -> None:
+        index = call.get("index")
+        function = call.get("function")
+        if type(function) is not dict:
+            function = {}
+        name = index if type(index) is int else position
+        lane = next((one for one in self._lanes if one.name == name), None)
+        if lane is None:
+            self._tools = True
+            identity, called = str(call.get("id") or ""), str(function.get("name") or "")
+            lane = _Lane(name, {"type": "tool_use", "id": identity, "name": called, "input": {}})
+            self._lanes.append(lane)
+        if type(arguments := function.get("arguments")) is str:
+            lane.pending += arguments
+            lane.whole += arguments
+
+    def _pass(self, frames: list[bytes], *, last: bool = False) -> None:
+        """Passes on what may be passed on; all of it at the `last`."""
+        while self._current < len(self._lanes):
+            lane = self._lanes[self._current]
+            if not self._open:
+                self._open = True
+                start = {"type": "content_block_start", "index": self._current, "content_block": lane.block}
+                frames.append(_frame(start))
+            if lane.pending:
+                frames.append(self._delta(lane))
+                lane.pending = ""
+            followed = self._current + 1 < len(self._lanes)
+            if not last and not (followed and lane.complete):
+                return
+            self._open = False
+            frames.append(_frame({"type": "content_block_stop", "index": self._current}))
+            self._current += 1
+
+    def _delta(self, lane: _Lane) -> bytes:
+        if lane.name == TEXT:
+            delta = {"type": "text_delta", "text": lane.pending}
+        else:
+            delta = {"type": "input_json_delta", "partial_json": lane.pending}
+        return _frame({"type": "content_block_delta", "index": self._current, "delta": delta})
+
+
+def _frame(data: dict[str, Any]) -> bytes:
+    return sse_event(data, data["type"])
