@@ -67,8 +67,11 @@ class Passage:
 
     def _in_other_words(self, event: StreamEvent) -> bytes:
         data, _ = event_data(event.raw)
+        if data is None:
+            # A comment means the same on every wire: somebody is still there.
+            return event.raw if event.raw.startswith(b":") else b""
         raw = b""
-        if data is not None and data != b"[DONE]":
+        if data != b"[DONE]":
             content = json.loads(data.decode("utf-8", "replace"))
             raw = self._translator.event(content)
         return raw + self._translator.end() if event.terminal else raw
