@@ -18,9 +18,10 @@ class PolicySet:
         """Raises PolicyInputError when an id is used twice."""
         self._policies: dict[str, UsageBudgetPolicyRecord] = unique(policies)
         self._everything: list[Match] = []
-        self._by_value: dict[tuple[ScopeKind, str], list[UsageBudgetPolicyRecord]] = {}
-        self._by_kind: dict[ScopeKind, list[UsageBudgetPolicyRecord]] = {}
+        self._by_kind: dict[int, tuple[list[UsageBudgetPolicyRecord], dict[str, list[UsageBudgetPolicyRecord]]]] = {}
+        """Of kinds that a policy has, by their place in `_KINDS`: those for any value, and those for one."""
         self._by_tag: dict[str, list[UsageBudgetPolicyRecord]] = {}
+        self._by_tag_value: dict[str, list[UsageBudgetPolicyRecord]] = {}
         self.rerouting = any(policy.enabled and policy.reroutes for policy in self._policies.values())
         """Whether any of them may ask for another model than the one chosen."""
         for policy in self._policies.values():
@@ -33,10 +34,11 @@ class PolicySet:
             self._everything.append((policy, ANY))
         elif kind is ScopeKind.TAG and value.endswith(f"={ANY}"):
             self._by_tag.setdefault(value.partition("=")[0], []).append(policy)
-        elif value == ANY:
-            self._by_kind.setdefault(kind, []).append(policy)
+        elif kind is ScopeKind.TAG:
+            self._by_tag_value.setdefault(value, []).append(policy)
         else:
-            self._by_value.setdefault((kind, value), []).append(policy)
+            anyone, exactly = self._by_kind.setdefault(_KINDS.index(kind), ([], {}))
+            (anyone if value == ANY else exactly.setdefault(value, [])).append(policy)
 
     def __len__(self) -> int:
         return len(self._policies)
@@ -53,22 +55,36 @@ class PolicySet:
         An absent (empty) value matches no policy of its kind. Tag values are written `name=value`.
         """
         found = list(self._everything)
-        for kind, value in (
-            (ScopeKind.USER, scope.principal),
-            (ScopeKind.SESSION, scope.session),
-            (ScopeKind.CHANNEL, scope.channel),
-            (ScopeKind.AGENT, scope.agent),
-            (ScopeKind.JOB, scope.job),
-            (ScopeKind.MODEL, model),
-            (ScopeKind.PROVIDER, provider),
-            (ScopeKind.KEY, scope.key_id),
-        ):
+        values = (
+            scope.principal,
+            scope.session,
+            scope.channel,
+            scope.agent,
+            scope.job,
+            model,
+            provider,
+            scope.key_id,
+        )
+        for place, (anyone, exactly) in self._by_kind.items():
+            value = values[place]
             if value:
-                found += [(policy, value) for policy in self._by_kind.get(kind, ())]
-                found += [(policy, value) for policy in self._by_value.get((kind, value), ())]
+                found += [(policy, value) for policy in anyone]
+                found += [(policy, value) for policy in exactly.get(value, ())]
         for name, value in scope.tags.items():
             tag = f"{name}={value}"
             found += [(policy, tag) for policy in self._by_tag.get(name, ())]
-            found += [(policy, tag) for policy in self._by_value.get((ScopeKind.TAG, tag), ())]
+            found += [(policy, tag) for policy in self._by_tag_value.get(tag, ())]
         found.sort(key=lambda match: match[0].policy_id)
         return tuple(found)
+
+
+_KINDS = (
+    ScopeKind.USER,
+    ScopeKind.SESSION,
+    ScopeKind.CHANNEL,
+    ScopeKind.AGENT,
+    ScopeKind.JOB,
+    ScopeKind.MODEL,
+    ScopeKind.PROVIDER,
+    ScopeKind.KEY,
+)

@@ -13,7 +13,7 @@ The period is led up to by the policies as they were, so that windows that began
 not kept yet when a window began, what was charged until then is counted as the journal's holds tell it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -74,8 +74,10 @@ class Replay:
         self._grants = GrantBook()
         self._holds = Holds(self._grants)
         self._models: dict[tuple[int, int], Model] = {}
+        self._firsts: dict[int, int] = {}
+        """By what was decided, which model requests begin with that need no second look for it."""
         self._by_model: dict[tuple[str, str, bool], Model] = {}
-        self._flow = UnderWay(log, self._decoder, self._holds, self.tally)
+        self._flow = UnderWay(log, self._decoder, self._holds, self.tally, schedule.since)
         self._estimated: dict[int, tuple[Held, int | None]] = {}
         """Requests that waited then and pass now, charged as expected until it is known what they used."""
         self._drawn: dict[str, list[Drawing]] = {}
@@ -130,14 +132,14 @@ class Replay:
     def run(self) -> Tally:
         schedule = self._schedule
         since, until = schedule.since, schedule.until
-        flow, models, tally = self._flow, self._models, self.tally
+        flow, models, firsts, tally = self._flow, self._models, self._firsts, self.tally
         opened = flow.open
         phases = [phase.seq for phase in schedule.phases]
         due, bar = 0, phases[0]
-        counting = enforced = False
+        counting = False
         # Plainly written out and held in locals: it runs once for each of a million requests.
         for rows in self._log.chunks(schedule.first):
-            requests = strengths = before = after = 0
+            requests = strengths = spent = 0
             for seq, at, kind, ref, scope, shape, usd, tokens, outcome in rows:
                 if seq >= bar:
                     while due < len(phases) and seq >= phases[due]:
@@ -145,68 +147,64 @@ class Replay:
                         due += 1
                     counting = self._counting = seq >= since
                     bar = min(phases[due] if due < len(phases) else NEVER, NEVER if counting else since)
-                    enforced = self._plainly
                 if kind == PLAN:
                     if seq >= until:
                         continue
-                    first = outcome >> FIRST_SHIFT
+                    first = firsts.get(outcome)
+                    if first is None:
+                        first = firsts[outcome] = self._simply_first(outcome)
                     model = models.get((shape, first)) or self._model(shape, first)
-                    if (
-                        outcome & _SECOND_LOOK
-                        or usd is None
-                        or not model.plain
-                        or (outcome & ROUTED and not enforced)
-                        or first != outcome >> CHOSEN_SHIFT & INDEX_MASK
-                    ):
+                    if not model.plain or usd is None:
                         self._plan(seq, at, ref, scope, shape, outcome)
                         continue
                     group = model.groups.get(scope) or self._group(scope, model)
-                    if not group.since <= at < group.until:
-                        group.turn(at)
-                    amounts = (usd, tokens, 1)
+                    stand = group.stand
+                    if not stand.since <= at < stand.until:
+                        stand = group.turn(at)
                     soft = 0
-                    over: Cell | None = None
-                    for cell, limit, hard, unit in group.rows:
-                        held = cell.held + amounts[unit]
-                        projected = held + cell.settled
+                    over = False
+                    for cell, limit, hard in stand.usd:
+                        cell.settled = projected = cell.settled + usd
                         if projected > limit:
                             soft = 1
-                            if projected > hard or group.routes:
-                                over = cell
-                                break
-                        cell.held = held
-                    more: list[Cell] = []
-                    for place in group.rolling if over is None else ():
-                        cell, judged = place.cell, place.judged
-                        if at >= cell.end or at < cell.start or judged.start != cell.start:
-                            judged = place.turn(at)
-                            cell = place.cell
-                        amount = amounts[place.unit]
-                        held = judged.held + amount
-                        projected = held + judged.settled
-                        if projected > place.soft:
+                            if projected > hard:
+                                over = True
+                    for cell, limit, hard in stand.tokens:
+                        cell.settled = projected = cell.settled + tokens
+                        if projected > limit:
                             soft = 1
-                            if projected > place.hard or group.routes:
-                                over = cell
-                                break
-                        judged.held = held
-                        cell.held += amount
-                        more.append(cell)
-                    if over is not None:
-                        for cell, _, _, unit in group.rows:
-                            if cell is over:
-                                break
-                            cell.held -= amounts[unit]
-                        for place, cell in zip(group.rolling, more, strict=False):
-                            cell.move(0, -amounts[place.unit], 0)
+                            if projected > hard:
+                                over = True
+                    for cell, limit, hard in stand.requests:
+                        cell.settled = projected = cell.settled + 1
+                        if projected > limit:
+                            soft = 1
+                            if projected > hard:
+                                over = True
+                    more: Sequence[Cell] = ()
+                    if group.not_fixed:
+                        more = []
+                        for place in group.not_fixed:
+                            cell, judged = place.cell, place.judged
+                            if at >= cell.end or at < cell.start or judged.start != cell.start:
+                                judged = place.turn(at)
+                                cell = place.cell
+                            amount = (usd, tokens, 1)[place.unit]
+                            cell.settled += amount
+                            if judged is not cell:
+                                judged.settled += amount
+                            more.append(cell)
+                            if judged.settled > place.soft and place.lane.in_force:
+                                soft = 1
+                                if judged.settled > place.hard:
+                                    over = True
+                    if over or (soft and group.routes):
+                        stand.move(-usd, -tokens, -1)
+                        for cell in more:
+                            cell.move(-(usd, tokens, 1)[cell.budget.unit], 0, 0)
                         self._plan(seq, at, ref, scope, shape, outcome)
                         continue
-                    if group.others:
-                        aside = group.others_at(at)
-                        for place, cell in zip(group.others, aside, strict=True):
-                            cell.move(0, amounts[place.unit], 0)
-                        more += aside
-                    opened[ref] = (group, group.cells, more, usd, tokens, counting, seq)
+                    opened[ref] = (stand, more, usd, tokens, seq)
                     if counting:
                         requests += 1
                         if outcome >> 2 & 7 != soft:
@@ -218,18 +216,23 @@ class Replay:
                     if type(known) is not tuple or usd is None:
                         flow.end(ref, known, usd, tokens, outcome, scope)
                         continue
-                    group, cells, more, held_usd, held_tokens, counted, _ = known
-                    amounts, actuals = (held_usd, held_tokens, 1), (usd, tokens, outcome)
-                    for cell, unit in zip(cells, group.fixed_units, strict=True):
-                        cell.held -= amounts[unit]
-                        cell.settled += actuals[unit]
-                    if more:
-                        for cell in more:
-                            unit = cell.budget.unit
-                            cell.move(actuals[unit], -amounts[unit], 0)
-                    if counted:
-                        before += usd
-                        after += usd
+                    stand, more, held_usd, held_tokens, decided = known
+                    held_usd, held_tokens = usd - held_usd, tokens - held_tokens
+                    for cell, _, _ in stand.usd:
+                        cell.settled += held_usd
+                    for cell, _, _ in stand.tokens:
+                        cell.settled += held_tokens
+                    if outcome != 1:
+                        for cell, _, _ in stand.requests:
+                            cell.settled += outcome - 1
+                    for cell in more:
+                        amount = (held_usd, held_tokens, outcome - 1)[cell.budget.unit]
+                        cell.settled += amount
+                        total = cell.total
+                        if total is not None and cell.start >= total.low:
+                            total.settled += amount
+                    if decided >= since:
+                        spent += usd
                 elif kind == SLICE:
                     if ref in opened:
                         flow.slice(ref, at, usd, tokens or 0)
@@ -239,8 +242,8 @@ class Replay:
                     self._grant(seq, ref)
             tally.requests += requests
             tally.strengths += strengths
-            tally.cost_before += before
-            tally.cost_after += after
+            tally.cost_before += spent
+            tally.cost_after += spent
             if self._told is not None:
                 self._told(rows[-1][0])
             if rows[-1][0] >= until and not opened and not flow.refused:
@@ -248,18 +251,27 @@ class Replay:
         return tally
 
     def _next_phase(self, index: int) -> None:
+        self._flow.settle()
         self.lanes.next_phase()
         if index == 0:
             self._drawn = count_earlier(self._log.holds_before(self._schedule.needed), self.lanes)
         self._models.clear()
         self._by_model.clear()
+        self._firsts.clear()
         settings = self._schedule.settings[index]
         self._routing, self._limits = settings.routing, settings.limits
         self._holds.judge.default_mode = self._routing.default_mode
         self._plainly = self._routing.default_mode is RoutingMode.ENFORCED and not self.lanes.modes
 
+    def _simply_first(self, outcome: int) -> int:
+        """The model (index + 1) that a request so decided begins with; 0 where that takes a second look."""
+        first = outcome >> FIRST_SHIFT
+        changed = outcome & _SECOND_LOOK or first != outcome >> CHOSEN_SHIFT & INDEX_MASK
+        return 0 if changed or (outcome & ROUTED and not self._plainly) else first
+
     def _model(self, shape: int, first: int) -> Model:
-        """The model that requests of a shape begin with; shapes that begin with the same one share it."""
+        """The model that requests of a shape begin with; shapes that begin with the same one share it. `first` 0: they
+        are none of those that are let through with a few additions."""
         looked_at = self._decoder.shape(shape)
         one = looked_at.models[first - 1] if first else None
         key = ("", "") if one is None else (one.provider, one.model)
@@ -410,11 +422,11 @@ class Replay:
             elif before is Disposition.APPROVAL and after is Disposition.BLOCKED:
                 self._gone.add(ref)
             return True
-        group.turn(at)
-        more = [place.cell for place in group.rolling if place.turn(at)] + group.others_at(at)
-        for cell, unit in zip((*group.cells, *more), group.units, strict=True):
-            cell.move(0, amounts[unit], 0)
-        self._flow.open[ref] = (group, group.cells, more, verdict.usd, verdict.tokens, self._counting, seq)
+        stand, more = group.turn(at), group.not_fixed_at(at)
+        stand.move(*amounts)
+        for cell in more:
+            cell.move(amounts[cell.budget.unit], 0, 0)
+        self._flow.open[ref] = (stand, more, verdict.usd, verdict.tokens, seq)
         if self._counting:
             _over_soft(group)
         return True
@@ -470,9 +482,11 @@ class Replay:
 
 def _over_soft(group: Group, amounts: tuple[int, int, int] = (0, 0, 0)) -> None:
     """Which budgets a hold leaves past their soft limit, or would where it was refused: then with its amounts."""
-    for place in group.in_force:
-        judged = place.judged
-        if judged.settled + judged.held + amounts[place.unit] > place.soft:
+    for place, cell in zip(group.fixed, group.stand.cells, strict=True):
+        if cell.settled + amounts[place.unit] > place.soft:
+            place.lane.bite.over_soft += 1
+    for place in group.rolling:
+        if place.judged.settled + amounts[place.unit] > place.soft:
             place.lane.bite.over_soft += 1
 
 

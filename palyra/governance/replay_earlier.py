@@ -15,7 +15,7 @@ def count_earlier(holds: Iterable[HoldRow], lanes: Lanes) -> dict[str, list[Draw
             for place in places:
                 place.turn(row.created_at)
                 part = counted(place.lane.policy, row)
-                place.cell.move(part.settled, part.held, part.drawn)
+                place.cell.move(part.settled + part.held, 0, part.drawn)
         for move in row.moves:
             for grant_id, share in move.drawn:
                 drawn.setdefault(grant_id, []).append(Drawing(grant_id, row.run_id, share, row.state != HELD))

@@ -28,30 +28,43 @@ class Log(Names, Protocol):
     def usage(self, ref: int) -> RecordedUse | None: ...
 
 
+class Stand:
+    """The cells of calendar windows that a group moves at every instant in [since, until).
+
+    `usd`, `tokens` and `requests` have each as (cell, soft limit, hard limit), by the unit it counts in; `cells` has
+    all of them, in the order of the group's places.
+    """
+
+    __slots__ = ("cells", "group", "requests", "since", "tokens", "until", "usd")
+
+    def __init__(self, group: "Group", cells: tuple[Cell, ...]) -> None:
+        self.group = group
+        self.cells = cells
+        self.since = max([cell.start for cell in cells], default=0)
+        self.until = min([cell.end for cell in cells], default=NEVER)
+        by_unit: tuple[list[Row], list[Row], list[Row]] = ([], [], [])
+        for place, cell in zip(group.fixed, cells, strict=True):
+            by_unit[place.unit].append((cell, place.soft, place.hard))
+        self.usd, self.tokens, self.requests = by_unit
+
+    def move(self, usd: int, tokens: int, requests: int) -> None:
+        """Adds to every cell."""
+        for cell, _, _ in self.usd:
+            cell.settled += usd
+        for cell, _, _ in self.tokens:
+            cell.settled += tokens
+        for cell, _, _ in self.requests:
+            cell.settled += requests
+
+
 class Group:
     """Requests of one scope that begin with the same model: the counters they move.
 
-    Those of calendar windows come first: `rows` has their cells for every instant in [since, until), each as (cell,
-    soft limit, hard limit, unit), and `cells` the cells alone. Then come the `rolling` ones, then `others`, of policies
-    that are not in force. `units` runs beside `places`, all of them in this order.
+    Those of calendar windows are `fixed`; then come the `rolling` ones, then `others`, of policies that are not in
+    force: `places` has all of them in this order.
     """
 
-    __slots__ = (
-        "cells",
-        "fixed",
-        "fixed_units",
-        "in_force",
-        "not_fixed",
-        "others",
-        "places",
-        "rolling",
-        "routes",
-        "rows",
-        "scope",
-        "since",
-        "units",
-        "until",
-    )
+    __slots__ = ("fixed", "in_force", "not_fixed", "others", "places", "rolling", "routes", "scope", "stand")
 
     def __init__(self, scope: int, in_force: list[Place], others: list[Place]) -> None:
         self.scope = scope
@@ -60,28 +73,25 @@ class Group:
         self.rolling = [place for place in in_force if place.lane.budget.rolling is not None]
         self.others = others
         self.not_fixed = [*self.rolling, *others]
-        self.places = [*self.fixed, *self.rolling, *others]
-        self.units = tuple(place.unit for place in self.places)
-        self.fixed_units = tuple(place.unit for place in self.fixed)
+        self.places = [*self.fixed, *self.not_fixed]
         self.routes = any(place.lane.routes for place in in_force)
-        self.since = self.until = 0
-        self.rows: list[tuple[Cell, int, int, int]] = []
-        self.cells: tuple[Cell, ...] = ()
+        self.stand = Stand(self, tuple([place.cell for place in self.fixed]))
 
-    def turn(self, at: int) -> None:
-        """Finds the cells of calendar windows at an instant."""
-        for place in self.fixed:
-            place.turn(at)
-        self.cells = tuple(place.cell for place in self.fixed)
-        self.rows = [(place.cell, place.soft, place.hard, place.unit) for place in self.fixed]
-        self.since = max((cell.start for cell in self.cells), default=0)
-        self.until = min((cell.end for cell in self.cells), default=NEVER)
+    def turn(self, at: int) -> Stand:
+        """Where it stands at an instant: calendar windows only."""
+        stand = self.stand
+        if not stand.since <= at < stand.until:
+            for place in self.fixed:
+                if not place.cell.start <= at < place.cell.end:
+                    place.turn(at)
+            stand = self.stand = Stand(self, tuple([place.cell for place in self.fixed]))
+        return stand
 
-    def others_at(self, at: int) -> list[Cell]:
-        """The cells that `others` have at an instant."""
-        for place in self.others:
+    def not_fixed_at(self, at: int) -> list[Cell]:
+        """The cells of all others at an instant."""
+        for place in self.not_fixed:
             place.turn(at)
-        return [place.cell for place in self.others]
+        return [place.cell for place in self.not_fixed]
 
 
 class Model:
@@ -96,15 +106,18 @@ class Model:
         self.groups: dict[int, Group] = {}
 
 
-Simple = tuple[Group, tuple[Cell, ...], list[Cell], int, int, bool, int]
-"""A request let through without a second look, until it ends: group, cells of calendar windows, the other cells, usd,
-tokens, whether it was decided in the period, seq."""
+Row = tuple[Cell, int, int]
+Simple = tuple[Stand, Sequence[Cell], int, int, int]
+"""A request let through without a second look, until it ends: where its group stood, the cells that are not of calendar
+windows, usd, tokens, seq."""
 
 
 class UnderWay:
     """Every request that was let through and has not ended."""
 
-    def __init__(self, log: Log, decoder: Decoder, holds: Holds, tally: Tally) -> None:
+    def __init__(self, log: Log, decoder: Decoder, holds: Holds, tally: Tally, since: int) -> None:
+        """Requests decided at events from `since` on are counted."""
+        self._since = since
         self.open: dict[int, Simple | Held] = {}
         self.refused: dict[int, bool] = {}
         """Requests that history let through and this does not, until they end there; whether they count."""
@@ -115,17 +128,24 @@ class UnderWay:
         self._holds = holds
         self._tally = tally
 
+    def settle(self) -> None:
+        """Before other policies are in force: what is held is looked at place by place from then on."""
+        for ref, held in tuple(self.open.items()):
+            if isinstance(held, tuple):
+                self._second_look(ref, held)
+
     def _second_look(self, ref: int, simple: Simple) -> Held:
         """A simple hold as one that can grow by more than a look."""
-        group, fixed, more, usd, tokens, counted, seq = simple
-        cells = (*fixed, *more)
+        stand, more, usd, tokens, seq = simple
+        group = stand.group
         whom = self._decoder.scope(group.scope)
         amounts = (usd, tokens, 1)
         origin = self._origin(seq)
         requested = self._decoder.shape(origin.shape).mode
-        held = Held(origin, Asker(whom.principal, whom.session, str(ref)), requested, usd, tokens, counted)
+        held = Held(origin, Asker(whom.principal, whom.session, str(ref)), requested, usd, tokens, seq >= self._since)
         held.parts = [
-            Part(place, cell, amounts[unit]) for place, cell, unit in zip(group.places, cells, group.units, strict=True)
+            Part(place, cell, amounts[place.unit])
+            for place, cell in zip(group.places, (*stand.cells, *more), strict=True)
         ]
         self.open[ref] = held
         return held
@@ -140,26 +160,32 @@ class UnderWay:
             if not held.cut:
                 self._grow(ref, held, at, usd, tokens)
             return
-        group, fixed, more, held_usd, held_tokens, counted, seq = held
+        stand, more, held_usd, held_tokens, seq = held
         usd = usd or 0
         amounts = (usd, tokens, 0)
         if tokens > 0:
-            for cell, place in zip(fixed, group.fixed, strict=True):
-                projected = cell.settled + cell.held + amounts[place.unit]
-                if projected > place.lane.budget.hard and place.lane.in_force:
-                    self._grow(ref, self._second_look(ref, held), at, usd, tokens)
-                    return
-            for cell, place in zip(more, group.not_fixed, strict=True):
-                judged = judged_growth(cell, at)
-                projected = judged.settled + judged.held + amounts[place.unit]
-                if projected > place.lane.budget.hard and place.lane.in_force:
-                    self._grow(ref, self._second_look(ref, held), at, usd, tokens)
-                    return
-        for cell, unit in zip(fixed, group.fixed_units, strict=True):
-            cell.held += amounts[unit]
+            full = False
+            for cell, _, hard in stand.usd:
+                if cell.settled + usd > hard:
+                    full = True
+            for cell, _, hard in stand.tokens:
+                if cell.settled + tokens > hard:
+                    full = True
+            if more and not full:
+                for cell, place in zip(more, stand.group.not_fixed, strict=True):
+                    judged = judged_growth(cell, at)
+                    if judged.settled + amounts[place.unit] > place.hard and place.lane.in_force:
+                        full = True
+            if full:
+                self._grow(ref, self._second_look(ref, held), at, usd, tokens)
+                return
+        for cell, _, _ in stand.usd:
+            cell.settled += usd
+        for cell, _, _ in stand.tokens:
+            cell.settled += tokens
         for cell in more:
-            cell.move(0, amounts[cell.budget.unit], 0)
-        self.open[ref] = (group, fixed, more, held_usd + usd, held_tokens + tokens, counted, seq)
+            cell.move(amounts[cell.budget.unit], 0, 0)
+        self.open[ref] = (stand, more, held_usd + usd, held_tokens + tokens, seq)
 
     def _grow(self, ref: int, held: Held, at: int, usd: int | None, tokens: int) -> None:
         if held.priced_anew:

@@ -94,14 +94,14 @@ class Holds:
             start = place.cell.start
             step = self.judge.weigh(budget, value, judged, amount, held.asker, held.requested, start, at)
             drawn = draw(step.grants, held.asker.run_id, step.drawn_at_most)
-            place.cell.move(0, amount, total(drawn))
+            place.cell.move(amount, 0, total(drawn))
             held.parts.append(Part(place, place.cell, amount, drawn))
         sources = {(part.place.lane.policy_id, part.place.lane.budget.unit): part for part in held.parts}
         for place in others:
             place.turn(at)
             source = sources.get((place.lane.policy_id, place.lane.budget.unit))
             amount = demanded(place.lane.policy, demand)[0] if source is None else source.held
-            place.cell.move(0, amount, 0 if source is None else total(source.drawn))
+            place.cell.move(amount, 0, 0 if source is None else total(source.drawn))
             held.parts.append(Part(place, place.cell, amount, source=source))
 
     def fits(self, held: Held, usd: int | None, tokens: int, at: int) -> bool:
@@ -117,7 +117,7 @@ class Holds:
         for part, amount, step in taken:
             drawn = () if step is None else draw(step.grants, held.asker.run_id, step.drawn_at_most)
             paid[part] = total(drawn) if part.source is None or drawn else paid[part.source]
-            part.cell.move(0, amount, paid[part])
+            part.cell.move(amount, 0, paid[part])
             part.held += amount
             if drawn:
                 part.drawn = _together(part.drawn, drawn)
@@ -160,13 +160,13 @@ class Holds:
                 back = total(left) - total(part.drawn)
             given_back[part] = back
             part.actual = actual
-            part.cell.move(actual, -amount, back)
+            part.cell.move(actual - amount, 0, back)
         return flat or None
 
     def reopen(self, held: Held) -> None:
         """Takes an end back."""
         for part in held.parts:
-            part.cell.move(-part.actual, part.held, 0)
+            part.cell.move(part.held - part.actual, 0, 0)
 
     def _give_back(self, drawn: Shares, unused: int, run: str, *, released: bool) -> Shares:
         left = () if released else kept(drawn, max(0, unused))

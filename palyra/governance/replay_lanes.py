@@ -105,18 +105,25 @@ class Place:
         return cell
 
     def _turn_total(self, at: int) -> Judged:
-        total, budget = self.total, self.lane.budget
+        total = self.total
         if total is None:
-            rolling = ROLLING[budget.policy.interval_kind]
-            total = self.total = budget.totals[self.value] = RollingTotal(rolling.bucket_ms, rolling.span)
+            rolling = ROLLING[self.lane.budget.policy.interval_kind]
+            total = self.lane.budget.totals[self.value] = RollingTotal(rolling.bucket_ms, rolling.span)
+            self.total = self.judged = total
         start = at - at % total.bucket_ms
+        order = total.order
         if start != total.start:
-            total.turn(at)
-            if total.first > BUCKETS_KEPT:
-                self._forget(total)
+            low, first = start - total.span_ms, total.first
+            if start > total.start and (first == len(order) or order[first] >= low):
+                # What `turn` does, where nothing leaves the window.
+                total.start, total.end, total.low = start, start + total.bucket_ms, low
+            else:
+                total.turn(at)
+                if total.first > BUCKETS_KEPT:
+                    self._forget(total)
         cell = total.cells.get(start)
         if cell is None:
-            order = total.order
+            budget = self.lane.budget
             if order and start < order[-1]:
                 cell = total.add(budget, self.value, start)
             else:
@@ -124,7 +131,6 @@ class Place:
                 cell = total.cells[start] = Cell(budget, self.value, start, start + total.bucket_ms, total)
                 order.append(start)
         self.cell = cell
-        self.judged = total
         return total
 
     def _forget(self, total: RollingTotal) -> None:

@@ -96,13 +96,9 @@ def _judged(row: Numbers, bound: int, send: int | None, group: Group, at: int) -
     amounts = (usd, tokens, 1)
     strength = _OK
     refusing: list[Place] = []
-    if not group.since <= at < group.until:
-        group.turn(at)
-    for place in group.rolling:
-        place.turn(at)
     for place in group.in_force:
-        judged = place.judged
-        projected = judged.settled + judged.held + amounts[place.unit]
+        judged = place.turn(at)
+        projected = judged.settled + amounts[place.unit]
         found = _OK
         if projected > place.hard + judged.drawn:
             found = _HARD
@@ -127,7 +123,7 @@ def _judged(row: Numbers, bound: int, send: int | None, group: Group, at: int) -
 def _room(row: Numbers, place: Place, choices: int) -> int:
     """How much output per choice one counter has room for; it was looked at a moment ago."""
     judged = place.judged
-    room = place.hard + judged.drawn - judged.settled - judged.held
+    room = place.hard + judged.drawn - judged.settled
     if place.unit == REQUESTS_UNIT:
         return MAX if room >= 1 else -1
     if place.unit == TOKENS_UNIT:
