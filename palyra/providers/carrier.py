@@ -1,15 +1,23 @@
 """Taking a governed body to the provider of its model, with that provider's address, credential and headers."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from urllib.parse import urlencode
 
+from palyra.config.choices import ModelProviderKind
 from palyra.core.clock import Clock
 from palyra.providers.credentials import Credential, Credentials, Unavailable
 from palyra.providers.deterministic import DeterministicProvider
 from palyra.providers.entries import ModelEntry, ProviderEntry
-from palyra.providers.errors import ErrorClass, ProviderError
+from palyra.providers.errors import ErrorClass, ProviderError, upstream_error
 from palyra.providers.registry import Registry
 from palyra.providers.upstream import Progress, Upstream, UpstreamCall, UpstreamReply
-from palyra.providers.wires import Wire, passed_headers
+from palyra.providers.wires import ANTHROPIC_VERSION, Wire, passed_headers
+
+MAX_LIST = 8 * 1024 * 1024
+"""Bytes of the largest page of a model list that is read."""
+LIST_S = 15.0
+"""Seconds within which a page has to be there."""
 
 
 class ProviderCarrier:
@@ -58,6 +66,31 @@ class ProviderCarrier:
             return None
         chosen = self._chosen(provider)
         return await self._sent(provider, Wire.MESSAGES, url, body, headers, chosen, stream=False, progress=Progress())
+
+    async def list_models(self, provider: ProviderEntry, query: Mapping[str, str]) -> bytes:
+        """One page of a provider's models; `query` says which. Raises ProviderError, also for an error status."""
+        headers = {"accept": "application/json", **provider.auth_headers(self._chosen(provider))}
+        if provider.kind is ModelProviderKind.ANTHROPIC:
+            headers["anthropic-version"] = ANTHROPIC_VERSION
+        within = min(LIST_S, provider.timeouts.total or LIST_S)
+        call = UpstreamCall(
+            wire=Wire.CHAT,
+            provider=provider.id,
+            url=f"{provider.models_url}?{urlencode(query)}" if query else provider.models_url,
+            headers=headers,
+            body=b"",
+            stream=False,
+            timeouts=replace(provider.timeouts, total=within),
+            method="GET",
+        )
+        reply = await self._network.send(call, Progress())
+        try:
+            data = await reply.read(MAX_LIST)
+        finally:
+            reply.close()
+        if not 200 <= reply.status < 300:
+            raise upstream_error(reply.status, reply.headers, data, self._clock.now_ms(), provider.id)
+        return data
 
     def _chosen(self, provider: ProviderEntry) -> Credential | None:
         chosen = self._credentials.choose(provider.id, self._clock.now_ms())

@@ -55,9 +55,10 @@ class Transport:
         session = self._session or self._open()
         token = _FLIGHT.set(flight)
         try:
-            response = await session.post(
+            response = await session.request(
+                call.method,
                 _url(call.url),
-                data=call.body if len(call.body) <= LARGE_BODY else io.BytesIO(call.body),
+                data=_data(call.body),
                 headers={**call.headers, **_ALWAYS},
                 allow_redirects=False,
             )
@@ -85,6 +86,12 @@ class Transport:
             timeout=_NO_TIMEOUT,
         )
         return self._session
+
+
+def _data(body: bytes) -> bytes | io.BytesIO | None:
+    if not body:
+        return None
+    return body if len(body) <= LARGE_BODY else io.BytesIO(body)
 
 
 _EXPIRED = {

@@ -23,7 +23,10 @@ class Timeouts:
 
 @value
 class UpstreamCall:
-    """One request to a provider, complete with its credential; `provider` is the provider's id, for messages."""
+    """One request to a provider, complete with its credential; `provider` is the provider's id, for messages.
+
+    A request that is not a POST has no body.
+    """
 
     wire: Wire
     provider: str
@@ -32,6 +35,7 @@ class UpstreamCall:
     body: bytes = field(repr=False)
     stream: bool
     timeouts: Timeouts = Timeouts()
+    method: str = "POST"
 
 
 @dataclass(slots=True)

@@ -35,7 +35,7 @@ class AttemptEnd:
 
     `error` None: it succeeded, unless `unknown`: it was stopped before its provider had answered, or never sent.
     `first_byte_ms` is how long the first byte took, None where none came. `last`: its dispatch ends with it, otherwise
-    the same model is asked once more.
+    the same model is asked once more. `model` is its public id.
     """
 
     provider: str
@@ -44,6 +44,7 @@ class AttemptEnd:
     first_byte_ms: int | None = None
     unknown: bool = False
     last: bool = True
+    model: str = ""
 
 
 def conclude(permit: Permit, end: AttemptEnd) -> None:
@@ -179,12 +180,11 @@ class Ways:
     def hear(self, way: Way, end: AttemptEnd) -> None:
         """The end of a way, told once by the way itself."""
         error, credential = end.error, way.credential
-        way.lease.release(_outcome(end))
         if credential is not None and not end.unknown:
             wait = None if error is None else error.retry_after_ms
-            changed = self._credentials.report(credential, None if error is None else error.error_class, wait)
-            if changed is not None:
-                self._leases.serve(way.provider)
+            self._credentials.report(credential, None if error is None else error.error_class, wait)
+        # The place goes on to who waits, who is not to get the credential that just failed.
+        way.lease.release(_outcome(end))
         if not end.unknown:
             self._heard(end)
         if end.last:
