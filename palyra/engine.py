@@ -30,6 +30,7 @@ from palyra.governance.approvals import ApprovalDesk, ApprovalSettings
 from palyra.governance.candidates import OutputLimits
 from palyra.governance.grants import GrantBook
 from palyra.governance.ledger import Ledger
+from palyra.governance.policy import UsageBudgetPolicyRecord
 from palyra.governance.policy_input import PolicyDefaults, from_config
 from palyra.governance.policy_set import PolicySet
 from palyra.governance.terms import kept_terms
@@ -46,6 +47,7 @@ from palyra.providers.credentials import Credentials
 from palyra.providers.fingerprints import Fingerprints
 from palyra.providers.registry import Registry
 from palyra.providers.transport import Transport
+from palyra.runs.corrections import Corrections
 from palyra.runs.dispatch import Dispatcher
 from palyra.runs.durable import Durable
 from palyra.runs.experience import Experience
@@ -55,6 +57,7 @@ from palyra.runs.planning import Planner
 from palyra.runs.policies import PolicyKeeper, given_way, operator_policies
 from palyra.runs.price_book import price_book
 from palyra.runs.recovery import Recovered, end_interrupted, rebuild
+from palyra.runs.reroutes import Doubt, reroute_doubt
 from palyra.runs.runner import Runner
 from palyra.runs.settings import RunSettings
 from palyra.runs.watch import AlertWatch, Surroundings
@@ -201,7 +204,17 @@ class Engine:
             await self.journal.submit(voided)
         self.overrides = Overrides(self.desk, self.ledger, self.journal, self._durable, self.clock, self.events)
         removed = {row.policy_id: row.revision for row in rows if row.removed}
-        self.policies = PolicyKeeper(self.journal, self.ledger, self.desk, self.clock, self._durable, defaults, removed)
+        self.policies = PolicyKeeper(
+            self.journal, self.ledger, self.desk, self.clock, self._durable, defaults, removed, self._reroute_doubt
+        )
+        self.corrections = Corrections(
+            self.journal, self.ledger, self.policies, self._durable, self.clock, self.events, self.ids
+        )
+
+    def _reroute_doubt(self, policy: UsageBudgetPolicyRecord) -> Doubt | None:
+        providers = self.config.providers.items()
+        discovering = {name for name, one in providers if one.enabled and one.discover}
+        return reroute_doubt(policy, self.registry.models, discovering)
 
     async def _give_way(self, rows: Sequence[PolicyRow]) -> list[PolicyRow]:
         """The operators' policies without those whose ids the configuration file has taken; their removal is kept."""
@@ -230,6 +243,10 @@ class Engine:
         config, clock = self.config, self.clock
         self.registry = Registry.from_config(config)
         self.book = price_book(config, self.registry)
+        for policy in self.ledger.policies:
+            doubt = self._reroute_doubt(policy)
+            if doubt is not None and doubt.certain:
+                self._notices.append(f"The budget {policy.policy_id} cannot reroute: {doubt.fault.message}.")
         transport = Transport(clock, self.registry.refuses_address)
         self._closing.push_async_callback(transport.close)
         gateway = config.gateway

@@ -24,6 +24,7 @@ from palyra.core.clock import SystemClock
 from palyra.core.errors import BadInputError, EngineGoneError, StateError
 from palyra.core.heap import settle_heap
 from palyra.core.logs import keep_terminal_clean
+from palyra.core.plural import plural
 from palyra.core.private_files import write_private
 from palyra.core.signals import StopSignals
 from palyra.core.streams import STDERR, STDOUT, say
@@ -47,7 +48,7 @@ def installation(place: Place, *, bind: str | None = None) -> Installation:
 
 def problem_text(loaded: LoadResult) -> str:
     count = len(loaded.problems)
-    head = f"The configuration has {count} problem{'s' if count != 1 else ''}:"
+    head = f"The configuration has {plural(count, 'problem')}:"
     return "\n".join([head, *(f"  {problem}" for problem in loaded.problems)])
 
 

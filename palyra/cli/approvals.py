@@ -15,6 +15,7 @@ from palyra.control.snapshots import ApprovalView, GrantView
 from palyra.core.durations import parse_duration_ms
 from palyra.core.errors import BadInputError
 from palyra.core.money import MAX, parse_usd
+from palyra.core.plural import plural
 
 ApprovalId = Annotated[str, typer.Argument(metavar="ID", help="The approval's id.")]
 SCOPES = ("once", "session", "timeboxed", "amount")
@@ -48,9 +49,10 @@ def describe(view: ApprovalView) -> str:
 def _wants(view: ApprovalView) -> list[str]:
     lines: list[str] = []
     if view.refused:
-        tools = f", {view.tools} tools" if view.tools else ""
+        tools = f", {plural(view.tools, 'tool')}" if view.tools else ""
         lines.append(
-            f"  wants    {view.model} · prompt {view.prompt_bytes:,} bytes, about {view.expected_input:,} tokens{tools}"
+            f"  wants    {view.model} · prompt {view.prompt_bytes:,} bytes,"
+            f" about {plural(view.expected_input, 'token')}{tools}"
         )
     if view.wanted is not None:
         lines.append(f"  wants    {amount(view.wanted, view.excess_metric)} more than the limit")
@@ -121,8 +123,9 @@ def approvals(launch: Launch) -> typer.Typer:
                 drawn = f"{amount(grant.drawn, grant.metric_kind)} of {amount(grant.cap, grant.metric_kind)} drawn"
                 say(f"  grant    {grant.grant_id} {grant.kind} on {grant.policy_id}: {drawn} · {grant.state}")
             say(
-                f"  history  {detail.requester_runs:,} runs in 7 days,"
-                f" {amount(detail.requester_cost_nano_usd, USD_METRIC)}, {detail.requester_overrides} overrides"
+                f"  history  {plural(detail.requester_runs, 'run')} in 7 days,"
+                f" {amount(detail.requester_cost_nano_usd, USD_METRIC)},"
+                f" {plural(detail.requester_overrides, 'override')}"
             )
             if (last := detail.last_override) is not None:
                 drawn = f"{amount(last.drawn, last.metric_kind)} drawn of {amount(last.cap, last.metric_kind)}"

@@ -3,6 +3,7 @@
 from palyra.cli.output import amount, instant, say, table
 from palyra.control.queries import BudgetDetail
 from palyra.control.snapshots import BudgetView
+from palyra.core.plural import plural
 
 _SAID = ("policy_id", "name")
 
@@ -20,7 +21,7 @@ def tell_budget(detail: BudgetDetail) -> None:
         right=(1, 2, 3, 4),
     )
     if first.counters > len(detail.counters):
-        say(f"and {first.counters - len(detail.counters):,} counters more")
+        say(f"and {plural(first.counters - len(detail.counters), 'counter')} more")
     for grant in detail.grants:
         drawn = f"{amount(grant.drawn, grant.metric_kind)} drawn of {amount(grant.cap, grant.metric_kind)}"
         until = "" if grant.expires_at is None else f", until {instant(grant.expires_at)}"

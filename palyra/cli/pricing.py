@@ -25,6 +25,7 @@ from palyra.control.recordings import read_recording
 from palyra.core.errors import BadInputError
 from palyra.core.instants import parse_instant_ms
 from palyra.core.money import format_usd
+from palyra.core.plural import plural
 
 FILE_LIMIT = 32 * 1024 * 1024
 """Bytes of a recorded answer that are read at most."""
@@ -224,8 +225,8 @@ def _print_cost(answer: CostAnswer) -> None:
     say(f"price {answer.price_state}{priced} · {answer.source} · {answer.precision} · card {answer.card_id or '–'}")
     used = answer.usage
     say(f"usage from the {'provider' if answer.usage_source == 'provider' else 'meter'}")
-    say(f"  input   {used.input_total:,} tokens" + _inside(used.input_total, _input_parts(answer)))
-    say(f"  output  {used.output_total:,} tokens" + _inside(used.output_total, _output_parts(answer)))
+    say(f"  input   {plural(used.input_total, 'token')}" + _inside(used.input_total, _input_parts(answer)))
+    say(f"  output  {plural(used.output_total, 'token')}" + _inside(used.output_total, _output_parts(answer)))
     for tool, uses in used.tools.items():
         say(f"  {tool} {uses:,}")
     if answer.parts:
@@ -277,7 +278,7 @@ def _output_parts(answer: CostAnswer) -> dict[str, int]:
 def _print_check(answer: PriceCheckAnswer) -> None:
     if answer.version:
         since = instant(answer.package_prices_from)[:10]
-        say(f"genai-prices {answer.version}, prices up to {since} · {answer.models} models checked")
+        say(f"genai-prices {answer.version}, prices up to {since} · {plural(answer.models, 'model')} checked")
     for finding in answer.findings:
         say(f"✖ {finding.kind} {finding.subject}: {finding.message} {finding.fix}".rstrip())
     say("prices are in order" if answer.ok else f"{len(answer.findings)} to look at")

@@ -18,6 +18,7 @@ from palyra.core.clock import SystemClock
 from palyra.core.errors import BadInputError
 from palyra.core.ids import IdSource
 from palyra.core.money import format_usd
+from palyra.core.plural import plural
 
 CANCELLED = 130
 EXAMPLES_SHOWN = 12
@@ -82,7 +83,7 @@ def _rows(path: Path | None, name: str) -> list[Row]:
     rows, problems = trial_rows(data, path, name)
     if problems:
         count = len(problems)
-        head = f"{path} has {count} problem{'s' if count != 1 else ''}:"
+        head = f"{path} has {plural(count, 'problem')}:"
         raise BadInputError("\n".join([head, *(f"  {problem}" for problem in problems)]))
     if not rows:
         raise BadInputError(f"{path} has no [[{name}]].", fix="Write at least one.")
@@ -109,7 +110,7 @@ async def _followed(control: Control, query: ReplayQuery) -> ReplayAnswer | None
 
 
 def print_answer(answer: ReplayAnswer) -> None:
-    say(f"{answer.requests:,} requests from {instant(answer.since)} to {instant(answer.until)}")
+    say(f"{plural(answer.requests, 'request')} from {instant(answer.since)} to {instant(answer.until)}")
     say(f"{answer.differences:,} would have gone another way")
     table(
         ("", "then", "tried"),

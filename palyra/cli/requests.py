@@ -78,10 +78,13 @@ def tell(response: httpx.Response, *, as_json: bool) -> int:
     if as_json:
         print_foreign_json({"http_status": status, **(data if isinstance(data, dict) else {})})
     if status in (httpx.codes.OK, httpx.codes.CREATED):
+        not_taken = data.get("amount_not_taken")
         if not as_json:
             state = "is open" if status == httpx.codes.CREATED else "is pending already"
             say(f"Approval {data.get('approval_id')} {state} until {data.get('expires_at')}.")
-        return DONE
+        if not as_json and not_taken is not None:
+            complain(f"It stands with the amount {data.get('amount')}; {not_taken} was not taken.")
+        return DONE if not_taken is None else CONFLICT
     if not as_json:
         error = data.get("error") if isinstance(data, dict) else None
         complain(str(error.get("message")) if isinstance(error, dict) else f"HTTP {status}")

@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from palyra.cli.launch import Launch
-from palyra.cli.options import BAD_INPUT, DONE, Config, Json, StateDir, place, run
+from palyra.cli.options import BAD_INPUT, DONE, Config, Json, StateDir, place, report, run
 from palyra.cli.output import complain, instant, print_json, say, table
 from palyra.cli.usage_tables import print_breakdown, print_insights, print_summary, print_timeline
+from palyra.control.commands import CorrectUsage
 from palyra.control.export import ExportFormat, export_usage
 from palyra.control.protocol import Control
 from palyra.control.queries import InsightsQuery, UsageAnswer, UsageQuery, UsageRowsQuery, UsageRunsQuery
@@ -19,7 +20,8 @@ from palyra.core.clock import SystemClock
 from palyra.core.durations import parse_duration_ms
 from palyra.core.errors import BadInputError
 from palyra.core.instants import parse_instant_ms
-from palyra.core.money import format_usd_short
+from palyra.core.money import format_usd_short, parse_usd
+from palyra.core.plural import plural
 from palyra.core.private_files import new_private_file
 from palyra.core.usage_filter import UsageFilter
 from palyra.core.values import value
@@ -104,6 +106,33 @@ def usage(launch: Launch) -> typer.Typer:
             return DONE
 
         ask(config, state_dir, work)
+
+    @app.command("correct")
+    def correct(
+        what: Annotated[str, typer.Argument(metavar="RUN_OR_HOLD", help="The run, or one of its holds.")],
+        reason: Annotated[str, typer.Option(metavar="T", help="Why; it is kept in the audit chain.")],
+        input_: Annotated[int | None, typer.Option("--input", min=0, metavar="N", help="Input tokens in all.")] = None,
+        output: Annotated[int | None, typer.Option(min=0, metavar="N", help="Output tokens in all.")] = None,
+        cached: Annotated[int | None, typer.Option(min=0, metavar="N", help="Cached ones of the input.")] = None,
+        cost: Annotated[
+            str | None, typer.Option(metavar="USD", help="What it cost; else its tokens are priced as it was held.")
+        ] = None,
+        config: Config = None,
+        state_dir: StateDir = None,
+        as_json: Json = False,
+    ) -> None:
+        """Puts right what an attempt used: a further row cites the first, and budgets and sums follow. Admins only."""
+
+        async def work() -> int:
+            try:
+                nano = None if cost is None else parse_usd(cost)
+            except ValueError as error:
+                raise BadInputError(f"--cost: {error}.") from None
+            async with launch.acting(place(config, state_dir)) as control:
+                command = CorrectUsage(what, reason, input_, output, cached, nano)
+                return report(await control.send(command), as_json=as_json)
+
+        run(work)
 
     @app.command("timeline")
     def timeline(
@@ -272,7 +301,7 @@ def usage(launch: Launch) -> typer.Typer:
                 return DONE
             with new_private_file(Path(file)) as target:
                 count = await export_usage(control, query, ExportFormat(chosen), target.write)
-            complain(f"{count:,} attempts in {file}")
+            complain(f"{plural(count, 'attempt')} in {file}")
             return DONE
 
         ask(config, state_dir, work)

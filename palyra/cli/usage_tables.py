@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from palyra.cli.output import amount, instant, say, table
 from palyra.control.queries import InsightsAnswer, UsageAnswer, UsageEntry, UsageNumbers
 from palyra.core.money import format_usd, format_usd_short
+from palyra.core.plural import plural
 from palyra.core.windows import load_zone
 
 NOBODY = "(none)"
@@ -16,8 +17,8 @@ def print_summary(answer: UsageAnswer, period: str) -> None:
     total = answer.total
     median = "" if answer.median_latency_ms is None else f" (median {answer.median_latency_ms:,} ms)"
     say(
-        f"{period}: {format_usd(total.cost_nano_usd)} · {total.requests:,} requests ·"
-        f" {total.input_tokens:,} tokens in, {total.output_tokens:,} out · {total.refused:,} refused"
+        f"{period}: {format_usd(total.cost_nano_usd)} · {plural(total.requests, 'request')} ·"
+        f" {plural(total.input_tokens, 'token')} in, {total.output_tokens:,} out · {total.refused:,} refused"
         + (f" · {total.unpriced:,} unpriced" if total.unpriced else "")
         + (f" · latency {total.average_latency_ms:,} ms{median}" if total.attempts else "")
     )
@@ -69,7 +70,7 @@ def print_timeline(answer: UsageAnswer) -> None:
         right=(1, 2, 3, 4, 5),
     )
     total = answer.total
-    say(f"{format_usd(total.cost_nano_usd)} · {total.requests:,} requests, in {answer.timezone}")
+    say(f"{format_usd(total.cost_nano_usd)} · {plural(total.requests, 'request')}, in {answer.timezone}")
 
 
 _PATTERNS = {"hour": "%Y-%m-%d %H:%M %Z", "day": "%Y-%m-%d"}

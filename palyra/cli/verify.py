@@ -8,6 +8,7 @@ from palyra.cli.launch import Launch
 from palyra.cli.options import DONE, REFUSED, Config, Json, StateDir, place, run
 from palyra.cli.output import amount, instant, plain, print_json, say
 from palyra.control.queries import AuditQuery, DecisionDetail, DecisionQuery, LedgerAnswer, LedgerQuery
+from palyra.core.plural import plural
 
 
 def add_explain(app: typer.Typer, launch: Launch) -> None:
@@ -91,7 +92,7 @@ def ledger_json(answer: LedgerAnswer) -> dict[str, object]:
 
 def _print(answer: LedgerAnswer) -> None:
     against = "the live counters" if answer.live else "what each hold recorded (no engine runs)"
-    say(f"{answer.holds:,} holds rebuilt into {answer.counters:,} counters, compared with {against}")
+    say(f"{plural(answer.holds, 'hold')} rebuilt into {plural(answer.counters, 'counter')}, compared with {against}")
     say(f"open holds of live runs: {answer.open_holds}")
     for hold_id in answer.orphan_holds:
         say(f"✖ hold {hold_id} is open and nobody's: the next start ends it")

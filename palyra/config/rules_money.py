@@ -3,11 +3,12 @@
 from collections import defaultdict
 
 from palyra.config.budgets import BudgetConfig
-from palyra.config.choices import OverrideKind, Percent, ScopeKind
+from palyra.config.choices import OverrideKind, Percent, ProviderModelRole, ScopeKind
 from palyra.config.findings import Findings
 from palyra.config.pricing_rows import RATES, UsagePricingRecord
 from palyra.config.problem import Code
-from palyra.config.references import check_model, check_provider
+from palyra.config.references import check_model, check_provider, models_by_name
+from palyra.config.shape import Path
 
 
 def check_budgets(found: Findings) -> None:
@@ -22,7 +23,16 @@ def check_budgets(found: Findings) -> None:
             check_provider(found, scope, row.scope_id)
         override = ("budgets", i, "routing_override")
         if row.routing_override.kind is OverrideKind.MODEL and found.sound(override):
-            check_model(found, override, row.routing_override.model)
+            check_model(found, override, row.routing_override.model, ProviderModelRole.CHAT)
+            _check_id(found, override, row.routing_override.model)
+
+
+def _check_id(found: Findings, path: Path, name: str) -> None:
+    """Budgets count models by their ids, so that a reroute names one too."""
+    model = models_by_name(found).get(name)
+    if model is not None and model.id != name:
+        message = f'"{name}" is an alias, and a budget names models by id'
+        found.add(Code.BAD_REFERENCE, path, message, "Write the id", (f"model:{model.id}",))
 
 
 def _check_limits(found: Findings, i: int, row: BudgetConfig) -> None:

@@ -2,12 +2,14 @@
 
 import asyncio
 
+from palyra.config.choices import MetricKind
 from palyra.control.alerts import answer_alert
 from palyra.control.commands import (
     AckAlert,
     AddPolicy,
     CancelRun,
     Command,
+    CorrectUsage,
     DecideApproval,
     EditPolicy,
     RemovePolicy,
@@ -18,18 +20,17 @@ from palyra.control.commands import (
 from palyra.control.snapshots import CommandResult, OperatorView
 from palyra.core.errors import BadInputError, ConflictError, JournalUnavailableError, NotFoundError, PalyraError
 from palyra.core.events import Event
-from palyra.core.money import format_usd
 from palyra.core.scope import Scope
 from palyra.engine import Engine
 from palyra.governance.approval_record import ApprovalDecision, ApprovalRecord
 from palyra.governance.approvals import Opened, Resolved, Ruling
+from palyra.governance.explain import amount_text
 from palyra.governance.four_eyes import Decider, FourEyesError
 from palyra.governance.grants import GrantKind
 from palyra.governance.overrides import OverrideRequest, Requester
 from palyra.journal.rows import GrantRow
+from palyra.runs.corrections import Correction, usage_text
 from palyra.vault.access import FIRST_PRINCIPAL
-
-_USD = "estimated_cost_usd"
 
 
 class Acting:
@@ -50,7 +51,7 @@ class Acting:
         return await asyncio.shield(work)
 
     async def _carry_out(self, command: Command, operator: OperatorView) -> CommandResult:
-        needs_admin = isinstance(command, AddPolicy | EditPolicy | RemovePolicy)
+        needs_admin = isinstance(command, AddPolicy | EditPolicy | RemovePolicy | CorrectUsage)
         if not (operator.may_administer if needs_admin else operator.may_approve):
             role = "admin" if needs_admin else "approver"
             return CommandResult("denied", f"{operator.name} is {operator.role}; this needs the role {role}.")
@@ -82,6 +83,8 @@ class Acting:
             case CancelRun():
                 await self._engine.runner.cancel(command.run_id, by)
                 return CommandResult("accepted", f"Run {command.run_id} is being cancelled.")
+            case CorrectUsage():
+                return await self._correct(command, by)
             case AckAlert() | SnoozeAlert():
                 return await answer_alert(self._engine, command, by)
             case AddPolicy():
@@ -98,7 +101,10 @@ class Acting:
         self._engine.parking.decided(edited.ended)
         self._tell("policy.edited", edited.policy.policy_id)
         data = {"policy_id": edited.policy.policy_id, "revision": str(edited.policy.revision)}
-        return CommandResult("accepted", f"Budget {edited.policy.policy_id} {verb}.", data=data)
+        text = f"Budget {edited.policy.policy_id} {verb}."
+        if edited.doubt:
+            text, data["doubt"] = f"{text} But {edited.doubt}", edited.doubt
+        return CommandResult("accepted", text, data=data)
 
     async def _decide(self, command: DecideApproval, by: Decider) -> CommandResult:
         engine = self._engine
@@ -131,6 +137,21 @@ class Acting:
         data = {"approval_id": command.approval_id, "grant_ids": ",".join(resolved.record.grant_ids)}
         return CommandResult("accepted", _decided_text(resolved), data=data)
 
+    async def _correct(self, command: CorrectUsage, by: Decider) -> CommandResult:
+        asked = Correction(
+            command.what,
+            command.reason,
+            command.input_tokens,
+            command.output_tokens,
+            command.cached_tokens,
+            command.cost_nano_usd,
+        )
+        done = await self._engine.corrections.correct(asked, by)
+        after, before = done.after, done.before
+        data = {"correction_id": done.correction_id, "hold_id": before.hold_id, "run_id": before.run_id}
+        text = f"The attempt {before.hold_id} now says {usage_text(after)}, instead of {usage_text(before)}."
+        return CommandResult("accepted", text, data=data)
+
     async def _as_it_stands(self, command: Command) -> dict[str, str]:
         """What a decision that came too late meets."""
         if not isinstance(command, DecideApproval):
@@ -143,8 +164,14 @@ class Acting:
         asked = OverrideRequest(command.policy_ids, principal, command.session, command.amount, command.reason)
         opened = await self._engine.overrides.request(asked, Requester(by, Scope(principal, command.session)))
         record = opened.record
-        data = {"fresh": "true" if opened.fresh else "false", **_state_data(record)}
-        return CommandResult("accepted", _requested_text(opened), data=data)
+        wanted = "" if record.wanted is None else _in_words(record.wanted, record)
+        data = {"fresh": "true" if opened.fresh else "false", "amount": wanted, **_state_data(record)}
+        text = _requested_text(opened)
+        if opened.not_taken is None:
+            return CommandResult("accepted", text, data=data)
+        data["amount_not_taken"] = _in_words(opened.not_taken, record)
+        stands = f"{text} It stands with that amount; {data['amount_not_taken']} was not taken."
+        return CommandResult("conflict", stands, "Let it be decided, or have it denied and ask again.", data=data)
 
     async def _revoke(self, command: RevokeGrant, by: Decider) -> CommandResult:
         engine = self._engine
@@ -185,19 +212,15 @@ def _state_data(record: ApprovalRecord) -> dict[str, str]:
 
 def _requested_text(opened: Opened) -> str:
     record = opened.record
-    wanted = record.wanted
-    metric = record.leading.metric_kind.value
-    room = (
-        "room"
-        if wanted is None
-        else format_usd(wanted)
-        if metric == _USD
-        else f"{wanted:,} {metric.removeprefix('total_')}"
-    )
+    room = "room" if record.wanted is None else _in_words(record.wanted, record)
     what = f"{room} in {', '.join(record.policy_ids)} for {record.principal}"
     if opened.fresh:
         return f"Approval {record.approval_id} is open: {what}."
     return f"Approval {record.approval_id} is pending already: {what}."
+
+
+def _in_words(amount: int, record: ApprovalRecord) -> str:
+    return amount_text(amount, record.leading.metric_kind)
 
 
 def _decided_text(resolved: Resolved) -> str:
@@ -210,4 +233,4 @@ def _decided_text(resolved: Resolved) -> str:
 
 
 def _cap(grant: GrantRow) -> str:
-    return format_usd(grant.cap) if grant.metric == _USD else f"{grant.cap:,} {grant.metric}"
+    return amount_text(grant.cap, MetricKind(grant.metric))

@@ -78,6 +78,20 @@ class RemovePolicy:
 
 
 @value
+class CorrectUsage:
+    """Puts right what an attempt used: a hold's id, or a run's that was charged for one attempt. What is None stays;
+    without a cost (nano-dollars) the tokens are priced as they were when it was held."""
+
+    what: str
+    reason: str
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    cost_nano_usd: int | None = None
+    kind: Literal["correct_usage"] = "correct_usage"
+
+
+@value
 class AckAlert:
     """Notes that somebody knows: the alert stays quiet for as long as its condition lasts."""
 
@@ -104,6 +118,7 @@ Command = Annotated[
     | AddPolicy
     | EditPolicy
     | RemovePolicy
+    | CorrectUsage
     | AckAlert
     | SnoozeAlert,
     Field(discriminator="kind"),

@@ -69,8 +69,19 @@ class Fold:
             if len(self._other_days) > DAYS_KEPT:
                 del self._other_days[next(iter(self._other_days))]
 
+    def _corrected(self, event: Event) -> None:
+        """An attempt of long ago turned out to have cost something else, on the day it settled."""
+        row, difference, at = event.data["row"], event.data["difference"], event.data["at"]
+        if row.run_id in self._ended:
+            self._ended[row.run_id] = row
+        self._roll(event.at)
+        if self._day is not None and self._day.contains(at):
+            self._spent += difference
+
     def _hear(self, event: Event) -> None:
         self.version += 1
+        if event.kind == "run.corrected":
+            self._corrected(event)
         run = event.data.get("run")
         if not isinstance(run, LiveRun):
             return

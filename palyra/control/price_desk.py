@@ -19,6 +19,7 @@ from palyra.control.prices import (
     ReadingView,
 )
 from palyra.core.errors import BadInputError
+from palyra.core.plural import plural
 from palyra.pricing.book import PriceBook, PricedProvider
 from palyra.pricing.card import PriceState, RateCard
 from palyra.pricing.dialect import Dialect, Flavour
@@ -226,7 +227,7 @@ class PriceDesk:
                 PriceFinding(
                     "package_old",
                     f"genai-prices {self._book.version}",
-                    f"Its newest price has held for {days} days.",
+                    f"Its newest price has held for {plural(days, 'day')}.",
                     "Upgrade the genai-prices package.",
                 )
             )
@@ -309,6 +310,7 @@ def _drift_finding(drift: EstimateDrift) -> PriceFinding:
     return PriceFinding(
         "estimate_drift",
         f"{drift.provider}: {drift.model}",
-        f"Over its last {drift.samples} attempts, input used was {ratio}; {drift.overruns} went over their bound.",
+        f"Over its last {plural(drift.samples, 'attempt')}, input used was {ratio}; "
+        f"{drift.overruns} went over their bound.",
         'Estimates follow by themselves; until then use bound_estimator = "proven" where a budget must hold.',
     )

@@ -47,6 +47,7 @@ from palyra.core.errors import BadInputError, NotFoundError
 from palyra.governance.approval_record import ApprovalDecision, ApprovalRecord, ApprovalStatus
 from palyra.journal.audit import HEAD_FILE
 from palyra.journal.audit import verify as verify_audit
+from palyra.journal.corrections import attempts_of
 from palyra.journal.journal import JOURNAL_FILE
 from palyra.journal.readers import Readers
 from palyra.journal.rows import ApprovalRow, GrantRow, RunFilter
@@ -205,7 +206,7 @@ class Records:
             if row is None:
                 raise NotFoundError(f"No run {run_id!r} is known.", fix="Look it up on the Runs screen.")
             holds = await readers.holds_of_run(run_id)
-            usage = {item.hold_id: item for item in await readers.usage_of_run(run_id)}
+            usage = attempts_of(await readers.usage_of_run(run_id))
             notes = await readers.run_notes(run_id)
             decision = await readers.decision(row.decision_id) if row.decision_id else None
         held = [hold.bound_usd for hold in holds if hold.state == "held"]

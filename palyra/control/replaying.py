@@ -23,6 +23,7 @@ from palyra.control.replays import (
 )
 from palyra.core.clock import Clock, Timer
 from palyra.core.errors import BadInputError, ConflictError, NotFoundError
+from palyra.core.plural import plural
 from palyra.governance.policy import UsageBudgetPolicyRecord
 from palyra.governance.policy_input import PolicyDefaults, PolicyInputError, parse_policy
 from palyra.journal.journal import JOURNAL_FILE
@@ -87,7 +88,9 @@ class ReplayDesk:
             raise ConflictError(f"There is a replay {query.replay_id!r} already.", fix="Give each its own id.")
         if len(self._running) >= AT_ONCE:
             raise ConflictError(
-                f"{len(self._running)} replays run already.", fix="Wait for one to end, or cancel it.", code="too_many"
+                f"{plural(len(self._running), 'replay')} under way already.",
+                fix="Wait for one to end, or cancel it.",
+                code="too_many",
             )
         progress = ReplayProgress(query.replay_id, "running")
         task = asyncio.get_running_loop().create_task(self._run(query.replay_id, asked))

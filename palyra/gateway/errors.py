@@ -10,7 +10,20 @@ from palyra.providers.wires import Wire, error_body
 from palyra.runs.request import Refusal
 
 AMOUNTS = frozenset(
-    {"settled", "held", "bound", "projected", "hard", "soft", "granted", "amount", "excess", "cap", "drawn", "amount_not_taken"}
+    {
+        "settled",
+        "held",
+        "bound",
+        "projected",
+        "hard",
+        "soft",
+        "granted",
+        "amount",
+        "excess",
+        "cap",
+        "drawn",
+        "amount_not_taken",
+    }
 )
 """Members of the `palyra` object that tell how much there is, or was, to spend."""
 

@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
 from palyra.core.clock import Clock
+from palyra.core.plural import plural
 from palyra.gateway.body import read_body
 from palyra.gateway.client import HttpClient, content_type
 from palyra.gateway.connection import Connection
@@ -94,7 +95,8 @@ class Inference:
             raise overloaded("engine_draining", f"Palyra {what} and takes no new work.", DRAIN_RETRY_S)
         limit = self._house.config.gateway.max_runs
         if self._running >= limit:
-            raise overloaded("too_many_runs", f"{limit} requests are being served (gateway.max_runs).", BUSY_RETRY_S)
+            message = f"{plural(limit, 'request')} may be served at once (gateway.max_runs)."
+            raise overloaded("too_many_runs", message, BUSY_RETRY_S)
 
     async def _delivered(
         self, outcome: Outcome, client: HttpClient, wire: Wire, *, amounts: bool

@@ -68,7 +68,8 @@ class OverridesDoor:
             raise _too_often(error) from None
         except JournalUnavailableError:
             raise overloaded("journal_unavailable", "The journal cannot be written now.", RETRY_S) from None
-        return self._told(201 if opened.fresh else 200, Found(opened.record, (), 0))
+        found = Found(opened.record, (), 0)
+        return self._told(201 if opened.fresh else 200, found, not_taken=opened.not_taken)
 
     async def look_up(self, key: Key, approval_id: str) -> Reply:
         """Raises RefusedError (404) also for a record of somebody else: which exist is nobody's business."""
@@ -80,8 +81,11 @@ class OverridesDoor:
             raise not_found("unknown_path", "No approval of this key's principal has that id.")
         return self._told(200, found)
 
-    def _told(self, status: int, found: Found) -> Reply:
+    def _told(self, status: int, found: Found, *, not_taken: int | None = None) -> Reply:
+        """`not_taken` is an amount that was named where the record stands with another one."""
         data = record_json(found, self._clock.now_ms())
+        if not_taken is not None:
+            data["amount_not_taken"] = _amount(not_taken, found.record.leading.metric_kind)
         if not self._house.config.gateway.expose_amounts:
             data = without_amounts(data)
         return Reply(status, json.dumps(data).encode("ascii"), self._date)

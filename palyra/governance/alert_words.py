@@ -5,6 +5,7 @@ from typing import Any
 
 from palyra.config.choices import MetricKind
 from palyra.core.money import format_usd, format_usd_short
+from palyra.core.plural import plural
 from palyra.governance.alerts import AlertKind
 from palyra.governance.explain import amount_text, moment_text
 
@@ -61,8 +62,8 @@ def _mix_summary(p: Payload, at: int) -> str:
 
 def _mix(p: Payload, at: int) -> list[str]:
     return [
-        f"{p['runs']:,} of {p['of_runs']:,} runs in {_span(p['lookback_ms'])} were served by {p['model']}, though "
-        f"{p['chat_models']} chat models are there. More than {p['threshold_percent']} % is told.",
+        f"{p['runs']:,} of {plural(p['of_runs'], 'run')} in {_span(p['lookback_ms'])} were served by "
+        f"{p['model']}, though {p['chat_models']} chat models are there. More than {p['threshold_percent']} % is told.",
     ]
 
 
@@ -73,8 +74,8 @@ def _regression_summary(p: Payload, at: int) -> str:
 
 def _regression(p: Payload, at: int) -> list[str]:
     return [
-        f"{p['failed']:,} of {p['runs']:,} runs that routing gave to {p['model']} failed "
-        f"({_percent(p['failed'], p['runs'])}); of {p['default_model']}'s {p['default_runs']:,} runs "
+        f"{p['failed']:,} of {plural(p['runs'], 'run')} that routing gave to {p['model']} failed "
+        f"({_percent(p['failed'], p['runs'])}); of {p['default_model']}'s {plural(p['default_runs'], 'run')} "
         f"{p['default_failed']:,} did ({_percent(p['default_failed'], p['default_runs'])}).",
         f"Half of them took at most {_seconds(p['p50_ms'])}, of {p['default_model']}'s "
         f"{_seconds(p['default_p50_ms'])}.",
@@ -95,7 +96,7 @@ def _budget(p: Payload, at: int) -> list[str]:
         said.append(f"Grants add {amount_text(p['granted'], metric)}.")
     if p["refusals"]:
         last = f"the last at {_moment(p['refused_at'], p, at)}"
-        said.append(f"It did not let {_times(p['refusals'], 'request')} pass in this window, {last}.")
+        said.append(f"It did not let {plural(p['refusals'], 'request')} pass in this window, {last}.")
     return [*said, _renewal(p, at)]
 
 
@@ -127,14 +128,15 @@ def _price(p: Payload, at: int) -> list[str]:
 
 def _drift_summary(p: Payload, at: int) -> str:
     if not p["expected_tokens"] or 4 * abs(p["actual_tokens"] - p["expected_tokens"]) <= p["expected_tokens"]:
-        return f"{p['model']} cost more than its bound {_times(p['overruns'], 'time')} in {p['samples']}"
+        return f"{p['model']} cost more than its bound {plural(p['overruns'], 'time')} in {p['samples']}"
     return f"{p['model']} used {_percent(p['actual_tokens'], p['expected_tokens'])} of the tokens it was expected to"
 
 
 def _drift(p: Payload, at: int) -> list[str]:
     return [
-        f"The newest {p['samples']:,} attempts on {p['model']} were expected to read {p['expected_tokens']:,} tokens "
-        f"and read {p['actual_tokens']:,}; {_times(p['overruns'], 'attempt')} cost more than the bound held for it.",
+        f"The newest {plural(p['samples'], 'attempt')} on {p['model']} were expected to read "
+        f"{plural(p['expected_tokens'], 'token')} "
+        f"and read {p['actual_tokens']:,}; {plural(p['overruns'], 'attempt')} cost more than the bound held for it.",
         'With bound_estimator = "proven" no bound on text can be exceeded.',
     ]
 
@@ -200,10 +202,6 @@ def _seconds(ms: int | None) -> str:
 
 def _percent(part: int, whole: int) -> str:
     return f"{100 * part // whole} %" if whole else "more than 100 %"
-
-
-def _times(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _words(name: str) -> str:

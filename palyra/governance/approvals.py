@@ -89,11 +89,13 @@ class Ruling:
 
 @value
 class Opened:
-    """`fresh` is False when an equal pending record was joined instead of opening another."""
+    """`fresh` is False when an equal pending record was joined instead of opening another; `not_taken` is the amount
+    named then where that record stands with another one."""
 
     record: ApprovalRecord
     fresh: bool
     changes: tuple[Change, ...]
+    not_taken: int | None = None
 
 
 @value
@@ -198,20 +200,32 @@ class ApprovalDesk:
         return Opened(record, True, (ApprovalSaved(record.row()), audit))
 
     def _joined(self, record: ApprovalRecord, petition: Petition, at: int) -> Opened:
-        """Another run waits for the same answer, or somebody else asks for it in words, which deciders get to see."""
+        """Another run waits for the same answer, or somebody asks for it in words, which deciders get to see. The first
+        amount that is named stands."""
         if petition.run_id and petition.run_id not in record.run_ids:
             record = replace(record, run_ids=(*record.run_ids, petition.run_id)[-RUNS_SHOWN:])
             self._put(record)
-        applicant = petition.applicant
-        if applicant is None or applicant.name in {one.name for one in record.applicants}:
-            return Opened(record, False, ())
-        applicants = [one.to_json() for one in (*record.applicants, applicant)]
-        record = replace(record, version=record.version + 1, facts={**record.facts, "applicants": applicants})
-        self._put(record)
-        audit = AuditAdded(
-            at, "approval", record.approval_id, applicant.name, {"state": "joined", **applicant.to_json()}
+        applicant, wanted = petition.applicant, petition.wanted
+        not_taken = wanted if record.wanted is not None and wanted != record.wanted else None
+        facts: dict[str, Any] = {}
+        told: dict[str, Any] = {}
+        if applicant is not None and applicant.name not in {one.name for one in record.applicants}:
+            facts["applicants"] = [one.to_json() for one in (*record.applicants, applicant)]
+            told = applicant.to_json()
+        if wanted is not None and record.wanted is None:
+            facts["wanted"] = told["wanted"] = wanted
+        if not facts:
+            return Opened(record, False, (), not_taken)
+        record = replace(
+            record,
+            version=record.version + 1,
+            facts={**record.facts, **facts},
+            risk=risk_of(record.evaluations, record.wanted if record.wanted is not None else wanted or 0),
         )
-        return Opened(record, False, (ApprovalSaved(record.row()), audit))
+        self._put(record)
+        actor = record.principal if applicant is None else applicant.name
+        audit = AuditAdded(at, "approval", record.approval_id, actor, {"state": "joined", **told})
+        return Opened(record, False, (ApprovalSaved(record.row()), audit), not_taken)
 
     def join(self, approval_id: str) -> None:
         """Somebody's connection is open for it; until it closes, a grant for one run is kept for those who asked."""

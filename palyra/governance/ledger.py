@@ -355,6 +355,25 @@ class Ledger:
                     grant.use(run_id)
         return left
 
+    def correct(self, row: HoldRow, usd: int | None, tokens: int, at: int) -> HoldRow:
+        """Charges something else for a hold that has ended: every counter it counts in moves by the difference, in the
+        windows it was taken in. Returns the row as it is to be stored.
+
+        What grants paid stays paid. Raises ValueError for a hold that is open or was released.
+        """
+        if row.state not in (SETTLED, EXPIRED) or row.hold_id in self._open:
+            raise ValueError(f"hold {row.hold_id} is {row.state}")
+        moves = tuple(move._replace(actual=actual_amount(move, usd, tokens, row.requests)) for move in row.moves)
+        overrun = max(0, usd - row.bound_usd) if usd is not None and row.bound_usd is not None else 0
+        after = row._replace(actual_usd=usd, actual_tokens=tokens, overrun=overrun, moves=moves)
+        for budget, value in self.books.match(row.scope, row.provider, row.model).lines:
+            if budget.known_until(row.created_at) <= at:
+                continue
+            difference = counted(budget.policy, after).settled - counted(budget.policy, row).settled
+            self.books.cell(budget, value, row.created_at).move(difference, 0, 0)
+        self.version += 1
+        return after
+
     def _opened(self, hold_id: str) -> OpenHold:
         hold = self._open.get(hold_id)
         if hold is None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from palyra.core.errors import StateError
+from palyra.core.plural import plural
 from palyra.core.values import value
 from palyra.journal.audit_chain import GENESIS, Link, LinkDraft, append
 
@@ -137,7 +138,7 @@ def verify(journal: Path, head_file: Path) -> AuditReport:
     status = HeadStatus.UNREADABLE if unreadable else walk.head_status()
     unlinked = max(0, stored - walk.decisions) if walk.first_bad is None else 0
     ok = walk.first_bad is None and unlinked == 0 and status in (HeadStatus.OK, HeadStatus.BEHIND)
-    message = walk.fault or (f"{unlinked} decisions stand outside the chain" if unlinked else _VERDICTS[status])
+    message = walk.fault or (f"{plural(unlinked, 'decision')} outside the chain" if unlinked else _VERDICTS[status])
     return AuditReport(ok, walk.count, walk.first_bad, walk.link, status, unlinked, message)
 
 

@@ -22,6 +22,7 @@ from palyra.journal.changes import (
     CredentialNoted,
     DecisionMade,
     GrantSaved,
+    HoldCorrected,
     HoldEnded,
     HoldGrown,
     HoldTaken,
@@ -55,7 +56,8 @@ from palyra.journal.tables import NULL, Table, Values, clean, dumps, moves_text
     TERMS,
     ALERT,
     CREDENTIAL,
-) = range(18)
+    CORRECTED,
+) = range(19)
 """What a row of the view is, in its first column; a row of nothing only fills the statement up."""
 
 WIDTH = 1 + max(
@@ -88,6 +90,10 @@ class Unit:
     values: list[Any] = field(default_factory=list)
     rows: int = 0
     drafts: list[LinkDraft] = field(default_factory=list)
+
+
+EMPTY = Unit()
+"""Nothing to write."""
 
 
 def encode(changes: Sequence[Change]) -> Unit:
@@ -196,7 +202,8 @@ def _triggers() -> list[tuple[int, str]]:
                 "moves",
             ),
         ),
-        (USAGE, f"{_insert_into(tables.USAGE)} ON CONFLICT (hold_id) DO NOTHING"),
+        (CORRECTED, _CORRECTED),
+        (USAGE, _usage()),
         (
             APPROVAL,
             f"{_insert_into(tables.APPROVALS)} ON CONFLICT (approval_id) DO UPDATE SET"
@@ -240,6 +247,27 @@ INSERT INTO replay_log (at, kind, ref, scope, shape, usd, tokens, outcome)
 SELECT NEW.v2, 0, seq, NEW.v3, NEW.v4, nullif(NEW.v5, {NULL}), NEW.v6, NEW.v7 FROM runs WHERE run_id = NEW.v1;
 {_body_of_newest(8)}
 """
+
+
+_CORRECTED = f"""
+UPDATE holds SET actual_usd = nullif(NEW.v2, {NULL}), actual_tokens = NEW.v3, overrun = NEW.v4, moves = NEW.v5
+WHERE hold_id = NEW.v1 AND state IN ('settled', 'expired');
+UPDATE runs SET version = version + 1, input_tokens = NEW.v6, output_tokens = NEW.v7, cost = nullif(NEW.v8, {NULL})
+WHERE run_id = (SELECT run_id FROM holds WHERE hold_id = NEW.v1 AND state IN ('settled', 'expired'))
+"""
+
+
+def _usage() -> str:
+    """A correction has no hold of its own that could be taken: one that is written again is known by its flags."""
+    columns = tables.USAGE.columns
+    values = ", ".join(_new(column, name in tables.USAGE.nullable) for column, name in enumerate(columns, start=1))
+    corrects, flags, run = (f"NEW.v{columns.index(name) + 1}" for name in ("corrects", "flags", "run_id"))
+    again = f"SELECT 1 FROM usage WHERE run_id = {run} AND corrects = {corrects} AND flags = {flags}"
+    return (
+        f"INSERT INTO usage ({', '.join(columns)}) SELECT {values}"
+        f" WHERE {corrects} = {NULL} OR {flags} NOT LIKE '[\"correction:%' OR NOT EXISTS ({again})"
+        " ON CONFLICT (hold_id) DO NOTHING"
+    )
 
 
 def _note() -> str:
@@ -323,6 +351,19 @@ _ENCODERS: dict[type[Change], Callable[[Any, Unit], tuple[int, Values]]] = {
         (change.hold_id, change.metered_input, change.metered_output, change.metered_usd),
     ),
     HoldEnded: _hold_ended,
+    HoldCorrected: lambda change, unit: (
+        CORRECTED,
+        (
+            change.hold_id,
+            change.actual_usd,
+            change.actual_tokens,
+            change.overrun,
+            moves_text(change.moves),
+            change.input_tokens,
+            change.output_tokens,
+            change.cost,
+        ),
+    ),
     UsageRecorded: lambda change, unit: (USAGE, tables.usage_values(change.row)),
     ApprovalSaved: lambda change, unit: (APPROVAL, tables.approval_values(change.row)),
     GrantSaved: lambda change, unit: (GRANT, tables.grant_values(change.row)),

@@ -84,8 +84,26 @@ class HoldEnded(NamedTuple):
 
 
 @value
+class HoldCorrected:
+    """What an ended hold turned out to have charged, and what its run's row tells then: absolute numbers all.
+
+    Has no effect on a hold that is open or was released.
+    """
+
+    hold_id: str
+    actual_usd: int | None
+    actual_tokens: int
+    overrun: int
+    moves: Sequence[CounterMove]
+    input_tokens: int
+    output_tokens: int
+    cost: int | None
+
+
+@value
 class UsageRecorded:
-    """Adds a usage row and, in the same transaction, its roll-ups; a second row for one hold has no effect.
+    """Adds a usage row and, in the same transaction, its roll-ups; a second row for one hold has no effect, nor has a
+    correction with the flags of one that is there.
 
     A row without a hold (a cache hit) has an empty `hold_id` and is always added.
     """
@@ -190,6 +208,7 @@ Change = (
     | HoldGrown
     | Metered
     | HoldEnded
+    | HoldCorrected
     | UsageRecorded
     | ApprovalSaved
     | GrantSaved

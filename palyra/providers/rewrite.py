@@ -48,10 +48,26 @@ def upstream_body(request: ParsedRequest, *, model: str, max_tokens: int | None 
     if max_tokens is not None and max_tokens != request.max_tokens:
         for name in request.max_tokens_fields or (field or "max_tokens",):
             changes[name] = max_tokens
+        changes |= _less_thought(request, max_tokens)
     if request.wire is Wire.CHAT and request.stream and not request.include_usage:
         options: dict[str, Any] = request.data.get("stream_options") or {}
         changes["stream_options"] = {**options, "include_usage": True}
     return rewrite_members(request.body, changes)
+
+
+LEAST_THINKING = 1_024
+"""Tokens below which a provider takes no budget for thinking."""
+
+
+def _less_thought(request: ParsedRequest, max_tokens: int) -> dict[str, object]:
+    """What becomes of a budget for thinking that an answer's lowered ceiling has no room for: providers refuse one."""
+    thinking: Any = request.data.get("thinking")
+    budget = thinking.get("budget_tokens") if type(thinking) is dict else None
+    if type(budget) is not int or request.max_tokens is None or not max_tokens <= budget < request.max_tokens:
+        return {}
+    if max_tokens <= LEAST_THINKING:
+        return {"thinking": {"type": "disabled"}}
+    return {"thinking": {**thinking, "budget_tokens": max_tokens - 1}}
 
 
 def _written(value: object) -> str:

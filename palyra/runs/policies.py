@@ -1,7 +1,7 @@
 """The policies in force: the file's and the operators', and how an edit takes effect without losing what was spent."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from palyra.core.clock import Clock
@@ -20,6 +20,7 @@ from palyra.journal.changes import AuditAdded, Change, PolicySaved, TermsKept
 from palyra.journal.journal import Journal
 from palyra.journal.rows import PolicyRow
 from palyra.runs.durable import Durable
+from palyra.runs.reroutes import Doubt
 
 ROWS_PER_STEP = 100
 """How many rows are counted again before everybody else gets a turn."""
@@ -27,10 +28,12 @@ ROWS_PER_STEP = 100
 
 @value
 class Edited:
-    """A change of policies that is durable and in force. `ended` are approvals it voided."""
+    """A change of policies that is durable and in force. `ended` are approvals it voided; `doubt` says why the model it
+    reroutes to may not be there, empty without one."""
 
     policy: UsageBudgetPolicyRecord
     ended: Sequence[ApprovalRecord]
+    doubt: str = ""
 
 
 def operator_policies(rows: Sequence[PolicyRow], defaults: PolicyDefaults) -> tuple[UsageBudgetPolicyRecord, ...]:
@@ -63,8 +66,10 @@ class PolicyKeeper:
         durable: Durable,
         defaults: PolicyDefaults,
         removed: Mapping[str, int],
+        reroute_doubt: Callable[[UsageBudgetPolicyRecord], Doubt | None],
     ) -> None:
-        """`removed`: the last revision of ids that operators once used, so that a new policy goes on counting them."""
+        """`removed`: the last revision of ids that operators once used, so that a new policy goes on counting them.
+        `reroute_doubt` says what is wrong with the model a policy reroutes to."""
         self._journal = journal
         self._ledger = ledger
         self._desk = desk
@@ -72,7 +77,13 @@ class PolicyKeeper:
         self._durable = durable
         self._defaults = defaults
         self._removed = dict(removed)
+        self._reroute_doubt = reroute_doubt
         self._one_at_a_time = asyncio.Lock()
+
+    @property
+    def counting(self) -> asyncio.Lock:
+        """Held while policies change and counters are counted again from the journal."""
+        return self._one_at_a_time
 
     @property
     def current(self) -> PolicySet:
@@ -87,7 +98,9 @@ class PolicyKeeper:
                 raise ConflictError(
                     f"A budget {policy.policy_id} exists already.", fix="Edit it, or choose another id."
                 )
-            return await self._put(policy, PolicySet([*self.current, policy]), by, "added")
+            doubt = self._doubt(policy)
+            edited = await self._put(policy, PolicySet([*self.current, policy]), by, "added")
+            return replace(edited, doubt=doubt)
 
     async def edit(
         self, policy_id: str, fields: Mapping[str, str], by: Decider, *, revision: int | None = None
@@ -96,8 +109,10 @@ class PolicyKeeper:
         async with self._one_at_a_time:
             before = self._editable(policy_id, revision)
             policy = edit_policy(before, fields, defaults=self._defaults)
+            # One that has lost its model can still be edited otherwise.
+            doubt = self._doubt(policy) if policy.routing_override != before.routing_override else ""
             others = [one for one in self.current if one.policy_id != policy_id]
-            return await self._put(policy, PolicySet([*others, policy]), by, "edited")
+            return replace(await self._put(policy, PolicySet([*others, policy]), by, "edited"), doubt=doubt)
 
     async def remove(self, policy_id: str, by: Decider, *, revision: int | None = None) -> Edited:
         """Raises NotFoundError, ConflictError."""
@@ -123,6 +138,13 @@ class PolicyKeeper:
             changes = self._ledger.apply(recount, self._clock.now_ms())
             if changes:
                 self._durable.write(changes)
+
+    def _doubt(self, policy: UsageBudgetPolicyRecord) -> str:
+        """Why the model a policy reroutes to may not be there. Raises PolicyInputError where it surely is not."""
+        doubt = self._reroute_doubt(policy)
+        if doubt is not None and doubt.certain:
+            raise PolicyInputError([doubt.fault])
+        return "" if doubt is None else f"{doubt.fault.message} yet. {doubt.fault.fix}"
 
     def _editable(self, policy_id: str, revision: int | None) -> UsageBudgetPolicyRecord:
         policy = self.current.get(policy_id)

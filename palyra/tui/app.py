@@ -22,6 +22,7 @@ from palyra.control.protocol import Control
 from palyra.control.snapshots import CommandResult, Snapshot, Topic
 from palyra.core.clock import Clock
 from palyra.core.errors import PalyraError
+from palyra.core.plural import plural
 from palyra.core.safe_text import safe
 from palyra.tui import format as show
 from palyra.tui import themes
@@ -383,7 +384,7 @@ class PalyraApp(App[None], inherit_bindings=False):
         """Quits; first says what would stop if the engine lives in this process and has runs in flight."""
         snapshot = self.latest
         if not self.control.attached and snapshot is not None and snapshot.runs_live:
-            live = show.plural(snapshot.runs_live, "run")
+            live = plural(snapshot.runs_live, "run")
             consequence = Consequence(
                 title="Quit, and stop the engine with it?",
                 text=f"{live} in flight: they get up to {self._drain_seconds:.0f} s to end, then they are cut. New "
@@ -465,7 +466,7 @@ class PalyraApp(App[None], inherit_bindings=False):
             self.flash(f"Not copied: {show.size(octets)} is more than terminals take.", Tone.WARN)
             return
         self.copy_to_clipboard(clean)
-        self.flash(f"Copied {show.plural(len(clean), 'character')}.", Tone.GOOD)
+        self.flash(f"Copied {plural(len(clean), 'character')}.", Tone.GOOD)
 
     def next_theme(self) -> None:
         names = themes.CHOICES

@@ -195,8 +195,3 @@ def short_id(identifier: str) -> str:
 def short_model(model: str) -> str:
     """A model without its provider, as lists show it: `openai/gpt-5.4` is `gpt-5.4`."""
     return model.rpartition("/")[2] or model
-
-
-def plural(number: int, noun: str) -> str:
-    """`1 run`, `3 runs`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -39,7 +39,7 @@ def test_policies_are_tried_on_what_was_recorded(shell: Shell, tmp_path: Path) -
     said = shell("replay", "--policies", path)
     assert "3 requests from" in said
     assert "2 would have gone another way" in said
-    assert "Budget closed would reach 2 requests of 1 requests." in said
+    assert "Budget closed would reach 2 requests of 1 request." in said
     alone = shell.json("replay", "--policies", path, "--only", "--since", "2026-01-01", "--until", "2999-01-01")
     assert [one["policy_id"] for one in alone["policies"]] == ["closed"]
     assert shell.json("replay", "--policies", path, "--since", "2999-01-01")["requests"] == 0

@@ -111,6 +111,12 @@ def test_a_budget_is_shown_switched_off_and_on(shell: Shell) -> None:
     ("status", "body", "code", "says"),
     [
         (201, {"approval_id": "01A", "expires_at": "soon"}, 0, "Approval 01A is open until soon."),
+        (
+            200,
+            {"approval_id": "01A", "expires_at": "soon", "amount": "2", "amount_not_taken": "3"},
+            4,
+            "It stands with the amount 2; 3 was not taken.",
+        ),
         (429, {"error": {"message": "Too often."}}, 4, "Too often."),
         (503, {"error": {"message": "Stopping."}}, 5, "Stopping."),
         (500, None, 1, "HTTP 500"),

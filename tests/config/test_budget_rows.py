@@ -149,6 +149,22 @@ def test_an_override_may_name_a_model_that_is_there() -> None:
     text = MODELS + budget("hard_limit = 1", 'routing_override = "model:{}"')
     assert sound(text.format("p/u")).budgets[0].routing_override.model == "p/u"
     assert found(text.format("p/x")) == [("bad_reference", "budgets[0].routing_override")]
+    (problem,) = load(text.format("p/v")).problems
+    assert problem.suggestions == ("p/u",)
+
+
+@pytest.mark.parametrize(
+    ("fields", "name", "says"),
+    [
+        ('aliases = ["fast"]', "fast", "is an alias"),
+        ('role = "embeddings"', "p/u", "is for embeddings, not for chat"),
+    ],
+)
+def test_an_override_names_a_chat_model_by_its_id(fields: str, name: str, says: str) -> None:
+    """Anything else would never be chosen."""
+    (problem,) = load(f"{MODELS}{fields}\n" + budget("hard_limit = 1", f'routing_override = "model:{name}"')).problems
+    assert (problem.code, problem.key) == ("bad_reference", "budgets[0].routing_override")
+    assert says in problem.message
 
 
 def test_an_override_says_what_it_is() -> None:

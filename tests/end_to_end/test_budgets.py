@@ -255,7 +255,7 @@ async def test_one_budget_may_be_tried_while_the_others_hold(here: Premises) -> 
     assert second.status == 402
     statuses = {item["policy_id"]: item["status"] for item in second.error["palyra"]["evaluations"]}
     assert statuses == {"trial": "blocked", "firm": "blocked"}
-    assert second.error["message"].startswith("Budget firm would reach 2 requests of 1 requests.")
+    assert second.error["message"].startswith("Budget firm would reach 2 requests of 1 request.")
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,20 @@ async def test_an_equal_pending_one_is_told_instead_of_another(here: Premises) -
     assert first.json["approval_id"] == again.json["approval_id"]
 
 
+async def test_an_amount_that_does_not_stand_is_told(here: Premises) -> None:
+    await full(here)
+    first = await post(here, {"policy_ids": ["desk"], "reason": WHY})
+    assert first.json["amount"] is None
+    named = await post(here, {"policy_ids": ["desk"], "amount": "2", "reason": WHY})
+    assert (named.json["amount"], "amount_not_taken" in named.json) == ("2", False)
+    other = await post(here, {"policy_ids": ["desk"], "amount": "3", "reason": WHY})
+    assert (other.status, other.json["amount"], other.json["amount_not_taken"]) == (200, "2", "3")
+    told = await here.control.send(RequestOverride(("desk",), amount="1", reason=WHY))
+    assert (told.status, told.data["amount"], told.data["amount_not_taken"]) == ("conflict", "2 requests", "1 request")
+    assert "is pending already: 2 requests in desk for local. It stands with that amount; 1 request was" in told.message
+    assert (await here.pending()).wanted == 2
+
+
 async def test_words_join_the_record_of_the_refused_request_that_waits(here: Premises) -> None:
     await full(here, action="approval_required")
     waiting = asking(here)

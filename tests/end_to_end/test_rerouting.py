@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from palyra.control.commands import EditPolicy
+from palyra.control.commands import AddPolicy, EditPolicy
 from palyra.control.queries import DecisionQuery
 from palyra.control.replay_worker import NAMED
 from palyra.control.replays import ReplayQuery, replay
@@ -39,6 +39,22 @@ async def test_a_named_model_gives_way_to_a_budget_over_its_soft_limit(
     decision = (await here.control.ask(DecisionQuery(answer.headers["x-palyra-decision"]))).body
     assert (decision["requested_model"], decision["actual_model"], decision["action"]) == (DEARER, MINI, "degrade")
     assert {code, "explicit_model"} <= set(decision["reason_codes"])
+
+
+async def test_a_budget_that_would_reroute_to_nothing_is_refused(opened: Opener) -> None:
+    """Only of a provider that may have further models, a name is taken on trust, and that is said."""
+    here = await opened(MODELS + '[[models]]\nprovider = "own"\nupstream = "e5"\nrole = "embeddings"\n')
+    fields = {"policy_id": "day", "hard_limit": "1"}
+    for name, says in (("gpt-4.1", f'Did you mean "model:{DEARER}"?'), ("own/e5", "is for embeddings, not for chat")):
+        refused = await here.control.send(AddPolicy({**fields, "routing_override": f"model:{name}"}))
+        assert refused.status == "invalid"
+        assert says in refused.message
+    await here.add_budget("day", "1.00")
+    refused = await here.control.send(EditPolicy("day", {"routing_override": "model:nosuch"}))
+    assert (refused.status, 'there is no model "nosuch"' in refused.message) == ("invalid", True)
+    trusted = await here.send(EditPolicy("day", {"routing_override": "model:openai/gpt-4.2"}))
+    assert 'But there is no model "openai/gpt-4.2" yet.' in trusted.message
+    assert "But" not in (await here.send(EditPolicy("day", {"soft_limit": "0.5"}))).message
 
 
 async def test_a_key_is_sent_to_no_model_that_it_may_not_use(opened: Opener) -> None:

@@ -344,3 +344,35 @@ async def test_what_answers_usually_take_is_learned_and_survives_a_restart(opene
     assert fresh - learned == (20 - upstream.default.output_tokens) * OUTPUT[MINI]
     await here.close()
     assert await first_bound(await opened(SMALL_SLICES), MINI) == learned
+
+
+@pytest.mark.parametrize(
+    ("model", "asks"),
+    [
+        (MINI, {"reasoning_effort": "low"}),
+        (MINI, {"reasoning": {"effort": "high"}}),
+        (HAIKU, {"thinking": {"type": "enabled", "budget_tokens": 1_024}}),
+        (HAIKU, {"thinking": {"type": "adaptive"}}),
+    ],
+)
+async def test_an_answer_that_is_thought_over_is_held_whole_whatever_its_model_is_known_for(
+    opened: Opener, upstream: Upstream, model: str, asks: dict[str, Any]
+) -> None:
+    """What is thought is not shown, so no slice could follow it: all that the provider may send is held at once."""
+    here = await opened(SMALL_SLICES)
+    upstream.default = long()
+    plain = await first_bound(here, model)
+    answer = await here.ask(streamed(model, **asks))
+    assert delivered(answer.body) == TEN * 40
+    assert usd(answer.headers["x-palyra-bound-usd"]) == plain + (5_000 - 20) * OUTPUT[model]
+    assert upstream.seen[-1].json["max_tokens"] == 5_000
+    assert [note.kind for note in (await the_run(here)).notes if note.kind.startswith("slice")] == []
+
+
+async def test_an_answer_that_is_thought_over_is_told_what_is_held_where_its_caller_names_no_ceiling(
+    opened: Opener, upstream: Upstream
+) -> None:
+    here = await opened(SMALL_SLICES)
+    upstream.default = long()
+    await here.ask({**chat(stream=True), "reasoning_effort": "high"})
+    assert upstream.seen[-1].json["max_tokens"] == 4_096

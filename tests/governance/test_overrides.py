@@ -99,6 +99,29 @@ def test_an_equal_pending_one_is_joined_and_changes_nothing() -> None:
     assert len(office.desk.pending()) == 1
 
 
+def test_an_amount_is_taken_over_where_none_was_named_and_the_first_one_stands() -> None:
+    office = Office()
+    record = office.room().record
+    named = office.room(amount="0.30", by=KEY, key=ANNS_KEY, reason="and how much")
+    assert (named.record.wanted, named.record.version, named.not_taken) == (30 * CENT, record.version + 1, None)
+    assert (named.record.risk, record.risk) == ("medium", "low")
+    saved, audit = named.changes
+    assert isinstance(saved, ApprovalSaved)
+    assert isinstance(audit, AuditAdded)
+    assert (ApprovalRecord.from_row(saved.row).wanted, audit.payload["wanted"]) == (30 * CENT, 30 * CENT)
+    assert office.desk.get(record.approval_id).excess(record.evaluations[0]) == 30 * CENT
+    for amount, not_taken in (("0.30", None), ("0.50", 50 * CENT), ("", None)):
+        again = office.room(amount=amount)
+        assert (again.changes, again.not_taken, again.record) == ((), not_taken, named.record)
+
+
+def test_the_same_person_can_name_an_amount_later() -> None:
+    office = Office()
+    office.room()
+    later = office.room(amount="2")
+    assert (later.record.wanted, len(later.record.applicants)) == (2 * DOLLAR, 1)
+
+
 def test_words_join_the_record_of_the_refused_request_and_the_decider_sees_them() -> None:
     office = Office()
     seen = office.ask(run_id="r1")

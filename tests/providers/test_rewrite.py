@@ -129,3 +129,20 @@ def test_a_ceiling_goes_where_the_caller_put_one_else_where_the_provider_wants_i
 
 def test_the_model_goes_up_under_the_providers_name() -> None:
     assert sent(Wire.MESSAGES, messages(), model="claude-x")["model"] == "claude-x"
+
+
+@pytest.mark.parametrize(
+    ("budget", "ceiling", "thinking"),
+    [
+        (10_000, 12_000, {"type": "enabled", "budget_tokens": 10_000}),
+        (10_000, 10_000, {"type": "enabled", "budget_tokens": 9_999}),
+        (10_000, 1_025, {"type": "enabled", "budget_tokens": 1_024}),
+        (10_000, 1_024, {"type": "disabled"}),
+        (20_000, 5_000, {"type": "enabled", "budget_tokens": 20_000}),
+    ],
+)
+def test_thinking_fits_into_a_lowered_ceiling(budget: int, ceiling: int, thinking: dict[str, Any]) -> None:
+    """One that was above the caller's own ceiling counts several answers, and stays."""
+    asked = messages(max_tokens=16_000, thinking={"type": "enabled", "budget_tokens": budget})
+    sent = json.loads(upstream_body(parse_request(Wire.MESSAGES, asked), model="m", max_tokens=ceiling))
+    assert (sent["max_tokens"], sent["thinking"]) == (ceiling, thinking)

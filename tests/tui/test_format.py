@@ -159,8 +159,6 @@ def test_ids_and_models_are_shortened_at_their_telling_end() -> None:
 
 
 def test_words_follow_their_number() -> None:
-    assert show.plural(1, "run") == "1 run"
-    assert show.plural(1_200, "run") == "1,200 runs"
     assert show.size(18_400) == "18.4 kB"
     assert show.latency(840) == "840 ms"
     assert show.latency(1_940) == "1.9 s"

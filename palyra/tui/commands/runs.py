@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from palyra.control.commands import CancelRun
 from palyra.control.snapshots import RunView
+from palyra.core.plural import plural
 from palyra.tui.commands.action import HIDDEN, READY, Action, Confirm, Offer, Right, dimmed
 from palyra.tui.dialogs.confirm import ConfirmDialog, Consequence
 
@@ -34,7 +35,7 @@ class Cancel(Action["ListScreen"]):
     async def _ask(self, screen: "ListScreen", run: RunView) -> None:
         consequence = Consequence(
             title=f"Cancel the run of {run.principal}?",
-            text=f"{run.model} in session {run.session}, {run.output_tokens:,} tokens answered so far. "
+            text=f"{run.model} in session {run.session}, {plural(run.output_tokens, 'token')} answered so far. "
             "Its client gets an error; what was metered is charged, the rest of its hold is released.",
             keep="Let it run",
             act="Cancel the run",

@@ -1,6 +1,7 @@
 """An alert, opened: what it says, how often and since when, and who has answered it."""
 
 from palyra.control.snapshots import AlertView
+from palyra.core.plural import plural
 from palyra.tui import format as show
 from palyra.tui.details.layout import Pair, pairs
 from palyra.tui.details.words import alert_mark
@@ -19,7 +20,7 @@ def alert_lines(alert: AlertView, zone: str, now: int, width: int) -> list[Line]
     values: list[Pair] = [
         ("severity", part(alert.severity, tone)),
         ("state", part(_state(alert, zone, now))),
-        ("seen", part(show.plural(alert.occurrences, "time"))),
+        ("seen", part(plural(alert.occurrences, "time"))),
         ("last", part(show.moment(alert.last_seen, zone, now))),
     ]
     if alert.subject:
@@ -31,7 +32,7 @@ def alert_lines(alert: AlertView, zone: str, now: int, width: int) -> list[Line]
 def alert_preview(alert: AlertView, zone: str, now: int, width: int) -> list[Line]:
     """The essence: what it is, and the first of what it says."""
     glyph, word, tone = alert_mark(alert)
-    seen = f"seen {show.plural(alert.occurrences, 'time')} since {show.moment(alert.first_seen, zone, now)}"
+    seen = f"seen {plural(alert.occurrences, 'time')} since {show.moment(alert.first_seen, zone, now)}"
     head = line(" ", strong(alert.kind.replace("_", " ")), "  ", part(f"{glyph} {word}", tone), muted(f"  {seen}"))
     said = [row for sentence in alert.sentences[:2] for row in wrap(sentence, width - 2, indent=" ")]
     return [head, *(said or wrap(alert.summary, width - 2, indent=" "))[:4]]

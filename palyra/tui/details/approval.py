@@ -2,6 +2,7 @@
 
 from palyra.control.queries import ApprovalDetail
 from palyra.control.snapshots import ApprovalView, CounterfactualView, EvaluationView, GrantView
+from palyra.core.plural import plural
 from palyra.core.safe_text import cells
 from palyra.tui import format as show
 from palyra.tui import glyphs
@@ -68,8 +69,8 @@ def approval_lines(
 
 def _refused(approval: ApprovalView) -> list[Pair]:
     """What a refused request is, and what it would cost."""
-    size = f"{show.size(approval.prompt_bytes)}, ~{approval.expected_input:,} tokens"
-    offered = f", {show.plural(approval.tools, 'tool')}" if approval.tools else ""
+    size = f"{show.size(approval.prompt_bytes)}, ~{plural(approval.expected_input, 'token')}"
+    offered = f", {plural(approval.tools, 'tool')}" if approval.tools else ""
     asked = "" if approval.max_tokens is None else f", max {approval.max_tokens:,}"
     return [
         ("who", _who(approval)),
@@ -239,9 +240,9 @@ def requester_words(detail: ApprovalDetail) -> str:
     dot = f" {glyphs.SEPARATOR} "
     return dot.join(
         [
-            show.plural(detail.requester_runs, "run"),
+            plural(detail.requester_runs, "run"),
             show.money(detail.requester_cost_nano_usd),
-            show.plural(detail.requester_overrides, "override"),
+            plural(detail.requester_overrides, "override"),
         ]
     )
 
@@ -289,7 +290,7 @@ def approval_preview(approval: ApprovalView, detail: ApprovalDetail | None, now:
         lines += _sum_lines(item, width)
     more = len(approval.policy_ids) - 1
     if more > 0:
-        lines.append(line(" ", muted(f"and {show.plural(more, 'more budget')}; open it to see them")))
+        lines.append(line(" ", muted(f"and {plural(more, 'more budget')}; open it to see them")))
     if not approval.refused:
         return [*lines, *_requester_line(detail)]
     passing = [text_of(row) for row in wrap(ways(approval, now), width - PREVIEW_LABEL - 4)]

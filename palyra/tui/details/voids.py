@@ -1,6 +1,7 @@
 """What an edit of a budget takes away, by name."""
 
 from palyra.control.queries import BudgetDetail
+from palyra.core.plural import plural
 from palyra.tui import format as show
 
 NAMED = 3
@@ -22,4 +23,4 @@ def _named(noun: str, names: list[str]) -> str:
     if not names:
         return ""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{show.plural(len(names), noun)}: {', '.join(names[:NAMED])}{more}"
+    return f"{plural(len(names), noun)}: {', '.join(names[:NAMED])}{more}"

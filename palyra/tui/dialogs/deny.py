@@ -4,7 +4,7 @@ from textual.app import ComposeResult
 
 from palyra.control.commands import DecideApproval
 from palyra.control.snapshots import ApprovalView
-from palyra.tui import format as show
+from palyra.core.plural import plural
 from palyra.tui.dialogs.base import sentences
 from palyra.tui.dialogs.watched import ApprovalDialog
 from palyra.tui.widgets.form import Field, Labelled, Push
@@ -33,7 +33,7 @@ class DenyDialog(ApprovalDialog[DecideApproval]):
 
     def explain(self) -> None:
         approval, waiting = self.approval, self.approval.waiting
-        clients = f"{show.plural(waiting, 'waiting client')} get" if waiting != 1 else "1 waiting client gets"
+        clients = f"{plural(waiting, 'waiting client')} get" if waiting != 1 else "1 waiting client gets"
         where = f"session {approval.session}" if approval.session else "every session"
         budgets = ", ".join(approval.policy_ids)
         text = (

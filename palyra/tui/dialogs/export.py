@@ -14,8 +14,8 @@ from palyra.control.export import Exported, ExportFormat, export_usage
 from palyra.control.protocol import Control
 from palyra.control.queries import UsageRowsQuery
 from palyra.core.clock import Clock
+from palyra.core.plural import plural
 from palyra.core.private_files import new_private_file, private_dir
-from palyra.tui import format as show
 from palyra.tui.dialogs.base import sentences
 from palyra.tui.dialogs.long_work import LongWorkDialog
 from palyra.tui.inquiry import Spawn
@@ -68,7 +68,7 @@ class ExportDialog(LongWorkDialog):
 
     def about(self) -> list[Line]:
         return sentences(
-            f"Writes {show.plural(self._attempts, 'attempt')} with every token and nano-dollar to"
+            f"Writes {plural(self._attempts, 'attempt')} with every token and nano-dollar to"
             f" {self._state_dir / DIRECTORY}, readable for this account only."
         )
 
@@ -92,7 +92,7 @@ class ExportDialog(LongWorkDialog):
         await asyncio.to_thread(whole.close)
         self.written = path
         return [
-            line(f"{show.plural(count, 'attempt')} in"),
+            line(f"{plural(count, 'attempt')} in"),
             *sentences(path),
             BLANK,
             line(muted("y copies the path")),

@@ -13,6 +13,7 @@ from palyra.control.snapshots import BudgetView
 from palyra.core.clock import Clock
 from palyra.core.ids import encode
 from palyra.core.money import decimal_usd, parse_usd
+from palyra.core.plural import plural
 from palyra.tui import format as show
 from palyra.tui import glyphs
 from palyra.tui.dialogs.base import sentences
@@ -141,9 +142,9 @@ def result_lines(answer: ReplayAnswer, budget: BudgetView, limit: str) -> list[L
     if not answer.requests:
         return [line(muted("No request of this time is recorded, so there is nothing to decide again."))]
     saved = answer.saved_nano_usd
-    words = f"none of {show.plural(answer.requests, 'recorded request')} would have gone otherwise"
+    words = f"none of {plural(answer.requests, 'recorded request')} would have gone otherwise"
     if answer.differences:
-        words = f"{show.plural(answer.differences, 'request')} of {answer.requests:,} would have gone otherwise"
+        words = f"{plural(answer.differences, 'request')} of {answer.requests:,} would have gone otherwise"
     lines = [
         *sentences(f"With {_amount_text(budget, limit)} for {budget.policy_id}, {words}."),
         BLANK,
@@ -164,7 +165,7 @@ def result_lines(answer: ReplayAnswer, budget: BudgetView, limit: str) -> list[L
     ]
     lines += _bite(next((one for one in answer.policies if one.policy_id == budget.policy_id), None))
     if answer.rerouted:
-        lines.append(line(f"{show.plural(answer.rerouted, 'request')} would have gone to another model."))
+        lines.append(line(f"{plural(answer.rerouted, 'request')} would have gone to another model."))
     for note in answer.notes[:2]:
         lines += [tuple(muted(piece.text) for piece in row) for row in sentences(note)]
     return lines
@@ -173,7 +174,7 @@ def result_lines(answer: ReplayAnswer, budget: BudgetView, limit: str) -> list[L
 def _bite(bite: ReplayBite | None) -> list[Line]:
     if bite is None or not bite.first_day:
         return [line(muted("It would have stopped nothing."))]
-    return [line("It first bites on ", strong(bite.first_day), f" and stops {show.plural(bite.refused, 'request')}.")]
+    return [line("It first bites on ", strong(bite.first_day), f" and stops {plural(bite.refused, 'request')}.")]
 
 
 def _row(name: str, before: str, after: str) -> Line:
@@ -184,7 +185,7 @@ def _amount_text(budget: BudgetView, limit: str) -> str:
     """`$20`, `1 request`, `4,000 tokens`."""
     if budget.metric_kind == USD_METRIC:
         return f"${limit.removeprefix('$')}"
-    return show.plural(int(limit), _UNITS[budget.metric_kind])
+    return plural(int(limit), _UNITS[budget.metric_kind])
 
 
 def _limit_text(budget: BudgetView) -> str:

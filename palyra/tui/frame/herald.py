@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from palyra.control.snapshots import AlertView, Snapshot
+from palyra.core.plural import plural
 from palyra.core.safe_text import safe_title
-from palyra.tui import format as show
 
 QUIET_SECONDS = 10.0
 """At most one bell in so long."""
@@ -37,7 +37,7 @@ class Herald:
             title = safe_title(f"Palyra A {counts[0]} I {counts[1]}")
             self._write(f"\x1b]2;{title}\x07")
             if before is not None and (counts[0] > before[0] or counts[1] > before[1]):
-                waiting = f"{show.plural(counts[0], 'approval')} and {show.plural(counts[1], 'incident')}"
+                waiting = f"{plural(counts[0], 'approval')} and {plural(counts[1], 'incident')}"
                 self._ring(f"{waiting} wait for a person", monotonic)
         self._see_alerts(snapshot.alerts, monotonic)
 

@@ -1,5 +1,6 @@
 """The line above the footer: what came of the last act, or what is wrong with the link."""
 
+from palyra.core.plural import plural
 from palyra.core.safe_text import SafeText, safe
 from palyra.core.values import value
 from palyra.tui import format as show
@@ -49,6 +50,6 @@ def notice_line(flashed: Flash | None, banner: Banner, problems: tuple[str, ...]
     if link is Link.PAUSED:
         return (part(f" {glyphs.IDLE} Paused at {since}: lists stand still, the status line goes on.", Tone.WARN),)
     if problems:
-        more = f" (and {show.plural(len(problems) - 1, 'problem')} more)" if len(problems) > 1 else ""
+        more = f" (and {plural(len(problems) - 1, 'problem')} more)" if len(problems) > 1 else ""
         return (part(f" {glyphs.ATTENTION} {safe(problems[0])}{more}", Tone.WARN),)
     return BLANK

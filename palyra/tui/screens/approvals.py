@@ -6,6 +6,7 @@ from typing import ClassVar
 from palyra.control.queries import ApprovalsPage, ApprovalsQuery
 from palyra.control.snapshots import ApprovalView, GrantView, Snapshot, Topic
 from palyra.core.errors import PalyraError
+from palyra.core.plural import plural
 from palyra.core.safe_text import safe
 from palyra.tui import format as show
 from palyra.tui import glyphs
@@ -179,5 +180,5 @@ class ApprovalsScreen(ListScreen):
         if snapshot is None:
             return ()
         grants = sum(grant.state == "active" for grant in snapshot.grants)
-        text = f"{snapshot.approvals_pending} pending {glyphs.SEPARATOR} {show.plural(grants, 'grant')} in force"
+        text = f"{snapshot.approvals_pending} pending {glyphs.SEPARATOR} {plural(grants, 'grant')} in force"
         return (muted(text),)

@@ -6,6 +6,7 @@ from typing import ClassVar
 from palyra.control.queries import BudgetDetail, BudgetQuery
 from palyra.control.snapshots import BudgetView, Snapshot, Topic
 from palyra.core.errors import PalyraError
+from palyra.core.plural import plural
 from palyra.core.safe_text import safe
 from palyra.tui import format as show
 from palyra.tui import glyphs
@@ -172,5 +173,5 @@ class BudgetsScreen(ListScreen):
         if self.snapshot is None:
             return ()
         over = sum(item.enabled and item.used_ratio >= 1 for item in self.snapshot.budgets)
-        text = show.plural(self._listed, "counter") + (f" {glyphs.SEPARATOR} {over} full" if over else "")
+        text = plural(self._listed, "counter") + (f" {glyphs.SEPARATOR} {over} full" if over else "")
         return (muted(text),)
