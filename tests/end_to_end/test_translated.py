@@ -1,5 +1,6 @@
 """Clients of one vendor on models of the other: what they get, what is sent for them, and what is charged."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -8,7 +9,9 @@ import pytest
 from genai_prices import Usage, calc_price
 
 from tests.end_to_end.premises import HAIKU, HELLO, MINI, Premises
-from tests.support.upstream import Reply, Upstream
+from tests.support.upstream import Reply, Upstream, frame
+
+CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 
 CACHED = Reply(pieces=("Hel", "lo, ", "wörld", "."), input_tokens=5_000, cached_tokens=4_000, output_tokens=250)
 
@@ -169,3 +172,93 @@ async def test_what_only_one_wire_can_say_is_refused_by_name(here: Premises, ups
     assert "n cannot be said" in error["message"]
     assert upstream.seen == []
     assert (await here.run()).run.reason == "no_candidate"
+
+
+@pytest.mark.parametrize(
+    ("model", "path", "fields", "named"),
+    [
+        (HAIKU, CHAT, {"seed": 7}, "seed"),
+        (HAIKU, CHAT, {"response_format": {"type": "json_object"}}, "response_format"),
+        (HAIKU, CHAT, {"messages": [{"role": "user", "content": [{"type": "file"}]}]}, "messages[0].content[0]"),
+        (MINI, MESSAGES, {"thinking": {"type": "enabled", "budget_tokens": 2_000}}, "thinking"),
+        (MINI, MESSAGES, {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0]"),
+        (MINI, MESSAGES, {"messages": [{"role": "user", "content": [{"type": "document"}]}]}, "messages[0].content[0]"),
+    ],
+)
+async def test_every_such_field_is_named_on_both_wires(
+    here: Premises, upstream: Upstream, model: str, path: str, fields: dict[str, Any], named: str
+) -> None:
+    answer = await here.ask({"model": model, "messages": HELLO, "max_tokens": 3_000, **fields}, path=path)
+    assert (answer.status, answer.error["code"]) == (400, "capability_missing")
+    assert named in answer.error["message"]
+    assert upstream.seen == []
+
+
+async def test_a_model_that_cannot_be_told_is_passed_over_for_one_that_can(here: Premises, upstream: Upstream) -> None:
+    """The cheapest speaks chat; what only messages can say goes to the one that speaks it, and the other way round."""
+    asked = {"model": "auto", "messages": HELLO, "max_tokens": 3_000}
+    plain = await here.ask(asked, path=MESSAGES)
+    thinking = await here.ask({**asked, "thinking": {"type": "enabled", "budget_tokens": 2_000}}, path=MESSAGES)
+    assert [plain.headers["x-palyra-model"], thinking.headers["x-palyra-model"]] == [MINI, HAIKU]
+    seeded = await here.ask({**asked, "seed": 5}, path=CHAT)
+    assert seeded.headers["x-palyra-model"] == MINI
+    assert [seen.path for seen in upstream.seen] == [CHAT, MESSAGES, CHAT]
+
+
+async def test_cache_marks_that_do_not_cross_are_noted(here: Premises, upstream: Upstream) -> None:
+    marked = [{"type": "text", "text": "hello", "cache_control": {"type": "ephemeral"}}]
+    asked = {"messages": [{"role": "user", "content": marked}], "max_tokens": 64}
+    await here.ask({"model": MINI, **asked}, path=MESSAGES)
+    await here.ask({"model": HAIKU, **asked}, path=MESSAGES)
+    assert upstream.seen[0].json["messages"] == HELLO
+    assert upstream.seen[1].json["messages"] == asked["messages"]
+    notes = {
+        run.model: [note.data for note in (await here.run(run.run_id)).notes if note.kind == "dropped"]
+        for run in await here.runs()
+    }
+    assert notes == {MINI: [{"fields": ["cache_control"]}], HAIKU: []}
+
+
+async def test_cumulative_usage_of_a_messages_stream_is_told_and_charged(here: Premises, upstream: Upstream) -> None:
+    start = {"id": "msg_1", "model": "claude-haiku-4-5", "usage": {"input_tokens": 310, "output_tokens": 1}}
+    said = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "hi"}}
+    first = {"type": "message_delta", "delta": {}, "usage": {"output_tokens": 5}}
+    last = {
+        "type": "message_delta",
+        "delta": {"stop_reason": "end_turn"},
+        "usage": {"input_tokens": 1_904, "output_tokens": 57},
+    }
+    events: list[dict[str, Any]] = [{"type": "message_start", "message": start}, said, first, last]
+    upstream.default = Reply(frames=tuple(frame(one, one["type"]) for one in [*events, {"type": "message_stop"}]))
+    stream = await here.openai().chat.completions.create(
+        model=HAIKU, messages=HELLO, stream=True, stream_options={"include_usage": True}
+    )
+    usage = [chunk async for chunk in stream][-1].usage
+    assert usage is not None
+    assert (usage.prompt_tokens, usage.completion_tokens) == (1_904, 57)
+    run = (await here.run()).run
+    assert run.cost_nano_usd == price("claude-haiku-4-5", "anthropic", Reply(input_tokens=1_904, output_tokens=57))
+
+
+async def test_usage_on_every_chunk_is_counted_once(here: Premises, upstream: Upstream) -> None:
+    def chunk(output: int, finish: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": {"content": "x"}, "finish_reason": finish}
+        usage = {"prompt_tokens": 20, "completion_tokens": output, "total_tokens": 20 + output}
+        return frame({"id": "c", "model": "gpt-4o-mini", "choices": [choice], "usage": usage})
+
+    chunks = (chunk(3), chunk(6), chunk(9), chunk(12), chunk(14, "stop"))
+    upstream.default = Reply(frames=(*chunks, frame("[DONE]")))
+    async with here.anthropic().messages.stream(model=MINI, max_tokens=300, messages=HELLO) as stream:
+        final = await stream.get_final_message()
+    assert (final.usage.input_tokens, final.usage.output_tokens) == (20, 14)
+    run = (await here.run()).run
+    assert (run.input_tokens, run.output_tokens) == (20, 14)
+
+
+async def test_an_event_cut_inside_a_character_crosses_whole(here: Premises, upstream: Upstream) -> None:
+    choice = {"index": 0, "delta": {"content": "Žluť 𝕏"}, "finish_reason": "stop"}
+    whole = f"data: {json.dumps({'id': 'c', 'choices': [choice]}, ensure_ascii=False)}\n\n".encode()
+    cut = whole.index("𝕏".encode()) + 1
+    upstream.default = Reply(frames=(whole[:cut], whole[cut : cut + 1], whole[cut + 1 :], frame("[DONE]")))
+    async with here.anthropic().messages.stream(model=MINI, max_tokens=300, messages=HELLO) as stream:
+        assert await stream.get_final_text() == "Žluť 𝕏"
