@@ -63,6 +63,12 @@ kind = "anthropic"
 base_url = "http://127.0.0.1:9"
 api_key = "sk-benchmark"
 
+[leases]
+provider_start = 1000
+provider_max = 1000
+credential_start = 1000
+credential_max = 1000
+
 [[pricing]]
 provider = "*"
 model = "*"
@@ -188,7 +194,7 @@ class Theatre:
             ids=engine.ids,
             events=engine.events,
             journal=engine.journal,
-            durable=Durable(engine.journal.submit, clock),
+            durable=Durable(engine.journal),
             ledger=engine.ledger,
             desk=engine.desk,
             planner=Planner(

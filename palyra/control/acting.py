@@ -182,15 +182,11 @@ class Acting:
         changes = engine.desk.revoke(command.grant_id, by, engine.clock.now_ms())
         self._tell("grant.revoked", command.grant_id)
         try:
-            await engine.journal.submit(changes)
+            # It has ended in memory whatever comes: a grant somebody wanted gone must not go on serving.
+            await engine.write_and_wait(changes)
         except JournalUnavailableError:
-            engine.write(changes)
             written = "The journal cannot be written now; Palyra keeps trying."
             return CommandResult("accepted", f"Grant {command.grant_id} is revoked.", written)
-        except BaseException:
-            # It ends in memory all the same, since a grant somebody wanted gone must not go on serving.
-            engine.write(changes)
-            raise
         return CommandResult("accepted", f"Grant {command.grant_id} is revoked.")
 
     def _tell(self, kind: str, subject: str) -> None:

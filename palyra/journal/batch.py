@@ -35,7 +35,7 @@ from palyra.journal.changes import (
     TermsKept,
     UsageRecorded,
 )
-from palyra.journal.tables import NULL, Table, Values, clean, dumps, moves_text
+from palyra.journal.tables import NULL, Table, Values, clean, dumps, moves_text, own_json
 
 (
     NOTHING,
@@ -302,8 +302,8 @@ def _update_hold(*columns: str) -> str:
 
 def _decision(change: DecisionMade, unit: Unit) -> tuple[int, Values]:
     row = change.row
-    body = dumps(row.body)
-    codes = dumps(row.reason_codes)
+    body = own_json(row.body)
+    codes = own_json(row.reason_codes)
     payload = {
         "action": row.action,
         "body_sha256": sha256(body.encode()).hexdigest(),
@@ -312,7 +312,7 @@ def _decision(change: DecisionMade, unit: Unit) -> tuple[int, Values]:
         "reason_codes": row.reason_codes,
         "run_id": row.run_id,
     }
-    unit.drafts.append(LinkDraft(row.at, "decision", row.decision_id, "engine", dumps(payload)))
+    unit.drafts.append(LinkDraft(row.at, "decision", row.decision_id, "engine", own_json(payload)))
     return DECISION, (row.decision_id, row.run_id or None, row.at, row.mode, row.outcome, row.action, codes, body)
 
 
@@ -339,7 +339,7 @@ def _hold_ended(change: HoldEnded, unit: Unit) -> tuple[int, Values]:
 
 _ENCODERS: dict[type[Change], Callable[[Any, Unit], tuple[int, Values]]] = {
     RunSaved: lambda change, unit: (RUN, tables.run_values(change.row)),
-    RunNoted: lambda change, unit: (NOTE, (change.run_id, change.at, change.kind, dumps(change.data))),
+    RunNoted: lambda change, unit: (NOTE, (change.run_id, change.at, change.kind, own_json(change.data))),
     DecisionMade: _decision,
     HoldTaken: lambda change, unit: (HOLD, tables.hold_values(change.row)),
     HoldGrown: lambda change, unit: (

@@ -19,7 +19,7 @@ from palyra.journal.connection import Connection, ReaderConnection, ReaderPool, 
 from palyra.journal.migrations import migrate, version_of
 from palyra.journal.readers import Readers
 from palyra.journal.schema import MIGRATIONS
-from palyra.journal.writer import JournalStats, Writer
+from palyra.journal.writer import JournalStats, Refused, Writer
 
 log = logging.getLogger(__name__)
 
@@ -106,9 +106,17 @@ class Journal:
     def stats(self) -> JournalStats:
         return self._writer.stats()
 
-    def submit(self, unit: Sequence[Change], *, patient: bool = False) -> asyncio.Future[None]:
+    @property
+    def behind(self) -> int:
+        """Units that memory has moved by already and that a failed commit has left to be written."""
+        return self._writer.behind
+
+    def submit(
+        self, unit: Sequence[Change], *, patient: bool = False, refused: Refused | None = None
+    ) -> asyncio.Future[None]:
         """Queues changes that become durable together or not at all, in the order of the calls. `patient` ones, which
-        nobody waits for, go with the next others, at the latest after 5 ms.
+        nobody waits for, go with the next others, at the latest after 5 ms. Ones with `refused` are kept over failures
+        until they are written, before all that is submitted later; it is called should they break a rule.
 
         The future resolves when they are durable; cancelling it, or the task that awaits it, does not take the write
         back. It raises JournalUnavailableError when the journal cannot be written and UnitRefusedError when the unit
@@ -119,11 +127,11 @@ class Journal:
                 listener(unit)
             except Exception:
                 log.exception("a listener of the journal failed")
-        return self._writer.submit(unit, patient=patient)
+        return self._writer.submit(unit, patient=patient, refused=refused)
 
     def listen(self, listener: Listener) -> None:
         """Lets somebody hear each unit as it is submitted, before it is durable. Listeners must be quick; one that
-        fails is logged and hinders nobody. A unit that has to be tried again is heard again."""
+        fails is logged and hinders nobody. A unit that has to be tried again is heard once."""
         self._listeners.append(listener)
 
     @asynccontextmanager

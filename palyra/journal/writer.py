@@ -14,7 +14,7 @@ from palyra.core.errors import JournalUnavailableError, PalyraError
 from palyra.core.values import value
 from palyra.journal.audit import newest_link
 from palyra.journal.audit_chain import Link
-from palyra.journal.batch import MAX_ROWS, REFUSALS, Unit, assemble, encode, write
+from palyra.journal.batch import EMPTY, MAX_ROWS, REFUSALS, Unit, assemble, encode, write
 from palyra.journal.changes import Change
 from palyra.journal.connection import Connection
 
@@ -23,6 +23,11 @@ log = logging.getLogger(__name__)
 REMEMBERED_COMMITS = 1024
 PATIENCE_SECONDS = 0.005
 """How long units nobody waits for lie until a commit of their own; any other unit takes them along at once."""
+RETRY_SECONDS = 1.0
+"""How long units that have to be written lie after a failure until they are tried again, should nothing else come."""
+
+Refused = Callable[[Exception], None]
+"""Told that a unit which was to be kept until it is written breaks a rule of the journal."""
 
 
 class UnitRefusedError(PalyraError):
@@ -52,9 +57,15 @@ class JournalStats:
 
 @dataclass(slots=True)
 class _Waiting:
+    """`refused` of a unit that stays until it is written; `left` over by a failure; `tried` are the commits that
+    failed with it and may have reached the disk."""
+
     unit: Unit
     durable: asyncio.Future[None]
     patient: bool
+    refused: Refused | None = None
+    left: bool = False
+    tried: list["_Attempt"] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -69,6 +80,30 @@ class Gate:
 class _Committed:
     head: Link
     refused: dict[int, Exception] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One try to commit a batch. What SQLite calls a failure may have reached the disk: where the audit chain moved,
+    its end tells later which it was.
+
+    `head` None: the chain's end is to be asked of the database, and with it how the `unsure` attempts came out.
+    `expected` is where the chain ends if this one gets there, None where it would not move.
+    """
+
+    batch: list[_Waiting]
+    head: Link | None
+    ready: tuple[list[Any], int, Link] | None
+    unsure: list["_Attempt"]
+    expected: Link | None = None
+    landed: bool | None = None
+
+    def units(self) -> list[Unit]:
+        """What is to be written: a unit that got there after all is not written twice."""
+        return [EMPTY if any(earlier.landed for earlier in waiting.tried) else waiting.unit for waiting in self.batch]
+
+    def expect(self, before: Link, after: Link) -> None:
+        self.expected = None if after == before else after
 
 
 class Writer:
@@ -95,6 +130,7 @@ class Writer:
         self._armed = False
         self._window: Timer | None = None
         self._patience: Timer | None = None
+        self._unsure: list[_Attempt] = []
         self._busy = False
         self._closed = False
         self._healthy = True
@@ -111,14 +147,24 @@ class Writer:
     def healthy(self) -> bool:
         return self._healthy
 
-    def submit(self, changes: Sequence[Change], *, patient: bool = False) -> asyncio.Future[None]:
+    @property
+    def behind(self) -> int:
+        """Units that a failed commit has left and that are still to be written."""
+        return sum(isinstance(waiting, _Waiting) and waiting.left for waiting in self._queue)
+
+    def submit(
+        self, changes: Sequence[Change], *, patient: bool = False, refused: Refused | None = None
+    ) -> asyncio.Future[None]:
         """Queues a unit. The future resolves when it is durable; cancelling it does not take the unit back. A `patient`
-        unit waits for others to go with, since a commit for it alone would stand in the way of those.
+        unit waits for others to go with, since a commit for it alone would stand in the way of those. One with
+        `refused` stays in its place until it is written, whatever the future was told of a failure: with the next
+        commit, at the latest after a second, before everything that was submitted later.
 
         The future raises JournalUnavailableError when the journal cannot be written, UnitRefusedError when the unit
         breaks a rule. An empty unit resolves when everything submitted before it has been dealt with.
         """
-        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        durable: asyncio.Future[None] = loop.create_future()
         if self._closed:
             durable.set_exception(JournalUnavailableError("The journal is closed."))
             return durable
@@ -127,8 +173,10 @@ class Writer:
         except (TypeError, ValueError, RecursionError) as error:
             self._refused_total += 1
             durable.set_exception(_refused(error))
+            if refused is not None:
+                loop.call_soon(refused, error)
             return durable
-        self._queue.append(_Waiting(unit, durable, patient))
+        self._queue.append(_Waiting(unit, durable, patient, refused))
         self._queue_rows += unit.rows
         self._urgent += not patient
         self._arm()
@@ -161,7 +209,8 @@ class Writer:
             return
         if not self._urgent:
             if self._patience is None:
-                self._patience = self._clock.call_later(PATIENCE_SECONDS, self._out_of_patience)
+                patience = PATIENCE_SECONDS if self._healthy else RETRY_SECONDS
+                self._patience = self._clock.call_later(patience, self._out_of_patience)
             return
         self._armed = True
         if self._window_seconds and not self._closed:
@@ -192,24 +241,24 @@ class Writer:
             if not first.reached.done():
                 first.reached.set_result(None)
             return
-        batch = self._take_batch()
-        units = [waiting.unit for waiting in batch]
-        head = self._head
-        ready = None if head is None else assemble(units, head)
+        attempt = _Attempt(self._take_batch(), self._head, None, self._unsure)
+        if attempt.head is not None:
+            attempt.ready = assemble(attempt.units(), attempt.head)
         started = self._clock.monotonic()
 
         def done(committed: _Committed | None, error: BaseException | None) -> None:
             self._busy = False
+            self._unsure = [earlier for earlier in self._unsure if earlier.landed is None]
             if committed is None:
-                self._fail(batch, error)
+                self._fail(attempt, error)
             else:
-                self._succeed(batch, committed, started)
+                self._succeed(attempt.batch, committed, started)
             if self._window_seconds or not self._urgent:
                 self._arm()
             else:
                 self._start()
 
-        self._connection.start(lambda database: _commit(database, units, head, ready), done)
+        self._connection.start(lambda database: _commit(database, attempt), done)
 
     def _take_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
@@ -242,17 +291,20 @@ class Writer:
         moved = committed.head != self._head
         self._head = committed.head
         for index, waiting in enumerate(batch):
-            if waiting.durable.done():
-                continue
-            if index in committed.refused:
-                waiting.durable.set_exception(_refused(committed.refused[index]))
-            else:
-                waiting.durable.set_result(None)
+            refusal = committed.refused.get(index)
+            if not waiting.durable.done():
+                if refusal is not None:
+                    waiting.durable.set_exception(_refused(refusal))
+                else:
+                    waiting.durable.set_result(None)
+            if refusal is not None and waiting.refused is not None:
+                waiting.refused(refusal)
         if moved and self._on_head is not None:
             self._on_head(committed.head)
 
-    def _fail(self, batch: list[_Waiting], error: BaseException | None) -> None:
-        """Nobody knows how long this lasts: everyone who waits is told now, and the next submit tries again."""
+    def _fail(self, attempt: _Attempt, error: BaseException | None) -> None:
+        """Nobody knows how long this lasts: everyone who waits is told now, and the next submit tries again. What has
+        to be written keeps its place before all that comes later."""
         log.error(
             "the journal could not be written: %s", error, exc_info=not isinstance(error, sqlite3.Error) and error
         )
@@ -260,21 +312,39 @@ class Writer:
         self._failures_total += 1
         self._last_error = str(error)
         self._head = None
+        if attempt.expected is not None:
+            self._unsure.append(attempt)
+            for waiting in attempt.batch:
+                waiting.tried.append(attempt)
         full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
         fix = (
             "Free disk space; Palyra goes on by itself."
             if full
             else "Restore it from backups/, or choose another --state-dir."
         )
-        failed = batch + [waiting for waiting in self._queue if isinstance(waiting, _Waiting)]
-        self._queue = deque(waiting for waiting in self._queue if isinstance(waiting, Gate))
-        self._queue_rows = 0
-        self._urgent = len(self._queue)
-        for waiting in failed:
-            if not waiting.durable.done():
-                waiting.durable.set_exception(
-                    JournalUnavailableError(f"The journal cannot be written: {error}.", fix=fix)
-                )
+
+        def told() -> JournalUnavailableError:
+            return JournalUnavailableError(f"The journal cannot be written: {error}.", fix=fix)
+
+        left: deque[_Waiting | Gate] = deque()
+        for item in (*attempt.batch, *self._queue):
+            if isinstance(item, Gate):
+                if not left or self._closed:
+                    left.append(item)
+                elif not item.reached.done():
+                    # What lies before it cannot become durable now.
+                    item.reached.set_exception(told())
+                continue
+            if not item.durable.done():
+                item.durable.set_exception(told())
+            if item.refused is not None and not self._closed:
+                left.append(item)
+        for item in left:
+            if isinstance(item, _Waiting):
+                item.patient = item.left = True
+        self._queue = left
+        self._queue_rows = sum(item.unit.rows for item in left if isinstance(item, _Waiting))
+        self._urgent = sum(isinstance(item, Gate) for item in left)
 
     def stats(self) -> JournalStats:
         ordered = sorted(self._durations)
@@ -295,32 +365,36 @@ class Writer:
         )
 
 
-def _commit(
-    database: sqlite3.Connection, units: list[Unit], head: Link | None, ready: tuple[list[Any], int, Link] | None
-) -> _Committed:
-    """Runs on the connection's thread. After a failure the head is asked of the database: nobody knows what of the
-    failed batch got there."""
+def _commit(database: sqlite3.Connection, attempt: _Attempt) -> _Committed:
+    """Runs on the connection's thread. After a failure the head is asked of the database: it tells what of the failed
+    commits got there."""
+    head, ready = attempt.head, attempt.ready
     if head is None or ready is None:
         head = newest_link(database)
-        ready = assemble(units, head)
+        for earlier in attempt.unsure:
+            earlier.landed = earlier.expected == head
+        ready = assemble(attempt.units(), head)
     values, rows, new_head = ready
+    attempt.expect(head, new_head)
     try:
         write(database, values, rows)
     except REFUSALS:
         _roll_back(database)
-        return _commit_one_by_one(database, units, head)
+        return _commit_one_by_one(database, attempt, head)
     except BaseException:
         _roll_back(database)
         raise
     return _Committed(new_head)
 
 
-def _commit_one_by_one(database: sqlite3.Connection, units: list[Unit], head: Link) -> _Committed:
+def _commit_one_by_one(database: sqlite3.Connection, attempt: _Attempt, before: Link) -> _Committed:
     """Still one transaction, but a unit at fault takes only itself back."""
     refused: dict[int, Exception] = {}
+    attempt.expected = None
+    head = before
     try:
         database.execute("BEGIN IMMEDIATE")
-        for index, unit in enumerate(units):
+        for index, unit in enumerate(attempt.units()):
             values, rows, new_head = assemble([unit], head)
             database.execute("SAVEPOINT unit")
             try:
@@ -330,6 +404,7 @@ def _commit_one_by_one(database: sqlite3.Connection, units: list[Unit], head: Li
                 refused[index] = error
                 database.execute("ROLLBACK TO unit")
             database.execute("RELEASE unit")
+        attempt.expect(before, head)
         database.execute("COMMIT")
     except BaseException:
         _roll_back(database)

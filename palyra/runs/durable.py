@@ -1,19 +1,17 @@
-"""Writes that must not be lost while the journal is away: they are kept in order and tried again until they land."""
+"""Writes that must not be lost while the journal is away: memory has moved by them, so the journal has to follow."""
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
-from palyra.core.clock import Clock
 from palyra.core.errors import JournalUnavailableError
 from palyra.journal.changes import Change, HoldEnded, RunNoted, RunSaved, UsageRecorded
 
 log = logging.getLogger(__name__)
-
-RETRY_S = 1.0
 
 Unit = Sequence[Change]
 
@@ -24,90 +22,50 @@ class Submit(Protocol):
     def __call__(self, unit: Unit, *, patient: bool = False) -> "asyncio.Future[None]": ...
 
 
-class Durable:
-    """Submits units nobody waits for: how runs ended. Memory has moved already, so the journal has to follow."""
+class Records(Protocol):
+    """Where units go. Those with `refused` are kept in their order until they are written."""
 
-    def __init__(self, submit: Submit, clock: Clock) -> None:
-        self._submit = submit
-        self._clock = clock
-        self._waiting: deque[Unit] = deque()
-        self._woken = asyncio.Event()
-        self._under_way: set[asyncio.Future[None]] = set()
-        self._trying: asyncio.Future[None] | None = None
-        """The oldest unit that waits, on its way once more."""
-        self._one_at_a_time = asyncio.Lock()
+    @property
+    def behind(self) -> int:
+        """Units that are still to be written after a failure."""
+        ...
+
+    def submit(
+        self, unit: Unit, *, patient: bool = False, refused: Callable[[Exception], None] | None = None
+    ) -> "asyncio.Future[None]": ...
+
+
+class Durable:
+    """Submits units that are true already, whatever becomes of the write."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
 
     @property
     def behind(self) -> int:
         """Units the journal has refused so far and that are still to be written."""
-        return len(self._waiting)
+        return self._records.behind
 
     def write(self, unit: Unit) -> None:
         """Returns at once. The unit is written now, or as soon as the journal can be written again."""
-        if self._waiting:
-            self._keep(unit)
-            return
-        future = self._submit(unit, patient=True)
-        self._under_way.add(future)
-        future.add_done_callback(lambda done: self._landed(done, unit))
+        self._records.submit(unit, patient=True, refused=partial(self._refused, unit)).add_done_callback(_heard)
 
-    def _landed(self, done: "asyncio.Future[None]", unit: Unit) -> None:
-        self._under_way.discard(done)
-        if done.cancelled():
-            return
-        error = done.exception()
-        if isinstance(error, JournalUnavailableError):
-            self._keep(unit)
-        elif error is not None:
-            for part in _apart(unit, error):
-                self.write(part)
-
-    def _keep(self, unit: Unit) -> None:
-        self._waiting.append(unit)
-        self._woken.set()
-
-    async def run(self) -> None:
-        """Tries what is waiting again, each second, oldest first."""
-        while True:
-            await self._woken.wait()
-            await self._clock.sleep(RETRY_S)
-            await self.flush()
+    async def wait(self, unit: Unit) -> None:
+        """As `write`, and returns once it is durable. Raises JournalUnavailableError when that takes longer, and
+        UnitRefusedError; the unit is written all the same."""
+        await self._records.submit(unit, refused=partial(self._refused, unit))
 
     async def flush(self) -> None:
         """Waits for what is under way now and tries once to write what waits."""
-        # What is refused falls apart at most twice.
-        for _ in range(3):
-            if not self._under_way:
-                break
-            self._submit(()).add_done_callback(_heard)
-            await asyncio.wait(tuple(self._under_way))
-            await asyncio.sleep(0)
-        async with self._one_at_a_time:
-            while self._waiting:
-                if not await self._try():
-                    return
-            self._woken.clear()
+        with suppress(JournalUnavailableError):
+            # What is refused falls apart at most twice.
+            for _ in range(3):
+                await self._records.submit(())
+                await asyncio.sleep(0)
 
-    async def _try(self) -> bool:
-        """Whether the oldest unit has been dealt with. A unit on its way when its writer was cancelled goes on, and
-        is not sent again."""
-        unit = self._waiting[0]
-        parts: list[Unit] = []
-        if self._trying is None:
-            self._trying = self._submit(unit)
-        try:
-            await asyncio.shield(self._trying)
-        except asyncio.CancelledError:
-            raise
-        except JournalUnavailableError:
-            self._trying = None
-            return False
-        except Exception as error:
-            parts = _apart(unit, error)
-        self._trying = None
-        self._waiting.popleft()
-        self._waiting.extendleft(reversed(parts))
-        return True
+    def _refused(self, unit: Unit, error: Exception) -> None:
+        for part in _apart(unit, error):
+            self.write(part)
 
 
 def _apart(unit: Unit, error: BaseException) -> list[Unit]:
@@ -128,7 +86,7 @@ def _bare(change: Change) -> Change:
     return UsageRecorded(replace(change.row, raw=None)) if isinstance(change, UsageRecorded) else change
 
 
-def _heard(hurried: "asyncio.Future[None]") -> None:
-    """What an empty unit brings about is told by the units it hurries along."""
-    if not hurried.cancelled():
-        hurried.exception()
+def _heard(written: "asyncio.Future[None]") -> None:
+    """Nobody waits for it."""
+    if not written.cancelled():
+        written.exception()

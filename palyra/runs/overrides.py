@@ -45,11 +45,7 @@ class Overrides:
         opened = request_usage_budget_override(self._desk, self._ledger, asked, requester, now)
         if opened.fresh:
             self._events.publish(Event("approval.opened", now, opened.record.approval_id))
-        try:
-            await self._journal.submit(opened.changes)
-        except BaseException:
-            self._durable.write(opened.changes)
-            raise
+        await self._durable.wait(opened.changes)
         return opened
 
     async def look_up(self, approval_id: str) -> Found | None:

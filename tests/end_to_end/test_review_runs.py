@@ -200,11 +200,11 @@ async def test_a_reading_the_journal_refuses_does_not_keep_others_from_being_met
     refused, kept = (run.attempt.hold.hold_id for run in here.engine.runner.live if run.attempt)
     submit, metered = here.engine.journal.submit, set[str]()
 
-    def picky(unit: Sequence[Change], *, patient: bool = False) -> "asyncio.Future[None]":
+    def picky(unit: Sequence[Change], **how: Any) -> "asyncio.Future[None]":
         holds = {change.hold_id for change in unit if isinstance(change, Metered)}
         if refused not in holds:
             metered.update(holds)
-            return submit(unit, patient=patient)
+            return submit(unit, **how)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         future.set_exception(UnitRefusedError("refused"))
         return future

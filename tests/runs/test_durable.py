@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palyra.core.clock import ManualClock
 from palyra.core.errors import JournalUnavailableError
 from palyra.core.scope import Scope
 from palyra.journal.changes import Change, HoldEnded, RunNoted, RunSaved, UsageRecorded
 from palyra.journal.rows import UsageRow
 from palyra.journal.tables import dumps
-from palyra.journal.writer import UnitRefusedError
+from palyra.journal.writer import Refused, UnitRefusedError
 from palyra.runs.attempt import RAW_LIMIT, storable
 from palyra.runs.durable import Durable, Unit
 from tests.runs.test_live import a_row
@@ -52,19 +51,33 @@ USED = UsageRecorded(
 
 
 class Journal:
-    """Refuses units for one change in them, or everything while it is away."""
+    """Refuses units for one change in them, and writes nothing while it is away."""
 
     def __init__(self, at_fault: Callable[[Change], bool]) -> None:
         self._at_fault = at_fault
         self.away = False
         self.written: list[Change] = []
+        self._left: list[tuple[Unit, Refused]] = []
 
-    def submit(self, unit: Unit, *, patient: bool = False) -> "asyncio.Future[None]":
+    @property
+    def behind(self) -> int:
+        return len(self._left)
+
+    def submit(self, unit: Unit, *, patient: bool = False, refused: Refused | None = None) -> "asyncio.Future[None]":
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self.away:
             future.set_exception(JournalUnavailableError("away"))
-        elif any(self._at_fault(change) for change in unit):
-            future.set_exception(UnitRefusedError("refused"))
+            if refused is not None:
+                self._left.append((unit, refused))
+            return future
+        left, self._left = self._left, []
+        for earlier, told in left:
+            self.submit(earlier, refused=told).add_done_callback(lambda done: done.exception())
+        if any(self._at_fault(change) for change in unit):
+            error = UnitRefusedError("refused")
+            future.set_exception(error)
+            if refused is not None:
+                refused(error)
         else:
             self.written += unit
             future.set_result(None)
@@ -90,7 +103,7 @@ async def test_a_refused_end_is_written_without_what_is_at_fault(
     at_fault: Callable[[Change], bool], written: set[type], away: bool
 ) -> None:
     journal = Journal(at_fault)
-    durable = Durable(journal.submit, ManualClock())
+    durable = Durable(journal)
     journal.away = away
     durable.write([ENDED, USED, SAVED, NOTED])
     await durable.flush()
@@ -106,10 +119,21 @@ async def test_a_refused_end_is_written_without_what_is_at_fault(
 
 async def test_a_refused_note_is_given_up() -> None:
     journal = Journal(lambda change: True)
-    durable = Durable(journal.submit, ManualClock())
+    durable = Durable(journal)
     durable.write([NOTED])
     await durable.flush()
     assert (journal.written, durable.behind) == ([], 0)
+
+
+async def test_who_waits_is_told_that_it_takes_longer_and_the_unit_is_written_all_the_same() -> None:
+    journal = Journal(lambda change: False)
+    durable = Durable(journal)
+    journal.away = True
+    with pytest.raises(JournalUnavailableError):
+        await durable.wait([NOTED])
+    journal.away = False
+    await durable.flush()
+    assert (journal.written, durable.behind) == ([NOTED], 0)
 
 
 any_json = st.recursive(

@@ -18,7 +18,6 @@ from palyra.governance.ledger import Ledger
 from palyra.journal import writer
 from palyra.journal.journal import Journal
 from palyra.journal.lock import EngineLock
-from palyra.runs.durable import Durable
 from tests.simulation.calendar import BEGIN, episodes
 from tests.simulation.loop import InlineQueue, InlineQueues, InlineThread, SimClock
 from tests.simulation.people import population
@@ -105,17 +104,13 @@ def _threads(patch: pytest.MonkeyPatch, queues: InlineQueues) -> None:
 
 def _taps(patch: pytest.MonkeyPatch, made: Month) -> None:
     """Everything the engine decides on passes by the watch, in the order in which it does."""
-    submit, write, apply = Journal.submit, Durable.write, Ledger.apply
+    submit, apply = Journal.submit, Ledger.apply
 
-    def submitting(journal: Journal, unit: Any, *, patient: bool = False) -> Any:
+    def submitting(journal: Journal, unit: Any, **how: Any) -> Any:
         made.saw(unit)
-        done = submit(journal, unit, patient=patient)
+        done = submit(journal, unit, **how)
         made.submitted(unit, done)
         return done
-
-    def writing(durable: Durable, unit: Any) -> None:
-        made.saw(unit)
-        write(durable, unit)
 
     def applying(ledger: Ledger, recount: Any, at: int) -> Any:
         changes = apply(ledger, recount, at)
@@ -123,5 +118,4 @@ def _taps(patch: pytest.MonkeyPatch, made: Month) -> None:
         return changes
 
     patch.setattr(Journal, "submit", submitting)
-    patch.setattr(Durable, "write", writing)
     patch.setattr(Ledger, "apply", applying)
