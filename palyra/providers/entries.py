@@ -13,6 +13,7 @@ from palyra.config.providers import DEFAULT_BASE_URLS, ModelConfig, ProviderConf
 from palyra.config.urls import reach_of, refusal
 from palyra.core.values import value
 from palyra.providers.credentials import Credential
+from palyra.providers.found import FoundModel
 from palyra.providers.upstream import Timeouts
 from palyra.providers.wires import COUNTING_PATH, UPSTREAM_PATHS, Wire, role_of
 
@@ -132,6 +133,7 @@ class ModelSource(StrEnum):
 
     CONFIG = "config"
     BUILT_IN = "built_in"
+    DISCOVERY = "discovery"
     NAMED = "named"
 
 
@@ -179,10 +181,20 @@ _UNSEEN = re.compile(r"(?:.*/)?(?:o[1-9]|gpt-[5-9](?!.*chat)|gemini-(?:2\.5|[3-9
 """Families that reason in tokens which their streams do not show, by how their names begin."""
 
 
+UNTOLD = FoundModel("")
+"""What is told of a model nobody has told anything of."""
+
+
 def plain_model(
-    provider: ProviderEntry, upstream: str, source: ModelSource, role: ProviderModelRole = ProviderModelRole.CHAT
+    provider: ProviderEntry,
+    upstream: str,
+    source: ModelSource,
+    role: ProviderModelRole = ProviderModelRole.CHAT,
+    told: FoundModel = UNTOLD,
+    packaged_context: int | None = None,
 ) -> ModelEntry:
-    """A model of which only the name is known: what it can do goes by the kind of its provider."""
+    """A model no operator has described: what it can do goes by what its provider has `told` of it, then by the price
+    package (its context, in tokens), then by the kind of its provider."""
     capable = provider.kind is not ModelProviderKind.DETERMINISTIC
     return ModelEntry(
         id=f"{provider.id}/{upstream}",
@@ -191,21 +203,28 @@ def plain_model(
         upstream=upstream,
         source=source,
         role=role,
-        tools=capable,
-        vision=capable,
-        reasoning=provider.kind is ModelProviderKind.OPENAI_COMPATIBLE and _UNSEEN.match(upstream) is not None,
-        max_context=_MAX_CONTEXT[provider.kind],
+        tools=first(told.tools, capable),
+        json=first(told.json, True),
+        vision=first(told.vision, capable),
+        reasoning=first(
+            told.reasoning,
+            provider.kind is ModelProviderKind.OPENAI_COMPATIBLE and _UNSEEN.match(upstream) is not None,
+        ),
+        max_context=told.max_context or packaged_context or _MAX_CONTEXT[provider.kind],
+        max_output=told.max_output,
         free=not capable,
     )
 
 
-def configured_model(provider: ProviderEntry, row: ModelConfig) -> ModelEntry:
-    """A `[[models]]` row; what it leaves out goes by the kind of its provider."""
-    plain = plain_model(provider, row.upstream, ModelSource.CONFIG)
+def first(said: bool | None, otherwise: bool) -> bool:
+    return otherwise if said is None else said
 
-    def given(value: bool | None, otherwise: bool) -> bool:
-        return otherwise if value is None else value
 
+def configured_model(
+    provider: ProviderEntry, row: ModelConfig, told: FoundModel = UNTOLD, packaged_context: int | None = None
+) -> ModelEntry:
+    """A `[[models]]` row; what it leaves out goes as of a plain model."""
+    plain = plain_model(provider, row.upstream, ModelSource.CONFIG, row.role, told, packaged_context)
     return ModelEntry(
         id=row.id or plain.id,
         provider=provider.id,
@@ -214,13 +233,13 @@ def configured_model(provider: ProviderEntry, row: ModelConfig) -> ModelEntry:
         role=row.role,
         aliases=row.aliases,
         failover=row.failover,
-        streaming=given(row.streaming, plain.streaming),
-        tools=given(row.tools, plain.tools),
-        json=given(row.json_mode, plain.json),
-        vision=given(row.vision, plain.vision),
-        reasoning=given(row.reasoning, plain.reasoning),
+        streaming=first(row.streaming, plain.streaming),
+        tools=first(row.tools, plain.tools),
+        json=first(row.json_mode, plain.json),
+        vision=first(row.vision, plain.vision),
+        reasoning=first(row.reasoning, plain.reasoning),
         max_context=row.max_context or plain.max_context,
-        max_output=row.max_output,
+        max_output=row.max_output or plain.max_output,
         tier=row.tier,
         free=row.free or plain.free,
         image_tokens_bound=row.image_tokens_bound,

@@ -1,15 +1,19 @@
 """Finding the model a caller means among everything configured."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from palyra.config.choices import ModelProviderKind, ProviderModelRole
 from palyra.config.model import LoadedConfig
+from palyra.config.providers import ModelConfig
 from palyra.config.references import BUILT_IN_PROVIDER
+from palyra.config.serving import DefaultsConfig
 from palyra.config.suggest import nearest
 from palyra.core.errors import NotFoundError
 from palyra.providers.entries import (
+    UNTOLD,
     ModelEntry,
     ModelSource,
     ProviderEntry,
@@ -17,6 +21,7 @@ from palyra.providers.entries import (
     plain_model,
     provider_entry,
 )
+from palyra.providers.found import FoundModel
 from palyra.providers.wires import Wire
 
 __all__ = ["AUTO", "ModelEntry", "ModelNotFoundError", "ProviderEntry", "Registry", "WrongRoleError"]
@@ -50,32 +55,102 @@ class WrongRoleError(ModelNotFoundError):
         self.role = role
 
 
+PackagedContext = Callable[[str, str], int | None]
+"""(provider, upstream name) to the context the price package lists, in tokens; None where it does not."""
+
+
 class Registry:
-    """Every provider and model of one configuration. `models` are the usable ones, in the order they are declared."""
+    """Every provider and model of one configuration, with what providers have told of their models since.
+
+    `models` are the usable ones that are declared, in that order; `found` those that only their providers list;
+    `routed` all that `auto` may choose; `disabled` those that are declared and switched off. They are made when
+    something is learned: looking a name up makes nothing.
+    """
 
     def __init__(
         self,
         providers: Mapping[str, ProviderEntry],
-        models: tuple[ModelEntry, ...],
-        default_chat: str | None = None,
-        default_embeddings: str | None = None,
+        rows: Sequence[ModelConfig] = (),
+        defaults: DefaultsConfig | None = None,
     ) -> None:
         self.providers = MappingProxyType(dict(providers))
-        self.models = models
-        self._by_name = {name: model for model in models for name in model.aliases} | {
-            model.id: model for model in models
-        }
-        self._by_upstream: dict[str, list[ModelEntry]] = {}
-        for model in models:
-            self._by_upstream.setdefault(model.upstream, []).append(model)
-        self.default_chat = self._default(default_chat, ProviderModelRole.CHAT)
-        self.default_embeddings = self._default(default_embeddings, ProviderModelRole.EMBEDDINGS)
+        self._rows = tuple(rows)
+        self._defaults = defaults or DefaultsConfig()
+        self._told: dict[str, Mapping[str, FoundModel]] = {}
+        self._packaged: PackagedContext = lambda provider, upstream: None
+        self._build()
+
+    def _build(self) -> None:
+        declared = [
+            (row, configured_model(provider, row, *self._facts(provider.id, row.upstream)))
+            for row in self._rows
+            if (provider := self.providers.get(row.provider)) is not None
+        ]
+        usable = [model for row, model in declared if row.enabled and self.providers[row.provider].enabled]
+        self.disabled = tuple(model for _, model in declared if model not in usable)
+        listed = {model.provider for model in usable}
+        self.models = (
+            *usable,
+            *(
+                plain_model(provider, name, ModelSource.BUILT_IN, role)
+                for provider in self.providers.values()
+                if provider.enabled and not provider.on_network and provider.id not in listed
+                for name, role in BUILT_IN_MODELS
+            ),
+        )
+        self._off = {(model.provider, model.upstream) for model in self.disabled}
+        known = {(model.provider, model.upstream) for model in self.models} | self._off
+        self.found = tuple(
+            plain_model(
+                provider,
+                upstream,
+                ModelSource.DISCOVERY,
+                told.role or ProviderModelRole.CHAT,
+                *self._facts(provider.id, upstream),
+            )
+            for provider in self.providers.values()
+            if provider.enabled
+            for upstream, told in self._told.get(provider.id, {}).items()
+            if (provider.id, upstream) not in known
+        )
+        routed = (model for model in self.found if self.providers[model.provider].discover_route)
+        self.routed = (*self.models, *routed)
+        self._by_name = (
+            {model.id: model for model in self.found}
+            | {name: model for model in self.models for name in model.aliases}
+            | {model.id: model for model in self.models}
+        )
+        self._by_upstream = _by_upstream(self.models)
+        self._found_by_upstream = _by_upstream(self.found)
+        self.default_chat = self._default(self._defaults.chat, ProviderModelRole.CHAT)
+        self.default_embeddings = self._default(self._defaults.embeddings, ProviderModelRole.EMBEDDINGS)
+
+    def _facts(self, provider_id: str, upstream: str) -> tuple[FoundModel, int | None]:
+        """What is known of a model besides its row."""
+        return self._told.get(provider_id, {}).get(upstream, UNTOLD), self._packaged(provider_id, upstream)
 
     def _default(self, name: str | None, role: ProviderModelRole) -> ModelEntry | None:
         """The model `auto` begins with: the one configured, else the first of that role."""
         if name:
             return self.resolve(name, role=role)
-        return next((model for model in self.models if model.role is role), None)
+        return next((model for model in self.routed if model.role is role), None)
+
+    @property
+    def listed(self) -> tuple[ModelEntry, ...]:
+        """All that callers are told of."""
+        return (*self.models, *self.found)
+
+    def learn(self, provider_id: str, models: Iterable[FoundModel]) -> None:
+        """What a provider lists now; it takes the place of what it listed before."""
+        told = {model.upstream: model for model in models}
+        if told != self._told.get(provider_id, {}):
+            self._told[provider_id] = told
+            self._build()
+
+    def consult(self, packaged: PackagedContext) -> None:
+        """Has the price package asked where neither the operator nor a provider says how much a model takes."""
+        self._packaged = packaged
+        self._build()
 
     @classmethod
     def from_config(cls, config: LoadedConfig) -> "Registry":
@@ -85,19 +160,7 @@ class Registry:
             providers[BUILT_IN_PROVIDER] = ProviderEntry(
                 BUILT_IN_PROVIDER, ModelProviderKind.DETERMINISTIC, enabled=True, allow_private=False
             )
-        models = [
-            configured_model(provider, row)
-            for row in config.models
-            if row.enabled and (provider := providers.get(row.provider)) is not None and provider.enabled
-        ]
-        listed = {model.provider for model in models}
-        models += [
-            plain_model(provider, name, ModelSource.BUILT_IN, role)
-            for provider in providers.values()
-            if provider.enabled and not provider.on_network and provider.id not in listed
-            for name, role in BUILT_IN_MODELS
-        ]
-        return cls(providers, tuple(models), config.defaults.chat, config.defaults.embeddings)
+        return cls(providers, config.models, config.defaults)
 
     def provider_of(self, model: ModelEntry) -> ProviderEntry:
         return self.providers[model.provider]
@@ -109,9 +172,11 @@ class Registry:
 
         `provider/upstream` of an enabled provider and, with `wire`, any name where exactly one provider on the network
         speaks that wire and none of its models is declared. Raises ModelNotFoundError, and WrongRoleError where the
-        model of that name is not for `role`.
+        model of that name is declared and not for `role`; what an undeclared one is for is only a guess.
         """
         model = self._find(name, wire, role)
+        if model.role is not role and model.source is ModelSource.DISCOVERY:
+            return replace(model, role=role)
         if model.role is not role:
             near = tuple(other.id for other in self.models if other.role is role)[:3]
             raise WrongRoleError(name, model.role, role, near)
@@ -125,7 +190,7 @@ class Registry:
     def _find(self, name: str, wire: Wire | None, role: ProviderModelRole) -> ModelEntry:
         if (model := self._by_name.get(name)) is not None:
             return model
-        same = self._by_upstream.get(name, [])
+        same = self._by_upstream.get(name) or self._found_by_upstream.get(name, [])
         if wire is not None and len(same) > 1:
             same = [model for model in same if wire in model.wires]
         if len(same) == 1:
@@ -141,7 +206,11 @@ class Registry:
         provider_id, slash, upstream = name.partition("/")
         provider = self.providers.get(provider_id)
         if slash and upstream and provider is not None and provider.enabled and provider.on_network:
-            return plain_model(provider, upstream, ModelSource.NAMED, role)
+            if (provider_id, upstream) in self._off:
+                raise ModelNotFoundError(name, f'The model "{name}" is switched off.', ())
+            return plain_model(
+                provider, upstream, ModelSource.NAMED, role, UNTOLD, self._packaged(provider_id, upstream)
+            )
         if wire is not None and (only := self._only_provider(wire)) is not None:
             return plain_model(only, name, ModelSource.NAMED, role)
         raise ModelNotFoundError(name, f'There is no model "{name}".', self._near(name))
@@ -153,6 +222,14 @@ class Registry:
         return speaking[0]
 
     def _near(self, name: str) -> tuple[str, ...]:
-        near = nearest(name, [*self._by_name, *self._by_upstream])
-        found = [(self._by_name.get(other) or self._by_upstream[other][0]).id for other in near]
-        return tuple(dict.fromkeys(found))
+        upstream = self._found_by_upstream | self._by_upstream
+        near = nearest(name, [*self._by_name, *upstream])
+        found = [(self._by_name.get(other) or upstream[other][0]).id for other in near]
+        return tuple(dict.fromkeys(found))[:3]
+
+
+def _by_upstream(models: Iterable[ModelEntry]) -> dict[str, list[ModelEntry]]:
+    found: dict[str, list[ModelEntry]] = {}
+    for model in models:
+        found.setdefault(model.upstream, []).append(model)
+    return found

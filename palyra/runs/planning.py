@@ -92,8 +92,8 @@ class Planner:
 
     @property
     def models(self) -> Sequence[ModelEntry]:
-        """The declared models."""
-        return self._registry.models
+        """All that callers are told of."""
+        return self._registry.listed
 
     def wanted(self, request: RunRequest) -> tuple[ModelEntry, ...]:
         """The models that may be looked at: the one named, or all of them. Raises ModelNotFoundError."""
@@ -104,7 +104,7 @@ class Planner:
         return self._and_others(named)
 
     def _and_others(self, named: ModelEntry) -> tuple[ModelEntry, ...]:
-        others = [entry for entry in self._registry.models if entry.role is named.role and entry.id != named.id]
+        others = [entry for entry in self._registry.routed if entry.role is named.role and entry.id != named.id]
         return (named, *others)
 
     def _with_reroutes(self, request: RunRequest, wanted: Sequence[ModelEntry]) -> Sequence[ModelEntry]:
@@ -217,7 +217,7 @@ class Planner:
         if not _exchangeable(wanted[0]):
             return ()
         looked_at = {entry.id for entry in wanted}
-        others = [one for one in self._registry.models if one.role is wanted[0].role and one.id not in looked_at]
+        others = [one for one in self._registry.routed if one.role is wanted[0].role and one.id not in looked_at]
         return tuple(self._option(entry, request, size, at, crossings).candidate for entry in others)
 
     def _hold(self, run: LiveRun, request: RunRequest, plan: Plan, option: Option, at: int) -> HoldRequest:
