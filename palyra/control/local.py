@@ -166,6 +166,12 @@ class EngineFace:
     def waiting(self, approval_id: str) -> tuple[int, int | None]:
         return self.engine.desk.waiting(approval_id), self.engine.parking.parked_until(approval_id)
 
+    async def keep_head(self) -> bool:
+        """A journal that cannot be written has no newer rows either."""
+        with contextlib.suppress(JournalUnavailableError):
+            await self.engine.journal.keep_head()
+        return True
+
     def drawn(self, row: GrantRow) -> tuple[int, str] | None:
         grant = self.engine.ledger.grants.get(row.grant_id)
         return None if grant is None else (grant.drawn, grant.state(self.engine.clock.now_ms()).value)

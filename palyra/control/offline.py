@@ -94,6 +94,9 @@ class _Absent:
     def waiting(self, approval_id: str) -> tuple[int, int | None]:
         return 0, None
 
+    async def keep_head(self) -> bool:
+        return False
+
     def drawn(self, row: GrantRow) -> tuple[int, str] | None:
         grant = self._grants.get(row.grant_id)
         return None if grant is None else (grant.drawn, grant.state(self._now).value)

@@ -67,6 +67,10 @@ class Present(Protocol):
         """How much of a grant is drawn, and its state; None for one that ended long ago."""
         ...
 
+    async def keep_head(self) -> bool:
+        """Has the head of the audit chain written as far as the chain goes; False without an engine that could."""
+        ...
+
 
 class Records:
     """Reads what is durable. Errors: NotFoundError, BadInputError, JournalUnavailableError."""
@@ -228,7 +232,9 @@ class Records:
         return decision_detail(row, await self._readers.run(row.run_id))
 
     async def audit(self) -> AuditAnswer:
-        report = await asyncio.to_thread(verify_audit, self._state_dir / JOURNAL_FILE, self._state_dir / HEAD_FILE)
+        live = await self._present.keep_head()
+        journal, head = self._state_dir / JOURNAL_FILE, self._state_dir / HEAD_FILE
+        report = await asyncio.to_thread(verify_audit, journal, head, live=live)
         return AuditAnswer(
             ok=report.ok,
             rows=report.count,

@@ -172,6 +172,14 @@ class Journal:
             log.warning("the journal could not be checkpointed at its end: %s", error)
         await self._connection.close()
 
+    async def keep_head(self) -> None:
+        """Has everything submitted so far written, and the head of the audit chain up to there in its file.
+
+        Raises JournalUnavailableError.
+        """
+        await self._writer.submit(())
+        await self._head_keeper.flush()
+
     def _head_moved(self, head: Link) -> None:
         if self.audit_intact:
             self._head_keeper.moved(head)
@@ -195,6 +203,10 @@ class _HeadKeeper:
     async def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Writes the newest head now."""
         if self._writing is not None:
             await self._writing
         await self._write()

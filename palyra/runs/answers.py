@@ -154,6 +154,12 @@ def journal_unavailable(run_id: str = "") -> Refusal:
     return Refusal(503, "overloaded_error", "journal_unavailable", message, palyra, retry_after=STOPPED_RETRY_S)
 
 
+def clock_behind(run_id: str) -> Refusal:
+    message = "The clock was set back: Palyra counts again what was spent. Nothing was sent to the provider."
+    palyra: dict[str, object] = {"run_id": run_id}
+    return Refusal(503, "overloaded_error", "journal_unavailable", message, palyra, retry_after=STOPPED_RETRY_S)
+
+
 def internal_error(run: LiveRun) -> Refusal:
     message = "Palyra failed to execute this run; its log says why."
     return Refusal(500, "api_error", "internal_error", message, {"run_id": run.run_id})

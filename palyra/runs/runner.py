@@ -13,7 +13,7 @@ from palyra.core.ids import IdSource
 from palyra.governance.approvals import ApprovalDesk, Opened
 from palyra.governance.evaluate import UsageBudgetEvaluation
 from palyra.governance.four_eyes import Decider
-from palyra.governance.holds import HoldRequest
+from palyra.governance.holds import ClockBehindError, HoldRequest
 from palyra.governance.holds import Refusal as HoldRefusal
 from palyra.governance.ledger import Ledger
 from palyra.journal.changes import Change, DecisionMade, HoldTaken, RunNoted
@@ -23,6 +23,7 @@ from palyra.journal.writer import UnitRefusedError
 from palyra.providers.registry import ModelEntry, ModelNotFoundError
 from palyra.runs.answers import (
     cancelled,
+    clock_behind,
     internal_error,
     journal_unavailable,
     model_not_allowed,
@@ -118,11 +119,10 @@ class Runner:
         except asyncio.CancelledError:
             self._abandon(run, RunState.CANCELLED, "engine_stopping")
             raise
-        except JournalUnavailableError:
+        except (JournalUnavailableError, ClockBehindError) as error:
             self._abandon(run, RunState.FAILED, "journal_unavailable")
-            return Outcome(
-                RunReport(run.run_id), run.row.state, run.row.reason, refusal=journal_unavailable(run.run_id)
-            )
+            told = clock_behind if isinstance(error, ClockBehindError) else journal_unavailable
+            return Outcome(RunReport(run.run_id), run.row.state, run.row.reason, refusal=told(run.run_id))
         except Exception:
             log.exception("run %s failed", run.run_id)
             self._abandon(run, RunState.FAILED, "internal_error")

@@ -193,6 +193,8 @@ async def test_rows_after_the_head_are_fine_as_after_a_crash(tmp_path: Path, clo
     (tmp_path / "audit.head").write_bytes(old)
     report = check(tmp_path)
     assert (report.ok, report.count, report.head_status) == (True, 12, HeadStatus.BEHIND)
+    live = verify(tmp_path / "journal.db", tmp_path / "audit.head", live=True)
+    assert (live.ok, live.head_status, live.message) == (True, HeadStatus.OK, "the chain is whole up to its head")
 
 
 async def test_rows_up_to_the_head_must_still_fit_when_more_follow(tmp_path: Path, clock: ManualClock) -> None:

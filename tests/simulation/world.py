@@ -281,7 +281,7 @@ class Month:
             refusal = "" if outcome.refusal is None else f" {outcome.refusal.status}"
             self.counted(f"outcome {outcome.state or 'none'}/{outcome.reason or 'none'}{refusal}")
             self.events.append(f"{stamp(self.clock.now_ms())} {outcome.report.run_id} {outcome.state}/{outcome.reason}")
-            if outcome.reason == "internal_error" and "ClockBehindError" in self.trace:
+            if outcome.refusal is not None and "The clock was set back" in outcome.refusal.message:
                 self.counted("clock behind")
             elif outcome.reason == "internal_error":
                 self.watch.fault(f"run {outcome.report.run_id} failed inside: {self.trace}")
