@@ -9,7 +9,7 @@ from aiohttp.web_request import BaseRequest
 
 from palyra.core.clock import Clock
 from palyra.core.plural import plural
-from palyra.gateway.body import read_body
+from palyra.gateway.body import CallerLeftError, read_body
 from palyra.gateway.client import HttpClient, content_type
 from palyra.gateway.connection import Connection
 from palyra.gateway.errors import internal_error, invalid, overloaded, refusal_data, refusal_reply
@@ -20,7 +20,7 @@ from palyra.gateway.response_headers import report_headers
 from palyra.providers.closing import error_event
 from palyra.providers.request import ParsedRequest, RequestError, parse_request
 from palyra.providers.wires import Wire, passed_headers
-from palyra.runs.request import ClientGoneError, Outcome, RunRequest
+from palyra.runs.request import ClientGoneError, Outcome, Refusal, RunRequest
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Visit:
 
 
 class Inference:
-    """Serves both chat wires."""
+    """Serves every governed wire, and counts prompts."""
 
     def __init__(self, house: House, clock: Clock, date: DateLine) -> None:
         self._house = house
@@ -58,23 +58,8 @@ class Inference:
     ) -> web.StreamResponse:
         """Executes one request. Raises RefusedError for what never becomes a run, CallerLeftError."""
         house, settings = self._house, self._house.config.gateway
-        instructions = read_instructions(request.raw_headers, key, house.config.approvals.park_seconds)
-        self._check_open()
-        body = await read_body(request, settings, self._clock)
-        parsed = await parsed_body(wire, body, settings.max_json_depth)
-        self._check_open()
+        asked = await self._asked(request, key, wire)
         client = HttpClient(request, connection, wire, self._date, amounts=settings.expose_amounts)
-        asked = RunRequest(
-            scope=instructions.scope,
-            parsed=parsed,
-            task_class=instructions.task_class,
-            park_seconds=instructions.park_seconds,
-            mode_override=instructions.mode,
-            allowed_models=key.allowed_models,
-            forward_headers=passed_headers(request.headers, wire),
-            failover=instructions.failover,
-            cache=instructions.cache,
-        )
         self._running += 1
         try:
             outcome = await house.runner.execute(asked, client)
@@ -89,14 +74,57 @@ class Inference:
         visit.run_id = outcome.report.run_id
         return await self._delivered(outcome, client, wire, amounts=settings.expose_amounts)
 
+    async def count(self, request: BaseRequest, connection: Connection, key: Key) -> web.StreamResponse:
+        """Counts one prompt. Raises RefusedError, CallerLeftError."""
+        asked = await self._asked(request, key, Wire.MESSAGES, counting=True)
+        counting = asyncio.ensure_future(self._house.counter.count(asked))
+
+        def caller_left() -> None:
+            counting.cancel()
+
+        connection.when_lost(caller_left)
+        self._running += 1
+        try:
+            said = await counting
+        except asyncio.CancelledError:
+            if connection.alive:
+                raise
+            raise CallerLeftError from None
+        finally:
+            self._running -= 1
+        if isinstance(said, Refusal):
+            return refusal_reply(Wire.MESSAGES, said, self._date)
+        return Reply(said.status, said.body, self._date, content_type=content_type(said.headers, JSON))
+
+    async def _asked(self, request: BaseRequest, key: Key, wire: Wire, *, counting: bool = False) -> RunRequest:
+        """Raises RefusedError for what can never become a run, CallerLeftError."""
+        house, settings = self._house, self._house.config.gateway
+        instructions = read_instructions(request.raw_headers, key, house.config.approvals.park_seconds)
+        self._check_open()
+        body = await read_body(request, settings, self._clock)
+        parsed = await parsed_body(wire, body, settings.max_json_depth, counting=counting)
+        self._check_open()
+        return RunRequest(
+            scope=instructions.scope,
+            parsed=parsed,
+            task_class=instructions.task_class,
+            park_seconds=instructions.park_seconds,
+            mode_override=instructions.mode,
+            allowed_models=key.allowed_models,
+            forward_headers=passed_headers(request.headers, wire),
+            failover=instructions.failover,
+            cache=instructions.cache,
+        )
+
     def _check_open(self) -> None:
         if self._house.phase != "ready":
             what = "is stopping" if self._house.phase == "draining" else "is starting"
             raise overloaded("engine_draining", f"Palyra {what} and takes no new work.", DRAIN_RETRY_S)
         limit = self._house.config.gateway.max_runs
         if self._running >= limit:
-            message = f"{plural(limit, 'request')} may be served at once (gateway.max_runs)."
-            raise overloaded("too_many_runs", message, BUSY_RETRY_S)
+            raise overloaded(
+                "too_many_runs", f"{plural(limit, 'request')} may be served at once (gateway.max_runs).", BUSY_RETRY_S
+            )
 
     async def _delivered(
         self, outcome: Outcome, client: HttpClient, wire: Wire, *, amounts: bool
@@ -116,12 +144,12 @@ class Inference:
         return refusal_reply(wire, refusal or internal_error(), self._date, headers, amounts=amounts)
 
 
-async def parsed_body(wire: Wire, body: bytes, max_depth: int) -> ParsedRequest:
+async def parsed_body(wire: Wire, body: bytes, max_depth: int, *, counting: bool = False) -> ParsedRequest:
     """Strict JSON of this wire. Raises RefusedError (400) naming the field and the fix."""
     try:
         if len(body) < LARGE_BODY:
-            return parse_request(wire, body, max_depth=max_depth)
-        return await asyncio.to_thread(parse_request, wire, body, max_depth=max_depth)
+            return parse_request(wire, body, max_depth=max_depth, counting=counting)
+        return await asyncio.to_thread(parse_request, wire, body, max_depth=max_depth, counting=counting)
     except RequestError as error:
         raise invalid(error.code, str(error), param=error.field or None) from None
 

@@ -7,7 +7,7 @@ from palyra.config.serving import ApprovalsConfig, GatewayConfig
 from palyra.governance.approvals import Opened
 from palyra.governance.overrides import OverrideRequest, Requester
 from palyra.runs.overrides import Found
-from palyra.runs.request import Client, Outcome, RunRequest
+from palyra.runs.request import Answer, Client, Outcome, Refusal, RunRequest
 
 
 class ModelEntry(Protocol):
@@ -30,6 +30,12 @@ class Runner(Protocol):
     def models_for(self, patterns: Sequence[str]) -> Sequence[ModelEntry]:
         """The models a key with these patterns may use; no patterns mean all."""
         ...
+
+
+class Counter(Protocol):
+    """Counts prompts."""
+
+    async def count(self, request: RunRequest) -> Answer | Refusal: ...
 
 
 class Key(Protocol):
@@ -109,6 +115,9 @@ class House(Protocol):
 
     @property
     def runner(self) -> Runner: ...
+
+    @property
+    def counter(self) -> Counter: ...
 
     @property
     def overrides(self) -> Overrides: ...

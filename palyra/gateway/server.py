@@ -25,7 +25,7 @@ from palyra.gateway.listing import list_models, show_model
 from palyra.gateway.overrides import RECORD, REQUESTS, OverridesDoor
 from palyra.gateway.ports import House, Key
 from palyra.gateway.reply import Handled, Reply
-from palyra.providers.wires import GATEWAY_PATHS, Wire
+from palyra.providers.wires import COUNTING_PATH, GATEWAY_PATHS, Wire
 
 log = logging.getLogger(__name__)
 access_log = logging.getLogger("palyra.gateway.access")
@@ -102,7 +102,7 @@ class Gateway:
             answer = refusal_reply(wire, internal_error(), self._door.date, close=True)
         if started is not None:
             milliseconds = (self._clock.monotonic() - started) * 1000
-            endpoint = path if path in _WIRES or path == MODELS or path in self._probes else "other"
+            endpoint = path if path in _WIRES or path in (MODELS, COUNTING_PATH) or path in self._probes else "other"
             access_log.debug(
                 "run=%s endpoint=%s status=%d ms=%.1f key=%s",
                 visit.run_id or "-",
@@ -126,6 +126,11 @@ class Gateway:
             key = self._known(request, visit)
             check_media_type(request)
             return await self._inference.answer(request, connection, key, wire, visit)
+        if path == COUNTING_PATH:
+            require(request, path, "POST")
+            key = self._known(request, visit)
+            check_media_type(request)
+            return await self._inference.count(request, connection, key)
         if path == MODELS:
             require(request, path, "GET")
             return list_models(self._house.runner, self._known(request, visit), wire, self._door.date)

@@ -1,13 +1,12 @@
 """The only bytes Palyra itself writes into a stream: parking comments, the clean end of a cut, an error event."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from palyra.providers.stream import AnswerReader, ChatReader
+from palyra.providers.responses_closing import incomplete_response
+from palyra.providers.sse import sse_event
+from palyra.providers.stream import AnswerReader, ChatReader, ResponsesReader
 from palyra.providers.wires import Wire
-
-_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 DONE = b"data: [DONE]\n\n"
 
@@ -21,6 +20,10 @@ def error_event(wire: Wire, body: Mapping[str, Any]) -> bytes:
     """The end of a stream that failed; `body` is an error body of the same wire."""
     if wire is Wire.CHAT:
         return sse_event(body) + DONE
+    if wire is Wire.RESPONSES:
+        error = body["error"]
+        named = {name: error.get(name) for name in ("code", "message", "param")}
+        return sse_event({"type": "error", **named, **body}, "error")
     return sse_event(body, "error")
 
 
@@ -39,6 +42,15 @@ def budget_cut(
     Token counts are the meter's. `fallback_id`, `model` and `at_ms` (unix ms) stand in for what the stream itself has
     not told yet. The usage chunk of a chat stream is written only where the caller asked (`include_usage`).
     """
+    if isinstance(reader, ResponsesReader):
+        return incomplete_response(
+            reader,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            fallback_id=fallback_id,
+            model=model,
+            at_ms=at_ms,
+        )
     if isinstance(reader, ChatReader):
         head = {
             "id": reader.id or fallback_id,
@@ -84,9 +96,3 @@ def _message_start(identity: str, model: str, input_tokens: int) -> bytes:
         "usage": {"input_tokens": input_tokens, "output_tokens": 0},
     }
     return sse_event({"type": "message_start", "message": message}, "message_start")
-
-
-def sse_event(data: Mapping[str, Any], name: str = "") -> bytes:
-    """One event of a stream: compact JSON, with an event name where the wire has them."""
-    head = f"event: {name}\n" if name else ""
-    return f"{head}data: {_compact(data)}\n\n".encode("utf-8", "replace")

@@ -19,15 +19,16 @@ from palyra.providers.wires import COUNTING_PATH, UPSTREAM_PATHS, Wire, role_of
 
 WIRES: Mapping[ModelProviderKind, frozenset[Wire]] = {
     ModelProviderKind.DETERMINISTIC: frozenset(Wire),
-    ModelProviderKind.OPENAI_COMPATIBLE: frozenset({Wire.CHAT, Wire.EMBEDDINGS}),
+    ModelProviderKind.OPENAI_COMPATIBLE: frozenset({Wire.CHAT, Wire.RESPONSES, Wire.EMBEDDINGS}),
     ModelProviderKind.ANTHROPIC: frozenset({Wire.MESSAGES}),
 }
 """The wires each kind speaks itself."""
 
 
 @cache
-def _wires(kind: ModelProviderKind, role: ProviderModelRole) -> frozenset[Wire]:
-    return frozenset(wire for wire in WIRES[kind] if role_of(wire) is role)
+def _wires(kind: ModelProviderKind, role: ProviderModelRole, responses: bool) -> frozenset[Wire]:
+    spoken = WIRES[kind] if responses else WIRES[kind] - {Wire.RESPONSES}
+    return frozenset(wire for wire in spoken if role_of(wire) is role)
 
 
 @value
@@ -63,6 +64,11 @@ class ProviderEntry:
     def url(self, wire: Wire) -> str:
         """Where a request of this wire goes; empty for a provider that is not on the network."""
         return self.base_url + UPSTREAM_PATHS[wire] if self.on_network else ""
+
+    @property
+    def at_vendor(self) -> bool:
+        """Whether it is reached at its vendor's own address."""
+        return self.on_network and urlsplit(self.base_url).hostname == urlsplit(DEFAULT_BASE_URLS[self.kind]).hostname
 
     @property
     def counting_url(self) -> str:
@@ -158,6 +164,7 @@ class ModelEntry:
     json: bool = True
     vision: bool = True
     reasoning: bool = False
+    responses: bool = False
     max_context: int = 128_000
     max_output: int | None = None
     tier: CostTier | None = None
@@ -167,7 +174,7 @@ class ModelEntry:
     @property
     def wires(self) -> frozenset[Wire]:
         """The wires on which its provider serves it itself."""
-        return _wires(self.kind, self.role)
+        return _wires(self.kind, self.role, self.responses)
 
 
 _MAX_CONTEXT: Mapping[ModelProviderKind, int] = {
@@ -210,6 +217,7 @@ def plain_model(
             told.reasoning,
             provider.kind is ModelProviderKind.OPENAI_COMPATIBLE and _UNSEEN.match(upstream) is not None,
         ),
+        responses=not capable or provider.at_vendor,
         max_context=told.max_context or packaged_context or _MAX_CONTEXT[provider.kind],
         max_output=told.max_output,
         free=not capable,
@@ -238,6 +246,7 @@ def configured_model(
         json=first(row.json_mode, plain.json),
         vision=first(row.vision, plain.vision),
         reasoning=first(row.reasoning, plain.reasoning),
+        responses=first(row.responses, plain.responses),
         max_context=row.max_context or plain.max_context,
         max_output=row.max_output or plain.max_output,
         tier=row.tier,

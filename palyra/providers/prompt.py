@@ -17,13 +17,16 @@ NOT_PROMPT = frozenset(
         "audio",
         "container",
         "context_management",
+        "conversation",
         "function_call",
+        "include",
         "logit_bias",
         "mcp_servers",
         "metadata",
         "modalities",
         "model",
         "moderation",
+        "previous_response_id",
         "prompt_cache_key",
         "prompt_cache_options",
         "prompt_cache_retention",
@@ -36,12 +39,16 @@ NOT_PROMPT = frozenset(
         "stream_options",
         "thinking",
         "tool_choice",
+        "truncation",
         "user",
         "verbosity",
         "web_search_options",
     }
 )
 """Members that are settings. Any other text, list or object counts as read by the model, unknown extensions too."""
+
+JSON_SHAPES = ("json_object", "json_schema")
+"""Types of formats by which JSON is asked for."""
 
 RUNS_AT_THE_CALLER = ("bash_", "computer_", "custom", "function", "memory_", "text_editor_")
 """How types of tools begin that the caller executes; every other typed tool is run, and charged, by the provider."""
@@ -106,7 +113,7 @@ class PromptFacts:
 
 def read_prompt(wire: Wire, data: dict[str, Any]) -> PromptFacts:
     """The facts of one parsed body. Raises RequestError where what it needs has the wrong shape."""
-    walk = _Walk()
+    walk = Walk()
     messages = data.get("messages")
     if type(messages) is not list or not messages:
         invalid("messages", "messages must be a list with at least one message.", "Send the conversation in messages.")
@@ -119,9 +126,9 @@ def read_prompt(wire: Wire, data: dict[str, Any]) -> PromptFacts:
     if "cache_control" in data:
         walk.mark(data["cache_control"])
     return PromptFacts(
-        size=_size(data) - walk.payload,
+        size=prompt_bytes(data) - walk.payload,
         media=tuple(walk.media),
-        server_tools=tuple(_server_tools(data, walk)),
+        server_tools=tuple(server_tools(data, walk)),
         cache_marks=walk.cache_marks,
         cache_one_hour=walk.cache_one_hour,
         needs=_needs(wire, data, vision=any(piece.kind is MediaKind.IMAGE for piece in walk.media)),
@@ -142,7 +149,8 @@ def text_size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
-def _size(data: dict[str, Any]) -> int:
+def prompt_bytes(data: dict[str, Any]) -> int:
+    """UTF-8 bytes of the compact JSON of every member that a model reads, media payloads included."""
     read = [
         value
         for name, value in data.items()
@@ -152,7 +160,7 @@ def _size(data: dict[str, Any]) -> int:
     return json_size(read) - brackets_and_commas
 
 
-class _Walk:
+class Walk:
     """Collects media and cache marks from content blocks. `payload` is the JSON bytes of media payloads."""
 
     __slots__ = ("cache_marks", "cache_one_hour", "media", "payload")
@@ -187,6 +195,11 @@ class _Walk:
             if kind == "tool_result" or kind == "tool":
                 if type(nested := block.get("content")) is list:
                     self.blocks(nested)
+            elif type(kind) is str and kind.endswith("_output"):
+                nested = block.get("output")
+                self.blocks(nested if type(nested) is list else [nested])
+            elif (kind == "message" or kind is None) and type(nested := block.get("content")) is list:
+                self.blocks(nested)
             elif type(kind) is str and (reader := _MEDIA.get(kind)) is not None:
                 reader(self, block)
 
@@ -215,13 +228,13 @@ class _Walk:
             self.by_address(kind)
 
 
-def _url_part(walk: _Walk, block: dict[str, Any]) -> None:
+def _url_part(walk: Walk, block: dict[str, Any]) -> None:
     value = block.get(block["type"])
     url = value.get("url") if type(value) is dict else value
     walk.url(MediaKind.IMAGE if block["type"] == "image_url" else MediaKind.DOCUMENT, url)
 
 
-def _audio_part(walk: _Walk, block: dict[str, Any]) -> None:
+def _audio_part(walk: Walk, block: dict[str, Any]) -> None:
     value = block.get("input_audio")
     payload = value.get("data") if type(value) is dict else None
     if type(payload) is str:
@@ -230,7 +243,7 @@ def _audio_part(walk: _Walk, block: dict[str, Any]) -> None:
         walk.by_address(MediaKind.DOCUMENT)
 
 
-def _file_part(walk: _Walk, block: dict[str, Any]) -> None:
+def _file_part(walk: Walk, block: dict[str, Any]) -> None:
     value = block.get("file")
     payload = value.get("file_data") if type(value) is dict else None
     if type(payload) is str:
@@ -239,7 +252,7 @@ def _file_part(walk: _Walk, block: dict[str, Any]) -> None:
         walk.by_address(MediaKind.DOCUMENT)
 
 
-def _source_part(walk: _Walk, block: dict[str, Any]) -> None:
+def _source_part(walk: Walk, block: dict[str, Any]) -> None:
     kind = MediaKind.IMAGE if block["type"] == "image" else MediaKind.DOCUMENT
     source = block.get("source")
     if type(source) is not dict:
@@ -258,11 +271,33 @@ def _source_part(walk: _Walk, block: dict[str, Any]) -> None:
         walk.by_address(kind)
 
 
-def _stored_part(walk: _Walk, block: dict[str, Any]) -> None:
+def _stored_part(walk: Walk, block: dict[str, Any]) -> None:
     walk.by_address(MediaKind.DOCUMENT)
 
 
+def _addressed_part(walk: Walk, block: dict[str, Any]) -> None:
+    """Media of the responses wire: by URL, which may hold it, or by id."""
+    kind = MediaKind.DOCUMENT if block["type"] == "input_file" else MediaKind.IMAGE
+    payload = block.get("file_data")
+    if kind is MediaKind.DOCUMENT and type(payload) is str:
+        walk.inline(kind, payload)
+    else:
+        walk.url(kind, block.get("image_url"))
+
+
+def _made_image(walk: Walk, block: dict[str, Any]) -> None:
+    """An image that the provider made before."""
+    if type(payload := block.get("result")) is str:
+        walk.inline(MediaKind.IMAGE, payload)
+    else:
+        walk.by_address(MediaKind.IMAGE)
+
+
 _MEDIA = {
+    "input_image": _addressed_part,
+    "input_file": _addressed_part,
+    "computer_screenshot": _addressed_part,
+    "image_generation_call": _made_image,
     "image_url": _url_part,
     "video_url": _url_part,
     "audio_url": _url_part,
@@ -274,7 +309,13 @@ _MEDIA = {
 }
 
 
-def _server_tools(data: dict[str, Any], walk: _Walk) -> Iterator[ServerTool]:
+def server_tools(
+    data: dict[str, Any], walk: Walk, *, also_at_the_caller: frozenset[str] = frozenset()
+) -> Iterator[ServerTool]:
+    """The tools of a body that its provider runs itself. `also_at_the_caller` are further types that it does not.
+
+    Raises RequestError.
+    """
     tools = data.get("tools")
     if tools is not None and type(tools) is not list:
         invalid("tools", "tools must be a list.", "Leave it out, or send a list of tools.")
@@ -284,7 +325,8 @@ def _server_tools(data: dict[str, Any], walk: _Walk) -> Iterator[ServerTool]:
         if "cache_control" in tool:
             walk.mark(tool["cache_control"])
         kind = tool.get("type")
-        if type(kind) is str and kind != "mcp_toolset" and not kind.startswith(RUNS_AT_THE_CALLER):
+        at_the_caller = type(kind) is str and (kind.startswith(RUNS_AT_THE_CALLER) or kind in also_at_the_caller)
+        if type(kind) is str and kind != "mcp_toolset" and not at_the_caller:
             uses = tool.get("max_uses")
             yield ServerTool(kind, uses if type(uses) is int and uses >= 1 else None)
     if data.get("web_search_options") is not None:
@@ -304,7 +346,7 @@ def _needs(wire: Wire, data: dict[str, Any], *, vision: bool) -> Needs:
         modalities = data.get("modalities")
         audio = type(modalities) is list and "audio" in modalities
     return Needs(
-        json=type(shape) is dict and shape.get("type") in ("json_object", "json_schema"),
+        json=type(shape) is dict and shape.get("type") in JSON_SHAPES,
         tools=bool(data.get("tools") or data.get("functions")),
         vision=vision,
         reasoning=_reasons(data),

@@ -9,9 +9,10 @@ from typing import Any, NoReturn
 from palyra.core.errors import BadInputError
 from palyra.core.values import value
 from palyra.providers.errors import error_in
-from palyra.providers.prompt import json_size, text_size
+from palyra.providers.prompt import text_size
 from palyra.providers.sse import SseSplitter, event_data
-from palyra.providers.stream import block_bytes, message_bytes, stream_reader
+from palyra.providers.stream import stream_reader
+from palyra.providers.visible import item_bytes, message_bytes, whole_block_bytes
 from palyra.providers.wires import Wire
 
 
@@ -40,6 +41,7 @@ class RecordedAnswer:
     complete: bool = True
 
 
+_WIRES = {Shape.CHAT: Wire.CHAT, Shape.MESSAGES: Wire.MESSAGES, Shape.RESPONSES: Wire.RESPONSES}
 _CHAT = frozenset({"prompt_tokens", "completion_tokens"})
 _COUNTS = _CHAT | {"input_tokens", "output_tokens", "total_tokens"}
 _OF_MESSAGES = frozenset(
@@ -47,7 +49,6 @@ _OF_MESSAGES = frozenset(
 )
 _OF_RESPONSES = frozenset({"input_tokens_details", "total_tokens"})
 _STREAM_STARTS = (b"data", b"event", b"id", b"retry")
-_TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
 def read_recorded(body: bytes) -> RecordedAnswer:
@@ -138,9 +139,9 @@ def _visible(shape: Shape, data: Mapping[str, Any]) -> int:
     if shape is Shape.CHAT:
         return sum(_choice(choice) for choice in _dicts(data.get("choices")))
     if shape is Shape.MESSAGES:
-        return sum(_block(block) for block in _dicts(data.get("content")))
+        return sum(whole_block_bytes(block) for block in _dicts(data.get("content")))
     if shape is Shape.RESPONSES:
-        return sum(_item(item) for item in _dicts(data.get("output")))
+        return sum(item_bytes(item) for item in _dicts(data.get("output")))
     return 0
 
 
@@ -150,40 +151,25 @@ def _choice(choice: dict[str, Any]) -> int:
     return text_size(text) if type(text := choice.get("text")) is str else 0
 
 
-def _block(block: dict[str, Any]) -> int:
-    arguments = block.get("input")
-    return block_bytes(block) + (json_size(arguments) if arguments else 0)
-
-
-def _item(item: dict[str, Any]) -> int:
-    size = sum(block_bytes(part) for name in ("content", "summary") for part in _dicts(item.get(name)))
-    return size + sum(text_size(text) for name in ("arguments", "input") if type(text := item.get(name)) is str)
-
-
 def _stream(body: bytes) -> RecordedAnswer:
     events = [event_data(raw)[0] for raw in SseSplitter(len(body)).feed(body)]
     contents = [_object(data) for data in events if data is not None and data.strip() not in (b"", b"[DONE]")]
     if not contents:
         _refuse("It is a stream without an event.")
-    if any(str(content.get("type")).startswith("response.") for content in contents):
-        return _responses_stream(contents)
+    responses = any(str(content.get("type")).startswith("response.") for content in contents)
     messages = any(content.get("type") in ("message_start", "message_delta") for content in contents)
-    if not messages and not any("choices" in content or "usage" in content for content in contents):
+    if not messages and not responses and not any("choices" in content or "usage" in content for content in contents):
         said = error_in(contents[0])
         _refuse(
             "It is an error, not an answer: nothing is charged for it." if said is not None else "It holds no usage."
         )
-    reader = stream_reader(Wire.MESSAGES if messages else Wire.CHAT)
+    shape = Shape.RESPONSES if responses else Shape.MESSAGES if messages else Shape.CHAT
+    reader = stream_reader(_WIRES[shape])
     visible = sum(event.visible_bytes for event in reader.feed(body))
-    said_of_itself = {"usage": reader.usage, "model": reader.model, "service_tier": reader.service_tier}
-    shape = Shape.MESSAGES if messages else Shape.CHAT
+    said_of_itself: dict[str, Any] = {
+        "usage": reader.usage,
+        "model": reader.model,
+        "service_tier": reader.service_tier,
+        "output": [{"type": kind} for kind in reader.items],
+    }
     return _recorded(shape, said_of_itself, visible, complete=reader.ended or reader.usage_final)
-
-
-def _responses_stream(contents: list[dict[str, Any]]) -> RecordedAnswer:
-    last = next((content for content in reversed(contents) if content.get("type") in _TERMINAL), None)
-    deltas = sum(text_size(text) for content in contents if type(text := content.get("delta")) is str)
-    if last is None or type(answer := last.get("response")) is not dict:
-        begun = next((inner for content in contents if type(inner := content.get("response")) is dict), {})
-        return _recorded(Shape.RESPONSES, begun, deltas, complete=False)
-    return _recorded(Shape.RESPONSES, answer, max(deltas, _visible(Shape.RESPONSES, answer)))

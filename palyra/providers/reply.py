@@ -5,8 +5,8 @@ from typing import Any
 
 from palyra.core.values import value
 from palyra.providers.errors import ErrorClass, ProviderError, error_in
-from palyra.providers.prompt import json_size
-from palyra.providers.stream import block_bytes, message_bytes
+from palyra.providers.responses_answer import failure_of, finish_of, items_of, types_of
+from palyra.providers.visible import item_bytes, message_bytes, whole_block_bytes
 from palyra.providers.wires import Wire
 
 
@@ -16,7 +16,8 @@ class PlainReply:
     if unsaid) as the provider named them.
 
     `finish` is the first choice's finish reason as sent; `visible_bytes` counts text, tool-call arguments and thinking
-    text of all choices in UTF-8.
+    text of all choices in UTF-8. `items` are the types of the output items where the wire has such; `failure` is set
+    by an answer that says of itself that it failed.
     """
 
     data: dict[str, Any]
@@ -25,9 +26,12 @@ class PlainReply:
     finish: str | None
     visible_bytes: int
     service_tier: str = ""
+    id: str = ""
+    items: tuple[str, ...] = ()
+    failure: ProviderError | None = None
 
 
-_PARTS = {Wire.CHAT: "choices", Wire.MESSAGES: "content", Wire.EMBEDDINGS: "data"}
+_PARTS = {Wire.CHAT: "choices", Wire.MESSAGES: "content", Wire.RESPONSES: "output", Wire.EMBEDDINGS: "data"}
 """The member that holds the reply."""
 
 
@@ -39,18 +43,22 @@ def read_reply(wire: Wire, body: bytes) -> PlainReply:
         raise _malformed("The provider's answer is not JSON.") from None
     if type(data) is not dict:
         raise _malformed("The provider's answer is not a JSON object.")
-    said = error_in(data)
+    said = None if wire is Wire.RESPONSES and data.get("object") == "response" else error_in(data)
     if said is not None:
         raise _malformed(f"The provider answered with an error inside a success: {said}")
     parts = data.get(_PARTS[wire])
     if type(parts) is not list:
         raise _malformed("The provider's answer holds no reply.")
+    finish: object = None
+    visible = 0
     if wire is Wire.EMBEDDINGS:
-        finish, visible = None, 0
+        pass
+    elif wire is Wire.RESPONSES:
+        finish, visible = finish_of(data), sum(item_bytes(item) for item in items_of(data))
     elif wire is Wire.CHAT:
         finish, visible = _choices(parts)
     else:
-        finish, visible = data.get("stop_reason"), sum(_block(part) for part in parts if type(part) is dict)
+        finish, visible = data.get("stop_reason"), sum(whole_block_bytes(part) for part in parts if type(part) is dict)
     usage, tier = data.get("usage"), data.get("service_tier")
     return PlainReply(
         data=data,
@@ -59,6 +67,9 @@ def read_reply(wire: Wire, body: bytes) -> PlainReply:
         finish=finish if type(finish) is str else None,
         visible_bytes=visible,
         service_tier=tier if type(tier) is str else "",
+        id=str(data.get("id") or ""),
+        items=types_of(items_of(data)) if wire is Wire.RESPONSES else (),
+        failure=failure_of(data) if wire is Wire.RESPONSES else None,
     )
 
 
@@ -84,11 +95,6 @@ def _choices(choices: list[Any]) -> tuple[object, int]:
             if type(message := choice.get("message")) is dict:
                 visible += message_bytes(message)
     return finish, visible
-
-
-def _block(block: dict[str, Any]) -> int:
-    arguments = block.get("input")
-    return block_bytes(block) + (json_size(arguments) if arguments else 0)
 
 
 def _malformed(message: str) -> ProviderError:

@@ -6,6 +6,7 @@ from typing import Any
 from palyra.core.values import value
 from palyra.providers.embedding_input import read_embedding_input
 from palyra.providers.prompt import PromptFacts, read_prompt
+from palyra.providers.responses_input import read_responses_prompt
 from palyra.providers.strict_json import MAX_DEPTH, RequestError, invalid, parse_object
 from palyra.providers.wires import Wire
 
@@ -50,6 +51,24 @@ GOVERNED = {
             "tools",
         }
     ),
+    Wire.RESPONSES: frozenset(
+        {
+            "background",
+            "conversation",
+            "input",
+            "instructions",
+            "max_output_tokens",
+            "max_tool_calls",
+            "model",
+            "previous_response_id",
+            "prompt",
+            "reasoning",
+            "service_tier",
+            "stream",
+            "text",
+            "tools",
+        }
+    ),
     Wire.EMBEDDINGS: frozenset({"input", "model", "stream"}),
 }
 """Members that decide what a request may cost, per wire."""
@@ -78,8 +97,11 @@ class ParsedRequest:
     digest: str
 
 
-def parse_request(wire: Wire, body: bytes, *, max_depth: int = MAX_DEPTH) -> ParsedRequest:
-    """Reads one body of this wire. Raises RequestError naming the field and what to send instead."""
+def parse_request(wire: Wire, body: bytes, *, max_depth: int = MAX_DEPTH, counting: bool = False) -> ParsedRequest:
+    """Reads one body of this wire; `counting`: its prompt is only to be counted, so that it needs no ceiling.
+
+    Raises RequestError naming the field and what to send instead.
+    """
     data = parse_object(body, max_depth=max_depth)
     governed = GOVERNED[wire]
     for name in data:
@@ -93,7 +115,7 @@ def parse_request(wire: Wire, body: bytes, *, max_depth: int = MAX_DEPTH) -> Par
     service_tier = data.get("service_tier")
     if service_tier is not None and type(service_tier) is not str:
         invalid("service_tier", "service_tier must be a text.", "Leave it out, or send the name of a tier.")
-    max_tokens, fields = _max_tokens(wire, data)
+    max_tokens, fields = _max_tokens(wire, data, counting=counting)
     choices, include_usage = _choices(data) if wire is Wire.CHAT else (1, False)
     return ParsedRequest(
         wire=wire,
@@ -114,6 +136,8 @@ def parse_request(wire: Wire, body: bytes, *, max_depth: int = MAX_DEPTH) -> Par
 def _prompt(wire: Wire, data: dict[str, Any]) -> PromptFacts:
     if wire is Wire.EMBEDDINGS:
         return read_embedding_input(data).facts
+    if wire is Wire.RESPONSES:
+        return read_responses_prompt(data)
     return read_prompt(wire, data)
 
 
@@ -143,11 +167,16 @@ def _whole(data: dict[str, Any], name: str, most: int) -> int | None:
     return value
 
 
-def _max_tokens(wire: Wire, data: dict[str, Any]) -> tuple[int | None, tuple[str, ...]]:
+def _max_tokens(wire: Wire, data: dict[str, Any], *, counting: bool) -> tuple[int | None, tuple[str, ...]]:
     if wire is Wire.EMBEDDINGS:
         return None, ()
+    if wire is Wire.RESPONSES:
+        most = _whole(data, "max_output_tokens", MAX_TOKENS)
+        return most, (() if most is None else ("max_output_tokens",))
     value = _whole(data, "max_tokens", MAX_TOKENS)
     if wire is Wire.MESSAGES:
+        if value is None and counting:
+            return None, ()
         if value is None:
             invalid("max_tokens", "max_tokens is required on this wire.", "Send the most tokens the answer may have.")
         return value, ("max_tokens",)

@@ -36,6 +36,21 @@ def rewrite_members(body: bytes, changes: Mapping[str, object]) -> bytes:
     return "".join(pieces).encode("utf-8")
 
 
+def without_member(body: bytes, name: str) -> bytes:
+    """`body`, a JSON object, without this top-level member; every other byte stays but a comma beside it."""
+    text = body.decode("utf-8")
+    spans, _ = _spans(text)
+    if name not in spans:
+        return body
+    start, stop = spans[name]
+    before = max((end for _, end in spans.values() if end <= start), default=None)
+    if before is not None:
+        return (text[:before] + text[stop:]).encode("utf-8")
+    following = _skip(text, stop)
+    after = following + 1 if text[following] == "," else following
+    return (text[: text.index("{") + 1] + text[after:]).encode("utf-8")
+
+
 def upstream_body(request: ParsedRequest, *, model: str, max_tokens: int | None = None, field: str = "") -> bytes:
     """The caller's bytes with only what must change for this provider.
 

@@ -1,16 +1,20 @@
-"""Splitting a byte stream into server-sent events without changing a byte.
+"""Server-sent events: a byte stream split into them without changing a byte, and new ones written.
 
 Format: https://html.spec.whatwg.org/multipage/server-sent-events.html (lines end in LF, CR or CRLF, an event ends in an
 empty line). The raw events, put together, are the input again.
 """
 
+import json
 import re
+from collections.abc import Mapping
+from typing import Any
 
 MAX_EVENT = 8 * 1024 * 1024
 """Bytes of one event; a longer one breaks the stream."""
 
 _BOUNDARY = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LONGEST_PARTIAL_BOUNDARY = 3
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -80,3 +84,9 @@ def event_data(raw: bytes) -> tuple[bytes | None, bytes]:
         elif line == b"data":
             data = b"" if data is None else data + b"\n"
     return data, name
+
+
+def sse_event(data: Mapping[str, Any], name: str = "") -> bytes:
+    """One event of a stream: compact JSON, with an event name where the wire has them."""
+    head = f"event: {name}\n" if name else ""
+    return f"{head}data: {_compact(data)}\n\n".encode("utf-8", "replace")

@@ -284,7 +284,7 @@ class ResponsesReader(StreamReader):
         return tuple(self._types[index] for index in sorted(self._types))
 
     def _passed(self) -> None:
-        content = self._last
+        content, self._last = self._last, {}
         if type(number := content.get("sequence_number")) is int:
             self.sequence = number
         kind, index = content.get("type"), _index(content, "output_index")
@@ -341,7 +341,7 @@ class ResponsesReader(StreamReader):
         if not self.id:
             self.id, self.model = str(response.get("id") or ""), str(response.get("model") or "")
             created = response.get("created_at")
-            self.created = int(created) if type(created) is int or type(created) is float else None
+            self.created = created if type(created) is int else None
         if type(tier := response.get("service_tier")) is str:
             self.service_tier = tier
         usage = response.get("usage")

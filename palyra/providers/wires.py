@@ -21,6 +21,8 @@ class Wire(StrEnum):
     """OpenAI chat completions."""
     MESSAGES = "messages"
     """Anthropic messages."""
+    RESPONSES = "responses"
+    """OpenAI responses."""
     EMBEDDINGS = "embeddings"
     """OpenAI embeddings. Never streamed, and without output."""
 
@@ -28,6 +30,7 @@ class Wire(StrEnum):
 GATEWAY_PATHS: Mapping[Wire, str] = {
     Wire.CHAT: "/v1/chat/completions",
     Wire.MESSAGES: "/v1/messages",
+    Wire.RESPONSES: "/v1/responses",
     Wire.EMBEDDINGS: "/v1/embeddings",
 }
 """Where callers find each wire at the gateway."""
@@ -35,6 +38,7 @@ GATEWAY_PATHS: Mapping[Wire, str] = {
 UPSTREAM_PATHS: Mapping[Wire, str] = {
     Wire.CHAT: "/chat/completions",
     Wire.MESSAGES: "/v1/messages",
+    Wire.RESPONSES: "/responses",
     Wire.EMBEDDINGS: "/embeddings",
 }
 """What is appended to a provider's base address (an OpenAI-compatible one includes `/v1` already)."""
@@ -57,6 +61,7 @@ USAGE_NAMES: Mapping[Wire, UsageNames] = {
     Wire.MESSAGES: UsageNames(
         ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"), "output_tokens"
     ),
+    Wire.RESPONSES: UsageNames(("input_tokens",), "output_tokens"),
     Wire.EMBEDDINGS: UsageNames(("prompt_tokens",), None),
 }
 
@@ -73,6 +78,7 @@ _COMPLETED: Mapping[str, str] = {
     "pause_turn": "stop",
     "length": "length",
     "max_tokens": "length",
+    "max_output_tokens": "length",
     "model_context_window_exceeded": "length",
     "tool_calls": "tool_calls",
     "function_call": "tool_calls",

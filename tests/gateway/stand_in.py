@@ -14,7 +14,7 @@ from palyra.gateway.server import Gateway
 from palyra.governance.approvals import Opened
 from palyra.governance.overrides import OverrideRequest, Requester
 from palyra.runs.overrides import Found
-from palyra.runs.request import Answer, Client, Outcome, RunReport, RunRequest
+from palyra.runs.request import Answer, Client, Outcome, Refusal, RunReport, RunRequest
 
 TOKEN = "plk_default_" + "A" * 43
 AUTHORISED = {"Authorization": f"Bearer {TOKEN}"}
@@ -77,6 +77,17 @@ class StandInRunner:
         return [model for model in self.models if not patterns or model.id in patterns]
 
 
+class StandInCounter:
+    """Says that every prompt has seven tokens, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[RunRequest] = []
+
+    async def count(self, request: RunRequest) -> Answer | Refusal:
+        self.asked.append(request)
+        return Answer(200, {}, b'{"input_tokens": 7}')
+
+
 class StandInOverrides:
     """Knows of no approval, and opens none."""
 
@@ -98,6 +109,7 @@ class StandInHouse:
         self.phase = "ready"
         self.problems: list[str] = []
         self.runner = StandInRunner()
+        self.counter = StandInCounter()
         self.overrides = StandInOverrides()
         self.access: Any = StandInAccess()
         self.config = StandInConfig(GatewayConfig(**{"bind": "127.0.0.1:0", **gateway}), ApprovalsConfig())

@@ -19,7 +19,7 @@ ANTHROPIC = {**AUTHORISED, "anthropic-version": "2023-06-01"}
         "/v1/chat/../chat/completions",
         "/v1/models/",
         "//v1/models",
-        "/v1/responses",
+        "/v1/responses/resp_1",
         "/console/v1/snapshot",
         "http://127.0.0.1/v1/chat/completions",
     ],

@@ -28,3 +28,12 @@ def text(value: str, **members: Any) -> dict[str, Any]:
 
 def base64_of(size: int) -> str:
     return base64.b64encode(bytes(size)).decode()
+
+
+def responses(**members: Any) -> bytes:
+    """`messages` and `max_tokens` are put as this wire does."""
+    data: dict[str, Any] = {"model": "gpt-5-mini", "input": [{"role": "user", "content": "hello"}]}
+    for name, theirs in (("messages", "input"), ("max_tokens", "max_output_tokens")):
+        if name in members:
+            data[theirs] = members.pop(name)
+    return compact({**data, **members})

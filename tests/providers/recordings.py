@@ -133,3 +133,188 @@ MESSAGES: list[tuple[bytes, int]] = [
     (message_event("message_stop"), 0),
 ]
 """Events of a messages stream with their visible bytes."""
+
+
+def response_event(kind: str, **members: Any) -> bytes:
+    data = json.dumps({"type": kind, **members}, ensure_ascii=False)
+    return f"event: {kind}\ndata: {data}\n\n".encode()
+
+
+RESPONSE: dict[str, Any] = {
+    "id": "resp_1",
+    "object": "response",
+    "created_at": 1_790_000_000,
+    "status": "in_progress",
+    "error": None,
+    "incomplete_details": None,
+    "instructions": "Be brief.",
+    "model": "gpt-5-mini-2025-08-07",
+    "output": [],
+    "parallel_tool_calls": True,
+    "reasoning": {"effort": "low", "summary": "auto"},
+    "service_tier": "default",
+    "store": False,
+    "tool_choice": "auto",
+    "tools": [],
+    "usage": None,
+}
+
+
+def responses_usage(output: int, given: int = 12, reasoning: int = 0) -> dict[str, Any]:
+    return {
+        "input_tokens": given,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": output,
+        "output_tokens_details": {"reasoning_tokens": reasoning},
+        "total_tokens": given + output,
+    }
+
+
+def response_end(kind: str = "completed", **members: Any) -> bytes:
+    whole = {**RESPONSE, "status": kind, "usage": responses_usage(40), **members}
+    return response_event(f"response.{kind}", sequence_number=99, response=whole)
+
+
+THOUGHT: dict[str, Any] = {
+    "id": "rs_1",
+    "type": "reasoning",
+    "summary": [{"type": "summary_text", "text": "Let me see."}],
+    "content": [{"type": "reasoning_text", "text": "Žluť?"}],
+    "encrypted_content": "ZW5j",
+}
+SEARCH: dict[str, Any] = {
+    "id": "ws_1",
+    "type": "web_search_call",
+    "status": "completed",
+    "action": {"type": "search", "query": "x"},
+}
+FILES: dict[str, Any] = {"id": "fs_1", "type": "file_search_call", "status": "completed", "queries": ["x"]}
+CODE: dict[str, Any] = {
+    "id": "ci_1",
+    "type": "code_interpreter_call",
+    "status": "completed",
+    "code": "1+1",
+    "container_id": "c",
+}
+PICTURE: dict[str, Any] = {"id": "ig_1", "type": "image_generation_call", "status": "completed", "result": "AAAA"}
+MCP: dict[str, Any] = {
+    "id": "mcp_1",
+    "type": "mcp_call",
+    "server_label": "s",
+    "name": "n",
+    "arguments": '{"q":1}',
+    "output": "found by the server",
+}
+SAID: dict[str, Any] = {
+    "id": "msg_1",
+    "type": "message",
+    "status": "completed",
+    "role": "assistant",
+    "content": [
+        {"type": "output_text", "text": "Žluť 𝕏", "annotations": []},
+        {"type": "refusal", "refusal": "no"},
+    ],
+}
+CALL: dict[str, Any] = {
+    "id": "fc_1",
+    "type": "function_call",
+    "status": "completed",
+    "call_id": "call_1",
+    "name": "f",
+    "arguments": '{"a":1}',
+}
+CUSTOM: dict[str, Any] = {"id": "ct_1", "type": "custom_tool_call", "call_id": "call_2", "name": "g", "input": "grep x"}
+OUTPUT = [THOUGHT, SEARCH, FILES, CODE, PICTURE, MCP, SAID, CALL, CUSTOM]
+
+
+def _at(index: int, **members: Any) -> dict[str, Any]:
+    return {"item_id": OUTPUT[index]["id"], "output_index": index, **members}
+
+
+def _added(index: int, **empty: Any) -> tuple[bytes, int]:
+    item = {**OUTPUT[index], "status": "in_progress", **empty}
+    return response_event("response.output_item.added", output_index=index, item=item), 0
+
+
+def _item_done(index: int) -> tuple[bytes, int]:
+    return response_event("response.output_item.done", output_index=index, item=OUTPUT[index]), 0
+
+
+def _event(index: int, kind: str, shown: int = 0, **members: Any) -> tuple[bytes, int]:
+    return response_event(f"response.{kind}", **_at(index, **members)), shown
+
+
+RESPONSES: list[tuple[bytes, int]] = [
+    (response_event("response.created", sequence_number=0, response=RESPONSE), 0),
+    (response_event("response.queued", sequence_number=1, response={**RESPONSE, "status": "queued"}), 0),
+    (response_event("response.in_progress", sequence_number=2, response=RESPONSE), 0),
+    _added(0, summary=[], content=[]),
+    _event(0, "reasoning_summary_part.added", summary_index=0, part={"type": "summary_text", "text": ""}),
+    _event(0, "reasoning_summary_text.delta", 7, summary_index=0, delta="Let me ", obfuscation="abc"),
+    _event(0, "reasoning_summary_text.delta", 4, summary_index=0, delta="see."),
+    _event(0, "reasoning_summary_text.done", summary_index=0, text="Let me see."),
+    _event(0, "reasoning_summary_part.done", summary_index=0, part={"type": "summary_text", "text": "Let me see."}),
+    _event(0, "reasoning_text.delta", 7, content_index=0, delta="Žluť?"),
+    _event(0, "reasoning_text.done", content_index=0, text="Žluť?"),
+    _item_done(0),
+    _added(1),
+    _event(1, "web_search_call.in_progress"),
+    _event(1, "web_search_call.searching"),
+    _event(1, "web_search_call.completed"),
+    _item_done(1),
+    _added(2),
+    _event(2, "file_search_call.in_progress"),
+    _event(2, "file_search_call.searching"),
+    _event(2, "file_search_call.completed"),
+    _item_done(2),
+    _added(3, code=""),
+    _event(3, "code_interpreter_call.in_progress"),
+    _event(3, "code_interpreter_call_code.delta", 3, delta="1+1"),
+    _event(3, "code_interpreter_call_code.done", code="1+1"),
+    _event(3, "code_interpreter_call.interpreting"),
+    _event(3, "code_interpreter_call.completed"),
+    _item_done(3),
+    _added(4, result=None),
+    _event(4, "image_generation_call.in_progress"),
+    _event(4, "image_generation_call.generating"),
+    _event(4, "image_generation_call.partial_image", partial_image_b64="AAAA", partial_image_index=0),
+    _event(4, "image_generation_call.completed"),
+    _item_done(4),
+    (response_event("response.mcp_list_tools.in_progress", item_id="mcpl_1", output_index=5), 0),
+    (response_event("response.mcp_list_tools.completed", item_id="mcpl_1", output_index=5), 0),
+    (response_event("response.mcp_list_tools.failed", item_id="mcpl_1", output_index=5), 0),
+    _added(5, arguments="", output=None),
+    _event(5, "mcp_call.in_progress"),
+    _event(5, "mcp_call_arguments.delta", 7, delta='{"q":1}'),
+    _event(5, "mcp_call_arguments.done", arguments='{"q":1}'),
+    _event(5, "mcp_call.completed"),
+    _event(5, "mcp_call.failed"),
+    _item_done(5),
+    _added(6, content=[]),
+    _event(6, "content_part.added", content_index=0, part={"type": "output_text", "text": "", "annotations": []}),
+    _event(6, "output_text.delta", 6, content_index=0, delta="Žluť", logprobs=[]),
+    _event(6, "output_text.delta", 5, content_index=0, delta=" 𝕏", logprobs=[]),
+    _event(6, "output_text.annotation.added", content_index=0, annotation_index=0, annotation={"type": "url_citation"}),
+    _event(6, "output_text.done", content_index=0, text="Žluť 𝕏", logprobs=[]),
+    _event(6, "content_part.done", content_index=0, part=SAID["content"][0]),
+    _event(6, "content_part.added", content_index=1, part={"type": "refusal", "refusal": ""}),
+    _event(6, "refusal.delta", 2, content_index=1, delta="no"),
+    _event(6, "refusal.done", content_index=1, refusal="no"),
+    _event(6, "content_part.done", content_index=1, part=SAID["content"][1]),
+    _item_done(6),
+    _added(7, arguments=""),
+    _event(7, "function_call_arguments.delta", 5, delta='{"a":'),
+    _event(7, "function_call_arguments.delta", 2, delta="1}"),
+    _event(7, "function_call_arguments.done", name="f", arguments='{"a":1}'),
+    _item_done(7),
+    _added(8, input=""),
+    _event(8, "custom_tool_call_input.delta", 6, delta="grep x"),
+    _event(8, "custom_tool_call_input.done", input="grep x"),
+    _item_done(8),
+    (response_event("response.audio.delta", delta="AAAA"), 0),
+    (response_event("response.audio.done"), 0),
+    (response_event("response.audio.transcript.delta", output_index=9, delta="said"), 4),
+    (response_event("response.audio.transcript.done", output_index=9), 0),
+    (response_end(output=OUTPUT), 0),
+]
+"""Events of a responses stream with their visible bytes."""

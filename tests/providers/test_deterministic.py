@@ -15,10 +15,17 @@ from palyra.providers.errors import ErrorClass, ProviderError
 from palyra.providers.reply import read_reply
 from palyra.providers.stream import StreamEvent, stream_reader
 from palyra.providers.upstream import Progress, UpstreamCall, UpstreamReply
-from palyra.providers.wires import Wire
-from tests.providers.bodies import base64_of, chat, messages, text, user
+from palyra.providers.wires import USAGE_NAMES, Wire
+from tests.providers.bodies import base64_of, chat, messages, responses, text, user
 
-BODY = {Wire.CHAT: chat, Wire.MESSAGES: messages}
+BODY = {Wire.CHAT: chat, Wire.MESSAGES: messages, Wire.RESPONSES: responses}
+
+FINISHES = {
+    Wire.CHAT: ("stop", "length"),
+    Wire.MESSAGES: ("end_turn", "max_tokens"),
+    Wire.RESPONSES: ("stop", "max_output_tokens"),
+}
+"""How an answer ends that is whole, and one that is cut."""
 
 
 def provider(*steps: ScriptStep, clock: ManualClock | None = None) -> DeterministicProvider:
@@ -38,6 +45,8 @@ async def answer(wire: Wire, *steps: ScriptStep, **members: Any) -> dict[str, An
 
 
 def said(wire: Wire, data: dict[str, Any]) -> str:
+    if wire is Wire.RESPONSES:
+        (data,) = data["output"]
     text = data["choices"][0]["message"]["content"] if wire is Wire.CHAT else data["content"][0]["text"]
     assert isinstance(text, str)
     return text
@@ -55,7 +64,10 @@ def deltas(wire: Wire, events: list[StreamEvent]) -> list[str]:
     for event in events:
         if event.visible_bytes:
             data = json.loads(event.raw.split(b"data: ", 1)[1])
-            found.append(data["choices"][0]["delta"]["content"] if wire is Wire.CHAT else data["delta"]["text"])
+            if wire is Wire.CHAT:
+                data = data["choices"][0]
+            delta = data["delta"]
+            found.append(delta if wire is Wire.RESPONSES else delta["content" if wire is Wire.CHAT else "text"])
     return found
 
 
@@ -103,11 +115,9 @@ async def test_a_reply_is_cut_at_max_tokens(wire: Wire, max_tokens: int, reply: 
     body = BODY[wire](max_tokens=max_tokens)
     plain = read_reply(wire, await (await ask(wire, body)).read())
     assert said(wire, plain.data) == reply
-    assert plain.finish == {(Wire.CHAT, True): "length", (Wire.CHAT, False): "stop"}.get(
-        (wire, cut), "max_tokens" if cut else "end_turn"
-    )
+    assert plain.finish == FINISHES[wire][cut]
     assert plain.usage is not None
-    assert plain.usage["completion_tokens" if wire is Wire.CHAT else "output_tokens"] <= max_tokens
+    assert plain.usage[USAGE_NAMES[wire].output or ""] <= max_tokens
 
 
 async def test_a_cut_never_splits_a_character() -> None:
@@ -140,7 +150,7 @@ async def test_a_stream_reports_the_same_usage_as_a_plain_answer(wire: Wire) -> 
     plain = await answer(wire)
     _, events = await streamed(wire, stream_options={"include_usage": True})
     assert [event.usage for event in events if event.usage][-1] == plain["usage"]
-    assert [event.finish for event in events if event.finish] == ["stop" if wire is Wire.CHAT else "end_turn"]
+    assert [event.finish for event in events if event.finish] == [FINISHES[wire][False]]
 
 
 async def test_a_chat_stream_tells_no_usage_unasked() -> None:
@@ -159,6 +169,8 @@ TOOL = {"type": "function", "function": {"name": "f"}}
         (Wire.CHAT, {"messages": user({"type": "image_url", "image_url": {"url": "https://example.org/a.png"}})}),
         (Wire.MESSAGES, {"tools": [{"name": "f", "input_schema": {}}]}),
         (Wire.MESSAGES, {"messages": user(IMAGE)}),
+        (Wire.RESPONSES, {"tools": [{"type": "function", "name": "f"}]}),
+        (Wire.RESPONSES, {"input": user({"type": "input_image", "image_url": "https://example.org/a.png"})}),
     ],
 )
 async def test_images_and_tools_are_refused(wire: Wire, members: dict[str, Any]) -> None:
@@ -238,7 +250,7 @@ async def test_scripted_usage_is_reported_word_for_word(wire: Wire) -> None:
 
 @pytest.mark.parametrize("wire", BODY)
 async def test_empty_scripted_usage_is_not_reported(wire: Wire) -> None:
-    assert "usage" not in await answer(wire, ScriptStep(usage={}))
+    assert (await answer(wire, ScriptStep(usage={}))).get("usage") is None
     _, events = await streamed(wire, ScriptStep(usage={}), stream_options={"include_usage": True})
     assert not any(event.usage for event in events)
     assert events[-1].terminal

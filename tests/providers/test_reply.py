@@ -8,6 +8,7 @@ import pytest
 from palyra.providers.errors import ErrorClass, ProviderError
 from palyra.providers.reply import PlainReply, read_reply
 from palyra.providers.wires import Wire, completed_reason
+from tests.providers.recordings import OUTPUT, RESPONSE, RESPONSES, responses_usage
 
 
 def chat(*messages: dict[str, Any], finish: str | None = "stop", **members: Any) -> PlainReply:
@@ -105,3 +106,20 @@ def test_finish_reasons_of_both_wires_mean_the_same_four_things(finish: str | No
 def test_the_service_tier_an_answer_names(said: object, tier: str) -> None:
     body = json.dumps({"choices": [], "service_tier": said}).encode()
     assert read_reply(Wire.CHAT, body).service_tier == tier
+
+
+def test_a_response_tells_its_items_and_how_it_ended() -> None:
+    whole = {**RESPONSE, "status": "completed", "output": OUTPUT, "usage": responses_usage(40)}
+    heard = read_reply(Wire.RESPONSES, json.dumps(whole).encode())
+    assert (heard.id, heard.model, heard.service_tier) == ("resp_1", RESPONSE["model"], "default")
+    assert (heard.usage, heard.finish, heard.failure) == (responses_usage(40), "tool_calls", None)
+    assert heard.items == tuple(item["type"] for item in OUTPUT)
+    # What a stream of the same response shows, event by event, but for what is spoken.
+    assert heard.visible_bytes == sum(visible for _, visible in RESPONSES) - len("said")
+
+
+def test_a_response_that_failed_is_an_answer_that_says_so() -> None:
+    failed = {**RESPONSE, "status": "failed", "error": {"code": "server_error", "message": "gone wrong"}}
+    heard = read_reply(Wire.RESPONSES, json.dumps(failed).encode())
+    assert heard.failure is not None
+    assert heard.failure.error_class is ErrorClass.TRANSIENT_UPSTREAM

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palyra.providers.errors import ErrorClass
-from palyra.providers.stream import ChatReader, MessagesReader, StreamEvent, stream_reader
+from palyra.providers.stream import AnswerReader, ChatReader, MessagesReader, StreamEvent, stream_reader
 from palyra.providers.wires import Wire
 from tests.providers.recordings import (
     CHAT,
     DONE,
     MESSAGES,
+    RESPONSES,
     block_delta,
     block_start,
     block_stop,
@@ -24,14 +25,14 @@ from tests.providers.recordings import (
     message_event,
 )
 
-RECORDED = {Wire.CHAT: CHAT, Wire.MESSAGES: MESSAGES}
+RECORDED = {Wire.CHAT: CHAT, Wire.MESSAGES: MESSAGES, Wire.RESPONSES: RESPONSES}
 
 
-def read(reader: ChatReader | MessagesReader, *chunks: bytes) -> list[StreamEvent]:
+def read(reader: AnswerReader, *chunks: bytes) -> list[StreamEvent]:
     return [event for chunk in chunks for event in reader.feed(chunk)] + list(reader.end())
 
 
-def pass_on(reader: ChatReader | MessagesReader, *chunks: bytes) -> None:
+def pass_on(reader: AnswerReader, *chunks: bytes) -> None:
     for chunk in chunks:
         for _ in reader.feed(chunk):
             pass
@@ -49,7 +50,11 @@ def test_every_kind_of_event_passes_unchanged_and_shows_what_it_shows(wire: Wire
     assert [event.terminal for event in events] == [False] * (len(events) - 1) + [True]
 
 
-@given(st.sampled_from(list(RECORDED)), st.sampled_from([b"\n", b"\r\n", b"\r"]), st.lists(st.integers(0, 10**6), max_size=60))
+@given(
+    st.sampled_from(list(RECORDED)),
+    st.sampled_from([b"\n", b"\r\n", b"\r"]),
+    st.lists(st.integers(0, 10**6), max_size=60),
+)
 def test_any_chunking_gives_the_same_events(wire: Wire, ending: bytes, cuts: list[int]) -> None:
     data = bytes_of(RECORDED[wire]).replace(b"\n", ending)
     edges = sorted({cut % len(data) for cut in cuts} | {0, len(data)})

@@ -203,9 +203,14 @@ def plain_embeddings(wants: dict[str, Any], reply: Reply) -> dict[str, Any]:
     return answer
 
 
+def plain_count(wants: dict[str, Any], reply: Reply) -> dict[str, Any]:
+    return {"input_tokens": reply.input_tokens}
+
+
 PLAIN: dict[str, Callable[[dict[str, Any], Reply], dict[str, Any]]] = {
     "/v1/chat/completions": plain_openai,
     "/v1/messages": plain_anthropic,
+    "/v1/messages/count_tokens": plain_count,
     "/v1/embeddings": plain_embeddings,
 }
 """How each address answers where nothing is streamed."""

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from palyra.providers.closing import DONE, sse_event
+from palyra.providers.closing import DONE
+from palyra.providers.sse import sse_event
 from palyra.providers.translate.crossing import compact
 from palyra.providers.translate.passage import Using
 from palyra.providers.translate.replies import chat_usage

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from palyra.providers.closing import sse_event
+from palyra.providers.sse import sse_event
 from palyra.providers.translate.crossing import parsed_arguments
 from palyra.providers.translate.passage import Using
 from palyra.providers.translate.replies import chat_texts, messages_usage, stop_reason
