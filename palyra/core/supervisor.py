@@ -42,6 +42,14 @@ class Supervisor:
             await self._clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
+    async def stop(self, name: str) -> None:
+        """Cancels one task, if it is there, and waits until it has ended."""
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
     async def close(self) -> None:
         """Cancels every task and waits until all have ended."""
         for task in self._tasks.values():

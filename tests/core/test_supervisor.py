@@ -1,9 +1,10 @@
 import asyncio
 import logging
+from functools import partial
 
 import pytest
 
-from palyra.core.clock import ManualClock
+from palyra.core.clock import ManualClock, settle_loop
 from palyra.core.supervisor import Supervisor
 
 
@@ -43,3 +44,22 @@ async def test_one_failure_leaves_the_neighbours_alone_and_close_ends_all() -> N
     assert supervisor.failures == {}
     await supervisor.close()
     assert ended.is_set()
+
+
+async def test_one_task_is_stopped_alone() -> None:
+    supervisor, ended = Supervisor(ManualClock()), list[str]()
+
+    async def work(name: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(name)
+
+    for name in ("a", "b"):
+        supervisor.start(name, partial(work, name))
+    await settle_loop()
+    await supervisor.stop("a")
+    await supervisor.stop("a")
+    assert ended == ["a"]
+    await supervisor.close()
+    assert ended == ["a", "b"]
