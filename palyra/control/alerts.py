@@ -94,9 +94,8 @@ async def answer_alert(engine: Engine, command: AckAlert | SnoozeAlert, by: Deci
     changes = (AlertSaved(record.row()), acted(record, verb, by.name, by.attestation, now))
     fix = ""
     try:
-        await engine.journal.submit(changes)
+        await engine.write_and_wait(changes)
     except JournalUnavailableError:
-        engine.write(changes)
         fix = "The journal cannot be written now; Palyra keeps trying."
     data = {"alert_id": record.alert_id, "state": record.state.value}
     return CommandResult("accepted", _answered_text(record, engine.config.governance.timezone, now), fix, data=data)

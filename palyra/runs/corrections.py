@@ -121,11 +121,7 @@ class Corrections:
             ]
             told = {"row": run, "difference": difference.charge or 0, "at": difference.at}
             self._events.publish(Event("run.corrected", now, run.run_id, told))
-            try:
-                await self._journal.submit(changes)
-            except BaseException:
-                self._durable.write(changes)
-                raise
+            await self._durable.wait(changes)
         return Corrected(correction_id, before, after, run)
 
     async def _found(self, what: str) -> tuple[HoldRow, RunRow, UsageRow]:
