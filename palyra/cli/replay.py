@@ -48,12 +48,16 @@ def add_replay(app: typer.Typer, launch: Launch) -> None:
         as they were. Nothing is sent and nothing changes."""
 
         async def work() -> int:
+            budgets, budget_faults = _rows(policies, "budgets")
+            priced, price_faults = _rows(prices, "pricing")
+            if budget_faults or price_faults:
+                raise BadInputError("\n".join([*budget_faults, *price_faults]))
             tried = ReplayQuery(
                 replay_id=IdSource(SystemClock()).new(),
-                policies=tuple(_rows(policies, "budgets")),
+                policies=tuple(budgets),
                 removed=tuple(without or ()),
                 only=only,
-                pricing=tuple(_rows(prices, "pricing")),
+                pricing=tuple(priced),
             )
             async with launch.reading(place(config, state_dir)) as control:
                 now = (await control.snapshot([])).at
@@ -72,22 +76,18 @@ def add_replay(app: typer.Typer, launch: Launch) -> None:
         run(work)
 
 
-def _rows(path: Path | None, name: str) -> list[Row]:
-    """The rows of a file. Raises BadInputError with everything that is wrong with it."""
+def _rows(path: Path | None, name: str) -> tuple[list[Row], list[str]]:
+    """The rows of a file, and in words everything that is wrong with it."""
     if path is None:
-        return []
+        return [], []
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise BadInputError(f"{path} cannot be read: {error.strerror}.", fix="Name a file you may read.") from None
+        return [], [f"{path} cannot be read: {error.strerror}. Name a file you may read."]
     rows, problems = trial_rows(data, path, name)
     if problems:
-        count = len(problems)
-        head = f"{path} has {plural(count, 'problem')}:"
-        raise BadInputError("\n".join([head, *(f"  {problem}" for problem in problems)]))
-    if not rows:
-        raise BadInputError(f"{path} has no [[{name}]].", fix="Write at least one.")
-    return rows
+        return [], [f"{path} has {plural(len(problems), 'problem')}:", *(f"  {problem}" for problem in problems)]
+    return rows, [] if rows else [f"{path} has no [[{name}]]. Write at least one."]
 
 
 async def _followed(control: Control, query: ReplayQuery) -> ReplayAnswer | None:

@@ -32,6 +32,7 @@ ESTIMATED = "Requests that history refused and that would pass are counted at th
 CUT = "A stream whose budget would have ended earlier is charged at most what it held until then."
 NAMED = "A request that named its model is tried on others only where a budget had them weighed when it was recorded."
 UNRECORDED = "Nothing before the first recorded request can be replayed."
+EMPTY = "No request of this period is recorded, so nothing was tried."
 
 
 def answer(asked: dict[str, Any], tell: Any) -> ReplayAnswer:
@@ -58,19 +59,19 @@ def answer(asked: dict[str, Any], tell: Any) -> ReplayAnswer:
         examples = tuple(_example(log, item) for item in sorted(tally.examples.values(), key=lambda one: one.at))
         until_at = log.last_at() if asked["until"] is None else asked["until"]
     tried = {policy.policy_id for policy in trial.policies}
-    notes = [WAITING]
+    notes = [WAITING] if tally.requests else [EMPTY]
     if tally.estimated:
         notes.append(ESTIMATED)
     if tally.cut_after:
         notes.append(CUT)
-    if any(policy.enabled and policy.reroutes for policy in trial.policies):
+    if tally.requests and any(policy.enabled and policy.reroutes for policy in trial.policies):
         notes.append(NAMED)
     if recorded_since is None or asked["since"] < recorded_since:
         notes.append(UNRECORDED)
     bites = [
         _bite(policy_id, bite, replay, policy_id in tried)
         for policy_id, bite in replay.lanes.bites.items()
-        if replay.lanes.get(policy_id) is not None
+        if tally.requests and replay.lanes.get(policy_id) is not None
     ]
     bites.sort(key=lambda one: (not one.added, -one.refused, one.policy_id))
     return ReplayAnswer(
@@ -130,16 +131,19 @@ def _example(log: ReplayLog, item: Example) -> ReplayExample:
 
 
 def work(source: TextIO, target: TextIO) -> None:
-    """One replay, asked on `source`, told on `target`."""
+    """One replay, asked on `source`, told on `target`; nothing where whoever asks is gone."""
+    asked = source.readline()
+    if not asked:
+        return
 
     def tell(done: int, total: int) -> None:
         target.write(json.dumps({"done": done, "total": total}) + "\n")
         target.flush()
 
     try:
-        said = '{"answer":' + encode(ReplayAnswer, answer(json.loads(source.readline()), tell)).decode() + "}"
+        said = '{"answer":' + encode(ReplayAnswer, answer(json.loads(asked), tell)).decode() + "}"
     except PalyraError as error:
-        said = json.dumps({"failed": str(error)})
+        said = json.dumps({"failed": str(error), "code": error.code})
     target.write(said + "\n")
     target.flush()
 

@@ -23,7 +23,9 @@ from palyra.control.replays import (
 )
 from palyra.core.clock import Clock, Timer
 from palyra.core.errors import BadInputError, ConflictError, NotFoundError
+from palyra.core.instants import LATEST_MS
 from palyra.core.plural import plural
+from palyra.core.redact import redact_error
 from palyra.governance.policy import UsageBudgetPolicyRecord
 from palyra.governance.policy_input import PolicyDefaults, PolicyInputError, parse_policy
 from palyra.journal.journal import JOURNAL_FILE
@@ -35,6 +37,9 @@ AT_ONCE = 2
 KEPT = 16
 """Replays that have ended and can still be asked about."""
 LINE_LIMIT = 16 * 1024 * 1024
+COMPLAINT_KEPT = 8_192
+COMPLAINT_LINES = 3
+"""How much of what a process says on its standard error is kept (octets), and told when it dies (lines)."""
 PROGRAM = (sys.executable, "-P", "-m", "palyra.control.replay_worker")
 
 
@@ -116,8 +121,7 @@ class ReplayDesk:
                 parse_price(row)
             except BadInputError as error:
                 faults.append(f"pricing[{index}]: {error.message}")
-        if query.until is not None and query.until < query.since:
-            faults.append("until: a period cannot end before it starts.")
+        faults += _bounds(query.since, query.until)
         if faults:
             raise BadInputError(" ".join(faults), code="bad_replay")
         return {
@@ -132,32 +136,44 @@ class ReplayDesk:
 
     async def _run(self, replay_id: str, asked: dict[str, Any]) -> None:
         process: asyncio.subprocess.Process | None = None
-        ending = ReplayProgress(replay_id, "failed", message="its process ended without an answer")
+        ending: ReplayProgress | None = None
+        complaint = bytearray()
         try:
             process = await asyncio.create_subprocess_exec(
                 *PROGRAM,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
                 limit=LINE_LIMIT,
+                # Ctrl+C is heard by whoever asked, who ends this process.
+                start_new_session=True,
             )
             assert process.stdin is not None
             assert process.stdout is not None
+            assert process.stderr is not None
             process.stdin.write(json.dumps(asked).encode() + b"\n")
-            async for line in process.stdout:
-                ending = self._heard(replay_id, json.loads(line)) or ending
+            complaining = asyncio.ensure_future(_keep_end(process.stderr, complaint))
+            try:
+                async for line in process.stdout:
+                    ending = self._heard(replay_id, json.loads(line)) or ending
+                await complaining
+            finally:
+                complaining.cancel()
+            status = await process.wait()
+            ending = ending or ReplayProgress(replay_id, "failed", message=_last_words(status, complaint))
         except asyncio.CancelledError:
-            ending = replace(ending, state="cancelled", message="")
+            ending = ReplayProgress(replay_id, "cancelled")
         except OSError as error:
-            ending = replace(ending, message=str(error))
+            ending = ReplayProgress(replay_id, "failed", message=str(error))
         except Exception as error:
             log.exception("replay %s failed", replay_id)
-            ending = replace(ending, message=str(error))
+            ending = ReplayProgress(replay_id, "failed", message=redact_error(error))
         finally:
-            if process is not None:
+            if process is not None and process.returncode is None:
                 with suppress(ProcessLookupError):
                     process.kill()
                 await asyncio.shield(process.wait())
+            assert ending is not None
             done = self._running[replay_id].progress
             self._over(replace(ending, done=done.done, total=done.total))
 
@@ -176,10 +192,37 @@ class ReplayDesk:
             found: ReplayAnswer = decode(ReplayAnswer, json.dumps(said["answer"]))
             return ReplayProgress(replay_id, "done", answer=found)
         if "failed" in said:
-            return ReplayProgress(replay_id, "failed", message=str(said["failed"]))
+            return ReplayProgress(replay_id, "failed", message=str(said["failed"]), code=str(said["code"]))
         running = self._running[replay_id]
         running.progress = replace(running.progress, done=said["done"], total=said["total"])
         return None
+
+
+def _bounds(since: int, until: int | None) -> list[str]:
+    """What is wrong with a period."""
+    named = [("since", since), *([] if until is None else [("until", until)])]
+    faults = [
+        f"{name}: {at} is outside the years 1970 to 9999, in milliseconds since 1970."
+        for name, at in named
+        if not 0 <= at <= LATEST_MS + 1
+    ]
+    if not faults and until is not None and until <= since:
+        faults.append("until: a period ends after it starts.")
+    return faults
+
+
+async def _keep_end(source: asyncio.StreamReader, kept: bytearray) -> None:
+    """Reads to the end and keeps what was said last."""
+    while some := await source.read(COMPLAINT_KEPT):
+        kept += some
+        del kept[:-COMPLAINT_KEPT]
+
+
+def _last_words(status: int, complaint: bytearray) -> str:
+    lines = [line for line in complaint.decode(errors="replace").splitlines() if line.strip()]
+    said = f"; it said: {redact_error(' / '.join(lines[-COMPLAINT_LINES:]))}" if lines else ""
+    how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+    return f"its process {how} and gave no answer{said}"
 
 
 def _cancel(task: "asyncio.Task[None]") -> None:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Literal, Protocol
 
 from palyra.core.clock import Clock
-from palyra.core.errors import ConflictError, PalyraError
+from palyra.core.errors import BadInputError, ConflictError, PalyraError
 from palyra.core.values import value
 
 FOLLOW_S = 0.25
@@ -145,7 +145,7 @@ class ReplayAnswer:
 @value
 class ReplayProgress:
     """How far a replay has come: `done` of about `total` steps. `answer` is set once it is `done`; `message` says why
-    one `failed`."""
+    one `failed`, and `code` what kind of failure that is."""
 
     replay_id: str
     state: Literal["running", "done", "cancelled", "failed"]
@@ -153,6 +153,7 @@ class ReplayProgress:
     total: int = 0
     answer: ReplayAnswer | None = None
     message: str = ""
+    code: str = ""
 
     @property
     def over(self) -> bool:
@@ -190,6 +191,8 @@ async def replay(
         on_progress(progress)
     if progress.answer is not None:
         return progress.answer
+    if progress.code == BadInputError.code:
+        raise BadInputError(progress.message, code=progress.code)
     if progress.state == "cancelled":
         raise ConflictError("The replay was cancelled.", code="replay_cancelled")
     raise PalyraError(f"The replay failed: {progress.message}", code="replay_failed")

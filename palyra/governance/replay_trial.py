@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from palyra.config.serving import SmartRoutingRuntimeConfig
-from palyra.core.errors import NotFoundError
+from palyra.core.errors import BadInputError
 from palyra.core.values import value
 from palyra.core.windows import DAY_MS, Interval, window_for
 from palyra.governance.candidates import OutputLimits
@@ -75,7 +75,7 @@ def schedule(
     """`changes` are the recorded changes of the terms as (seq, body); `since` and `until` are events, `since_at` the
     instant of the first. `first_of` finds the first event at an instant.
 
-    Raises NotFoundError when what is to be left out never was: its replay would promise that nothing depends on it.
+    Raises BadInputError when what is to be left out never was: its replay would promise that nothing depends on it.
     """
     settings = Settings(SmartRoutingRuntimeConfig(), OutputLimits())
     stages: list[tuple[int, dict[str, UsageBudgetPolicyRecord], Settings]] = [(0, {}, settings)]
@@ -94,9 +94,9 @@ def schedule(
     known = {policy.policy_id for policy in ever}
     never = sorted(trial.removed - known)
     if never:
-        raise NotFoundError(
+        raise BadInputError(
             f"No budget {', '.join(map(repr, never))} was in force until then.",
-            fix=f"Name one of {', '.join(sorted(known))}." if known else "",
+            fix=f"Name one of {', '.join(map(repr, sorted(known)))}." if known else "",
         )
     needed = history_needed([*ever, *trial.policies], since_at)
     first = first_of(needed)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from palyra.cli.progress import ProgressBar, escapable
+from palyra.control.replay_worker import EMPTY
 from palyra.core.clock import ManualClock
 from tests.cli.test_commands import Shell, shell
 
@@ -42,14 +43,16 @@ def test_policies_are_tried_on_what_was_recorded(shell: Shell, tmp_path: Path) -
     assert "Budget closed would reach 2 requests of 1 request." in said
     alone = shell.json("replay", "--policies", path, "--only", "--since", "2026-01-01", "--until", "2999-01-01")
     assert [one["policy_id"] for one in alone["policies"]] == ["closed"]
-    assert shell.json("replay", "--policies", path, "--since", "2999-01-01")["requests"] == 0
+    nothing = shell.json("replay", "--policies", path, "--since", "2999-01-01")
+    assert (nothing["requests"], nothing["policies"], nothing["notes"][0]) == (0, [], EMPTY)
     assert shell.json("replay", "--since", "1h", "--until", "1h")["requests"] == 0
     assert shell.json("replay", "--since", "9999999d")["requests"] == 3
 
 
 def test_leaving_out_a_budget_that_never_was_is_no_answer(shell: Shell) -> None:
     shell("run", "one")
-    assert "No budget 'hose' was in force" in shell("replay", "--without", "hose", code=1)
+    said = shell("replay", "--without", "hose", code=2)
+    assert "No budget 'hose' was in force until then. Name one of 'house'." in said
 
 
 def test_what_cannot_be_tried_is_told_whole(shell: Shell, tmp_path: Path) -> None:
@@ -59,8 +62,11 @@ def test_what_cannot_be_tried_is_told_whole(shell: Shell, tmp_path: Path) -> Non
     assert "has 2 problems" in said
     assert "budgets[0].hard_limit" in said
     assert "Europe/Prague" in said
+    absent = str(tmp_path / "absent.toml")
+    both = shell("replay", "--policies", bad, "--prices", absent, code=2)
+    assert ("has 2 problems" in both, f"{absent} cannot be read" in both) == (True, True)
     assert "no [[pricing]]" in shell("replay", "--prices", written(tmp_path, "version = 1\n"), code=2)
-    assert "cannot be read" in shell("replay", "--policies", str(tmp_path / "absent.toml"), code=2)
+    assert "cannot be read" in shell("replay", "--policies", absent, code=2)
     assert "--since" in shell("replay", "--since", "soon", code=2)
 
 

@@ -1,6 +1,7 @@
 """Replays asked of every kind of control: followed, answered, cancelled, and refused in words."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from palyra.config.load import interpret
+from palyra.control.codec import GarbledError, decode_query
 from palyra.control.offline import offline_control
 from palyra.control.remote import RemoteControl
 from palyra.control.replaying import KEPT, ReplayDesk
@@ -166,6 +168,46 @@ async def test_a_replay_nobody_asks_about_is_ended_and_few_run_at_once(tmp_path:
         assert (await desk.ask(ReplayProgressQuery(name))).state in ("cancelled", "failed")
     await desk.close()
     assert len(desk._ended) <= KEPT
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "told"),
+    [
+        (-1, None, "since: -1 is outside the years 1970 to 9999"),
+        (0, 10**18, "until: 1000000000000000000 is outside the years 1970 to 9999"),
+        (10**30, -5, "since: 1000000000000000000000000000000 is outside"),
+        (7, 7, "until: a period ends after it starts."),
+        (8, 7, "until: a period ends after it starts."),
+    ],
+)
+async def test_periods_that_never_were_are_refused(tmp_path: Path, since: int, until: int | None, told: str) -> None:
+    desk = ReplayDesk(tmp_path, PolicyDefaults(), ManualClock())
+    with pytest.raises(BadInputError, match=told):
+        await desk.ask(ReplayQuery("never", since=since, until=until))
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e400", "0.5", '"soon"', "null"])
+def test_a_period_that_is_no_number_crosses_no_socket(number: str) -> None:
+    with pytest.raises(GarbledError, match="since"):
+        decode_query(f'{{"kind": "replay", "replay_id": "x", "since": {number}}}'.encode())
+
+
+async def test_what_a_worker_said_before_it_died_is_told_without_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    died = "import sys; sys.exit('early\\n' * 9999 + 'MemoryError: ' + 'Bearer ' + 'q' * 40)"
+    monkeypatch.setattr("palyra.control.replaying.PROGRAM", (sys.executable, "-c", died))
+    desk = ReplayDesk(tmp_path, PolicyDefaults(), ManualClock())
+    with pytest.raises(PalyraError) as failed:
+        await replay(desk, ReplayQuery("died"), Following(desk))
+    assert "its process ended with status 1 and gave no answer; it said: early / early / MemoryError: " in str(
+        failed.value
+    )
+    assert "qqqq" not in str(failed.value)
+    killed = "import os; os.kill(os.getpid(), 9)"
+    monkeypatch.setattr("palyra.control.replaying.PROGRAM", (sys.executable, "-c", killed))
+    with pytest.raises(PalyraError, match=r"its process was killed by signal 9 and gave no answer\.?$"):
+        await replay(desk, ReplayQuery("killed"), Following(desk))
 
 
 async def test_a_failure_is_told_in_words(tmp_path: Path) -> None:
