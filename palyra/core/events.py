@@ -24,23 +24,32 @@ Subscriber = Callable[[Event], None]
 
 
 class EventHub:
-    """Hands each event to every subscriber in order; a subscriber that fails is logged and skipped."""
+    """Hands each event to its subscribers in order; a subscriber that fails is logged and skipped."""
 
     def __init__(self) -> None:
-        self._subscribers: list[Subscriber] = []
+        self._subscribers: list[tuple[Subscriber, frozenset[str]]] = []
+        self._by_kind: dict[str, tuple[Subscriber, ...]] = {}
 
-    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Adds a subscriber and returns the call that removes it."""
-        self._subscribers.append(subscriber)
+    def subscribe(self, subscriber: Subscriber, *kinds: str) -> Callable[[], None]:
+        """Adds a subscriber, to events of these kinds or to all, and returns the call that removes it."""
+        entry = (subscriber, frozenset(kinds))
+        self._subscribers.append(entry)
+        self._by_kind.clear()
 
         def unsubscribe() -> None:
-            if subscriber in self._subscribers:
-                self._subscribers.remove(subscriber)
+            if entry in self._subscribers:
+                self._subscribers.remove(entry)
+                self._by_kind.clear()
 
         return unsubscribe
 
     def publish(self, event: Event) -> None:
-        for subscriber in tuple(self._subscribers):
+        concerned = self._by_kind.get(event.kind)
+        if concerned is None:
+            concerned = self._by_kind[event.kind] = tuple(
+                subscriber for subscriber, kinds in self._subscribers if not kinds or event.kind in kinds
+            )
+        for subscriber in concerned:
             try:
                 subscriber(event)
             except Exception:

@@ -11,14 +11,19 @@ from palyra.core.clock import Clock
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LENGTH = 26
 _PAIRS = [a + b for a in ALPHABET for b in ALPHABET]
+LOWER_BITS = 20
 _POOL = 2560
 """Bytes of entropy fetched at a time: a call into the kernel for each id lets other threads cut in."""
 
 
 def encode(milliseconds: int, entropy: int) -> str:
     """26 characters for 48 bits of time and 80 bits of entropy."""
-    value = (milliseconds << 80) | entropy
-    return "".join([_PAIRS[(value >> shift) & 0x3FF] for shift in range(120, -1, -10)])
+    return _text((milliseconds << 80) | entropy, 130)
+
+
+def _text(number: int, bits: int) -> str:
+    """A character for every 5 of that many bits, which are a multiple of 10."""
+    return "".join([_PAIRS[(number >> shift) & 0x3FF] for shift in range(bits - 10, -1, -10)])
 
 
 def time_of(ulid: str) -> int:
@@ -41,6 +46,8 @@ class IdSource:
         self._at = 0
         self._milliseconds = -1
         self._random = 0
+        self._upper = -1
+        self._upper_text = ""
 
     def new(self) -> str:
         now = self._clock.now_ms()
@@ -49,7 +56,12 @@ class IdSource:
             self._random = int.from_bytes(self._fresh(10)) >> 1
         else:
             self._random += 1 + self._fresh(1)[0]
-        return encode(self._milliseconds, self._random)
+        whole = (self._milliseconds << 80) | self._random
+        upper = whole >> LOWER_BITS
+        if upper != self._upper:
+            # Ids of one millisecond differ in their last characters alone.
+            self._upper, self._upper_text = upper, _text(upper, 130 - LOWER_BITS)
+        return self._upper_text + _text(whole & (1 << LOWER_BITS) - 1, LOWER_BITS)
 
     def _fresh(self, size: int) -> bytes:
         """Entropy that no id has used."""

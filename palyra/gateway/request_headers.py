@@ -55,6 +55,10 @@ class TaskClass(StrEnum):
     AUXILIARY_VISION = "auxiliary_vision"
 
 
+_USUAL = TaskClass.PRIMARY_INTERACTIVE.value
+"""A plain text: SQLite's binding takes a text of an own type only after a long search."""
+
+
 @value
 class Instructions:
     """What the headers say, checked against the key. `park_seconds` 0 does not wait; `mode` empty keeps the default."""
@@ -75,7 +79,7 @@ def read_instructions(raw: Iterable[tuple[bytes, bytes]], key: Key, park_seconds
     given = collect(raw)
     if not given:
         scope = Scope(key.principal, f"default:{key.key_id}", key.key_id, key.channel, key.agent, tags=dict(key.tags))
-        return Instructions(scope, TaskClass.PRIMARY_INTERACTIVE, "", park_seconds, True, True)
+        return Instructions(scope, _USUAL, "", park_seconds, True, True)
     scope = Scope(
         principal=read_principal(given, key),
         session=read_label(given, SESSION) or f"default:{key.key_id}",
@@ -87,7 +91,7 @@ def read_instructions(raw: Iterable[tuple[bytes, bytes]], key: Key, park_seconds
     )
     return Instructions(
         scope=scope,
-        task_class=read_choice(given, TASK_CLASS, tuple(TaskClass)) or TaskClass.PRIMARY_INTERACTIVE,
+        task_class=read_choice(given, TASK_CLASS, tuple(TaskClass)) or _USUAL,
         mode=read_mode(given, key),
         park_seconds=read_park(given, park_seconds),
         failover=not read_choice(given, FAILOVER, ("off",)),

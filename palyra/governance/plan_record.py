@@ -18,7 +18,7 @@ from palyra.core.scope import Scope
 from palyra.core.values import value
 from palyra.governance.candidates import Candidate, Course, Plan, PlanInput, Tried
 from palyra.journal.changes import NameKept, PlanKept
-from palyra.journal.tables import dumps
+from palyra.journal.tables import dumps, own_json
 from palyra.pricing.card import RateCard
 from palyra.pricing.prompt_size import PromptSize
 
@@ -122,7 +122,7 @@ class PlanRecorder:
                 usd=None if first is None else first.estimate.bound_usd,
                 tokens=0 if first is None else first.estimate.bound_input + first.terms.bound,
                 outcome=packed(plan, given.candidates, again, later),
-                body=dumps(_numbers(given, plan, size, awaited)),
+                body=own_json(_numbers(given, plan, size, awaited)),
             )
         )
         return kept

@@ -339,7 +339,7 @@ def _hold_ended(change: HoldEnded, unit: Unit) -> tuple[int, Values]:
 
 _ENCODERS: dict[type[Change], Callable[[Any, Unit], tuple[int, Values]]] = {
     RunSaved: lambda change, unit: (RUN, tables.run_values(change.row)),
-    RunNoted: lambda change, unit: (NOTE, (change.run_id, change.at, change.kind, own_json(change.data))),
+    RunNoted: lambda change, unit: (NOTE, (change.run_id, change.at, change.kind, dumps(change.data))),
     DecisionMade: _decision,
     HoldTaken: lambda change, unit: (HOLD, tables.hold_values(change.row)),
     HoldGrown: lambda change, unit: (

@@ -12,13 +12,14 @@ Amounts = tuple[int, int, int]
 
 class Places:
     """The counters that many holds move alike. `heads`: policy id, scope value, start of the window, metric and hard
-    limit of each; `units`: where in `Amounts` its metric is."""
+    limit of each; `units`: where in `Amounts` its metric is; `counters`: their policy ids and scope values."""
 
-    __slots__ = ("_texts", "heads", "units")
+    __slots__ = ("_texts", "counters", "heads", "units")
 
     def __init__(self, heads: tuple[tuple[str, str, int, str, int | None], ...], units: tuple[int, ...]) -> None:
         self.heads = heads
         self.units = units
+        self.counters = {head[:2]: None for head in heads}
         self._texts: tuple[tuple[str, int, str], ...] | None = None
 
     @property

@@ -8,6 +8,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from palyra.core.scope import Scope
 from palyra.core.values import value
 from palyra.journal.moves import PlainMoves
@@ -40,6 +42,19 @@ def dumps(data: Any) -> str:
     Raises TypeError, ValueError or RecursionError for data that is no JSON.
     """
     return _encoder.encode(data) if _pieces is None else "".join(_pieces(data, 0))
+
+
+def own_json(data: Any) -> str:
+    """`dumps` of what the engine makes itself, ten times as fast: every request writes some kilobytes of it.
+
+    Nobody is told of a number that JSON does not have: it is written as null.
+    """
+    try:
+        text = orjson.dumps(data).decode()
+    except TypeError:
+        # Numbers beyond 64 bits, keys that are no text and unpaired surrogates, which `dumps` knows how to write.
+        return dumps(data)
+    return text if text.isascii() else dumps(data)
 
 
 Values = tuple[Any, ...]

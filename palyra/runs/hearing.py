@@ -7,6 +7,7 @@ from palyra.governance.alerts import Refusals
 from palyra.governance.burn import CounterKey
 from palyra.governance.evaluate import Cause, EvaluationStatus
 from palyra.journal.changes import Change, DecisionMade, HoldEnded, HoldTaken, RunSaved, UsageRecorded
+from palyra.journal.moves import PlainMoves
 from palyra.journal.rows import CounterMove
 
 REFUSAL_LASTS_MS = 15 * 60_000
@@ -72,6 +73,9 @@ class Hearing:
         return taken
 
     def _moved(self, moves: Sequence[CounterMove]) -> None:
+        if isinstance(moves, PlainMoves):
+            self.touched.update(moves.places.counters)
+            return
         for move in moves:
             self.touched[move.policy_id, move.scope_value] = None
 

@@ -100,7 +100,7 @@ class AlertWatch:
         self._health: dict[str, ProviderState] = {}
         self._slow_at = -SLOW_MS
         self._recorded_since: int | None = None
-        self._leave = events.subscribe(self._hear_event)
+        self._leave = events.subscribe(self._hear_event, "policy.edited", "grant.revoked", "approval.ended")
         for record in book.of_kinds(AlertKind.BUDGET_ALERT):
             if record.payload["refused_at"] is not None:
                 self.hearing.remember(*_refusals_of(record.payload))
@@ -152,8 +152,7 @@ class AlertWatch:
     def _hear_event(self, event: Event) -> None:
         if event.kind == "policy.edited":
             self._look_at(event.subject)
-        if event.kind in ("policy.edited", "grant.revoked", "approval.ended"):
-            self._look_again()
+        self._look_again()
 
     def _look_at(self, policy_id: str) -> None:
         """All counters of a policy: its terms are new to whoever judged before."""

@@ -29,3 +29,16 @@ def test_one_that_fails_is_logged_and_does_not_silence_the_others(caplog: pytest
         hub.publish(Event("run.started", 1))
     assert len(heard) == 1
     assert "run.started" in caplog.text
+
+
+def test_whoever_names_kinds_hears_of_no_others() -> None:
+    hub, edits, everything = EventHub(), list[Event](), list[Event]()
+    hub.publish(Event("run.started", 1))
+    leave = hub.subscribe(edits.append, "policy.edited", "grant.revoked")
+    hub.subscribe(everything.append)
+    for kind in ("run.started", "policy.edited", "run.ended", "grant.revoked"):
+        hub.publish(Event(kind, 2))
+    leave()
+    hub.publish(Event("policy.edited", 3))
+    assert [event.kind for event in edits] == ["policy.edited", "grant.revoked"]
+    assert len(everything) == 5
