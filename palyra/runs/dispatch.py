@@ -17,6 +17,7 @@ from palyra.providers.stream import AnswerReader, stream_reader
 from palyra.providers.translate.passage import Passage
 from palyra.providers.translate.table import passage, translated_reply
 from palyra.providers.upstream import Progress, UpstreamReply
+from palyra.providers.usage_asking import FIELD, UsageAsking, asked_by_us, unasked
 from palyra.providers.wires import Wire, completed_reason, crossing_headers
 from palyra.runs.attempt import Attempt, Charged, Told, charge_attempt, charge_unanswered
 from palyra.runs.live import LiveRun, RunStoppedError
@@ -87,6 +88,7 @@ class Dispatcher:
         self._carrier = carrier
         self._book = book
         self._clock = clock
+        self._asking = UsageAsking(clock)
 
     async def plain(
         self, run: LiveRun, attempt: Attempt, request: RunRequest, body: bytes, answers: Answers
@@ -217,7 +219,30 @@ class Dispatcher:
         return Delivered(RunState.COMPLETED, completed_reason(reader.finish), charged)
 
     async def _send(self, attempt: Attempt, request: RunRequest, body: bytes) -> UpstreamReply:
-        """The head of a good answer. Raises ProviderError without an answer, _RefusedError for an error status."""
+        """The head of a good answer. Raises ProviderError without an answer, _RefusedError for an error status.
+
+        A provider that refuses to be asked for usage the caller did not ask for is sent the request without that.
+        """
+        asks = asked_by_us(request.parsed, attempt.upstream_wire)
+        model = attempt.entry.provider, attempt.entry.upstream
+        if asks and not self._asking.hears(*model):
+            asks, body = False, unasked(body)
+        reply, said = await self._call(attempt, request, body)
+        if asks and reply.status == 400 and FIELD.encode() in said:
+            self._asking.refused(*model)
+            reply, said = await self._call(attempt, request, unasked(body))
+        attempt.status = reply.status
+        if 200 <= reply.status < 300:
+            attempt.answered_at = self._clock.now_ms()
+            return reply
+        error = upstream_error(reply.status, reply.headers, said, self._clock.now_ms(), attempt.entry.provider)
+        if attempt.translated:
+            # Its words are another wire's: the caller gets what it says in its own.
+            error.body = None
+        raise _RefusedError(error, read_refusal(said))
+
+    async def _call(self, attempt: Attempt, request: RunRequest, body: bytes) -> tuple[UpstreamReply, bytes]:
+        """The head of an answer and, where it is none to go on with, what it says. Raises ProviderError."""
         reply = await self._carrier.send(
             attempt.entry,
             attempt.upstream_wire,
@@ -227,21 +252,14 @@ class Dispatcher:
             progress=attempt.progress,
             credential=None if attempt.way is None else attempt.way.credential,
         )
-        attempt.status = reply.status
         if 200 <= reply.status < 300:
-            attempt.answered_at = self._clock.now_ms()
-            return reply
+            return reply, b""
         try:
-            said = await reply.read(MAX_ERROR_BODY)
+            return reply, await reply.read(MAX_ERROR_BODY)
         except ProviderError:
-            said = b""
+            return reply, b""
         finally:
             reply.close()
-        error = upstream_error(reply.status, reply.headers, said, self._clock.now_ms(), attempt.entry.provider)
-        if attempt.translated:
-            # Its words are another wire's: the caller gets what it says in its own.
-            error.body = None
-        raise _RefusedError(error, read_refusal(said))
 
     def _refused(self, attempt: Attempt, refused: _RefusedError) -> Delivered:
         """An error status is free of charge, unless it says itself what it used."""

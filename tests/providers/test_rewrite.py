@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palyra.providers.request import parse_request
-from palyra.providers.rewrite import rewrite_members, upstream_body
+from palyra.providers.rewrite import rewrite_members, upstream_body, without_member
 from palyra.providers.wires import Wire
 from tests.providers.bodies import chat, messages
 from tests.providers.test_strict_json import json_values
@@ -146,3 +146,20 @@ def test_thinking_fits_into_a_lowered_ceiling(budget: int, ceiling: int, thinkin
     asked = messages(max_tokens=16_000, thinking={"type": "enabled", "budget_tokens": budget})
     sent = json.loads(upstream_body(parse_request(Wire.MESSAGES, asked), model="m", max_tokens=ceiling))
     assert (sent["max_tokens"], sent["thinking"]) == (ceiling, thinking)
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        ('{"a": 1, "b": [2, {"a": 3}] , "c":4}', '{ "b": [2, {"a": 3}] , "c":4}'),
+        ('{"b": "x,}", "a": {"b": 1}, "c": 4}', '{"b": "x,}", "c": 4}'),
+        ('{"b": 1 , "a" : null }', '{"b": 1 }'),
+        (' { "a" : 1 } ', " {} "),
+        ('{"b": {"a": 1}}', '{"b": {"a": 1}}'),
+        ("{}", "{}"),
+    ],
+)
+def test_a_member_is_taken_out_and_the_rest_stays(body: str, left: str) -> None:
+    made = without_member(body.encode(), "a")
+    assert made.decode() == left
+    assert json.loads(made) == {name: one for name, one in json.loads(body).items() if name != "a"}
