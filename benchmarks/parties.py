@@ -40,6 +40,12 @@ pricing_provider = "openai"
 discover = false
 probe = false
 
+[leases]
+provider_start = 1000
+provider_max = 1000
+credential_start = 1000
+credential_max = 1000
+
 [[models]]
 provider = "mock"
 upstream = "gpt-4o-mini"

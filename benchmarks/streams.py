@@ -30,8 +30,10 @@ from palyra.core.clock import ManualClock
 from palyra.core.scope import Scope
 from palyra.engine import Engine, Installation
 from palyra.pricing.learn import Q_LEAST, Learner
+from palyra.providers.credentials import Credential
 from palyra.providers.registry import ModelEntry
 from palyra.providers.request import parse_request
+from palyra.providers.retry import RetryRule, RetrySettings
 from palyra.providers.upstream import MAX_REPLY, Progress
 from palyra.providers.wires import Wire
 from palyra.runs.dispatch import Dispatcher
@@ -41,6 +43,7 @@ from palyra.runs.planning import Planner
 from palyra.runs.request import GoneCallback, RunReport, RunRequest
 from palyra.runs.runner import Runner
 from palyra.runs.settings import RunSettings
+from palyra.runs.trail import FailoverSettings
 
 SEED = 20
 STREAMS = 120
@@ -155,6 +158,7 @@ class Recorded:
         *,
         stream: bool,
         progress: Progress,
+        credential: Credential | None = None,
     ) -> Playing:
         progress.written = True
         return self.playing
@@ -207,11 +211,16 @@ class Theatre:
                 boot_id=engine.boot_id,
                 settings=settings,
                 routing=engine.config.smart_routing,
+                earlier=engine.experience.earlier,
+                reach=engine.ways,
             ),
             dispatcher=Dispatcher(self._provider, engine.book, clock),
+            ways=engine.ways,
             parking=engine.parking,
             experience=Experience(learner),
             settings=settings,
+            rule=RetryRule(RetrySettings(max=0), random.uniform),
+            failover=FailoverSettings(enabled=False),
         )
 
     async def play(self, answer: Draw, model: str, number: int, *, tight: bool, known: bool) -> Streamed:

@@ -6,6 +6,7 @@ Order of start: lock, journal, ledger rebuilt, the dead engine's holds ended; on
 import contextlib
 import logging
 import os
+import random
 import stat
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -41,13 +42,19 @@ from palyra.journal.rows import PolicyRow
 from palyra.pricing.book import PriceBook
 from palyra.pricing.drift import estimate_drift
 from palyra.pricing.learn import Learner
+from palyra.providers.breaker import Breakers, BreakerSettings, BreakerState
+from palyra.providers.care import ProviderCare
 from palyra.providers.carrier import ProviderCarrier
 from palyra.providers.credential_sources import credential_sources
 from palyra.providers.credentials import Credentials
 from palyra.providers.fingerprints import Fingerprints
+from palyra.providers.leases import Leases, LeaseSettings
 from palyra.providers.registry import Registry
+from palyra.providers.retry import RetryRule, RetrySettings
 from palyra.providers.transport import Transport
+from palyra.providers.ways import Ways
 from palyra.runs.corrections import Corrections
+from palyra.runs.counting import TokenCounter
 from palyra.runs.dispatch import Dispatcher
 from palyra.runs.durable import Durable
 from palyra.runs.experience import Experience
@@ -60,6 +67,7 @@ from palyra.runs.recovery import Recovered, end_interrupted, rebuild
 from palyra.runs.reroutes import Doubt, reroute_doubt
 from palyra.runs.runner import Runner
 from palyra.runs.settings import RunSettings
+from palyra.runs.trail import FailoverSettings
 from palyra.runs.watch import AlertWatch, Surroundings
 from palyra.vault.access import STATE_FILES, AccessRegistry
 from palyra.vault.secrets import NoVault, SecretSource
@@ -67,6 +75,8 @@ from palyra.vault.secrets import NoVault, SecretSource
 log = logging.getLogger(__name__)
 
 SWEEP_S = 1.0
+UPKEEP = "providers"
+"""The work that asks providers for their models; it ends as soon as no new requests are taken."""
 
 
 @value
@@ -106,7 +116,12 @@ class Engine:
         self.book: PriceBook
         self.experience: Experience
         self.parking: Parking
+        self.breakers: Breakers
+        self.leases: Leases
+        self.ways: Ways
+        self.care: ProviderCare
         self.runner: Runner
+        self.counter: TokenCounter
         self.watch: AlertWatch
         self._durable: Durable
         self._notices: list[str] = []
@@ -151,8 +166,9 @@ class Engine:
             backup_keep=config.journal.backup_keep,
         )
         self._closing.push_async_callback(self.journal.close)
-        self._durable = Durable(self.journal.submit, clock)
+        self._durable = Durable(self.journal)
         self._closing.push_async_callback(self._durable.flush)
+        self.registry = Registry.from_config(config)
         await self._restore()
         await self._credit(environ, vault)
         self._build()
@@ -241,8 +257,8 @@ class Engine:
 
     def _build(self) -> None:
         config, clock = self.config, self.clock
-        self.registry = Registry.from_config(config)
         self.book = price_book(config, self.registry)
+        self.registry.consult(self.book.context_window)
         for policy in self.ledger.policies:
             doubt = self._reroute_doubt(policy)
             if doubt is not None and doubt.certain:
@@ -265,7 +281,13 @@ class Engine:
             clamp_output=config.governance.clamp_output,
             estimator=config.governance.bound_estimator,
         )
+        self.ways = self._lead()
         learner = Learner()
+        carrier = ProviderCarrier(self.registry, transport, clock, self.credentials)
+        self.care = ProviderCare(
+            self.registry, self.breakers, self.credentials, carrier.list_models, self.events, clock
+        )
+        self.counter = TokenCounter(self.registry, self.book, learner, carrier, clock)
         self.experience = Experience(learner)
         self.runner = Runner(
             boot_id=self.boot_id,
@@ -282,16 +304,59 @@ class Engine:
                 ledger=self.ledger,
                 desk=self.desk,
                 learner=learner,
+                earlier=self.experience.earlier,
                 ids=self.ids,
                 boot_id=self.boot_id,
                 settings=settings,
                 routing=config.smart_routing,
+                reach=self.ways,
             ),
-            dispatcher=Dispatcher(ProviderCarrier(self.registry, transport, clock, self.credentials), self.book, clock),
+            dispatcher=Dispatcher(carrier, self.book, clock),
+            ways=self.ways,
             parking=self.parking,
             experience=self.experience,
             settings=settings,
+            rule=RetryRule(RetrySettings(config.retries.max, config.retries.base_ms), random.uniform),
+            failover=FailoverSettings(config.failover.enabled, config.failover.max_candidates),
         )
+
+    def _lead(self) -> Ways:
+        """The ways to providers: breakers, credentials, places."""
+        breaker, leases, providers = self.config.breaker, self.config.leases, self.registry.providers
+        self.breakers = Breakers(
+            self.clock,
+            BreakerSettings(
+                breaker.failures,
+                breaker.ratio,
+                breaker.window / 1000,
+                breaker.cooldown / 1000,
+                breaker.cooldown_cap / 1000,
+            ),
+            self._breaker_turned,
+        )
+        self.leases = Leases(
+            self.clock,
+            LeaseSettings(
+                leases.provider_start,
+                leases.provider_max,
+                leases.credential_start,
+                leases.credential_max,
+                self.config.gateway.max_waiting,
+            ),
+        )
+        return Ways(
+            breakers=self.breakers,
+            credentials=self.credentials,
+            leases=self.leases,
+            clock=self.clock,
+            local=lambda provider: not providers[provider].on_network,
+            healthy=lambda provider: self.care.healthy(provider),
+            heard=lambda end: self.care.heard(end),
+        )
+
+    def _breaker_turned(self, provider: str, state: BreakerState) -> None:
+        log.warning("the breaker of provider %s is %s", provider, state.value)
+        self.events.publish(Event("provider.breaker", self.clock.now_ms(), provider, {"state": state.value}))
 
     async def _learn(self) -> None:
         """Estimates start from what was settled before."""
@@ -314,14 +379,15 @@ class Engine:
         ended = await readers.resolved_alerts(self.clock.now_ms() - settings.cooldown_ms, limit=500)
         records = [AlertRecord.from_row(row) for row in [*reversed(ended), *await readers.live_alerts()]]
         upstream = {entry.id: entry.upstream for entry in registry.models}
-        chat = frozenset(entry.id for entry in registry.models if entry.role is ProviderModelRole.CHAT)
         around = Surroundings(
             providers=lambda: tuple(
-                ProviderState(one.id)
+                ProviderState(one.id, self.breakers.of(one.id).state.value, self.care.state(one.id).value)
                 for one in registry.providers.values()
                 if one.enabled and not self.credentials.missing(one.id, self.clock.now_ms())
             ),
-            chat_models=lambda: chat,
+            chat_models=lambda: frozenset(
+                entry.id for entry in registry.routed if entry.role is ProviderModelRole.CHAT
+            ),
             default_model=lambda: "" if registry.default_chat is None else registry.default_chat.id,
             priced=lambda provider, model, at: (
                 model not in upstream or self.book.card(provider, upstream[model], at) is not None
@@ -339,8 +405,8 @@ class Engine:
         start("lag", self.lag.run)
         start("sweeper", self._sweep)
         start("readings", self.runner.keep_readings)
-        start("unwritten", self._durable.run)
         start("alerts", self.watch.run)
+        start(UPKEEP, self.care.upkeep.run)
 
     async def _sweep(self) -> None:
         while True:
@@ -365,6 +431,10 @@ class Engine:
     def write(self, changes: Sequence[Change]) -> None:
         """Makes something durable that is true already: now, or as soon as the journal can be written again."""
         self._durable.write(changes)
+
+    async def write_and_wait(self, changes: Sequence[Change]) -> None:
+        """As `write`, and returns once it is durable. Raises JournalUnavailableError when that takes longer."""
+        await self._durable.wait(changes)
 
     async def catch_up(self) -> None:
         """Tries to write what the journal has refused so far, so that it tells what memory does."""
@@ -405,6 +475,7 @@ class Engine:
             return
         self.phase = "draining"
         self.events.publish(Event("engine.draining", self.clock.now_ms()))
+        await self._supervisor.stop(UPKEEP)
         await self.runner.drain(self.config.gateway.drain_seconds)
 
     async def close(self) -> None:

@@ -165,6 +165,10 @@ class Registry:
     def provider_of(self, model: ModelEntry) -> ProviderEntry:
         return self.providers[model.provider]
 
+    def known(self, name: str) -> ModelEntry | None:
+        """The usable model of that public id or alias."""
+        return self._by_name.get(name)
+
     def resolve(
         self, name: str, wire: Wire | None = None, role: ProviderModelRole = ProviderModelRole.CHAT
     ) -> ModelEntry:

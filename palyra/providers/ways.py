@@ -66,14 +66,15 @@ def _never_sent(error: ProviderError) -> bool:
 class Way:
     """What one attempt was given. Ends once."""
 
-    __slots__ = ("_ways", "ended", "lease", "permit", "provider")
+    __slots__ = ("_ways", "came_to", "lease", "permit", "provider")
 
     def __init__(self, ways: "Ways", provider: str, lease: Lease, permit: Permit) -> None:
         self._ways = ways
         self.provider = provider
         self.lease = lease
         self.permit = permit
-        self.ended = False
+        self.came_to: AttemptEnd | None = None
+        """How its attempt ended; None while it goes on."""
 
     @property
     def credential(self) -> Credential | None:
@@ -81,13 +82,19 @@ class Way:
 
     def end(self, end: AttemptEnd) -> None:
         """Gives everything back. The breaker hears of it where the dispatch ends with this attempt."""
-        if not self.ended:
-            self.ended = True
+        if self.came_to is None:
+            self.came_to = end
             self._ways.hear(self, end)
 
     def unsent(self) -> None:
         """Nothing was sent this way."""
         self.end(AttemptEnd(self.provider, unknown=True))
+
+    def leave(self) -> None:
+        """The dispatch ends with the attempt that was made this way."""
+        self.unsent()
+        if self.came_to is not None:
+            conclude(self.permit, self.came_to)
 
 
 class Ways:
@@ -113,8 +120,12 @@ class Ways:
         self._healthy = healthy
         self._heard = heard
 
-    def obstacle(self, provider: str, *, free_choice: bool = False) -> Obstacle | None:
-        """Why a provider cannot be asked now; with `free_choice` also where another one is to be preferred."""
+    def healthy(self, provider: str) -> bool:
+        """Whether it may be chosen where others would do."""
+        return self._healthy(provider)
+
+    def obstacle(self, provider: str) -> Obstacle | None:
+        """Why a provider cannot be asked now."""
         breaker = self.breakers.of(provider)
         if not breaker.admits:
             return Obstacle(BREAKER_OPEN, round(breaker.retry_after_s * 1000) or PROBE_TAKES_MS)
@@ -124,8 +135,6 @@ class Ways:
             if unavailable.until is not None:
                 return Obstacle(CREDENTIAL_COOLING, max(0, unavailable.until - now))
             return Obstacle(UNHEALTHY, None, f"The provider {provider} has no usable credential: {unavailable.detail}.")
-        if free_choice and not self._healthy(provider):
-            return Obstacle(UNHEALTHY, PROBE_TAKES_MS)
         return None
 
     def others(self, used: Credential | None) -> bool:

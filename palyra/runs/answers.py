@@ -6,13 +6,16 @@ from palyra.config.choices import MetricKind
 from palyra.core.money import decimal_usd
 from palyra.governance.evaluate import Cause, UsageBudgetEvaluation
 from palyra.governance.explain import instant_text, refusal_message
+from palyra.providers.credentials import RATE_LIMITED_MS
 from palyra.providers.errors import ProviderError
 from palyra.providers.registry import ModelNotFoundError, WrongRoleError
+from palyra.providers.ways import BREAKER_OPEN
 from palyra.runs.live import LiveRun
-from palyra.runs.planning import Planned
+from palyra.runs.planned import Planned
 from palyra.runs.request import Refusal, RunReport
 
 STOPPED_RETRY_S = 5.0
+OVERLOADED_RETRY_S = 1.0
 
 
 def report_of(run: LiveRun, planned: Planned) -> RunReport:
@@ -36,8 +39,11 @@ def report_of(run: LiveRun, planned: Planned) -> RunReport:
     )
 
 
-def refused_by_budget(run: LiveRun, planned: Planned, reason: str, said: str = "") -> Refusal:
-    """402 in words: which budgets, with which numbers, and the nearest ways past them. `said` is a decider's reason."""
+def refused_by_budget(
+    run: LiveRun, planned: Planned, reason: str, said: str = "", *, after: ProviderError | None = None
+) -> Refusal:
+    """402 in words: which budgets, with which numbers, and the nearest ways past them. `said` is a decider's reason,
+    `after` what the attempt before came to."""
     decision = planned.decision
     palyra = _palyra(run, planned)
     if reason == "no_candidate":
@@ -52,9 +58,13 @@ def refused_by_budget(run: LiveRun, planned: Planned, reason: str, said: str = "
         if missing == ["context_too_long"]:
             message = f"The request is far longer than {decision.requested_model} can read."
             return Refusal(400, "invalid_request_error", "context_window_exceeded", message, palyra)
+        if planned.obstacles:
+            return _out_of_reach(planned, palyra)
         message = "No allowed model can serve this request."
         return Refusal(503, "overloaded_error", "no_candidate", message, palyra, retry_after=STOPPED_RETRY_S)
     message = refusal_message(decision)
+    if after is not None:
+        message = f"{message} It was to follow an attempt that failed: {after}"
     if reason == "budget_denied":
         message = f"An operator refused this request{f': {said}' if said else ''}. {message}"
         return Refusal(402, "budget_denied", "budget_denied", message, palyra)
@@ -66,9 +76,25 @@ def refused_by_budget(run: LiveRun, planned: Planned, reason: str, said: str = "
     return Refusal(402, "budget_exceeded", "price_unknown_blocked" if unpriced else "budget_blocked", message, palyra)
 
 
+def _out_of_reach(planned: Planned, palyra: dict[str, object]) -> Refusal:
+    """Models could serve it, and none of them can be asked now; the one that was asked for tells why."""
+    first = planned.obstacles[0]
+    if first.retry_after_ms is None:
+        return Refusal(502, "api_error", "upstream_auth", first.detail, palyra)
+    wait = min(one.retry_after_ms for one in planned.obstacles if one.retry_after_ms is not None) / 1000
+    asked = planned.decision.requested_model
+    if first.code == BREAKER_OPEN:
+        message = f"The provider of {asked} has failed repeatedly and is not asked for a while; send it again later."
+        return Refusal(503, "overloaded_error", "breaker_open", message, palyra, retry_after=max(1.0, wait))
+    message = f"Every credential for {asked} rests after an error; send it again later."
+    return Refusal(503, "overloaded_error", "no_candidate", message, palyra, retry_after=max(1.0, wait))
+
+
 def _palyra(run: LiveRun, planned: Planned) -> dict[str, object]:
     decision = planned.decision
+    tried = {"attempts": [trace.to_json() for trace in run.traces]} if run.traces else {}
     return {
+        **tried,
         "run_id": run.run_id,
         "decision_id": decision.decision_id,
         "approval_id": run.row.approval_id or None,
@@ -128,10 +154,23 @@ def model_not_allowed(model: str) -> Refusal:
 
 
 def provider_failed(run: LiveRun, planned: Planned, error: ProviderError) -> Refusal:
+    return upstream_failed(error, _palyra(run, planned))
+
+
+def upstream_failed(error: ProviderError, palyra: dict[str, object] | None = None) -> Refusal:
+    """What became of a call in the caller's words."""
     retry_after = None if error.retry_after_ms is None else error.retry_after_ms / 1000
-    if error.status == 503 and retry_after is None:
-        retry_after = 1.0
-    return Refusal(error.status, error.type, error.code, str(error), _palyra(run, planned), retry_after, error.body)
+    if retry_after is None:
+        retry_after = {503: OVERLOADED_RETRY_S, 429: RATE_LIMITED_MS / 1000}.get(error.status)
+    return Refusal(error.status, error.type, error.code, str(error), palyra or {}, retry_after, error.body)
+
+
+def deferred(run: LiveRun, planned: Planned, wait_s: float, *, full: bool) -> Refusal:
+    """No place at a provider came free in time; `full`: too many wait for one already."""
+    code = "too_many_runs" if full else "lease_timeout"
+    what = "Too many requests wait for" if full else "Nobody gave back in time"
+    message = f"{what} a place at provider {run.row.provider}; send it again later."
+    return Refusal(503, "overloaded_error", code, message, _palyra(run, planned), retry_after=max(1.0, wait_s))
 
 
 def cancelled(run: LiveRun, reason: str) -> Refusal:

@@ -12,6 +12,7 @@ from palyra.journal.changes import Change, RunNoted, RunSaved
 from palyra.journal.rows import RunRow
 from palyra.runs.attempt import Attempt
 from palyra.runs.states import Phase, RunState, check_move
+from palyra.runs.trail import Traced
 
 
 class RunStoppedError(Exception):
@@ -39,6 +40,16 @@ class LiveRun:
     stopped_by: str = ""
     attempt: Attempt | None = None
     usage_source: str = ""
+    cost: int | None = 0
+    """What its attempts were charged so far, in nano-dollars; None once one was that nobody knows the price of."""
+    marks: tuple[str, ...] = ()
+    """Flags of what was charged."""
+    tokens: tuple[int, int] = (0, 0)
+    """Input and output of its attempts so far."""
+    traces: list[Traced] = field(default_factory=list)
+    """Its attempts that ended."""
+    resting: bool = False
+    """Whether it waits for the instant of its next attempt."""
     saved: bool = False
     """Whether the journal knows the run."""
     dirty: bool = False
@@ -66,10 +77,21 @@ class LiveRun:
             self._stale = False
         return self._row
 
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """The row's flags, which only a move changes."""
-        return self._row.flags
+    def spend(self, cost: int | None, input_tokens: int, output_tokens: int, flags: tuple[str, ...]) -> None:
+        """An attempt was charged."""
+        self.cost = None if cost is None or self.cost is None else self.cost + cost
+        self.tokens = (self.tokens[0] + input_tokens, self.tokens[1] + output_tokens)
+        self.marks = tuple(dict.fromkeys([*self.marks, *flags]))
+
+    def spent(self) -> dict[str, Any]:
+        """What its attempts came to, as fields of its row."""
+        input_tokens, output_tokens = self.tokens
+        return {
+            "cost": self.cost,
+            "input_tokens": input_tokens,
+            "output_tokens": output_tokens,
+            "flags": self.marks,
+        }
 
     def touch(self, changes: dict[str, Any]) -> None:
         """Changes the row without a new version; its state stays."""
@@ -158,7 +180,10 @@ class LiveRuns:
             changes.setdefault("finished_at", now)
         written: list[Change] = [RunSaved(run.new_version(state, {**changes, "reason": reason}))]
         if state.terminal:
-            written.append(RunNoted(run.run_id, now, "run_terminal", {"state": state.value, "reason": reason}))
+            told: dict[str, Any] = {"state": state.value, "reason": reason}
+            if run.traces:
+                told["attempt"] = run.traces[-1].to_json()
+            written.append(RunNoted(run.run_id, now, "run_terminal", told))
             self._runs.pop(run.run_id, None)
             if not self._runs:
                 self._idle.set()
@@ -176,6 +201,13 @@ class LiveRuns:
         run.touch(changes)
         run.dirty = True
         self._publish(run, "run.moved")
+
+    def renew(self, run: LiveRun, **changes: Any) -> Change:
+        """Changes a live run's row in its state; what is returned must be made durable."""
+        renewed = RunSaved(run.new_version(run.state, changes))
+        run.dirty = False
+        self._publish(run, "run.moved")
+        return renewed
 
     def snapshot(self, run: LiveRun) -> Change:
         """What a run looks like now, to be made durable."""

@@ -30,6 +30,7 @@ from palyra.providers.translate.crossing import Crossing, UncarriedError
 from palyra.providers.translate.table import Crossings, spoken
 from palyra.providers.ways import UNHEALTHY, Obstacle
 from palyra.providers.wires import Wire, role_of
+from palyra.runs.earlier import EarlierAnswers
 from palyra.runs.live import LiveRun
 from palyra.runs.planned import Option, Planned
 from palyra.runs.request import RunRequest
@@ -70,6 +71,7 @@ class Planner:
         ledger: Ledger,
         desk: ApprovalDesk,
         learner: Learner,
+        earlier: EarlierAnswers,
         ids: IdSource,
         boot_id: str,
         settings: RunSettings,
@@ -82,6 +84,7 @@ class Planner:
         self._ledger = ledger
         self._desk = desk
         self._learner = learner
+        self._earlier = earlier
         self._ids = ids
         self._boot_id = boot_id
         self._settings = settings
@@ -158,7 +161,7 @@ class Planner:
         """The decision at this instant, and the hold to take at once where it may be sent. `demanding` is the
         request's complexity; `steer` what the run's attempts so far leave to be tried."""
         parsed, scope = request.parsed, request.scope
-        size = prompt_size(parsed)
+        size = prompt_size(parsed, self._earlier)
         named = wanted[0]
         wanted = self._steered(request, wanted, steer)
         crossings = Crossings(parsed)
@@ -345,8 +348,8 @@ def tools_offered(parsed: ParsedRequest) -> int:
     return len(tools) if isinstance(tools, list) else 0
 
 
-def prompt_size(parsed: ParsedRequest) -> PromptSize:
-    """What pricing needs to know of a request."""
+def prompt_size(parsed: ParsedRequest, earlier: EarlierAnswers | None = None) -> PromptSize:
+    """What pricing needs to know of a request; `earlier` knows the answers it may go on from."""
     facts = parsed.prompt
     speed = parsed.data.get("speed")
     return PromptSize(
@@ -357,6 +360,8 @@ def prompt_size(parsed: ParsedRequest) -> PromptSize:
         cache_marks=facts.cache_marks,
         cache_one_hour=facts.cache_one_hour,
         audio_output=facts.needs.audio,
+        continues=facts.continues,
+        previous_tokens=None if earlier is None else earlier.tokens(facts.previous),
         service_tier=parsed.service_tier,
         speed=speed if isinstance(speed, str) else None,
     )

@@ -89,8 +89,7 @@ def _ended(hold: HoldRow, ending: Ending, at: int) -> list[Change]:
 
 def _interrupted(row: RunRow, endings: list[tuple[HoldRow, Ending]], at: int) -> list[Change]:
     changes: list[Change] = []
-    cost: int | None = 0
-    input_tokens = output_tokens = 0
+    cost, input_tokens, output_tokens = row.cost, row.input_tokens, row.output_tokens
     for hold, ending in endings:
         changes += _ended(hold, ending, at)
         if ending.change.state != "released":

@@ -26,6 +26,7 @@ class Phase(StrEnum):
     PLAN = "plan"
     HOLD = "hold"
     PARK = "park"
+    LEASE = "lease"
     DISPATCH = "dispatch"
     STREAM = "stream"
     SETTLE = "settle"
@@ -54,6 +55,7 @@ FAILED_REASONS = frozenset(
         "malformed_response",
         "network_unavailable",
         "provider_timeout",
+        "deferred",
         "run_timeout",
         "interrupted",
         "internal_error",

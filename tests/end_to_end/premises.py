@@ -35,6 +35,7 @@ from palyra.vault.identity import Attestation, Identity
 from palyra.vault.records import Role
 from tests.config.loading import sound
 from tests.gateway.stand_in import Caller, RawAnswer
+from tests.support.one_try import one_try
 from tests.support.upstream import Upstream
 
 UPSTREAM_KEY = "sk-upstream-0123456789abcdefghijklmnopqrstuvwxyz"
@@ -259,9 +260,9 @@ class Premises:
 
 
 def configuration(upstream: Upstream, text: str = "") -> LoadedConfig:
-    """The providers of these tests, and whatever a test adds."""
+    """The providers of these tests, and whatever a test adds; what it does not ask for is tried once."""
     providers = PROVIDERS.format(base=upstream.base_url, key=UPSTREAM_KEY)
-    return sound(text + providers, flags={"gateway.bind": "127.0.0.1:0"})
+    return sound(text + one_try(text) + providers, flags={"gateway.bind": "127.0.0.1:0"})
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ import pytest
 
 from palyra.control.commands import CancelRun
 from palyra.core.clock import ManualClock
+from palyra.providers.credentials import Credential
 from palyra.providers.entries import ModelEntry
 from palyra.providers.upstream import Progress, UpstreamReply
 from palyra.providers.wires import Wire
@@ -195,6 +196,7 @@ class Stubborn:
         *,
         stream: bool,
         progress: Progress,
+        credential: Credential | None = None,
     ) -> UpstreamReply:
         progress.written = True
         self.holding.set()

@@ -149,7 +149,10 @@ async def test_a_provider_without_a_credential_is_not_asked(opened: Opener, upst
     answer = await here.ask(chat(model="bare/gpt-4o"))
     assert (answer.status, answer.error["code"]) == (502, "upstream_auth")
     assert "NOT_SET_ANYWHERE" in answer.error["message"]
-    assert [attempt.state for attempt in (await here.run()).attempts] == ["released"]
+    detail = await here.run()
+    assert (detail.run.state, detail.run.reason, detail.attempts) == ("refused", "no_candidate", ())
+    assert detail.decision is not None
+    assert "unhealthy" in detail.decision.reason_codes
 
 
 # Models a caller may not have

@@ -27,6 +27,7 @@ from palyra.house import House, open_house
 from palyra.providers.request import parse_request
 from palyra.providers.wires import Wire
 from palyra.runs.request import GoneCallback, Outcome, RunReport, RunRequest
+from tests.support.one_try import ONE_TRY
 
 START = 1_792_879_200_000
 """2026-10-25T00:00+02:00 in Prague, the day whose clock is set back."""
@@ -185,7 +186,7 @@ class Busy:
 
     async def open(self) -> None:
         steps = ", ".join(self._step() for _ in range(400))
-        text = HEAD.replace("{script}", steps) + self._budgets
+        text = HEAD.replace("{script}", steps) + ONE_TRY + self._budgets
         loaded = interpret(text.encode(), Path("palyra.toml"), {}, {})
         assert loaded.config is not None, loaded.problems
         installation = Installation(loaded.config, self.state_dir)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from palyra.config.model import LoadedConfig
 from tests.config.loading import sound
 from tests.simulation import prices
+from tests.support.one_try import ONE_TRY
 
 BASE = """
 [gateway]
@@ -143,7 +144,7 @@ class Settings:
         for model in prices.MODELS:
             if model.provider != "local":
                 text += f'\n[[models]]\nprovider = "{model.provider}"\nupstream = "{model.upstream}"\n{model.extra}'
-        return f"version = 1\n{text}{prices.rows()}" + BUDGETS.format(
+        return f"version = 1\n{text}{ONE_TRY}{prices.rows()}" + BUDGETS.format(
             house=self.house, howe=self.howe, person=self.person
         )
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.one_try import ONE_TRY
 from tests.support.upstream import Upstream
 from tests.toughness.nursery import Nursery
 from tests.toughness.programs import Installation
@@ -27,7 +28,7 @@ async def upstream() -> AsyncIterator[Upstream]:
 def installation(nursery: Nursery, upstream: Upstream, tmp_path: Path) -> Iterator[Installation]:
     """A fresh state directory, and a file that names the mock provider and a budget that asks a person."""
     config = tmp_path / "palyra.toml"
-    config.write_text(CONFIG.format(upstream=upstream.base_url))
+    config.write_text(CONFIG.format(upstream=upstream.base_url) + ONE_TRY)
     made = Installation(nursery, tmp_path / "state", config)
     yield made
     made.close()

@@ -20,6 +20,7 @@ from palyra.control.remote import RemoteControl
 from palyra.control.snapshots import ApprovalView, Topic
 from palyra.core.errors import EngineGoneError
 from palyra.core.money import parse_usd
+from tests.support.one_try import ONE_TRY
 from tests.support.upstream import Reply, Seen, Upstream
 
 CLIENTS = 14
@@ -128,7 +129,7 @@ hard_limit = 1000000
 
 
 def write_config(path: Path, upstream_url: str) -> Path:
-    path.write_text(CONFIG.format(upstream=upstream_url))
+    path.write_text(CONFIG.format(upstream=upstream_url) + ONE_TRY)
     return path
 
 
