@@ -79,7 +79,9 @@ class Launcher:
             finally:
                 await remote.close()
             return
-        async with offline_control(found.config, found.state_dir, found.config_path, SystemClock()) as control:
+        async with offline_control(
+            found.config, found.state_dir, found.config_path, SystemClock(), os.environ
+        ) as control:
             yield control
 
     @asynccontextmanager

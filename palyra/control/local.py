@@ -46,7 +46,7 @@ from palyra.control.queries import (
 from palyra.control.records import Records
 from palyra.control.replaying import ReplayDesk
 from palyra.control.replays import ReplayAsk, ReplayProgress
-from palyra.control.serving import ProviderView
+from palyra.control.serving_views import Present, ServingViews
 from palyra.control.snapshots import (
     ApprovalView,
     BudgetView,
@@ -91,6 +91,8 @@ class EngineFace:
         self.replays = ReplayDesk(engine.state_dir, defaults, engine.clock)
         self.records = Records(engine.journal.readers, engine.state_dir, engine.clock, self)
         self.prices = PriceAnswers(engine.config, engine.registry, engine.clock, self._drifts)
+        present = Present(engine.care, engine.leases, engine.breakers)
+        self._serving = ServingViews(engine.registry, engine.credentials, engine.book, engine.clock, present)
         self._alert_views = AlertViews()
         self._budgets: tuple[tuple[int, int, int], tuple[BudgetView, ...]] | None = None
         """Views, with the versions and the second they were made of."""
@@ -118,7 +120,7 @@ class EngineFace:
             incidents_open=0,
             runs_live=len(engine.runner.live),
             requests_total=self.fold.requests_total,
-            providers=self._providers(),
+            providers=self._serving.providers(),
             alerts=self._alert_views.of(engine.watch.book.live()[:SHOWN_MOST], now),
         )
         parts: dict[str, Any] = {}
@@ -129,6 +131,8 @@ class EngineFace:
             parts["runs"] = self._runs()
         if Topic.BUDGETS in topics:
             parts["budgets"] = budgets
+        if Topic.MODELS in topics:
+            parts["models"] = self._serving.models()
         return replace(shot, **parts) if parts else shot
 
     def _budget_views(self, now: int) -> tuple[BudgetView, ...]:
@@ -202,19 +206,6 @@ class EngineFace:
             lag_ms=round(engine.lag.latest_ms, 1),
             problems=tuple(engine.problems()),
         )
-
-    def _providers(self) -> tuple[ProviderView, ...]:
-        registry, credentials, now = self.engine.registry, self.engine.credentials, self.engine.clock.now_ms()
-        views: list[ProviderView] = []
-        for one in registry.providers.values():
-            health, missing = "ok" if not one.on_network else "unknown", ""
-            if not one.enabled:
-                health = "disabled"
-            elif missing := credentials.missing(one.id, now):
-                health = "missing_auth"
-            models = sum(model.provider == one.id for model in registry.models)
-            views.append(ProviderView(one.id, one.kind.value, health, models, one.base_url, missing))
-        return tuple(views)
 
     def _approvals(self, pending: Sequence[ApprovalRecord]) -> tuple[ApprovalView, ...]:
         """The oldest pending ones, then those decided last. A view serves all snapshots that tell the same of it."""

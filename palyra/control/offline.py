@@ -1,6 +1,6 @@
 """Consoles without an engine: what the journal and the configuration tell, read only."""
 
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Self, overload
@@ -45,6 +45,7 @@ from palyra.control.queries import (
 from palyra.control.records import Records
 from palyra.control.replaying import ReplayDesk
 from palyra.control.replays import ReplayAsk, ReplayProgress
+from palyra.control.serving_views import ServingViews
 from palyra.control.snapshots import CommandResult, EngineView, OperatorView, Snapshot, Topic
 from palyra.control.usage import with_present
 from palyra.control.views import approval_view, budget_views
@@ -55,13 +56,19 @@ from palyra.governance.grants import Grant, GrantBook, GrantState, drawing_since
 from palyra.governance.ledger import Ledger
 from palyra.governance.policy_input import PolicyDefaults, from_config
 from palyra.governance.policy_set import PolicySet
+from palyra.journal.changes import Change
 from palyra.journal.journal import NO_JOURNAL, empty_readers, open_readers
 from palyra.journal.readers import Readers
 from palyra.journal.rows import GrantRow, HoldRow
 from palyra.pricing.drift import EstimateDrift
+from palyra.providers.credential_sources import credential_sources
+from palyra.providers.credentials import Credentials
+from palyra.providers.fingerprints import Fingerprints
 from palyra.providers.registry import Registry
 from palyra.runs.policies import operator_policies
+from palyra.runs.price_book import price_book
 from palyra.vault.access import KEY_FILE
+from palyra.vault.secrets import NoVault
 
 NO_ENGINE = "No engine runs on this state directory; this is what its journal tells."
 NEVER_RAN = "No engine has run on this state directory yet; this is what a first start would find."
@@ -118,8 +125,10 @@ class OfflineControl:
         config_path: Path | None,
         clock: Clock,
         absent: StateError | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         self._opened = readers
+        self._environ = environ or {}
         self._absent = absent
         self._config = config
         self._state_dir = state_dir
@@ -169,6 +178,9 @@ class OfflineControl:
             problems=(NO_ENGINE if self._absent is None else NEVER_RAN,),
         )
         parts: dict[str, Any] = {"budgets": budgets} if Topic.BUDGETS in topics else {}
+        serving = await self._serving()
+        if Topic.MODELS in topics:
+            parts["models"] = serving.models()
         alerts = (await recorded_alerts(self._readers))[:SHOWN_MOST]
         return Snapshot(
             version=0,
@@ -181,10 +193,22 @@ class OfflineControl:
             incidents_open=0,
             runs_live=0,
             requests_total=0,
-            providers=(),
+            providers=serving.providers(),
             alerts=tuple(alert_view(record, now) for record in alerts),
             **parts,
         )
+
+    async def _serving(self) -> ServingViews:
+        """Providers and models as they are configured, with what was noted of credentials."""
+        registry = Registry.from_config(self._config)
+        book = price_book(self._config, registry)
+        registry.consult(book.context_window)
+        fingerprints = Fingerprints.read(self._state_dir)
+        credentials = Credentials(self._clock, _unwritten, fingerprints.of)
+        credentials.restore(await self._readers.credentials())
+        sources = credential_sources(self._state_dir, self._config, self._environ, NoVault())
+        credentials.configure(sources.pools(self._config))
+        return ServingViews(registry, credentials, book, self._clock, None)
 
     async def _ledger(self, now: int) -> Ledger:
         """As a start would rebuild it."""
@@ -282,11 +306,22 @@ class OfflineControl:
         await self._replays.close()
 
 
+def _unwritten(changes: Sequence[Change]) -> None:
+    """Nothing is learned of credentials here, so there is nothing to write."""
+
+
 @asynccontextmanager
 async def offline_control(
-    config: LoadedConfig, state_dir: Path, config_path: Path | None, clock: Clock
+    config: LoadedConfig,
+    state_dir: Path,
+    config_path: Path | None,
+    clock: Clock,
+    environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[OfflineControl]:
-    """Reads a state directory that no engine holds. What needs a journal raises StateError when that cannot be read."""
+    """Reads a state directory that no engine holds. What needs a journal raises StateError when that cannot be read.
+
+    `environ` has the variables that credentials may be in.
+    """
     async with AsyncExitStack() as stack:
         readers: Readers | StateError
         absent: StateError | None = None
@@ -296,6 +331,6 @@ async def offline_control(
             readers = error
             if error.code == NO_JOURNAL:
                 absent, readers = error, await stack.enter_async_context(empty_readers(clock))
-        control = OfflineControl(readers, config, state_dir, config_path, clock, absent)
+        control = OfflineControl(readers, config, state_dir, config_path, clock, absent, environ)
         stack.push_async_callback(control.close)
         yield control

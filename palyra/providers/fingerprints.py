@@ -38,6 +38,14 @@ class Fingerprints:
                 write_private(path, base64.urlsafe_b64encode(key) + b"\n")
         return cls(key)
 
+    @classmethod
+    def read(cls, state_dir: Path, entropy: Callable[[int], bytes] = secrets.token_bytes) -> "Fingerprints":
+        """Reads the key and writes nothing: without a usable one every credential looks new.
+
+        Raises StateError when the file is not private.
+        """
+        return cls(_key_of(read_private(state_dir / KEY_FILE, 1024)) or entropy(KEY_BYTES))
+
     def of(self, secret: Secret) -> str:
         return hmac.new(self._key, secret.reveal().encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:DIGITS]
 
