@@ -55,13 +55,15 @@ def upstream_body(request: ParsedRequest, *, model: str, max_tokens: int | None 
     """The caller's bytes with only what must change for this provider.
 
     `model` is the provider's own name for the model; `max_tokens` a ceiling to send instead of the caller's, in the
-    members the caller used or in `field` where it used none. A chat stream is always asked for its usage.
+    members the caller used, or in the wire's own or `field` where it used none. A chat stream is always asked for its
+    usage.
     """
     changes: dict[str, object] = {}
     if model != request.model:
         changes["model"] = model
     if max_tokens is not None and max_tokens != request.max_tokens:
-        for name in request.max_tokens_fields or (field or "max_tokens",):
+        unsaid = "max_output_tokens" if request.wire is Wire.RESPONSES else field or "max_tokens"
+        for name in request.max_tokens_fields or (unsaid,):
             changes[name] = max_tokens
         changes |= _less_thought(request, max_tokens)
     if request.wire is Wire.CHAT and request.stream and not request.include_usage:

@@ -108,6 +108,8 @@ class Charged:
     usage_source: str
     flags: tuple[str, ...]
     reading: MeterReading
+    answer_id: str = ""
+    """By which a later request may go on from the answer; empty where none may."""
 
     @property
     def usd(self) -> int | None:
@@ -132,6 +134,8 @@ class Told(Protocol):
     def service_tier(self) -> str: ...
     @property
     def items(self) -> tuple[str, ...]: ...
+    @property
+    def id(self) -> str: ...
 
 
 def charge_attempt(book: PriceBook, attempt: Attempt, told: Told | None, *, finished: bool = True) -> Charged:
@@ -167,7 +171,14 @@ def charge_attempt(book: PriceBook, attempt: Attempt, told: Told | None, *, fini
         attempt.size,
         attempt.estimate.bound_usd,
     )
-    return Charged(priced, priced.usage_source.value, tuple(dict.fromkeys((*priced.flags, *flags))), reading)
+    kept = told is not None and attempt.upstream_wire is Wire.RESPONSES
+    return Charged(
+        priced,
+        priced.usage_source.value,
+        tuple(dict.fromkeys((*priced.flags, *flags))),
+        reading,
+        told.id if told is not None and kept else "",
+    )
 
 
 def charge_unanswered(book: PriceBook, attempt: Attempt) -> Charged:

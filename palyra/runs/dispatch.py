@@ -1,5 +1,6 @@
 """Sending an attempt to its provider and bringing the answer back, whole or as a stream."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 
 MAX_ERROR_BODY = 1024 * 1024
 """Bytes of an error answer that are read; what lies beyond explains nothing."""
+
+LARGE_ANSWER = 256 * 1024
+"""Bytes from which an answer is read in a thread, so that nobody else waits for it."""
 
 JSON_ANSWER: Mapping[str, str] = {"content-type": "application/json"}
 EVENT_STREAM: Mapping[str, str] = {"content-type": "text/event-stream"}
@@ -63,13 +67,15 @@ class Carrier(Protocol):
 
 @value
 class Delivered:
-    """How an attempt ended. `charged` None releases its hold; `error` is told to the caller."""
+    """How an attempt ended. `charged` None releases its hold; `error` is told to the caller, unless the answer `told`
+    it already."""
 
     state: RunState
     reason: str
     charged: Charged | None = None
     answer: Answer | None = None
     error: ProviderError | None = None
+    told: bool = False
 
 
 class _RefusedError(Exception):
@@ -107,7 +113,7 @@ class Dispatcher:
             return self._failed(attempt, error)
         attempt.answered = True
         try:
-            heard = read_reply(attempt.upstream_wire, data)
+            heard = await _read(attempt.upstream_wire, data)
         except ProviderError as error:
             # The provider worked for it, and nobody can read what it used: the expected input is charged.
             return Delivered(
@@ -115,6 +121,8 @@ class Dispatcher:
             )
         attempt.meter.see(heard.visible_bytes, None)
         charged = charge_attempt(self._book, attempt, heard)
+        if heard.failure is not None:
+            return Delivered(RunState.FAILED, heard.failure.error_class.value, charged, error=heard.failure)
         answer = Answer(reply.status, reply.headers, data)
         if attempt.translated:
             used, now = charged.priced.normalised, self._clock.now_ms()
@@ -189,6 +197,9 @@ class Dispatcher:
             charged = charge_attempt(self._book, attempt, reader, finished=reader.usage_final)
             return Delivered(RunState.FAILED, relayed.error.error_class.value, charged, error=relayed.error)
         charged = charge_attempt(self._book, attempt, reader, finished=not relayed.cut)
+        if reader.failure is not None and not relayed.cut:
+            failed = reader.failure
+            return Delivered(RunState.FAILED, failed.error_class.value, charged, error=failed, told=True)
         reason = "stream_cut_budget" if relayed.cut else completed_reason(reader.finish)
         return Delivered(RunState.COMPLETED, reason, charged)
 
@@ -286,3 +297,10 @@ class Dispatcher:
         """An attempt nobody can carry on with."""
         stopped = self._stopped(attempt, reason)
         return Delivered(state, reason, stopped.charged)
+
+
+async def _read(wire: Wire, data: bytes) -> PlainReply:
+    """In a thread where it is large. Raises ProviderError."""
+    if len(data) < LARGE_ANSWER:
+        return read_reply(wire, data)
+    return await asyncio.to_thread(read_reply, wire, data)

@@ -4,6 +4,7 @@ from palyra.journal.rows import UsageSample
 from palyra.pricing.drift import DriftBook, Estimated, EstimateDrift
 from palyra.pricing.learn import Learner
 from palyra.runs.attempt import Attempt, Charged, lesson, recalled
+from palyra.runs.earlier import EarlierAnswers
 
 
 class Experience:
@@ -11,6 +12,7 @@ class Experience:
 
     def __init__(self, learner: Learner) -> None:
         self.learner = learner
+        self.earlier = EarlierAnswers()
         self._drift = DriftBook()
 
     def take(self, attempt: Attempt, charged: Charged, latency_ms: int, overrun: int) -> None:
@@ -18,6 +20,7 @@ class Experience:
 
         `overrun` are the nano-dollars above its bound.
         """
+        self.earlier.remember(charged.answer_id, charged.tokens)
         learned = lesson(attempt, charged, latency_ms)
         self.learner.add(learned)
         if learned.reported and learned.plain:

@@ -14,6 +14,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.support import responses
+
 
 @dataclass
 class Reply:
@@ -97,7 +99,6 @@ class Upstream:
             body = reply.error_body or json.dumps({"error": {"message": "upstream says no", "type": "x"}}).encode()
             return web.Response(status=reply.status, body=body, content_type="application/json", headers=reply.headers)
         wants = seen.json
-        anthropic = request.path.endswith("/messages")
         if not wants.get("stream"):
             if reply.gate is not None:
                 await reply.gate.wait()
@@ -111,10 +112,8 @@ class Upstream:
             seen.finished = True
             return web.Response(body=body, content_type="application/json", headers={"x-request-id": "up-1"})
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
-        if reply.frames is not None:
-            frames = stream_frames(reply, reply.frames)
-        else:
-            frames = stream_anthropic(wants, reply) if anthropic else stream_openai(wants, reply)
+        spoken = STREAMS[request.path]
+        frames = spoken(wants, reply) if reply.frames is None else stream_frames(reply, reply.frames)
         try:
             await response.prepare(request)
             async for frame in frames:
@@ -195,6 +194,23 @@ def plain_anthropic(wants: dict[str, Any], reply: Reply) -> dict[str, Any]:
     return answer
 
 
+def plain_responses(wants: dict[str, Any], reply: Reply) -> dict[str, Any]:
+    used = responses.usage(reply.input_tokens, reply.output_tokens, reply.cached_tokens) if reply.usage else None
+    return responses.response(wants["model"], "completed", output=[responses.message(reply.text)], usage=used)
+
+
+async def stream_responses(wants: dict[str, Any], reply: Reply) -> AsyncIterator[bytes | None]:
+    used = responses.usage(reply.input_tokens, reply.output_tokens, reply.cached_tokens) if reply.usage else None
+    position = 0
+    for raw in responses.events(wants["model"], reply.pieces, used):
+        if b"output_text.delta" in raw:
+            if not await _gated(reply, position):
+                yield None
+                return
+            position += 1
+        yield raw
+
+
 def plain_embeddings(wants: dict[str, Any], reply: Reply) -> dict[str, Any]:
     data = [{"object": "embedding", "index": 0, "embedding": [0.6, 0.8]}]
     answer: dict[str, Any] = {"object": "list", "data": data, "model": wants["model"]}
@@ -210,6 +226,7 @@ def plain_count(wants: dict[str, Any], reply: Reply) -> dict[str, Any]:
 PLAIN: dict[str, Callable[[dict[str, Any], Reply], dict[str, Any]]] = {
     "/v1/chat/completions": plain_openai,
     "/v1/messages": plain_anthropic,
+    "/v1/responses": plain_responses,
     "/v1/messages/count_tokens": plain_count,
     "/v1/embeddings": plain_embeddings,
 }
@@ -308,6 +325,14 @@ async def stream_anthropic(wants: dict[str, Any], reply: Reply) -> AsyncIterator
         "message_delta",
     )
     yield frame({"type": "message_stop"}, "message_stop")
+
+
+STREAMS: dict[str, Callable[[dict[str, Any], Reply], AsyncIterator[bytes | None]]] = {
+    "/v1/chat/completions": stream_openai,
+    "/v1/messages": stream_anthropic,
+    "/v1/responses": stream_responses,
+}
+"""How each address streams its answer."""
 
 
 async def serve_until_killed(ready: Path) -> None:
