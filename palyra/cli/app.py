@@ -20,6 +20,7 @@ from palyra.cli.windows import windows
 from palyra.control.snapshots import Snapshot
 from palyra.core.errors import BadInputError, PalyraError
 from palyra.core.money import format_usd
+from palyra.core.reasons import reason_of
 from palyra.core.values import value
 
 RUN_TIMEOUT_S = 900.0
@@ -188,7 +189,9 @@ def _key(key_file: Path) -> str:
     try:
         return key_file.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise PalyraError(f"The gateway key cannot be read: {error}.", fix="Run as the engine's account.") from None
+        raise PalyraError(
+            f"The gateway key cannot be read: {reason_of(error)}.", fix="Run as the engine's account."
+        ) from None
 
 
 async def _ask_gateway(url: str, key: str, question: _Question, as_json: bool) -> int:

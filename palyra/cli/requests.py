@@ -10,6 +10,7 @@ from palyra.cli.options import BAD_INPUT, CONFLICT, DONE, NO_ENGINE, NOT_FOUND, 
 from palyra.cli.output import complain, print_foreign_json, say
 from palyra.control.commands import RequestOverride
 from palyra.core.errors import BadInputError
+from palyra.core.reasons import reason_of
 from palyra.core.values import value
 
 PATH = "/console/v1/usage/overrides"
@@ -65,7 +66,9 @@ def key_in(key_file: Path) -> str:
     try:
         return key_file.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"The key file {key_file} cannot be read: {error}.", fix="Check --key-file.") from None
+        raise BadInputError(
+            f"The key file {key_file} cannot be read: {reason_of(error)}.", fix="Check --key-file."
+        ) from None
 
 
 def tell(response: httpx.Response, *, as_json: bool) -> int:

@@ -453,10 +453,11 @@ class PalyraApp(App[None], inherit_bindings=False):
         return result
 
     def flash(self, text: object, tone: Tone = Tone.PLAIN) -> None:
-        """Shows one line above the footer for some seconds."""
-        self.flashed = flash(text, tone, self.clock.monotonic())
-        if self.front is not None:
-            self.front.refresh_frame()
+        """Shows one line above the footer of the screen in front for some seconds."""
+        front = self.front
+        self.flashed = flash(text, tone, self.clock.monotonic(), "" if front is None else front.NAME)
+        if front is not None:
+            front.refresh_frame()
 
     def copy(self, text: object) -> None:
         """Puts safe text into the terminal's clipboard (OSC 52)."""

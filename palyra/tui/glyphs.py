@@ -31,7 +31,7 @@ ASCII = {
     BAD: "x",
     NOTE: "-",
     GRANT: "+",
-    CROSSED: "-",
+    CROSSED: "%",
     RULE: "-",
     ENTER: "<",
     "…": "~",
@@ -39,6 +39,15 @@ ASCII = {
     "—": "-",
     "≤": "<",
     "≥": ">",
+    "‘": "'",
+    "“": '"',
+    "”": '"',
+    "•": "*",
+    "✓": "v",
+    "◐": "o",
+    "∞": "8",
+    "Σ": "S",
+    "\u00a0": " ",
     "×": "x",
     "→": ">",
     "←": "<",
@@ -85,9 +94,17 @@ ASCII = {
 }
 
 
+WITH_SPACE = {"≤ ": "<=", "≥ ": ">=", "→ ": "->", "← ": "<-"}
+"""Signs that take two cells to be told from others: the space behind them is theirs."""
+
+
 def to_ascii(text: str) -> str:
     """The same number of cells in ASCII; what has no likeness becomes question marks."""
-    return text if text.isascii() else "".join(map(_stand_in, text))
+    if text.isascii():
+        return text
+    for sign, plain in WITH_SPACE.items():
+        text = text.replace(sign, plain)
+    return "".join(map(_stand_in, text))
 
 
 def _stand_in(char: str) -> str:

@@ -64,7 +64,8 @@ def test_a_key_asks_for_itself(shell: Shell, tmp_path: Path) -> None:
     wrong = ("--policy", "cals", "--amount", "x", "--key-file", str(key_file))
     told = request(shell, *wrong, code=2)
     assert 'Did you mean "calls"?' in told
-    request(shell, "--policy", "calls", "--key-file", str(tmp_path / "none"), code=2)
+    unread = request(shell, "--policy", "calls", "--key-file", str(tmp_path / "none"), code=2)
+    assert "cannot be read: no such file or directory. Check --key-file." in unread
     (tmp_path / "bad").write_text("plk_nobody")
     assert "no longer valid" in request(shell, "--policy", "calls", "--key-file", str(tmp_path / "bad"), code=1)
     shell("approvals", "deny", asked["approval_id"], "--reason", "no")

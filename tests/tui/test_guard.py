@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from palyra.control.commands import DecideApproval
-from palyra.control.snapshots import CommandResult
+from palyra.control.snapshots import BudgetView, CommandResult
 from palyra.core.errors import EngineGoneError
 from palyra.tui.dialogs.allow import AllowDialog
 from tests.tui.desk import LARGE, console
@@ -55,6 +55,50 @@ async def test_what_nobody_sees_does_not_hold_up_keys_either() -> None:
         await desk.wait(1.0)
         await desk.press("a")
         assert len(desk.control.sent) == 1
+
+
+async def test_a_budget_that_is_spent_from_can_be_acted_on() -> None:
+    """Under steady traffic its numbers never stand still."""
+    async with console(normal()) as desk:
+        await desk.ready()
+        await desk.press("7")
+        await desk.wait(1.0)
+        for spent in range(1, 4):
+            budgets = desk.control.world.budgets
+            moved = [_moved(one, one.settled + spent) for one in budgets]
+            desk.control.change(budgets=tuple(moved))
+            await desk.wait(1.0)
+        await desk.press("o")
+        assert desk.dialog == "RequestDialog", desk.notice
+
+
+async def test_a_budget_that_was_edited_just_now_is_looked_at_first() -> None:
+    async with console(normal()) as desk:
+        await desk.press("7")
+        await desk.ready()
+        edited = tuple(replace(one, revision=one.revision + 1) for one in desk.control.world.budgets)
+        desk.control.change(budgets=edited)
+        await desk.wait(0.25)
+        await desk.press("o")
+        assert desk.dialog == ""
+        assert "changed just now" in desk.notice
+
+
+def _moved(budget: BudgetView, settled: int) -> BudgetView:
+    ahead = None if budget.forecast is None else replace(budget.forecast, projected=budget.forecast.projected + settled)
+    return replace(budget, settled=settled, held=settled % 3, forecast=ahead)
+
+
+async def test_what_an_act_came_to_is_told_where_it_was_done() -> None:
+    async with console(normal()) as desk:
+        await desk.ready()
+        await desk.press("a")
+        told = desk.notice
+        assert told
+        await desk.press("5")
+        assert desk.notice != told
+        await desk.press("1")
+        assert desk.notice == told
 
 
 async def test_what_changed_meanwhile_is_refused_and_the_new_state_shown() -> None:

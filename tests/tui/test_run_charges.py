@@ -34,7 +34,10 @@ def test_every_part_of_a_charge_is_told_to_the_nano_dollar(width: int) -> None:
     lines = told(attempt(parts=PARTS), width)
     for part in PARTS:
         words = part.unit.removesuffix("_tokens").replace("_", " ")
-        assert any(line.strip().startswith(words) and line.endswith(part.nano) for line in lines), (words, lines)
+        assert any(line.strip().startswith(words) and line.endswith(f" {int(part.nano):,}") for line in lines), (
+            words,
+            lines,
+        )
 
 
 def test_every_way_to_understand_an_answer_is_told_with_its_charge() -> None:

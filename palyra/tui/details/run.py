@@ -1,5 +1,6 @@
 """A run, opened: what it is doing or how it ended, why it went where it went, each attempt with its hold."""
 
+from palyra.control.prices import PartView
 from palyra.control.queries import AttemptView, NoteView, RunDetail
 from palyra.control.snapshots import RunView
 from palyra.tui import format as show
@@ -89,16 +90,24 @@ def _charges(attempts: tuple[AttemptView, ...], width: int) -> list[Line]:
     lines: list[Line] = []
     for attempt in attempts:
         if attempt.parts:
-            rows: list[list[Cell]] = [
-                [_unit_words(one.unit), f"{one.count:,}", f"${one.usd} / {_PER.get(one.per, one.per)}", one.nano]
-                for one in attempt.parts
-            ]
+            rows: list[list[Cell]] = [_part_row(one) for one in attempt.parts]
             head = [f"charge {attempt.number}", "count", "rate", "nano-dollars"]
             lines += [BLANK, *table(head, rows, width, right=frozenset([1, 2, 3]))]
         if len(attempt.readings) > 1:
             ways = [f"{name.replace('_', ' ')} {show.exact_money(amount)}" for name, amount in attempt.readings]
             lines += wrap(f"understood as {', '.join(ways)}; the dearest is charged", width - 1, indent=" ")
     return lines
+
+
+def _part_row(one: PartView) -> list[Cell]:
+    rate = f"${one.usd} / {_PER.get(one.per, one.per)}"
+    return [_unit_words(one.unit), f"{one.count:,}", rate, _grouped(one.nano)]
+
+
+def _grouped(number: str) -> str:
+    """A decimal number with its thousands apart: `1,234,567.5`."""
+    whole, point, decimals = number.partition(".")
+    return f"{int(whole):,}{point}{decimals}"
 
 
 def _unit_words(unit: str) -> str:

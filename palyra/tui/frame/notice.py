@@ -14,18 +14,19 @@ FLASH_SECONDS = 8.0
 
 @value
 class Flash:
-    """What came of an act, shown until `until` (monotonic seconds)."""
+    """What came of an act, shown until `until` (monotonic seconds) on the screen `where` it came of."""
 
     text: SafeText
     tone: Tone
     until: float
+    where: str = ""
 
 
 _SIGNS = {Tone.GOOD: glyphs.OK, Tone.WARN: glyphs.ATTENTION, Tone.BAD: glyphs.BAD}
 
 
-def flash(text: object, tone: Tone, now: float) -> Flash:
-    return Flash(safe(text), tone, now + FLASH_SECONDS)
+def flash(text: object, tone: Tone, now: float, where: str = "") -> Flash:
+    return Flash(safe(text), tone, now + FLASH_SECONDS, where)
 
 
 @value

@@ -147,8 +147,9 @@ class PalyraScreen(Screen[None]):
         monotonic = palyra.clock.monotonic()
         banner = Banner(bridge.link, bridge.trouble, bridge.since_ms)
         problems = () if latest is None else latest.engine.problems
+        flashed = palyra.flashed if palyra.flashed is not None and palyra.flashed.where in ("", self.NAME) else None
         self._lines("notice").show_line(
-            notice_line(palyra.flashed, banner, problems, self.zone, monotonic) or reason_line(self)
+            notice_line(flashed, banner, problems, self.zone, monotonic) or reason_line(self)
         )
         self._lines("footer").show_line(self.footer(width))
         if self.has_class("-small"):
