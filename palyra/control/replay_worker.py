@@ -30,7 +30,11 @@ TRIED_SHOWN = 200
 WAITING = "What would wait for a person counts as refused, unless a recorded grant serves it."
 ESTIMATED = "Requests that history refused and that would pass are counted at their expected cost."
 CUT = "A stream whose budget would have ended earlier is charged at most what it held until then."
-NAMED = "A request that named its model is tried on others only where a budget had them weighed when it was recorded."
+GUESSED = (
+    "Requests that named their model, with no budget then to ask for another, are tried on the other models of the log"
+    " at the prices recorded nearest to them; whether those could have served them is not known."
+)
+ALONE = "Requests that named their model are tried on no other, since the log knows of none."
 UNRECORDED = "Nothing before the first recorded request can be replayed."
 EMPTY = "No request of this period is recorded, so nothing was tried."
 
@@ -64,8 +68,10 @@ def answer(asked: dict[str, Any], tell: Any) -> ReplayAnswer:
         notes.append(ESTIMATED)
     if tally.cut_after:
         notes.append(CUT)
-    if tally.requests and any(policy.enabled and policy.reroutes for policy in trial.policies):
-        notes.append(NAMED)
+    if replay.others.guessed:
+        notes.append(GUESSED)
+    if replay.others.alone:
+        notes.append(ALONE)
     if recorded_since is None or asked["since"] < recorded_since:
         notes.append(UNRECORDED)
     bites = [

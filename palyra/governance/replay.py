@@ -40,8 +40,9 @@ from palyra.governance.replay_flow import Group, Log, Model, UnderWay
 from palyra.governance.replay_holds import Held, Holds, Origin
 from palyra.governance.replay_input import Decoder, Shape
 from palyra.governance.replay_lanes import ASKS, Lanes
+from palyra.governance.replay_others import Others
 from palyra.governance.replay_quick import weigh
-from palyra.governance.replay_tally import WORDS, Example, Tally
+from palyra.governance.replay_tally import WORDS, Example, Tally, word
 from palyra.governance.replay_trial import Schedule
 from palyra.governance.routing import plan_usage_routing
 from palyra.governance.trials import Policies
@@ -77,6 +78,7 @@ class Replay:
         self._firsts: dict[int, int] = {}
         """By what was decided, which model requests begin with that need no second look for it."""
         self._by_model: dict[tuple[str, str, bool], Model] = {}
+        self.others = Others(log, self._decoder)
         self._flow = UnderWay(log, self._decoder, self._holds, self.tally, schedule.since)
         self._estimated: dict[int, tuple[Held, int | None]] = {}
         """Requests that waited then and pass now, charged as expected until it is known what they used."""
@@ -306,6 +308,11 @@ class Replay:
         body = self._log.body(seq)
         if self._quickly(seq, at, ref, scope, shape, outcome, before, body):
             return
+        rerouting = self._schedule.rerouting
+        if rerouting:
+            places = self._group_of(scope, self._decoder.shape(shape), 0).in_force
+            if any(place.lane.routes and place.lane.policy_id in rerouting for place in places):
+                shape = self.others.wider(shape, seq, body)
         recorded = self._decoder.plan(scope, shape, at, str(ref), self._limits, body)
         self._grants.awaited = set(recorded.awaited)
         chosen_then = outcome >> CHOSEN_SHIFT & INDEX_MASK
@@ -347,8 +354,8 @@ class Replay:
                     session=whom.session,
                     model_before=models[chosen_then - 1].model if chosen_then else "",
                     model_after=models[chosen - 1].model if chosen else "",
-                    before=_word(before, bool(outcome & TOLD)),
-                    after=_word(after, plan.clamped is not None),
+                    before=word(before, bool(outcome & TOLD)),
+                    after=word(after, plan.clamped is not None),
                 )
                 tally.show(example, evaluations)
         if after is not Disposition.SERVED or plan.candidate is None or plan.estimate is None:
@@ -488,7 +495,3 @@ def _over_soft(group: Group, amounts: tuple[int, int, int] = (0, 0, 0)) -> None:
     for place in group.rolling:
         if place.judged.settled + amounts[place.unit] > place.soft:
             place.lane.bite.over_soft += 1
-
-
-def _word(disposition: Disposition, clamped: bool) -> str:
-    return "clamped" if clamped and disposition is Disposition.SERVED else WORDS[disposition]

@@ -1,8 +1,8 @@
 """Plans read back: what the planner was given, with the prices of then or with others."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -39,7 +39,10 @@ class ModelShape:
 
 @value
 class Shape:
-    """What many requests have in common. `repriced`: a price that is tried may apply to one of the models."""
+    """What many requests have in common. `repriced`: a price that is tried may apply to one of the models.
+
+    `guessed` of the models, the last ones, were not looked at then: their numbers are made from those of the first.
+    """
 
     requested: str
     explicit: str
@@ -52,6 +55,7 @@ class Shape:
     repriced: bool
     course: Course = Course.FIRST
     order: tuple[str, ...] = ()
+    guessed: int = 0
 
 
 @value
@@ -100,6 +104,7 @@ class Decoder:
     _shapes: dict[int, Shape] = field(default_factory=dict)
     _scopes: dict[int, Scope] = field(default_factory=dict)
     _cards: dict[int, RateCard] = field(default_factory=dict)
+    _widened: list[Shape] = field(default_factory=list)
 
     def scope(self, name: int) -> Scope:
         found = self._scopes.get(name)
@@ -109,7 +114,16 @@ class Decoder:
             found = self._scopes[name] = Scope(*json.loads(self.names.name(name)))
         return found
 
+    def widened(self, name: int, others: Sequence[ModelShape]) -> int:
+        """The name of a shape with further models, able to serve as far as anybody knows."""
+        shape = self.shape(name)
+        models = (*shape.models, *(replace(one, excluded=()) for one in others))
+        self._widened.append(replace(shape, models=models, repriced=self._tries(models), guessed=len(others)))
+        return -len(self._widened)
+
     def shape(self, name: int) -> Shape:
+        if name < 0:
+            return self._widened[-name - 1]
         found = self._shapes.get(name)
         if found is None:
             if len(self._shapes) > _KEPT:
@@ -135,6 +149,8 @@ class Decoder:
         options = [_option(row) for row in rows]
         if shape.repriced:
             options = [self._repriced(one, shape.models[one.index], size, at) for one in options]
+        if shape.guessed and options:
+            options += [self._guessed(options[0], shape, index, size, at) for index in _guesses(shape)]
         by_index = {one.index: one for one in options}
         candidates = tuple(_candidate(model, by_index.get(index), at) for index, model in enumerate(shape.models))
         given = PlanInput(
@@ -163,6 +179,8 @@ class Decoder:
         """The numbers of one model in a plan."""
         shape = self.shape(shape_name)
         numbers = json.loads(body)
+        if model in _guesses(shape):
+            return self._guessed(_option(numbers[4][0]), shape, model, _size(numbers[6]), at)
         option = _option(next(row for row in numbers[4] if row[0] == model))
         return self._repriced(option, shape.models[model], _size(numbers[6]), at) if shape.repriced else option
 
@@ -183,7 +201,6 @@ class Decoder:
             ModelShape(model, provider, upstream, ModelProviderKind(kind), CostTier(tier), tuple(excluded), card)
             for model, provider, upstream, kind, tier, excluded, card in rows
         )
-        prices = self.prices
         return Shape(
             requested,
             explicit,
@@ -193,23 +210,40 @@ class Decoder:
             TaskClass(task),
             RoutingMode(mode) if mode else None,
             models,
-            prices is not None and any(prices.names(one.provider, one.upstream) for one in models),
+            self._tries(models),
             Course(course),
             tuple(order),
         )
+
+    def _tries(self, models: Iterable[ModelShape]) -> bool:
+        prices = self.prices
+        return prices is not None and any(prices.names(one.provider, one.upstream) for one in models)
+
+    def _guessed(self, first: Option, shape: Shape, index: int, size: PromptSize, at: int) -> Option:
+        """A model that was not looked at: the tokens of the first, at its own price."""
+        model = shape.models[index]
+        option = replace(first, index=index, p50_ms=None)
+        card = self.card(model, at)
+        return _replaced(option, None, None, PriceState.UNKNOWN) if card is None else _priced(option, model, card, size)
 
     def _repriced(self, option: Option, model: ModelShape, size: PromptSize, at: int) -> Option:
         if self.prices is None or not self.prices.find(model.provider, model.upstream, at):
             return option
         card = self.card(model, at)
-        if card is None:
-            return option
-        chosen = card.for_context(size.context)
-        if not chosen.pricer.covers({INPUT: option.tokens.total, OUTPUT: option.terms.bound}):
-            return _replaced(option, None, None, PriceState.UNKNOWN)
-        rates = bound_rates(card, size, model.kind, option.tokens)
-        exact, _ = chosen.pricer.price({INPUT: option.expected[0], OUTPUT: option.expected[1]})
-        return _replaced(option, rates, half_even(exact, chosen.pricer.denominator), card.state)
+        return option if card is None else _priced(option, model, card, size)
+
+
+def _priced(option: Option, model: ModelShape, card: RateCard, size: PromptSize) -> Option:
+    chosen = card.for_context(size.context)
+    if not chosen.pricer.covers({INPUT: option.tokens.total, OUTPUT: option.terms.bound}):
+        return _replaced(option, None, None, PriceState.UNKNOWN)
+    rates = bound_rates(card, size, model.kind, option.tokens)
+    exact, _ = chosen.pricer.price({INPUT: option.expected[0], OUTPUT: option.expected[1]})
+    return _replaced(option, rates, half_even(exact, chosen.pricer.denominator), card.state)
+
+
+def _guesses(shape: Shape) -> range:
+    return range(len(shape.models) - shape.guessed, len(shape.models))
 
 
 _KEPT = 50_000

@@ -17,6 +17,13 @@ WORDS = {
     Disposition.APPROVAL: "approval_required",
     Disposition.UNSERVABLE: "no_candidate",
 }
+
+
+def word(disposition: Disposition, clamped: bool) -> str:
+    """What became of a request; `clamped`: had it been served, then with less."""
+    return "clamped" if clamped and disposition is Disposition.SERVED else WORDS[disposition]
+
+
 _REFUSED = (Disposition.BLOCKED, Disposition.APPROVAL)
 
 

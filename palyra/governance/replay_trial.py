@@ -42,7 +42,8 @@ class Settings:
 class Schedule:
     """Events from `first` on are read; from `since` up to `until` requests are counted, under what is tried.
 
-    `settings` runs beside `phases`. What was held before `needed`, UTC unix ms, counts in no window of theirs.
+    `settings` runs beside `phases`; `rerouting` are the tried policies that ask for another model. What was held before
+    `needed`, UTC unix ms, counts in no window of theirs.
     """
 
     needed: int
@@ -51,6 +52,7 @@ class Schedule:
     until: int
     phases: Sequence[Phase]
     settings: Sequence[Settings]
+    rerouting: frozenset[str] = frozenset()
 
 
 def history_needed(policies: Iterable[UsageBudgetPolicyRecord], at: int) -> int:
@@ -113,7 +115,8 @@ def schedule(
         if until_next > since or index + 1 == len(stages):
             phases.append(Phase(max(begins, since), trial.over(recorded)))
             beside.append(settings)
-    return Schedule(needed, first, since, until, phases, beside)
+    rerouting = frozenset(policy.policy_id for policy in trial.policies if policy.enabled and policy.reroutes)
+    return Schedule(needed, first, since, until, phases, beside, rerouting)
 
 
 def _edit(recorded: dict[str, UsageBudgetPolicyRecord], edit: TermsEdited) -> None:

@@ -144,6 +144,11 @@ class ReplayLog:
         ).fetchone()
         return row
 
+    def first_of_shapes(self) -> list[tuple[int, int]]:
+        """The first plan of each shape, as (seq, shape), in order. Reads them all."""
+        sql = "SELECT min(seq), shape FROM replay_log WHERE kind = 0 GROUP BY shape ORDER BY 1"
+        return self._database.execute(sql).fetchall()
+
     def body(self, seq: int) -> str:
         """Raises KeyError for an event without one."""
         found: str | None = self._one("SELECT body FROM replay_bodies WHERE seq = ?", (seq,))

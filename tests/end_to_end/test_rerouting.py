@@ -7,8 +7,8 @@ import pytest
 
 from palyra.control.commands import AddPolicy, EditPolicy
 from palyra.control.queries import DecisionQuery
-from palyra.control.replay_worker import NAMED
-from palyra.control.replays import ReplayQuery, replay
+from palyra.control.replay_worker import ALONE, GUESSED
+from palyra.control.replays import ReplayAnswer, ReplayQuery, replay
 from palyra.core.clock import ManualClock, SystemClock
 from tests.end_to_end.conftest import Opener
 from tests.end_to_end.premises import MINI, chat
@@ -100,19 +100,25 @@ async def test_work_that_only_classifies_goes_to_the_model_that_was_fastest(open
     assert "fastest_capable" in answer.headers["x-palyra-reason"]
 
 
-async def test_a_trial_of_rerouting_reaches_named_models_where_others_were_weighed(opened: Opener) -> None:
+async def test_a_trial_of_rerouting_reaches_named_models_by_what_the_log_knows_of_others(opened: Opener) -> None:
     here = await opened(MODELS)
     now = here.clock.now_ms()
     trying = {"policy_id": "try", "hard_limit": "1.00", "soft_limit": "0", "routing_override": "degrade"}
 
-    async def rerouted(replay_id: str) -> tuple[int, bool]:
+    async def tried(replay_id: str) -> ReplayAnswer:
         await here.rest()
         query = ReplayQuery(replay_id, (trying,), since=now - 1_000, until=here.clock.now_ms() + 1)
-        answer = await replay(here.control, query, SystemClock())
-        return answer.rerouted, NAMED in answer.notes
+        return await replay(here.control, query, SystemClock())
 
     assert (await here.ask(ASKED)).status == 200
-    assert await rerouted("01KALONE") == (0, True)
+    alone = await tried("01KALONE")
+    assert (alone.rerouted, alone.saved_nano_usd, ALONE in alone.notes, GUESSED in alone.notes) == (0, 0, True, False)
+    assert (await here.ask({**ASKED, "model": MINI})).status == 200
+    guessed = await tried("01KGUESSED")
+    assert (guessed.rerouted, ALONE in guessed.notes, GUESSED in guessed.notes) == (1, False, True)
+    # Both used as much, so that what the cheaper one cost is what the other would have.
+    both, cheap = guessed.cost_before_nano_usd, guessed.cost_after_nano_usd
+    assert (cheap % 2, both - cheap // 2) == (0, alone.cost_before_nano_usd)
     await here.add_budget("day", "1.00", soft_limit="0.50", routing_override="degrade")
     assert (await here.ask(ASKED)).headers["x-palyra-model"] == DEARER
-    assert await rerouted("01KWEIGHED") == (1, True)
+    assert (await tried("01KWEIGHED")).rerouted == 2

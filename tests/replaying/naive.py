@@ -11,6 +11,7 @@ from palyra.governance.plan_record import CHOSEN_SHIFT, INDEX_MASK, TOLD, Dispos
 from palyra.governance.policy import UsageBudgetPolicyRecord
 from palyra.governance.policy_set import PolicySet
 from palyra.governance.replay_input import Decoder, Recorded
+from palyra.governance.replay_others import Others
 from palyra.governance.replay_trial import Trial
 from palyra.governance.routing import plan_usage_routing
 from palyra.governance.terms import Terms, read_terms
@@ -63,6 +64,7 @@ class Naive:
 
     def __post_init__(self) -> None:
         self.decoder = Decoder(self.log)
+        self.others = Others(self.log, self.decoder)
         self.grants = GrantBook()
         self.ledger = Ledger(grants=self.grants)
         self.store = Store()
@@ -102,6 +104,10 @@ class Naive:
         story = self.stories.get(ref)
         if story is not None:
             story.told_before += bool(outcome & TOLD)
+        named = self.decoder.shape(shape).models[0]
+        matched = self.ledger.policies.match(self.decoder.scope(scope), named.provider, named.model)
+        if any(policy.reroutes and policy in self.trial.policies for policy, _ in matched):
+            shape = self.others.wider(shape, seq, self.log.body(seq))
         recorded = self.decoder.plan(scope, shape, at, str(ref), self.limits, self.log.body(seq))
         if story is not None and story.gone:
             story.before, story.after, story.differs = before, Disposition.BLOCKED, True
