@@ -178,7 +178,7 @@ class AlertWatch:
 
     async def _judge_counters(self, at: int) -> None:
         fresh = self.hearing.take(COUNTERS_PER_TICK)
-        quiet = list((self._ended_windows(at) | self._again.keys()) - set(fresh))
+        quiet = sorted((self._ended_windows(at) | self._again.keys()) - set(fresh))
         self._again.clear()
         for keys, happened in ((fresh, True), (quiet, False)):
             for start in range(0, len(keys), COUNTERS_PER_TURN):
@@ -240,7 +240,7 @@ class AlertWatch:
             return
         unpriced = tuple(UnpricedUse(*key) for key in sorted(used | known) if not self._around.priced(*key, at))
         candidates = build_alert_candidates(AlertFacts(at, unpriced=unpriced), self._settings)
-        observe(self.book, candidates, [price_key(*key) for key in known], at, fresh={price_key(*key) for key in used})
+        observe(self.book, candidates, [record.dedupe_key for record in live], at, fresh={price_key(*key) for key in used})
 
     def _judge_drift(self, at: int) -> None:
         used, self.hearing.used = self.hearing.used, set()
