@@ -53,7 +53,9 @@ class AttemptView:
     """One attempt and how its hold ended. `state`: held, settled, released, expired.
 
     `parts` make up what it was charged. `readings` are the ways its answer could be understood, by name with the charge
-    of each (nano-dollars), where it contradicted itself; the dearest is charged.
+    of each (nano-dollars), where it contradicted itself; the dearest is charged. `course`: why it was made, empty for
+    a first one, retry, failover, failover_retry. `status` is what the provider answered with, None where it did not;
+    `error_class` is empty for one that did not fail.
     """
 
     number: int
@@ -71,6 +73,12 @@ class AttemptView:
     flags: tuple[str, ...] = ()
     parts: tuple[PartView, ...] = ()
     readings: tuple[tuple[str, int | None], ...] = ()
+    course: str = ""
+    credential_id: str = ""
+    error_class: str = ""
+    status: int | None = None
+    first_byte_ms: int | None = None
+    took_ms: int | None = None
 
 
 @value
@@ -86,6 +94,8 @@ class RunDetail:
     attempts: tuple[AttemptView, ...]
     notes: tuple[NoteView, ...]
     decision: "DecisionDetail | None"
+    retry_count: int = 0
+    """How often the same model was asked once more."""
 
 
 @value

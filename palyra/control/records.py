@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from palyra.control.attempts import other_notes, retries_in, traced, traces_of
 from palyra.control.prices import CostQuery, PriceCheckQuery, PriceQuery
 from palyra.control.queries import (
     AlertsQuery,
@@ -39,7 +40,6 @@ from palyra.control.views import (
     attempt_view,
     decision_detail,
     grant_row_view,
-    note_view,
     run_view,
 )
 from palyra.core.clock import Clock
@@ -214,11 +214,15 @@ class Records:
             notes = await readers.run_notes(run_id)
             decision = await readers.decision(row.decision_id) if row.decision_id else None
         held = [hold.bound_usd for hold in holds if hold.state == "held"]
+        traces = traces_of(notes)
         return RunDetail(
             run=run_view(row, sum(amount or 0 for amount in held)),
-            attempts=tuple(attempt_view(hold, usage.get(hold.hold_id)) for hold in holds),
-            notes=tuple(note_view(note) for note in notes),
-            decision=None if decision is None else decision_detail(decision, row),
+            attempts=tuple(
+                traced(attempt_view(hold, usage.get(hold.hold_id)), traces.get(hold.hold_id)) for hold in holds
+            ),
+            notes=other_notes(notes),
+            decision=None if decision is None else decision_detail(decision, row, tuple(traces.values())),
+            retry_count=retries_in(traces.values()),
         )
 
     async def decision(self, identity: str) -> DecisionDetail:
@@ -229,7 +233,8 @@ class Records:
             if not of_run:
                 raise NotFoundError(f"No decision {identity!r} is known.", fix="Give the id of a decision or of a run.")
             row = of_run[-1]
-        return decision_detail(row, await self._readers.run(row.run_id))
+        traces = traces_of(await self._readers.run_notes(row.run_id))
+        return decision_detail(row, await self._readers.run(row.run_id), tuple(traces.values()))
 
     async def audit(self) -> AuditAnswer:
         live = await self._present.keep_head()

@@ -1,11 +1,12 @@
 """Rows of the journal as the values consoles see."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from palyra.control.attempts import Trace, attempt_sentences
 from palyra.control.price_views import part_view
-from palyra.control.queries import AttemptView, DecisionDetail, NoteView, UsageNumbers
+from palyra.control.queries import AttemptView, DecisionDetail, UsageNumbers
 from palyra.control.snapshots import (
     ApplicantView,
     ApprovalView,
@@ -26,7 +27,7 @@ from palyra.governance.granting import once_cap, session_cap
 from palyra.governance.grants import Grant
 from palyra.governance.ledger import Ledger
 from palyra.governance.standing import Standing, forecast_of, standings
-from palyra.journal.rows import DecisionRow, GrantRow, HoldRow, NoteRow, RunRow, UsageRow, UsageTotals
+from palyra.journal.rows import DecisionRow, GrantRow, HoldRow, RunRow, UsageRow, UsageTotals
 from palyra.pricing.rates import RatePart
 
 
@@ -81,14 +82,11 @@ def attempt_view(hold: HoldRow, usage: UsageRow | None) -> AttemptView:
     )
 
 
-def note_view(row: NoteRow) -> NoteView:
-    return NoteView(row.at, row.kind, row.data)
-
-
-def decision_detail(row: DecisionRow, run: RunRow | None) -> DecisionDetail:
-    """A decision as it was made, with what became of its run where that concerns budgets."""
+def decision_detail(row: DecisionRow, run: RunRow | None, traces: Sequence[Trace] = ()) -> DecisionDetail:
+    """A decision as it was made, with what became of its run: its attempts, and what concerns budgets."""
     decision = RoutingDecision.from_json(row.body)
-    later = {} if run is None or run.decision_id != row.decision_id else _aftermath(run)
+    newest = run is not None and run.decision_id == row.decision_id
+    later = _aftermath(run) if run is not None and newest else {}
     codes = tuple(sorted({*row.reason_codes, *later}))
     return DecisionDetail(
         decision_id=row.decision_id,
@@ -96,7 +94,7 @@ def decision_detail(row: DecisionRow, run: RunRow | None) -> DecisionDetail:
         at=row.at,
         outcome=row.outcome,
         mode=row.mode,
-        sentences=(*sentences(decision), *later.values()),
+        sentences=(*sentences(decision), *attempt_sentences(traces), *later.values()),
         reason_codes=codes,
         body={**row.body, "reason_codes": list(codes)},
     )
@@ -111,7 +109,18 @@ def _aftermath(run: RunRow) -> dict[str, str]:
     if ReasonCode.HOLD_RECOVERED in run.flags:
         charged = "at no known price" if run.cost is None else format_usd(run.cost)
         later[ReasonCode.HOLD_RECOVERED.value] = f"The engine died while it ran; its hold was settled then: {charged}."
+    if run.reason in _ENDED_BY:
+        code, text = _ENDED_BY[run.reason]
+        later[code.value] = text
     return later
+
+
+_ENDED_BY = {
+    "deferred": (ReasonCode.LEASE_DEFERRED, "No place at the provider came free in time, so nothing was sent."),
+    "engine_stopping": (ReasonCode.ENGINE_DRAINING, "The engine was stopping, so it was ended."),
+    "journal_unavailable": (ReasonCode.JOURNAL_UNAVAILABLE, "The journal could not be written, so it was ended."),
+}
+"""What a run's reason adds to its explanation."""
 
 
 def usage_numbers(totals: UsageTotals) -> UsageNumbers:

@@ -73,7 +73,7 @@ def _attempts(attempts: tuple[AttemptView, ...], zone: str, now: int, width: int
     rows: list[list[Cell]] = []
     for attempt in attempts:
         price = "" if attempt.price_state == "known" else f" {attempt.price_state}"
-        source = " ".join([attempt.usage_source, *(["recovered"] if attempt.recovered else []), *attempt.flags])
+        source = " ".join([*_came_to(attempt), attempt.usage_source, *_recovered(attempt), *attempt.flags]).strip()
         row: list[Cell] = [
             show.short_model(attempt.model) if narrow else f"{attempt.number}  {attempt.model}",
             part(attempt.state, _HOLDS.get(attempt.state, Tone.PLAIN)),
@@ -83,6 +83,17 @@ def _attempts(attempts: tuple[AttemptView, ...], zone: str, now: int, width: int
         rows.append(row if narrow else [*row, f"{source}"])
     head = ["attempt", "hold", "bound", "charged"] if narrow else ["attempt", "hold", "bound", "charged", "from"]
     return table(head, rows, width, right=frozenset([2, 3]))
+
+
+def _came_to(attempt: AttemptView) -> list[str]:
+    """Why it was made, and with what it failed."""
+    status = "" if attempt.status is None else f" {attempt.status}"
+    failed = [f"{attempt.error_class}{status}"] if attempt.error_class else []
+    return [*([attempt.course.replace("_", " ")] if attempt.course else []), *failed]
+
+
+def _recovered(attempt: AttemptView) -> list[str]:
+    return ["recovered"] if attempt.recovered else []
 
 
 def _charges(attempts: tuple[AttemptView, ...], width: int) -> list[Line]:
