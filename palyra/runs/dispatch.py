@@ -127,7 +127,7 @@ class Dispatcher:
         if attempt.translated:
             used, now = charged.priced.normalised, self._clock.now_ms()
             try:
-                said = translated_reply(attempt.caller_wire, attempt.upstream_wire, heard.data, used, now)
+                said = translated_reply(request.parsed, attempt.upstream_wire, heard.data, used, now)
             except ProviderError as error:
                 return Delivered(RunState.FAILED, error.error_class.value, charged, error=error)
             answer = Answer(reply.status, JSON_ANSWER, said)

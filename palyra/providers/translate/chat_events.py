@@ -3,6 +3,7 @@
 from typing import Any
 
 from palyra.providers.closing import DONE
+from palyra.providers.request import ParsedRequest
 from palyra.providers.sse import sse_event
 from palyra.providers.translate.crossing import compact
 from palyra.providers.translate.passage import Using
@@ -16,9 +17,9 @@ STILL_THERE = b": ping\n\n"
 class ChatEvents:
     """What has no place among chunks (thinking, citations, blocks of tools the provider ran) is left out."""
 
-    def __init__(self, used: Using, *, include_usage: bool, at_ms: int) -> None:
+    def __init__(self, used: Using, asked: ParsedRequest, at_ms: int) -> None:
         self._used = used
-        self._include_usage = include_usage
+        self._include_usage = asked.include_usage
         self._head: dict[str, Any] = {
             "id": "",
             "object": "chat.completion.chunk",

@@ -235,10 +235,12 @@ def _tool(tool: Mapping[str, Any], path: str, dropped: list[str]) -> dict[str, A
         schema = {"type": "object", "properties": {}}
     elif type(schema) is not dict:
         raise UncarriedError(f"{path}.function.parameters")
-    translated = {"name": text_of(function, "name", f"{path}.function"), "input_schema": {"type": "object", **schema}}
-    for name in ("description", "strict"):
-        if said(function.get(name)):
-            translated[name] = function[name]
+    name = text_of(function, "name", f"{path}.function")
+    translated: dict[str, Any] = {"name": name, "input_schema": {"type": "object", **schema}}
+    if said(function.get("description")):
+        translated["description"] = function["description"]
+    if function.get("strict") is True:
+        translated["strict"] = True
     return translated
 
 

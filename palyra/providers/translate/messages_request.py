@@ -181,9 +181,11 @@ def _tool(tool: Mapping[str, Any], path: str, dropped: list[str]) -> dict[str, A
             raise UncarriedError(f"{path}.{name[:64]}")
     note_cache_mark(tool, dropped)
     function: dict[str, Any] = {"name": text_of(tool, "name", path)}
-    for name, their_name in (("description", "description"), ("input_schema", "parameters"), ("strict", "strict")):
+    for name, their_name in (("description", "description"), ("input_schema", "parameters")):
         if tool.get(name) is not None:
             function[their_name] = tool[name]
+    if tool.get("strict") is True:
+        function["strict"] = True
     return {"type": "function", "function": function}
 
 

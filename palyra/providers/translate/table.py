@@ -1,56 +1,88 @@
-"""Which wires can stand in for which, and how."""
+"""Which wires can stand in for which, and how.
+
+Answers go by way of Anthropic messages, whose blocks and events any of them can be made of: each wire that a model
+may speak is read into them, and each that a caller may speak is written from them.
+"""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from palyra.core.values import value
 from palyra.providers.request import ParsedRequest
+from palyra.providers.sse import sse_event
 from palyra.providers.stream import StreamReader, stream_reader
 from palyra.providers.translate.chat_events import ChatEvents
 from palyra.providers.translate.chat_request import messages_of_chat
-from palyra.providers.translate.crossing import Crossing, UncarriedError, Used
-from palyra.providers.translate.message_events import MessageEvents
+from palyra.providers.translate.chunks import Chunks
+from palyra.providers.translate.crossing import Crossing, UncarriedError, Used, written
 from palyra.providers.translate.messages_request import chat_of_messages
 from palyra.providers.translate.passage import Passage, StreamTranslator, Using
-from palyra.providers.translate.replies import completion_of_message, message_of_completion
+from palyra.providers.translate.replies import (
+    Answered,
+    completion_of,
+    message_of,
+    read_completion,
+    read_message,
+    response_of,
+)
+from palyra.providers.translate.response_events import ResponseEvents
+from palyra.providers.translate.responses_request import chat_of_responses, messages_of_responses
 from palyra.providers.wires import Wire
+
+REQUESTS: Mapping[tuple[Wire, Wire], Callable[[dict[str, Any]], Crossing]] = {
+    (Wire.CHAT, Wire.MESSAGES): messages_of_chat,
+    (Wire.MESSAGES, Wire.CHAT): chat_of_messages,
+    (Wire.RESPONSES, Wire.CHAT): chat_of_responses,
+    (Wire.RESPONSES, Wire.MESSAGES): messages_of_responses,
+}
+"""How a caller's request is put on a model's wire. Each raises UncarriedError where it cannot be said there."""
 
 
 @value
-class Translation:
-    """How callers of one wire are served by models of another.
+class Reading:
+    """How answers of one wire are understood. Without `events` its streams consist of message events already."""
 
-    `request` gives a body in the upstream wire's words, or raises UncarriedError. `reply` puts a parsed whole answer
-    into the caller's dialect, with what it used, at an instant (unix ms); it raises ProviderError for an answer that
-    makes no sense. `stream` makes a translator for one streamed answer; it is told whether the caller wants the usage
-    at the end, and the instant.
-    """
-
-    request: Callable[[dict[str, Any]], Crossing]
-    reply: Callable[[Mapping[str, Any], Used, int], bytes]
-    stream: Callable[[Using, bool, int], StreamTranslator]
+    whole: Callable[[Mapping[str, Any]], Answered]
+    events: Callable[[Using], Chunks] | None = None
 
 
-TRANSLATIONS: Mapping[tuple[Wire, Wire], Translation] = {
-    (Wire.CHAT, Wire.MESSAGES): Translation(
-        request=messages_of_chat,
-        reply=completion_of_message,
-        stream=lambda used, include_usage, at_ms: ChatEvents(used, include_usage=include_usage, at_ms=at_ms),
-    ),
-    (Wire.MESSAGES, Wire.CHAT): Translation(
-        request=chat_of_messages,
-        reply=message_of_completion,
-        stream=lambda used, include_usage, at_ms: MessageEvents(used),
-    ),
+@value
+class Writing:
+    """How answers are told on one wire: a whole one with what it used, what was asked and the instant (unix ms)."""
+
+    whole: Callable[[Answered, Used, ParsedRequest, int], dict[str, Any]]
+    events: Callable[[Using, ParsedRequest, int], StreamTranslator]
+
+
+class _Framed:
+    """Message events for a caller who takes them as they are."""
+
+    def event(self, content: dict[str, Any]) -> bytes:
+        return sse_event(content, str(content.get("type") or ""))
+
+    def end(self) -> bytes:
+        return b""
+
+
+READINGS: Mapping[Wire, Reading] = {
+    Wire.CHAT: Reading(read_completion, Chunks),
+    Wire.MESSAGES: Reading(read_message),
 }
-"""By the caller's wire and the model's."""
+"""By the model's wire."""
+
+WRITINGS: Mapping[Wire, Writing] = {
+    Wire.CHAT: Writing(completion_of, ChatEvents),
+    Wire.MESSAGES: Writing(message_of, lambda used, asked, at_ms: _Framed()),
+    Wire.RESPONSES: Writing(response_of, ResponseEvents),
+}
+"""By the caller's."""
 
 
 def spoken(caller: Wire, wires: Collection[Wire]) -> Wire | None:
     """The wire to use with a model that speaks these: the caller's own where it can, else one that can stand in."""
     if caller in wires:
         return caller
-    return next((wire for wire in Wire if wire in wires and (caller, wire) in TRANSLATIONS), None)
+    return next((wire for wire in Wire if wire in wires and (caller, wire) in REQUESTS), None)
 
 
 class Crossings:
@@ -65,19 +97,36 @@ class Crossings:
         made = self._made.get(upstream)
         if made is None:
             try:
-                made = TRANSLATIONS[self._parsed.wire, upstream].request(self._parsed.data)
+                made = REQUESTS[self._parsed.wire, upstream](self._parsed.data)
             except UncarriedError as error:
                 made = error
             self._made[upstream] = made
         return made
 
 
-def passage(parsed: ParsedRequest, upstream: StreamReader, wire: Wire, used: Using, at_ms: int) -> Passage:
-    """The way of a streamed answer, read by `upstream` on `wire`, to the caller of `parsed`."""
-    translator = TRANSLATIONS[parsed.wire, wire].stream(used, parsed.include_usage, at_ms)
-    return Passage(upstream, translator, stream_reader(parsed.wire, include_usage=True, choices=1))
+def translated_reply(asked: ParsedRequest, upstream: Wire, data: Mapping[str, Any], used: Used, at_ms: int) -> bytes:
+    """A whole answer of the upstream wire in the caller's dialect. Raises ProviderError where it makes no sense."""
+    answered = READINGS[upstream].whole(data)
+    return written(WRITINGS[asked.wire].whole(answered, used, asked, at_ms))
 
 
-def translated_reply(caller: Wire, upstream: Wire, data: Mapping[str, Any], used: Used, at_ms: int) -> bytes:
-    """A whole answer of the upstream wire in the caller's dialect. Raises ProviderError."""
-    return TRANSLATIONS[caller, upstream].reply(data, used, at_ms)
+def passage(asked: ParsedRequest, reader: StreamReader, upstream: Wire, used: Using, at_ms: int) -> Passage:
+    """The way of a streamed answer, read by `reader` on `upstream`, to the caller of `asked`."""
+    events = READINGS[upstream].events
+    into = WRITINGS[asked.wire].events(used, asked, at_ms)
+    through = into if events is None else _Through(events(used), into)
+    return Passage(reader, through, stream_reader(asked.wire, include_usage=True, choices=1))
+
+
+class _Through:
+    """Chunks that become message events on their way to another wire."""
+
+    def __init__(self, chunks: Chunks, into: StreamTranslator) -> None:
+        self._chunks = chunks
+        self._into = into
+
+    def event(self, content: dict[str, Any]) -> bytes:
+        return b"".join([self._into.event(one) for one in self._chunks.heard(content)])
+
+    def end(self) -> bytes:
+        return b"".join([self._into.event(one) for one in self._chunks.ended()]) + self._into.end()

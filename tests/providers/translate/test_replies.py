@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from palyra.providers.errors import ErrorClass, ProviderError
-from palyra.providers.translate.replies import completion_of_message, message_of_completion
-from tests.providers.translate.answers import AT, USED, Parts
+from palyra.providers.translate.table import translated_reply
+from palyra.providers.wires import Wire
+from tests.providers.translate.answers import AT, USED, Parts, request
 
 
 def completion(message: dict[str, Any], finish: str | None = "stop") -> dict[str, Any]:
@@ -16,13 +17,15 @@ def completion(message: dict[str, Any], finish: str | None = "stop") -> dict[str
 
 
 def to_message(message: dict[str, Any], finish: str | None = "stop", used: Parts = USED) -> dict[str, Any]:
-    made: dict[str, Any] = json.loads(message_of_completion(completion(message, finish), used, AT))
+    made: dict[str, Any] = json.loads(
+        translated_reply(request(Wire.MESSAGES), Wire.CHAT, completion(message, finish), used, AT)
+    )
     return made
 
 
 def to_completion(*content: dict[str, Any], reason: str = "end_turn", used: Parts = USED) -> dict[str, Any]:
     data = {"id": "msg_1", "type": "message", "model": "claude", "content": list(content), "stop_reason": reason}
-    made: dict[str, Any] = json.loads(completion_of_message(data, used, AT))
+    made: dict[str, Any] = json.loads(translated_reply(request(Wire.CHAT), Wire.MESSAGES, data, used, AT))
     return made
 
 
@@ -169,10 +172,10 @@ def test_a_call_that_was_cut_off_has_no_input() -> None:
 )
 def test_completions_that_make_no_sense(data: dict[str, Any]) -> None:
     with pytest.raises(ProviderError) as broken:
-        message_of_completion(data, USED, AT)
+        translated_reply(request(Wire.MESSAGES), Wire.CHAT, data, USED, AT)
     assert broken.value.error_class is ErrorClass.MALFORMED_RESPONSE
 
 
 def test_a_message_that_makes_no_sense() -> None:
     with pytest.raises(ProviderError, match="no message"):
-        completion_of_message({"content": "text"}, USED, AT)
+        translated_reply(request(Wire.CHAT), Wire.MESSAGES, {"content": "text"}, USED, AT)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from palyra.providers.sse import sse_event
 from palyra.providers.translate.crossing import parsed_arguments
 from palyra.providers.translate.passage import Using
 from palyra.providers.translate.replies import chat_texts, messages_usage, stop_reason
@@ -28,7 +27,7 @@ class _Lane:
         return self.name == TEXT or bool(self.whole.strip() and parsed_arguments(self.whole) is not None)
 
 
-class MessageEvents:
+class Chunks:
     """Chunks may speak of several tool calls in turns, while blocks follow one another: what comes for a later block
     waits until the one before it is complete."""
 
@@ -42,8 +41,9 @@ class MessageEvents:
         self._finish: str | None = None
         self._tools = False
 
-    def event(self, content: dict[str, Any]) -> bytes:
-        frames = [] if self._started else [self._start(content)]
+    def heard(self, content: dict[str, Any]) -> list[dict[str, Any]]:
+        """What one chunk becomes."""
+        events = [] if self._started else [self._start(content)]
         choices = content.get("choices")
         for choice in choices if type(choices) is list else ():
             if type(choice) is not dict or choice.get("index", 0) != 0:
@@ -52,17 +52,18 @@ class MessageEvents:
                 self._hear(delta)
             if type(finish := choice.get("finish_reason")) is str:
                 self._finish = finish
-        self._pass(frames)
-        return b"".join(frames)
+        self._pass(events)
+        return events
 
-    def end(self) -> bytes:
-        frames = [] if self._started else [self._start({})]
-        self._pass(frames, last=True)
+    def ended(self) -> list[dict[str, Any]]:
+        """What follows the last chunk."""
+        events = [] if self._started else [self._start({})]
+        self._pass(events, last=True)
         delta = {"stop_reason": stop_reason(self._finish, tools=self._tools), "stop_sequence": None}
         end = {"type": "message_delta", "delta": delta, "usage": messages_usage(self._used())}
-        return b"".join([*frames, _frame(end), _frame({"type": "message_stop"})])
+        return [*events, end, {"type": "message_stop"}]
 
-    def _start(self, content: dict[str, Any]) -> bytes:
+    def _start(self, content: dict[str, Any]) -> dict[str, Any]:
         self._started = True
         message: dict[str, Any] = {
             "id": str(content.get("id") or ""),
@@ -74,7 +75,7 @@ class MessageEvents:
             "stop_sequence": None,
             "usage": messages_usage(self._used()),
         }
-        return _frame({"type": "message_start", "message": message})
+        return {"type": "message_start", "message": message}
 
     def _hear(self, delta: dict[str, Any]) -> None:
         for text in chat_texts(delta):
@@ -104,31 +105,26 @@ class MessageEvents:
             lane.pending += arguments
             lane.whole += arguments
 
-    def _pass(self, frames: list[bytes], *, last: bool = False) -> None:
+    def _pass(self, events: list[dict[str, Any]], *, last: bool = False) -> None:
         """Passes on what may be passed on; all of it at the `last`."""
         while self._current < len(self._lanes):
             lane = self._lanes[self._current]
             if not self._open:
                 self._open = True
-                start = {"type": "content_block_start", "index": self._current, "content_block": lane.block}
-                frames.append(_frame(start))
+                events.append({"type": "content_block_start", "index": self._current, "content_block": lane.block})
             if lane.pending:
-                frames.append(self._delta(lane))
+                events.append(self._delta(lane))
                 lane.pending = ""
             followed = self._current + 1 < len(self._lanes)
             if not last and not (followed and lane.complete):
                 return
             self._open = False
-            frames.append(_frame({"type": "content_block_stop", "index": self._current}))
+            events.append({"type": "content_block_stop", "index": self._current})
             self._current += 1
 
-    def _delta(self, lane: _Lane) -> bytes:
+    def _delta(self, lane: _Lane) -> dict[str, Any]:
         if lane.name == TEXT:
             delta = {"type": "text_delta", "text": lane.pending}
         else:
             delta = {"type": "input_json_delta", "partial_json": lane.pending}
-        return _frame({"type": "content_block_delta", "index": self._current, "delta": delta})
-
-
-def _frame(data: dict[str, Any]) -> bytes:
-    return sse_event(data, data["type"])
+        return {"type": "content_block_delta", "index": self._current, "delta": delta}
