@@ -11,13 +11,20 @@ from palyra.runs.request import Answer, Client, Outcome, Refusal, RunRequest
 
 
 class ModelEntry(Protocol):
-    """A model a key may use: its public id and the provider that serves it."""
+    """A model a key may use: its public id and the provider that serves it. `max_context` and `max_output` are tokens,
+    None where nobody told them."""
 
     @property
     def id(self) -> str: ...
 
     @property
     def provider(self) -> str: ...
+
+    @property
+    def max_context(self) -> int | None: ...
+
+    @property
+    def max_output(self) -> int | None: ...
 
 
 class Runner(Protocol):

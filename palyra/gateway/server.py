@@ -133,7 +133,7 @@ class Gateway:
             return await self._inference.count(request, connection, key)
         if path == MODELS:
             require(request, path, "GET")
-            return list_models(self._house.runner, self._known(request, visit), wire, self._door.date)
+            return list_models(self._house.runner, self._known(request, visit), wire, query, self._door.date)
         if path.startswith(MODEL) and len(path) > len(MODEL):
             require(request, path, "GET")
             key = self._known(request, visit)

@@ -196,7 +196,7 @@ class Registry:
             return model
         same = self._by_upstream.get(name) or self._found_by_upstream.get(name, [])
         if wire is not None and len(same) > 1:
-            same = [model for model in same if wire in model.wires]
+            same = [model for model in same if wire in model.wires] or same
         if len(same) == 1:
             return same[0]
         if same:

@@ -116,26 +116,37 @@ def crossing_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 @value
 class ListedModel:
-    """A model as callers see it in a listing: its public id and the provider that serves it."""
+    """A model as callers see it in a listing: its public id and the provider that serves it. `max_context` and
+    `max_output` are tokens, None where nobody knows."""
 
     id: str
     owned_by: str
+    max_context: int | None = None
+    max_output: int | None = None
 
 
 def model_body(wire: Wire, model: ListedModel) -> dict[str, Any]:
     """One entry of a model listing. Nobody tells us when a model was made, so both dialects get the epoch."""
     if wire is Wire.MESSAGES:
-        return {"type": "model", "id": model.id, "display_name": model.id, "created_at": "1970-01-01T00:00:00Z"}
+        return {
+            "type": "model",
+            "id": model.id,
+            "display_name": model.id,
+            "created_at": "1970-01-01T00:00:00Z",
+            "lifecycle": "active",
+            "max_input_tokens": model.max_context,
+            "max_tokens": model.max_output,
+        }
     return {"id": model.id, "object": "model", "created": 0, "owned_by": model.owned_by}
 
 
-def models_body(wire: Wire, models: Sequence[ListedModel]) -> dict[str, Any]:
-    """The whole listing, never paged."""
+def models_body(wire: Wire, models: Sequence[ListedModel], *, more: bool = False) -> dict[str, Any]:
+    """A listing, or on the wire that has pages one of them; `more`: others follow."""
     data = [model_body(wire, model) for model in models]
     if wire is Wire.MESSAGES:
         return {
             "data": data,
-            "has_more": False,
+            "has_more": more,
             "first_id": models[0].id if models else None,
             "last_id": models[-1].id if models else None,
         }

@@ -41,6 +41,8 @@ class StandInKey:
 class StandInModel:
     id: str
     provider: str
+    max_context: int | None = 128_000
+    max_output: int | None = None
 
 
 class StandInAccess:
