@@ -4,33 +4,37 @@ import math
 import random
 from collections.abc import Iterator
 from decimal import Decimal
+from operator import itemgetter
 
 from palyra.core.ids import encode
 from palyra.core.scope import Scope
+from palyra.demo.plans import PastPlans
 from palyra.demo.scene import MODELS, PEOPLE, Model, Persona
 from palyra.journal.changes import Change, HoldEnded, HoldTaken, RunNoted, RunSaved, UsageRecorded
 from palyra.journal.journal import Journal
 from palyra.journal.rows import HoldRow, RunRow, UsageRow
 
 HOUR_MS = 3_600_000
+BYTES_A_TOKEN = 4
 DAYS = 3
 RUNS = 600
-RUNS_A_UNIT = 100
+MOMENTS_A_UNIT = 200
 BOOT = "demo-history"
 
 
-async def seed_history(journal: Journal, now: int, dice: random.Random) -> int:
+async def seed_history(journal: Journal, plans: PastPlans, now: int, dice: random.Random) -> int:
     """Writes some days that end an hour ago, busiest around noon. Returns how many runs it wrote."""
-    unit: list[Change] = []
-    count = 0
-    for at in sorted(_instants(now, dice)):
-        unit += _run(at, dice)
-        count += 1
-        if count % RUNS_A_UNIT == 0:
-            await journal.submit(unit)
-            unit = []
-    await journal.submit(unit)
-    return count
+    instants = sorted(_instants(now, dice))
+    moments: list[tuple[int, list[Change]]] = []
+    for at in instants:
+        moments += _run(at, plans, dice)
+    # What is replayed is replayed in the order in which it is written.
+    moments.sort(key=itemgetter(0))
+    await journal.submit([plans.terms(instants[0])])
+    for first in range(0, len(moments), MOMENTS_A_UNIT):
+        unit = [change for _, changes in moments[first : first + MOMENTS_A_UNIT] for change in changes]
+        await journal.submit(unit)
+    return len(instants)
 
 
 def _instants(now: int, dice: random.Random) -> Iterator[int]:
@@ -45,7 +49,8 @@ def _instants(now: int, dice: random.Random) -> Iterator[int]:
             yield at
 
 
-def _run(at: int, dice: random.Random) -> list[Change]:
+def _run(at: int, plans: PastPlans, dice: random.Random) -> list[tuple[int, list[Change]]]:
+    """One request, as what is written when it comes and when it ends."""
     person = dice.choices(PEOPLE, [one.pace for one in PEOPLE])[0]
     named = dice.choice(person.models)
     model = next(one for one in MODELS if one.id == named)
@@ -58,6 +63,18 @@ def _run(at: int, dice: random.Random) -> list[Change]:
     run_id, hold_id = encode(at, dice.getrandbits(80)), encode(at, dice.getrandbits(80))
     scope = _scope(person, dice)
     ended = at + took
+    streaming = dice.random() < 0.5 and output_tokens <= plans.limits.default_output_tokens
+    complexity = round(dice.random() * 0.6, 3)
+    plan = plans.plan(
+        run_id,
+        scope,
+        model.id,
+        at,
+        size=input_tokens * BYTES_A_TOKEN,
+        streaming=streaming,
+        complexity=complexity,
+        dice=dice.getrandbits(80),
+    )
     run = RunRow(
         run_id=run_id,
         boot_id=BOOT,
@@ -66,18 +83,19 @@ def _run(at: int, dice: random.Random) -> list[Change]:
         scope=scope,
         task_class="primary_interactive",
         wire="chat",
-        streaming=dice.random() < 0.5,
+        streaming=streaming,
         model_asked=model.id,
         max_tokens=None,
-        input_bytes=input_tokens * 4,
+        input_bytes=input_tokens * BYTES_A_TOKEN,
         expected_input=input_tokens,
-        complexity=round(dice.random() * 0.6, 3),
+        complexity=complexity,
         digest="",
         state="failed" if failed else "completed",
         phase="settle",
         reason="transient_upstream" if failed else "stop",
         message="",
         accepted_at=at,
+        decision_id=plan.decision_id,
         mode="enforced",
         provider=model.provider,
         model=model.id,
@@ -98,8 +116,8 @@ def _run(at: int, dice: random.Random) -> list[Change]:
         provider=model.provider,
         model=model.id,
         created_at=at,
-        bound_usd=charge * 2,
-        bound_tokens=(input_tokens + output_tokens) * 2,
+        bound_usd=plan.bound_usd,
+        bound_tokens=plan.bound_tokens,
         expected_input=input_tokens,
         expected_usd=charge,
         price_state="known",
@@ -111,10 +129,10 @@ def _run(at: int, dice: random.Random) -> list[Change]:
     state, requests = ("released", 0) if failed else ("settled", 1)
     end = HoldEnded(hold_id, state, ended, charge, tokens, requests, "" if failed else "provider", 0, False, ())
     note = RunNoted(run_id, ended, "run_terminal", {"state": run.state, "reason": run.reason})
-    changes: list[Change] = [RunSaved(run), HoldTaken(hold), end, note]
+    ends: list[Change] = [end, note]
     if not failed:
-        changes.append(UsageRecorded(_usage(run, hold, ended, took)))
-    return changes
+        ends.append(UsageRecorded(_usage(run, hold, ended, took)))
+    return [(at, [RunSaved(run), *plan.kept, HoldTaken(hold)]), (ended, ends)]
 
 
 def _scope(person: Persona, dice: random.Random) -> Scope:

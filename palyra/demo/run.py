@@ -13,6 +13,7 @@ from palyra.core.clock import Clock, SystemClock
 from palyra.core.errors import StateError
 from palyra.core.private_files import private_dir, write_private
 from palyra.demo.history import seed_history
+from palyra.demo.plans import PastPlans
 from palyra.demo.scene import SEED, configuration
 from palyra.demo.traffic import keep_asking, make_keys
 from palyra.engine import Installation
@@ -54,19 +55,19 @@ def clear(state_dir: Path, lock_name: str) -> None:
 async def prepare(state_dir: Path, clock: Clock, dice: random.Random) -> Installation:
     """Empties an earlier demo and writes its history anew. Raises StateError for a directory that is no demo's."""
     check_ours(state_dir)
+    loaded = interpret(configuration(dice, BIND).encode(), Path("demo.toml"), {}, {})
+    assert loaded.config is not None, loaded.problems
     lock = EngineLock(state_dir)
     lock.acquire()
     try:
         clear(state_dir, lock.path.name)
         journal = await Journal.open(state_dir, clock)
         try:
-            await seed_history(journal, clock.now_ms(), dice)
+            await seed_history(journal, PastPlans(loaded.config), clock.now_ms(), dice)
         finally:
             await journal.close()
     finally:
         lock.release()
-    loaded = interpret(configuration(dice, BIND).encode(), Path("demo.toml"), {}, {})
-    assert loaded.config is not None, loaded.problems
     return Installation(loaded.config, state_dir, demo=True)
 
 

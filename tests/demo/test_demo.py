@@ -1,11 +1,13 @@
 import asyncio
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from palyra.control.local import LocalControl
 from palyra.control.queries import LedgerQuery, UsageQuery
+from palyra.control.replays import ReplayQuery, replay
 from palyra.control.snapshots import OperatorView, Topic
 from palyra.core.clock import ManualClock, SystemClock
 from palyra.core.errors import StateError
@@ -45,6 +47,15 @@ async def test_its_history_is_sound_and_made_anew_at_every_start(tmp_path: Path)
             ledger = await control.ask(LedgerQuery())
             assert ledger.ok, ledger
             assert (await control.snapshot([])).engine.demo
+            query = ReplayQuery(f"at-{clock.now_ms()}", since=clock.now_ms() - 4 * 86_400_000)
+            as_it_was = await replay(control, query, SystemClock())
+            assert (as_it_was.requests, as_it_was.differences) == (RUNS, 0)
+            assert as_it_was.cost_before_nano_usd == as_it_was.cost_after_nano_usd == answer.total.cost_nano_usd
+            assert as_it_was.recorded_since is not None
+            tight = {"policy_id": "person-day", "scope_kind": "user", "interval_kind": "daily", "hard_limit": "0.05"}
+            tried = await replay(control, replace(query, replay_id="tight", policies=(tight,)), SystemClock())
+            assert tried.denied_after > 0
+            assert 0 < tried.saved_nano_usd < answer.total.cost_nano_usd
 
 
 async def test_its_clients_come_through_the_gateway_and_somebody_soon_needs_a_person(tmp_path: Path) -> None:
