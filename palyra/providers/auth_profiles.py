@@ -80,10 +80,10 @@ def read_profiles(data: bytes, providers: Collection[str]) -> AuthProfiles:
         lines = lines_of(text)
     except UnicodeDecodeError:
         return unreadable_profiles("is not UTF-8")
-    except (tomllib.TOMLDecodeError, TooDeepError, RecursionError) as error:
-        return unreadable_profiles(
-            f"is no TOML: {str(error) if isinstance(error, tomllib.TOMLDecodeError) else 'too deep'}"
-        )
+    except tomllib.TOMLDecodeError as error:
+        return unreadable_profiles(f"is no TOML: {error}")
+    except (TooDeepError, RecursionError):
+        return unreadable_profiles("nests too deep")
     version = tree.get("version", VERSION)
     if type(version) is not int or version < 1:
         return unreadable_profiles("has a version that is no whole number from 1 on")
