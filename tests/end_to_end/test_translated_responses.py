@@ -156,7 +156,8 @@ async def test_a_stream_of_calls_is_told_in_items(here: Premises, upstream: Upst
         events = [event async for event in stream]
         final = await stream.get_final_response()
     said, called = final.output
-    assert (said.type, said.id) == ("message", "msg_c_0")
+    assert said.type == "message"
+    assert said.id == "msg_c_0"
     assert called.type == "function_call"
     assert (called.id, called.call_id, called.name, called.arguments) == (
         "fc_c_1",

@@ -27,15 +27,16 @@ class Parts:
 USED = Parts(1_000, 250, cache_read=600, cache_write=100, reasoning=40)
 AT = 1_790_000_000_123
 HEAD = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_790_000_000, "model": "gpt"}
+HELLO = [{"role": "user", "content": "hello"}]
 REQUESTS: dict[Wire, dict[str, Any]] = {
-    Wire.CHAT: {"stream_options": {"include_usage": True}},
-    Wire.MESSAGES: {"max_tokens": 9},
+    Wire.CHAT: {"messages": HELLO, "stream_options": {"include_usage": True}},
+    Wire.MESSAGES: {"messages": HELLO, "max_tokens": 9},
+    Wire.RESPONSES: {"input": HELLO},
 }
 
 
 def request(wire: Wire, **members: Any) -> ParsedRequest:
-    messages = [{"role": "user", "content": "hello"}]
-    body = {"model": "m", "messages": messages, "stream": True, **REQUESTS[wire], **members}
+    body = {"model": "m", "stream": True, **REQUESTS[wire], **members}
     return parse_request(wire, json.dumps(body).encode())
 
 

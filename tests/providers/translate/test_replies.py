@@ -179,3 +179,81 @@ def test_completions_that_make_no_sense(data: dict[str, Any]) -> None:
 def test_a_message_that_makes_no_sense() -> None:
     with pytest.raises(ProviderError, match="no message"):
         translated_reply(request(Wire.CHAT), Wire.MESSAGES, {"content": "text"}, USED, AT)
+
+
+def test_a_response_of_a_message_and_of_a_completion() -> None:
+    asked = request(Wire.RESPONSES, instructions="Be brief.", temperature=0.5, max_output_tokens=99)
+    message = {
+        "id": "a_1",
+        "model": "any",
+        "content": [
+            {"type": "text", "text": "hé"},
+            {"type": "tool_use", "id": "t1", "name": "look", "input": {"at": "sky"}},
+        ],
+        "stop_reason": "tool_use",
+    }
+    chat = {
+        "id": "a_1",
+        "model": "any",
+        "choices": [
+            {"message": {"content": "hé", "tool_calls": [call("t1", "look", '{"at":"sky"}')]}, "finish_reason": "stop"}
+        ],
+    }
+    made = json.loads(translated_reply(asked, Wire.MESSAGES, message, USED, AT))
+    assert made == json.loads(translated_reply(asked, Wire.CHAT, chat, USED, AT))
+    assert made == {
+        "id": "a_1",
+        "object": "response",
+        "created_at": AT // 1000,
+        "status": "completed",
+        "error": None,
+        "incomplete_details": None,
+        "instructions": "Be brief.",
+        "max_output_tokens": 99,
+        "temperature": 0.5,
+        "metadata": {},
+        "model": "any",
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "store": False,
+        "output": [
+            {
+                "id": "msg_a_1_0",
+                "type": "message",
+                "status": "completed",
+                "role": "assistant",
+                "content": [{"type": "output_text", "text": "hé", "annotations": [], "logprobs": []}],
+            },
+            {
+                "id": "fc_a_1_1",
+                "type": "function_call",
+                "status": "completed",
+                "call_id": "t1",
+                "name": "look",
+                "arguments": '{"at":"sky"}',
+            },
+        ],
+        "usage": {
+            "input_tokens": 1_000,
+            "input_tokens_details": {"cached_tokens": 600, "cache_write_tokens": 100},
+            "output_tokens": 250,
+            "output_tokens_details": {"reasoning_tokens": 40},
+            "total_tokens": 1_250,
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "details"),
+    [
+        ("end_turn", "completed", None),
+        ("tool_use", "completed", None),
+        ("max_tokens", "incomplete", {"reason": "max_output_tokens"}),
+        ("refusal", "incomplete", {"reason": "content_filter"}),
+    ],
+)
+def test_how_complete_a_response_is(reason: str, status: str, details: dict[str, str] | None) -> None:
+    message = {"content": [{"type": "text", "text": "x"}], "stop_reason": reason}
+    made = json.loads(translated_reply(request(Wire.RESPONSES), Wire.MESSAGES, message, USED, AT))
+    assert (made["status"], made["incomplete_details"]) == (status, details)

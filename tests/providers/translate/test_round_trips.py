@@ -236,6 +236,42 @@ def test_events_become_chunks_that_say_the_same(
     assert in_pieces == whole
 
 
+def heard_in_items(data: bytes) -> tuple[str, list[tuple[str, str, Any]], str]:
+    """The same of events of the responses wire, pieces and wholes agreeing with each other."""
+    events = contents(data)
+    assert [one["sequence_number"] for one in events] == list(range(len(events)))
+    pieces: dict[str, str] = {}
+    items: list[dict[str, Any]] = []
+    for one in events:
+        if one["type"].endswith(".delta"):
+            pieces[one["item_id"]] = pieces.get(one["item_id"], "") + one["delta"]
+        elif one["type"] == "response.output_item.done":
+            assert one["output_index"] == len(items)
+            items.append(one["item"])
+    ended = events[-1]["response"]
+    assert ended["output"] == items
+    wholes = {item["id"]: item["content"][0]["text"] if "content" in item else item["arguments"] for item in items}
+    assert wholes == pieces
+    text = "".join(item["content"][0]["text"] for item in items if item["type"] == "message")
+    calls = [
+        (item["call_id"], item["name"], json.loads(item["arguments"])) for item in items if item["type"] != "message"
+    ]
+    return text, sorted(calls), "tool_calls" if calls else "stop"
+
+
+@given(answers(), st.data())
+def test_both_become_items_that_say_the_same(
+    answer: tuple[list[str], list[tuple[str, list[str]]]], data: st.DataObject
+) -> None:
+    stream = data.draw(st.composite(chat_stream)(*answer))
+    whole = passed(translated(request(Wire.RESPONSES), Wire.CHAT, [stream]))
+    assert heard_in_items(whole) == heard_in_chunks(stream)
+    assert passed(translated(request(Wire.RESPONSES), Wire.CHAT, data.draw(cut_up(stream)))) == whole
+    blocks = messages_stream(*answer)
+    text, calls, finish = heard_in_items(passed(translated(request(Wire.RESPONSES), Wire.MESSAGES, [blocks])))
+    assert (text, calls, FINISHES[finish]) == heard_in_events(blocks)
+
+
 @given(answers(), st.data())
 def test_a_stream_comes_back_as_it_was(
     answer: tuple[list[str], list[tuple[str, list[str]]]], data: st.DataObject
