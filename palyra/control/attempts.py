@@ -57,7 +57,7 @@ def retries_in(traces: Iterable[Trace]) -> int:
 
 def attempt_sentences(traces: Sequence[Trace]) -> tuple[str, ...]:
     """What was tried, in words; nothing where the only attempt did not fail."""
-    if len(traces) == 1 and not traces[0]["class"]:
+    if not traces or (len(traces) == 1 and not traces[0]["class"]):
         return ()
     said: list[str] = []
     for trace, after in zip(traces, [*traces[1:], None], strict=True):

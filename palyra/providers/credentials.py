@@ -212,17 +212,26 @@ class Credentials:
             return Unavailable(Why.NO_ROOM)
         return self._none_eligible(provider_id, back, now)
 
-    def unavailable(self, provider_id: str, now: int, *, besides: str = "") -> Unavailable | None:
-        """Why no credential, `besides` the one of that id, can be chosen now; None where one can or none is needed.
-        Changes nothing."""
+    def unavailable(self, provider_id: str, now: int) -> Unavailable | None:
+        """Why no credential can be chosen now; None where one can, or none is needed. Changes nothing."""
         back: int | None = None
         for slot in self._slots.get(provider_id, ()):
-            if slot.credential is not None and slot.offer.id != besides and slot.health(now).usable:
+            if slot.credential is not None and slot.health(now).usable:
                 until = slot.cooling_until(now)
                 if until is None:
                     return None
                 back = until if back is None else min(back, until)
         return self._none_eligible(provider_id, back, now)
+
+    def spare(self, used: Credential, now: int) -> bool:
+        """Whether its provider has another one that can be chosen now."""
+        return any(
+            slot.credential is not None
+            and slot.offer.id != used.id
+            and slot.health(now).usable
+            and slot.cooling_until(now) is None
+            for slot in self._slots.get(used.provider, ())
+        )
 
     def _none_eligible(self, provider_id: str, back: int | None, now: int) -> Unavailable | None:
         if back is not None:

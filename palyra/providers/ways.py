@@ -139,9 +139,7 @@ class Ways:
 
     def others(self, used: Credential | None) -> bool:
         """Whether a provider has another credential that may be used now."""
-        if used is None:
-            return False
-        return self._credentials.unavailable(used.provider, self._clock.now_ms(), besides=used.id) is None
+        return used is not None and self._credentials.spare(used, self._clock.now_ms())
 
     def take(
         self,

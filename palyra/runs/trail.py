@@ -127,6 +127,8 @@ class Trail:
     def goes(self, entry: ModelEntry, way: Way) -> None:
         """An attempt is made this way."""
         if not self.retrying:
+            if self._way is not None:
+                self._way.leave()
             self.entry = entry
             self.dispatches += 1
             if self._order is None:
@@ -156,7 +158,6 @@ class Trail:
         """Has the next plan look at other models than this one; False where no other may answer."""
         if not self._failover or self.dispatches >= self._settings.max_candidates:
             return False
-        self.leave()
         self.retries = 0
         order = entry.failover if self._order is None else self._order
         self.steer = Steer(Course.FAILOVER, None, {**self.steer.barred, entry.id: reason}, order)
