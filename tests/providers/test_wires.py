@@ -2,7 +2,7 @@
 
 from multidict import CIMultiDict
 
-from palyra.providers.wires import ListedModel, Wire, error_body, models_body, passed_headers
+from palyra.providers.wires import ListedModel, Wire, crossing_headers, error_body, models_body, passed_headers
 
 CALLER = CIMultiDict(
     {
@@ -28,6 +28,13 @@ def test_only_named_headers_travel() -> None:
         "accept": "text/event-stream",
         "openai-beta": "assistants=v2",
         "anthropic-beta": "prompt-caching",
+    }
+
+
+def test_headers_of_one_wire_do_not_cross_to_another() -> None:
+    assert crossing_headers(passed_headers(CALLER, Wire.MESSAGES)) == {
+        "content-type": "application/json; charset=utf-8",
+        "accept": "text/event-stream",
     }
 
 
