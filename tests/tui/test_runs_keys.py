@@ -1,6 +1,7 @@
 """Runs: live ones first, older ones paged in, and every key of it."""
 
 import asyncio
+from dataclasses import replace
 
 from palyra.control.commands import CancelRun
 from palyra.control.queries import RunQuery, RunsQuery
@@ -133,3 +134,15 @@ async def test_sort_orders() -> None:
         assert "by cost" in desk.title
         costs = [item.cost_nano_usd or 0 for item in desk.list._subjects.values() if isinstance(item, RunView)]
         assert costs == sorted(costs, reverse=True)
+
+
+async def test_why_a_run_ended_is_told_whole_at_80_columns() -> None:
+    """How many tokens it took is told when it is opened; why it failed is what people look for."""
+    world = normal()
+    failed = run(77, "failed", "ann", "openai/gpt-5.4", 0, reason="transient_upstream")
+    async with console(replace(world, runs=(failed, *world.runs))) as desk:
+        await desk.press("5")
+        await desk.wait()
+        (told,) = [one for one in desk.lines if "failed" in one and " ann " in one]
+        assert "transient_upstream" in told
+        assert "gpt-5.4" in told

@@ -30,6 +30,16 @@ async def test_at_80_columns_it_is_as_drawn() -> None:
     assert shown == "● ready · enforced   today $41.27   team-day █████████▎ 92 %    A 3  I 0  10:42Z"
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Prague"])
+async def test_the_name_of_a_budget_outlasts_its_gauge(zone: str) -> None:
+    """A share without its whole name would send people to the wrong budget."""
+    world = replace(normal(), engine=engine(demo=True, timezone=zone))
+    tight = budget("research-day", 1_990 * CENT, 0, 2_000 * CENT)
+    shown = await drawn(replace(world, tightest=tight), 80)
+    assert "research-day" in shown
+    assert "DEMO  A 3  I 0" in shown
+
+
 async def test_wide_terminals_name_the_providers() -> None:
     shown = await drawn(normal(), 140)
     assert "● openai  ● anthropic  ▲ local degraded" in shown

@@ -13,8 +13,9 @@ from palyra.tui.themes import Tone
 from palyra.tui.widgets.lines import Line, Part, cut, muted, part, strong, width_of
 
 LAG_SHOWN_MS = 50.0
-_SHAPES = ((10, 14), (6, 10), (3, 8))
-"""Cells of the tightest budget's gauge and name, from roomy to tight."""
+_SHAPES = ((10, 14), (6, 14), (3, 14), (0, 14), (0, 10), (0, 8))
+"""Cells of the tightest budget's gauge and name, from roomy to tight: the share in words says what the gauge does, but
+nothing else says whose it is."""
 MOST_PROVIDERS = 6
 
 _PHASES = {
@@ -76,7 +77,7 @@ def _sides(fields: list[_Field]) -> tuple[Line, Line]:
 
 def _fits(fields: list[_Field], width: int) -> bool:
     left, right = _sides(fields)
-    return width_of(left) + width_of(right) + 2 <= width
+    return width_of(left) + width_of(right) + 1 <= width
 
 
 def _fields(snapshot: Snapshot | None, marks: Marks, now: int, gauge_cells: int, name_cells: int) -> list[_Field]:
@@ -129,7 +130,10 @@ def _tightest(budget: BudgetView, gauge_cells: int, name_cells: int) -> Line:
     tone = level_tone(ratio, budget)
     name = safe(budget.name or budget.policy_id)
     shown = fit(name, name_cells) if cells(name) > name_cells else name
-    return (part(f"{shown} "), *gauge_parts(ratio, gauge_cells, tone), part(f" {show.percent(ratio)}", tone))
+    share = show.percent(ratio)
+    if not gauge_cells:
+        return (part(f"{shown} "), part(share, tone))
+    return (part(f"{shown} "), *gauge_parts(ratio, gauge_cells, tone), part(f" {share}", tone))
 
 
 def _provider_names(providers: tuple[ProviderView, ...]) -> Line:

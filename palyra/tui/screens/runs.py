@@ -33,10 +33,10 @@ COLUMNS = (
     Column("who", safe("who"), 10, flex=2, most=26),
     Column("session", safe("session"), 10, flex=1, most=24, priority=4),
     Column("model", safe("model"), 13, flex=2, most=34),
-    Column("tokens", safe("tokens"), 7, align="right"),
+    Column("tokens", safe("tokens"), 7, align="right", priority=1),
     Column("cost", safe("cost"), 9, align="right"),
     Column("held", safe("held"), 7, align="right", priority=3),
-    Column("why", safe("why"), 13, flex=3, most=26, priority=2),
+    Column("why", safe("why"), 18, flex=3, most=26),
     Column("age", safe("age"), 6, align="right"),
 )
 PAGE = 100
