@@ -44,16 +44,22 @@ chat = "{chat}"
 [providers.openai]
 kind = "openai_compatible"
 api_key = "sk-simulated-0123456789abcdefghijklmnop"
+probe = false
+discover = false
 pricing_provider = "openai"
 
 [providers.anthropic]
 kind = "anthropic"
 api_key = "sk-simulated-0123456789abcdefghijklmnoq"
+probe = false
+discover = false
 
 [providers.own]
 kind = "openai_compatible"
 base_url = "https://models.example.net/v1"
 api_key = "sk-simulated-0123456789abcdefghijklmnor"
+probe = false
+discover = false
 usage_dialect = "auto"
 
 [providers.local]
