@@ -6,9 +6,12 @@ from typing import Any
 import openai
 import pytest
 
-from palyra.control.queries import AttemptView
+from palyra.control.queries import AttemptView, BudgetQuery
+from palyra.control.replays import ReplayQuery, replay
+from palyra.core.clock import SystemClock
+from palyra.tui.dialogs.what_if import tried
 from tests.end_to_end.conftest import Opener
-from tests.end_to_end.premises import HELLO, Premises, events_of, usd
+from tests.end_to_end.premises import DAY_MS, HELLO, Premises, events_of, usd
 from tests.gateway.stand_in import RawAnswer
 from tests.providers.recordings import OUTPUT, RESPONSE, RESPONSES, response_end, response_event, responses_usage
 from tests.support.responses import event, events, response
@@ -240,3 +243,21 @@ def test_the_recorded_stream_is_what_the_mock_speaks() -> None:
     spoken = {json.loads(raw.split(b"data: ")[1])["type"] for raw in events("m", ("a",), None)}
     assert spoken <= kinds
     assert event("response.x", a=1) == response_event("response.x", a=1)
+
+
+async def test_a_what_if_counts_every_wire(opened: Opener) -> None:
+    embedder = '[[models]]\nprovider = "openai"\nupstream = "text-embedding-3-small"\nrole = "embeddings"\n'
+    here = await opened(MODELS + embedder)
+    await here.add_budget("desk", "9", metric_kind="requests")
+    for _ in range(2):
+        assert (await ask(here)).status == 200
+        assert (await ask(here, stream=True)).status == 200
+        body = {"model": "openai/text-embedding-3-small", "input": "hello"}
+        assert (await here.ask(body, path="/v1/embeddings")).status == 200
+    await here.rest()
+    now = here.clock.now_ms()
+    for limit, denied in (("9", 0), ("3", 3)):
+        fields = tried((await here.control.ask(BudgetQuery("desk"))).fields, limit)
+        query = ReplayQuery(f"01KWHATIF{limit}", (fields,), since=now - DAY_MS, until=now + 1)
+        answer = await replay(here.control, query, SystemClock())
+        assert (answer.requests, answer.denied_before, answer.denied_after) == (6, 0, denied)

@@ -36,6 +36,9 @@ async def test_unknown_addresses_are_not_found(path: str) -> None:
     [
         ("GET", "/v1/chat/completions", "POST"),
         ("OPTIONS", "/v1/messages", "POST"),
+        ("GET", "/v1/messages/count_tokens", "POST"),
+        ("GET", "/v1/responses", "POST"),
+        ("PUT", "/v1/embeddings", "POST"),
         ("DELETE", "/v1/models", "GET"),
         ("POST", "/v1/models/openai/gpt-4o-mini", "GET"),
         ("POST", "/healthz", "GET"),

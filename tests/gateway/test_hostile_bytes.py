@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from tests.gateway.stand_in import AUTHORISED, Door, serving
 
-PATHS = st.sampled_from(["/v1/chat/completions", "/v1/messages"])
+PATHS = st.sampled_from(
+    ["/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens", "/v1/responses", "/v1/embeddings"]
+)
 FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NAMES = st.sampled_from(
     [
@@ -24,6 +26,11 @@ NAMES = st.sampled_from(
         "type",
         "text",
         "image_url",
+        "input",
+        "output",
+        "previous_response_id",
+        "reasoning",
+        "dimensions",
     ]
 )
 VALUES: st.SearchStrategy[Any] = st.recursive(
@@ -66,6 +73,7 @@ async def test_no_json_is_a_fault_of_ours(door: Door, path: str, data: dict[str,
 )
 async def test_no_conversation_is_a_fault_of_ours(door: Door, path: str, messages: Any, extra: dict[str, Any]) -> None:
     await expect_no_fault(door, path, json.dumps({"model": "m", "messages": messages, **extra}).encode())
+    await expect_no_fault(door, path, json.dumps({"model": "m", "input": messages, **extra}).encode())
 
 
 @FUZZ

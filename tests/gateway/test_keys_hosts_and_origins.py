@@ -48,7 +48,16 @@ async def test_every_way_of_having_no_valid_key_gets_one_answer(headers: dict[st
         {"Authorization": f"Bearer {TOKEN}", "x-api-key": TOKEN},
     ],
 )
-@pytest.mark.parametrize(("path", "body"), [OPENAI, ANTHROPIC])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        OPENAI,
+        ANTHROPIC,
+        ("/v1/messages/count_tokens", MESSAGES),
+        ("/v1/responses", {"model": "stub/one", "input": "hello"}),
+        ("/v1/embeddings", {"model": "stub/one", "input": "hello"}),
+    ],
+)
 async def test_a_key_is_taken_from_either_header(headers: dict[str, str], path: str, body: dict[str, object]) -> None:
     async with serving() as door:
         answer = await door.ask("POST", path, headers, body)
