@@ -1,15 +1,19 @@
-"""A journal with a year of many runs, made in bulk: rows by one statement, roll-ups and indexes from them afterwards.
+"""A journal with a year of many runs, made in bulk: rows by one statement, sums and indexes from them afterwards.
+
+It is made as it was before there were running sums, and then brought to the newest version like any other journal.
 
 What it holds is fixed by the number of runs, so a journal that is there already is used again.
 """
 
 import re
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
 from palyra.journal.journal import JOURNAL_FILE
 from palyra.journal.schema import LATEST, MIGRATIONS
+from palyra.journal.sums_schema import SUMS
 from palyra.journal.usage_schema import ZOOMS
 
 END = 1_795_348_800_000
@@ -95,7 +99,8 @@ def history(directory: Path, runs: int) -> Path:
 def _make(database: sqlite3.Connection, runs: int) -> None:
     for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -500000", "temp_store = FILE"):
         database.execute(f"PRAGMA {pragma}")
-    for _, sql in MIGRATIONS:
+    before = [sql for _, sql in MIGRATIONS].index(SUMS)
+    for _, sql in MIGRATIONS[:before]:
         database.executescript(sql)
     kept = database.execute(
         "SELECT type, name, sql FROM sqlite_schema WHERE type IN ('trigger', 'index') AND sql IS NOT NULL"
@@ -114,16 +119,30 @@ def _make(database: sqlite3.Connection, runs: int) -> None:
             f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(columns.values())} FROM ({_ROWS}){where}",
             {"runs": runs},
         )
-    for statement in re.findall(r"INSERT INTO (?:model_usage|principal_usage) .*?;", ZOOMS, re.DOTALL)[:2]:
-        database.execute(statement)
+    quarters = re.search(r"INSERT INTO model_usage .*?;", ZOOMS, re.DOTALL)
+    assert quarters is not None, "a migration fills what it makes"
+    database.execute(quarters.group(0))
     database.execute(_USAGE_DAYS)
     for _, _, sql in kept:
         database.execute(sql)
+    for _, sql in MIGRATIONS[before:]:
+        begin = time.perf_counter()
+        database.executescript(f"BEGIN; {sql}; COMMIT")
+        print(f"a migration of {runs:,} runs took {time.perf_counter() - begin:.0f} s")
     database.execute("PRAGMA journal_mode = WAL")
     database.execute(f"PRAGMA user_version = {LATEST}")
 
 
 _USAGE_DAYS = """
-INSERT INTO usage_days (day, principal, model, attempts, cost)
-SELECT at - at % 86400000, principal, model, count(*), sum(charge) FROM usage GROUP BY 1, 2, 3
+INSERT INTO usage_days (day, principal, model, runs, ok, failed, refused, input_tokens, output_tokens, cached_tokens,
+  cost, latency_ms, attempts)
+SELECT at - at % 86400000, principal, model, sum(a), sum(b), sum(c), sum(d), sum(e), sum(f), sum(g), sum(h), sum(i),
+  sum(j)
+FROM (
+  SELECT finished_at AS at, principal, model, 1 AS a, state = 'completed' AS b, state = 'failed' AS c,
+    state = 'refused' AS d, 0 AS e, 0 AS f, 0 AS g, 0 AS h, 0 AS i, 0 AS j FROM runs
+  UNION ALL
+  SELECT at, principal, model, 0, 0, 0, 0, input_total, output_total, cache_read, charge, latency_ms, 1 FROM usage
+)
+GROUP BY 1, 2, 3
 """

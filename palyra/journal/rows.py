@@ -392,6 +392,15 @@ class RunPage:
 
 
 @value
+class SumsCheck:
+    """A stretch of the check of sums: faults found in it, how much of all is done (0 to 1), where to go on."""
+
+    differences: tuple[str, ...]
+    share: float
+    cursor: str
+
+
+@value
 class StatusCounts:
     """What a status line tells. Today begins at local midnight; `held` sums the known bounds of open holds."""
 

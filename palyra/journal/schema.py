@@ -10,6 +10,7 @@ from palyra.journal.credential_schema import CREDENTIALS
 from palyra.journal.meter_schema import METER
 from palyra.journal.readings_schema import READINGS
 from palyra.journal.replay_schema import REPLAY_LOG
+from palyra.journal.sums_schema import SUMS
 from palyra.journal.usage_schema import ZOOMS
 
 MIGRATIONS: tuple[tuple[int, str], ...] = (
@@ -372,6 +373,7 @@ END;
     (5, ALERTS),
     (6, READINGS),
     (7, CREDENTIALS),
+    (8, SUMS),
 )
 
 LATEST = MIGRATIONS[-1][0]

@@ -19,11 +19,11 @@ from palyra.core.usage_filter import UsageFilter
 from palyra.core.windows import Interval, window_for
 from palyra.journal.changes import Change, DecisionMade, HoldTaken, RunSaved, UsageRecorded
 from palyra.journal.journal import Journal
-from palyra.journal.readers import Readers
+from palyra.journal.readers import Readers, sums_check
 from palyra.journal.readers import usage as usage_readers
 from palyra.journal.readers.query import CHUNK
 from palyra.journal.readers.usage import MAX_SERIES
-from palyra.journal.readers.usage_facts import BY_BOTH, BY_MODEL, BY_PRINCIPAL, pieces
+from palyra.journal.readers.usage_facts import DAY_STEPS, REASON_STEPS, pieces
 from palyra.journal.rows import RunRow, UsageRow, UsageSample, UsageSlice, UsageTotals
 from tests.journal.samples import DAY, HOUR, SCOPE, T0, a_decision, a_hold, a_run, a_usage, ended
 
@@ -214,7 +214,7 @@ async def test_every_answer_equals_the_sum_of_the_rows(
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(moments, min_size=2, max_size=6, unique=True).map(sorted),
-    st.sampled_from([BY_MODEL.steps, BY_PRINCIPAL.steps, BY_BOTH.steps, ()]),
+    st.sampled_from([DAY_STEPS, REASON_STEPS, (DAY, 6 * HOUR, HOUR, HOUR // 4), ()]),
 )
 def test_a_span_is_put_together_without_gaps_or_overlaps(cuts: list[int], steps: tuple[int, ...]) -> None:
     spans = tuple(pairwise(cuts))
@@ -233,8 +233,17 @@ def test_a_span_is_put_together_without_gaps_or_overlaps(cuts: list[int], steps:
 def test_a_local_day_is_a_handful_of_entries(zone: str, entries: int) -> None:
     day = window_for(Interval.DAILY, zone, START + 12 * HOUR)
     assert day.end is not None
-    found = pieces(((day.start, day.end),), BY_MODEL.steps)
+    found = pieces(((day.start, day.end),), (DAY, 6 * HOUR, HOUR))
     assert sum((piece.end - piece.start) // piece.step for piece in found) == entries
+
+
+@pytest.mark.parametrize("by", ["model", "provider", "user", "tag"])
+async def test_what_nobody_used_is_drawn_as_nothing(journal: Journal, by: str) -> None:
+    await add(journal, START)
+    for where in (UsageFilter(model="m9"), UsageFilter(provider="p9"), UsageFilter(user="nobody"), UsageFilter()):
+        until = START if where == UsageFilter() else START + DAY
+        timeline = await journal.readers.usage_timeline(until - DAY, until, by=by, where=where)
+        assert [(step.total, step.series) for step in timeline] == [(UsageTotals(), {})] * 24
 
 
 async def test_the_dearest_series_are_told_apart_and_the_total_has_all(journal: Journal) -> None:
@@ -369,20 +378,47 @@ async def test_an_unknown_breakdown_is_refused_naming_the_known(journal: Journal
         await journal.readers.usage_breakdown(0, 1, "colour")
 
 
-async def test_a_roll_up_that_lies_is_found(journal: Journal) -> None:
+async def test_sums_that_lie_are_found(journal: Journal) -> None:
     await add(journal, START)
+    await add(journal, START + DAY)
     await journal.submit(())
-    await journal._connection.run(
-        lambda database: database.execute("UPDATE model_usage SET cost = cost + 1 WHERE step = 3600000")
-    )
-    await journal._connection.run(
-        lambda database: database.execute("DELETE FROM principal_usage WHERE step IN (3600000, 86400000)")
-    )
+    for sql in (
+        f"UPDATE usage_sums SET cost = cost + 1 WHERE kind = 'model' AND start = {START}",
+        "DELETE FROM usage_sums WHERE kind = 'key'",
+        f"INSERT INTO usage_sums SELECT 'agent', 'nobody', '', {START}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1",
+        f"UPDATE usage_days SET runs = 7 WHERE day = {START + DAY}",
+    ):
+        await journal._connection.run(lambda database, sql=sql: database.execute(sql))  # type: ignore[misc]
+    key = SCOPE.key_id
     assert await journal.readers.rollup_differences() == (
-        f"model_usage [{HOUR}, {START}, 'openai', 'gpt-4o-mini']",
-        f"principal_usage [{DAY}, {START}, 'ann@example.com']",
-        f"principal_usage [{HOUR}, {START}, 'ann@example.com']",
+        f"usage_sums model [{START}, 'gpt-4o-mini', 'openai']",
+        f"usage_sums model [{START + DAY}, 'gpt-4o-mini', 'openai']",
+        f"usage_sums agent [{START}, 'nobody', '']",
+        f"usage_sums key [{START}, {key!r}, '']",
+        f"usage_sums key [{START + DAY}, {key!r}, '']",
+        f"usage_days [{START + DAY}, 'ann@example.com', 'gpt-4o-mini']",
     )
+
+
+async def test_sums_are_checked_a_stretch_after_another(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sums_check, "STRETCH_ROWS", 2)
+    for number in range(9):
+        await add(journal, START + number * HOUR)
+    shares = []
+    check = await journal.readers.check_sums()
+    while check.cursor:
+        assert check.differences == ()
+        shares.append(check.share)
+        check = await journal.readers.check_sums(check.cursor)
+    assert (check.share, check.differences) == (1.0, ())
+    assert len(shares) > 5
+    assert shares == sorted(shares)
+
+
+@pytest.mark.parametrize("cursor", ["x", "9.0", "-1.0", "0.x"])
+async def test_a_cursor_that_no_stretch_gave_is_refused(journal: Journal, cursor: str) -> None:
+    with pytest.raises(BadInputError, match="cursor"):
+        await journal.readers.check_sums(cursor)
 
 
 async def sampled(journal: Journal, monkeypatch: pytest.MonkeyPatch, chunk_size: int, newest: int) -> list[UsageSample]:

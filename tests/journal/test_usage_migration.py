@@ -1,23 +1,28 @@
-"""A journal from before the finer roll-ups keeps all it had, and its roll-ups are made from its rows."""
+"""A journal from before the finer roll-ups, or the running sums, keeps all it had: they are made from its rows."""
 
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from palyra.core.clock import ManualClock
+from palyra.core.usage_filter import UsageFilter
 from palyra.journal.journal import Journal
 from palyra.journal.schema import MIGRATIONS
+from palyra.journal.sums_schema import SUMS
 from palyra.journal.usage_schema import ZOOMS
 from tests.journal.samples import DAY, HOUR, T0
 
-BEFORE = MIGRATIONS[: [sql for _, sql in MIGRATIONS].index(ZOOMS)]
+Steps = tuple[tuple[int, str], ...]
+BEFORE_ZOOMS, BEFORE_SUMS = (MIGRATIONS[: [sql for _, sql in MIGRATIONS].index(step)] for step in (ZOOMS, SUMS))
 START = T0 // DAY * DAY
 
 
-def fill(path: Path) -> None:
+def fill(path: Path, before: Steps) -> None:
     """A journal of that time, written with plain SQL."""
     with closing(sqlite3.connect(path)) as database:
-        for number, sql in BEFORE:
+        for number, sql in before:
             database.executescript(f"{sql}; PRAGMA user_version = {number}")
         for table, columns in (("runs", _run), ("usage", _usage), ("decisions", _decision)):
             info = database.execute(f"PRAGMA table_info({table})").fetchall()
@@ -46,7 +51,8 @@ def _run(number: int) -> dict[str, object]:
         "provider": "p",
         "model": f"m{number % 2}",
         "principal": "ann",
-        "tags": "{}",
+        "agent": "coder" if number < 2 else "",
+        "tags": '{"team": "a"}',
         "grant_ids": "[]",
         "flags": "[]",
         "complexity": "0.5",
@@ -60,7 +66,8 @@ def _usage(number: int) -> dict[str, object]:
         "provider": "p",
         "model": f"m{number % 2}",
         "principal": "ann",
-        "tags": "{}",
+        "agent": "coder" if number < 2 else "",
+        "tags": '{"team": "a"}',
         "flags": "[]",
         "rates": "[]",
         "charge": None if number == 3 else 10**number,
@@ -78,8 +85,9 @@ def _decision(number: int) -> dict[str, object]:
     }
 
 
-async def test_what_was_there_is_summed_for_every_zoom(tmp_path: Path) -> None:
-    fill(tmp_path / "journal.db")
+@pytest.mark.parametrize("before", [BEFORE_ZOOMS, BEFORE_SUMS])
+async def test_what_was_there_is_summed_for_every_zoom(tmp_path: Path, before: Steps) -> None:
+    fill(tmp_path / "journal.db", before)
     clock = ManualClock()
     journal = await Journal.open(tmp_path, clock, backup_keep=len(MIGRATIONS))
     try:
@@ -90,10 +98,17 @@ async def test_what_was_there_is_summed_for_every_zoom(tmp_path: Path) -> None:
         assert (total.cost, total.unpriced) == (110_111, 1)
         days = await readers.usage_timeline(START, START + 3 * DAY, bucket="day", by="user")
         assert [step.series["ann"].runs for step in days] == [2, 2, 2]
+        agents = await readers.usage_breakdown(START, START + 30 * DAY, "agent")
+        assert [(entry.key, entry.totals.runs, entry.totals.cost) for entry in agents.entries] == [
+            ("", 4, 110_100),
+            ("coder", 2, 11),
+        ]
+        team = await readers.usage_totals(START + HOUR, START + 30 * DAY, where=UsageFilter(tag="team=a"))
+        assert (team.runs, team.attempts, team.input_tokens) == (5, 5, 15)
         assert await readers.decision_reasons(START, START + HOUR) == {"budget_ok": 1}
         page = await readers.usage_rows(START, START + 30 * DAY)
         assert [row.run_id for row in page.rows] == [f"r{number}" for number in range(6)]
     finally:
         await journal.close()
     names = [path.name for path in (tmp_path / "backups").iterdir()]
-    assert f"journal-v{BEFORE[-1][0]}-{clock.now_ms()}.db" in names
+    assert f"journal-v{before[-1][0]}-{clock.now_ms()}.db" in names

@@ -1,5 +1,6 @@
 """Questions about usage look things up: SQLite's own plan of every one of them names no whole table."""
 
+import re
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -9,11 +10,14 @@ import pytest
 
 from palyra.core.usage_filter import ANYTHING, UsageFilter
 from palyra.journal.readers.usage import UsageReaders
-from palyra.journal.readers.usage_facts import BY_MODEL, BY_PRINCIPAL, KEYS, ROLL_UPS, roll_up_for
+from palyra.journal.readers.usage_facts import DAYS, KEYS
+from palyra.journal.readers.usage_sums import KINDS, SUMS, kind_for
 from palyra.journal.schema import MIGRATIONS
 from tests.journal.samples import DAY, HOUR, T0
 
-TABLES = ("runs", "usage", "decisions", *(roll_up.table for roll_up in ROLL_UPS), "decision_reasons")
+TABLES = ("runs", "usage", "decisions", SUMS, DAYS, "decision_reasons")
+NAMES = {"entry": SUMS, "last": SUMS}
+"""What tables are called within a statement."""
 SESSION = UsageFilter(session="s")
 FILTERS = (ANYTHING, *(UsageFilter(**{key: "x=1"}) for key in KEYS), UsageFilter(model="m", user="ann"))
 
@@ -40,7 +44,13 @@ def readers() -> Any:
 
 
 def scans(readers: Explained) -> list[str]:
-    return [plan for plan in readers.plans if plan.startswith("SCAN") and plan.split()[1] in TABLES]
+    return [plan for plan in readers.plans if plan.startswith("SCAN") and _table(plan) in TABLES]
+
+
+def _table(plan: str) -> str:
+    """The table that a line of a plan reads."""
+    name = plan.split()[1]
+    return NAMES.get(name, name)
 
 
 @pytest.mark.parametrize("where", FILTERS)
@@ -58,14 +68,17 @@ async def test_no_question_reads_a_whole_table(readers: Explained, where: UsageF
     assert scans(readers) == []
 
 
-async def test_whole_steps_by_model_provider_and_user_read_no_row(readers: Explained) -> None:
-    quarter, hour = T0 + HOUR // 4, T0 + HOUR
-    for by, since in (("model", quarter), ("provider", quarter), ("user", hour)):
-        await readers.usage_timeline(since, since + 30 * DAY, bucket="hour", by=by)
-        await readers.usage_timeline(since, since + 30 * DAY, bucket="day", zone="America/New_York", by=by)
-        await readers.usage_breakdown(since, since + 30 * DAY, by)
-    touched = {plan.split()[1] for plan in readers.plans if plan.startswith("SEARCH")}
-    assert touched & set(TABLES) == {BY_MODEL.table, BY_PRINCIPAL.table}
+@pytest.mark.parametrize("by", [kind for kind in KINDS if kind])
+async def test_whole_quarters_read_no_row_and_of_every_sum_one_entry(readers: Explained, by: str) -> None:
+    quarter = T0 + HOUR // 4
+    await readers.usage_timeline(quarter, quarter + 30 * DAY, bucket="hour", zone="Asia/Kathmandu", by=by)
+    await readers.usage_timeline(quarter, quarter + 30 * DAY, bucket="day", zone="America/New_York", by=by)
+    await readers.usage_breakdown(quarter, quarter + 30 * DAY, by)
+    searched = [plan for plan in readers.plans if plan.startswith("SEARCH")]
+    assert {_table(plan) for plan in searched} & set(TABLES) == {SUMS}
+    for plan in searched:
+        if plan.startswith("SEARCH entry"):
+            assert re.search(r"kind=\? AND name=\? AND provider=\? AND start[<=]\?\)", plan), plan
 
 
 async def test_sessions_are_found_by_an_index_of_their_own(readers: Explained) -> None:
@@ -77,7 +90,20 @@ async def test_sessions_are_found_by_an_index_of_their_own(readers: Explained) -
     ]
 
 
-def test_a_filter_the_roll_up_does_not_know_asks_the_rows() -> None:
-    assert roll_up_for("model", UsageFilter(provider="openai")) is BY_MODEL
-    assert roll_up_for("user", ANYTHING) is BY_PRINCIPAL
-    assert roll_up_for("model", replace(SESSION, model="m")) is None
+@pytest.mark.parametrize(
+    ("by", "where", "kind"),
+    [
+        ("", ANYTHING, ""),
+        ("model", ANYTHING, "model"),
+        ("model", UsageFilter(provider="openai"), "model"),
+        ("provider", UsageFilter(model="m"), "model"),
+        ("provider", ANYTHING, "provider"),
+        ("", UsageFilter(tag="team=a"), "tag"),
+        ("tag", UsageFilter(tag="team=a"), None),
+        ("key", UsageFilter(agent="a"), None),
+        ("session", ANYTHING, None),
+        ("model", replace(SESSION, model="m"), None),
+    ],
+)
+def test_sums_are_asked_for_what_they_know(by: str, where: UsageFilter, kind: str | None) -> None:
+    assert kind_for(by, where) == kind

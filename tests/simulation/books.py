@@ -33,12 +33,16 @@ METRICS = (
 QUARTER = 15 * naive.MINUTE
 
 
-ROLL_UPS: Mapping[str, tuple[tuple[str, ...], str]] = {
-    "model_usage": (("provider", "model"), ""),
-    "principal_usage": (("principal",), ""),
-    "usage_days": (("principal", "model"), "day"),
+SUMS: Mapping[str, tuple[str, ...]] = {
+    "": (),
+    "model": ("model", "provider"),
+    "provider": ("provider",),
+    "user": ("principal",),
+    "agent": ("agent",),
+    "key": ("key_id",),
+    "tag": ("tags",),
 }
-"""Tables of sums: by which columns besides time, and the column of the day where there is no column of the step."""
+"""Kinds of running sums: the columns of a row that its key is made of."""
 
 Sums = dict[tuple[Any, ...], list[int]]
 
@@ -55,7 +59,11 @@ class Books:
     runs: dict[str, Row] = field(default_factory=dict)
     grants: dict[str, GrantRow] = field(default_factory=dict)
     usage: dict[str, Row] = field(default_factory=dict)
-    rolled: dict[str, Sums] = field(default_factory=lambda: {name: defaultdict(_zeros) for name in ROLL_UPS})
+    days: Sums = field(default_factory=lambda: defaultdict(_zeros))
+    rolled: dict[tuple[str, str, str], dict[int, list[int]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(_zeros))
+    )
+    """By kind, name and provider, then by quarter."""
     spent: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     """Charged, by the instant."""
     faults: list[str] = field(default_factory=list)
@@ -64,7 +72,6 @@ class Books:
     _holds_of: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     _charged_of: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     _bodies: dict[str, str] = field(default_factory=dict)
-    _steps: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     _digest: str = "0" * 64
 
     def read(self, state_dir: Path) -> None:
@@ -209,33 +216,31 @@ class Books:
     # Roll-ups
 
     def _roll(self, row: Row, at: int, amounts: list[int]) -> None:
-        for table, (keys, _) in ROLL_UPS.items():
-            named = tuple(row[key] for key in keys)
-            for step in (QUARTER, *self._steps[table]):
-                _add(self.rolled[table][(step, at - at % step, *named)], amounts)
+        _add(self.days[(at - at % naive.DAY, row["principal"], row["model"])], amounts)
+        for kind, columns in SUMS.items():
+            keys = [tuple(row[name] for name in columns)]
+            if kind == "tag":
+                keys = [(f"{name}={value}",) for name, value in json.loads(row["tags"]).items()]
+            for key in keys:
+                name, provider = (*key, "", "")[:2]
+                _add(self.rolled[(kind, name, provider)][at - at % QUARTER], amounts)
 
     def _roll_ups(self, database: sqlite3.Connection) -> None:
-        for table, (keys, day) in ROLL_UPS.items():
-            columns = (f"{naive.DAY} AS step", day, *keys) if day else ("step", "start", *keys)
-            found = {
-                tuple(row[: len(columns)]): list(row[len(columns) :])
-                for row in database.execute(f"SELECT {', '.join((*columns, *METRICS))} FROM {table}")
-            }
-            steps = {key[0] for key in found}
-            self._learn_steps(table, steps)
-            summed = {key: sums for key, sums in self.rolled[table].items() if key[0] in steps}
-            if found != summed or (self.runs and not found):
-                wrong = [key for key in found.keys() | summed.keys() if found.get(key) != summed.get(key)]
+        metrics = ", ".join(METRICS)
+        days = database.execute(f"SELECT day, principal, model, {metrics} FROM usage_days")
+        found: Sums = {tuple(row[:3]): list(row[3:]) for row in days}
+        come_up: Sums = {}
+        for key, quarters in self.rolled.items():
+            sums = _zeros()
+            for start in sorted(quarters):
+                _add(sums, quarters[start])
+                come_up[(*key, start)] = list(sums)
+        entries = database.execute(f"SELECT kind, name, provider, start, {metrics} FROM usage_sums")
+        stored: Sums = {tuple(row[:4]): list(row[4:]) for row in entries}
+        for table, told, true in (("usage_days", found, self.days), ("usage_sums", stored, come_up)):
+            if told != true or (self.runs and not told):
+                wrong = [key for key in told.keys() | true.keys() if told.get(key) != true.get(key)]
                 self.faults.append(f"{table} differs at {sorted(wrong)[:3]}")
-
-    def _learn_steps(self, table: str, steps: set[int]) -> None:
-        """Which lengths a table sums over is the table's to choose; the first time, all quarters are summed anew."""
-        sums = self.rolled[table]
-        for step in steps - self._steps[table] - {QUARTER}:
-            self._steps[table].add(step)
-            for (length, start, *named), amounts in list(sums.items()):
-                if length == QUARTER:
-                    _add(sums[(step, start - start % step, *named)], amounts)
 
 
 def _add(sums: list[int], amounts: list[int]) -> None:

@@ -177,7 +177,7 @@ def paid(run: Row, books: Books) -> bool:
 def nothing_lost(before: Books, after: Books) -> None:
     """What had ended, or never ends, is as it was; what lived is ended."""
     for table, rows in before.tables.items():
-        if table in ("model_usage", "usage_days", "principal_usage", "decision_reasons"):
+        if table in ("usage_sums", "usage_days", "decision_reasons"):
             continue
         for key, row in rows.items():
             now = after[table][key]

@@ -1,6 +1,6 @@
 """What was used and what it cost: totals, timelines, breakdowns, single rows, and samples to learn from.
 
-Every sum is exact, whatever the period, the zone and the key: `usage_facts` says where it comes from.
+Every sum is exact, whatever the period, the zone and the key: `usage_sums` says where it comes from.
 """
 
 import json
@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
 from itertools import pairwise
+from operator import add, sub
 from typing import Any, TypeVar
 
 from palyra.core.errors import BadInputError
@@ -20,10 +21,9 @@ from palyra.journal.readers.usage_facts import (
     Span,
     check_key,
     conditions_of,
-    facts,
     reason_facts,
-    roll_up_for,
 )
+from palyra.journal.readers.usage_sums import all_keys, curves, facts, kind_for
 from palyra.journal.rows import (
     RunPage,
     UsageBucket,
@@ -86,16 +86,14 @@ class UsageReaders(Query):
         if bucket not in ("hour", "day"):
             raise BadInputError(f"{bucket!r} is no bucket of a timeline.", fix="Use hour or day.")
         where = _of(principal, where)
-        spans = list(pairwise(_cuts(since, until, Interval.HOURLY if bucket == "hour" else Interval.DAILY, zone)))
-        if not spans:
+        edges = _cuts(since, until, Interval.HOURLY if bucket == "hour" else Interval.DAILY, zone)
+        if not edges:
             return ()
-        only: tuple[str, ...] | None = None
-        if by == "user" and roll_up_for(by, where) is not None:
-            # Of many people a few are shown: whose they are is asked first, and no other is read.
-            dearest = await self.usage_breakdown(since, until, by, limit=MAX_SERIES, where=where)
-            only = tuple(entry.key for entry in dearest.entries)
-        series, others = await self._series(spans, by, where, only)
-        if by == "tag" or only is not None:
+        if kind_for(by, where) is not None:
+            return await self._drawn(edges, by, where)
+        spans = list(pairwise(edges))
+        series, others = await self._series(spans, by, where)
+        if by == "tag":
             totals = await self._totals(spans, where)
         else:
             totals = [_sum([*found.values(), other]) for found, other in zip(series, others, strict=True)]
@@ -222,11 +220,30 @@ class UsageReaders(Query):
             totals[index] = numbers
         return totals
 
+    async def _drawn(self, edges: Sequence[int], by: str, where: UsageFilter) -> tuple[UsageBucket, ...]:
+        """A timeline out of running sums. Of many keys a few are shown: which is asked first, and no other is read."""
+        dearest = await self.usage_breakdown(edges[0], edges[-1], by, limit=MAX_SERIES, where=where)
+        sql, parameters = curves(by, edges, where, [entry.key for entry in dearest.entries])
+        drawn = await self._listed(sql, _curve, parameters)
+        come_up: dict[str | None, list[Sums]] = {}
+        for key, at, totals in drawn:
+            if at == 0 and key not in come_up and len(totals) == len(edges):
+                come_up[key] = totals
+            else:
+                sums = come_up.setdefault(key, [_NOTHING] * len(edges))
+                sums[at : at + len(totals)] = map(_add, sums[at:], totals)
+        whole = come_up.get(None, [_NOTHING] * len(edges))
+        steps = {key: map(_less, sums[1:], sums) for key, sums in come_up.items() if key is not None}
+        return tuple(
+            UsageBucket(start, end, total, {key: part for key in steps if any(part := next(steps[key]))})
+            for (start, end), total in zip(pairwise(edges), map(_less, whole[1:], whole), strict=True)
+        )
+
     async def _series(
-        self, spans: Sequence[Span], by: str, where: UsageFilter, only: Sequence[str] | None
+        self, spans: Sequence[Span], by: str, where: UsageFilter
     ) -> tuple[list[dict[str, UsageTotals]], list[UsageTotals]]:
         """The dearest keys in each span, and all others of it together."""
-        sql, parameters = facts(by, spans, where, only)
+        sql, parameters = facts(by, spans, where)
         found = await self._listed(
             f"WITH cells AS MATERIALIZED (SELECT bucket, key, {_SUMS} FROM ({sql}) GROUP BY bucket, key"
             f" HAVING {_SOMETHING}),"
@@ -262,6 +279,26 @@ class UsageReaders(Query):
 
 def _of(principal: str, where: UsageFilter) -> UsageFilter:
     return replace(where, user=principal) if principal else where
+
+
+_NOTHING = UsageTotals()
+Sums = Sequence[int]
+
+
+def _curve(values: list[Any]) -> tuple[str | None, int, list[Sums]]:
+    """Of a key (None: everything together) what had come up to the edges from the given one on."""
+    key, *rest = values
+    if len(rest) == 2:
+        return key, rest[0], [rest[1]]
+    return key, 0, [_NOTHING if sums is None else sums for sums in rest[0]]
+
+
+def _add(one: Sums, other: Sums) -> Sums:
+    return [*map(add, one, other)]
+
+
+def _less(one: Sums, other: Sums) -> UsageTotals:
+    return UsageTotals._make(map(sub, one, other))
 
 
 def _sum(parts: Iterable[UsageTotals]) -> UsageTotals:
@@ -316,10 +353,10 @@ FROM (
   ORDER BY usage.seq LIMIT {CHUNK}
 )
 """
-_USED_MODELS = """
+_USED_MODELS = f"""
 SELECT json_group_array(json_array(provider, model)) FROM (
   SELECT provider, model
-  FROM (SELECT DISTINCT provider, model FROM model_usage WHERE step = 86400000 AND attempts > 0) AS used
+  FROM (SELECT provider, name AS model FROM ({all_keys("model")})) AS used
   ORDER BY (SELECT max(seq) FROM usage WHERE usage.provider = used.provider AND usage.model = used.model) LIMIT -1
 )
 """

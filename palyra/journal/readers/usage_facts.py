@@ -1,8 +1,7 @@
-"""Where the numbers of usage come from: roll-ups for whole steps, rows for what sticks out; SQL that sums to the unit.
+"""Where the numbers of usage come from when no running sum knows them: sums of days, and the rows themselves.
 
 A span is put together from as few entries as possible: the longest steps first, rounded to the nearest boundary, what
-is too much taken off again. So a day of Los Angeles is a UTC day, less six and two hours of its start, plus those of
-the next; and only what is shorter than the shortest step is read from rows.
+is too much taken off again; and only what is shorter than the shortest step is read from rows.
 """
 
 import json
@@ -11,8 +10,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from palyra.core.errors import BadInputError
-from palyra.core.usage_filter import ANYTHING, UsageFilter
-from palyra.core.values import value
+from palyra.core.usage_filter import UsageFilter
 from palyra.core.windows import DAY_MS, HOUR_MS
 
 METRICS = (
@@ -47,33 +45,19 @@ OF_USAGE = (
     "latency_ms",
     "corrects IS NULL",
 )
-QUARTER_MS = HOUR_MS // 4
 WHOLE = ""
 """As a key: everything together."""
 
+WHOLE_KEY = "''"
+TAG_KEY = "each_tag.key || '=' || each_tag.value"
+"""SQL of the keys that are no column."""
+
 Span = tuple[int, int]
-
-
-@value
-class RollUp:
-    """A table of sums, its steps (longest first, each a multiple of the next), and the keys it knows.
-
-    `step` and `start` are the expressions for an entry's length and start.
-    """
-
-    table: str
-    steps: tuple[int, ...]
-    keys: frozenset[str]
-    step: str = "step"
-    start: str = "start"
-
-
-BY_MODEL = RollUp("model_usage", (DAY_MS, 6 * HOUR_MS, HOUR_MS, QUARTER_MS), frozenset({"model", "provider"}))
-BY_PRINCIPAL = RollUp("principal_usage", (32 * DAY_MS, DAY_MS, 6 * HOUR_MS, HOUR_MS), frozenset({"user"}))
-BY_BOTH = RollUp("usage_days", (DAY_MS,), frozenset({"user", "model"}), str(DAY_MS), "day")
+DAYS = "usage_days"
+"""The table of what each user used of each model, by UTC days."""
+DAY_STEPS = (DAY_MS,)
 REASON_STEPS = (DAY_MS, HOUR_MS)
 """Of the counts of why decisions were made."""
-ROLL_UPS = (BY_MODEL, BY_PRINCIPAL, BY_BOTH)
 
 COLUMNS = {
     "model": "model",
@@ -105,10 +89,9 @@ def check_key(by: str) -> None:
         raise BadInputError(f"{by!r} is no breakdown of usage.", fix=f"Use one of: {', '.join(KEYS)}.")
 
 
-def roll_up_for(by: str, where: UsageFilter) -> RollUp | None:
-    """The roll-up that knows these keys; None when only the rows do."""
-    wanted = {*where.given, by} - {WHOLE}
-    return next((one for one in ROLL_UPS if wanted <= one.keys), None)
+def days_know(by: str, where: UsageFilter) -> bool:
+    """Whether the sums of days know these keys."""
+    return {*where.given, by} - {WHOLE} == {"user", "model"}
 
 
 @lru_cache(maxsize=16)
@@ -144,100 +127,76 @@ def _cover(found: list[Piece], number: int, sign: int, start: int, end: int, ste
     _cover(found, number, -sign, end, last, shorter)
 
 
-def facts(
-    by: str, spans: Sequence[Span], where: UsageFilter = ANYTHING, only: Sequence[str] | None = None
-) -> tuple[str, list[Any]]:
-    """SQL that yields (bucket, key, metrics…) rows whose sums are exact for each span, and its parameters.
-
-    With `only`, of these few keys alone; where a roll-up is ordered by them, nothing else is looked at.
-    """
-    roll_up = roll_up_for(by, where)
-    parts = pieces(tuple(spans), roll_up.steps if roll_up else ())
-    query = _Query()
-    if roll_up is not None:
-        for step in roll_up.steps:
-            for sign in (1, -1):
-                found = [part for part in parts if (part.step, part.sign) == (step, sign)]
-                if found:
-                    _add_roll_up(query, roll_up, found, by, where, only)
-    left = [part for part in parts if part.step == 0]
-    if left or not query.sources:
-        _add_rows(query, left, by, where, only)
-    return query.text, query.parameters
-
-
-class _Query:
-    """A statement in the making: spans are unpacked once each, then joined."""
+class Facts:
+    """A statement in the making that yields (bucket, key, metrics…) rows: spans are unpacked once each, then joined."""
 
     def __init__(self) -> None:
-        self.spans: list[str] = []
+        self.tables: list[str] = []
         self.sources: list[str] = []
         self.parameters: list[Any] = []
         self._bound: list[Any] = []
 
     def add_spans(self, spans: Sequence[Sequence[int]]) -> str:
-        name = f"spans_{len(self.spans)}"
-        self.spans.append(
-            f"{name} AS MATERIALIZED (SELECT value ->> 0 AS bucket, value ->> 1 AS first, value ->> 2 AS last"
-            " FROM json_each(?))"
+        """Names a table of (bucket, sign, first, last)."""
+        name = f"spans_{len(self.tables)}"
+        self.add_table(
+            f"{name} AS MATERIALIZED (SELECT value ->> 0 AS bucket, value ->> 1 AS sign, value ->> 2 AS first,"
+            " value ->> 3 AS last FROM json_each(?))",
+            [json.dumps(spans)],
         )
-        self.parameters.append(json.dumps(spans))
         return name
+
+    def add_table(self, table: str, bound: Sequence[Any]) -> None:
+        self.tables.append(table)
+        self.parameters += bound
 
     def add(self, source: str, bound: Sequence[Any]) -> None:
         self.sources.append(source)
         self._bound += bound
 
-    @property
-    def text(self) -> str:
-        self.parameters += self._bound
-        self._bound = []
-        return f"WITH {', '.join(self.spans)} {' UNION ALL '.join(self.sources)}"
+    def ended(self, around: str = "{}") -> tuple[str, list[Any]]:
+        """The statement, all sources together within `around`, and its parameters."""
+        tables = f"WITH RECURSIVE {', '.join(self.tables)} " if self.tables else ""
+        return tables + around.format(" UNION ALL ".join(self.sources)), [*self.parameters, *self._bound]
 
 
-def _add_roll_up(
-    query: _Query, roll_up: RollUp, parts: Sequence[Piece], by: str, where: UsageFilter, only: Sequence[str] | None
-) -> None:
-    step, sign = parts[0].step, "-" if parts[0].sign < 0 else ""
-    key = COLUMNS.get(by, "''")
-    metrics = ", ".join(f"{sign}{name} AS {name}" for name in METRICS)
+def add_days(query: Facts, parts: Sequence[Piece], by: str, where: UsageFilter) -> None:
+    """What the sums of days say of whole days. A user's are looked up, others lie next to each other."""
     conditions, bound = conditions_of(where, of_rows=False)
-    if only is not None and roll_up is BY_PRINCIPAL:
+    if where.user is None:
+        spans = query.add_spans([[part.span, part.sign, part.start, part.end] for part in parts])
+        days = "day >= first AND day < last"
+    else:
         spans = query.add_spans(
-            [[part.span, start, 0] for part in parts for start in range(part.start, part.end, step)]
+            [[part.span, part.sign, day, 0] for part in parts for day in range(part.start, part.end, DAY_MS)]
         )
-        query.add(
-            f"SELECT bucket, {key} AS key, {metrics} FROM {spans} CROSS JOIN json_each(?) AS wanted"
-            f" CROSS JOIN {roll_up.table} WHERE {roll_up.step} = {step} AND {roll_up.start} = first"
-            f" AND {key} = wanted.value{conditions}",
-            [json.dumps(list(only)), *bound],
-        )
-        return
-    among, chosen = _among(key, only)
-    spans = query.add_spans([[part.span, part.start, part.end] for part in parts])
+        days = "day = first"
     query.add(
-        f"SELECT bucket, {key} AS key, {metrics} FROM {spans} CROSS JOIN {roll_up.table} WHERE {roll_up.step} = {step}"
-        f" AND {roll_up.start} >= first AND {roll_up.start} < last{conditions}{among}",
-        [*bound, *chosen],
+        f"SELECT bucket, {COLUMNS.get(by, WHOLE_KEY)} AS key, {signed(METRICS)} FROM {spans} CROSS JOIN {DAYS}"
+        f" WHERE {days}{conditions}",
+        bound,
     )
 
 
-def _add_rows(query: _Query, parts: Sequence[Piece], by: str, where: UsageFilter, only: Sequence[str] | None) -> None:
-    spans = query.add_spans([[part.span, part.start, part.end] for part in parts])
+def add_rows(
+    query: Facts, parts: Sequence[Piece], by: str, where: UsageFilter, only: Sequence[str] | None = None
+) -> None:
+    """What rows say, with `only` of these keys alone."""
+    spans = query.add_spans([[part.span, part.sign, part.start, part.end] for part in parts])
     conditions, bound = conditions_of(where)
-    key = "each_tag.key || '=' || each_tag.value" if by == "tag" else COLUMNS.get(by, "''")
+    key = TAG_KEY if by == "tag" else COLUMNS.get(by, WHOLE_KEY)
     tags = ", json_each(tags) AS each_tag" if by == "tag" else ""
     among, chosen = _among(key, only)
     for table, at, what in (("runs", "finished_at", OF_RUNS), ("usage", "at", OF_USAGE)):
         query.add(
-            f"SELECT bucket, {key} AS key, {named(what)} FROM {spans} CROSS JOIN {table}{tags}"
+            f"SELECT bucket, {key} AS key, {signed(what)} FROM {spans} CROSS JOIN {table}{tags}"
             f" WHERE {table}.{at} >= first AND {table}.{at} < last{conditions}{among}",
             [*bound, *chosen],
         )
 
 
 def _among(key: str, only: Sequence[str] | None) -> tuple[str, list[Any]]:
-    return ("", []) if only is None else (f" AND {key} IN (SELECT value FROM json_each(?))", [json.dumps(list(only))])
+    return ("", []) if only is None else (f" AND +{key} IN (SELECT value FROM json_each(?))", [json.dumps(list(only))])
 
 
 def reason_facts(since: int, until: int) -> tuple[str, list[Any]]:
@@ -271,10 +230,16 @@ def conditions_of(where: UsageFilter, *, of_rows: bool = True) -> tuple[str, lis
             continue
         column = COLUMNS[name]
         partial = f" AND {column} <> ''" if of_rows and name in ("agent", "job") and wanted else ""
-        conditions.append(f"{column} = ?{partial}")
+        # The plus keeps the index of all times, which is by provider, from being taken for one of these times.
+        conditions.append(f"{'+' if of_rows and name == 'provider' else ''}{column} = ?{partial}")
         parameters.append(wanted)
     return "".join(f" AND {condition}" for condition in conditions), parameters
 
 
 def named(facts: Iterable[str]) -> str:
     return ", ".join(f"{fact} AS {name}" for fact, name in zip(facts, METRICS, strict=True))
+
+
+def signed(facts: Iterable[str]) -> str:
+    """The same, added or taken off."""
+    return named("0" if fact == "0" else f"sign * ({fact})" for fact in facts)
