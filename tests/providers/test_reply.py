@@ -1,14 +1,22 @@
 """Reading plain answers."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from palyra.providers.errors import ErrorClass, ProviderError
 from palyra.providers.reply import PlainReply, read_reply
 from palyra.providers.wires import Wire, completed_reason
 from tests.providers.recordings import OUTPUT, RESPONSE, RESPONSES, responses_usage
+
+MEMBERS = (
+    "choices content output data usage message delta text type summary arguments error status incomplete_details"
+    " reason code finish_reason stop_reason id model object input"
+).split()
 
 
 def chat(*messages: dict[str, Any], finish: str | None = "stop", **members: Any) -> PlainReply:
@@ -123,3 +131,20 @@ def test_a_response_that_failed_is_an_answer_that_says_so() -> None:
     heard = read_reply(Wire.RESPONSES, json.dumps(failed).encode())
     assert heard.failure is not None
     assert heard.failure.error_class is ErrorClass.TRANSIENT_UPSTREAM
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(MEMBERS), inner, max_size=5),
+    max_leaves=20,
+)
+
+
+@given(st.sampled_from(Wire), st.dictionaries(st.sampled_from(MEMBERS), ANY_JSON, max_size=8))
+def test_hostile_answers_are_read_or_malformed(wire: Wire, data: dict[str, Any]) -> None:
+    heard = PlainReply({}, "", None, None, 0)
+    with suppress(ProviderError):
+        heard = read_reply(wire, json.dumps(data).encode())
+    assert heard.visible_bytes >= 0
+    assert completed_reason(heard.finish) in ("stop", "length", "tool_calls", "content_filter")
+    assert isinstance(heard.items, tuple)
