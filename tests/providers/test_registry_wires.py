@@ -1,4 +1,4 @@
-"""Which wires a model is served on: each role has its own, and that of responses is spoken at home or where it is said."""
+"""Which wires a model is served on: each role its own, and that of responses at home or where it is said."""
 
 from pathlib import Path
 

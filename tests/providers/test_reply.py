@@ -13,10 +13,30 @@ from palyra.providers.reply import PlainReply, read_reply
 from palyra.providers.wires import Wire, completed_reason
 from tests.providers.recordings import OUTPUT, RESPONSE, RESPONSES, responses_usage
 
-MEMBERS = (
-    "choices content output data usage message delta text type summary arguments error status incomplete_details"
-    " reason code finish_reason stop_reason id model object input"
-).split()
+MEMBERS = [
+    "choices",
+    "content",
+    "output",
+    "data",
+    "usage",
+    "message",
+    "delta",
+    "text",
+    "type",
+    "summary",
+    "arguments",
+    "error",
+    "status",
+    "incomplete_details",
+    "reason",
+    "code",
+    "finish_reason",
+    "stop_reason",
+    "id",
+    "model",
+    "object",
+    "input",
+]
 
 
 def chat(*messages: dict[str, Any], finish: str | None = "stop", **members: Any) -> PlainReply:
