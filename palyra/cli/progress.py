@@ -17,7 +17,7 @@ _CLEAR = "\r\x1b[K"
 
 
 class ProgressBar:
-    """One line of standard error while it is a terminal; nothing else."""
+    """One line of standard error while it is a terminal; nothing else. Without a unit no rate is told."""
 
     def __init__(self, what: str, unit: str, clock: Clock) -> None:
         self._what = what
@@ -39,7 +39,9 @@ class ProgressBar:
         passed = self._clock.monotonic() - self._began
         if done and passed > 0:
             rate = done / passed
-            text += f"  {rate:,.0f} {self._unit}/s  {format_duration(int((total - done) / rate * 1000))} left"
+            if self._unit:
+                text += f"  {rate:,.0f} {self._unit}/s"
+            text += f"  {format_duration(int((total - done) / rate * 1000))} left"
         return text
 
     def clear(self) -> None:

@@ -1,5 +1,6 @@
 """`palyra explain`, `palyra ledger verify`, `palyra audit verify`: the books, opened."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -7,8 +8,16 @@ import typer
 from palyra.cli.launch import Launch
 from palyra.cli.options import DONE, REFUSED, Config, Json, StateDir, place, run
 from palyra.cli.output import amount, instant, plain, print_json, say
+from palyra.cli.progress import ProgressBar
+from palyra.control.protocol import Control
 from palyra.control.queries import AuditQuery, DecisionDetail, DecisionQuery, LedgerAnswer, LedgerQuery
+from palyra.core.clock import SystemClock
 from palyra.core.plural import plural
+
+MOST_TOLD = 1_000
+"""Sums at fault that are listed."""
+WHOLE = 10_000
+"""Steps of the progress bar."""
 
 
 def add_explain(app: typer.Typer, launch: Launch) -> None:
@@ -58,7 +67,7 @@ def ledger(launch: Launch) -> typer.Typer:
 
         async def work() -> int:
             async with launch.reading(place(config, state_dir)) as control:
-                answer = await control.ask(LedgerQuery())
+                answer = await _checked(control)
             if as_json:
                 print_json(ledger_json(answer))
             else:
@@ -70,9 +79,32 @@ def ledger(launch: Launch) -> typer.Typer:
     return app
 
 
+async def _checked(control: Control) -> LedgerAnswer:
+    """The counters, then the sums of usage a stretch after another: nobody waits without seeing how far it is."""
+    bar = ProgressBar("checking sums of usage", "", SystemClock())
+    answer = await control.ask(LedgerQuery("counters"))
+    cursor, more = "", True
+    try:
+        while more:
+            stretch = await control.ask(LedgerQuery("sums", cursor))
+            answer = replace(
+                answer,
+                ok=answer.ok and stretch.ok,
+                rollup_differences=(*answer.rollup_differences, *stretch.rollup_differences)[:MOST_TOLD],
+                sums_share=stretch.sums_share,
+            )
+            bar.show(int(stretch.sums_share * WHOLE), WHOLE)
+            cursor = stretch.sums_cursor
+            more = bool(cursor)
+    finally:
+        bar.clear()
+    return answer
+
+
 def ledger_json(answer: LedgerAnswer) -> dict[str, object]:
     """The report as JSON data; overshoot of money budgets is named in nano-dollars."""
     data: dict[str, object] = plain(answer)
+    del data["sums_share"], data["sums_cursor"]
     data["overshoot"] = [
         {
             "policy_id": item.policy_id,

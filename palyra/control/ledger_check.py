@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection, Iterator, Sequence
 
-from palyra.control.queries import LedgerAnswer, LedgerDifference, LedgerOvershoot
+from palyra.control.queries import LedgerAnswer, LedgerDifference, LedgerOvershoot, LedgerQuery
 from palyra.engine import Engine
 from palyra.governance.counters import CounterState
 from palyra.governance.policy_set import PolicySet
@@ -12,12 +12,14 @@ from palyra.journal.readers import Readers
 from palyra.journal.rows import GrantRow, HoldRow
 
 
-async def check_ledger(engine: Engine) -> LedgerAnswer:
+async def check_ledger(engine: Engine, query: LedgerQuery) -> LedgerAnswer:
     """Compares the live counters with what the journal holds at exactly the same moment.
 
     Every move of memory is submitted to the journal in its own step, so a fence taken in the step that reads the
     counters sees neither less nor more.
     """
+    if query.part == "sums":
+        return await check_sums(engine.journal.readers, query.cursor)
     await engine.catch_up()
     now = engine.clock.now_ms()
     fence = engine.journal.fence()
@@ -25,7 +27,7 @@ async def check_ledger(engine: Engine) -> LedgerAnswer:
     policies = engine.ledger.policies
     running = {run.attempt.hold.hold_id for run in engine.runner.live if run.attempt is not None}
     async with fence as readers:
-        return await check_rows(readers, policies, now, live=live, running=running)
+        return await check_rows(readers, policies, now, sums=query.part == "all", live=live, running=running)
 
 
 async def check_rows(
@@ -33,6 +35,7 @@ async def check_rows(
     policies: PolicySet,
     now: int,
     *,
+    sums: bool = True,
     live: Sequence[CounterState] | None = None,
     running: Collection[str] = (),
 ) -> LedgerAnswer:
@@ -43,7 +46,7 @@ async def check_rows(
     grants: tuple[GrantRow, ...] = await readers.grants()
     report = await asyncio.to_thread(verify, _rows(readers), policies, now, live=live, grants=grants)
     orphans = tuple(row.hold_id for row in report.open_holds if row.hold_id not in running)
-    differing = await readers.rollup_differences()
+    differing = await readers.rollup_differences() if sums else ()
     return LedgerAnswer(
         ok=report.ok and not orphans and not differing,
         live=live is not None,
@@ -62,6 +65,25 @@ async def check_rows(
             for item in report.differences
         ),
         rollup_differences=differing,
+        sums_share=1.0 if sums else 0.0,
+    )
+
+
+async def check_sums(readers: Readers, cursor: str) -> LedgerAnswer:
+    """A stretch of the sums of usage alone. Raises BadInputError for a cursor that no stretch gave."""
+    check = await readers.check_sums(cursor)
+    return LedgerAnswer(
+        ok=not check.differences,
+        live=False,
+        holds=0,
+        counters=0,
+        open_holds=0,
+        orphan_holds=(),
+        overshoot=(),
+        differences=(),
+        rollup_differences=check.differences,
+        sums_share=check.share,
+        sums_cursor=check.cursor,
     )
 
 

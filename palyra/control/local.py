@@ -294,7 +294,7 @@ class LocalControl:
     async def ask(self, query: PriceCheckQuery) -> PriceCheckAnswer: ...
     async def ask(self, query: Query) -> Answer:
         if isinstance(query, LedgerQuery):
-            return await check_ledger(self._face.engine)
+            return await check_ledger(self._face.engine, query)
         if isinstance(query, PriceQuestion):
             return await self._face.prices.answer(query)
         await self._face.caught_up()

@@ -10,7 +10,7 @@ from palyra.config.model import LoadedConfig
 from palyra.control.alerts import SHOWN_MOST, alert_view, alerts_page, recorded_alerts
 from palyra.control.budgets import budget_detail
 from palyra.control.commands import Command
-from palyra.control.ledger_check import check_rows
+from palyra.control.ledger_check import check_rows, check_sums
 from palyra.control.price_answers import PriceAnswers, PriceQuestion, recorded_drifts
 from palyra.control.prices import CostAnswer, CostQuery, PriceAnswer, PriceCheckAnswer, PriceCheckQuery, PriceQuery
 from palyra.control.queries import (
@@ -281,7 +281,10 @@ class OfflineControl:
         if self._absent is not None and isinstance(query, LedgerQuery | AuditQuery):
             raise self._absent
         if isinstance(query, LedgerQuery):
-            return await check_rows(self._readers, await self._policies(), self._clock.now_ms())
+            if query.part == "sums":
+                return await check_sums(self._readers, query.cursor)
+            sums = query.part == "all"
+            return await check_rows(self._readers, await self._policies(), self._clock.now_ms(), sums=sums)
         if isinstance(query, AlertsQuery):
             now = self._clock.now_ms()
             return await alerts_page(query, await recorded_alerts(self._readers), self._readers, now)

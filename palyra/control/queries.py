@@ -392,8 +392,13 @@ class InsightsAnswer:
 
 @value
 class LedgerQuery:
-    """Rebuilds every counter from the journal and compares."""
+    """Rebuilds every counter from the journal and compares, and checks that sums of usage are those of its rows.
 
+    That takes long where much was used: `counters` leaves it out, `sums` checks a stretch of time, from `cursor` on.
+    """
+
+    part: Literal["all", "counters", "sums"] = "all"
+    cursor: str = ""
     kind: Literal["ledger"] = "ledger"
 
 
@@ -423,7 +428,11 @@ class LedgerOvershoot:
 
 @value
 class LedgerAnswer:
-    """`open_holds` belong to live runs; `orphan_holds` to nobody, which is a fault. `live`: compared with an engine."""
+    """`open_holds` belong to live runs; `orphan_holds` to nobody, which is a fault. `live`: compared with an engine.
+
+    `rollup_differences` are sums of usage that are not those of their rows; `sums_share` of all (0 to 1) were checked
+    up to here, and `sums_cursor` is where the next stretch goes on.
+    """
 
     ok: bool
     live: bool
@@ -434,6 +443,8 @@ class LedgerAnswer:
     overshoot: tuple[LedgerOvershoot, ...]
     differences: tuple[LedgerDifference, ...]
     rollup_differences: tuple[str, ...] = ()
+    sums_share: float = 1.0
+    sums_cursor: str = ""
 
 
 @value

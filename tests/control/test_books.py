@@ -36,6 +36,26 @@ async def test_the_books_are_rebuilt_beside_the_loop(tmp_path: Path, monkeypatch
     assert threading.get_ident() not in threads
 
 
+async def test_sums_are_checked_in_stretches_that_come_to_the_whole(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house:
+        control = control_of(house)
+        await house.engine.journal._connection.run(
+            lambda database: database.execute(
+                "INSERT INTO usage_sums SELECT 'user', 'nobody', '', 900000, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 1"
+            )
+        )
+        whole = await control.ask(LedgerQuery())
+        counters = await control.ask(LedgerQuery("counters"))
+        stretches = [await control.ask(LedgerQuery("sums"))]
+        while stretches[-1].sums_cursor:
+            stretches.append(await control.ask(LedgerQuery("sums", stretches[-1].sums_cursor)))
+    assert (counters.ok, counters.sums_share, counters.counters) == (True, 0.0, whole.counters)
+    assert [stretch.sums_share for stretch in stretches] == sorted(stretch.sums_share for stretch in stretches)
+    found = [text for stretch in stretches for text in stretch.rollup_differences]
+    assert (stretches[-1].sums_share, found) == (1.0, ["usage_sums user [900000, 'nobody', '']"])
+    assert (whole.ok, list(whole.rollup_differences)) == (False, found)
+
+
 async def test_others_have_turns_while_a_new_budget_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counted = 0
     seen: list[int] = []
