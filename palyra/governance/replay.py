@@ -36,7 +36,7 @@ from palyra.governance.plan_record import (
 )
 from palyra.governance.recount import Drawing
 from palyra.governance.replay_earlier import count_earlier
-from palyra.governance.replay_flow import Group, Log, Model, UnderWay
+from palyra.governance.replay_flow import Group, Log, Model, Stand, UnderWay
 from palyra.governance.replay_holds import Held, Holds, Origin
 from palyra.governance.replay_input import Decoder, Shape
 from palyra.governance.replay_lanes import ASKS, Lanes
@@ -161,7 +161,7 @@ class Replay:
                         continue
                     group = model.groups.get(scope) or self._group(scope, model)
                     stand = group.stand
-                    if not stand.since <= at < stand.until:
+                    if stand is None or not stand.since <= at < stand.until:
                         stand = group.turn(at)
                     soft = 0
                     over = False
@@ -212,7 +212,7 @@ class Replay:
                         if outcome >> 2 & 7 != soft:
                             strengths += 1
                         if soft:
-                            _over_soft(group)
+                            _over_soft(group, stand)
                 elif kind == END:
                     known = opened.pop(ref, None)
                     if type(known) is not tuple or usd is None:
@@ -423,7 +423,7 @@ class Replay:
         amounts = (verdict.usd, verdict.tokens, 1)
         if not served:
             if self._counting:
-                _over_soft(group, amounts)
+                _over_soft(group, group.turn(at), amounts)
             if before is Disposition.SERVED:
                 self._flow.refused[ref] = self._counting
             elif before is Disposition.APPROVAL and after is Disposition.BLOCKED:
@@ -435,7 +435,7 @@ class Replay:
             cell.move(amounts[cell.budget.unit], 0, 0)
         self._flow.open[ref] = (stand, more, verdict.usd, verdict.tokens, seq)
         if self._counting:
-            _over_soft(group)
+            _over_soft(group, stand)
         return True
 
     def _group_of(self, scope: int, shape: Shape, index: int) -> Group:
@@ -487,9 +487,9 @@ class Replay:
             self._grants.redraw(drawing.grant_id, drawing.run_id, drawing.amount, sent=drawing.sent)
 
 
-def _over_soft(group: Group, amounts: tuple[int, int, int] = (0, 0, 0)) -> None:
+def _over_soft(group: Group, stand: Stand, amounts: tuple[int, int, int] = (0, 0, 0)) -> None:
     """Which budgets a hold leaves past their soft limit, or would where it was refused: then with its amounts."""
-    for place, cell in zip(group.fixed, group.stand.cells, strict=True):
+    for place, cell in zip(group.fixed, stand.cells, strict=True):
         if cell.settled + amounts[place.unit] > place.soft:
             place.lane.bite.over_soft += 1
     for place in group.rolling:

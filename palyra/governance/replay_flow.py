@@ -38,14 +38,25 @@ class Stand:
 
     __slots__ = ("cells", "group", "requests", "since", "tokens", "until", "usd")
 
-    def __init__(self, group: "Group", cells: tuple[Cell, ...]) -> None:
+    def __init__(self, group: "Group", at: int) -> None:
         self.group = group
-        self.cells = cells
-        self.since = max([cell.start for cell in cells], default=0)
-        self.until = min([cell.end for cell in cells], default=NEVER)
+        cells: list[Cell] = []
         by_unit: tuple[list[Row], list[Row], list[Row]] = ([], [], [])
-        for place, cell in zip(group.fixed, cells, strict=True):
+        since, until = 0, NEVER
+        for place in group.fixed:
+            cell = place.cell
+            if not cell.start <= at < cell.end:
+                place.turn(at)
+                cell = place.cell
+            cells.append(cell)
             by_unit[place.unit].append((cell, place.soft, place.hard))
+            if cell.start > since:
+                since = cell.start
+            if cell.end < until:
+                until = cell.end
+        self.cells = cells
+        self.since = since
+        self.until = until
         self.usd, self.tokens, self.requests = by_unit
 
     def move(self, usd: int, tokens: int, requests: int) -> None:
@@ -76,16 +87,13 @@ class Group:
         self.not_fixed = [*self.rolling, *others]
         self.places = [*self.fixed, *self.not_fixed]
         self.routes = any(place.lane.routes for place in in_force)
-        self.stand = Stand(self, tuple([place.cell for place in self.fixed]))
+        self.stand: Stand | None = None
 
     def turn(self, at: int) -> Stand:
         """Where it stands at an instant: calendar windows only."""
         stand = self.stand
-        if not stand.since <= at < stand.until:
-            for place in self.fixed:
-                if not place.cell.start <= at < place.cell.end:
-                    place.turn(at)
-            stand = self.stand = Stand(self, tuple([place.cell for place in self.fixed]))
+        if stand is None or not stand.since <= at < stand.until:
+            stand = self.stand = Stand(self, at)
         return stand
 
     def not_fixed_at(self, at: int) -> list[Cell]:
@@ -163,29 +171,28 @@ class UnderWay:
             return
         stand, more, held_usd, held_tokens, seq = held
         usd = usd or 0
-        amounts = (usd, tokens, 0)
-        if tokens > 0:
-            full = False
-            for cell, _, hard in stand.usd:
-                if cell.settled + usd > hard:
+        full = False
+        for cell, _, hard in stand.usd:
+            cell.settled = projected = cell.settled + usd
+            if projected > hard:
+                full = True
+        for cell, _, hard in stand.tokens:
+            cell.settled = projected = cell.settled + tokens
+            if projected > hard:
+                full = True
+        if more:
+            amounts = (usd, tokens, 0)
+            for cell, place in zip(more, stand.group.not_fixed, strict=True):
+                judged, amount = judged_growth(cell, at), amounts[place.unit]
+                if judged.settled + amount > place.hard and place.lane.in_force:
                     full = True
-            for cell, _, hard in stand.tokens:
-                if cell.settled + tokens > hard:
-                    full = True
-            if more and not full:
-                for cell, place in zip(more, stand.group.not_fixed, strict=True):
-                    judged = judged_growth(cell, at)
-                    if judged.settled + amounts[place.unit] > place.hard and place.lane.in_force:
-                        full = True
-            if full:
-                self._grow(ref, self._second_look(ref, held), at, usd, tokens)
-                return
-        for cell, _, _ in stand.usd:
-            cell.settled += usd
-        for cell, _, _ in stand.tokens:
-            cell.settled += tokens
-        for cell in more:
-            cell.move(amounts[cell.budget.unit], 0, 0)
+                cell.move(amount, 0, 0)
+        if full and tokens > 0:
+            stand.move(-usd, -tokens, 0)
+            for cell in more:
+                cell.move(-amounts[cell.budget.unit], 0, 0)
+            self._grow(ref, self._second_look(ref, held), at, usd, tokens)
+            return
         self.open[ref] = (stand, more, held_usd + usd, held_tokens + tokens, seq)
 
     def _grow(self, ref: int, held: Held, at: int, usd: int | None, tokens: int) -> None:
