@@ -392,10 +392,7 @@ class InsightsAnswer:
 
 @value
 class LedgerQuery:
-    """Rebuilds every counter from the journal and compares, and checks that sums of usage are those of its rows.
-
-    That takes long where much was used: `counters` leaves it out, `sums` checks a stretch of time, from `cursor` on.
-    """
+    """Rebuilds every counter and compares; and every sum of usage: the latter in stretches of time from `cursor` on."""
 
     part: Literal["all", "counters", "sums"] = "all"
     cursor: str = ""
@@ -430,8 +427,7 @@ class LedgerOvershoot:
 class LedgerAnswer:
     """`open_holds` belong to live runs; `orphan_holds` to nobody, which is a fault. `live`: compared with an engine.
 
-    `rollup_differences` are sums of usage that are not those of their rows; `sums_share` of all (0 to 1) were checked
-    up to here, and `sums_cursor` is where the next stretch goes on.
+    `sums_share` of the sums (0 to 1) were checked up to here, and `sums_cursor` is where the next stretch goes on.
     """
 
     ok: bool
