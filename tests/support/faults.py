@@ -50,7 +50,7 @@ DROPS = Reply(break_at=0)
 """Reads the request and breaks the connection."""
 HALF = Reply(break_at=2)
 """A stream that breaks in its middle."""
-MALFORMED = Reply(raw=b"<html>bad gateway</html>", frames=(b"<html>bad gateway</html>\n\n",))
+MALFORMED = Reply(raw=b"<html>bad gateway</html>", frames=(b"data: <html>bad gateway</html>\n\n",))
 ERROR_EVENT = Reply(frames=(b'data: {"error": {"message": "overloaded", "type": "server_error"}}\n\n',))
 """A stream that begins well and tells of an error as its first event."""
 GOOD = Reply()
