@@ -106,6 +106,8 @@ class Bridge:
         try:
             async with self.clock.timeout(PATIENCE_SECONDS):
                 snapshot = await self.control.snapshot(topics)
+            # An engine in this process turns to its callers before the snapshot is drawn.
+            await asyncio.sleep(0)
         except TimeoutError:
             self._set_link(Link.TROUBLED, "the engine does not answer")
         except EngineGoneError as error:

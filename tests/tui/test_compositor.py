@@ -1,13 +1,19 @@
 """The tight updates draw exactly what Textual's own draw, with a fraction of the bytes."""
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
 
 import pyte
-from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+import pytest
+from textual._compositor import ChopsUpdate, Compositor, CompositorUpdate, LayoutUpdate
 from textual.app import App, ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
+from textual.geometry import Region
 from textual.screen import ModalScreen, Screen
+from textual.strip import Strip
+from textual.widget import Widget
 from textual.widgets import Static
 
 from palyra.core.safe_text import safe
@@ -16,7 +22,8 @@ from palyra.tui.picture import Picture
 from palyra.tui.themes import THEMES, Tone
 from palyra.tui.widgets.columns import Column
 from palyra.tui.widgets.lines import part
-from palyra.tui.widgets.live_table import LiveTable, Row, cell
+from palyra.tui.widgets.live_table import LiveTable
+from palyra.tui.widgets.rows import Row, cell
 
 WIDTH, HEIGHT = 80, 24
 MIXED = Content.from_markup(
@@ -129,6 +136,67 @@ async def test_tight_updates_draw_what_textual_draws() -> None:
         await same()
         assert app.kinds == {TightUpdate, TightLayout}
         assert any(char.data != " " for line in app.ours.buffer.values() for char in line.values())
+
+
+class Compared(TightCompositor):
+    """Renders what changed as Textual does, too, and compares."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.compared = 0
+        self.lines = [0, 0]
+        """Lines that widgets rendered for Textual, and for us."""
+
+    def render_partial_update(self) -> TightUpdate | None:
+        changed = self._dirty_regions.copy()
+        with self._counting(0):
+            theirs = Compositor.render_partial_update(self)
+        self._dirty_regions = changed
+        with self._counting(1):
+            ours = super().render_partial_update()
+        if ours is None or theirs is None:
+            assert ours is theirs
+            return None
+        assert ours.spans == theirs.spans
+        for y, start, end in ours.spans:
+            for x, stop in zip(ours.chops[y], ours.chop_ends[y], strict=True):
+                if x < end and start < stop:
+                    assert ours.chops[y][x] == theirs.chops[y][x]
+                    self.compared += 1
+        return ours
+
+    @contextmanager
+    def _counting(self, place: int) -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            for kind in {type(widget) for widget in self.visible_widgets}:
+                render = kind.render_lines
+
+                def counted(widget: Widget, crop: Region, render: Any = render) -> list[Strip]:
+                    self.lines[place] += crop.height
+                    return cast("list[Strip]", render(widget, crop))
+
+                patch.setattr(kind, "render_lines", counted)
+            yield
+
+
+async def test_only_lines_that_changed_are_rendered_and_they_are_those_of_textual() -> None:
+    app = TwiceDrawn()
+    async with app.run_test(size=(WIDTH, HEIGHT)) as pilot:
+        await pilot.pause()
+        app.screen._compositor = compared = Compared()
+        app.screen.refresh(layout=True)
+        table = app.screen.query_one(LiveTable)
+        table.focus()
+        for age in ("0:0", "0:1", "9:5"):
+            table.update_rows(rows(age))
+            await pilot.pause()
+        for key in ("j", "pagedown", "G", "k", "g"):
+            await pilot.press(key)
+        app.screen.query_one("#mixed", Static).update(Content("now\nplain"))
+        app.screen.query_one("#beside", Static).update("other")
+        await pilot.pause()
+        assert compared.compared > HEIGHT
+        assert compared.lines[1] < compared.lines[0] / 2
 
 
 async def test_running_clocks_cost_a_few_bytes_each() -> None:

@@ -79,6 +79,27 @@ async def test_the_detail_is_asked_once_for_each_run_and_late_answers_of_others_
         assert "agent-ci" in desk.text
 
 
+async def test_the_run_that_is_looked_at_stays_while_newer_ones_push_the_others_out() -> None:
+    async with console(replace(normal(), older_runs=()), size=LARGE) as desk:
+        await desk.press("5", "j", "j", "j")
+        looked_at = desk.list.table.selected_key
+        detail = desk.list.pane.lines
+        asked = len(desk.control.asked)
+        for start in (0, 50, 100):
+            newer = tuple(run(-start - number, "completed", "new", "m/m", CENT) for number in range(1, 51))
+            desk.control.change(runs=newer)
+            await desk.wait()
+            assert desk.list.table.selected_key == looked_at
+            assert f"run:{newer[0].run_id}" in desk.list._subjects
+        assert len(desk.list._subjects) == 51
+        assert desk.list.pane.lines == detail
+        assert len(desk.control.asked) == asked, "what is looked at was not asked for again"
+        await desk.press("k")
+        assert desk.list.table.selected_key != looked_at
+        await desk.wait()
+        assert looked_at not in desk.list._subjects
+
+
 async def test_c_cancels_a_live_run_after_a_dialog() -> None:
     async with console(normal()) as desk:
         await desk.press("5")

@@ -14,7 +14,8 @@ from palyra.tui.themes import Tone
 from palyra.tui.widgets.columns import Column
 from palyra.tui.widgets.form import Field
 from palyra.tui.widgets.lines import Lines, part
-from palyra.tui.widgets.live_table import LiveTable, Row
+from palyra.tui.widgets.live_table import LiveTable
+from palyra.tui.widgets.rows import Row
 
 SHOWN = 100
 

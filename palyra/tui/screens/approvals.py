@@ -26,7 +26,7 @@ from palyra.tui.subjects import Subject
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.columns import Column
 from palyra.tui.widgets.lines import Line, muted, part
-from palyra.tui.widgets.live_table import CellValue, cell
+from palyra.tui.widgets.rows import CellValue, cell
 
 COLUMNS = (
     Column("sign", safe(""), 1),

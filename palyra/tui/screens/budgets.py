@@ -23,7 +23,7 @@ from palyra.tui.subjects import Subject
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.columns import Column
 from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, strong
-from palyra.tui.widgets.live_table import CellValue, cell
+from palyra.tui.widgets.rows import CellValue, cell
 
 GAUGE_CELLS = 4
 ROOMY = 100

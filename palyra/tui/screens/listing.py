@@ -1,6 +1,7 @@
 """A list and the detail of what is selected: below it, beside it where there is room, or opened in full."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -19,7 +20,8 @@ from palyra.tui.themes import Tone
 from palyra.tui.widgets.columns import Column, arrange
 from palyra.tui.widgets.form import Field, Labelled
 from palyra.tui.widgets.lines import Line, Lines, Part, cut, line, lines_text, muted, part, strong
-from palyra.tui.widgets.live_table import MARKER_CELLS, MAX_ROWS, Cell, CellValue, LiveTable, Row
+from palyra.tui.widgets.live_table import MARKER_CELLS, MAX_ROWS, LiveTable
+from palyra.tui.widgets.rows import Cell, CellValue, Row
 
 Sortable = Any
 
@@ -143,14 +145,17 @@ class ListScreen(PalyraScreen):
         self.draw_detail()
 
     def _make_rows(self) -> list[Row]:
-        """Rows of what is listed. Clocks of rows out of sight stand still: making 500 rows anew takes too long."""
+        """Rows of what is listed. Those out of sight are made when they are seen, and their clocks stand still: making
+        500 rows anew takes too long."""
         top = round(self.table.scroll_y) - 1
         bottom = top + self.table.size.height + 2
         made: dict[str, tuple[Subject, Row]] = {}
         for number, (key, item) in enumerate(self._subjects.items()):
             kept = self._rows.get(key)
-            if kept is None or top <= number <= bottom or (kept[0] is not item and kept[0] != item):
+            if top <= number <= bottom:
                 made[key] = (item, Row(key, self.cells_of(item)))
+            elif kept is None or (kept[0] is not item and kept[0] != item):
+                made[key] = (item, Row(key, partial(self.cells_of, item)))
             else:
                 made[key] = kept
         self._rows = made

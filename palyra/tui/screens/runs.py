@@ -25,7 +25,8 @@ from palyra.tui.subjects import Subject
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.columns import Column
 from palyra.tui.widgets.lines import BLANK, Line, Part, line, muted, part
-from palyra.tui.widgets.live_table import MAX_ROWS, CellValue, LiveTable, cell
+from palyra.tui.widgets.live_table import MAX_ROWS, LiveTable
+from palyra.tui.widgets.rows import CellValue, cell
 
 COLUMNS = (
     Column("sign", safe(""), 1),
@@ -75,6 +76,8 @@ class RunsScreen(ListScreen):
     def __init__(self) -> None:
         super().__init__()
         self.view: RunsOf | None = None
+        self._drawn: RunsOf | None = None
+        """Of which view the list is that was drawn last."""
         self._older: list[RunView] = []
         self._cursor = ""
         self._until: int | None = None
@@ -103,11 +106,16 @@ class RunsScreen(ListScreen):
         self._ask_page()
 
     def items(self, snapshot: Snapshot) -> Sequence[Subject]:
+        drawn, self._drawn = self._drawn, self.view
         if self.view is not None:
             return self._older
         live = [run for run in snapshot.runs if run.live]
         ended = {run.run_id: run for run in self._older}
         ended.update((run.run_id, run) for run in snapshot.runs if not run.live)
+        looked_at = self.subject if drawn is None else None
+        if isinstance(looked_at, RunView) and not looked_at.live:
+            # Newer ones push it out of the snapshot, and the cursor would go from run to run at the list's end.
+            ended.setdefault(looked_at.run_id, looked_at)
         for run in live:
             ended.pop(run.run_id, None)
         newest = sorted(ended.values(), key=lambda run: -run.accepted_at)

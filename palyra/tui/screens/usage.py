@@ -51,7 +51,8 @@ from palyra.tui.usage_view import (
 from palyra.tui.widgets.charts import Plot
 from palyra.tui.widgets.columns import Column
 from palyra.tui.widgets.lines import BLANK, Line, Lines, Part, line, muted, part
-from palyra.tui.widgets.live_table import CellValue, LiveTable
+from palyra.tui.widgets.live_table import LiveTable
+from palyra.tui.widgets.rows import CellValue
 
 COLUMNS = (
     Column("name", safe("model"), 20, flex=3, most=48),

@@ -199,12 +199,17 @@ class Lines(ScrollView, can_focus=False):
         if len(new) != len(old):
             self._end_seen = False
             size = Size(self.size.width, len(new))
-            if self.styles.auto_dimensions or max(len(new), len(old)) > self.size.height:
+            overflowed, overflows = (len(lines) > self.size.height for lines in (old, new))
+            if self.styles.auto_dimensions or overflowed != overflows:
                 self.virtual_size = size
                 self.refresh(layout=True)
                 return
-            # All lines fit before and after: nothing moves, and nothing has to be laid out.
+            # The scrollbar neither comes nor goes, so nothing has to be laid out.
             self.set_reactive(Widget.virtual_size, size)
+            if overflows:
+                self.vertical_scrollbar.window_virtual_size = size.height
+                if self.scroll_y > self.max_scroll_y:
+                    self.scroll_to(y=self.max_scroll_y, animate=False)
         top = int(self.scroll_offset.y)
         for number, (was, now) in enumerate(zip_longest(old, new)):
             if was != now:

@@ -20,13 +20,13 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from palyra.core.clock import Clock, SystemClock
-from palyra.core.safe_text import SafeText, fit
-from palyra.core.values import value
+from palyra.core.safe_text import fit
 from palyra.tui.glyphs import CURSOR
 from palyra.tui.themes import ANSI_VARIABLES, Tone, tone_styles
 from palyra.tui.widgets.columns import Column, Place, arrange
-from palyra.tui.widgets.lines import BLANK, Line, Part, Styles, cut, part, strip_of, width_of, wrap
+from palyra.tui.widgets.lines import BLANK, Line, Styles, cut, part, strip_of, width_of, wrap
 from palyra.tui.widgets.plain import plain_lines
+from palyra.tui.widgets.rows import Cell, Row, differ, parts_of
 
 MAX_ROWS = 500
 """Rows beyond these are not taken; longer lists are paged by whoever fills the table."""
@@ -35,41 +35,12 @@ MARKER_CELLS = 1
 """The first cell of each line is the selection's mark."""
 
 
-@value
-class Cell:
-    """A cell of several parts, or one that changes with time alone (`ticking`): an age, a time left.
-
-    One that spans several columns takes the room of those after it, whose own values in this row are not shown.
-    """
-
-    parts: Line
-    ticking: bool = False
-    span: int = 1
-
-
-CellValue = SafeText | Part | Cell
-
-
-@value
-class Row:
-    """One object of the list: its key, the version shown, and one cell for each column."""
-
-    key: str
-    cells: tuple[CellValue, ...]
-    version: int = 0
-
-
 class Mark(Enum):
     """How a row is marked as the selected one."""
 
     NONE = 0
     FOCUSED = 1
     BLURRED = 2
-
-
-def cell(*parts: Part | str, ticking: bool = False, span: int = 1) -> Cell:
-    """A cell of parts and plain strings."""
-    return Cell(tuple(piece if isinstance(piece, Part) else part(piece) for piece in parts), ticking, span)
 
 
 class LiveTable(ScrollView, can_focus=True):
@@ -180,7 +151,7 @@ class LiveTable(ScrollView, can_focus=True):
         index_of = {row.key: index for index, row in enumerate(new)}
         if len(index_of) != len(new):
             raise ValueError("two rows of a table have the same key")
-        if any(len(row.cells) != len(self._columns) for row in new):
+        if any(row.made and len(row.cells) != len(self._columns) for row in new):
             raise ValueError("a row of a table has not one cell for each column")
         old, old_index_of, old_key = self._rows, self._index_of, self._selected
         key = self._heir(old, old_key, index_of, new)
@@ -279,7 +250,7 @@ class LiveTable(ScrollView, can_focus=True):
         return new[min(place, len(new) - 1)].key if new else None
 
     def _note_change(self, was: Row, now: Row) -> None:
-        if any(_differ(*pair) for pair in zip(was.cells, now.cells, strict=False)):
+        if any(differ(*pair) for pair in zip(was.cells, now.cells, strict=False)):
             self._changed_at = self._clock.monotonic()
 
     # Scrolling.
@@ -401,7 +372,7 @@ class LiveTable(ScrollView, can_focus=True):
             if isinstance(value, Cell) and value.span > 1:
                 covered = place.index + value.span
                 width = max(each.x + each.width for each in self._places if each.index < covered) - place.x
-            shown = cut(_parts_of(value), width)
+            shown = cut(parts_of(value), width)
             room = width - width_of(shown)
             indent = place.x - used + (room if place.column.align == "right" else 0)
             if indent:
@@ -468,16 +439,6 @@ class LiveTable(ScrollView, can_focus=True):
         if any(isinstance(value, Cell) and value.span > 1 for row in (was, now) for value in row.cells):
             end = self.size.width
         self._repaint_line(line, x, end - x)
-
-
-def _parts_of(value: CellValue) -> Line:
-    if isinstance(value, Cell):
-        return value.parts
-    return (value,) if isinstance(value, Part) else (part(value),)
-
-
-def _differ(was: CellValue, now: CellValue) -> bool:
-    return was != now and not (isinstance(now, Cell) and now.ticking)
 
 
 def _cursor_colour(variables: Mapping[str, str]) -> Color:

@@ -13,7 +13,8 @@ from palyra.core.safe_text import safe
 from palyra.tui.themes import THEMES, Tone
 from palyra.tui.widgets.columns import Column
 from palyra.tui.widgets.lines import part
-from palyra.tui.widgets.live_table import MAX_ROWS, Cell, LiveTable, Row, cell
+from palyra.tui.widgets.live_table import MAX_ROWS, LiveTable
+from palyra.tui.widgets.rows import Cell, CellValue, Row, cell
 
 COLUMNS = (
     Column("what", safe("what"), 8, flex=1, most=20),
@@ -242,6 +243,27 @@ async def test_rows_out_of_view_repaint_nothing() -> None:
         app.table.update_rows([*many(20), *(row(f"r{n:03}", "other") for n in range(20, 30))])
         await pilot.pause()
         assert app.table.painted == []
+
+
+async def test_rows_that_nobody_sees_are_not_made() -> None:
+    made: list[str] = []
+
+    def later(key: str) -> Row:
+        def cells() -> tuple[CellValue, ...]:
+            made.append(key)
+            return row(key).cells
+
+        return Row(key, cells)
+
+    async with running(size=(40, 5)) as (app, pilot):
+        app.table.update_rows([later(f"r{number}") for number in range(20)])
+        await pilot.pause()
+        assert set(made) == {"r0", "r1", "r2", "r3"}
+        await pilot.press("G")
+        await pilot.pause()
+        assert set(made) == {"r0", "r1", "r2", "r3", "r16", "r17", "r18", "r19"}
+        assert len(made) == 8, "each is made once"
+        assert [line.split()[0] for line in app.shown()[1:4]] == ["r16", "r17", "r18"]
 
 
 async def test_the_table_knows_since_when_the_selected_row_is_the_same() -> None:

@@ -8,7 +8,8 @@ from textual.widget import Widget
 from palyra.core.safe_text import safe
 from palyra.tui.widgets.columns import Column
 from palyra.tui.widgets.lines import Lines, line, muted, strong
-from palyra.tui.widgets.live_table import LiveTable, Row
+from palyra.tui.widgets.live_table import LiveTable
+from palyra.tui.widgets.rows import Row
 
 COLUMNS = (Column("name", safe("name"), 10, flex=1), Column("cost", safe("cost"), 8, align="right"))
 
