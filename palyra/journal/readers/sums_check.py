@@ -18,26 +18,23 @@ EVER = (-(1 << 62), 1 << 62)
 MOST_TOLD = 1_000
 
 _SOURCES = (("runs", "finished_at", OF_RUNS), ("usage", "at", OF_USAGE))
-_NAMES = ", ".join(METRICS)
-_TOTALS = ", ".join(f"sum({metric})" for metric in METRICS)
 
 
 @value
 class _Sums:
-    """`stored` and `real` are SQL of (entry…, numbers…) rows of [?1, ?2)."""
+    """`facts` is SQL of (entry…, metrics…) rows of [?1, ?2): those of the rows, and those stored, taken off them."""
 
     name: str
     entry: str
-    stored: str
-    real: str
+    metrics: tuple[str, ...]
+    facts: str
 
     @property
     def sql(self) -> str:
+        wrong = " OR ".join(f"sum({metric}) <> 0" for metric in self.metrics)
         return (
-            f"WITH stored AS MATERIALIZED ({self.stored}), real AS MATERIALIZED ({self.real})"
-            f" SELECT json_group_array(json_array('{self.name}', {self.entry})) FROM (SELECT DISTINCT {self.entry}"
-            " FROM (SELECT * FROM (SELECT * FROM stored EXCEPT SELECT * FROM real) UNION ALL"
-            f" SELECT * FROM (SELECT * FROM real EXCEPT SELECT * FROM stored)) ORDER BY {self.entry} LIMIT {MOST_TOLD})"
+            f"SELECT json_group_array(json_array('{self.name}', {self.entry})) FROM (SELECT {self.entry}"
+            f" FROM ({self.facts}) GROUP BY {self.entry} HAVING {wrong} ORDER BY {self.entry} LIMIT {MOST_TOLD})"
         )
 
 
@@ -62,16 +59,16 @@ def _of_kind(kind: str) -> _Sums:
         _rows(f"{at} - {at} % {QUARTER_MS} AS start, {name} AS name, {provider} AS provider", facts, table, at, tags)
         for table, at, facts in _SOURCES
     )
-    came = ", ".join(f"entry.{metric} - ifnull(before.{metric}, 0)" for metric in METRICS)
+    less = ", ".join(f"ifnull(before.{metric}, 0) - entry.{metric}" for metric in METRICS)
     key = f"{{0}}.kind = '{kind}' AND {{0}}.name = keys.name AND {{0}}.provider = keys.provider"
     return _Sums(
         f"{SUMS} {kind}".strip(),
         "start, name, provider",
-        f"SELECT entry.start, entry.name, entry.provider, {came} FROM ({all_keys(kind)}) AS keys"
+        METRICS,
+        f"{real} UNION ALL SELECT entry.start, entry.name, entry.provider, {less} FROM ({all_keys(kind)}) AS keys"
         f" CROSS JOIN {SUMS} AS entry ON {key.format('entry')} LEFT JOIN {SUMS} AS before ON {key.format('before')}"
         f" AND before.start = (SELECT max(start) FROM {SUMS} AS last WHERE {key.format('last')}"
         " AND last.start < entry.start) WHERE entry.start >= ?1 AND entry.start < ?2",
-        f"SELECT start, name, provider, {_TOTALS} FROM ({real}) GROUP BY name, provider, start",
     )
 
 
@@ -82,8 +79,9 @@ def _of_days() -> _Sums:
     return _Sums(
         DAYS,
         "day, principal, model",
-        f"SELECT day, principal, model, {_NAMES} FROM {DAYS} WHERE day >= ?1 AND day < ?2",
-        f"SELECT day, principal, model, {_TOTALS} FROM ({real}) GROUP BY day, principal, model",
+        METRICS,
+        f"{real} UNION ALL SELECT day, principal, model, {', '.join(f'-{metric}' for metric in METRICS)} FROM {DAYS}"
+        " WHERE day >= ?1 AND day < ?2",
     )
 
 
@@ -91,9 +89,10 @@ def _of_reasons(step: int) -> _Sums:
     return _Sums(
         f"decision_reasons {step}",
         "start, reason",
-        f"SELECT start, reason, decisions FROM decision_reasons WHERE step = {step} AND start >= ?1 AND start < ?2",
-        f"SELECT at - at % {step} AS start, code.value AS reason, count(*) FROM decisions"
-        " CROSS JOIN json_each(reason_codes) AS code WHERE at >= ?1 AND at < ?2 GROUP BY 1, 2",
+        ("decisions",),
+        f"SELECT at - at % {step} AS start, code.value AS reason, 1 AS decisions FROM decisions"
+        " CROSS JOIN json_each(reason_codes) AS code WHERE at >= ?1 AND at < ?2 UNION ALL"
+        f" SELECT start, reason, -decisions FROM decision_reasons WHERE step = {step} AND start >= ?1 AND start < ?2",
     )
 
 
