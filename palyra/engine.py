@@ -53,6 +53,7 @@ from palyra.providers.registry import Registry
 from palyra.providers.retry import RetryRule, RetrySettings
 from palyra.providers.transport import Transport
 from palyra.providers.ways import Ways
+from palyra.runs.cached import kept_answers
 from palyra.runs.corrections import Corrections
 from palyra.runs.counting import TokenCounter
 from palyra.runs.dispatch import Dispatcher
@@ -318,6 +319,7 @@ class Engine:
             settings=settings,
             rule=RetryRule(RetrySettings(config.retries.max, config.retries.base_ms), random.uniform),
             failover=FailoverSettings(config.failover.enabled, config.failover.max_candidates),
+            cache=kept_answers(config.cache, clock),
         )
 
     def _lead(self) -> Ways:

@@ -23,6 +23,8 @@ def report_headers(report: RunReport, wire: Wire, *, amounts: bool) -> list[Head
             headers.append((name, value))
     if report.attempts:
         headers.append(("X-Palyra-Attempts", str(report.attempts)))
+    if report.cached is not None:
+        headers.append(("X-Palyra-Cache", "hit" if report.cached else "miss"))
     if report.reason_codes:
         headers.append(("X-Palyra-Reason", ", ".join(report.reason_codes)))
     if report.would_block:

@@ -36,6 +36,7 @@ def report_of(run: LiveRun, planned: Planned) -> RunReport:
         bound_usd=planned.estimate.bound_usd if known else None,
         cost_usd=row.cost if ended and row.attempts else None,
         usage_source=run.usage_source,
+        cached=run.cached,
     )
 
 

@@ -35,6 +35,8 @@ FLAVOURS: Mapping[Wire, Flavour] = {
     Wire.EMBEDDINGS: Flavour.EMBEDDINGS,
 }
 UNCERTAIN = "uncertain"
+CACHE = "cache"
+"""The source of usage that an answer of ours had: none."""
 IDENTITY = "identity_"
 """Begins the flags of a body that contradicts itself."""
 PARTIAL = "usage_partial"
@@ -44,6 +46,9 @@ NOT_PLAIN = "media"
 RAW_LIMIT = 64 * 1024
 """Characters of JSON that are kept of a usage object that contradicts itself."""
 RAW_DEPTH = 16
+
+LONGEST_ID = 256
+"""Characters of an answer's id; a longer one is not kept."""
 
 
 @dataclass(slots=True)
@@ -177,7 +182,7 @@ def charge_attempt(book: PriceBook, attempt: Attempt, told: Told | None, *, fini
         priced.usage_source.value,
         tuple(dict.fromkeys((*priced.flags, *flags))),
         reading,
-        told.id if told is not None and kept else "",
+        told.id if told is not None and kept and len(told.id) <= LONGEST_ID else "",
     )
 
 
@@ -226,6 +231,7 @@ def usage_change(attempt: Attempt, charged: Charged, flat: int | None, at: int) 
             visible_bytes=attempt.meter.visible_bytes,
             overhead=overhead(attempt.size, attempt.entry.kind),
             readings=tuple(reading.to_json() for reading in priced.readings) if contradictory else (),
+            answer_id=charged.answer_id,
         )
     )
 

@@ -15,8 +15,9 @@ from palyra.providers.registry import ModelEntry
 from palyra.providers.retry import RetryRule
 from palyra.providers.ways import BREAKER_OPEN, CREDENTIAL_COOLING, UNHEALTHY, Way, Ways
 from palyra.runs.answers import cancelled, deferred, provider_failed, refused_by_budget, report_of
-from palyra.runs.attempt import Attempt
+from palyra.runs.attempt import CACHE, Attempt
 from palyra.runs.attempts import Attempts, worked_out
+from palyra.runs.cached import CachedAnswers, KeptAnswer
 from palyra.runs.closing import MESSAGE_LIMIT, Closing
 from palyra.runs.dispatch import Delivered
 from palyra.runs.durable import Durable
@@ -48,6 +49,7 @@ class Means:
     planner: Planner
     ways: Ways
     attempts: Attempts
+    cached: CachedAnswers
     closing: Closing
     live: LiveRuns
     rule: RetryRule
@@ -69,6 +71,8 @@ class Execution:
         self._client = client
         failover = request.failover and means.planner.may_fail_over(wanted[0])
         self._trail = Trail(means.rule, means.failover, failover=failover)
+        self._asked: bytes | None = None
+        """What is asked, where a kept answer to it would do."""
         self._sent: Planned | None = None
         """The plan of the newest attempt."""
 
@@ -86,13 +90,16 @@ class Execution:
 
     async def _tried(self) -> Outcome:
         means, request, trail = self._means, self._request, self._trail
+        self._asked = await means.cached.question(request)
+        self._run.cached = None if self._asked is None else False
         park_seconds = means.parking.patience(request.source, request.park_seconds)
         demanding = await worked_out(request, partial(complexity_of, request.parsed))
         while True:
             now = means.clock.now_ms()
             planned = means.planner.plan(self._run, request, self._wanted, demanding, now, trail.steer)
             if planned.hold is not None:
-                outcome = await self._attempted(planned)
+                kept = means.cached.find(self._asked, planned)
+                outcome = await (self._attempted(planned) if kept is None else self._repeated(planned, kept))
                 if outcome is not None:
                     return outcome
                 continue
@@ -142,6 +149,7 @@ class Execution:
         trail.goes(entry, way)
         self._sent = planned
         attempt, delivered = await means.attempts.make(run, self._request, self._client, planned, way, trail)
+        means.cached.keep(self._asked, planned, delivered)
         if run.state.terminal:
             return self._late(planned, delivered)
         pause = self._pause(attempt, way, delivered)
@@ -150,6 +158,22 @@ class Execution:
             return self._settle(planned, attempt, delivered)
         trail.unwritten.append(means.closing.note(run))
         return await self._rests(planned, pause) if pause else None
+
+    async def _repeated(self, planned: Planned, kept: KeptAnswer) -> Outcome:
+        """The answer to the same question of a moment ago: no provider is asked."""
+        means, run = self._means, self._run
+        served = means.cached.serve(planned, kept)
+        run.cached, run.usage_source = True, CACHE
+        run.spend(0, 0, 0, (ReasonCode.CACHE_HIT.value,))
+        facts = {"phase": Phase.SETTLE.value, "attempts": served.held.attempt}
+        unit = [
+            *self._trail.endings(),
+            *means.attempts.decided(run, served.planned, RunState.RUNNING, self._trail, **facts),
+        ]
+        await means.attempts.submit(
+            run, [*unit, *served.changes, *means.closing.run(run, RunState.COMPLETED, kept.reason)]
+        )
+        return Outcome(report_of(run, served.planned), run.row.state, kept.reason, kept.answer)
 
     def _pause(self, attempt: Attempt, way: Way, delivered: Delivered) -> float | None:
         """Seconds until the next attempt; None where none may follow."""

@@ -3,7 +3,7 @@
 from palyra.journal.rows import UsageSample
 from palyra.pricing.drift import DriftBook, Estimated, EstimateDrift
 from palyra.pricing.learn import Learner
-from palyra.runs.attempt import Attempt, Charged, lesson, recalled
+from palyra.runs.attempt import CACHE, Attempt, Charged, lesson, recalled
 from palyra.runs.earlier import EarlierAnswers
 
 
@@ -28,8 +28,14 @@ class Experience:
             self._drift.add(learned.provider, attempt.hold.model, sample)
 
     def recall(self, sample: UsageSample, upstream: str) -> None:
-        """Learns from an attempt as the journal tells of it. `upstream` is the provider's own name of the model."""
+        """Learns from an attempt as the journal tells of it. `upstream` is the provider's own name of the model.
+
+        A request that was served by a kept answer teaches nothing.
+        """
+        if sample.usage_source == CACHE:
+            return
         self.learner.add(recalled(sample, upstream))
+        self.earlier.remember(sample.answer_id, sample.input_total + sample.output_total)
         if (told := estimated(sample)) is not None:
             self._drift.add(sample.provider, sample.model, told)
 

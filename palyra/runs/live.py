@@ -40,6 +40,8 @@ class LiveRun:
     stopped_by: str = ""
     attempt: Attempt | None = None
     usage_source: str = ""
+    cached: bool | None = None
+    """Whether a kept answer was given; None where none was looked for."""
     cost: int | None = 0
     """What its attempts were charged so far, in nano-dollars; None once one was that nobody knows the price of."""
     marks: tuple[str, ...] = ()

@@ -32,7 +32,10 @@ class RunRequest:
 
 @value
 class RunReport:
-    """What the headers of an answer tell; known once planned, costs once settled."""
+    """What the headers of an answer tell; known once planned, costs once settled.
+
+    `cached`: whether a kept answer was given; None where none was looked for.
+    """
 
     run_id: str
     decision_id: str = ""
@@ -46,6 +49,7 @@ class RunReport:
     bound_usd: int | None = None
     cost_usd: int | None = None
     usage_source: str = ""
+    cached: bool | None = None
 
 
 @value

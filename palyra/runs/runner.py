@@ -17,6 +17,7 @@ from palyra.journal.changes import Change, RunNoted
 from palyra.journal.journal import Journal
 from palyra.journal.rows import RunRow
 from palyra.journal.writer import UnitRefusedError
+from palyra.providers.cache import ResponseCache
 from palyra.providers.registry import ModelEntry, ModelNotFoundError
 from palyra.providers.retry import RetryRule
 from palyra.providers.ways import Ways
@@ -29,6 +30,7 @@ from palyra.runs.answers import (
 )
 from palyra.runs.attempt import Attempt
 from palyra.runs.attempts import Attempts
+from palyra.runs.cached import CachedAnswers, KeptAnswer
 from palyra.runs.closing import Closing
 from palyra.runs.dispatch import Dispatcher
 from palyra.runs.durable import Durable
@@ -74,6 +76,7 @@ class Runner:
         settings: RunSettings,
         rule: RetryRule,
         failover: FailoverSettings,
+        cache: ResponseCache[KeptAnswer] | None = None,
     ) -> None:
         self._boot_id = boot_id
         self._clock = clock
@@ -108,6 +111,7 @@ class Runner:
                 clock=clock,
                 settings=settings,
             ),
+            cached=CachedAnswers(cache, ledger, clock),
             closing=self._closing,
             live=live,
             rule=rule,

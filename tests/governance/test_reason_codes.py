@@ -99,13 +99,12 @@ OF_RUNS = {
     ReasonCode.LEASE_DEFERRED: "how a run ends that found no place at a provider, told by its run",
     ReasonCode.ENGINE_DRAINING: "how a run ends that a stopping engine ended, told by its run",
     ReasonCode.JOURNAL_UNAVAILABLE: "how a run ends that nothing could be written of, told by its run",
+    ReasonCode.CACHE_HIT: "how a run ends that a kept answer served, told by its run and its decision",
 }
-OF_LATER = {ReasonCode.CACHE_HIT: "answers that are kept for a while"}
-"""Codes that nothing brings about yet, and what will."""
 
 
 def test_every_code_is_brought_about_by_something_that_is_named() -> None:
-    named = [*BY_PLAN, *OF_RUNS, *OF_LATER]
+    named = [*BY_PLAN, *OF_RUNS]
     assert sorted(named) == sorted(ReasonCode)
 
 
