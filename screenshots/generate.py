@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.tui.desk import LARGE, SMALL, console
-from tests.tui.fake_control import World, empty, normal
+from tests.tui.fake_worlds import World, empty, normal
 
 HERE = Path(__file__).parent
 

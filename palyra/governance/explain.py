@@ -1,12 +1,13 @@
 """Decisions in words. Nothing here decides: every sentence is derived from the record, today or years later."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from palyra.config.choices import MetricKind
 from palyra.core.money import format_usd
 from palyra.core.plural import plural
 from palyra.core.windows import load_zone
-from palyra.governance.decision import Counterfactual, RoutingDecision
+from palyra.governance.decision import CandidateReport, Counterfactual, RoutingDecision
 from palyra.governance.evaluate import Cause, EvaluationStatus, Pricing, UsageBudgetEvaluation
 
 _MODEL_REASONS = {
@@ -78,9 +79,7 @@ def sentences(decision: RoutingDecision) -> tuple[str, ...]:
     else:
         said.append(f"{asked} was asked for.")
     said += [text for code, text in _MODEL_REASONS.items() if code in decision.reason_codes]
-    for candidate in decision.candidates:
-        if candidate.reasons:
-            said.append(f"{candidate.model} was passed over: {', '.join(candidate.reasons)}.")
+    said += _passed_over(decision.candidates)
     estimate = decision.estimate
     bound, expected = estimate.get("bound_nano_usd"), estimate.get("expected_nano_usd")
     if bound is not None and expected is not None:
@@ -101,6 +100,24 @@ def sentences(decision: RoutingDecision) -> tuple[str, ...]:
             "It would have passed with: " + "; ".join(_way(item, decision) for item in decision.counterfactual) + "."
         )
     return tuple(said)
+
+
+NAMED_MOST = 3
+"""Models of one fate that are named; the others are counted."""
+
+
+def _passed_over(candidates: Iterable[CandidateReport]) -> list[str]:
+    """One sentence for all models of one fate: of many that could not serve it, nobody reads a line each."""
+    fates: dict[tuple[str, ...], list[str]] = {}
+    for candidate in candidates:
+        if candidate.reasons:
+            fates.setdefault(candidate.reasons, []).append(candidate.model)
+    said: list[str] = []
+    for reasons, models in fates.items():
+        more = len(models) - NAMED_MOST
+        named = ", ".join(models[:NAMED_MOST]) + (f" and {plural(more, 'other')}" if more > 0 else "")
+        said.append(f"{named} {'was' if len(models) == 1 else 'were'} passed over: {', '.join(reasons)}.")
+    return said
 
 
 def _way(item: Counterfactual, decision: RoutingDecision) -> str:

@@ -13,7 +13,7 @@ from palyra.cli.launch import Launch, Place
 from palyra.control.commands import Command, DecideApproval
 from palyra.control.queries import ApprovalDetail, Query
 from palyra.control.snapshots import CommandResult
-from tests.tui.fake_control import approval
+from tests.tui.fake_views import approval
 
 
 class Desk:

@@ -12,7 +12,7 @@ from palyra.cli.verify import decision_json, ledger_json
 from palyra.control.queries import ApprovalDetail, DecisionDetail, LedgerAnswer, LedgerDifference
 from palyra.control.snapshots import CounterfactualView
 from palyra.core.money import decimal_usd
-from tests.tui.fake_control import approval, grant
+from tests.tui.fake_views import approval, grant
 
 CENT = 10_000_000
 USD, TOKENS = "estimated_cost_usd", "total_tokens"

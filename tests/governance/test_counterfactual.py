@@ -18,9 +18,9 @@ from palyra.governance.policy_set import PolicySet
 from palyra.journal.rows import GrantRow, HoldRow
 from tests.governance.plans import ALL, CHEAP, DEFAULT, candidate, plan
 from tests.governance.policies import policy
+from tests.governance.routed import CENT, NOON
 from tests.governance.store import request
 from tests.governance.test_ledger import grant
-from tests.governance.test_routing import CENT, NOON
 
 UNPRICED = candidate("e/unpriced", None)
 MODELS = (*ALL, UNPRICED)

@@ -10,7 +10,7 @@ from palyra.governance.decision import RoutingAction
 from palyra.governance.ledger import Ledger
 from tests.governance.plans import ALL, CHEAP, DEAREST, DEFAULT, PREMIUM, candidate, plan
 from tests.governance.policies import policy
-from tests.governance.test_routing import NOON, ledger
+from tests.governance.routed import NOON, ledger
 
 AFTER: dict[str, Any] = {"course": Course.FAILOVER}
 

@@ -15,8 +15,8 @@ from palyra.governance.policy import UsageBudgetPolicyRecord
 from palyra.governance.policy_set import PolicySet
 from tests.governance.plans import DEFAULT, candidate, plan
 from tests.governance.policies import policy
+from tests.governance.routed import CENT, NOON, ledger, usd
 from tests.governance.test_ledger import grant
-from tests.governance.test_routing import CENT, NOON, ledger, usd
 
 UNPRICED = candidate("e/unpriced", None)
 

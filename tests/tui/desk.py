@@ -14,7 +14,9 @@ from palyra.core.clock import ManualClock
 from palyra.tui.app import PalyraApp
 from palyra.tui.screens.base import PalyraScreen
 from palyra.tui.screens.listing import ListScreen
-from tests.tui.fake_control import NOW, FakeControl, World
+from tests.tui.fake_control import FakeControl
+from tests.tui.fake_views import NOW
+from tests.tui.fake_worlds import World
 
 SMALL = (80, 24)
 LARGE = (120, 40)

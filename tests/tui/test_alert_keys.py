@@ -5,7 +5,8 @@ from dataclasses import replace
 from palyra.control.commands import AckAlert, SnoozeAlert
 from palyra.control.snapshots import AlertView, CommandResult
 from tests.tui.desk import SMALL, console
-from tests.tui.fake_control import NOW, World, budget, ident, normal, operator
+from tests.tui.fake_views import NOW, budget, ident, operator
+from tests.tui.fake_worlds import World, normal
 
 HOUR, MINUTE = 3_600_000, 60_000
 

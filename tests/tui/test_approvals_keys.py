@@ -3,7 +3,8 @@
 from palyra.control.commands import DecideApproval, RevokeGrant
 from palyra.core.money import NANO
 from tests.tui.desk import LARGE, console
-from tests.tui.fake_control import HOUR, ident, normal
+from tests.tui.fake_views import HOUR, ident
+from tests.tui.fake_worlds import normal
 
 
 async def test_pending_then_grants_then_decided_newest_first() -> None:

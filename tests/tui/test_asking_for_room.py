@@ -8,7 +8,8 @@ from palyra.control.commands import DecideApproval, EditPolicy, RequestOverride
 from palyra.control.snapshots import CommandResult
 from tests.tui.desk import LARGE, console
 from tests.tui.fake_budgets import asked_for_room
-from tests.tui.fake_control import World, ident, normal, operator
+from tests.tui.fake_views import ident, operator
+from tests.tui.fake_worlds import World, normal
 from tests.tui.test_budgets_keys import fill
 
 REASON = "The nightly report failed twice and the board meets at nine. " * 3

@@ -9,7 +9,9 @@ from palyra.control.snapshots import Snapshot, Topic
 from palyra.core.clock import ManualClock
 from palyra.core.errors import EngineGoneError, JournalUnavailableError
 from palyra.tui.bridge import Bridge, Link
-from tests.tui.fake_control import NOW, FakeControl, normal
+from tests.tui.fake_control import FakeControl
+from tests.tui.fake_views import NOW
+from tests.tui.fake_worlds import normal
 
 
 class Watched:

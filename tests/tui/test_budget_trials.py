@@ -7,7 +7,8 @@ from palyra.control.queries import BudgetQuery
 from palyra.control.replays import ReplayAnswer
 from palyra.tui.dialogs.trial import verdict
 from tests.tui.desk import Desk, console
-from tests.tui.fake_control import DAY, NOW, normal
+from tests.tui.fake_views import DAY, NOW
+from tests.tui.fake_worlds import normal
 from tests.tui.test_budgets_keys import fill
 
 SAVED = [EditPolicy("research-day", {"hard_limit": "15.00"}, 3)]

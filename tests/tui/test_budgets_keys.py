@@ -5,7 +5,8 @@ from dataclasses import replace
 from palyra.control.commands import AddPolicy, EditPolicy, RemovePolicy
 from palyra.control.snapshots import CommandResult
 from tests.tui.desk import Desk, console
-from tests.tui.fake_control import normal, operator
+from tests.tui.fake_views import operator
+from tests.tui.fake_worlds import normal
 
 
 async def fill(desk: Desk, **fields: str) -> None:

@@ -20,7 +20,8 @@ from palyra.tui.screens.listing import ListScreen
 from palyra.tui.widgets.lines import Lines
 from palyra.tui.widgets.live_table import LiveTable
 from tests.tui.desk import Desk, console
-from tests.tui.fake_control import engine, normal
+from tests.tui.fake_views import engine
+from tests.tui.fake_worlds import normal
 
 PATIENCE = 200_000
 """Turns of the loop; a fraction of a second."""

@@ -2,7 +2,7 @@
 
 from palyra.tui.screens.listing import ListScreen
 from tests.tui.desk import console
-from tests.tui.fake_control import normal, storm
+from tests.tui.fake_worlds import normal, storm
 
 
 async def test_typing_a_filter_narrows_the_list_at_once_and_takes_no_action() -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from palyra.tui.details.teach import exports, quoted, shell_lines
 from tests.tui.desk import console
-from tests.tui.fake_control import empty, engine
+from tests.tui.fake_views import engine
+from tests.tui.fake_worlds import empty
 
 KEY_FILE = "/home/ops/.local/state/palyra/gateway-key.txt"
 

@@ -9,7 +9,8 @@ from palyra.tui import themes
 from palyra.tui.app import PalyraApp
 from palyra.tui.screens.triage import TriageScreen
 from tests.tui.desk import PATIENCE, console
-from tests.tui.fake_control import engine, normal, storm
+from tests.tui.fake_views import engine
+from tests.tui.fake_worlds import normal, storm
 
 PLACES = {"1": "triage", "2": "approvals", "4": "usage", "5": "runs", "7": "budgets"}
 

@@ -7,7 +7,8 @@ from palyra.control.snapshots import BudgetView, CommandResult
 from palyra.core.errors import EngineGoneError
 from palyra.tui.dialogs.allow import AllowDialog
 from tests.tui.desk import LARGE, console
-from tests.tui.fake_control import CENT, approval, ident, normal
+from tests.tui.fake_views import CENT, approval, ident
+from tests.tui.fake_worlds import normal
 
 
 async def test_a_key_pressed_just_after_the_selection_moved_is_ignored() -> None:

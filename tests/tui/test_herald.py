@@ -5,7 +5,9 @@ from dataclasses import replace
 from palyra.control.snapshots import AlertView, Snapshot
 from palyra.core.clock import ManualClock
 from palyra.tui.frame.herald import GIVE_TITLE_BACK, KEEP_TITLE, Herald
-from tests.tui.fake_control import NOW, FakeControl, normal
+from tests.tui.fake_control import FakeControl
+from tests.tui.fake_views import NOW
+from tests.tui.fake_worlds import normal
 
 
 class Terminal:

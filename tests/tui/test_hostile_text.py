@@ -9,7 +9,8 @@ from rich.cells import cell_len
 from palyra.core.redact import remember
 from palyra.tui.glyphs import ASCII
 from tests.tui.desk import LARGE, SMALL, Desk, console
-from tests.tui.fake_control import HOSTILE, empty, hostile, normal
+from tests.tui.fake_views import HOSTILE
+from tests.tui.fake_worlds import empty, hostile, normal
 
 OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 VISITS = {

@@ -7,7 +7,7 @@ import pytest
 
 from palyra.tui.memory import Memory, load_memory, save_memory
 from tests.tui.desk import console
-from tests.tui.fake_control import normal
+from tests.tui.fake_worlds import normal
 
 
 async def test_screen_theme_filter_and_order_come_back(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from palyra.tui.themes import Tone
 from tests.tui.desk import Desk, console
-from tests.tui.fake_control import normal, operator
+from tests.tui.fake_views import operator
+from tests.tui.fake_worlds import normal
 
 
 def dimmed(desk: Desk) -> set[str]:

@@ -8,7 +8,7 @@ from palyra.control.prices import PartView
 from palyra.control.queries import AttemptView, RunDetail
 from palyra.tui.details.run import run_lines
 from palyra.tui.widgets.lines import text_of, width_of
-from tests.tui.fake_control import run as a_run
+from tests.tui.fake_views import run as a_run
 
 PARTS = (
     PartView("cache_read_tokens", 250, "0.1", 1_000_000, "25000"),

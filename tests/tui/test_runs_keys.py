@@ -7,7 +7,8 @@ from palyra.control.commands import CancelRun
 from palyra.control.queries import RunQuery, RunsQuery
 from palyra.control.snapshots import RunView
 from tests.tui.desk import LARGE, console
-from tests.tui.fake_control import CENT, ident, normal, run, storm
+from tests.tui.fake_views import CENT, ident, run
+from tests.tui.fake_worlds import normal, storm
 
 
 async def test_live_runs_first_then_the_newest() -> None:

@@ -7,7 +7,7 @@ from pytest_textual_snapshot import SVGImageExtension  # type: ignore[import-unt
 from syrupy.assertion import SnapshotAssertion
 
 from tests.tui.desk import LARGE, SMALL, Desk, console
-from tests.tui.fake_control import World, empty, hostile, normal, storm
+from tests.tui.fake_worlds import World, empty, hostile, normal, storm
 
 SCREENS = {
     "triage": ["1"],

@@ -9,7 +9,8 @@ from syrupy.assertion import SnapshotAssertion
 from palyra.control.snapshots import BudgetView, ForecastView
 from tests.tui.desk import Desk, console
 from tests.tui.fake_budgets import asked_for_room
-from tests.tui.fake_control import HOSTILE, HOUR, NOW, World, hostile, normal
+from tests.tui.fake_views import HOSTILE, HOUR, NOW
+from tests.tui.fake_worlds import World, hostile, normal
 from tests.tui.test_asking_for_room import asking
 from tests.tui.test_budgets_keys import fill
 from tests.tui.test_snapshots import SIZES, picture

@@ -10,7 +10,9 @@ from palyra.core.clock import ManualClock
 from palyra.tui.bridge import Link
 from palyra.tui.frame.status import Marks, status_line
 from palyra.tui.widgets.lines import text_of, width_of
-from tests.tui.fake_control import CENT, NOW, FakeControl, World, budget, engine, normal, storm
+from tests.tui.fake_control import FakeControl
+from tests.tui.fake_views import CENT, NOW, budget, engine
+from tests.tui.fake_worlds import World, normal, storm
 
 LIVE = Marks(Link.LIVE, read_only=False, attached=False)
 

@@ -6,7 +6,8 @@ from palyra.control.commands import DecideApproval
 from palyra.control.queries import ApprovalQuery
 from palyra.control.snapshots import ApprovalView
 from tests.tui.desk import console
-from tests.tui.fake_control import CENT, approval, ident, normal, storm
+from tests.tui.fake_views import CENT, approval, ident
+from tests.tui.fake_worlds import normal, storm
 
 
 async def test_people_waiting_come_first_then_age_then_alerts() -> None:

@@ -15,8 +15,9 @@ from palyra.tui.dialogs.export import ExportDialog
 from palyra.tui.dialogs.what_if import tried
 from palyra.tui.widgets.lines import Lines, line
 from tests.tui.desk import PATIENCE, Desk, console
-from tests.tui.fake_control import DAY, HOUR, NOW, World, budget, empty, normal
 from tests.tui.fake_usage import ATTEMPTS
+from tests.tui.fake_views import DAY, HOUR, NOW, budget
+from tests.tui.fake_worlds import World, empty, normal
 
 END = NOW - NOW % HOUR + HOUR
 

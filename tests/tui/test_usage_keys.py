@@ -6,7 +6,8 @@ from dataclasses import replace
 from palyra.control.queries import UsageQuery, UsageRunsQuery
 from palyra.core.usage_filter import ANYTHING, UsageFilter
 from tests.tui.desk import LARGE, Desk, console
-from tests.tui.fake_control import DAY, HOUR, MIDNIGHT, NOW, empty, normal
+from tests.tui.fake_views import DAY, HOUR, MIDNIGHT, NOW
+from tests.tui.fake_worlds import empty, normal
 
 
 def usage_queries(desk: Desk) -> list[UsageQuery]:

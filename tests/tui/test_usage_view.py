@@ -12,7 +12,9 @@ from palyra.tui.usage_view import MEASURES, Sight, bucket_words, filter_for, nam
 from palyra.tui.widgets.charts import MOST_SERIES, OTHER, top_series
 from palyra.tui.widgets.lines import lines_text, text_of, width_of
 from tests.tui.fake_alerts import reaching
-from tests.tui.fake_control import DAY, HOUR, NOW, USD, FakeControl, empty
+from tests.tui.fake_control import FakeControl
+from tests.tui.fake_views import DAY, HOUR, NOW, USD
+from tests.tui.fake_worlds import empty
 
 COST = MEASURES[0]
 
