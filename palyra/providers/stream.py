@@ -54,6 +54,8 @@ class StreamReader(ABC):
         self.finish: str | None = None
         self.failure: ProviderError | None = None
         self.ended = False
+        self.content: dict[str, Any] | None = None
+        """What the event that came last says in JSON, None where it says nothing."""
         self._broken = False
         self._limit = limit
         self._splitter = SseSplitter(limit)
@@ -86,7 +88,13 @@ class StreamReader(ABC):
         if not self.ended:
             yield self._break(b"", "The stream ended before the answer did.")
 
+    def told(self, content: dict[str, Any]) -> None:
+        """An event that was made here went to the caller."""
+        self._read(b"", content)
+        self._passed()
+
     def _event(self, raw: bytes) -> StreamEvent:
+        self.content = None
         data, name = event_data(raw)
         if data is None or self.ended:
             return StreamEvent(raw)
@@ -102,6 +110,7 @@ class StreamReader(ABC):
         if said is not None or name == b"error" or content.get("type") == "error":
             said = said or content.get("message")
             return self._break(raw, f"The provider broke the stream off: {said or 'no reason given'}")
+        self.content = content
         return self._read(raw, content)
 
     def _break(self, raw: bytes, message: str) -> StreamEvent:

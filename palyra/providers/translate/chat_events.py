@@ -2,16 +2,14 @@
 
 from typing import Any
 
-from palyra.providers.closing import DONE
 from palyra.providers.request import ParsedRequest
-from palyra.providers.sse import sse_event
 from palyra.providers.translate.crossing import compact
 from palyra.providers.translate.passage import Using
 from palyra.providers.translate.replies import chat_usage
 from palyra.providers.wires import completed_reason
 
-STILL_THERE = b": ping\n\n"
-"""A comment, which clients skip: what keeps a connection alive there keeps it alive here."""
+Told = list[dict[str, Any]]
+"""Chunks."""
 
 
 class ChatEvents:
@@ -32,7 +30,7 @@ class ChatEvents:
         """Arguments of calls that nothing was said of yet."""
         self._finish: str | None = None
 
-    def event(self, content: dict[str, Any]) -> bytes:
+    def event(self, content: dict[str, Any]) -> Told:
         kind = content.get("type")
         if kind == "content_block_delta":
             return self._delta(content.get("index"), content.get("delta"))
@@ -40,8 +38,6 @@ class ChatEvents:
             return self._start_block(content.get("index"), content.get("content_block"))
         if kind == "content_block_stop":
             return self._stop_block(content.get("index"))
-        if kind == "ping":
-            return STILL_THERE
         if kind == "message_start" and type(message := content.get("message")) is dict:
             self._head |= {"id": str(message.get("id") or ""), "model": str(message.get("model") or "")}
             return self._chunk({"role": "assistant", "content": ""})
@@ -49,30 +45,30 @@ class ChatEvents:
             delta = content.get("delta")
             reason = delta.get("stop_reason") if type(delta) is dict else None
             self._finish = reason if type(reason) is str else self._finish
-        return b""
+        return []
 
-    def end(self) -> bytes:
+    def end(self) -> Told:
         finish = self._chunk({}, completed_reason(self._finish))
         if not self._include_usage:
-            return finish + DONE
-        return finish + sse_event({**self._head, "choices": [], "usage": chat_usage(self._used())}) + DONE
+            return finish
+        return [*finish, {**self._head, "choices": [], "usage": chat_usage(self._used())}]
 
-    def _start_block(self, index: object, block: object) -> bytes:
+    def _start_block(self, index: object, block: object) -> Told:
         if type(block) is not dict or type(index) is not int:
-            return b""
+            return []
         if block.get("type") == "text":
             return self._say(block.get("text"))
         if block.get("type") != "tool_use":
-            return b""
+            return []
         self._calls[index] = call = len(self._calls)
         self._unsaid[index] = compact(block.get("input") or {})
         function = {"name": str(block.get("name") or ""), "arguments": ""}
         identity = str(block.get("id") or "")
         return self._chunk({"tool_calls": [{"index": call, "id": identity, "type": "function", "function": function}]})
 
-    def _delta(self, index: object, delta: object) -> bytes:
+    def _delta(self, index: object, delta: object) -> Told:
         if type(delta) is not dict or type(index) is not int:
-            return b""
+            return []
         kind = delta.get("type")
         if kind == "text_delta":
             return self._say(delta.get("text"))
@@ -80,19 +76,19 @@ class ChatEvents:
         if kind == "input_json_delta" and index in self._calls and type(arguments) is str and arguments:
             self._unsaid.pop(index, None)
             return self._argue(index, arguments)
-        return b""
+        return []
 
-    def _stop_block(self, index: object) -> bytes:
+    def _stop_block(self, index: object) -> Told:
         if type(index) is not int or (arguments := self._unsaid.pop(index, None)) is None:
-            return b""
+            return []
         return self._argue(index, arguments)
 
-    def _say(self, text: object) -> bytes:
-        return self._chunk({"content": text}) if type(text) is str and text else b""
+    def _say(self, text: object) -> Told:
+        return self._chunk({"content": text}) if type(text) is str and text else []
 
-    def _argue(self, index: int, arguments: str) -> bytes:
+    def _argue(self, index: int, arguments: str) -> Told:
         return self._chunk({"tool_calls": [{"index": self._calls[index], "function": {"arguments": arguments}}]})
 
-    def _chunk(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
+    def _chunk(self, delta: dict[str, Any], finish: str | None = None) -> Told:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        return sse_event({**self._head, "choices": [choice]})
+        return [{**self._head, "choices": [choice]}]

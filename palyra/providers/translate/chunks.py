@@ -11,20 +11,30 @@ TEXT = -1
 
 
 class _Lane:
-    """A content block to be: what was said for it and not passed on yet, and all arguments so far."""
+    """A content block to be: what was said for it and not passed on yet, and the pieces of all its arguments."""
 
-    __slots__ = ("block", "name", "pending", "whole")
+    __slots__ = ("block", "closes", "name", "parts", "pending")
 
     def __init__(self, name: int, block: dict[str, Any]) -> None:
         self.name = name
         self.block = block
         self.pending = ""
-        self.whole = ""
+        self.parts: list[str] = []
+        self.closes = False
+        """Whether the arguments end like an object: only then they are worth being read as one."""
 
     @property
     def complete(self) -> bool:
         """Whether nothing more can come for it, as far as anybody can tell."""
-        return self.name == TEXT or bool(self.whole.strip() and parsed_arguments(self.whole) is not None)
+        if self.name == TEXT:
+            return True
+        return self.closes and parsed_arguments("".join(self.parts)) is not None
+
+    def argue(self, arguments: str) -> None:
+        self.pending += arguments
+        self.parts.append(arguments)
+        if shown := arguments.rstrip():
+            self.closes = shown.endswith("}")
 
 
 class Chunks:
@@ -102,8 +112,7 @@ class Chunks:
             lane = _Lane(name, {"type": "tool_use", "id": identity, "name": called, "input": {}})
             self._lanes.append(lane)
         if type(arguments := function.get("arguments")) is str:
-            lane.pending += arguments
-            lane.whole += arguments
+            lane.argue(arguments)
 
     def _pass(self, events: list[dict[str, Any]], *, last: bool = False) -> None:
         """Passes on what may be passed on; all of it at the `last`."""

@@ -4,12 +4,11 @@ Answers go by way of Anthropic messages, whose blocks and events any of them can
 may speak is read into them, and each that a caller may speak is written from them.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from palyra.core.values import value
 from palyra.providers.request import ParsedRequest
-from palyra.providers.sse import sse_event
 from palyra.providers.stream import StreamReader, stream_reader
 from palyra.providers.translate.chat_events import ChatEvents
 from palyra.providers.translate.chat_request import messages_of_chat
@@ -54,14 +53,14 @@ class Writing:
     events: Callable[[Using, ParsedRequest, int], StreamTranslator]
 
 
-class _Framed:
-    """Message events for a caller who takes them as they are."""
+class _AsTheyAre:
+    """Message events for a caller who takes them so."""
 
-    def event(self, content: dict[str, Any]) -> bytes:
-        return sse_event(content, str(content.get("type") or ""))
+    def event(self, content: dict[str, Any]) -> Iterable[dict[str, Any]]:
+        return (content,)
 
-    def end(self) -> bytes:
-        return b""
+    def end(self) -> Iterable[dict[str, Any]]:
+        return ()
 
 
 READINGS: Mapping[Wire, Reading] = {
@@ -72,7 +71,7 @@ READINGS: Mapping[Wire, Reading] = {
 
 WRITINGS: Mapping[Wire, Writing] = {
     Wire.CHAT: Writing(completion_of, ChatEvents),
-    Wire.MESSAGES: Writing(message_of, lambda used, asked, at_ms: _Framed()),
+    Wire.MESSAGES: Writing(message_of, lambda used, asked, at_ms: _AsTheyAre()),
     Wire.RESPONSES: Writing(response_of, ResponseEvents),
 }
 """By the caller's."""
@@ -115,7 +114,7 @@ def passage(asked: ParsedRequest, reader: StreamReader, upstream: Wire, used: Us
     events = READINGS[upstream].events
     into = WRITINGS[asked.wire].events(used, asked, at_ms)
     through = into if events is None else _Through(events(used), into)
-    return Passage(reader, through, stream_reader(asked.wire, include_usage=True, choices=1))
+    return Passage(reader, through, asked.wire, stream_reader(asked.wire, include_usage=True, choices=1))
 
 
 class _Through:
@@ -125,8 +124,9 @@ class _Through:
         self._chunks = chunks
         self._into = into
 
-    def event(self, content: dict[str, Any]) -> bytes:
-        return b"".join([self._into.event(one) for one in self._chunks.heard(content)])
+    def event(self, content: dict[str, Any]) -> Iterable[dict[str, Any]]:
+        return [told for one in self._chunks.heard(content) for told in self._into.event(one)]
 
-    def end(self) -> bytes:
-        return b"".join([self._into.event(one) for one in self._chunks.ended()]) + self._into.end()
+    def end(self) -> Iterable[dict[str, Any]]:
+        told = [told for one in self._chunks.ended() for told in self._into.event(one)]
+        return [*told, *self._into.end()]
