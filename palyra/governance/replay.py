@@ -28,6 +28,7 @@ from palyra.governance.plan_record import (
     CHOSEN_SHIFT,
     FIRST_SHIFT,
     INDEX_MASK,
+    LATER,
     LESS,
     ROUTED,
     TOLD,
@@ -299,9 +300,10 @@ class Replay:
     def _plan(self, seq: int, at: int, ref: int, scope: int, shape: int, outcome: int) -> None:
         before = Disposition(outcome & 3)
         self.tally.clamped_before += self._counting and bool(outcome & TOLD)
-        if ref in self._gone:
+        later = bool(outcome & LATER)
+        if ref in self._gone or (later and self.tally.stopped(ref)):
             if self._counting:
-                self.tally.decided(ref, before, Disposition.BLOCKED, again=True, differs=True)
+                self.tally.decided(ref, before, Disposition.BLOCKED, again=True, later=later, differs=True)
             if before is Disposition.SERVED:
                 self._flow.refused[ref] = self._counting
             return
@@ -339,7 +341,7 @@ class Replay:
         evaluations = plan.decision.evaluations
         if self._counting:
             tally = self.tally
-            first = tally.decided(ref, before, after, again=bool(outcome & AGAIN), differs=differs)
+            first = tally.decided(ref, before, after, again=bool(outcome & AGAIN), later=later, differs=differs)
             tally.rerouted += rerouted
             tally.clamped_after += after is Disposition.SERVED and plan.clamped is not None
             tally.strengths += not differs and (less or plan.decision.outcome.strength != outcome >> 2 & 7)

@@ -9,7 +9,7 @@ from palyra.governance.plan_record import Disposition
 EXAMPLES = 40
 PER_KIND = 8
 """How many requests are shown that changed in the same way."""
-AWAITING_KEPT = 50_000
+FATES_KEPT = 50_000
 
 WORDS = {
     Disposition.SERVED: "served",
@@ -22,6 +22,11 @@ WORDS = {
 def word(disposition: Disposition, clamped: bool) -> str:
     """What became of a request; `clamped`: had it been served, then with less."""
     return "clamped" if clamped and disposition is Disposition.SERVED else WORDS[disposition]
+
+
+def _together(cost: int | None, more: int | None) -> int | None:
+    """What attempts cost; None where nobody knows of one."""
+    return None if cost is None or more is None else cost + more
 
 
 _REFUSED = (Disposition.BLOCKED, Disposition.APPROVAL)
@@ -47,7 +52,8 @@ class Example:
 
 @dataclass(slots=True)
 class Fate:
-    """How a request that asked for a person stands, then and now: later decisions of it change that."""
+    """How a request stands, then and now, that asked for a person, was decided again or went another way: later
+    decisions of it change that."""
 
     before: Disposition
     after: Disposition
@@ -83,22 +89,22 @@ class Tally:
     _kinds: dict[tuple[str, str], int] = field(default_factory=dict)
     _fates: dict[int, Fate] = field(default_factory=dict)
 
-    def decided(self, ref: int, before: Disposition, after: Disposition, *, again: bool, differs: bool) -> bool:
-        """One decision of a request, then and now. Returns whether it is the first of the request that differs."""
+    def decided(
+        self, ref: int, before: Disposition, after: Disposition, *, again: bool, later: bool = False, differs: bool
+    ) -> bool:
+        """One decision of a request, then and now; `later`: it was let through before, and its attempt failed. Returns
+        whether it is the first of the request that differs."""
         fate = self._fates.get(ref)
         if fate is None:
-            self.requests += 1
-            self.denied_before += before in _REFUSED
-            self.denied_after += after in _REFUSED
-            fate = Fate(before, after, False, False, False)
-            if Disposition.APPROVAL in (before, after) or again:
-                if len(self._fates) >= AWAITING_KEPT:
+            fate = Fate(Disposition.SERVED, Disposition.SERVED, False, False, False)
+            self.requests += not later
+            if Disposition.APPROVAL in (before, after) or again or differs:
+                if len(self._fates) >= FATES_KEPT:
                     del self._fates[next(iter(self._fates))]
                 self._fates[ref] = fate
-        else:
-            self.denied_before += (before in _REFUSED) - (fate.before in _REFUSED)
-            self.denied_after += (after in _REFUSED) - (fate.after in _REFUSED)
-            fate.before, fate.after = before, after
+        self.denied_before += (before in _REFUSED) - (fate.before in _REFUSED)
+        self.denied_after += (after in _REFUSED) - (fate.after in _REFUSED)
+        fate.before, fate.after = before, after
         if before is Disposition.APPROVAL and not fate.asked_before:
             fate.asked_before = True
             self.approvals_before += 1
@@ -110,6 +116,11 @@ class Tally:
         fate.differs |= differs
         return first
 
+    def stopped(self, ref: int) -> bool:
+        """Whether a request is refused now, so that nothing comes after."""
+        fate = self._fates.get(ref)
+        return fate is not None and fate.after in _REFUSED
+
     def spent_before(self, usd: int | None, flat: int | None, example: Example | None) -> None:
         """What a request was charged; `flat` where nobody knew the price."""
         cost = flat if usd is None else usd
@@ -118,7 +129,7 @@ class Tally:
         else:
             self.cost_before += cost
         if example is not None:
-            example.cost_before = cost
+            example.cost_before = _together(example.cost_before, cost)
 
     def spent_after(self, cost: int | None, example: Example | None) -> None:
         if cost is None:
@@ -126,7 +137,7 @@ class Tally:
         else:
             self.cost_after += cost
         if example is not None:
-            example.cost_after = cost
+            example.cost_after = _together(example.cost_after, cost)
 
     def spent_after_all(self, cost: int | None) -> None:
         """Takes an estimate back: what was really spent is known."""

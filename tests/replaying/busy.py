@@ -174,19 +174,22 @@ class Caller:
 class Busy:
     """One house in which much happens; `dice` decides what."""
 
-    def __init__(self, state_dir: Path, seed: int, budgets: str = BUDGETS, mode: str = "enforced") -> None:
+    def __init__(
+        self, state_dir: Path, seed: int, budgets: str = BUDGETS, mode: str = "enforced", tries: str = ONE_TRY
+    ) -> None:
         self.state_dir = state_dir
         self.dice = random.Random(seed)
         self.clock = ManualClock(START)
         self.outcomes: list[Outcome] = []
         self._budgets = f'[smart_routing]\ndefault_mode = "{mode}"\n{budgets}'
+        self._tries = tries
         self._stack = AsyncExitStack()
         self._tasks: set[asyncio.Task[None]] = set()
         self.house: House
 
     async def open(self) -> None:
         steps = ", ".join(self._step() for _ in range(400))
-        text = HEAD.replace("{script}", steps) + ONE_TRY + self._budgets
+        text = HEAD.replace("{script}", steps) + self._tries + self._budgets
         loaded = interpret(text.encode(), Path("palyra.toml"), {}, {})
         assert loaded.config is not None, loaded.problems
         installation = Installation(loaded.config, self.state_dir)

@@ -7,7 +7,7 @@ from palyra.governance.candidates import Plan
 from palyra.governance.grants import GrantBook, GrantState
 from palyra.governance.holds import HoldRequest, OpenHold
 from palyra.governance.ledger import Ledger
-from palyra.governance.plan_record import CHOSEN_SHIFT, INDEX_MASK, TOLD, Disposition
+from palyra.governance.plan_record import CHOSEN_SHIFT, INDEX_MASK, LATER, TOLD, Disposition
 from palyra.governance.policy import UsageBudgetPolicyRecord
 from palyra.governance.policy_set import PolicySet
 from palyra.governance.replay_input import Decoder, Recorded
@@ -109,6 +109,9 @@ class Naive:
         if any(policy.reroutes and policy in self.trial.policies for policy, _ in matched):
             shape = self.others.wider(shape, seq, self.log.body(seq))
         recorded = self.decoder.plan(scope, shape, at, str(ref), self.limits, self.log.body(seq))
+        if story is not None and outcome & LATER and story.after in REFUSED:
+            story.before = before
+            return
         if story is not None and story.gone:
             story.before, story.after, story.differs = before, Disposition.BLOCKED, True
             return

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from palyra.governance.plan_record import LATER
 from palyra.governance.policy_input import parse_policy
 from palyra.governance.replay import Replay
 from palyra.governance.replay_tally import Tally
 from palyra.governance.replay_trial import Trial, schedule
-from palyra.journal.replay_log import ReplayLog
+from palyra.journal.replay_log import PLAN, ReplayLog
 from tests.replaying.busy import Busy
 from tests.replaying.naive import Naive
 
@@ -31,6 +32,28 @@ async def test_the_same_policies_decide_as_they_did(tmp_path: Path, seed: int) -
     tally = replayed(tmp_path)
     assert (tally.differences, tally.strengths) == (0, 0), tally.examples
     assert tally.cost_before == tally.cost_after
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_attempts_after_the_first_belong_to_their_request(tmp_path: Path, seed: int) -> None:
+    busy = Busy(tmp_path, 2000 + seed, tries="")
+    await busy.open()
+    await busy.live(30)
+    await busy.close()
+    with ReplayLog.of(tmp_path) as log:
+        plans = [event for rows in log.chunks(1) for event in rows if event[2] == PLAN]
+    assert any(event[8] & LATER for event in plans)
+    as_it_was = replayed(tmp_path)
+    assert as_it_was.requests == len({event[3] for event in plans})
+    assert (as_it_was.differences, as_it_was.strengths) == (0, 0), as_it_was.examples
+    assert as_it_was.cost_before == as_it_was.cost_after
+    dice = random.Random(seed)
+    for _ in range(6):
+        trial = a_trial(dice)
+        tally = replayed(tmp_path, trial)
+        with ReplayLog.of(tmp_path) as log:
+            sums = Naive(log, trial).run().sums()
+        assert {name: getattr(tally, name) for name in sums} == sums, trial
 
 
 TIGHT = ("0.02", "0.05", "0.3", "2")
