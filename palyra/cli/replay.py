@@ -10,7 +10,7 @@ from palyra.cli.launch import Launch
 from palyra.cli.options import DONE, Config, Json, StateDir, place, run
 from palyra.cli.output import complain, instant, print_json, say, table
 from palyra.cli.progress import ProgressBar, escapable
-from palyra.cli.usage import Since, Until, moment
+from palyra.cli.usage_options import Since, Until, moment
 from palyra.config.trial_file import Row, trial_rows
 from palyra.control.protocol import Control
 from palyra.control.replays import ReplayAnswer, ReplayQuery, replay
