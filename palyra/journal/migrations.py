@@ -67,9 +67,15 @@ def back_up(database: sqlite3.Connection, path: Path, version: int, now_ms: int,
     return target
 
 
-def _made_at(backup: Path) -> tuple[int, str]:
-    made = backup.stem.rpartition("-")[2]
-    return (int(made) if made.isdecimal() else 0, backup.name)
+def _made_at(backup: Path) -> tuple[int, int, str]:
+    """Orders backups by when they were made, those of one millisecond by the version they are of."""
+    name, _, made = backup.stem.rpartition("-")
+    version = name.removeprefix("journal-v")
+    return (
+        int(made) if made.isdecimal() else 0,
+        int(version) if version.isdecimal() else 0,
+        backup.name,
+    )
 
 
 def _apply(database: sqlite3.Connection, number: int, sql: str) -> None:

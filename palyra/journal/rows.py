@@ -137,6 +137,8 @@ class UsageRow:
     """Every way to understand a body that contradicts itself: its name, usage and charge."""
     corrects: str = ""
     """The hold whose usage this corrects: its numbers are differences then, and it has no hold of its own."""
+    answer_id: str = ""
+    """By which its provider keeps the answer, for requests that go on from it; empty where none can."""
 
 
 @value
@@ -356,6 +358,7 @@ class UsageSample:
     overhead: int
     overrun: int = 0
     """Nano-dollars above the bound of its hold."""
+    answer_id: str = ""
 
 
 @value

@@ -6,6 +6,7 @@ Roll-ups are kept by triggers, so no writer can forget them. `moves` of a hold i
 """
 
 from palyra.journal.alert_schema import ALERTS
+from palyra.journal.answers_schema import ANSWERS
 from palyra.journal.credential_schema import CREDENTIALS
 from palyra.journal.meter_schema import METER
 from palyra.journal.readings_schema import READINGS
@@ -374,6 +375,7 @@ END;
     (6, READINGS),
     (7, CREDENTIALS),
     (8, SUMS),
+    (9, ANSWERS),
 )
 
 LATEST = MIGRATIONS[-1][0]

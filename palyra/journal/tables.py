@@ -110,7 +110,7 @@ USAGE = _table(
     "usage",
     f"hold_id run_id attempt at provider model {_SCOPE} input_total cache_read write_5m write_1h output_total reasoning"
     " audio_in audio_out tool_uses metered_input metered_output usage_source flags price_state rates charge"
-    " reported_cost raw latency_ms visible_bytes overhead readings corrects",
+    " reported_cost raw latency_ms visible_bytes overhead readings corrects answer_id",
     "tags flags rates raw readings",
     "hold_id charge reported_cost raw readings corrects",
 )
@@ -349,6 +349,7 @@ def usage_values(row: UsageRow) -> Values:
         row.overhead,
         dumps(row.readings) if row.readings else None,
         row.corrects or None,
+        row.answer_id,
     )
 
 

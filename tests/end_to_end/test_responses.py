@@ -203,6 +203,17 @@ async def test_going_on_from_an_answer_holds_what_it_used(here: Premises, upstre
     assert upstream.seen[1].json["previous_response_id"] == "resp_1"
 
 
+async def test_what_was_used_before_is_known_to_the_next_engine(opened: Opener, upstream: Upstream) -> None:
+    first = await opened(MODELS)
+    upstream.default = Reply(input_tokens=20, output_tokens=730)
+    await ask(first, stream=True)
+    await first.close()
+    here = await opened(MODELS)
+    await ask(here, previous_response_id="resp_1", max_output_tokens=100)
+    going_on = (await here.run((await here.runs())[0].run_id)).attempts[0]
+    assert going_on.bound_nano_usd == (34 + 750) * 400 + 100 * 1_600
+
+
 async def test_background_is_refused_by_name(here: Premises, upstream: Upstream) -> None:
     answer = await ask(here, background=True)
     assert (answer.status, answer.error["code"], answer.error["param"]) == (400, "invalid_field", "background")

@@ -126,6 +126,7 @@ def a_usage(hold: HoldRow, **changes: Any) -> UsageRow:
         latency_ms=1200,
         visible_bytes=2100,
         overhead=700,
+        answer_id="resp_1",
     )
     return replace(usage, **changes)
 
