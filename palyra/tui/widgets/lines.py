@@ -5,6 +5,7 @@ A line is a tuple of parts; a part is safe text with a tone. Showing new lines r
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import zip_longest
 
 from rich.segment import Segment
@@ -282,8 +283,13 @@ class Lines(ScrollView, can_focus=False):
 def strip_of(parts: Line, width: int, base: Style, styles: Styles) -> Strip:
     """A line as a strip of exactly `width` cells."""
     shown = cut(parts, width)
-    segments = [Segment(piece.text, base + styles[piece.tone] + (_BOLD if piece.bold else _PLAIN)) for piece in shown]
+    segments = [Segment(piece.text, _style(base, styles[piece.tone], piece.bold)) for piece in shown]
     return Strip(segments, width_of(shown)).adjust_cell_length(width, base)
+
+
+@lru_cache(maxsize=512)
+def _style(base: Style, tone: Style, bold: bool) -> Style:
+    return base + tone + (_BOLD if bold else _PLAIN)
 
 
 _BOLD = Style(bold=True)
