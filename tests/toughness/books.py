@@ -23,6 +23,7 @@ KEYS = {
     "replay_names": ("id",),
     "replay_log": ("seq",),
     "replay_bodies": ("seq",),
+    "credentials": ("provider", "credential", "fingerprint"),
 }
 """Every table, and what names a row of it; empty where only the whole row does."""
 
