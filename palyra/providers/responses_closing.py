@@ -23,14 +23,14 @@ def incomplete_response(
         sequence += 1
         frames.append(response_event("response.created", begun, sequence))
     usage = responses_usage(input_tokens, output_tokens)
-    ended = {
-        **begun,
-        "status": "incomplete",
-        "incomplete_details": {"reason": "max_output_tokens"},
-        "output": list(_output(reader)),
-        "usage": usage,
-    }
-    frames.append(response_event("response.incomplete", ended, sequence + 1))
+    ended = {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}, "usage": usage}
+    whole = {**begun, **ended, "output": list(_output(reader))}
+    try:
+        frames.append(response_event("response.incomplete", whole, sequence + 1))
+    except RecursionError:
+        # What nests as deeply as can just be read cannot be written: the response ends without it.
+        bare = {**new_response(reader.id or fallback_id, reader.model or model, at_ms), **ended}
+        frames.append(response_event("response.incomplete", bare, sequence + 1))
     return b"".join(frames)
 
 

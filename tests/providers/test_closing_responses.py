@@ -93,6 +93,25 @@ def test_a_strange_item_is_closed_too(content: Any) -> None:
     assert event["response"]["output"][0]["content"][-1]["text"] == "a"
 
 
+def test_an_item_too_deep_to_be_written_is_left_out() -> None:
+    reader = ResponsesReader()
+    pass_on(reader, before("response.output_text.done", 6))
+    deep: dict[str, Any] = {}
+    for _ in range(100_000):
+        deep = {"content": [deep]}
+    reader.open_items[0] = deep
+    (event,) = events_of(cut(reader))
+    assert (event["type"], event["response"]["id"], event["response"]["output"]) == (
+        "response.incomplete",
+        "resp_1",
+        [],
+    )
+    assert event["response"]["usage"]["output_tokens"] == 7
+    # Taken apart level by level: a chain this long is not let go of in one piece.
+    while deep:
+        (deep,) = deep["content"]
+
+
 def test_an_error_ends_the_stream_in_both_of_the_wire_s_shapes() -> None:
     body = error_body(Wire.RESPONSES, "budget_denied", "budget_denied", "No.", "01KRUN", {"run_id": "01KRUN"})
     data = error_event(Wire.RESPONSES, body)
