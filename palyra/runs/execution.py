@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from palyra.core.clock import Clock
 from palyra.core.events import Event, EventHub
@@ -13,6 +12,7 @@ from palyra.providers.credentials import Unavailable, Why
 from palyra.providers.leases import FOREGROUND, Lease
 from palyra.providers.registry import ModelEntry
 from palyra.providers.retry import RetryRule
+from palyra.providers.translate.table import Crossings, spoken
 from palyra.providers.ways import BREAKER_OPEN, CREDENTIAL_COOLING, UNHEALTHY, Way, Ways
 from palyra.runs.answers import cancelled, deferred, provider_failed, refused_by_budget, report_of
 from palyra.runs.attempt import CACHE, Attempt
@@ -69,6 +69,7 @@ class Execution:
         self._request = request
         self._wanted = wanted
         self._client = client
+        self._crossings = Crossings(request.parsed)
         failover = request.failover and means.planner.may_fail_over(wanted[0])
         self._trail = Trail(means.rule, means.failover, failover=failover)
         self._asked: bytes | None = None
@@ -93,10 +94,10 @@ class Execution:
         self._asked = await means.cached.question(request)
         self._run.cached = None if self._asked is None else False
         park_seconds = means.parking.patience(request.source, request.park_seconds)
-        demanding = await worked_out(request, partial(complexity_of, request.parsed))
+        demanding = await worked_out(request, self._read)
         while True:
             now = means.clock.now_ms()
-            planned = means.planner.plan(self._run, request, self._wanted, demanding, now, trail.steer)
+            planned = means.planner.plan(self._run, request, self._wanted, demanding, self._crossings, now, trail.steer)
             if planned.hold is not None:
                 kept = means.cached.find(self._asked, planned)
                 outcome = await (self._attempted(planned) if kept is None else self._repeated(planned, kept))
@@ -116,6 +117,15 @@ class Execution:
                 park_seconds = max(1.0, park_seconds - (means.clock.monotonic() - begun))
                 continue
             return await self._refuse(planned)
+
+    def _read(self) -> float:
+        """How demanding the request is. While at it, puts it in the words of the models that may be asked: both take
+        their time with a long one."""
+        parsed = self._request.parsed
+        for wire in {spoken(parsed.wire, entry.wires) for entry in self._wanted}:
+            if wire is not None and wire is not parsed.wire:
+                self._crossings.to(wire)
+        return complexity_of(parsed)
 
     def _turns_from(self, planned: Planned) -> bool:
         """Whether others are looked at because what was asked for cannot be reached now."""

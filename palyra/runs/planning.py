@@ -155,16 +155,17 @@ class Planner:
         request: RunRequest,
         wanted: Sequence[ModelEntry],
         demanding: float,
+        crossings: Crossings,
         at: int,
         steer: Steer = FREE,
     ) -> Planned:
         """The decision at this instant, and the hold to take at once where it may be sent. `demanding` is the
-        request's complexity; `steer` what the run's attempts so far leave to be tried."""
+        request's complexity; `crossings` has it in other wires' words; `steer` is what the run's attempts so far leave
+        to be tried."""
         parsed, scope = request.parsed, request.scope
         size = prompt_size(parsed, self._earlier)
         named = wanted[0]
         wanted = self._steered(request, wanted, steer)
-        crossings = Crossings(parsed)
         options = self._reached([self._option(entry, request, size, at, crossings) for entry in wanted], steer)
         asked = PlanInput(
             decision_id=self._ids.new(),
