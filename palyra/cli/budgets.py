@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from palyra.cli.budget_detail import tell_budget
-from palyra.cli.launch import Launch, Place
+from palyra.cli.launch import Launch
 from palyra.cli.options import DONE, Config, Json, StateDir, place, report, run
 from palyra.cli.output import amount, instant, print_json, say, table
 from palyra.control.commands import AddPolicy, EditPolicy, RemovePolicy
@@ -148,35 +148,26 @@ def budgets(launch: Launch) -> typer.Typer:
 
         run(work)
 
-    @app.command("enable")
-    def enable(
-        policy_id: PolicyId,
-        revision: Revision = None,
-        config: Config = None,
-        state_dir: StateDir = None,
-        as_json: Json = False,
-    ) -> None:
-        """Switches a policy on; its counters include what was used while it was off."""
-        switch(policy_id, "true", revision, place(config, state_dir), as_json=as_json)
+    def switching(enabled: str) -> Callable[..., None]:
+        def switch(
+            policy_id: PolicyId,
+            revision: Revision = None,
+            config: Config = None,
+            state_dir: StateDir = None,
+            as_json: Json = False,
+        ) -> None:
+            async def work() -> int:
+                async with launch.acting(place(config, state_dir)) as control:
+                    command = EditPolicy(policy_id, {"enabled": enabled}, revision)
+                    return report(await control.send(command), as_json=as_json)
 
-    @app.command("disable")
-    def disable(
-        policy_id: PolicyId,
-        revision: Revision = None,
-        config: Config = None,
-        state_dir: StateDir = None,
-        as_json: Json = False,
-    ) -> None:
-        """Switches a policy off; live grants and pending approvals of it are voided."""
-        switch(policy_id, "false", revision, place(config, state_dir), as_json=as_json)
+            run(work)
 
-    def switch(policy_id: str, enabled: str, revision: int | None, where: Place, *, as_json: bool) -> None:
-        async def work() -> int:
-            async with launch.acting(where) as control:
-                command = EditPolicy(policy_id, {"enabled": enabled}, revision)
-                return report(await control.send(command), as_json=as_json)
+        return switch
 
-        run(work)
+    counted = "Switches a policy on; its counters include what was used while it was off."
+    app.command("enable", help=counted)(switching("true"))
+    app.command("disable", help="Switches a policy off; its live grants and approvals are voided.")(switching("false"))
 
     @app.command("remove")
     def remove(

@@ -1,5 +1,6 @@
 """The engine seen from its own process: snapshots without a query, questions to reader threads, commands done."""
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -58,15 +59,18 @@ from palyra.control.snapshots import (
     Topic,
 )
 from palyra.control.usage import with_present
-from palyra.control.views import approval_view, budget_views, grant_view, run_view
+from palyra.control.views import approval_view, budget_view, grant_view, run_view
 from palyra.core.errors import JournalUnavailableError
 from palyra.core.values import value
 from palyra.engine import Engine
 from palyra.governance.approval_record import ApprovalRecord
 from palyra.governance.policy_input import PolicyDefaults
+from palyra.governance.standing import each_standing, forecast_of
 from palyra.journal.rows import GrantRow, RunRow
 from palyra.pricing.drift import EstimateDrift
 
+SLICE_S = 0.004
+"""Seconds of work on views after which everybody else gets a turn."""
 PENDING_SHOWN, DECIDED_SHOWN = 200, 50
 """How many approvals a snapshot has at most; the others are asked for with a query."""
 
@@ -96,6 +100,7 @@ class EngineFace:
         self._alert_views = AlertViews()
         self._budgets: tuple[tuple[int, int, int], tuple[BudgetView, ...]] | None = None
         """Views, with the versions and the second they were made of."""
+        self._looking = asyncio.Lock()
         self._shown: dict[str, _Shown] = {}
         self._runs_shown: dict[str, tuple[RunRow, int | None, RunView]] = {}
         """Views with what they were made from."""
@@ -103,10 +108,10 @@ class EngineFace:
     async def begin(self) -> None:
         await self.fold.begin(self.engine.journal.readers)
 
-    def snapshot(self, topics: Collection[Topic], operator: OperatorView) -> Snapshot:
+    async def snapshot(self, topics: Collection[Topic], operator: OperatorView) -> Snapshot:
         engine = self.engine
+        budgets = await self._budget_views(engine.clock.now_ms())
         now = engine.clock.now_ms()
-        budgets = self._budget_views(now)
         limited = [view for view in budgets if view.enabled and view.hard_limit is not None]
         pending = engine.desk.pending()
         shot = Snapshot(
@@ -135,13 +140,22 @@ class EngineFace:
             parts["models"] = self._serving.models()
         return replace(shot, **parts) if parts else shot
 
-    def _budget_views(self, now: int) -> tuple[BudgetView, ...]:
-        """The same for all who look within a second in which no counter moved."""
-        engine = self.engine
-        told = (engine.ledger.version, engine.desk.version, now // 1000)
-        if self._budgets is None or self._budgets[0] != told:
-            self._budgets = (told, budget_views(engine.ledger, now, self._mode))
-        return self._budgets[1]
+    async def _budget_views(self, now: int) -> tuple[BudgetView, ...]:
+        """The same for all who look within a second in which no counter moved. Of many budgets a slice at a time:
+        requests are served in between."""
+        engine, clock = self.engine, self.engine.clock
+        async with self._looking:
+            told = (engine.ledger.version, engine.desk.version, now // 1000)
+            if self._budgets is None or self._budgets[0] != told:
+                views: list[BudgetView] = []
+                since = clock.monotonic()
+                for line in each_standing(engine.ledger, now):
+                    views.append(budget_view(line, self._mode, forecast_of(engine.ledger, line, now)))
+                    if clock.monotonic() - since >= SLICE_S:
+                        await asyncio.sleep(0)
+                        since = clock.monotonic()
+                self._budgets = (told, tuple(views))
+            return self._budgets[1]
 
     async def _drifts(self) -> tuple[EstimateDrift, ...]:
         return self.engine.experience.drifts()
@@ -253,7 +267,7 @@ class LocalControl:
         return False
 
     async def snapshot(self, topics: Collection[Topic]) -> Snapshot:
-        return self._face.snapshot(topics, self._operator)
+        return await self._face.snapshot(topics, self._operator)
 
     async def send(self, command: Command) -> CommandResult:
         return await self._acting.carry_out(command, self._operator)
@@ -306,7 +320,7 @@ class LocalControl:
             return await self._face.budget(query.policy_id)
         answer = await self._face.records.answer(query)
         if isinstance(query, InsightsQuery):
-            return with_present(answer, self._face.snapshot([Topic.BUDGETS], self._operator))
+            return with_present(answer, await self._face.snapshot([Topic.BUDGETS], self._operator))
         return answer
 
     async def close(self) -> None:

@@ -1,5 +1,6 @@
 """Where every budget stands now, for people: its fullest counters in their current windows."""
 
+from collections.abc import Iterator
 from heapq import nlargest
 
 from palyra.config.choices import ScopeKind
@@ -84,8 +85,12 @@ def forecast_of(ledger: Ledger, line: Standing, at: int) -> Forecast | None:
 
 def standings(ledger: Ledger, at: int, *, most: int = 3, only: str = "") -> tuple[Standing, ...]:
     """Every policy in the order of ids, or the one named, with at most that many of its counters, fullest first."""
+    return tuple(each_standing(ledger, at, most=most, only=only))
+
+
+def each_standing(ledger: Ledger, at: int, *, most: int = 3, only: str = "") -> Iterator[Standing]:
+    """The same one by one, so that others may have their turn in between; each is true when it is given."""
     available = undrawn(ledger, at)
-    found: list[Standing] = []
     for budget in sorted(ledger.books, key=lambda one: one.policy_id):
         if only not in ("", budget.policy_id):
             continue
@@ -94,19 +99,9 @@ def standings(ledger: Ledger, at: int, *, most: int = 3, only: str = "") -> tupl
         window = budget.window(at)
         for scope_value, judged in fullest:
             rest = available.get((budget.policy_id, scope_value), 0)
-            found.append(
-                Standing(
-                    budget.policy,
-                    scope_value,
-                    window,
-                    judged.settled,
-                    judged.held,
-                    judged.drawn + rest,
-                    len(counting),
-                )
-            )
+            drawn = judged.drawn + rest
+            yield Standing(budget.policy, scope_value, window, judged.settled, judged.held, drawn, len(counting))
         if not fullest:
             scope_value = ANY if budget.policy.scope_kind is ScopeKind.GLOBAL else budget.policy.scope_id
             rest = available.get((budget.policy_id, scope_value), 0)
-            found.append(Standing(budget.policy, scope_value, window, 0, 0, rest, 0))
-    return tuple(found)
+            yield Standing(budget.policy, scope_value, window, 0, 0, rest, 0)
