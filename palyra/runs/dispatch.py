@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 from palyra.core.clock import Clock
 from palyra.core.values import value
@@ -43,6 +44,7 @@ LINGER_S = 0.25
 """How long an answer that has ended waits for the end of its body: only then its connection serves another call."""
 
 
+Found = TypeVar("Found")
 Answers = Callable[[], None]
 """Called once the head of a good answer is there."""
 
@@ -113,7 +115,7 @@ class Dispatcher:
             return self._failed(attempt, error)
         attempt.answered = True
         try:
-            heard = await _read(attempt.upstream_wire, data)
+            heard = await _worked_out(data, partial(read_reply, attempt.upstream_wire, data))
         except ProviderError as error:
             # The provider worked for it, and nobody can read what it used: the expected input is charged.
             return Delivered(
@@ -126,8 +128,9 @@ class Dispatcher:
         answer = Answer(reply.status, reply.headers, data)
         if attempt.translated:
             used, now = charged.priced.normalised, self._clock.now_ms()
+            asked, wire = request.parsed, attempt.upstream_wire
             try:
-                said = translated_reply(request.parsed, attempt.upstream_wire, heard.data, used, now)
+                said = await _worked_out(data, partial(translated_reply, asked, wire, heard.data, used, now))
             except ProviderError as error:
                 return Delivered(RunState.FAILED, error.error_class.value, charged, error=error)
             answer = Answer(reply.status, JSON_ANSWER, said)
@@ -299,8 +302,6 @@ class Dispatcher:
         return Delivered(state, reason, stopped.charged)
 
 
-async def _read(wire: Wire, data: bytes) -> PlainReply:
-    """In a thread where it is large. Raises ProviderError."""
-    if len(data) < LARGE_ANSWER:
-        return read_reply(wire, data)
-    return await asyncio.to_thread(read_reply, wire, data)
+async def _worked_out(data: bytes, work: Callable[[], Found]) -> Found:
+    """What is made of an answer, in a thread where it is large."""
+    return work() if len(data) < LARGE_ANSWER else await asyncio.to_thread(work)

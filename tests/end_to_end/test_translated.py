@@ -262,3 +262,20 @@ async def test_an_event_cut_inside_a_character_crosses_whole(here: Premises, ups
     upstream.default = Reply(frames=(whole[:cut], whole[cut : cut + 1], whole[cut + 1 :], frame("[DONE]")))
     async with here.anthropic().messages.stream(model=MINI, max_tokens=300, messages=HELLO) as stream:
         assert await stream.get_final_text() == "Žluť 𝕏"
+
+
+@pytest.mark.parametrize(("model", "path"), [(MINI, MESSAGES), (HAIKU, CHAT)])
+async def test_long_conversations_and_answers_cross_whole(
+    here: Premises, upstream: Upstream, model: str, path: str
+) -> None:
+    """Both are worked through in a thread."""
+    long_text = "wörd " * 60_000
+    upstream.default = Reply(pieces=(long_text,), input_tokens=100_000, output_tokens=60_000)
+    answer = await here.ask(
+        {"model": model, "messages": [{"role": "user", "content": long_text}], "max_tokens": 64_000}, path=path
+    )
+    assert upstream.seen[0].json["messages"] == [{"role": "user", "content": long_text}]
+    told = json.loads(answer.body)
+    said = told["content"][0]["text"] if model == MINI else told["choices"][0]["message"]["content"]
+    assert said == long_text
+    assert (await here.run()).run.output_tokens == 60_000
