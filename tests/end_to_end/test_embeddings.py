@@ -139,3 +139,13 @@ async def test_the_built_in_model_embeds_in_both_formats(opened: Opener) -> None
     assert sum(number * number for number in same) == pytest.approx(1)
     assert answer.usage.prompt_tokens == answer.usage.total_tokens == 4
     assert {run.cost_nano_usd for run in await here.runs()} == {0}
+
+
+async def test_vectors_are_kept_for_a_while_where_answers_are(opened: Opener, upstream: Upstream) -> None:
+    here = await opened("[cache]\nenabled = true\n" + MODELS)
+    first = await embed(here)
+    again = await embed(here)
+    assert (first.headers["x-palyra-cache"], again.headers["x-palyra-cache"]) == ("miss", "hit")
+    assert again.body == first.body
+    assert len(upstream.seen) == 1
+    assert (await here.usage()).total.input_tokens == upstream.default.input_tokens
