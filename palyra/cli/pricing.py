@@ -2,6 +2,7 @@
 
 import json
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
@@ -232,7 +233,10 @@ def _print_cost(answer: CostAnswer) -> None:
     if answer.parts:
         table(
             ("part", "count", "usd", "per", "nano-dollars"),
-            [(part.unit, f"{part.count:,}", f"${part.usd}", f"{part.per:,}", part.nano) for part in answer.parts],
+            [
+                (part.unit, f"{part.count:,}", f"${part.usd}", f"{part.per:,}", f"{Decimal(part.nano):,f}")
+                for part in answer.parts
+            ],
             right=(1, 2, 3, 4),
         )
     if answer.total_nano_usd is not None:

@@ -1,6 +1,7 @@
 """What the Usage screen looks at: a span of time, a measure, a breakdown; and the numbers in words. Pure functions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from palyra.control.protocol import Control
@@ -28,7 +29,8 @@ BREAKDOWNS = ("model", "user", "session", "key", "provider", "agent", "job", "ta
 SMALL_PLOT = 7
 TALL_PLOT = 11
 LISTED = 50
-"""Entries of the breakdown that are asked for."""
+"""Entries on a page of the breakdown; more pages are asked for when somebody wants more."""
+MOST_PAGES = 20
 TOP_USERS = 5
 NEWEST = 5
 ALL = "all"
@@ -78,8 +80,8 @@ def query_for(bucket: Bucket, by: str, zone: str, now: int) -> UsageQuery:
     return UsageQuery(since=since, until=until, by=by, bucket=bucket, timezone=zone, limit=LISTED)
 
 
-async def look(control: Control, query: UsageQuery) -> Sight:
-    """Asks for all that is shown of a span."""
+async def look(control: Control, query: UsageQuery, pages: int = 1) -> Sight:
+    """Asks for all that is shown of a span, with so many pages of its breakdown."""
     users: tuple[UsageEntry, ...] = ()
     if query.by != "user":
         answer = await control.ask(
@@ -88,7 +90,17 @@ async def look(control: Control, query: UsageQuery) -> Sight:
         users = answer.breakdown
     insights = await control.ask(InsightsQuery(query.since, query.until, NEWEST))
     usage = await control.ask(query)
+    for _ in range(1, pages):
+        if not usage.next_cursor:
+            break
+        more = await control.ask(replace(query, bucket="none", cursor=usage.next_cursor))
+        usage = replace(usage, breakdown=(*usage.breakdown, *more.breakdown), next_cursor=more.next_cursor)
     return Sight(usage, users or (usage.breakdown[:TOP_USERS] if query.by == "user" else ()), insights)
+
+
+def ranked(entries: Sequence[UsageEntry], measure: Measure) -> list[UsageEntry]:
+    """The largest in a measure first; among equals, as they come."""
+    return sorted(entries, key=lambda entry: -measure.of(entry.numbers))
 
 
 def filter_for(by: str, key: str) -> UsageFilter:

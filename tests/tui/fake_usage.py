@@ -66,8 +66,11 @@ def _usage(query: UsageQuery, now: int, *, used: bool, text: str) -> UsageAnswer
     )
     shown = () if query.bucket == "none" else tuple(steps)
     bucket = "none" if query.bucket == "none" else "hour" if step == HOUR else "day"
-    kept = tuple(entries[: query.limit])
-    return UsageAnswer(since, until, query.by, bucket, query.timezone, total, shown, kept, "", 1_400 if used else None)
+    start = int(query.cursor or 0)
+    kept = tuple(entries[start : start + query.limit])
+    following = str(start + query.limit) if start + query.limit < len(entries) else ""
+    median = 1_400 if used else None
+    return UsageAnswer(since, until, query.by, bucket, query.timezone, total, shown, kept, following, median)
 
 
 def _insights(query: InsightsQuery, now: int, *, used: bool, text: str) -> InsightsAnswer:

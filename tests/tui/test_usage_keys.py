@@ -3,9 +3,15 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from palyra.control.queries import UsageQuery, UsageRunsQuery
 from palyra.core.usage_filter import ANYTHING, UsageFilter
+from palyra.tui import usage_view
+from palyra.tui.screens import usage as usage_screen
+from palyra.tui.usage_view import MEASURES
 from tests.tui.desk import LARGE, Desk, console
+from tests.tui.fake_usage import NAMES
 from tests.tui.fake_views import DAY, HOUR, MIDNIGHT, NOW
 from tests.tui.fake_worlds import empty, normal
 
@@ -250,3 +256,35 @@ async def test_unpriced_usage_is_not_shown_as_free() -> None:
     async with console(replace(normal(), usage=True)) as desk:
         await desk.press("4")
         assert "unpriced" not in desk.lines[2]
+
+
+def listed(desk: Desk, names: tuple[str, ...]) -> list[str]:
+    """Those of the names that the table shows, from its top."""
+    first = next(number for number, line in enumerate(desk.lines) if "all models" in line)
+    rows = [line.split()[0].removeprefix("▌") for line in desk.lines[first + 1 : first + 4] if line.strip()]
+    return [row for row in rows if row in names]
+
+
+async def test_the_table_is_ranked_by_the_shown_measure(monkeypatch: pytest.MonkeyPatch) -> None:
+    measures = (MEASURES[0], replace(MEASURES[1], of=lambda numbers: -numbers.cost_nano_usd), *MEASURES[2:])
+    monkeypatch.setattr(usage_screen, "MEASURES", measures)
+    async with console(normal(), size=LARGE) as desk:
+        await desk.press("4")
+        dearest = listed(desk, NAMES["model"])
+        assert len(dearest) == 3
+        await desk.press("v")
+        assert listed(desk, NAMES["model"]) == dearest[::-1]
+
+
+async def test_m_lists_the_next_page_of_the_breakdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage_view, "LISTED", 1)
+    async with console(normal(), size=LARGE) as desk:
+        await desk.press("4")
+        assert len(listed(desk, NAMES["model"])) == 1
+        await desk.press("m")
+        assert len(listed(desk, NAMES["model"])) == 2
+        await desk.press("m")
+        assert len(listed(desk, NAMES["model"])) == 3
+        asked = len(desk.control.asked)
+        await desk.press("m")
+        assert len(desk.control.asked) == asked

@@ -62,6 +62,20 @@ class NextBreakdown(Action["UsageScreen"]):
         screen.next_breakdown()
 
 
+class MoreEntries(Action["UsageScreen"]):
+    id = "usage.more"
+    keys = ("m",)
+    title = "More entries"
+    help = "the next page of the breakdown, below those that are shown"
+    footer = "more"
+
+    def offer(self, screen: "UsageScreen") -> Offer:
+        return READY if screen.has_more else HIDDEN
+
+    def perform(self, screen: "UsageScreen") -> None:
+        screen.show_more()
+
+
 class ShowBuckets(Action["UsageScreen"]):
     """Hours or days."""
 
@@ -126,6 +140,7 @@ USAGE: tuple[Action["UsageScreen"], ...] = (
     MoveBucket("earlier", ("left_square_bracket", "left"), "Earlier bucket", -1, "earlier"),
     MoveBucket("later", ("right_square_bracket", "right"), "Later bucket", 1, "later"),
     ShowRuns(),
+    MoreEntries(),
     WhatIf(),
     ExportUsage(),
     MEASURE,

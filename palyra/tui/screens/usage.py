@@ -32,6 +32,7 @@ from palyra.tui.usage_view import (
     ALL,
     BREAKDOWNS,
     MEASURES,
+    MOST_PAGES,
     SMALL_PLOT,
     TALL_PLOT,
     Bucket,
@@ -45,6 +46,7 @@ from palyra.tui.usage_view import (
     name_of,
     plot_of,
     query_for,
+    ranked,
     series_of,
     span_of,
 )
@@ -83,7 +85,8 @@ class UsageScreen(ListScreen):
     COLUMNS = COLUMNS
     FIELDS = ("name",)
     ORDERS = (
-        Order("cost"),
+        Order("measure"),
+        Order("cost", "cost", lambda entry: _first(entry, entry.numbers.cost_nano_usd), descending=True),
         Order("requests", "requests", lambda entry: _first(entry, entry.numbers.requests), descending=True),
         Order("tokens", "tokens", lambda entry: _first(entry, entry.numbers.total_tokens), descending=True),
         Order("name", "name", lambda entry: "" if isinstance(entry, AllUsage) else f" {entry.key}"),
@@ -96,6 +99,7 @@ class UsageScreen(ListScreen):
         self.bucket_kind: Bucket = "hour"
         self._measure = 0
         self._by = 0
+        self._pages = 1
         self._sight: Sight | None = None
         self._at: int | None = None
         self._plot: Plot | None = None
@@ -164,13 +168,24 @@ class UsageScreen(ListScreen):
 
     def next_breakdown(self) -> None:
         self._by = (self._by + 1) % len(BREAKDOWNS)
+        self._pages = 1
         self.table.set_columns((replace(COLUMNS[0], title=safe(self.by)), *COLUMNS[1:]), ())
         self.forget_rows()
         self._refresh_numbers()
         self.redraw()
 
+    @property
+    def has_more(self) -> bool:
+        """Whether the breakdown goes on behind what is listed."""
+        answer = self._answer
+        return answer is not None and answer.by == self.by and bool(answer.next_cursor) and self._pages < MOST_PAGES
+
+    def show_more(self) -> None:
+        self._pages += 1
+        self._refresh_numbers()
+
     def show_buckets(self, bucket: Bucket) -> None:
-        self.bucket_kind, self._at = bucket, None
+        self.bucket_kind, self._at, self._pages = bucket, None, 1
         self._refresh_numbers()
         self.redraw()
 
@@ -207,7 +222,8 @@ class UsageScreen(ListScreen):
         self._asked = (query, self.snapshot.requests_total, self.now)
         if self._inquiry is None:
             self._inquiry = Inquiry(self.palyra.spawn, self._apply, self._fail)
-        self._inquiry.ask(lambda: look(self.palyra.control, query))
+        pages = self._pages
+        self._inquiry.ask(lambda: look(self.palyra.control, query, pages))
 
     def _apply(self, sight: Sight) -> None:
         self._sight = sight
@@ -247,7 +263,7 @@ class UsageScreen(ListScreen):
         answer = self._answer
         if answer is None or answer.by != self.by or not answer.breakdown:
             return []
-        return [AllUsage(answer.total), *answer.breakdown]
+        return [AllUsage(answer.total), *ranked(answer.breakdown, self.measure)]
 
     def fields(self, subject: Subject) -> Mapping[str, str]:
         return {"name": name_of(self.by, subject.key) if isinstance(subject, UsageEntry) else ALL}
