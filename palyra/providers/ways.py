@@ -156,6 +156,8 @@ class Ways:
         the `same` as before: cooling keeps others away from it.
         """
         if permit is None and not self.breakers.of(provider).admits:
+            if lease is not None:
+                lease.release()
             return None
         if lease is None:
             granted = self._granted(provider, task_class, same)

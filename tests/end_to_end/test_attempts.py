@@ -293,6 +293,25 @@ async def test_a_refused_credential_leaves_the_work_to_another_provider(
     assert faults.asked == [FIRST_KEY, SECOND_KEY, SECOND_KEY]
 
 
+async def test_who_does_badly_is_passed_over_where_others_would_do(
+    opened: Opener, upstream: Upstream, faults: Faults
+) -> None:
+    lasting = "[breaker]\nfailures = 100\n[smart_routing]\nenabled = false\n"
+    here = await opened(lasting + ONE_TRY + OFF + two_providers(upstream.base_url))
+    assert (await here.ask(chat(model="auto"))).headers["x-palyra-model"] == FIRST
+    faults.script(FIRST_KEY, *[OVERLOADED] * 4)
+    for _ in range(4):
+        assert (await here.ask(asked())).status == 503
+    answer = await here.ask(chat(model="auto"))
+    assert answer.headers["x-palyra-model"] == SECOND
+    detail = await here.run(answer.headers["x-palyra-run"])
+    assert detail.decision is not None
+    reasons = {one["model"]: one["reasons"] for one in detail.decision.body["candidates"]}
+    assert (reasons[FIRST], reasons[SECOND]) == (["unhealthy"], [])
+    # Who names it gets it.
+    assert (await here.ask(asked())).headers["x-palyra-model"] == FIRST
+
+
 async def test_a_place_is_waited_for_holding_nothing(opened: Opener, upstream: Upstream, faults: Faults) -> None:
     one = "[leases]\nprovider_start = 1\nprovider_max = 1\ncredential_start = 1\ncredential_max = 1\n"
     here = await opened(ONE_TRY + OFF + one + two_providers(upstream.base_url))
