@@ -152,11 +152,12 @@ class RoutingDecision:
         return self.action is RoutingAction.APPROVAL_REQUIRED
 
     def to_json(self) -> dict[str, Any]:
+        # As for evaluations, `_value_`: every request comes here.
         return {
             "decision_id": self.decision_id,
             "run_id": self.run_id,
             "at": self.at,
-            "mode": self.mode.value,
+            "mode": self.mode._value_,
             "task_class": self.task_class,
             "complexity": self.complexity,
             "requested_model": self.requested_model,
@@ -166,11 +167,11 @@ class RoutingDecision:
             "candidates": [candidate.to_json() for candidate in self.candidates],
             "estimate": dict(self.estimate),
             "evaluations": [evaluation.to_json() for evaluation in self.evaluations],
-            "outcome": self.outcome.value,
+            "outcome": self.outcome._value_,
             "blocked": self.blocked,
             "approval_required": self.approval_required,
             "would_block": list(self.would_block),
-            "action": self.action.value,
+            "action": self.action._value_,
             "reason_codes": list(self.reason_codes),
             "max_tokens": self.max_tokens,
             "counterfactual": [item.to_json() for item in self.counterfactual],
@@ -208,9 +209,9 @@ class RoutingDecision:
             decision_id=self.decision_id,
             run_id=self.run_id,
             at=self.at,
-            mode=self.mode.value,
-            outcome=self.outcome.value,
-            action=self.action.value,
+            mode=self.mode._value_,
+            outcome=self.outcome._value_,
+            action=self.action._value_,
             reason_codes=self.reason_codes,
             body=self.to_json(),
         )

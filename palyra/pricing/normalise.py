@@ -6,7 +6,6 @@ reading is returned, so that all can be priced and the dearest charged: nothing 
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from palyra.pricing.dialect import RESPONSE_ITEMS, Dialect, Flavour, Path, Places
@@ -190,27 +189,30 @@ class _Reader:
         read = self.parts.get(CACHE_READ, 0)
         short, long = self._writes()
         cached = read + short + long
-        heard = NormalisedUsage(cache_read=read, write_5m=short, write_1h=long)
+
+        def heard(whole: int) -> NormalisedUsage:
+            return NormalisedUsage(whole, 0, read, short, long)
+
         if reported is None:
-            return [("", replace(heard, input_total=max(self.metered.input_tokens, by_total or 0, cached)))]
+            return [("", heard(max(self.metered.input_tokens, by_total or 0, cached)))]
         if self.dialect.cache_outside:
             whole = reported + cached
             if self.impossible & {CACHE_READ, CACHE_WRITE}:
                 whole = max(whole, self.metered.input_tokens)
-            return [("", replace(heard, input_total=whole))]
+            return [("", heard(whole))]
         if self.dialect.output is None and total is not None and total != reported:
             # There is no output that could explain the rest.
             self.flags.append("identity_U5")
-            return [("", replace(heard, input_total=max(reported, total)))]
+            return [("", heard(max(reported, total)))]
         if cached <= reported:
-            return [("", replace(heard, input_total=reported))]
+            return [("", heard(reported))]
         self.flags.append("identity_U2")
         kept_long = min(long, reported)
         kept_short = min(short, reported - kept_long)
         kept_read = reported - kept_long - kept_short
         return [
             ("cache_capped", NormalisedUsage(reported, 0, kept_read, kept_short, kept_long)),
-            ("cache_besides", replace(heard, input_total=reported + cached)),
+            ("cache_besides", heard(reported + cached)),
         ]
 
     def _outputs(self, reported_in: int | None, reported: int | None, total: int | None) -> list[tuple[str, int]]:

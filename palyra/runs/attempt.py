@@ -252,10 +252,13 @@ def _is_plain(raw: Mapping[str, Any]) -> bool:
     """Whether nothing needs to be cut or replaced, as of nearly every answer; what is short and has few brackets
     cannot be deep."""
     try:
-        text = json.dumps(raw, allow_nan=False)
+        text = _strictly(raw)
     except (ValueError, RecursionError):
         return False
     return len(text) <= RAW_LIMIT and text.count("{") + text.count("[") <= RAW_DEPTH
+
+
+_strictly = json.JSONEncoder(allow_nan=False, check_circular=False).encode
 
 
 def _plain(value: object, depth: int) -> Any:
