@@ -124,6 +124,24 @@ def test_slices_reach_for_the_99th_percentile() -> None:
     assert known(taught(*usual, *rare)).slice_q == Fraction(9, 10)
 
 
+@pytest.mark.parametrize(
+    ("streams", "tokens", "slice_q"),
+    [
+        (7, 30, Fraction(1, 2)),
+        (8, 30, Fraction(3, 8)),
+        (49, 30, Fraction(3, 8)),
+        (8, 60, Fraction(1, 2)),
+        (8, 5, Fraction(1, 4)),
+    ],
+)
+def test_a_few_streams_tell_how_far_slices_reach(streams: int, tokens: int, slice_q: Fraction) -> None:
+    """The dearest of them and a quarter more, between what the meter charges and what is taken of the unknown."""
+    cheap = replace(BASE, output_tokens=10, visible_bytes=100)
+    dear = replace(BASE, output_tokens=tokens, visible_bytes=100)
+    assert known(taught(dear, *[cheap] * (streams - 1))).slice_q == slice_q
+    assert known(taught(dear, *[cheap] * (streams - 1))).q == Fraction(1, 4)
+
+
 def test_answers_that_were_not_streamed_say_nothing_about_bytes_shown() -> None:
     assert known(taught(*[BASE] * 100)).q == UNLEARNED.q
 
