@@ -18,6 +18,7 @@ from palyra.gateway.operators import OperatorsServer
 from palyra.gateway.server import Gateway
 from palyra.vault.access import STATE_FILES
 from palyra.vault.identity import Identity, account_of, identify
+from palyra.vault.secrets import SecretSource
 
 log = logging.getLogger(__name__)
 
@@ -69,13 +70,20 @@ class House:
 
 @asynccontextmanager
 async def open_house(
-    installation: Installation, clock: Clock, environ: Mapping[str, str], *, serving: bool = True
+    installation: Installation,
+    clock: Clock,
+    environ: Mapping[str, str],
+    *,
+    serving: bool = True,
+    vault: SecretSource | None = None,
 ) -> AsyncIterator[House]:
     """Starts the engine; with `serving`, the doors too. On leaving, drains and closes whatever was opened.
 
-    Raises StateError when the state directory or an address cannot be had.
+    `vault` is where credentials are kept that the configuration names by reference; None: there is none. Raises
+    StateError when the state directory or an address cannot be had.
     """
-    engine = await Engine.open(installation, clock, environ, socket=socket_path(installation.state_dir, environ))
+    socket = socket_path(installation.state_dir, environ)
+    engine = await Engine.open(installation, clock, environ, socket=socket, vault=vault)
     house: House | None = None
     try:
         face = EngineFace(engine, lambda: Doors() if house is None else house.doors())

@@ -75,6 +75,8 @@ class Upstream:
         self.stop: Callable[[], Awaitable[None]]
         """Ends it early; its address refuses connections from then on. Set while serving."""
         self.choose: Callable[[Seen], Reply] | None = None
+        self.models: list[str] | None = None
+        """What it says when it is asked for its models; None: it has no such list."""
 
     def _next(self, seen: Seen) -> Reply:
         if self.choose is not None:
@@ -91,6 +93,11 @@ class Upstream:
             self.seen.append(seen)
             self.arrived.notify_all()
         return seen
+
+    async def list_models(self, request: web.Request) -> web.Response:
+        if self.models is None:
+            return web.json_response({"error": {"message": "there is no such list"}}, status=404)
+        return web.json_response({"object": "list", "data": [{"id": name} for name in self.models]})
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         seen = await self._note(request)
@@ -137,6 +144,7 @@ class Upstream:
         application = web.Application(client_max_size=64 * 1024 * 1024)
         for path in PLAIN:
             application.router.add_post(path, self.handle)
+        application.router.add_get("/v1/models", self.list_models)
         runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
