@@ -20,7 +20,7 @@ from palyra.control.remote import RemoteControl
 from palyra.control.snapshots import ApprovalView, Topic
 from palyra.core.errors import EngineGoneError
 from palyra.core.money import parse_usd
-from tests.support.one_try import ONE_TRY
+from tests.support.one_try import one_try
 from tests.support.upstream import Reply, Seen, Upstream
 
 CLIENTS = 14
@@ -36,6 +36,13 @@ version = 1
 
 [approvals]
 ttl = "24h"
+
+[retries]
+max = 2
+base_ms = 10
+
+[failover]
+enabled = true
 
 [providers.mock]
 kind = "openai_compatible"
@@ -129,7 +136,7 @@ hard_limit = 1000000
 
 
 def write_config(path: Path, upstream_url: str) -> Path:
-    path.write_text(CONFIG.format(upstream=upstream_url) + ONE_TRY)
+    path.write_text(CONFIG.format(upstream=upstream_url) + one_try(CONFIG))
     return path
 
 
@@ -188,11 +195,11 @@ class Burst:
             finish="stop" if words <= limit else "length",
         )
         fate = dice.random()
-        if fate < 0.03:
-            return Reply(status=dice.choice((429, 500, 503)))
-        if fate < 0.06:
+        if fate < 0.1:
+            return Reply(status=dice.choice((429, 500, 503)), headers={"retry-after-ms": str(dice.choice((0, 5, 50)))})
+        if fate < 0.13:
             reply.break_at = dice.randrange(len(pieces))
-        elif fate < 0.06 + GATED and len(self._gates) < MOST_GATED:
+        elif fate < 0.13 + GATED and len(self._gates) < MOST_GATED:
             reply.gate, reply.gate_at = asyncio.Event(), dice.randrange(len(pieces))
             self._gates.append((len(self._upstream.seen) + dice.randint(1, 60), reply.gate))
         return reply

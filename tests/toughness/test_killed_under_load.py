@@ -30,8 +30,8 @@ MOST_DELAY_S = 0.03
 class Tally:
     """What a series of kills went through, to show that it was no idle one.
 
-    `orphans` are holds that a kill left open, `metered` those of them with a reading; `unsure` are whole answers that
-    clients had got just before a kill, too late to be settled as such.
+    `again` are attempts after one that failed. `orphans` are holds that a kill left open, `metered` those of them with
+    a reading; `unsure` are whole answers that clients had got just before a kill, too late to be settled as such.
     """
 
     kills: int = 0
@@ -40,6 +40,7 @@ class Tally:
     metered: int = 0
     unsure: int = 0
     runs: int = 0
+    again: int = 0
 
 
 class Ordeal:
@@ -114,6 +115,7 @@ class Ordeal:
             charged_as_specified(hold, after)
         self._nothing_told_is_untrue(after)
         self.tally.runs, self.tally.unsure = len(after["runs"]), len(self.unsure)
+        self.tally.again = sum(row["attempt"] > 1 for row in after["holds"].values())
 
     def _nothing_told_is_untrue(self, after: Books) -> None:
         witness = self.witness
@@ -168,10 +170,10 @@ class Ordeal:
 
 
 def paid(run: Row, books: Books) -> bool:
-    """Whether every attempt of a run has its usage."""
-    return all(
-        hold["state"] == "settled" and (hold["hold_id"],) in books["usage"] for hold in books.holds_of(run["run_id"])
-    )
+    """Whether the newest attempt of a run has its usage, and every other one has ended."""
+    *earlier, newest = sorted(books.holds_of(run["run_id"]), key=lambda hold: int(hold["attempt"]))
+    ended = all(hold["state"] in ("settled", "released") for hold in earlier)
+    return bool(ended and newest["state"] == "settled" and (newest["hold_id"],) in books["usage"])
 
 
 def nothing_lost(before: Books, after: Books) -> None:
@@ -260,6 +262,7 @@ async def test_twelve_kills_lose_nothing(nursery: Nursery, upstream: Upstream, t
     tally = await ordeal(nursery, upstream, tmp_path, 12)
     assert tally.kills == 12
     assert tally.orphans > 12
+    assert tally.again > 0
 
 
 @pytest.mark.soak
