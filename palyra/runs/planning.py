@@ -119,8 +119,9 @@ class Planner:
         return self._and_others(named) if any(policy.reroutes for policy, _ in matches) else wanted
 
     def may_fail_over(self, named: ModelEntry) -> bool:
-        """Whether another model could answer in its place."""
-        return _exchangeable(named) and (bool(named.failover) or len(self._and_others(named)) > 1)
+        """Whether another model could answer in its place; of one whose answers cannot be compared, those alone that
+        the operator lists."""
+        return bool(named.failover) or (_exchangeable(named) and len(self._and_others(named)) > 1)
 
     def _steered(self, request: RunRequest, wanted: Sequence[ModelEntry], steer: Steer) -> Sequence[ModelEntry]:
         """The models to look at for an attempt, the one asked for first."""

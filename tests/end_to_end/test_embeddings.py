@@ -149,3 +149,18 @@ async def test_vectors_are_kept_for_a_while_where_answers_are(opened: Opener, up
     assert again.body == first.body
     assert len(upstream.seen) == 1
     assert (await here.usage()).total.input_tokens == upstream.default.input_tokens
+
+
+@pytest.mark.parametrize("listed", [False, True])
+async def test_another_model_embeds_only_where_the_operator_says_so(
+    opened: Opener, upstream: Upstream, listed: bool
+) -> None:
+    failover = 'failover = ["own/acme-embed"]\n' if listed else ""
+    here = await opened("[retries]\nmax = 0\n[failover]\nenabled = true\n" + MODELS + failover)
+    upstream.replies = [Reply(status=503)]
+    answer = await embed(here)
+    if listed:
+        assert (answer.status, answer.headers["x-palyra-model"]) == (200, "own/acme-embed")
+        assert [seen.json["model"] for seen in upstream.seen] == ["text-embedding-3-small", "acme-embed"]
+    else:
+        assert (answer.status, answer.error["code"], len(upstream.seen)) == (503, "upstream_overloaded", 1)
