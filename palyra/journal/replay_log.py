@@ -186,14 +186,15 @@ class ReplayLog:
         return run_id, decision or ""
 
     def usage(self, ref: int) -> RecordedUse | None:
-        """What the newest attempt of a run used, in tokens by kind; None when there is no record of it, or one that no
-        card can price: what was charged is the bound, or what the provider said."""
+        """What the newest attempt of a run used, corrections counted in, in tokens by kind; None without one,
+        or with one that no card can price: what was charged is the bound, or what somebody said."""
+        sums = ", ".join(f"sum({name})" for name in USAGE_COLUMNS)
         row = self._database.execute(
-            f"SELECT {', '.join(USAGE_COLUMNS)}, rates FROM usage"
-            " WHERE run_id = (SELECT run_id FROM runs WHERE seq = ?) ORDER BY attempt DESC, seq DESC LIMIT 1",
+            f"SELECT {sums}, group_concat(rates) FROM usage WHERE run_id = (SELECT run_id FROM runs WHERE seq = ?1)"
+            " AND attempt = (SELECT max(attempt) FROM usage WHERE run_id = (SELECT run_id FROM runs WHERE seq = ?1))",
             (ref,),
         ).fetchone()
-        if row is None or any(f'"unit":"{unit}"' in row[-1] for unit in ("bound", "reported_cost")):
+        if row[-1] is None or any(f'"unit":"{unit}"' in row[-1] for unit in ("bound", "reported_cost", "corrected")):
             return None
         return dict(zip(USAGE_COLUMNS, row, strict=False))
 

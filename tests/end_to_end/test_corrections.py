@@ -8,6 +8,7 @@ from palyra.control.commands import CorrectUsage
 from palyra.control.queries import AuditQuery
 from palyra.control.snapshots import CommandResult
 from palyra.journal.corrections import attempts_of
+from palyra.journal.replay_log import ReplayLog
 from palyra.pricing.rates import RatePart
 from palyra.vault.records import Role
 from tests.end_to_end.conftest import Opener
@@ -187,3 +188,18 @@ async def test_a_flat_charge_stays_and_its_tokens_follow(here: Premises, upstrea
     assert (here.counted("day", "*")[0], here.counted("tokens", "*")[0]) == (10**9, 60)
     assert (await correct(here, run_id, cost_nano_usd=5)).status == "invalid"
     assert MINI not in (await here.run(run_id)).run.model
+
+
+async def test_a_replay_is_told_what_was_used_in_the_end(here: Premises, upstream: Upstream) -> None:
+    run_id = await served(here, upstream)
+    await correct(here, run_id, input_tokens=1_200)
+    await correct(here, run_id, output_tokens=100)
+    with ReplayLog.of(here.state_dir) as log:
+        (ref,) = log.refs([run_id]).values()
+        used = log.usage(ref)
+        assert used is not None
+        assert (used["input_total"], used["output_total"]) == (1_200, 100)
+        assert log.usage(ref + 1_000) is None
+    await correct(here, run_id, cost_nano_usd=5)
+    with ReplayLog.of(here.state_dir) as log:
+        assert log.usage(ref) is None, "no card can price what was named"
