@@ -43,6 +43,7 @@ from palyra.pricing.book import PriceBook
 from palyra.pricing.drift import estimate_drift
 from palyra.pricing.learn import Learner
 from palyra.providers.breaker import Breakers, BreakerSettings, BreakerState
+from palyra.providers.cache import ResponseCache
 from palyra.providers.care import ProviderCare
 from palyra.providers.carrier import ProviderCarrier
 from palyra.providers.credential_sources import credential_sources
@@ -53,7 +54,7 @@ from palyra.providers.registry import Registry
 from palyra.providers.retry import RetryRule, RetrySettings
 from palyra.providers.transport import Transport
 from palyra.providers.ways import Ways
-from palyra.runs.cached import kept_answers
+from palyra.runs.cached import KeptAnswer, kept_answers
 from palyra.runs.corrections import Corrections
 from palyra.runs.counting import TokenCounter
 from palyra.runs.dispatch import Dispatcher
@@ -121,6 +122,7 @@ class Engine:
         self.leases: Leases
         self.ways: Ways
         self.care: ProviderCare
+        self.kept: ResponseCache[KeptAnswer] | None
         self.runner: Runner
         self.counter: TokenCounter
         self.watch: AlertWatch
@@ -283,6 +285,7 @@ class Engine:
             estimator=config.governance.bound_estimator,
         )
         self.ways = self._lead()
+        self.kept = kept_answers(config.cache, clock)
         learner = Learner()
         carrier = ProviderCarrier(self.registry, transport, clock, self.credentials)
         self.care = ProviderCare(
@@ -319,7 +322,7 @@ class Engine:
             settings=settings,
             rule=RetryRule(RetrySettings(config.retries.max, config.retries.base_ms), random.uniform),
             failover=FailoverSettings(config.failover.enabled, config.failover.max_candidates),
-            cache=kept_answers(config.cache, clock),
+            cache=self.kept,
         )
 
     def _lead(self) -> Ways:
@@ -380,7 +383,6 @@ class Engine:
         )
         ended = await readers.resolved_alerts(self.clock.now_ms() - settings.cooldown_ms, limit=500)
         records = [AlertRecord.from_row(row) for row in [*reversed(ended), *await readers.live_alerts()]]
-        upstream = {entry.id: entry.upstream for entry in registry.models}
         around = Surroundings(
             providers=lambda: tuple(
                 ProviderState(one.id, self.breakers.of(one.id).state.value, self.care.state(one.id).value)
@@ -392,10 +394,12 @@ class Engine:
             ),
             default_model=lambda: "" if registry.default_chat is None else registry.default_chat.id,
             priced=lambda provider, model, at: (
-                model not in upstream or self.book.card(provider, upstream[model], at) is not None
+                (entry := registry.known(model)) is None or self.book.card(provider, entry.upstream, at) is not None
             ),
             drift=lambda provider, model: (
-                self.experience.drift(provider, model) if model in upstream else estimate_drift(provider, model, ())
+                estimate_drift(provider, model, ())
+                if registry.known(model) is None
+                else self.experience.drift(provider, model)
             ),
         )
         book = AlertBook(self.ids.new, settings.cooldown_ms, records)

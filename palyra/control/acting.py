@@ -8,15 +8,18 @@ from palyra.control.commands import (
     AckAlert,
     AddPolicy,
     CancelRun,
+    ClearCredential,
     Command,
     CorrectUsage,
     DecideApproval,
+    DiscoverModels,
     EditPolicy,
     RemovePolicy,
     RequestOverride,
     RevokeGrant,
     SnoozeAlert,
 )
+from palyra.control.provider_acts import clear_credential, discover_models
 from palyra.control.snapshots import CommandResult, OperatorView
 from palyra.core.errors import BadInputError, ConflictError, JournalUnavailableError, NotFoundError, PalyraError
 from palyra.core.events import Event
@@ -51,7 +54,7 @@ class Acting:
         return await asyncio.shield(work)
 
     async def _carry_out(self, command: Command, operator: OperatorView) -> CommandResult:
-        needs_admin = isinstance(command, AddPolicy | EditPolicy | RemovePolicy | CorrectUsage)
+        needs_admin = isinstance(command, AddPolicy | EditPolicy | RemovePolicy | CorrectUsage | ClearCredential)
         if not (operator.may_administer if needs_admin else operator.may_approve):
             role = "admin" if needs_admin else "approver"
             return CommandResult("denied", f"{operator.name} is {operator.role}; this needs the role {role}.")
@@ -87,6 +90,10 @@ class Acting:
                 return await self._correct(command, by)
             case AckAlert() | SnoozeAlert():
                 return await answer_alert(self._engine, command, by)
+            case ClearCredential():
+                return clear_credential(self._engine, command, by)
+            case DiscoverModels():
+                return await discover_models(self._engine, command)
             case AddPolicy():
                 edited = await self._engine.policies.add(command.fields, by)
                 verb = "is in force"

@@ -110,6 +110,23 @@ class SnoozeAlert:
     kind: Literal["snooze_alert"] = "snooze_alert"
 
 
+@value
+class ClearCredential:
+    """Gives a provider's credential another chance after it was refused or while it rests."""
+
+    provider_id: str
+    credential_id: str
+    kind: Literal["clear_credential"] = "clear_credential"
+
+
+@value
+class DiscoverModels:
+    """Asks a provider for its models now. Costs nothing; any answer shows that it lives."""
+
+    provider_id: str
+    kind: Literal["discover_models"] = "discover_models"
+
+
 Command = Annotated[
     DecideApproval
     | RequestOverride
@@ -120,6 +137,8 @@ Command = Annotated[
     | RemovePolicy
     | CorrectUsage
     | AckAlert
-    | SnoozeAlert,
+    | SnoozeAlert
+    | ClearCredential
+    | DiscoverModels,
     Field(discriminator="kind"),
 ]

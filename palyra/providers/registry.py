@@ -63,8 +63,8 @@ class Registry:
     """Every provider and model of one configuration, with what providers have told of their models since.
 
     `models` are the usable ones that are declared, in that order; `found` those that only their providers list;
-    `routed` all that `auto` may choose; `disabled` those that are declared and switched off. They are made when
-    something is learned: looking a name up makes nothing.
+    `routed` all that `auto` may choose; `listed` all that callers are told of; `disabled` those that are declared and
+    switched off. They are made when something is learned: looking a name up makes nothing.
     """
 
     def __init__(
@@ -115,6 +115,7 @@ class Registry:
         )
         routed = (model for model in self.found if self.providers[model.provider].discover_route)
         self.routed = (*self.models, *routed)
+        self.listed = (*self.models, *self.found)
         self._by_name = (
             {model.id: model for model in self.found}
             | {name: model for model in self.models for name in model.aliases}
@@ -134,11 +135,6 @@ class Registry:
         if name:
             return self.resolve(name, role=role)
         return next((model for model in self.routed if model.role is role), None)
-
-    @property
-    def listed(self) -> tuple[ModelEntry, ...]:
-        """All that callers are told of."""
-        return (*self.models, *self.found)
 
     def learn(self, provider_id: str, models: Iterable[FoundModel]) -> None:
         """What a provider lists now; it takes the place of what it listed before."""

@@ -10,14 +10,17 @@ from typing import Any
 from palyra.config.load import interpret
 from palyra.config.model import LoadedConfig
 from palyra.control import codec
+from palyra.control.commands import ClearCredential, DiscoverModels
 from palyra.control.local import LocalControl
 from palyra.control.offline import offline_control
+from palyra.control.queries import AuditQuery
 from palyra.control.serving import BreakerView, CredentialView, DiscoveryView, LeaseView, ModelView, ProviderView
 from palyra.control.snapshots import OperatorView, Topic
 from palyra.core.clock import ManualClock
 from palyra.core.events import Event
 from palyra.engine import Engine, Installation
 from palyra.house import House, open_house
+from palyra.providers.credentials import Credential
 from palyra.providers.errors import ErrorClass, ProviderError
 from palyra.providers.leases import Lease
 from palyra.providers.ways import AttemptEnd
@@ -211,3 +214,38 @@ async def test_notes_of_credentials_and_the_configuration_are_told_without_an_en
     assert (seen["off"].health, seen["bare"].health) == ("disabled", "missing_auth")
     assert [view.model_id for view in shot.models] == ["acme/m-1", "acme/vectors", "acme/m-2"]
     assert {view.provider_id: view for view in other.providers}["acme"].credentials[0].state == "eligible"
+
+
+async def test_a_refused_credential_gets_another_chance_from_an_admin(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with ModelLists().serving() as server, a_house(tmp_path, server, clock) as house:
+        control = control_of(house)
+        used = house.engine.credentials.choose("acme", clock.now_ms())
+        assert isinstance(used, Credential)
+        house.engine.credentials.report(used, ErrorClass.PERMISSION_DENIED)
+        assert (await providers(control))["acme"].health == "missing_auth"
+        clear = ClearCredential("acme", "env:ACME_KEY")
+        approver = LocalControl(house.face, OperatorView("ann", "approver", "uid"))
+        assert (await approver.send(clear)).status == "denied"
+        result = await control.send(clear)
+        assert (result.status, result.message) == ("accepted", "Credential env:ACME_KEY of acme is eligible.")
+        assert (await providers(control))["acme"].health == "unknown"
+        for wrong in (ClearCredential("acme", "other"), ClearCredential("nobody", "x")):
+            assert (await control.send(wrong)).status == "not_found"
+        audit = await control.ask(AuditQuery())
+        assert audit.ok
+
+
+async def test_a_provider_is_asked_for_its_models_on_demand(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with ModelLists(["found"]).serving() as server, a_house(tmp_path, server, clock) as house:
+        control = control_of(house)
+        result = await control.send(DiscoverModels("acme"))
+        assert (result.status, result.message) == ("accepted", "acme lists 1 model.")
+        assert "acme/found" in await models(control)
+        server.status = 401
+        failed = await control.send(DiscoverModels("acme"))
+        assert (failed.status, failed.data) == ("conflict", {"models": "1", "stale": "true", "class": "auth_invalid"})
+        assert failed.message.endswith("The 1 model it listed before stay known.")
+        assert (await control.send(DiscoverModels("off"))).status == "invalid"
+        assert (await control.send(DiscoverModels("nobody"))).status == "not_found"
