@@ -158,7 +158,7 @@ def upstream(directory: Path, core: int) -> Iterator[Target]:
 def headless(directory: Path, upstream_port: int, core: int) -> Iterator[Target]:
     """`palyra serve`."""
     port, places = _installation(directory, upstream_port)
-    process = subprocess.Popen(pinned(core, "-m", "palyra.main", "serve", *places), stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(pinned(core, "-m", "palyra.entry", "serve", *places), stdout=subprocess.DEVNULL)
     try:
         yield _ready(port, directory, process.pid)
     finally:
@@ -189,7 +189,7 @@ def console(directory: Path, upstream_port: int, core: int) -> Iterator[Screen]:
     port, places = _installation(directory, upstream_port)
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", HEIGHT, WIDTH, 0, 0))
-    program = "from palyra.main import console; console()"
+    program = "from palyra.entry import console; console()"
     process = subprocess.Popen(
         pinned(core, "-c", program, *places),
         stdin=slave,

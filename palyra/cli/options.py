@@ -20,6 +20,7 @@ from palyra.core.errors import (
     StateError,
 )
 from palyra.core.redact import redact
+from palyra.core.signals import hear_interrupts
 
 Config = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="Configuration file; else the usual places are tried.")
@@ -74,6 +75,7 @@ def run_to_end(work: Callable[[], Awaitable[int]]) -> int:
             return REFUSED
 
     try:
+        hear_interrupts()
         return asyncio.run(guarded())
     except KeyboardInterrupt:
         return 130

@@ -13,6 +13,19 @@ PATIENCE_SECONDS = 3.0
 HARD_EXIT_CODE = 130
 
 
+def die_of_interrupts() -> None:
+    """Until `hear_interrupts` Ctrl+C ends the process at once, as it ends programs that know nothing of it. One that
+    was told to ignore it goes on ignoring it."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def hear_interrupts() -> None:
+    """From here on Ctrl+C raises KeyboardInterrupt again."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class StopSignals:
     """Turns the first signal into an orderly end, and a second one, or one that takes too long, into a hard one.
 

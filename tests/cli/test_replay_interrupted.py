@@ -74,7 +74,7 @@ def test_ctrl_c_ends_a_replay_and_its_worker(
     shell("run", "one")
     many_events(shell.state_dir)
     places = ["--state-dir", str(shell.state_dir), "--config", str(shell.config)]
-    command = [sys.executable, "-m", "palyra.main", "replay", *places]
+    command = [sys.executable, "-m", "palyra.entry", "replay", *places]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
     try:
         while (workers := moment(process.pid)) is None:

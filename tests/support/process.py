@@ -56,7 +56,7 @@ def serve(state_dir: Path, config: Path | None = None) -> Served:
     if config is not None:
         arguments += ["--config", str(config)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "palyra.main", *arguments],
+        [sys.executable, "-m", "palyra.entry", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -76,7 +76,7 @@ def palyra(*arguments: str, state_dir: Path, config: Path | None = None) -> tupl
     """Runs a command with --json; returns its exit code, what it printed as data, and its complaints."""
     places = ["--state-dir", str(state_dir), *(["--config", str(config)] if config is not None else [])]
     done = subprocess.run(
-        [sys.executable, "-m", "palyra.main", *arguments, *places, "--json"],
+        [sys.executable, "-m", "palyra.entry", *arguments, *places, "--json"],
         capture_output=True,
         text=True,
         env=ENVIRONMENT,

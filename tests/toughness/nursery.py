@@ -157,7 +157,7 @@ def become(request: dict[str, object], descriptors: Sequence[int]) -> NoReturn:
     if before:
         module, _, function = before.partition(":")
         getattr(importlib.import_module(module), function)()
-    from palyra.main import cli, console
+    from palyra.entry import cli, console
 
     code = 0
     try:
