@@ -9,8 +9,11 @@ from palyra.control.commands import (
     AckAlert,
     AddPolicy,
     CancelRun,
+    ClearCredential,
     Command,
+    CorrectUsage,
     DecideApproval,
+    DiscoverModels,
     EditPolicy,
     RemovePolicy,
     RequestOverride,
@@ -283,6 +286,12 @@ class FakeControl:
             case RemovePolicy(policy_id=policy_id):
                 self.change(budgets=tuple(item for item in self.world.budgets if item.policy_id != policy_id))
                 return CommandResult("accepted", f"Budget {policy_id} is removed.")
+            case CorrectUsage(what=what):
+                return CommandResult("accepted", f"{what} is corrected.")
+            case ClearCredential(provider_id=provider, credential_id=credential):
+                return CommandResult("accepted", f"Credential {credential} of {provider} is eligible.")
+            case DiscoverModels(provider_id=provider):
+                return CommandResult("accepted", f"{provider} lists 6 models.")
 
     def _decide(self, command: DecideApproval) -> CommandResult:
         item = self._approval(command.approval_id)
