@@ -125,9 +125,22 @@ class _Slot:
     offer: Offer
     credential: Credential | None
     noted: CredentialRow
+    """What was last written down, or is to be."""
     turn: int = 0
     """Which use of all this was; 0 before the first."""
+    used_at: int | None = None
+    """When it was used last, which is written down later."""
     unsaved: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether it can be used without a look at the clock."""
+        noted, offer = self.noted, self.offer
+        return not noted.refused and noted.cooling_until is None and offer.flaw is None and offer.expires_at is None
+
+    @property
+    def row(self) -> CredentialRow:
+        return replace(self.noted, last_used=self.used_at)
 
     def health(self, now: int) -> CredentialHealth:
         refused = self.noted.refused
@@ -170,13 +183,14 @@ class Credentials:
         """The providers' credentials, at start and whenever they change. Notes stay with their fingerprints."""
         for slots in self._slots.values():
             for slot in slots:
-                self._known[slot.noted.provider, slot.noted.credential, slot.noted.fingerprint] = slot.noted
+                row = slot.row
+                self._known[row.provider, row.credential, row.fingerprint] = row
         self._pools = dict(pools)
         self._slots = {
             provider: [self._slot(provider, offer) for offer in pool.offers] for provider, pool in pools.items()
         }
-        used = [slot for slots in self._slots.values() for slot in slots if slot.noted.last_used is not None]
-        for slot in sorted(used, key=lambda one: one.noted.last_used or 0):
+        used = [slot for slots in self._slots.values() for slot in slots if slot.used_at is not None]
+        for slot in sorted(used, key=lambda one: one.used_at or 0):
             self._turns += 1
             slot.turn = self._turns
 
@@ -193,9 +207,13 @@ class Credentials:
         back: int | None = None
         for slot in self._slots.get(provider_id, ()):
             credential = slot.credential
-            if credential is None or not slot.health(now).usable:
+            if credential is None:
                 continue
-            until = slot.cooling_until(now)
+            until: int | None = None
+            if not slot.plain:
+                if not slot.health(now).usable:
+                    continue
+                until = slot.cooling_until(now)
             if until is not None:
                 back = until if back is None else min(back, until)
             elif not room(credential.id):
@@ -205,7 +223,7 @@ class Credentials:
         if best is not None:
             self._turns += 1
             best.turn = self._turns
-            best.noted = replace(best.noted, last_used=now)
+            best.used_at = now
             best.unsaved = True
             return best.credential
         if full:
@@ -299,12 +317,13 @@ class Credentials:
             for slot in slots:
                 if slot.unsaved and slot.credential is not None:
                     slot.unsaved = False
+                    slot.noted = slot.row
                     changes.append(CredentialNoted(slot.noted))
         if changes:
             self._save(changes)
 
     def _note(self, slot: _Slot, noted: CredentialRow) -> None:
-        slot.noted = noted
+        slot.noted = noted = replace(noted, last_used=slot.used_at)
         slot.unsaved = False
         self._save([CredentialNoted(noted)])
 
@@ -313,7 +332,8 @@ class Credentials:
             return _Slot(offer, None, CredentialRow(provider, offer.id, ""))
         fingerprint = self._fingerprint(offer.secret)
         noted = self._known.get((provider, offer.id, fingerprint), CredentialRow(provider, offer.id, fingerprint))
-        return _Slot(offer, Credential(provider, offer.id, offer.secret, fingerprint), noted)
+        credential = Credential(provider, offer.id, offer.secret, fingerprint)
+        return _Slot(offer, credential, noted, used_at=noted.last_used)
 
     def _find(self, credential: Credential) -> _Slot | None:
         """The slot of the very credential that was used: one that was changed meanwhile is not blamed for the old."""
@@ -346,7 +366,7 @@ def _standing(slot: _Slot, now: int) -> CredentialStanding:
         health=health,
         until=until,
         expires_at=slot.offer.expires_at,
-        last_used=noted.last_used,
+        last_used=slot.used_at,
         last_error=noted.last_error,
         last_error_at=noted.last_error_at,
         detail=slot.offer.detail,

@@ -167,7 +167,9 @@ class Health:
             self._note(record, error)
 
     def state(self, provider: ProviderEntry) -> HealthState:
-        return self.report(provider).state
+        now = self._clock.monotonic()
+        record = self._records.get(provider.id)
+        return self._judged(provider, record, 1.0 if record is None else record.rate(now))[0]
 
     def healthy(self, provider: ProviderEntry) -> bool:
         """Whether a provider is as good as any; one nobody knows is."""
@@ -181,7 +183,7 @@ class Health:
         return record is not None and (record.probe_failed or record.rate(self._clock.monotonic()) < DEGRADED_BELOW)
 
     def report(self, provider: ProviderEntry) -> HealthReport:
-        record = self._records.get(provider.id) or _Record(self._clock.monotonic())
+        record = self._record(provider.id)
         rate = record.rate(self._clock.monotonic())
         state, detail = self._judged(provider, record, rate)
         p50 = record.latency.p50
@@ -192,7 +194,7 @@ class Health:
         latency = self._models.get((provider_id, model))
         return None if latency is None else latency.p50
 
-    def _judged(self, provider: ProviderEntry, record: _Record, rate: float) -> tuple[HealthState, str]:
+    def _judged(self, provider: ProviderEntry, record: _Record | None, rate: float) -> tuple[HealthState, str]:
         if not provider.enabled:
             return HealthState.DISABLED, "switched off in the configuration"
         if missing := self._credentials.missing(provider.id, self._clock.now_ms()):
@@ -203,6 +205,8 @@ class Health:
         if breaker.state is not BreakerState.CLOSED:
             told = "nothing is sent for a while" if breaker.state is BreakerState.OPEN else "one request tries it out"
             return HealthState.DOWN, f"it failed too often: {told}"
+        if record is None:
+            return HealthState.UNKNOWN, ""
         if record.probe_failed:
             return HealthState.DEGRADED, f"it did not answer when last asked ({record.last_error})"
         if rate < DEGRADED_BELOW:

@@ -33,6 +33,10 @@ BUILT_IN_MODELS = (("echo", ProviderModelRole.CHAT), ("embed", ProviderModelRole
 """What the deterministic provider calls its models."""
 
 
+MOST_COMPARED = 100
+"""With so many names of found models a misspelt one is compared."""
+
+
 class ModelNotFoundError(NotFoundError):
     """No usable model has that name. `near` holds up to three public ids that are spelled like it."""
 
@@ -223,7 +227,11 @@ class Registry:
 
     def _near(self, name: str) -> tuple[str, ...]:
         upstream = self._found_by_upstream | self._by_upstream
-        near = nearest(name, [*self._by_name, *upstream])
+        declared = dict.fromkeys(one for model in self.models for one in (model.id, *model.aliases))
+        # Of thousands that were found those are compared that begin alike: each comparison takes a while.
+        begins = name[: max(1, len(name) // 2)]
+        alike = [other for other in (*self._by_name, *upstream) if other.startswith(begins) and other not in declared]
+        near = nearest(name, [*declared, *self._by_upstream, *alike[:MOST_COMPARED]])
         found = [(self._by_name.get(other) or upstream[other][0]).id for other in near]
         return tuple(dict.fromkeys(found))[:3]
 
