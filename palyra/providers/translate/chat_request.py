@@ -65,6 +65,9 @@ def messages_of_chat(data: dict[str, Any]) -> Crossing:
     system, turns = _conversation(objects(data.get("messages"), "messages"), dropped)
     if not turns:
         raise UncarriedError("messages")
+    if turns[-1][0] == "assistant":
+        # There the answer would go on with it; here it begins anew.
+        raise UncarriedError(f"messages[{len(data['messages']) - 1}]")
     body: dict[str, Any] = {"messages": [{"role": role, "content": _content(blocks)} for role, blocks in turns]}
     if system:
         body["system"] = "\n\n".join(system)

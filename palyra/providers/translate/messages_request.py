@@ -50,8 +50,12 @@ def chat_of_messages(data: dict[str, Any]) -> Crossing:
     system = [text for text in _texts(data.get("system"), "system", dropped) if text]
     if system:
         messages.append({"role": "system", "content": "\n\n".join(system)})
-    for index, message in enumerate(objects(data.get("messages"), "messages")):
+    turns = objects(data.get("messages"), "messages")
+    for index, message in enumerate(turns):
         messages += _turn(message, f"messages[{index}]", dropped)
+    if turns and turns[-1].get("role") == "assistant":
+        # The answer was to go on with it; there it begins anew.
+        raise UncarriedError(f"messages[{len(turns) - 1}]")
     body: dict[str, Any] = {"messages": messages}
     for name in ("temperature", "top_p"):
         if data.get(name) is not None:

@@ -79,9 +79,10 @@ def test_instructions_are_joined_wherever_they_stand() -> None:
         *HELLO,
         {"role": "developer", "content": [{"type": "text", "text": "Two."}, {"type": "text", "text": "Three."}]},
         {"role": "assistant", "content": "hi"},
+        *HELLO,
     )
     assert made["system"] == "One.\n\nTwo.\n\nThree."
-    assert made["messages"] == [*HELLO, {"role": "assistant", "content": "hi"}]
+    assert made["messages"] == [*HELLO, {"role": "assistant", "content": "hi"}, *HELLO]
 
 
 def test_parallel_calls_and_their_results_are_one_turn_each() -> None:
@@ -130,10 +131,13 @@ def test_neighbours_of_one_role_are_one_turn_and_nothing_empty_is_said() -> None
         {"role": "user", "content": ""},
         {"role": "user", "content": [{"type": "text", "text": "b"}, {"type": "text", "text": ""}]},
         {"role": "assistant", "content": None, "refusal": "No."},
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "Never."}]},
+        *HELLO,
     )
     assert made["messages"] == [
         {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
-        {"role": "assistant", "content": "No."},
+        {"role": "assistant", "content": [{"type": "text", "text": "No."}, {"type": "text", "text": "Never."}]},
+        *HELLO,
     ]
 
 
@@ -218,6 +222,12 @@ def test_messages_that_stop_the_crossing(message: dict[str, Any], path: str) -> 
     with pytest.raises(UncarriedError) as stopped:
         body(*HELLO, message)
     assert stopped.value.field == path
+
+
+def test_an_answer_does_not_go_on_with_what_the_assistant_said_last() -> None:
+    with pytest.raises(UncarriedError) as stopped:
+        body(*HELLO, {"role": "assistant", "content": "hi"}, {"role": "system", "content": "Be brief."})
+    assert stopped.value.field == "messages[2]"
 
 
 def test_a_conversation_of_instructions_alone_is_none_there() -> None:

@@ -127,8 +127,8 @@ def test_a_tool_that_failed_says_so_in_words(content: object, text: str) -> None
 
 def test_a_turn_without_words() -> None:
     call = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
-    assert body({"role": "assistant", "content": [call]})["messages"][0]["content"] is None
-    assert body({"role": "assistant", "content": []})["messages"] == [{"role": "assistant", "content": ""}]
+    assert body({"role": "assistant", "content": [call]}, *HELLO)["messages"][0]["content"] is None
+    assert body({"role": "assistant", "content": []}, *HELLO)["messages"][0] == {"role": "assistant", "content": ""}
     assert body({"role": "user", "content": ""})["messages"] == [{"role": "user", "content": ""}]
 
 
@@ -207,6 +207,12 @@ def test_where_a_block_stops_the_crossing(block: dict[str, Any], path: str) -> N
     with pytest.raises(UncarriedError) as stopped:
         body({"role": "user", "content": [block]})
     assert stopped.value.field == path
+
+
+def test_an_answer_that_is_begun_already_cannot_be_gone_on_with() -> None:
+    with pytest.raises(UncarriedError) as stopped:
+        body(*HELLO, {"role": "assistant", "content": "{"})
+    assert stopped.value.field == "messages[1]"
 
 
 def test_cache_marks_are_left_behind_and_named() -> None:
