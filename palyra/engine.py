@@ -59,7 +59,7 @@ from palyra.runs.corrections import Corrections
 from palyra.runs.counting import TokenCounter
 from palyra.runs.dispatch import Dispatcher
 from palyra.runs.durable import Durable
-from palyra.runs.experience import Experience
+from palyra.runs.experience import Experience, recall_all
 from palyra.runs.overrides import Overrides
 from palyra.runs.parking import Parking
 from palyra.runs.planning import Planner
@@ -68,7 +68,7 @@ from palyra.runs.price_book import price_book
 from palyra.runs.recovery import Recovered, end_interrupted, rebuild
 from palyra.runs.reroutes import Doubt, reroute_doubt
 from palyra.runs.runner import Runner
-from palyra.runs.settings import RunSettings
+from palyra.runs.settings import run_settings
 from palyra.runs.trail import FailoverSettings
 from palyra.runs.watch import AlertWatch, Surroundings
 from palyra.vault.access import STATE_FILES, AccessRegistry
@@ -175,7 +175,7 @@ class Engine:
         await self._restore()
         await self._credit(environ, vault)
         self._build()
-        await self._learn()
+        await recall_all(self.experience, self.journal.readers, self.registry)
         await self._watch()
         self._keep_up()
         now = clock.now_ms()
@@ -276,14 +276,7 @@ class Engine:
             places_per_key=gateway.max_parked_per_key,
             keepalive_seconds=gateway.keepalive_seconds,
         )
-        settings = RunSettings(
-            max_duration_s=config.runs.max_duration / 1000,
-            default_output_tokens=config.runs.default_output_tokens,
-            slice_tokens=config.runs.slice_tokens,
-            min_output_tokens=config.governance.min_output_tokens,
-            clamp_output=config.governance.clamp_output,
-            estimator=config.governance.bound_estimator,
-        )
+        settings = run_settings(config)
         self.ways = self._lead()
         self.kept = kept_answers(config.cache, clock)
         learner = Learner()
@@ -362,14 +355,6 @@ class Engine:
     def _breaker_turned(self, provider: str, state: BreakerState) -> None:
         log.warning("the breaker of provider %s is %s", provider, state.value)
         self.events.publish(Event("provider.breaker", self.clock.now_ms(), provider, {"state": state.value}))
-
-    async def _learn(self) -> None:
-        """Estimates start from what was settled before."""
-        upstream = {entry.id: entry.upstream for entry in self.registry.models}
-        async for samples in self.journal.readers.samples():
-            for sample in samples:
-                model = upstream.get(sample.model, sample.model.removeprefix(f"{sample.provider}/"))
-                self.experience.recall(sample, model)
 
     async def _watch(self) -> None:
         """Alerts as they were, and what is to be judged from now on."""
@@ -467,6 +452,7 @@ class Engine:
         if self.access.unavailable:
             told.append(self.access.unavailable)
         told += self.access.faults
+        told += self.credentials.ending(self.clock.now_ms())
         told += self._notices
         return told
 

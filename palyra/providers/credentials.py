@@ -310,6 +310,15 @@ class Credentials:
         """A provider's credentials in the order they are listed; never any value."""
         return tuple(_standing(slot, now) for slot in self._slots.get(provider_id, ()))
 
+    def ending(self, now: int) -> tuple[str, ...]:
+        """What ends within minutes and nobody renews by itself, in words."""
+        return tuple(
+            f"The credential {slot.offer.id} of {provider} ends in {-(-(ends - now) // 60_000)} min: renew it."
+            for provider, slots in self._slots.items()
+            for slot in slots
+            if slot.health(now) is CredentialHealth.EXPIRING and (ends := slot.offer.expires_at) is not None
+        )
+
     def keep(self) -> None:
         """Hands what is not written yet (when each was used last) to `save`."""
         changes: list[Change] = []

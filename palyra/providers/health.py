@@ -161,7 +161,7 @@ class Health:
     def probed(self, provider_id: str, error: ProviderError | None) -> None:
         """What asking for the list of models came to. Any answer that is no failure of its own shows that it lives."""
         record = self._record(provider_id)
-        record.seen = True
+        record.seen = record.seen or error is None or error.written
         record.probe_failed = error is not None and error.counts_for_breaker
         if error is not None and record.probe_failed:
             self._note(record, error)

@@ -263,6 +263,9 @@ def test_tokens_end(left_ms: int | None, health: str) -> None:
     desk.offers = [Offer("a", Secret("the key of a"), expires_at=ends)]
     (standing,) = desk.open().credentials.standings("p", desk.now)
     assert standing.health == health
+    told = desk.credentials.ending(desk.now)
+    minutes = {1: 1, 15 * MINUTE: 15}.get(left_ms or 0)
+    assert told == (() if minutes is None else (f"The credential a of p ends in {minutes} min: renew it.",))
 
 
 def test_a_provider_that_takes_no_credential_has_none_to_choose() -> None:

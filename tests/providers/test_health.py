@@ -166,6 +166,12 @@ def test_the_built_in_provider_is_always_ok() -> None:
     assert ward.state == "ok"
 
 
+def test_a_probe_that_could_not_be_sent_says_nothing() -> None:
+    ward = Ward()
+    ward.health.probed("acme", ProviderError(ErrorClass.AUTH_INVALID, "every one of them rests", written=False))
+    assert ward.state == "unknown"
+
+
 def test_a_probe_that_finds_nobody_degrades_until_somebody_answers() -> None:
     ward = Ward()
     gone = ProviderError(ErrorClass.NETWORK_UNAVAILABLE, "acme cannot be reached.")
