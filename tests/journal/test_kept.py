@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import sqlite3
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -93,9 +94,12 @@ async def test_units_queued_behind_a_failure_keep_their_order(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk(monkeypatch, [FAILS])
+    hold_thread = threading.Event()
+    journal._connection.start(lambda _: hold_thread.wait(), lambda *_: None)
     waiting = [journal.submit([noted("first")], refused=never)]
     await settle_loop()
     waiting += [journal.submit([noted("lost")]), journal.submit([noted("second")], refused=never)]
+    hold_thread.set()
     await asyncio.gather(*waiting, return_exceptions=True)
     await journal.submit([noted("third")])
     await journal.close()
