@@ -1,8 +1,10 @@
 """What settled attempts teach: better estimates, and how far estimates are off."""
 
+from palyra.journal.readers import Readers
 from palyra.journal.rows import UsageSample
 from palyra.pricing.drift import DriftBook, Estimated, EstimateDrift
 from palyra.pricing.learn import Learner
+from palyra.providers.registry import Registry
 from palyra.runs.attempt import CACHE, Attempt, Charged, lesson, recalled
 from palyra.runs.earlier import EarlierAnswers
 
@@ -46,6 +48,15 @@ class Experience:
     def drifts(self) -> tuple[EstimateDrift, ...]:
         """How far the estimates of each model are off; models by their public ids."""
         return self._drift.drifts()
+
+
+async def recall_all(experience: Experience, readers: Readers, registry: Registry) -> None:
+    """Takes in what the journal tells of earlier attempts."""
+    upstream = {entry.id: entry.upstream for entry in registry.models}
+    async for samples in readers.samples():
+        for sample in samples:
+            model = upstream.get(sample.model, sample.model.removeprefix(f"{sample.provider}/"))
+            experience.recall(sample, model)
 
 
 def estimated(sample: UsageSample) -> Estimated | None:

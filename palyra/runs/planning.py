@@ -164,30 +164,8 @@ class Planner:
         request's complexity; `crossings` has it in other wires' words; `steer` is what the run's attempts so far leave
         to be tried."""
         parsed, scope = request.parsed, request.scope
-        size = prompt_size(parsed, self._earlier)
-        named = wanted[0]
-        wanted = self._steered(request, wanted, steer)
-        options = self._reached([self._option(entry, request, size, at, crossings) for entry in wanted], steer)
-        asked = PlanInput(
-            decision_id=self._ids.new(),
-            run_id=run.run_id,
-            scope=scope,
-            requested_model=parsed.model,
-            explicit="" if parsed.model == AUTO else named.id,
-            default_model=named.id,
-            candidates=tuple(option.candidate for option in options),
-            streaming=parsed.stream,
-            complexity=demanding,
-            max_tokens=parsed.max_tokens,
-            choices=parsed.choices,
-            task_class=TaskClass(request.task_class),
-            requested_mode=RoutingMode(request.mode_override) if request.mode_override else None,
-            denied=self._desk.denied(scope.principal, scope.session, at),
-            limits=self._limits,
-            course=steer.course,
-            order=steer.order,
-            others=partial(self._others, request, wanted, size, at, crossings),
-        )
+        denied = self._desk.denied(scope.principal, scope.session, at)
+        asked, options, size = self._asked(run.run_id, request, wanted, demanding, crossings, at, steer, denied)
         plan = plan_usage_routing(asked, self._ledger, at, self._routing)
         option = next((one for one in options if one.candidate is plan.candidate), None)
         kept = self.recorder.changes(
@@ -214,6 +192,57 @@ class Planner:
             course=steer.course,
             obstacles=tuple(one.obstacle for one in options if one.obstacle is not None),
         )
+
+    def _asked(
+        self,
+        run_id: str,
+        request: RunRequest,
+        wanted: Sequence[ModelEntry],
+        demanding: float,
+        crossings: Crossings,
+        at: int,
+        steer: Steer,
+        denied: frozenset[str],
+    ) -> tuple[PlanInput, list[Option], PromptSize]:
+        """What is to be planned, with the models that are looked at for it."""
+        parsed = request.parsed
+        size = prompt_size(parsed, self._earlier)
+        named = wanted[0]
+        wanted = self._steered(request, wanted, steer)
+        options = self._reached([self._option(entry, request, size, at, crossings) for entry in wanted], steer)
+        asked = PlanInput(
+            decision_id=self._ids.new(),
+            run_id=run_id,
+            scope=request.scope,
+            requested_model=parsed.model,
+            explicit="" if parsed.model == AUTO else named.id,
+            default_model=named.id,
+            candidates=tuple(option.candidate for option in options),
+            streaming=parsed.stream,
+            complexity=demanding,
+            max_tokens=parsed.max_tokens,
+            choices=parsed.choices,
+            task_class=TaskClass(request.task_class),
+            requested_mode=RoutingMode(request.mode_override) if request.mode_override else None,
+            denied=denied,
+            limits=self._limits,
+            course=steer.course,
+            order=steer.order,
+            others=partial(self._others, request, wanted, size, at, crossings),
+        )
+        return asked, options, size
+
+    def preview(self, request: RunRequest, demanding: float, crossings: Crossings, at: int) -> Plan:
+        """The plan for a request as it would be made at an instant that has not passed. Nothing of it is kept, and
+        nothing moves. Raises ModelNotFoundError."""
+        scope = request.scope
+        denied = frozenset(
+            policy.policy_id
+            for policy in self._ledger.policies
+            if self._desk.denied_until(scope.principal, scope.session, [policy.policy_id], at) is not None
+        )
+        asked, _, _ = self._asked("", request, self.wanted(request), demanding, crossings, at, FREE, denied)
+        return plan_usage_routing(asked, self._ledger, at, self._routing)
 
     def _others(
         self, request: RunRequest, wanted: Sequence[ModelEntry], size: PromptSize, at: int, crossings: Crossings

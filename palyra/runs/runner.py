@@ -123,6 +123,11 @@ class Runner:
     def _came_late(self) -> None:
         self.late_terminal_writes += 1
 
+    @property
+    def planner(self) -> Planner:
+        """What plans its requests."""
+        return self._planner
+
     def models_for(self, patterns: Sequence[str]) -> list[ModelEntry]:
         """The declared models a key with these patterns may use; no patterns mean all."""
         return [entry for entry in self._planner.models if allowed(entry.id, patterns)]

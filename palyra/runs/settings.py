@@ -1,6 +1,7 @@
 """What runs take from the configuration, in the units they use."""
 
 from palyra.config.choices import BoundEstimator
+from palyra.config.model import LoadedConfig
 from palyra.core.values import value
 
 
@@ -14,3 +15,14 @@ class RunSettings:
     min_output_tokens: int = 64
     clamp_output: bool = True
     estimator: BoundEstimator = BoundEstimator.CALIBRATED
+
+
+def run_settings(config: LoadedConfig) -> RunSettings:
+    return RunSettings(
+        max_duration_s=config.runs.max_duration / 1000,
+        default_output_tokens=config.runs.default_output_tokens,
+        slice_tokens=config.runs.slice_tokens,
+        min_output_tokens=config.governance.min_output_tokens,
+        clamp_output=config.governance.clamp_output,
+        estimator=config.governance.bound_estimator,
+    )

@@ -26,6 +26,8 @@ from palyra.vault.records import (
 )
 
 REGISTRY_FILE = "access_registry.json"
+FIRST_KEY = "default"
+"""The id of the key of the first start."""
 FIRST_PRINCIPAL = "local"
 """Whom the key of the first start pays for; it lies in a file that only the state's owner may read."""
 
@@ -114,7 +116,7 @@ class AccessRegistry:
 
     def _create(self, entropy: Callable[[int], str]) -> None:
         document = _new_document()
-        token = self._append_key(document, entropy, "default", FIRST_PRINCIPAL, {})
+        token = self._append_key(document, entropy, FIRST_KEY, FIRST_PRINCIPAL, {})
         # The key file comes first: a crash between the two makes another key at the next start instead of losing it.
         write_private(self.key_file, f"{token}\n".encode())
         self._store(document)
