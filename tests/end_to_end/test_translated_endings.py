@@ -256,3 +256,32 @@ async def test_answers_that_say_nothing_of_their_usage_tell_the_meters(
         expected = 12 if streaming and model == HAIKU else EXPECTED_INPUT
         assert tuple(usage[name] for name in names) == (expected, 100)
     assert all("usage_missing" in run.flags for run in await here.runs() if not run.streaming)
+
+
+VENDOR = """
+[providers.vendor]
+kind = "openai_compatible"
+base_url = "{base}/v1"
+pricing_provider = "openai"
+max_tokens_field = "max_completion_tokens"
+
+[[models]]
+provider = "vendor"
+upstream = "o4-mini"
+reasoning = true
+"""
+
+
+async def test_a_model_that_reasons_unseen_is_told_its_ceiling_in_its_own_words(
+    opened: Opener, upstream: Upstream
+) -> None:
+    here = await opened(VENDOR.format(base=upstream.base_url))
+    body = {"model": "o4-mini", "messages": HELLO, "max_tokens": 1_000, "stream": True}
+    first = await here.ask(body, {"X-Palyra-Session": "first"}, path=MESSAGES)
+    hard = usd(first.headers["x-palyra-bound-usd"]) - 700 * 4_400
+    await here.add_budget("room", decimal_usd(hard), scope_kind="session", scope_id="default:default")
+    answer = await here.ask(body, path=MESSAGES)
+    assert (answer.status, answer.headers["x-palyra-output-clamped"]) == (200, "300")
+    sent = upstream.seen[-1].json
+    assert (sent["max_completion_tokens"], "max_tokens" in sent) == (300, False)
+    assert events_of(answer.body)[-1] == {"type": "message_stop"}
