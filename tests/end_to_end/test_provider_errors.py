@@ -181,12 +181,12 @@ async def test_a_key_gets_its_own_models_only(here: Premises, upstream: Upstream
     assert [run.model for run in await here.runs()] == [MINI, MINI]
 
 
-async def test_a_model_of_the_other_wire_cannot_serve(here: Premises, upstream: Upstream) -> None:
+async def test_a_model_whose_wire_has_no_words_for_it_cannot_serve(here: Premises, upstream: Upstream) -> None:
     caller = await here.caller()
-    body = chat(model=HAIKU)
+    body = chat(model=HAIKU, n=2)
     caller.request("POST", "/v1/chat/completions", {"Authorization": f"Bearer {here.key}"}, body)
     answer = await caller.answer()
-    assert (answer.status, answer.error["code"]) == (400, "capability_missing")
+    assert (answer.status, answer.error["code"], answer.error["param"]) == (400, "capability_missing", "n")
     assert upstream.seen == []
     run = (await here.run()).run
     assert (run.state, run.reason) == ("refused", "no_candidate")

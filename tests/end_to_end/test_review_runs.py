@@ -13,7 +13,7 @@ from palyra.core.clock import ManualClock
 from palyra.journal.changes import Change, Metered
 from palyra.journal.writer import UnitRefusedError
 from palyra.providers import rewrite
-from palyra.runs import planning, runner
+from palyra.runs import execution, planned, planning
 from tests.end_to_end.premises import Premises, chat, message
 from tests.gateway.stand_in import Caller, until
 from tests.support.upstream import Reply, Upstream, stream_anthropic, stream_openai
@@ -232,8 +232,8 @@ async def test_a_large_body_is_worked_through_in_a_thread_and_only_once(
 
         return watch
 
-    monkeypatch.setattr(runner, "complexity_of", watched("complexity", planning.complexity_of))
-    monkeypatch.setattr(planning, "upstream_body", watched("body", rewrite.upstream_body))
+    monkeypatch.setattr(execution, "complexity_of", watched("complexity", planning.complexity_of))
+    monkeypatch.setattr(planned, "upstream_body", watched("body", rewrite.upstream_body))
     await here.add_budget("desk", "0", action="approval_required")
     for size, here_and_now in ((300_000, False), (3, True)):
         threads.clear()
