@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palyra.providers.translate.chat_request import messages_of_chat
@@ -107,6 +107,7 @@ def chat_bodies(draw: st.DrawFn) -> dict[str, Any]:
     return body
 
 
+@settings(max_examples=40)
 @given(chat_bodies())
 def test_a_chat_request_comes_back_as_it_was(body: dict[str, Any]) -> None:
     there = messages_of_chat({"model": "m", **body})
@@ -115,6 +116,7 @@ def test_a_chat_request_comes_back_as_it_was(body: dict[str, Any]) -> None:
     assert there.dropped == back.dropped == ()
 
 
+@settings(max_examples=40)
 @given(chat_bodies())
 def test_a_messages_request_comes_back_as_it_was(body: dict[str, Any]) -> None:
     messages = messages_of_chat({"model": "m", **body}).body
@@ -122,6 +124,7 @@ def test_a_messages_request_comes_back_as_it_was(body: dict[str, Any]) -> None:
     assert messages_of_chat({"model": "m", **chat}).body == messages
 
 
+@settings(max_examples=40)
 @given(chat_bodies())
 def test_turns_alternate_and_begin_with_the_user(body: dict[str, Any]) -> None:
     roles = [turn["role"] for turn in messages_of_chat({"model": "m", **body}).body["messages"]]
@@ -211,6 +214,7 @@ def heard_in_events(data: bytes) -> tuple[str, list[tuple[str, str, Any]], str]:
 FINISHES = {"tool_calls": "tool_use", "stop": "end_turn"}
 
 
+@settings(max_examples=40)
 @given(answers(), st.data())
 def test_chunks_become_events_that_say_the_same(
     answer: tuple[list[str], list[tuple[str, list[str]]]], data: st.DataObject
@@ -223,6 +227,7 @@ def test_chunks_become_events_that_say_the_same(
     assert in_pieces == whole
 
 
+@settings(max_examples=40)
 @given(answers(), st.data())
 def test_events_become_chunks_that_say_the_same(
     answer: tuple[list[str], list[tuple[str, list[str]]]], data: st.DataObject
@@ -259,6 +264,7 @@ def heard_in_items(data: bytes) -> tuple[str, list[tuple[str, str, Any]], str]:
     return text, sorted(calls), "tool_calls" if calls else "stop"
 
 
+@settings(max_examples=40)
 @given(answers(), st.data())
 def test_both_become_items_that_say_the_same(
     answer: tuple[list[str], list[tuple[str, list[str]]]], data: st.DataObject
@@ -272,6 +278,7 @@ def test_both_become_items_that_say_the_same(
     assert (text, calls, FINISHES[finish]) == heard_in_events(blocks)
 
 
+@settings(max_examples=40)
 @given(answers(), st.data())
 def test_a_stream_comes_back_as_it_was(
     answer: tuple[list[str], list[tuple[str, list[str]]]], data: st.DataObject
