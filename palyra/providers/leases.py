@@ -211,6 +211,8 @@ class Leases:
         over = Why.LEASE_DEFERRED if background else Why.LEASE_TIMEOUT
         limit = LONGEST_WAIT_S.get(task_class, LONGEST_WAIT_S["background_automation"])
         timer = self._clock.call_later(limit, lambda: waiter.tell(self._refused(over)))
+        # A credential that has rested long enough since is for who has waited for it.
+        self._serve(desk)
         try:
             return await waiter.told
         except asyncio.CancelledError:

@@ -112,6 +112,18 @@ async def test_pages_that_never_end_are_left_after_some() -> None:
     assert len(asked) == MOST_PAGES == len(discovery.of("acme").models)
 
 
+async def test_pages_without_anything_new_end_it() -> None:
+    asked: list[Mapping[str, str]] = []
+
+    async def fetch(provider: ProviderEntry, query: Mapping[str, str]) -> bytes:
+        asked.append(query)
+        return json.dumps({"data": [{"id": "a"}], "has_more": True, "last_id": f"x-{len(asked)}"}).encode()
+
+    discovery = Discovery(ManualClock(), fetch)
+    await discovery.refresh(ProviderEntry("acme", OPENAI, enabled=True))
+    assert asked == [{}, {"after": "x-1"}]
+
+
 @pytest.mark.parametrize(
     ("status", "raw", "error_class", "told"),
     [

@@ -259,6 +259,21 @@ async def test_who_waits_is_told_when_its_credentials_fail_meanwhile() -> None:
     assert isinstance(behind.result(), Lease)
 
 
+async def test_what_became_usable_meanwhile_is_for_who_has_waited_longest() -> None:
+    queue = fixed(4)
+    rested: list[bool] = []
+
+    def choose(room: Room) -> Unavailable | None:
+        return None if rested else Unavailable(Why.NO_ROOM)
+
+    waiting = await queue.ask(choose=choose)
+    rested.append(True)
+    granted = queue.leases.take("p", FOREGROUND, choose)
+    assert granted is None, "others wait"
+    behind = await queue.ask(choose=choose)
+    assert (isinstance(waiting.result(), Lease), isinstance(behind.result(), Lease)) == (True, True)
+
+
 async def test_who_stops_waiting_holds_nothing() -> None:
     queue = fixed(1)
     held = await queue.place()

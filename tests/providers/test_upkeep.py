@@ -170,9 +170,9 @@ async def test_any_answer_closes_a_breaker_that_is_being_tried_out() -> None:
 async def test_a_list_says_nothing_to_a_breaker_that_is_closed() -> None:
     async with Ward().running() as ward:
         ward.error = GONE
-        await ward.clock.advance(600)
+        await ward.clock.advance(1)
         breaker = ward.breakers.of("acme")
-        assert (breaker.state, breaker.failures) == (BreakerState.CLOSED, 0)
+        assert (ward.asked, breaker.state, breaker.failures) == ([1.0], BreakerState.CLOSED, 0)
 
 
 async def test_a_probe_that_is_cancelled_frees_its_place() -> None:
