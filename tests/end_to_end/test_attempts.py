@@ -209,6 +209,20 @@ async def test_a_budget_that_cannot_hold_the_next_attempt_refuses_the_run(
     assert detail.run.cost_nano_usd == detail.attempts[0].actual_nano_usd
 
 
+async def test_a_budget_that_has_no_room_for_the_only_secondary_refuses_the_run(
+    opened: Opener, upstream: Upstream, faults: Faults
+) -> None:
+    here = await opened(ONE_TRY + ON + two_providers(upstream.base_url, first=f'failover = ["{SECOND}"]\n'))
+    await here.add_budget("none", "0", scope_kind="provider", scope_id="backup")
+    faults.always(FIRST_KEY, OVERLOADED)
+    answer = await here.ask(asked())
+    assert (answer.status, answer.error["code"], faults.asked) == (402, "budget_blocked", [FIRST_KEY])
+    assert "front answered 503" in answer.error["message"]
+    detail = await here.run(answer.headers["x-palyra-run"])
+    assert (detail.run.state, detail.run.reason, detail.run.model) == ("refused", "budget_exceeded", FIRST)
+    assert [one.state for one in detail.attempts] == ["released"]
+
+
 async def test_a_budget_passes_over_a_secondary_it_has_no_room_for(
     opened: Opener, upstream: Upstream, faults: Faults
 ) -> None:
