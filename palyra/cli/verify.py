@@ -7,10 +7,11 @@ import typer
 
 from palyra.cli.launch import Launch
 from palyra.cli.options import DONE, REFUSED, Config, Json, StateDir, place, run
-from palyra.cli.output import amount, instant, plain, print_json, say
+from palyra.cli.output import amount, instant, print_json, say
 from palyra.cli.progress import ProgressBar
+from palyra.control.plain import decision_json, plain
 from palyra.control.protocol import Control
-from palyra.control.queries import AuditQuery, DecisionDetail, DecisionQuery, LedgerAnswer, LedgerQuery
+from palyra.control.queries import AuditQuery, DecisionQuery, LedgerAnswer, LedgerQuery
 from palyra.core.clock import SystemClock
 from palyra.core.plural import plural
 
@@ -43,15 +44,6 @@ def add_explain(app: typer.Typer, launch: Launch) -> None:
             return DONE
 
         run(work)
-
-
-def decision_json(detail: DecisionDetail) -> dict[str, object]:
-    """A decision for `print_json`; a counterfactual's amount is in the unit of the budget it speaks of."""
-    metrics = {item["policy_id"]: item["metric_kind"] for item in detail.body["evaluations"]}
-    counterfactual = [
-        {**item, "metric_kind": metrics.get(item["policy_id"], "")} for item in detail.body["counterfactual"]
-    ]
-    return {**detail.body, "counterfactual": counterfactual, "sentences": list(detail.sentences)}
 
 
 def ledger(launch: Launch) -> typer.Typer:

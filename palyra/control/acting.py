@@ -20,7 +20,7 @@ from palyra.control.commands import (
     SnoozeAlert,
 )
 from palyra.control.provider_acts import clear_credential, discover_models
-from palyra.control.snapshots import CommandResult, OperatorView
+from palyra.control.snapshots import CommandResult, FaultView, OperatorView
 from palyra.core.errors import BadInputError, ConflictError, JournalUnavailableError, NotFoundError, PalyraError
 from palyra.core.events import Event
 from palyra.core.scope import Scope
@@ -28,9 +28,10 @@ from palyra.engine import Engine
 from palyra.governance.approval_record import ApprovalDecision, ApprovalRecord
 from palyra.governance.approvals import Opened, Resolved, Ruling
 from palyra.governance.explain import amount_text
-from palyra.governance.four_eyes import Decider, FourEyesError
+from palyra.governance.four_eyes import Decider
 from palyra.governance.grants import GrantKind
-from palyra.governance.overrides import OverrideRequest, Requester
+from palyra.governance.overrides import OverrideInputError, OverrideRequest, Requester
+from palyra.governance.policy_input import PolicyInputError
 from palyra.journal.rows import GrantRow
 from palyra.runs.corrections import Correction, usage_text
 from palyra.vault.access import FIRST_PRINCIPAL
@@ -57,23 +58,27 @@ class Acting:
         needs_admin = isinstance(command, AddPolicy | EditPolicy | RemovePolicy | CorrectUsage | ClearCredential)
         if not (operator.may_administer if needs_admin else operator.may_approve):
             role = "admin" if needs_admin else "approver"
-            return CommandResult("denied", f"{operator.name} is {operator.role}; this needs the role {role}.")
+            text = f"{operator.name} is {operator.role}; this needs the role {role}."
+            return CommandResult("denied", text, code="role_missing")
         by = Decider(operator.name, operator.attestation, operator.account)
         try:
             return await self._do(command, by)
-        except NotFoundError as error:
-            return CommandResult("not_found", error.message, error.fix)
-        except FourEyesError as error:
-            return CommandResult("denied", error.message, error.fix)
-        except ConflictError as error:
-            status = "stale" if error.code == "stale_version" else "conflict"
-            return CommandResult(status, error.message, error.fix, data=await self._as_it_stands(command))
-        except BadInputError as error:
-            return CommandResult("invalid", error.message, error.fix)
-        except JournalUnavailableError as error:
-            return CommandResult("denied", f"Nothing was done: {error.message}", error.fix)
         except PalyraError as error:
-            return CommandResult("denied", error.message, error.fix)
+            return await self._refused(error, command)
+
+    async def _refused(self, error: PalyraError, command: Command) -> CommandResult:
+        text, fix, code = error.message, error.fix, error.code
+        match error:
+            case NotFoundError():
+                return CommandResult("not_found", text, fix, code=code)
+            case ConflictError():
+                status = "stale" if code == "stale_version" else "conflict"
+                return CommandResult(status, text, fix, data=await self._as_it_stands(command), code=code)
+            case BadInputError():
+                return CommandResult("invalid", text, fix, code=code, faults=_faults(error))
+            case JournalUnavailableError():
+                return CommandResult("denied", f"Nothing was done: {text}", fix, code=code)
+        return CommandResult("denied", text, fix, code=code)
 
     async def _do(self, command: Command, by: Decider) -> CommandResult:
         match command:
@@ -198,6 +203,12 @@ class Acting:
 
     def _tell(self, kind: str, subject: str) -> None:
         self._engine.events.publish(Event(kind, self._engine.clock.now_ms(), subject))
+
+
+def _faults(error: BadInputError) -> tuple[FaultView, ...]:
+    if isinstance(error, PolicyInputError | OverrideInputError):
+        return tuple(FaultView(fault.field, fault.message, fault.fix) for fault in error.faults)
+    return ()
 
 
 def _state_data(record: ApprovalRecord) -> dict[str, str]:

@@ -23,8 +23,8 @@ class Topic(StrEnum):
 
 @value
 class OperatorView:
-    """Who is at the keyboard. `role`: viewer, approver, admin. `attestation`: uid, claimed, owner. `account`: theirs on
-    this machine."""
+    """Who is at the keyboard. `role`: viewer, approver, admin. `attestation`: uid, claimed, owner, token,
+    key. `account`: theirs on this machine."""
 
     name: str
     role: str
@@ -337,16 +337,28 @@ class Snapshot:
 
 
 @value
+class FaultView:
+    """What is wrong with one field of what an operator wrote, and what to write instead."""
+
+    field: str
+    message: str
+    fix: str = ""
+
+
+@value
 class CommandResult:
     """The engine's answer. `status`: accepted, stale, denied, not_found, invalid, conflict.
 
     `message` says what is true now, read back after the act; `fix` what to do next; `data` has ids of what was made.
+    `code` says why it was not accepted, for programs; `faults` are what is wrong with fields, where that is known.
     """
 
     status: str
     message: str
     fix: str = ""
     data: dict[str, str] = field(default_factory=dict)
+    code: str = ""
+    faults: tuple[FaultView, ...] = ()
 
     @property
     def ok(self) -> bool:

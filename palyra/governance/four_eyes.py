@@ -21,8 +21,8 @@ class FourEyesError(PalyraError):
 
 @value
 class Decider:
-    """Who decides. `attestation`: uid, ssh_key, owner, key, or claimed (a name nobody proved); `account` is the one of
-    this machine they came under, empty for a gateway key."""
+    """Who decides. `attestation`: uid, ssh_key, owner, token, key, or claimed (a name nobody proved); `account` is the
+    one of this machine they came under, empty where there is none."""
 
     name: str
     attestation: str = "uid"

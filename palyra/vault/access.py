@@ -1,6 +1,7 @@
 """Who may use this Palyra: the access registry in `access_registry.json`, read at start and kept private.
 
-Keys look like `plk_<key_id>_<43 base64url characters>`; the registry stores their SHA-256. A registry that cannot be
+Keys look like `plk_<key_id>_<43 base64url characters>`, operators' tokens like `plo_<id>_<43 base64url characters>`;
+the registry stores their SHA-256. A registry that cannot be
 understood gives nobody any right: every key is refused until a person has looked at it.
 """
 
@@ -8,21 +9,24 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from palyra.core.clock import Clock
-from palyra.core.errors import ConflictError, StateError
+from palyra.core.errors import ConflictError, NotFoundError, StateError
 from palyra.core.private_files import private_dir, private_lock, read_private, write_private
+from palyra.core.reasons import reason_of
 from palyra.vault.records import (
     FLAGS,
     GatewayKey,
     Operator,
     RecordError,
+    Role,
     read_key,
     read_operator,
     write_key,
+    write_operator,
 )
 
 REGISTRY_FILE = "access_registry.json"
@@ -38,6 +42,8 @@ BACKUPS = 5
 _MAX_REGISTRY = 8 * 1024 * 1024
 STATE_FILES = (REGISTRY_FILE, KEY_FILE, "journal.db", "engine.lock")
 _PREFIX = "plk_"
+TOKEN_PREFIX = "plo_"  # noqa: S105 no secret
+"""What operators' tokens begin with; as long as a key's."""
 _SECRET = 43
 _LONGEST = len(_PREFIX) + 64 + 1 + _SECRET
 _NOBODY = bytes(32)
@@ -62,6 +68,8 @@ class AccessRegistry:
         self.operators_registered = False
         self._clock = clock
         self._flags: Mapping[str, bool] = {}
+        self._tokens: Mapping[str, Operator] = {}
+        self._seen: tuple[int, int, int] | None = None
 
     @classmethod
     def open(
@@ -88,12 +96,17 @@ class AccessRegistry:
 
         All of these take the same time: one hash, one comparison in constant time.
         """
-        if len(token) > _LONGEST:
-            token = ""
-        key = self.keys.get(token[len(_PREFIX) : -_SECRET - 1])
-        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-        same = hmac.compare_digest(digest, key.digest if key is not None else _NOBODY)
+        token = _bounded(token)
+        key = self.keys.get(_id_in(token))
+        same = _is_digest_of(token, None if key is None else key.digest)
         return key if same and key is not None and key.opens_at(self._clock.now_ms()) else None
+
+    def authenticate_operator(self, token: str) -> Operator | None:
+        """The operator whose token this is, at the same cost; None for one that is unknown or disabled."""
+        token = _bounded(token)
+        operator = self._tokens.get(_id_in(token))
+        same = _is_digest_of(token, None if operator is None else operator.digest)
+        return operator if same and operator is not None and operator.enabled else None
 
     def flag(self, name: str) -> bool:
         """A feature flag; one the registry does not have is off."""
@@ -113,6 +126,81 @@ class AccessRegistry:
             token = self._append_key(document, entropy, key_id, principal, fields)
             self._store(document)
         return token
+
+    def issue_token(
+        self,
+        operator_id: str,
+        *,
+        owner: str,
+        role: Role | None = None,
+        name: str = "",
+        entropy: Callable[[int], str] = secrets.token_urlsafe,
+    ) -> str:
+        """Gives an operator a new token, which is never shown again, in place of any they had.
+
+        One who is not registered is, with `role` (viewer). `owner` is the account the state directory belongs to: with
+        the first operator it is registered as an admin too, since from then on only who is registered has rights.
+        Raises ConflictError for a role other than the registered one, ValueError for an id that is none, StateError.
+        """
+        with private_lock(self.path.parent):
+            data = read_private(self.path, _MAX_REGISTRY)
+            document = _parse(data) if data is not None else _new_document()
+            token = f"{TOKEN_PREFIX}{operator_id}_{entropy(32)}"
+            digest = hashlib.sha256(token.encode()).digest()
+            records = document.setdefault("operators", [])
+            record = next((one for one in records if isinstance(one, dict) and one.get("id") == operator_id), None)
+            if record is None:
+                records += self._newcomers(operator_id, name, role or Role.VIEWER, owner, first=not records)
+                record = records[-1]
+            elif role is not None and read_operator(record).role is not role:
+                raise ConflictError(
+                    f'The operator "{operator_id}" is registered as {read_operator(record).role}.',
+                    fix="Leave the role out, or choose another name.",
+                )
+            record["token_hash"] = digest.hex()
+            self._store(document)
+        return token
+
+    def set_flag(self, name: str, on: bool) -> None:
+        """Switches a feature on or off. Raises NotFoundError for one there is not, StateError."""
+        if name not in FLAGS:
+            raise NotFoundError(f"There is no feature {name!r}.", fix=f"The known ones are {', '.join(FLAGS)}.")
+        with private_lock(self.path.parent):
+            data = read_private(self.path, _MAX_REGISTRY)
+            document = _parse(data) if data is not None else _new_document()
+            document.setdefault("feature_flags", {})[name] = on
+            self._store(document)
+
+    def refresh(self) -> None:
+        """Takes over what another process wrote since. Raises StateError, changing nothing, for what is no registry."""
+        try:
+            seen = _mark(self.path)
+        except OSError as error:
+            raise _broken(f"cannot be read ({reason_of(error)})") from None
+        if seen == self._seen:
+            return
+        data = read_private(self.path, _MAX_REGISTRY)
+        if data is None:
+            raise _broken("is gone")
+        _parse(data)
+        self._read(data)
+        self._seen = seen
+
+    def _newcomers(
+        self, operator_id: str, name: str, role: Role, owner: str, *, first: bool
+    ) -> list[dict[str, object]]:
+        """The records of a new operator and, before it, of the state's owner where nobody is registered yet."""
+        now = self._clock.now_ms()
+        identity = (f"unix:{owner}",)
+        made = []
+        if first and operator_id != owner:
+            try:
+                made.append(_sound(Operator(owner, owner, Role.ADMIN, identity, True, None, now)))
+            except RecordError:
+                made.append(_sound(Operator("owner", owner, Role.ADMIN, identity, True, None, now)))
+        own = identity if operator_id == owner else ()
+        made.append(_sound(Operator(operator_id, name or operator_id, role, own, True, None, now)))
+        return made
 
     def _create(self, entropy: Callable[[int], str]) -> None:
         document = _new_document()
@@ -158,7 +246,7 @@ class AccessRegistry:
         except StateError as error:
             # Whether operators are registered cannot be known, so nobody may act as if none were.
             self.unavailable, self.operators_registered = str(error), True
-            self.keys, self.operators, self._flags = {}, (), {}
+            self.keys, self.operators, self._tokens, self._flags = {}, (), {}, {}
             return
         faults: list[str] = []
         flags = document.get("feature_flags", {})
@@ -183,9 +271,44 @@ class AccessRegistry:
                 faults.append(f"operator {number}: {error}")
         self.keys = keys
         self.operators = tuple(operators)
+        self._tokens = first_of_each(operators)
         self.operators_registered = bool(records)
         self.faults = tuple(faults)
         self.unavailable = ""
+
+
+def first_of_each(operators: Iterable[Operator]) -> dict[str, Operator]:
+    """Operators by id; where several have one, the first, so that none gains by being added."""
+    found: dict[str, Operator] = {}
+    for operator in operators:
+        found.setdefault(operator.operator_id, operator)
+    return found
+
+
+def _sound(operator: Operator) -> dict[str, object]:
+    """Raises RecordError for an operator the registry could not be read with."""
+    record = write_operator(operator)
+    read_operator(record)
+    return record
+
+
+def _bounded(token: str) -> str:
+    return token if len(token) <= _LONGEST else ""
+
+
+def _id_in(token: str) -> str:
+    return token[len(_PREFIX) : -_SECRET - 1]
+
+
+def _is_digest_of(token: str, digest: bytes | None) -> bool:
+    own = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+    return hmac.compare_digest(own, _NOBODY if digest is None else digest)
+
+
+def _mark(path: Path) -> tuple[int, int, int]:
+    """What changes when a file is written anew."""
+    facts = path.stat()
+    return facts.st_mtime_ns, facts.st_ino, facts.st_size
 
 
 def _new_document() -> dict[str, Any]:

@@ -9,13 +9,18 @@ from palyra.core.errors import PalyraError
 from palyra.core.values import value
 from palyra.vault.records import Operator, Role
 
+_UNIX = "unix:"
+
 
 class Attestation(StrEnum):
-    """How we know. `owner`: the state directory's account, while no operator is registered."""
+    """How we know. `owner`: the state directory's account, while no operator is registered. `token` and `key`: what the
+    gateway was shown."""
 
     UID = "uid"
     CLAIMED = "claimed"
     OWNER = "owner"
+    TOKEN = "token"  # noqa: S105 no secret
+    KEY = "key"
 
 
 @value
@@ -80,6 +85,15 @@ def identify(
     chosen = candidates[claim] if claim is not None else next(iter(candidates.values()))
     attestation = Attestation.UID if len(candidates) == 1 else Attestation.CLAIMED
     return Identity(chosen.operator_id, chosen.role, attestation, account, address)
+
+
+def by_token(operator: Operator, operators: Iterable[Operator], address: str) -> Identity:
+    """Whoever shows an operator's token. Their account is named where it is theirs alone: a person who asks at the
+    keyboard and answers by token is still one."""
+    others = {one for other in operators if other.operator_id != operator.operator_id for one in other.identities}
+    own = [one.removeprefix(_UNIX) for one in operator.identities if one.startswith(_UNIX) and one not in others]
+    account = own[0] if len(own) == 1 else ""
+    return Identity(operator.operator_id, operator.role, Attestation.TOKEN, account, address)
 
 
 def _without_candidates(account: str, address: str, *, owner: bool) -> Identity:

@@ -68,13 +68,16 @@ class GatewayKey:
 
 @value
 class Operator:
-    """Somebody who may be at a keyboard. `identities` are like `unix:<account>`."""
+    """Somebody who may be at a keyboard. `identities` are like `unix:<account>`; `digest` is of their token, None for
+    one who has none. `created_at` is UTC unix ms."""
 
     operator_id: str
     name: str
     role: Role
     identities: tuple[str, ...]
     enabled: bool
+    digest: bytes | None = field(default=None, repr=False)
+    created_at: int = 0
 
 
 class RecordError(ValueError):
@@ -130,13 +133,29 @@ def read_operator(record: object) -> Operator:
     """An operator from the registry's data. Raises RecordError."""
     fields = _table(record)
     operator_id = _field(fields, "id", _matching(_ID))
+    token_hash = _field(fields, "token_hash", _matching(_DIGEST), "")
     return Operator(
         operator_id=operator_id,
         name=_field(fields, "name", _text, operator_id),
         role=_field(fields, "role", Role, Role.VIEWER),
         identities=_field(fields, "identities", _texts, ()),
         enabled=_field(fields, "enabled", _flag, False),
+        digest=bytes.fromhex(token_hash) if token_hash else None,
+        created_at=_field(fields, "created_at", _time, 0),
     )
+
+
+def write_operator(operator: Operator) -> dict[str, object]:
+    """An operator as the registry stores them."""
+    return {
+        "id": operator.operator_id,
+        "name": operator.name,
+        "role": operator.role.value,
+        "identities": list(operator.identities),
+        "token_hash": None if operator.digest is None else operator.digest.hex(),
+        "enabled": operator.enabled,
+        "created_at": operator.created_at,
+    }
 
 
 _REQUIRED: Any = object()

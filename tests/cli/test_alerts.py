@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from palyra.cli.alerts import alerts
-from palyra.cli.output import plain
+from palyra.control.plain import plain
 from palyra.control.snapshots import AlertView
 from palyra.main import Launcher
 from tests.cli.test_commands import Shell

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from palyra.cli.app import tell_reply
-from palyra.cli.output import plain
-from palyra.cli.verify import decision_json, ledger_json
+from palyra.cli.verify import ledger_json
+from palyra.control.plain import decision_json, plain
 from palyra.control.queries import ApprovalDetail, DecisionDetail, LedgerAnswer, LedgerDifference
 from palyra.control.snapshots import CounterfactualView
 from palyra.core.money import decimal_usd
