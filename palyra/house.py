@@ -14,6 +14,7 @@ from palyra.core.clock import Clock
 from palyra.core.logs import EngineLog
 from palyra.core.private_files import private_dir
 from palyra.engine import Engine, Installation
+from palyra.gateway.metrics import Metrics
 from palyra.gateway.operators import OperatorsServer
 from palyra.gateway.server import Gateway
 from palyra.vault.access import STATE_FILES
@@ -36,7 +37,7 @@ class House:
     async def open_doors(self) -> None:
         """Lets clients and other consoles in. Raises StateError when an address cannot be had."""
         engine = self.engine
-        gateway = Gateway(engine, engine.clock)
+        gateway = Gateway(engine, engine.clock, Metrics(engine))
         gateway.open()
         self.gateway = gateway
         socket = OperatorsServer(engine.state_dir, engine.access, self.control_for, self.environ)

@@ -82,6 +82,14 @@ def has_key(text: str) -> bool:
     return any(prefix in text for prefix in KEY_PREFIXES)
 
 
+def is_near(peer: Any) -> bool:
+    """Whether a peer's address, as sockets tell it, is of this machine."""
+    try:
+        return ipaddress.ip_address(str(peer[0]).partition("%")[0]).is_loopback
+    except (TypeError, ValueError, IndexError):
+        return False
+
+
 def authenticate(headers: Headers, access: Access) -> Key:
     """The one key this request carries. Raises RefusedError (401), always the same."""
     tokens = set(presented(headers))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from aiohttp.web_request import BaseRequest
 
+from palyra.core.clock import Clock
 from palyra.gateway.connection import Connection
 from palyra.gateway.reply import DateLine, Header, head
 from palyra.gateway.response_headers import report_headers
@@ -18,8 +19,11 @@ class HttpClient:
     """One request's caller. Bytes leave as they come; nothing is held back to be sent together."""
 
     def __init__(
-        self, request: BaseRequest, connection: Connection, wire: Wire, date: DateLine, *, amounts: bool
+        self, request: BaseRequest, connection: Connection, wire: Wire, date: DateLine, clock: Clock, *, amounts: bool
     ) -> None:
+        self.began: float | None = None
+        """When its stream began, in monotonic seconds."""
+        self._clock = clock
         self._connection = connection
         self._wire = wire
         self._date = date
@@ -61,6 +65,7 @@ class HttpClient:
         if not self._keep_alive:
             fields.append(("Connection", "close"))
         self._streaming = True
+        self.began = self._clock.monotonic()
         await self._send(head(200, "OK", fields, self._date.line()) + b"\r\n")
 
     async def write(self, data: bytes) -> None:

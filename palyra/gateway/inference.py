@@ -33,10 +33,13 @@ LARGE_BODY = 256 * 1024
 
 @dataclass(slots=True)
 class Visit:
-    """What the access log tells of one request, as it becomes known."""
+    """What logs and metrics tell of one request, as it becomes known. `began` is when its stream did, in monotonic
+    seconds; `away_s` how long others were waited for, None where that cannot be told from its own time."""
 
     key_id: str = ""
     run_id: str = ""
+    began: float | None = None
+    away_s: float | None = None
 
 
 class Inference:
@@ -59,7 +62,7 @@ class Inference:
         """Executes one request. Raises RefusedError for what never becomes a run, CallerLeftError."""
         house, settings = self._house, self._house.config.gateway
         asked = await self._asked(request, key, wire)
-        client = HttpClient(request, connection, wire, self._date, amounts=settings.expose_amounts)
+        client = HttpClient(request, connection, wire, self._date, self._clock, amounts=settings.expose_amounts)
         self._running += 1
         try:
             outcome = await house.runner.execute(asked, client)
@@ -71,7 +74,9 @@ class Inference:
             return Handled(keep=False)
         finally:
             self._running -= 1
-        visit.run_id = outcome.report.run_id
+        visit.run_id, visit.began = outcome.report.run_id, client.began
+        if not client.streaming:
+            visit.away_s = outcome.report.away_s
         return await self._delivered(outcome, client, wire, amounts=settings.expose_amounts)
 
     async def count(self, request: BaseRequest, connection: Connection, key: Key) -> web.StreamResponse:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from palyra.config.serving import ApprovalsConfig, GatewayConfig
+from palyra.gateway.tallies import Tallies
 from palyra.governance.approvals import Opened
 from palyra.governance.overrides import OverrideRequest, Requester
 from palyra.runs.overrides import Found
@@ -106,6 +107,17 @@ class Settings(Protocol):
 
     @property
     def approvals(self) -> ApprovalsConfig: ...
+
+
+class Metered(Protocol):
+    """Sums for those who watch from afar."""
+
+    @property
+    def tallies(self) -> Tallies: ...
+
+    def text(self) -> bytes:
+        """The sums in Prometheus' text format."""
+        ...
 
 
 class House(Protocol):

@@ -102,8 +102,8 @@ class Reply(web.StreamResponse):
 class Handled(web.StreamResponse):
     """Stands for an answer that was already written, or that nobody is left to take."""
 
-    def __init__(self, *, keep: bool) -> None:
-        super().__init__()
+    def __init__(self, *, keep: bool, status: int = 200) -> None:
+        super().__init__(status=status)
         self._keep = keep
 
     @property

@@ -9,7 +9,7 @@ from aiohttp.web_request import BaseRequest
 
 from palyra.core.clock import Clock
 from palyra.gateway.body import CallerLeftError, check_media_type
-from palyra.gateway.callers import Doorkeeper, authenticate, check_query
+from palyra.gateway.callers import Doorkeeper, authenticate, check_query, is_near
 from palyra.gateway.connection import Connection, Door, headers_too_large
 from palyra.gateway.errors import (
     RefusedError,
@@ -18,12 +18,13 @@ from palyra.gateway.errors import (
     not_found,
     overloaded,
     refusal_reply,
+    unauthorised,
 )
 from palyra.gateway.inference import Inference, Visit
 from palyra.gateway.listener import Listener
 from palyra.gateway.listing import list_models, show_model
 from palyra.gateway.overrides import RECORD, REQUESTS, OverridesDoor
-from palyra.gateway.ports import House, Key
+from palyra.gateway.ports import House, Key, Metered
 from palyra.gateway.reply import Handled, Reply
 from palyra.providers.wires import COUNTING_PATH, GATEWAY_PATHS, Wire
 
@@ -32,6 +33,12 @@ access_log = logging.getLogger("palyra.gateway.access")
 """One line for each request, at debug: writing them costs more than some requests do."""
 
 
+CALLER_LEFT = 499
+"""What logs and metrics tell of a request that nobody stayed for."""
+
+METRICS = "/metrics"
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Prometheus' text format."""
 MODELS = "/v1/models"
 MODEL = "/v1/models/"
 MESSAGES = "/v1/messages"
@@ -42,13 +49,17 @@ RETRY_S = 30.0
 """When a caller may try again after something that takes a person to repair."""
 
 _WIRES = {path: wire for wire, path in GATEWAY_PATHS.items()}
+_TOLD_APART = frozenset({*_WIRES, MODELS, COUNTING_PATH, METRICS, "/healthz", "/readyz"})
+"""Addresses that logs and metrics tell apart; the others are one, since callers may ask for any."""
 
 
 class Gateway:
     """Serves one engine. `open` binds, `close` ends every connection."""
 
-    def __init__(self, house: House, clock: Clock) -> None:
+    def __init__(self, house: House, clock: Clock, metrics: Metered | None = None) -> None:
+        """`metrics` are kept and shown where given."""
         self._house = house
+        self._metrics = metrics
         self._clock = clock
         self._settings = house.config.gateway
         self._listener = Listener(self._settings.max_connections, clock)
@@ -85,7 +96,7 @@ class Gateway:
     async def _handle(self, request: BaseRequest) -> web.StreamResponse:
         connection = request.protocol
         assert isinstance(connection, Connection)
-        started = self._clock.monotonic() if access_log.isEnabledFor(logging.DEBUG) else None
+        started = self._clock.monotonic()
         path, _, query = request.raw_path.partition("?")
         wire = dialect(path, request)
         visit = Visit()
@@ -96,19 +107,22 @@ class Gateway:
                 wire, error.refusal, self._door.date, error.headers, param=error.param, close=error.close
             )
         except CallerLeftError:
-            answer = Handled(keep=False)
+            answer = Handled(keep=False, status=CALLER_LEFT)
         except Exception:
             log.exception("A request to %s failed", path if path in _WIRES else "the gateway")
             answer = refusal_reply(wire, internal_error(), self._door.date, close=True)
-        if started is not None:
-            milliseconds = (self._clock.monotonic() - started) * 1000
-            endpoint = path if path in _WIRES or path in (MODELS, COUNTING_PATH) or path in self._probes else "other"
+        seconds = self._clock.monotonic() - started
+        endpoint = path if path in _TOLD_APART else "other"
+        if self._metrics is not None:
+            first_byte = None if visit.began is None else visit.began - started
+            self._metrics.tallies.served(endpoint, answer.status, seconds, first_byte=first_byte, away=visit.away_s)
+        if access_log.isEnabledFor(logging.DEBUG):
             access_log.debug(
                 "run=%s endpoint=%s status=%d ms=%.1f key=%s",
                 visit.run_id or "-",
                 endpoint,
                 answer.status,
-                milliseconds,
+                seconds * 1000,
                 visit.key_id or "-",
             )
         return answer
@@ -144,6 +158,11 @@ class Gateway:
         if path.startswith(RECORD) and len(path) > len(RECORD):
             require(request, path, "GET")
             return await self._overrides.look_up(self._known(request, visit), path[len(RECORD) :])
+        if path == METRICS and self._metrics is not None:
+            require(request, path, "GET")
+            if not is_near(connection.peername):
+                raise unauthorised()
+            return Reply(200, self._metrics.text(), self._door.date, content_type=CONTENT_TYPE)
         probe = self._probes.get(path)
         if probe is None:
             raise not_found(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from palyra.core.clock import Clock, Timer
 from palyra.core.errors import StateError
+from palyra.core.spread import Spread
 from palyra.journal.audit import HEAD_FILE, HeadFile, head_fits, newest_link
 from palyra.journal.audit_chain import GENESIS, Link
 from palyra.journal.batch import prepare
@@ -105,6 +106,16 @@ class Journal:
     @property
     def stats(self) -> JournalStats:
         return self._writer.stats()
+
+    @property
+    def commits(self) -> Spread:
+        """Seconds that commits took."""
+        return self._writer.commits
+
+    @property
+    def batches(self) -> Spread:
+        """Rows that commits wrote."""
+        return self._writer.batches
 
     @property
     def behind(self) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 from palyra.core.clock import Clock, Timer
 from palyra.core.errors import JournalUnavailableError, PalyraError
+from palyra.core.spread import Spread
 from palyra.core.values import value
 from palyra.journal.audit import newest_link
 from palyra.journal.audit_chain import Link
@@ -21,6 +22,8 @@ from palyra.journal.connection import Connection
 log = logging.getLogger(__name__)
 
 REMEMBERED_COMMITS = 1024
+COMMIT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 384)
 PATIENCE_SECONDS = 0.005
 """How long units nobody waits for lie until a commit of their own; any other unit takes them along at once."""
 RETRY_SECONDS = 1.0
@@ -142,6 +145,10 @@ class Writer:
         self._last_batch_rows = 0
         self._last_error = ""
         self._durations: deque[float] = deque(maxlen=REMEMBERED_COMMITS)
+        self.commits = Spread(COMMIT_S)
+        """Seconds that commits took."""
+        self.batches = Spread(BATCH_ROWS)
+        """Rows they wrote."""
 
     @property
     def healthy(self) -> bool:
@@ -281,7 +288,10 @@ class Writer:
     def _succeed(self, batch: list[_Waiting], committed: _Committed, started: float) -> None:
         rows = sum(waiting.unit.rows for waiting in batch)
         if rows:
-            self._durations.append((self._clock.monotonic() - started) * 1000)
+            seconds = self._clock.monotonic() - started
+            self._durations.append(seconds * 1000)
+            self.commits.add(seconds)
+            self.batches.add(rows)
             self._healthy = True
             self._commits_total += 1
             self._units_total += len(batch) - len(committed.refused)

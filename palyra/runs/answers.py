@@ -37,6 +37,7 @@ def report_of(run: LiveRun, planned: Planned) -> RunReport:
         cost_usd=row.cost if ended and row.attempts else None,
         usage_source=run.usage_source,
         cached=run.cached,
+        away_s=run.away_s,
     )
 
 

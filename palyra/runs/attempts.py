@@ -72,7 +72,8 @@ class Attempts:
             cover, report = self._cover(run, planned, attempt), report_of(run, planned)
             delivered = await self._dispatcher.stream(run, attempt, request, body, client, cover, report, answers)
         else:
-            delivered = await self._dispatcher.plain(run, attempt, request, body, answers)
+            with run.away(self._clock):
+                delivered = await self._dispatcher.plain(run, attempt, request, body, answers)
         return attempt, delivered
 
     async def _hold(self, run: LiveRun, request: RunRequest, planned: Planned, way: Way, trail: Trail) -> Attempt:

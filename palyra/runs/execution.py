@@ -27,6 +27,7 @@ from palyra.runs.planned import Planned
 from palyra.runs.planning import Planner, complexity_of
 from palyra.runs.request import Client, ClientGoneError, Outcome, Refusal, RunRequest
 from palyra.runs.states import Phase, RunState, stopped_state
+from palyra.runs.tracing import Tracing
 from palyra.runs.trail import FailoverSettings, Trail
 
 DEFERRED = "deferred"
@@ -54,6 +55,7 @@ class Means:
     live: LiveRuns
     rule: RetryRule
     failover: FailoverSettings
+    traced: Tracing
     draining: Callable[[], bool]
     late: Callable[[], None]
 
@@ -198,7 +200,7 @@ class Execution:
         means.durable.write([*trail.endings(), means.live.renew(run, phase=Phase.PLAN.value, **run.spent())])
         run.resting = True
         try:
-            with run.stoppable():
+            with run.stoppable(), run.away(means.clock):
                 await means.clock.sleep(seconds)
         except RunStoppedError as stopped:
             return self._stopped(planned, stopped.reason)
@@ -213,13 +215,14 @@ class Execution:
         if trail.unwritten:
             means.durable.write([*trail.endings(), means.live.renew(run, **run.spent())])
         means.live.touch(run, Phase.LEASE)
+        task_class, before = self._request.task_class, run.away_s
         try:
-            with run.stoppable():
-                granted = found or await means.ways.wait(
-                    entry.provider, self._request.task_class, same=trail.credential
-                )
+            with run.stoppable(), run.away(means.clock):
+                granted = found or await means.ways.wait(entry.provider, task_class, same=trail.credential)
         except RunStoppedError as stopped:
             return self._stopped(planned, stopped.reason)
+        finally:
+            means.traced.waited(task_class, run.away_s - before)
         if isinstance(granted, Lease):
             trail.keep(granted)
             return None
@@ -303,7 +306,7 @@ class Execution:
         approval_id = run.row.approval_id if opened is None else opened.record.approval_id
         reason = planned.run_reason
         told = "" if error is None else str(error)[:MESSAGE_LIMIT]
-        facts = {"reason": reason, "approval_id": approval_id, "message": told}
+        facts = {"reason": reason, "approval_id": approval_id, "message": told, **self._served_by()}
         unit = self._trail.endings()
         unit += means.attempts.decided(run, planned, RunState.REFUSED, self._trail, **facts)
         if opened is not None:
@@ -312,6 +315,11 @@ class Execution:
         if opened is not None:
             self._tell_opened(opened)
         return self._refused(planned, refused_by_budget(run, planned, reason, after=error))
+
+    def _served_by(self) -> dict[str, str]:
+        """Whom the newest attempt asked: a plan that is refused afterwards changes nothing about that."""
+        option = None if self._sent is None else self._sent.option
+        return {} if option is None else {"provider": option.entry.provider, "model": option.entry.id}
 
     def _refused(self, planned: Planned, refusal: Refusal) -> Outcome:
         run = self._run
@@ -335,7 +343,8 @@ class Execution:
             if means.draining():
                 run.ask_to_stop("engine_stopping")
             try:
-                verdict, record = await seat.wait(run, self._client, report_of(run, planned))
+                with run.away(means.clock):
+                    verdict, record = await seat.wait(run, self._client, report_of(run, planned))
             except RunStoppedError as stopped:
                 return self._stopped(planned, stopped.reason)
             except ClientGoneError:

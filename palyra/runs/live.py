@@ -50,6 +50,8 @@ class LiveRun:
     """Input and output of its attempts so far."""
     traces: list[Traced] = field(default_factory=list)
     """Its attempts that ended."""
+    away_s: float = 0.0
+    """Seconds it spent waiting for providers, for places with them, and for people."""
     resting: bool = False
     """Whether it waits for the instant of its next attempt."""
     saved: bool = False
@@ -122,6 +124,15 @@ class LiveRun:
             self._struck = True
             self._task.cancel()
         return True
+
+    @contextmanager
+    def away(self, clock: Clock) -> Iterator[None]:
+        """Time spent inside is not the house's own."""
+        begun = clock.monotonic()
+        try:
+            yield
+        finally:
+            self.away_s += clock.monotonic() - begun
 
     @contextmanager
     def stoppable(self) -> Iterator[None]:

@@ -34,7 +34,8 @@ class RunRequest:
 class RunReport:
     """What the headers of an answer tell; known once planned, costs once settled.
 
-    `cached`: whether a kept answer was given; None where none was looked for.
+    `cached`: whether a kept answer was given; None where none was looked for. `away_s`: seconds spent waiting for
+    providers and people.
     """
 
     run_id: str
@@ -50,6 +51,7 @@ class RunReport:
     cost_usd: int | None = None
     usage_source: str = ""
     cached: bool | None = None
+    away_s: float = 0.0
 
 
 @value

@@ -116,6 +116,7 @@ class Runner:
             live=live,
             rule=rule,
             failover=failover,
+            traced=self.traced,
             draining=lambda: self._draining,
             late=self._came_late,
         )

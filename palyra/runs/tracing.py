@@ -1,9 +1,12 @@
 """How many attempts there were, of which kind and with which end, since the engine started."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 
+from palyra.core.spread import Spread
 from palyra.governance.candidates import Course
 from palyra.runs.trail import Traced
+
+WAITS_S = (0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class Tracing:
@@ -15,6 +18,8 @@ class Tracing:
         self.retries = 0
         self.failovers: Counter[str] = Counter()
         """By the provider that was failed over to."""
+        self.waits: defaultdict[str, Spread] = defaultdict(lambda: Spread(WAITS_S))
+        """Seconds waited for a place with a provider, by task class."""
 
     def hear(self, trace: Traced) -> None:
         self.attempts[trace.provider, trace.error_class] += 1
@@ -22,3 +27,6 @@ class Tracing:
             self.retries += 1
         elif trace.course == Course.FAILOVER:
             self.failovers[trace.provider] += 1
+
+    def waited(self, task_class: str, seconds: float) -> None:
+        self.waits[task_class].add(seconds)

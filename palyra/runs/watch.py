@@ -240,7 +240,9 @@ class AlertWatch:
             return
         unpriced = tuple(UnpricedUse(*key) for key in sorted(used | known) if not self._around.priced(*key, at))
         candidates = build_alert_candidates(AlertFacts(at, unpriced=unpriced), self._settings)
-        observe(self.book, candidates, [record.dedupe_key for record in live], at, fresh={price_key(*key) for key in used})
+        observe(
+            self.book, candidates, [record.dedupe_key for record in live], at, fresh={price_key(*key) for key in used}
+        )
 
     def _judge_drift(self, at: int) -> None:
         used, self.hearing.used = self.hearing.used, set()
