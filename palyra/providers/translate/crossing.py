@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import field
 from typing import Any, Protocol
 
 from palyra.core.errors import BadInputError
@@ -30,7 +29,7 @@ class Crossing:
 
     body: dict[str, Any]
     ceiling: str = ""
-    dropped: tuple[str, ...] = field(default=())
+    dropped: tuple[str, ...] = ()
 
     def bytes_for(self, *, model: str, max_tokens: int | None, field: str) -> bytes:
         """The body for one model. `field` is what its provider calls the ceiling."""
