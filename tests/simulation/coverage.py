@@ -39,7 +39,15 @@ LEAST = {
 """Counted at least so often."""
 
 SELDOM = {
-    "unhealthy": "nobody tells the planner yet how providers do",
+    "unhealthy": "only where no credential can be used, or another provider does better",
+    "breaker_open": "only after a provider failed several times within seconds",
+    "credential_cooling": "only after a provider asked to wait for long",
+    "retry_attempt": "a plan tells it only of further attempts",
+    "failover_to_secondary": "as before",
+    "lease_deferred": "only where more ask at once than a provider takes",
+    "engine_draining": "told by the run, whose decision was made before",
+    "journal_unavailable": "as before",
+    "cache_hit": "only while the file has answers kept",
     "stream_cut_budget": "told by the run, whose decision was made before",
     "hold_recovered": "as before",
     "not_allowed_for_key": "only where a key may use none of the models that could serve",
