@@ -185,6 +185,11 @@ class ReplayLog:
         )
         return run_id, decision or ""
 
+    def corrected(self, since: int, until: int) -> bool:
+        """Whether anything charged in [since, until] was corrected."""
+        sql = "SELECT 1 FROM usage WHERE at >= ? AND at <= ? AND corrects IS NOT NULL LIMIT 1"
+        return self._one(sql, (since, until)) is not None
+
     def usage(self, ref: int) -> RecordedUse | None:
         """What the newest attempt of a run used, corrections counted in, in tokens by kind; None without one,
         or with one that no card can price: what was charged is the bound, or what somebody said."""

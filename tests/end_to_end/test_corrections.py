@@ -6,7 +6,9 @@ import pytest
 
 from palyra.control.commands import CorrectUsage
 from palyra.control.queries import AuditQuery
+from palyra.control.replays import ReplayQuery, replay
 from palyra.control.snapshots import CommandResult
+from palyra.core.clock import SystemClock
 from palyra.journal.corrections import attempts_of
 from palyra.journal.replay_log import ReplayLog
 from palyra.pricing.rates import RatePart
@@ -203,3 +205,16 @@ async def test_a_replay_is_told_what_was_used_in_the_end(here: Premises, upstrea
     await correct(here, run_id, cost_nano_usd=5)
     with ReplayLog.of(here.state_dir) as log:
         assert log.usage(ref) is None, "no card can price what was named"
+
+
+async def test_a_replay_says_that_it_knows_what_was_charged_first(here: Premises, upstream: Upstream) -> None:
+    run_id = await served(here, upstream)
+    for corrected in (False, True):
+        if corrected:
+            assert (await correct(here, run_id, input_tokens=1_200)).ok
+            await here.rest()
+        now = here.clock.now_ms()
+        query = ReplayQuery(f"01KCORRECTED{corrected}", since=now - DAY_MS, until=now + 1)
+        told = await replay(here.control, query, SystemClock())
+        assert (told.requests, told.differences) == (1, 0)
+        assert any("was corrected later" in note for note in told.notes) is corrected
