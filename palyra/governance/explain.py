@@ -29,6 +29,7 @@ _MODEL_REASONS = {
     "retry_attempt": "The attempt before it failed, so the same model is asked once more.",
     "failover_to_secondary": "The model before it could not serve, so the next one is asked.",
     "lease_deferred": "No place at the provider came free in time.",
+    "cache_hit": "The same was asked a moment ago, and its answer was given again: no provider was asked.",
     "no_candidate": "No allowed model can serve this request.",
 }
 

@@ -31,6 +31,9 @@ async def test_the_second_answer_is_the_first_one_and_free(opened: Opener, upstr
     assert charged[0] == older.cost_nano_usd
     assert (here.counted("house", "*"), here.counted("calls", "*")) == (charged, (2, 0))
     detail = await here.run(newest.run_id)
+    assert detail.decision is not None
+    assert any("the same was asked" in told.lower() for told in detail.decision.sentences)
+    assert "cache_hit" in detail.decision.reason_codes
     assert [(one.state, one.actual_nano_usd, one.flags) for one in detail.attempts] == [("settled", 0, ("cache_hit",))]
 
 
