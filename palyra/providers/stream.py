@@ -263,7 +263,8 @@ ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"
 """How answers of the responses wire end."""
 
 _NOT_TEXT = frozenset({"response.audio.delta", "response.output_audio.delta"})
-_TEXTS = ("text", "arguments", "refusal", "input", "code", "transcript")
+_TEXTS = ("text", "arguments", "refusal", "input", "code", "command", "diff", "transcript")
+_INDEXES = ("summary_index", "content_index", "command_index")
 
 Part = tuple[int, str, int]
 """One text of an answer: its output item, what it is, and which of several."""
@@ -375,7 +376,7 @@ def _index(content: dict[str, Any], name: str) -> int:
 
 
 def _part(kind: str, index: int, content: dict[str, Any]) -> Part:
-    name = "summary_index" if "summary_index" in content else "content_index"
+    name = next((name for name in _INDEXES if name in content), "")
     return index, kind.rpartition(".")[0], _index(content, name)
 
 

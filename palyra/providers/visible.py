@@ -62,6 +62,11 @@ def item_bytes(item: dict[str, Any]) -> int:
         for part in parts if type(parts) is list else ():
             if type(part) is dict:
                 size += _texts(part, ("text", "refusal", "transcript"))
+    if type(action := item.get("action")) is dict:
+        commands = action.get("commands")
+        size += sum(text_size(command) for command in commands if type(command) is str) if type(commands) is list else 0
+    if type(operation := item.get("operation")) is dict:
+        size += _texts(operation, ("diff",))
     return size + _texts(item, ("arguments", "input", "code"))
 
 

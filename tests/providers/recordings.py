@@ -224,7 +224,30 @@ CALL: dict[str, Any] = {
     "arguments": '{"a":1}',
 }
 CUSTOM: dict[str, Any] = {"id": "ct_1", "type": "custom_tool_call", "call_id": "call_2", "name": "g", "input": "grep x"}
-OUTPUT = [THOUGHT, SEARCH, FILES, CODE, PICTURE, MCP, SAID, CALL, CUSTOM]
+SHELL: dict[str, Any] = {
+    "id": "sh_1",
+    "type": "shell_call",
+    "status": "completed",
+    "call_id": "call_3",
+    "action": {"commands": ["ls", "pwd"], "timeout_ms": None, "max_output_length": None},
+}
+SHELL_OUTPUT: dict[str, Any] = {
+    "id": "sho_1",
+    "type": "shell_call_output",
+    "status": "completed",
+    "call_id": "call_3",
+    "output": [{"stdout": "found", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}],
+    "max_output_length": None,
+}
+PATCH: dict[str, Any] = {
+    "id": "ap_1",
+    "type": "apply_patch_call",
+    "status": "completed",
+    "call_id": "call_4",
+    "operation": {"type": "update_file", "path": "a.txt", "diff": "@@\n-a\n+b"},
+}
+COMPACTION: dict[str, Any] = {"id": "cmp_1", "type": "compaction", "encrypted_content": "ZW5j"}
+OUTPUT = [THOUGHT, SEARCH, FILES, CODE, PICTURE, MCP, SAID, CALL, CUSTOM, SHELL, SHELL_OUTPUT, PATCH, COMPACTION]
 
 
 def _at(index: int, **members: Any) -> dict[str, Any]:
@@ -311,10 +334,27 @@ RESPONSES: list[tuple[bytes, int]] = [
     _event(8, "custom_tool_call_input.delta", 6, delta="grep x"),
     _event(8, "custom_tool_call_input.done", input="grep x"),
     _item_done(8),
+    _added(9, action={"commands": []}),
+    _event(9, "shell_call_command.added", command_index=0, command=""),
+    _event(9, "shell_call_command.delta", 2, command_index=0, delta="ls"),
+    _event(9, "shell_call_command.done", command_index=0, command="ls"),
+    _event(9, "shell_call_command.done", 3, command_index=1, command="pwd"),
+    _item_done(9),
+    _added(10, output=[]),
+    _event(10, "shell_call_output_content.delta", command_index=0, delta={"stdout": "found"}),
+    _event(10, "shell_call_output_content.done", command_index=0, output=SHELL_OUTPUT["output"]),
+    _item_done(10),
+    _added(11, operation={"type": "update_file", "path": "a.txt", "diff": ""}),
+    _event(11, "apply_patch_call_operation_diff.delta", 8, delta="@@\n-a\n+b"),
+    _event(11, "apply_patch_call_operation_diff.done", diff="@@\n-a\n+b"),
+    _item_done(11),
+    _added(12),
+    _event(12, "compaction.compacting"),
+    _item_done(12),
     (response_event("response.audio.delta", delta="AAAA"), 0),
     (response_event("response.audio.done"), 0),
-    (response_event("response.audio.transcript.delta", output_index=9, delta="said"), 4),
-    (response_event("response.audio.transcript.done", output_index=9), 0),
+    (response_event("response.audio.transcript.delta", output_index=13, delta="said"), 4),
+    (response_event("response.audio.transcript.done", output_index=13), 0),
     (response_end(output=OUTPUT), 0),
 ]
 """Events of a responses stream with their visible bytes."""

@@ -2,11 +2,12 @@
 
 import itertools
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.types.responses import ResponseStreamEvent
 
 from palyra.providers.errors import ErrorClass
 from palyra.providers.stream import ResponsesReader, StreamEvent
@@ -27,6 +28,15 @@ def read(*chunks: bytes) -> tuple[ResponsesReader, list[StreamEvent]]:
     reader = ResponsesReader()
     events = [event for chunk in chunks for event in reader.feed(chunk)]
     return reader, [*events, *reader.end()]
+
+
+def test_every_kind_of_event_that_the_official_client_knows_is_recorded() -> None:
+    kinds = {
+        kind for one in get_args(get_args(ResponseStreamEvent)[0]) for kind in get_args(one.__annotations__["type"])
+    }
+    apart = {"error", "response.failed", "response.incomplete"}
+    assert {json.loads(raw.split(b"data: ")[1])["type"] for raw, _ in RESPONSES} >= kinds - apart
+    assert len(kinds) > 50
 
 
 def test_it_tells_who_it_is_what_it_used_and_how_it_ended() -> None:
@@ -147,7 +157,7 @@ def test_any_chunking_leaves_the_same_state(cuts: list[int]) -> None:
         other.sequence,
         other.items,
     )
-    assert one.done_items == set(range(9))
+    assert one.done_items == set(range(len(OUTPUT)))
 
 
 hostile = st.recursive(
