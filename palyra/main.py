@@ -17,6 +17,7 @@ from palyra.cli.options import run_to_end
 from palyra.cli.output import complain
 from palyra.config.load import LoadResult, load_config
 from palyra.config.paths import state_dir as find_state_dir
+from palyra.config.rewrite import set_default
 from palyra.control.offline import offline_control
 from palyra.control.protocol import Control
 from palyra.control.remote import RemoteControl
@@ -113,6 +114,9 @@ class Launcher:
         found = installation(place, bind="127.0.0.1:0")
         async with open_house(found, SystemClock(), os.environ) as house:
             yield GatewayDoor(house.doors().gateway_url, house.engine.access.key_file)
+
+    def set_default(self, path: Path, role: str, model: str) -> str:
+        return set_default(path, role, model, os.environ)
 
     def serve(self, place: Place, *, bind: str | None, ready_file: Path | None) -> int:
         return guarded(lambda: serve(place, bind, ready_file))

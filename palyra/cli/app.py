@@ -10,9 +10,23 @@ from palyra.cli.alerts import alerts
 from palyra.cli.approvals import approvals
 from palyra.cli.budgets import budgets
 from palyra.cli.launch import Launch
-from palyra.cli.options import BAD_INPUT, DONE, NO_ENGINE, NOT_FOUND, REFUSED, Config, Json, StateDir, place, run
+from palyra.cli.models import models
+from palyra.cli.options import (
+    BAD_INPUT,
+    DONE,
+    NO_ENGINE,
+    NOT_FOUND,
+    REFUSED,
+    Config,
+    Json,
+    StateDir,
+    given_text,
+    place,
+    run,
+)
 from palyra.cli.output import amount, complain, print_foreign_json, print_json, say
 from palyra.cli.pricing import pricing
+from palyra.cli.providers import providers
 from palyra.cli.replay import add_replay
 from palyra.cli.usage import usage
 from palyra.cli.verify import add_explain, audit, ledger
@@ -42,6 +56,8 @@ def build_app(launch: Launch) -> typer.Typer:
     app.add_typer(alerts(launch), name="alerts")
     app.add_typer(usage(launch), name="usage")
     app.add_typer(pricing(launch), name="pricing")
+    app.add_typer(models(launch), name="models")
+    app.add_typer(providers(launch), name="providers")
     app.add_typer(windows(launch), name="windows")
     app.add_typer(ledger(launch), name="ledger")
     app.add_typer(audit(launch), name="audit")
@@ -143,7 +159,7 @@ def _add_run(app: typer.Typer, launch: Launch) -> None:
         """Sends one governed prompt through the gateway and prints the answer."""
 
         async def work() -> int:
-            question = _Question(_given(prompt), model, session, max_tokens)
+            question = _Question(given_text(prompt), model, session, max_tokens)
             async with launch.gateway(place(config, state_dir)) as door:
                 return await _ask_gateway(door.url, _key(door.key_file), question, as_json)
 
@@ -173,16 +189,6 @@ class _Question:
         if self.max_tokens is not None:
             body["max_tokens"] = self.max_tokens
         return body
-
-
-def _given(prompt: str) -> str:
-    """The prompt itself, or all of standard input for `-`."""
-    if prompt != "-":
-        return prompt
-    try:
-        return typer.get_text_stream("stdin").read()
-    except UnicodeDecodeError:
-        raise BadInputError("Standard input is no UTF-8 text.", fix="Write it in UTF-8.") from None
 
 
 def _key(key_file: Path) -> str:

@@ -19,6 +19,7 @@ from palyra.core.errors import (
     PalyraError,
     StateError,
 )
+from palyra.core.instants import parse_instant_ms
 from palyra.core.redact import redact
 from palyra.core.signals import hear_interrupts
 
@@ -42,6 +43,24 @@ _STATUS_CODES = {
 
 def place(config: Path | None, state_dir: Path | None) -> Place:
     return Place(config=config, state_dir=state_dir)
+
+
+def given_text(text: str) -> str:
+    """The text itself, or all of standard input for `-`. Raises BadInputError."""
+    if text != "-":
+        return text
+    try:
+        return typer.get_text_stream("stdin").read()
+    except UnicodeDecodeError:
+        raise BadInputError("Standard input is no UTF-8 text.", fix="Write it in UTF-8.") from None
+
+
+def moment(at: str | None) -> int | None:
+    """The instant given as --at, UTC unix ms. Raises BadInputError."""
+    try:
+        return None if at is None else parse_instant_ms(at)
+    except ValueError as error:
+        raise BadInputError(f"--at: {error}.") from None
 
 
 def exit_code_of(error: PalyraError) -> int:

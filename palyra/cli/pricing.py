@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from palyra.cli.launch import Launch
-from palyra.cli.options import DONE, REFUSED, Config, Json, StateDir, place, run
+from palyra.cli.options import DONE, REFUSED, Config, Json, StateDir, moment, place, run
 from palyra.cli.output import instant, plain, print_foreign_json, print_json, say, table
 from palyra.control.prices import (
     CostAnswer,
@@ -24,7 +24,6 @@ from palyra.control.prices import (
 )
 from palyra.control.recordings import read_recording
 from palyra.core.errors import BadInputError
-from palyra.core.instants import parse_instant_ms
 from palyra.core.money import format_usd
 from palyra.core.plural import plural
 
@@ -56,7 +55,7 @@ def pricing(launch: Launch) -> typer.Typer:
         """What a model costs and where its price comes from; exit 1 if nobody has priced it."""
 
         async def work() -> int:
-            query = PriceQuery(model, provider, _moment(at))
+            query = PriceQuery(model, provider, moment(at))
             async with launch.reading(place(config, state_dir)) as control:
                 answer = await control.ask(query)
             if as_json:
@@ -93,7 +92,7 @@ def pricing(launch: Launch) -> typer.Typer:
         """What one answer of a provider costs: its usage, every priced part, and the total."""
 
         async def work() -> int:
-            moment = _moment(at)
+            asked_at = moment(at)
             recorded = read_recording(_bytes_of(file), flavour)
             answer_text = json.dumps(dict(recorded.answer))
             if len(answer_text) > ANSWER_LIMIT:
@@ -107,7 +106,7 @@ def pricing(launch: Launch) -> typer.Typer:
                 answer=answer_text,
                 visible_bytes=recorded.visible_bytes,
                 complete=recorded.complete,
-                at=moment,
+                at=asked_at,
                 service_tier=service_tier,
                 prompt_bytes=prompt_bytes,
             )
@@ -142,13 +141,6 @@ def pricing(launch: Launch) -> typer.Typer:
         run(work)
 
     return app
-
-
-def _moment(at: str | None) -> int | None:
-    try:
-        return None if at is None else parse_instant_ms(at)
-    except ValueError as error:
-        raise BadInputError(f"--at: {error}.") from None
 
 
 def _bytes_of(file: str) -> bytes:

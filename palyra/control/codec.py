@@ -39,6 +39,14 @@ from palyra.control.queries import (
     UsageRunsQuery,
 )
 from palyra.control.replays import CancelReplay, ReplayProgress, ReplayProgressQuery, ReplayQuery
+from palyra.control.serving_queries import (
+    ConnectionAnswer,
+    ConnectionQuery,
+    SelectionAnswer,
+    SelectionQuery,
+    ServingAnswer,
+    ServingQuery,
+)
 from palyra.control.snapshots import CommandResult, Snapshot
 from palyra.core.errors import BadInputError
 
@@ -69,6 +77,9 @@ ANSWERS: dict[type, type] = {
     PriceQuery: PriceAnswer,
     CostQuery: CostAnswer,
     PriceCheckQuery: PriceCheckAnswer,
+    ServingQuery: ServingAnswer,
+    SelectionQuery: SelectionAnswer,
+    ConnectionQuery: ConnectionAnswer,
 }
 """Which answer belongs to which query."""
 

@@ -11,6 +11,7 @@ from palyra.control.acting import Acting
 from palyra.control.alerts import SHOWN_MOST, AlertViews, alerts_page
 from palyra.control.budgets import budget_detail
 from palyra.control.commands import Command
+from palyra.control.connections import Connections
 from palyra.control.folding import Fold
 from palyra.control.ledger_check import check_ledger
 from palyra.control.price_answers import PriceAnswers, PriceQuestion
@@ -47,6 +48,18 @@ from palyra.control.queries import (
 from palyra.control.records import Records
 from palyra.control.replaying import ReplayDesk
 from palyra.control.replays import ReplayAsk, ReplayProgress
+from palyra.control.selection import explain_selection
+from palyra.control.serving_answers import serving_answer
+from palyra.control.serving_queries import (
+    ConnectionAnswer,
+    ConnectionQuery,
+    SelectionAnswer,
+    SelectionQuery,
+    ServingAnswer,
+    ServingAsk,
+    ServingQuery,
+    ServingTold,
+)
 from palyra.control.serving_views import Present, ServingViews
 from palyra.control.snapshots import (
     ApprovalView,
@@ -97,6 +110,7 @@ class EngineFace:
         self.prices = PriceAnswers(engine.config, engine.registry, engine.clock, self._drifts)
         present = Present(engine.care, engine.leases, engine.breakers)
         self._serving = ServingViews(engine.registry, engine.credentials, engine.book, engine.clock, present)
+        self._connections = Connections(engine)
         self._alert_views = AlertViews()
         self._budgets: tuple[tuple[int, int, int], tuple[BudgetView, ...]] | None = None
         """Views, with the versions and the second they were made of."""
@@ -176,6 +190,18 @@ class EngineFace:
             if policy_id in record.policy_ids
         ]
         return await budget_detail(policy_id, engine.ledger, engine.journal.readers, pending, now, self._mode)
+
+    async def serving(self, query: ServingAsk, operator: OperatorView) -> ServingTold:
+        """About providers and models. Raises BadInputError, NotFoundError."""
+        engine = self.engine
+        match query:
+            case ServingQuery():
+                shown = self._serving.providers(), self._serving.models()
+                return serving_answer(engine.config, engine.registry, *shown, live=True)
+            case SelectionQuery():
+                return await explain_selection(engine.runner.planner, query, engine.clock.now_ms(), live=True)
+            case ConnectionQuery():
+                return await self._connections.test(query, operator)
 
     async def alerts(self, query: AlertsQuery) -> AlertsPage:
         engine = self.engine
@@ -306,7 +332,15 @@ class LocalControl:
     async def ask(self, query: CostQuery) -> CostAnswer: ...
     @overload
     async def ask(self, query: PriceCheckQuery) -> PriceCheckAnswer: ...
+    @overload
+    async def ask(self, query: ServingQuery) -> ServingAnswer: ...
+    @overload
+    async def ask(self, query: SelectionQuery) -> SelectionAnswer: ...
+    @overload
+    async def ask(self, query: ConnectionQuery) -> ConnectionAnswer: ...
     async def ask(self, query: Query) -> Answer:
+        if isinstance(query, ServingAsk):
+            return await self._face.serving(query, self._operator)
         if isinstance(query, LedgerQuery):
             return await check_ledger(self._face.engine, query)
         if isinstance(query, PriceQuestion):

@@ -45,13 +45,26 @@ from palyra.control.queries import (
 from palyra.control.records import Records
 from palyra.control.replaying import ReplayDesk
 from palyra.control.replays import ReplayAsk, ReplayProgress
+from palyra.control.selection import explain_selection
+from palyra.control.serving_answers import serving_answer
+from palyra.control.serving_queries import (
+    ConnectionAnswer,
+    ConnectionQuery,
+    SelectionAnswer,
+    SelectionQuery,
+    ServingAnswer,
+    ServingQuery,
+)
 from palyra.control.serving_views import ServingViews
 from palyra.control.snapshots import CommandResult, EngineView, OperatorView, Snapshot, Topic
 from palyra.control.usage import with_present
 from palyra.control.views import approval_view, budget_views
 from palyra.core.clock import Clock
-from palyra.core.errors import StateError
+from palyra.core.errors import EngineGoneError, StateError
+from palyra.core.ids import IdSource
+from palyra.core.values import value
 from palyra.governance.approval_record import ApprovalRecord
+from palyra.governance.approvals import ApprovalDesk, ApprovalSettings
 from palyra.governance.grants import Grant, GrantBook, GrantState, drawing_since
 from palyra.governance.ledger import Ledger
 from palyra.governance.policy_input import PolicyDefaults, from_config
@@ -60,12 +73,17 @@ from palyra.journal.changes import Change
 from palyra.journal.journal import NO_JOURNAL, empty_readers, open_readers
 from palyra.journal.readers import Readers
 from palyra.journal.rows import GrantRow, HoldRow
+from palyra.pricing.book import PriceBook
 from palyra.pricing.drift import EstimateDrift
+from palyra.pricing.learn import Learner
 from palyra.providers.credential_sources import credential_sources
 from palyra.providers.credentials import Credentials
 from palyra.providers.fingerprints import Fingerprints
 from palyra.providers.registry import Registry
+from palyra.runs.experience import Experience, recall_all
+from palyra.runs.planning import Planner
 from palyra.runs.policies import operator_policies
+from palyra.runs.previewing import planner_at_rest
 from palyra.runs.price_book import price_book
 from palyra.vault.access import KEY_FILE
 from palyra.vault.secrets import NoVault
@@ -107,6 +125,15 @@ class _Absent:
     def drawn(self, row: GrantRow) -> tuple[int, str] | None:
         grant = self._grants.get(row.grant_id)
         return None if grant is None else (grant.drawn, grant.state(self._now).value)
+
+
+@value
+class _Serving:
+    """Providers and models as they are configured."""
+
+    registry: Registry
+    book: PriceBook
+    views: ServingViews
 
 
 class OfflineControl:
@@ -180,7 +207,7 @@ class OfflineControl:
         parts: dict[str, Any] = {"budgets": budgets} if Topic.BUDGETS in topics else {}
         serving = await self._serving()
         if Topic.MODELS in topics:
-            parts["models"] = serving.models()
+            parts["models"] = serving.views.models()
         alerts = (await recorded_alerts(self._readers))[:SHOWN_MOST]
         return Snapshot(
             version=0,
@@ -193,12 +220,12 @@ class OfflineControl:
             incidents_open=0,
             runs_live=0,
             requests_total=0,
-            providers=serving.providers(),
+            providers=serving.views.providers(),
             alerts=tuple(alert_view(record, now) for record in alerts),
             **parts,
         )
 
-    async def _serving(self) -> ServingViews:
+    async def _serving(self) -> _Serving:
         """Providers and models as they are configured, with what was noted of credentials."""
         registry = Registry.from_config(self._config)
         book = price_book(self._config, registry)
@@ -208,7 +235,18 @@ class OfflineControl:
         credentials.restore(await self._readers.credentials())
         sources = credential_sources(self._state_dir, self._config, self._environ, NoVault())
         credentials.configure(sources.pools(self._config))
-        return ServingViews(registry, credentials, book, self._clock, None)
+        return _Serving(registry, book, ServingViews(registry, credentials, book, self._clock, None))
+
+    async def _planner(self, serving: _Serving) -> Planner:
+        """What an engine would plan with, had one been started a moment ago."""
+        config, clock, readers = self._config, self._clock, self._readers
+        ledger = await self._ledger(clock.now_ms())
+        settings = ApprovalSettings(config.approvals.ttl, config.approvals.four_eyes, config.approvals.max_grant_usd)
+        decided = [ApprovalRecord.from_row(row) for row in reversed(await readers.approvals("resolved", limit=100))]
+        desk = ApprovalDesk(IdSource(clock).new, ledger.grants, settings, decided)
+        experience = Experience(Learner())
+        await recall_all(experience, readers, serving.registry)
+        return planner_at_rest(config, serving.registry, serving.book, ledger, desk, experience, clock)
 
     async def _ledger(self, now: int) -> Ledger:
         """As a start would rebuild it."""
@@ -272,7 +310,23 @@ class OfflineControl:
     async def ask(self, query: CostQuery) -> CostAnswer: ...
     @overload
     async def ask(self, query: PriceCheckQuery) -> PriceCheckAnswer: ...
+    @overload
+    async def ask(self, query: ServingQuery) -> ServingAnswer: ...
+    @overload
+    async def ask(self, query: SelectionQuery) -> SelectionAnswer: ...
+    @overload
+    async def ask(self, query: ConnectionQuery) -> ConnectionAnswer: ...
     async def ask(self, query: Query) -> Answer:
+        match query:
+            case ServingQuery():
+                rest = await self._serving()
+                shown = rest.views.providers(), rest.views.models()
+                return serving_answer(self._config, rest.registry, *shown, live=False)
+            case SelectionQuery():
+                planner = await self._planner(await self._serving())
+                return await explain_selection(planner, query, self._clock.now_ms(), live=False)
+            case ConnectionQuery():
+                raise EngineGoneError(NO_ENGINE, fix="Connections are tested by an engine; start one.")
         if isinstance(query, PriceQuestion):
             registry = Registry.from_config(self._config)
             return await PriceAnswers(self._config, registry, self._clock, self._drifts).answer(query)

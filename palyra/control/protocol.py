@@ -35,6 +35,14 @@ from palyra.control.queries import (
     UsageRunsQuery,
 )
 from palyra.control.replays import ReplayAsk, ReplayProgress
+from palyra.control.serving_queries import (
+    ConnectionAnswer,
+    ConnectionQuery,
+    SelectionAnswer,
+    SelectionQuery,
+    ServingAnswer,
+    ServingQuery,
+)
 from palyra.control.snapshots import CommandResult, Snapshot, Topic
 
 
@@ -88,6 +96,12 @@ class Control(Protocol):
     async def ask(self, query: CostQuery) -> CostAnswer: ...
     @overload
     async def ask(self, query: PriceCheckQuery) -> PriceCheckAnswer: ...
+    @overload
+    async def ask(self, query: ServingQuery) -> ServingAnswer: ...
+    @overload
+    async def ask(self, query: SelectionQuery) -> SelectionAnswer: ...
+    @overload
+    async def ask(self, query: ConnectionQuery) -> ConnectionAnswer: ...
     async def ask(self, query: Query) -> Answer: ...
 
     async def close(self) -> None: ...

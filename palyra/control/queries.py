@@ -15,6 +15,7 @@ from palyra.control.prices import (
     PriceQuery,
 )
 from palyra.control.replays import ReplayAsk, ReplayProgress
+from palyra.control.serving_queries import ServingAsk, ServingTold
 from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, ForecastView, GrantView, RunView
 from palyra.core.usage_filter import ANYTHING, UsageFilter
 from palyra.core.values import value
@@ -474,7 +475,8 @@ Query = Annotated[
     | ReplayAsk
     | PriceQuery
     | CostQuery
-    | PriceCheckQuery,
+    | PriceCheckQuery
+    | ServingAsk,
     Field(discriminator="kind"),
 ]
 Answer = (
@@ -494,4 +496,5 @@ Answer = (
     | PriceAnswer
     | CostAnswer
     | PriceCheckAnswer
+    | ServingTold
 )

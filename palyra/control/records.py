@@ -33,6 +33,7 @@ from palyra.control.queries import (
     UsageRunsQuery,
 )
 from palyra.control.replays import CancelReplay, ReplayProgressQuery, ReplayQuery
+from palyra.control.serving_queries import ConnectionQuery, SelectionQuery, ServingQuery
 from palyra.control.snapshots import ApprovalView, GrantView
 from palyra.control.usage import UsageRecords
 from palyra.control.views import (
@@ -108,6 +109,8 @@ class Records:
             case LedgerQuery() | AlertsQuery() | BudgetQuery() | PriceQuery() | CostQuery() | PriceCheckQuery():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
             case ReplayQuery() | ReplayProgressQuery() | CancelReplay():
+                raise BadInputError("This is answered by the engine or by whoever stands in for it.")
+            case ServingQuery() | SelectionQuery() | ConnectionQuery():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
 
     async def approvals(self, query: ApprovalsQuery) -> ApprovalsPage:

@@ -52,6 +52,14 @@ from palyra.control.queries import (
     UsageRunsQuery,
 )
 from palyra.control.replays import ReplayAsk, ReplayProgress
+from palyra.control.serving_queries import (
+    ConnectionAnswer,
+    ConnectionQuery,
+    SelectionAnswer,
+    SelectionQuery,
+    ServingAnswer,
+    ServingQuery,
+)
 from palyra.control.snapshots import CommandResult, Snapshot, Topic
 from palyra.control.sockets import find_socket
 from palyra.core.errors import (
@@ -142,6 +150,12 @@ class RemoteControl:
     async def ask(self, query: CostQuery) -> CostAnswer: ...
     @overload
     async def ask(self, query: PriceCheckQuery) -> PriceCheckAnswer: ...
+    @overload
+    async def ask(self, query: ServingQuery) -> ServingAnswer: ...
+    @overload
+    async def ask(self, query: SelectionQuery) -> SelectionAnswer: ...
+    @overload
+    async def ask(self, query: ConnectionQuery) -> ConnectionAnswer: ...
     async def ask(self, query: Query) -> Answer:
         response = await self._exchange("POST", QUERY, content=encode_query(query))
         answer = self._understood(decode_answer, response)

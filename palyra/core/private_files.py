@@ -110,6 +110,25 @@ def write_private(path: Path, data: bytes, *, backups: int = 0) -> None:
         raise _unusable(path, "written", error) from error
 
 
+def replace_file(path: Path, data: bytes) -> None:
+    """Replaces a file that is there, durably as `write_private` does; its mode and group stay. Raises StateError."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        found = path.stat()
+        try:
+            _write_new(temporary, data)
+            with suppress(PermissionError):
+                os.chown(temporary, found.st_uid, found.st_gid)
+            os.chmod(temporary, stat.S_IMODE(found.st_mode))
+            os.rename(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_dir(path.parent)
+    except OSError as error:
+        raise _unusable(path, "written", error) from error
+
+
 @contextmanager
 def new_private_file(path: Path) -> Iterator[BinaryIO]:
     """A file to write piece by piece, 0600, that takes `path`'s place durably once the block ends without an error.

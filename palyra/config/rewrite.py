@@ -1,0 +1,70 @@
+"""Changing one key of a configuration file, with its comments, order and all else as they are."""
+
+import copy
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from palyra.config.load import interpret
+from palyra.config.paths import MAX_FILE, read_config_file
+from palyra.core.errors import BadInputError, ConflictError, PalyraError, StateError
+from palyra.core.private_files import replace_file
+from palyra.core.reasons import reason_of
+
+BY_HAND = "Change it by hand."
+
+
+def set_default(path: Path, role: str, model: str, environ: Mapping[str, str]) -> str:
+    """Writes `[defaults] role = "model"` into a file, which keeps its mode; a link stays one.
+
+    Returns a word of warning, empty where there is nothing to say. Raises BadInputError for a configuration that
+    could not be used then, StateError where the file cannot be read or written, ConflictError where it has changed
+    meanwhile.
+    """
+    target = Path(os.path.realpath(path))
+    before = _read(target, path)
+    after = with_value(before, "defaults", role, model)
+    loaded = interpret(after, path, environ, {})
+    if loaded.config is None:
+        problems = "\n".join(f"  {problem}" for problem in loaded.problems)
+        raise BadInputError(f"The configuration could not be used with that:\n{problems}")
+    if _read(target, path) != before:
+        raise ConflictError(f"{path} was changed meanwhile; nothing was written.", fix="Try again.")
+    if after != before:
+        replace_file(target, after)
+    in_force = getattr(loaded.config.defaults, role)
+    if in_force == model:
+        return ""
+    return f"But {loaded.origins[f'defaults.{role}']} says {in_force}, which comes first."
+
+
+def with_value(data: bytes, table: str, key: str, text: str) -> bytes:
+    """A TOML file with one text key of a top-level table set. Raises PalyraError where that cannot be done without
+    changing anything else."""
+    try:
+        source = data.decode()
+        expected: dict[str, Any] = copy.deepcopy(tomllib.loads(source))
+        expected.setdefault(table, {})[key] = text
+        document = tomlkit.parse(source)
+        if table not in document:
+            document[table] = tomlkit.table()
+        document[table][key] = text
+        written = tomlkit.dumps(document)
+        same = tomllib.loads(written) == expected
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, TOMLKitError, TypeError, AttributeError) as error:
+        raise PalyraError(f"The file cannot be rewritten: {reason_of(error)}.", fix=BY_HAND) from None
+    if not same:
+        raise PalyraError("Rewriting the file would change more than that key; nothing was written.", fix=BY_HAND)
+    return written.encode()
+
+
+def _read(target: Path, named: Path) -> bytes:
+    found = read_config_file(target)
+    if found.data is None or len(found.data) > MAX_FILE:
+        raise StateError(f"{named} cannot be read: {found.refused or 'it is not there, or too large'}.")
+    return found.data

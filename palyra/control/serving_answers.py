@@ -1,0 +1,65 @@
+"""Providers and models in one answer, with what a person should look at."""
+
+from collections.abc import Iterable
+
+from palyra.config.model import LoadedConfig
+from palyra.control.serving import ModelView, ProviderView
+from palyra.control.serving_queries import ServingAnswer, ServingIssue
+from palyra.providers.registry import Registry
+
+_REMEDIES = {
+    "down": "It is tried again by itself; `palyra models test-connection` asks it now.",
+    "degraded": "Look at its last error; `palyra models test-connection` asks it now.",
+    "missing_auth": "Set one of its credentials, or switch it off.",
+}
+"""What to do about a provider's health."""
+
+
+def serving_answer(
+    config: LoadedConfig,
+    registry: Registry,
+    providers: tuple[ProviderView, ...],
+    models: tuple[ModelView, ...],
+    *,
+    live: bool,
+) -> ServingAnswer:
+    chat, embeddings = registry.default_chat, registry.default_embeddings
+    issues = [issue for one in providers for issue in _issues(one)]
+    if chat is None:
+        issues.append(ServingIssue("defaults.chat", "No model can be chosen for `auto`.", "Declare one in [[models]]."))
+    return ServingAnswer(
+        live=live,
+        providers=providers,
+        models=models,
+        default_chat="" if chat is None else chat.id,
+        default_embeddings="" if embeddings is None else embeddings.id,
+        failover=config.failover.enabled,
+        failover_candidates=config.failover.max_candidates,
+        cache_ttl_ms=config.cache.ttl if config.cache.enabled else None,
+        cache_entries=config.cache.entries if config.cache.enabled else 0,
+        issues=tuple(issues),
+    )
+
+
+def _issues(provider: ProviderView) -> Iterable[ServingIssue]:
+    if provider.health == "disabled":
+        return
+    if provider.health in _REMEDIES:
+        told = f": {provider.detail}" if provider.detail else ""
+        message = f"is {provider.health.replace('_', ' ')}{told}"
+        yield ServingIssue(provider.provider_id, message, _REMEDIES[provider.health])
+    if provider.health != "missing_auth":
+        for one in provider.credentials:
+            if not one.usable and one.state != "missing":
+                why = f": {one.detail}" if one.detail else ""
+                yield ServingIssue(
+                    provider.provider_id,
+                    f"credential {one.credential_id} is {one.state}{why}",
+                    "Put a valid one in its place.",
+                )
+    if provider.discovery.stale:
+        yield ServingIssue(
+            provider.provider_id,
+            f"its list of models could not be read: {provider.discovery.detail}",
+            "`palyra providers discover` asks for it now.",
+        )
