@@ -249,3 +249,12 @@ async def test_a_provider_is_asked_for_its_models_on_demand(tmp_path: Path) -> N
         assert failed.message.endswith("The 1 model it listed before stay known.")
         assert (await control.send(DiscoverModels("off"))).status == "invalid"
         assert (await control.send(DiscoverModels("nobody"))).status == "not_found"
+
+
+async def test_nobody_is_asked_any_more_once_no_work_is_taken(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with ModelLists(["found"]).serving() as server, a_house(tmp_path, server, clock) as house:
+        await told(house.engine, "provider.models", clock, 1)
+        await house.engine.drain()
+        await clock.advance(1000)
+        assert len(server.asked) == 1
