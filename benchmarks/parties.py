@@ -100,6 +100,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def cpu_seconds(pid: int) -> float:
+    """Processor time a process has used, its threads included."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Something to load: an address with its key, and the process whose work is counted."""
@@ -110,9 +116,7 @@ class Target:
     pid: int
 
     def cpu_seconds(self) -> float:
-        """Processor time the process has used, its threads included."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.pid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +146,10 @@ def load(target: Target, core: int, connections: int, requests: int, rate: float
 
 
 @contextmanager
-def upstream(directory: Path, core: int) -> Iterator[Target]:
-    """The mock provider."""
+def upstream(directory: Path, core: int, module: str = "benchmarks.upstream", port: int = 0) -> Iterator[Target]:
+    """The mock provider; one that streams may be told its port."""
     file = directory / "upstream.port"
-    process = subprocess.Popen(pinned(core, "-m", "benchmarks.upstream", str(file)))
+    process = subprocess.Popen(pinned(core, "-m", module, str(file), *([str(port)] if port else [])))
     try:
         wait_until(lambda: file.is_file() and file.read_text() != "")
         yield Target(int(file.read_text()), "none", "gpt-4o-mini", process.pid)
