@@ -91,16 +91,16 @@ async def test_every_hold_place_and_permit_comes_back(opened: Opener, upstream: 
             assert engine.leases.of_credential(provider, standing.id).in_use == 0
     settled, held = here.counted("day", "*")
     assert (held, sum(run.cost_nano_usd or 0 for run in runs.values())) == (0, settled)
-    tries = 0
+    again = 0
     for run in runs.values():
         detail = await here.run(run.run_id)
-        tries += len(detail.attempts)
+        again += sum(bool(one.course) for one in detail.attempts)
         assert [one.number for one in detail.attempts] == list(range(1, len(detail.attempts) + 1))
         assert all(one.state in ("settled", "released") for one in detail.attempts)
         assert sum(one.actual_nano_usd or 0 for one in detail.attempts) == run.cost_nano_usd
         assert all(one.error_class for one in detail.attempts[:-1])
         assert len({one.model for one in detail.attempts}) <= 3
-    assert tries > REQUESTS
+    assert again > 0
     # Whoever was cut off comes back: no probe is left hanging.
     upstream.choose = None
     await here.advance(3600)
