@@ -13,6 +13,7 @@ from palyra.config.serving import GatewayConfig
 from palyra.core.clock import Clock
 from palyra.core.errors import StateError
 from palyra.gateway.holders import port_holder
+from palyra.gateway.tls import tls_context
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,8 @@ BURST = 64
 """Connections accepted in one turn of the loop."""
 
 HANDSHAKE_S = 10.0
+"""How long a caller may take to agree on encryption."""
+
 OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -30,11 +33,12 @@ class Listener:
     def __init__(self, limit: int, clock: Clock) -> None:
         self._limit = limit
         self._clock = clock
-        self._open = 0
+        self._open: set[asyncio.Protocol] = set()
         self._accepting = False
         self._socket: socket.socket | None = None
         self._factory: Callable[[], asyncio.Protocol] | None = None
         self._tls: ssl.SSLContext | None = None
+        self._farewell_s = 0.0
         self._handing_over: set[asyncio.Task[None]] = set()
 
     @property
@@ -49,14 +53,15 @@ class Listener:
         host, port = split_bind(settings.bind)
         family, address = resolve(host, port, settings.bind)
         check_exposure(address[0], settings)
-        self._tls = tls_context(settings)
+        self._tls = tls_context(settings.tls_cert, settings.tls_key, self._clock.now_ms())
+        self._farewell_s = settings.stall_timeout / 1000
         self._factory = factory
         self._socket = bound(family, address, settings.bind)
         self._resume()
 
-    def left(self) -> None:
-        """A connection made by the factory has ended."""
-        self._open -= 1
+    def left(self, connection: asyncio.Protocol) -> None:
+        """A connection made by the factory has ended, or never began."""
+        self._open.discard(connection)
         self._resume()
 
     async def close(self) -> None:
@@ -70,7 +75,7 @@ class Listener:
                 await task
 
     def _resume(self) -> None:
-        if self._socket is not None and not self._accepting and self._open < self._limit:
+        if self._socket is not None and not self._accepting and len(self._open) < self._limit:
             self._accepting = True
             asyncio.get_running_loop().add_reader(self._socket, self._arrived)
 
@@ -81,8 +86,9 @@ class Listener:
 
     def _arrived(self) -> None:
         assert self._socket is not None
+        assert self._factory is not None
         for _ in range(BURST):
-            if self._open >= self._limit:
+            if len(self._open) >= self._limit:
                 self._pause()
                 return
             try:
@@ -97,21 +103,36 @@ class Listener:
                 self._clock.call_later(1.0, self._resume)
                 return
             accepted.setblocking(False)
-            self._open += 1
-            task = asyncio.get_running_loop().create_task(self._hand_over(accepted))
+            connection = self._factory()
+            self._open.add(connection)
+            task = asyncio.get_running_loop().create_task(self._hand_over(accepted, connection))
             self._handing_over.add(task)
             task.add_done_callback(self._handing_over.discard)
 
-    async def _hand_over(self, accepted: socket.socket) -> None:
-        assert self._factory is not None
-        tls = self._tls
+    async def _hand_over(self, accepted: socket.socket, connection: asyncio.Protocol) -> None:
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(
-                self._factory, accepted, ssl=tls, ssl_handshake_timeout=None if tls is None else HANDSHAKE_S
-            )
+            if self._tls is None:
+                await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, accepted)
+            else:
+                await self._encrypted(accepted, connection, self._tls)
         except (OSError, asyncio.CancelledError):
             accepted.close()
-            self.left()
+            self.left(connection)
+
+    async def _encrypted(self, accepted: socket.socket, connection: asyncio.Protocol, tls: ssl.SSLContext) -> None:
+        """Agrees on encryption. Raises OSError for a caller that does not, or takes too long.
+
+        What is unsent when a connection ends leaves under the patience of a stalled stream: a transport that encrypts
+        does not tell when the kernel has taken its last bytes.
+        """
+        async with self._clock.timeout(HANDSHAKE_S):
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: connection,
+                accepted,
+                ssl=tls,
+                ssl_handshake_timeout=2 * HANDSHAKE_S,
+                ssl_shutdown_timeout=self._farewell_s,
+            )
 
 
 def split_bind(bind: str) -> tuple[str, int]:
@@ -147,21 +168,6 @@ def check_exposure(host: str, settings: GatewayConfig) -> None:
         fix="Set gateway.tls_cert and gateway.tls_key, or gateway.allow_remote = true, or bind to 127.0.0.1.",
         code="insecure_bind",
     )
-
-
-def tls_context(settings: GatewayConfig) -> ssl.SSLContext | None:
-    if not settings.tls_cert:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    except (OSError, ssl.SSLError) as error:
-        reason = error.strerror or "they do not fit together"
-        raise StateError(
-            f"The certificate {settings.tls_cert} and its key cannot be used: {reason}.",
-            fix="Check gateway.tls_cert and gateway.tls_key.",
-        ) from None
-    return context
 
 
 def bound(family: socket.AddressFamily, address: tuple[str, int], bind: str) -> socket.socket:

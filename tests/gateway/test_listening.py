@@ -1,8 +1,6 @@
 import asyncio
 import os
 import socket
-import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -188,36 +186,3 @@ async def test_closing_ends_idle_connections_and_lets_an_answer_under_way_out() 
         assert (await under_way.answer()).status == 200
         assert await under_way.ended()
         await closing
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for localhost, signed by itself."""
-    directory = tmp_path_factory.mktemp("tls")
-    certificate, key = directory / "cert.pem", directory / "key.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run([*command.split(), *names], check=True, capture_output=True)
-    return certificate, key
-
-
-async def test_with_a_certificate_callers_are_served_encrypted(certificate: tuple[Path, Path]) -> None:
-    house = StandInHouse(bind="0.0.0.0:0", tls_cert=certificate[0], tls_key=certificate[1])
-    async with serving(house) as door:
-        assert door.gateway.url.startswith("https://")
-        context = ssl.create_default_context(cafile=str(certificate[0]))
-        reader, writer = await asyncio.open_connection("127.0.0.1", door.port, ssl=context, server_hostname="localhost")
-        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
-        writer.close()
-        plain_caller = await asyncio.open_connection("127.0.0.1", door.port)
-        plain_caller[1].write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert not (await plain_caller[0].read()).startswith(b"HTTP")
-        plain_caller[1].close()
-
-
-async def test_a_certificate_that_cannot_be_used_is_named(certificate: tuple[Path, Path], tmp_path: Path) -> None:
-    missing = opening(tls_cert=tmp_path / "none.pem", tls_key=certificate[1])
-    wrong = opening(tls_cert=certificate[1], tls_key=certificate[1])
-    assert "none.pem" in missing.message
-    assert "gateway.tls_cert" in wrong.fix
