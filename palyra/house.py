@@ -37,7 +37,7 @@ class House:
     async def open_doors(self) -> None:
         """Lets clients and other consoles in. Raises StateError when an address cannot be had."""
         engine = self.engine
-        gateway = Gateway(engine, engine.clock, Metrics(engine))
+        gateway = Gateway(engine, engine.clock, Metrics(engine), self.control_for)
         gateway.open()
         self.gateway = gateway
         socket = OperatorsServer(engine.state_dir, engine.access, self.control_for, self.environ)

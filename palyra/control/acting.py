@@ -28,7 +28,7 @@ from palyra.engine import Engine
 from palyra.governance.approval_record import ApprovalDecision, ApprovalRecord
 from palyra.governance.approvals import Opened, Resolved, Ruling
 from palyra.governance.explain import amount_text
-from palyra.governance.four_eyes import Decider
+from palyra.governance.four_eyes import KEY, Decider
 from palyra.governance.grants import GrantKind
 from palyra.governance.overrides import OverrideInputError, OverrideRequest, Requester
 from palyra.governance.policy_input import PolicyInputError
@@ -89,7 +89,9 @@ class Acting:
             case RevokeGrant():
                 return await self._revoke(command, by)
             case CancelRun():
-                await self._engine.runner.cancel(command.run_id, by)
+                await self._engine.runner.cancel(
+                    command.run_id, by, "by_client" if by.attestation == KEY else "by_operator"
+                )
                 return CommandResult("accepted", f"Run {command.run_id} is being cancelled.")
             case CorrectUsage():
                 return await self._correct(command, by)

@@ -14,8 +14,16 @@ from palyra.control.commands import Command
 from palyra.control.connections import Connections
 from palyra.control.folding import Fold
 from palyra.control.ledger_check import check_ledger
-from palyra.control.price_answers import PriceAnswers, PriceQuestion
-from palyra.control.prices import CostAnswer, CostQuery, PriceAnswer, PriceCheckAnswer, PriceCheckQuery, PriceQuery
+from palyra.control.price_answers import PriceAnswers
+from palyra.control.prices import (
+    CostAnswer,
+    CostQuery,
+    PriceAnswer,
+    PriceAsk,
+    PriceCheckAnswer,
+    PriceCheckQuery,
+    PriceQuery,
+)
 from palyra.control.queries import (
     AlertsPage,
     AlertsQuery,
@@ -343,7 +351,7 @@ class LocalControl:
             return await self._face.serving(query, self._operator)
         if isinstance(query, LedgerQuery):
             return await check_ledger(self._face.engine, query)
-        if isinstance(query, PriceQuestion):
+        if isinstance(query, PriceAsk):
             return await self._face.prices.answer(query)
         await self._face.caught_up()
         if isinstance(query, ReplayAsk):

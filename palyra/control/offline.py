@@ -11,8 +11,16 @@ from palyra.control.alerts import SHOWN_MOST, alert_view, alerts_page, recorded_
 from palyra.control.budgets import budget_detail
 from palyra.control.commands import Command
 from palyra.control.ledger_check import check_rows, check_sums
-from palyra.control.price_answers import PriceAnswers, PriceQuestion, recorded_drifts
-from palyra.control.prices import CostAnswer, CostQuery, PriceAnswer, PriceCheckAnswer, PriceCheckQuery, PriceQuery
+from palyra.control.price_answers import PriceAnswers, recorded_drifts
+from palyra.control.prices import (
+    CostAnswer,
+    CostQuery,
+    PriceAnswer,
+    PriceAsk,
+    PriceCheckAnswer,
+    PriceCheckQuery,
+    PriceQuery,
+)
 from palyra.control.queries import (
     AlertsPage,
     AlertsQuery,
@@ -327,7 +335,7 @@ class OfflineControl:
                 return await explain_selection(planner, query, self._clock.now_ms(), live=False)
             case ConnectionQuery():
                 raise EngineGoneError(NO_ENGINE, fix="Connections are tested by an engine; start one.")
-        if isinstance(query, PriceQuestion):
+        if isinstance(query, PriceAsk):
             registry = Registry.from_config(self._config)
             return await PriceAnswers(self._config, registry, self._clock, self._drifts).answer(query)
         if isinstance(query, ReplayAsk):

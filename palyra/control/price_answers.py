@@ -5,14 +5,21 @@ from collections.abc import Awaitable, Callable
 
 from palyra.config.model import LoadedConfig
 from palyra.control.price_desk import PriceDesk
-from palyra.control.prices import CostAnswer, CostQuery, PriceAnswer, PriceCheckAnswer, PriceCheckQuery, PriceQuery
+from palyra.control.prices import (
+    CostAnswer,
+    CostQuery,
+    PriceAnswer,
+    PriceAsk,
+    PriceCheckAnswer,
+    PriceCheckQuery,
+    PriceQuery,
+)
 from palyra.core.clock import Clock
 from palyra.journal.readers import Readers
 from palyra.pricing.drift import WINDOW, DriftBook, EstimateDrift
 from palyra.providers.registry import Registry
 from palyra.runs.experience import estimated
 
-PriceQuestion = PriceQuery | CostQuery | PriceCheckQuery
 Drifts = Callable[[], Awaitable[tuple[EstimateDrift, ...]]]
 
 
@@ -27,14 +34,14 @@ class PriceAnswers:
         self._desk: PriceDesk | None = None
         self._one_at_a_time = asyncio.Lock()
 
-    async def answer(self, query: PriceQuestion) -> PriceAnswer | CostAnswer | PriceCheckAnswer:
+    async def answer(self, query: PriceAsk) -> PriceAnswer | CostAnswer | PriceCheckAnswer:
         """Raises BadInputError."""
         drifts = await self._drifts() if isinstance(query, PriceCheckQuery) else ()
         async with self._one_at_a_time:
             return await asyncio.to_thread(self._work_out, query, drifts)
 
     def _work_out(
-        self, query: PriceQuestion, drifts: tuple[EstimateDrift, ...]
+        self, query: PriceAsk, drifts: tuple[EstimateDrift, ...]
     ) -> PriceAnswer | CostAnswer | PriceCheckAnswer:
         if self._desk is None:
             self._desk = PriceDesk(self._config, self._registry)

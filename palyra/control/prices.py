@@ -214,3 +214,7 @@ class PriceCheckAnswer:
     @property
     def ok(self) -> bool:
         return not self.findings
+
+
+PriceAsk = PriceQuery | CostQuery | PriceCheckQuery
+PriceTold = PriceAnswer | CostAnswer | PriceCheckAnswer

@@ -5,15 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from palyra.control.prices import (
-    CostAnswer,
-    CostQuery,
-    PartView,
-    PriceAnswer,
-    PriceCheckAnswer,
-    PriceCheckQuery,
-    PriceQuery,
-)
+from palyra.control.prices import PartView, PriceAsk, PriceTold
 from palyra.control.replays import ReplayAsk, ReplayProgress
 from palyra.control.serving_queries import ServingAsk, ServingTold
 from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, ForecastView, GrantView, RunView
@@ -154,10 +146,11 @@ class ApprovalDetail:
 
 @value
 class ApprovalsQuery:
-    """Pending first (oldest first), then decided, newest first. `status` filters: pending, resolved, or empty."""
+    """Pending ones, then those decided; of both the newest first. `status`: pending, resolved, or empty for both."""
 
     status: str = ""
     limit: int = 50
+    cursor: str = ""
     kind: Literal["approvals"] = "approvals"
 
 
@@ -165,6 +158,7 @@ class ApprovalsQuery:
 class ApprovalsPage:
     approvals: tuple[ApprovalView, ...]
     grants: tuple[GrantView, ...] = ()
+    next_cursor: str = ""
 
 
 @value
@@ -473,9 +467,7 @@ Query = Annotated[
     | LedgerQuery
     | AuditQuery
     | ReplayAsk
-    | PriceQuery
-    | CostQuery
-    | PriceCheckQuery
+    | PriceAsk
     | ServingAsk,
     Field(discriminator="kind"),
 ]
@@ -493,8 +485,6 @@ Answer = (
     | LedgerAnswer
     | AuditAnswer
     | ReplayProgress
-    | PriceAnswer
-    | CostAnswer
-    | PriceCheckAnswer
+    | PriceTold
     | ServingTold
 )

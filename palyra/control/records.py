@@ -114,22 +114,25 @@ class Records:
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
 
     async def approvals(self, query: ApprovalsQuery) -> ApprovalsPage:
-        now = self._clock.now_ms()
-        unswept = await self._readers.pending_approvals()
+        now, limit = self._clock.now_ms(), max(1, query.limit)
+        over, before = read_place(query.cursor)
+        unswept = sorted(await self._readers.pending_approvals(), key=place_of, reverse=True)
         rows: list[ApprovalRow] = []
-        if query.status in ("", "pending"):
-            rows += [row for row in unswept if now < row.expires_at][: query.limit]
-        left = query.limit - len(rows)
-        if query.status in ("", "resolved") and left > 0:
-            resolved = [row for row in unswept if now >= row.expires_at]
-            resolved += await self._readers.approvals("resolved", limit=left)
-            resolved.sort(key=lambda row: row.requested_at, reverse=True)
-            rows += resolved[:left]
+        if query.status in ("", "pending") and not over:
+            rows += [row for row in unswept if now < row.expires_at and (before is None or place_of(row) < before)]
+        pending = len(rows)
+        if query.status in ("", "resolved") and pending <= limit:
+            since = before if over else None
+            ended = [row for row in unswept if now >= row.expires_at and (since is None or place_of(row) < since)]
+            ended += await self._readers.approvals("resolved", limit=limit + 1 - pending, before=since)
+            rows += sorted(ended, key=place_of, reverse=True)
+        page = rows[:limit]
+        following = written_place(page[-1], over=len(page) > pending) if len(rows) > limit else ""
         active = [await self._grant(grant) for grant in await self._readers.grants(state="active")]
         # One for a single run is written down as active until its time is over, since a run that is not sent has not
         # used it; once used it serves nobody.
         in_force = tuple(grant for grant in active if grant.state == "active")
-        return ApprovalsPage(tuple(self._view(row) for row in rows), in_force)
+        return ApprovalsPage(tuple(self._view(row) for row in page), in_force, following)
 
     async def approval(self, approval_id: str) -> ApprovalDetail:
         row = await self._readers.approval(approval_id)
@@ -250,3 +253,24 @@ class Records:
             first_bad=report.first_bad,
             message=report.message,
         )
+
+
+def place_of(row: ApprovalRow) -> tuple[int, str]:
+    """Where an approval stands among others: by when it was asked for, then by its id."""
+    return row.requested_at, row.approval_id
+
+
+def written_place(row: ApprovalRow, *, over: bool) -> str:
+    """The cursor of what comes after an approval; `over`: among those that are decided."""
+    return f"{'r' if over else 'p'}.{row.requested_at}.{row.approval_id}"
+
+
+def read_place(cursor: str) -> tuple[bool, tuple[int, str] | None]:
+    """Whether a page begins among decided ones, and before what. Raises BadInputError."""
+    if not cursor:
+        return False, None
+    part, _, place = cursor.partition(".")
+    at, _, approval_id = place.partition(".")
+    if part not in ("p", "r") or not (at.isascii() and at.isdigit() and len(at) < 16) or not approval_id:
+        raise BadInputError(f"{cursor[:64]!r} is no cursor of a page of approvals.", fix="Start again without one.")
+    return part == "r", (int(at), approval_id)

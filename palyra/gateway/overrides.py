@@ -27,9 +27,8 @@ from palyra.governance.overrides import OverrideInputError, OverrideRequest, Req
 from palyra.providers.strict_json import RequestError, parse_object
 from palyra.runs.overrides import Found
 from palyra.runs.request import Refusal
-
-REQUESTS = "/console/v1/usage/overrides"
-RECORD = "/console/v1/approvals/"
+from palyra.vault.access import FIRST_PRINCIPAL
+from palyra.vault.identity import Identity
 
 FIELDS = ("policy_ids", "principal", "session", "amount", "reason")
 MAX_DEPTH = 4
@@ -37,7 +36,7 @@ RETRY_S = 5.0
 
 
 class OverridesDoor:
-    """Two addresses for gateway keys: asking, and looking up records of the key's own principal."""
+    """Asking, for gateway keys and for operators; and looking up records of a key's own principal."""
 
     def __init__(self, house: House, clock: Clock, date: DateLine) -> None:
         self._house = house
@@ -46,9 +45,7 @@ class OverridesDoor:
 
     async def request(self, request: BaseRequest, key: Key) -> Reply:
         """201 with the record, 200 with an equal pending one. Raises RefusedError, CallerLeftError."""
-        if self._house.phase != "ready":
-            raise overloaded("engine_draining", f"Palyra is {self._house.phase} and takes nothing new.", RETRY_S)
-        check_media_type(request)
+        self._check_open(request)
         given = collect(request.raw_headers)
         scope = read_instructions(request.raw_headers, key, self._house.config.approvals.park_seconds).scope
         data = _parsed(await read_body(request, self._house.config.gateway, self._clock))
@@ -60,6 +57,25 @@ class OverridesDoor:
             tuple(data.get("policy_ids", ())), principal, session, data.get("amount", ""), data.get("reason", "")
         )
         by = Requester(_key_as_decider(key), _scope(scope, principal, session), bound=True)
+        return await self._asked(asked, by)
+
+    async def request_as(self, request: BaseRequest, who: Identity) -> Reply:
+        """The same for an operator, who may ask about every budget and for everybody."""
+        self._check_open(request)
+        data = _parsed(await read_body(request, self._house.config.gateway, self._clock))
+        principal, session = data.get("principal") or FIRST_PRINCIPAL, data.get("session") or ""
+        asked = OverrideRequest(
+            tuple(data.get("policy_ids", ())), principal, session, data.get("amount", ""), data.get("reason", "")
+        )
+        by = Decider(who.operator, who.attestation.value, who.account)
+        return await self._asked(asked, Requester(by, Scope(principal, session)))
+
+    def _check_open(self, request: BaseRequest) -> None:
+        if self._house.phase != "ready":
+            raise overloaded("engine_draining", f"Palyra is {self._house.phase} and takes nothing new.", RETRY_S)
+        check_media_type(request)
+
+    async def _asked(self, asked: OverrideRequest, by: Requester) -> Reply:
         try:
             opened = await self._house.overrides.request(asked, by)
         except OverrideInputError as error:

@@ -9,6 +9,7 @@ from palyra.governance.approvals import Opened
 from palyra.governance.overrides import OverrideRequest, Requester
 from palyra.runs.overrides import Found
 from palyra.runs.request import Answer, Client, Outcome, Refusal, RunRequest
+from palyra.vault.records import Operator
 
 
 class ModelEntry(Protocol):
@@ -75,7 +76,7 @@ class Key(Protocol):
 
 
 class Access(Protocol):
-    """Knows the keys."""
+    """Knows the keys and the operators."""
 
     @property
     def unavailable(self) -> str:
@@ -84,6 +85,21 @@ class Access(Protocol):
 
     def authenticate(self, token: str) -> Key | None:
         """The key this token opens, None for one that is unknown, disabled, expired or revoked."""
+        ...
+
+    @property
+    def operators(self) -> Sequence[Operator]: ...
+
+    def authenticate_operator(self, token: str) -> Operator | None:
+        """The operator whose token this is, None for one that is unknown or disabled."""
+        ...
+
+    def flag(self, name: str) -> bool:
+        """Whether a feature is on."""
+        ...
+
+    def refresh(self) -> None:
+        """Takes over what was written since by others. Raises StateError."""
         ...
 
 

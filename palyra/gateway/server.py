@@ -11,6 +11,7 @@ from palyra.core.clock import Clock
 from palyra.gateway.body import CallerLeftError, check_media_type
 from palyra.gateway.callers import Doorkeeper, authenticate, check_query, is_near
 from palyra.gateway.connection import Connection, Door, headers_too_large
+from palyra.gateway.console_routes import ROOT, ConsoleDoor, ControlFor
 from palyra.gateway.errors import (
     RefusedError,
     internal_error,
@@ -18,12 +19,10 @@ from palyra.gateway.errors import (
     not_found,
     overloaded,
     refusal_reply,
-    unauthorised,
 )
 from palyra.gateway.inference import Inference, Visit
 from palyra.gateway.listener import Listener
 from palyra.gateway.listing import list_models, show_model
-from palyra.gateway.overrides import RECORD, REQUESTS, OverridesDoor
 from palyra.gateway.ports import House, Key, Metered
 from palyra.gateway.reply import Handled, Reply
 from palyra.providers.wires import COUNTING_PATH, GATEWAY_PATHS, Wire
@@ -56,8 +55,10 @@ _TOLD_APART = frozenset({*_WIRES, MODELS, COUNTING_PATH, METRICS, "/healthz", "/
 class Gateway:
     """Serves one engine. `open` binds, `close` ends every connection."""
 
-    def __init__(self, house: House, clock: Clock, metrics: Metered | None = None) -> None:
-        """`metrics` are kept and shown where given."""
+    def __init__(
+        self, house: House, clock: Clock, metrics: Metered | None = None, control_for: ControlFor | None = None
+    ) -> None:
+        """`metrics` are kept and shown where given; `control_for` gives operators with a token their control."""
         self._house = house
         self._metrics = metrics
         self._clock = clock
@@ -65,7 +66,7 @@ class Gateway:
         self._listener = Listener(self._settings.max_connections, clock)
         self._door = Door(self._handle, self._settings, clock, left=self._listener.left)
         self._inference = Inference(house, clock, self._door.date)
-        self._overrides = OverridesDoor(house, clock, self._door.date)
+        self._console = ConsoleDoor(house, control_for, clock, self._door.date)
         self._keeper: Doorkeeper | None = None
         self._probes: dict[str, Callable[[], Reply]] = {"/healthz": self._health, "/readyz": self._ready}
 
@@ -152,16 +153,12 @@ class Gateway:
             require(request, path, "GET")
             key = self._known(request, visit)
             return show_model(self._house.runner, key, wire, path[len(MODEL) :], self._door.date)
-        if path == REQUESTS:
-            require(request, path, "POST")
-            return await self._overrides.request(request, self._known(request, visit))
-        if path.startswith(RECORD) and len(path) > len(RECORD):
-            require(request, path, "GET")
-            return await self._overrides.look_up(self._known(request, visit), path[len(RECORD) :])
+        if path.startswith(ROOT):
+            return await self._console.answer(request, path, query, visit)
         if path == METRICS and self._metrics is not None:
             require(request, path, "GET")
             if not is_near(connection.peername):
-                raise unauthorised()
+                self._console.check_viewer(request, visit)
             return Reply(200, self._metrics.text(), self._door.date, content_type=CONTENT_TYPE)
         probe = self._probes.get(path)
         if probe is None:

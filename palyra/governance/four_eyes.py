@@ -8,6 +8,7 @@ from palyra.vault.access import FIRST_PRINCIPAL
 CLAIMED = "claimed"
 OWNER = "owner"
 SSH_KEY = "ssh_key"
+KEY = "key"
 
 _ACCOUNTS = ("local:", "unix:")
 """What names of people without an entry in the access registry begin with; the rest is their account."""

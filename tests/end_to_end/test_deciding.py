@@ -87,8 +87,8 @@ async def test_what_was_decided_stays_listed_after_what_waits(here: Premises) ->
     await here.deny(first.approval_id, "no")
     page = await here.control.ask(ApprovalsQuery())
     assert [view.approval_id for view in page.approvals] == [
-        second.approval_id,
         third.approval_id,
+        second.approval_id,
         first.approval_id,
     ]
     detail = await here.control.ask(ApprovalQuery(first.approval_id))

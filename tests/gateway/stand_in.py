@@ -15,6 +15,7 @@ from palyra.governance.approvals import Opened
 from palyra.governance.overrides import OverrideRequest, Requester
 from palyra.runs.overrides import Found
 from palyra.runs.request import Answer, Client, Outcome, Refusal, RunReport, RunRequest
+from palyra.vault.records import Operator
 
 TOKEN = "plk_default_" + "A" * 43
 AUTHORISED = {"Authorization": f"Bearer {TOKEN}"}
@@ -52,6 +53,19 @@ class StandInAccess:
 
     def authenticate(self, token: str) -> StandInKey | None:
         return self.keys.get(token)
+
+    @property
+    def operators(self) -> Sequence[Operator]:
+        return ()
+
+    def authenticate_operator(self, token: str) -> Operator | None:
+        return None
+
+    def flag(self, name: str) -> bool:
+        return False
+
+    def refresh(self) -> None:
+        """Nobody else writes it."""
 
 
 def report(**fields: Any) -> RunReport:

@@ -29,15 +29,22 @@ class GovernanceReaders(Query):
         """All of them, oldest first."""
         return await self._rows(APPROVALS, approval_row, "WHERE status = 'pending' ORDER BY requested_at, seq LIMIT -1")
 
-    async def approvals(self, status: str = "", *, principal: str = "", limit: int = 50) -> tuple[ApprovalRow, ...]:
-        """The newest requests, newest first; `status`: pending, resolved, or empty for both."""
+    async def approvals(
+        self, status: str = "", *, principal: str = "", limit: int = 50, before: tuple[int, str] | None = None
+    ) -> tuple[ApprovalRow, ...]:
+        """The newest requests, newest first; `status`: pending, resolved, or empty for both. `before` is when one was
+        asked for and its id: only older ones are told."""
         conditions = [condition for condition, value in (("status = ?", status), ("principal = ?", principal)) if value]
+        values: list[str | int] = [value for value in (status, principal) if value]
+        if before is not None:
+            conditions.append("(requested_at, approval_id) < (?, ?)")
+            values += before
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         return await self._rows(
             APPROVALS,
             approval_row,
-            f"{where} ORDER BY requested_at DESC, seq DESC LIMIT ?",
-            (*(value for value in (status, principal) if value), max(1, min(limit, MAX_PAGE))),
+            f"{where} ORDER BY requested_at DESC, approval_id DESC LIMIT ?",
+            (*values, max(1, min(limit, MAX_PAGE))),
         )
 
     async def grants(self, *, state: str = "", approval_id: str = "") -> tuple[GrantRow, ...]:
