@@ -43,6 +43,7 @@ from palyra.tui.screens.approvals import ApprovalsScreen
 from palyra.tui.screens.base import PalyraScreen
 from palyra.tui.screens.budgets import BudgetsScreen
 from palyra.tui.screens.listing import ListScreen
+from palyra.tui.screens.models import ModelsScreen
 from palyra.tui.screens.runs import RunsOf, RunsScreen
 from palyra.tui.screens.triage import TriageScreen
 from palyra.tui.screens.usage import UsageScreen
@@ -53,7 +54,14 @@ log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
-SCREENS: tuple[type[PalyraScreen], ...] = (TriageScreen, ApprovalsScreen, UsageScreen, RunsScreen, BudgetsScreen)
+SCREENS: tuple[type[PalyraScreen], ...] = (
+    TriageScreen,
+    ApprovalsScreen,
+    UsageScreen,
+    RunsScreen,
+    BudgetsScreen,
+    ModelsScreen,
+)
 HOME = TriageScreen.NAME
 HERE = Path(__file__).parent
 STYLES: list[str | PurePath] = [
@@ -365,6 +373,8 @@ class PalyraApp(App[None], inherit_bindings=False):
             *((ApprovalsScreen.NAME, item) for item in snapshot.approvals if item.status == "pending"),
             *((ApprovalsScreen.NAME, item) for item in snapshot.grants),
             *((BudgetsScreen.NAME, item) for item in snapshot.budgets),
+            *((ModelsScreen.NAME, item) for item in snapshot.providers),
+            *((ModelsScreen.NAME, item) for item in snapshot.models),
             *((RunsScreen.NAME, item) for item in snapshot.runs),
         ]
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from palyra.control.queries import UsageEntry, UsageNumbers
+from palyra.control.serving import ModelView, ProviderView
 from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, GrantView, RunView
 from palyra.core.values import value
 
@@ -14,7 +15,7 @@ class AllUsage:
     numbers: UsageNumbers
 
 
-Subject = ApprovalView | GrantView | RunView | BudgetView | AlertView | UsageEntry | AllUsage
+Subject = ApprovalView | GrantView | RunView | BudgetView | AlertView | UsageEntry | AllUsage | ProviderView | ModelView
 
 
 def key_of(subject: Subject) -> str:
@@ -34,6 +35,10 @@ def key_of(subject: Subject) -> str:
             return f"usage:{subject.key}"
         case AllUsage():
             return "all usage"
+        case ProviderView():
+            return f"provider:{subject.provider_id}"
+        case ModelView():
+            return f"model:{subject.model_id}"
 
 
 def budget_key(policy_id: str, scope_value: str) -> str:
@@ -58,6 +63,11 @@ def content_of(subject: Subject) -> object:
             return subject.key
         case AllUsage():
             return ""
+        case ProviderView():
+            states = [(one.credential_id, one.state) for one in subject.credentials]
+            return (subject.health, subject.breaker.state, tuple(states))
+        case ModelView():
+            return (subject.provider_id, subject.upstream, subject.enabled)
 
 
 def label_of(subject: Subject) -> tuple[str, str]:
@@ -77,3 +87,7 @@ def label_of(subject: Subject) -> tuple[str, str]:
             return subject.key, "usage"
         case AllUsage():
             return "all usage", ""
+        case ProviderView():
+            return f"provider {subject.provider_id}", subject.health
+        case ModelView():
+            return f"model {subject.model_id}", subject.role

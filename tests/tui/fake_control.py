@@ -45,6 +45,7 @@ from palyra.control.queries import (
     UsageRunsQuery,
 )
 from palyra.control.replays import CancelReplay, ReplayProgressQuery, ReplayQuery
+from palyra.control.serving_queries import ConnectionQuery, SelectionQuery
 from palyra.control.snapshots import (
     ApprovalView,
     CommandResult,
@@ -56,6 +57,7 @@ from palyra.core.errors import NotFoundError
 from tests.tui.fake_alerts import answered
 from tests.tui.fake_budgets import detail_of_budget, last_override, opened
 from tests.tui.fake_replay import FakeReplays
+from tests.tui.fake_serving import serving_done, serving_told
 from tests.tui.fake_usage import usage_answer
 from tests.tui.fake_views import (
     CENT,
@@ -124,6 +126,7 @@ class FakeControl:
             grants=world.grants if Topic.APPROVALS in topics else (),
             alerts=world.alerts if Topic.APPROVALS in topics or Topic.USAGE in topics else (),
             runs=world.runs if Topic.RUNS in topics else (),
+            models=world.models if Topic.MODELS in topics else (),
             budgets=world.budgets if Topic.BUDGETS in topics else (),
         )
 
@@ -175,6 +178,9 @@ class FakeControl:
                 return self.replays.answer(query)
             case UsageRunsQuery():
                 return self._runs_that_ended(query)
+            case ConnectionQuery() | SelectionQuery():
+                world = self.world
+                return serving_told(query, world.providers, world.models, self.clock.now_ms(), world.text)
             case LedgerQuery():
                 return LedgerAnswer(True, True, 10, 5, 1, (), (), ())
             case AuditQuery():
@@ -288,10 +294,10 @@ class FakeControl:
                 return CommandResult("accepted", f"Budget {policy_id} is removed.")
             case CorrectUsage(what=what):
                 return CommandResult("accepted", f"{what} is corrected.")
-            case ClearCredential(provider_id=provider, credential_id=credential):
-                return CommandResult("accepted", f"Credential {credential} of {provider} is eligible.")
-            case DiscoverModels(provider_id=provider):
-                return CommandResult("accepted", f"{provider} lists 6 models.")
+            case ClearCredential() | DiscoverModels():
+                changed, result = serving_done(command, self.world.providers)
+                self.change(providers=changed)
+                return result
 
     def _decide(self, command: DecideApproval) -> CommandResult:
         item = self._approval(command.approval_id)

@@ -5,7 +5,6 @@ from typing import Any
 from palyra.control.queries import (
     DecisionDetail,
 )
-from palyra.control.serving import ProviderView
 from palyra.control.snapshots import (
     ApprovalView,
     BudgetView,
@@ -220,14 +219,6 @@ def run(number: int, state: str, principal: str, model: str, cost: int | None, *
         "decision_id": ident(3000 + number),
     }
     return RunView(**{**fields, **changes})
-
-
-def providers() -> tuple[ProviderView, ...]:
-    return (
-        ProviderView("openai", "openai_compatible", "ok", 6, "https://api.openai.com/v1"),
-        ProviderView("anthropic", "anthropic", "ok", 4, "https://api.anthropic.com"),
-        ProviderView("local", "deterministic", "degraded", 1, "", "error rate 14 %"),
-    )
 
 
 def detail_of(run_id: str, decision_id: str) -> DecisionDetail:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from palyra.control.serving import ProviderView
+from palyra.control.serving import ModelView, ProviderView
 from palyra.control.snapshots import (
     AlertView,
     ApprovalView,
@@ -13,6 +13,7 @@ from palyra.control.snapshots import (
     RunView,
 )
 from tests.tui.fake_alerts import reaching
+from tests.tui.fake_serving import evil_model, evil_provider, many_models, many_providers, models, providers
 from tests.tui.fake_views import (
     CENT,
     DAY,
@@ -29,7 +30,6 @@ from tests.tui.fake_views import (
     grant,
     ident,
     operator,
-    providers,
     run,
 )
 
@@ -48,6 +48,7 @@ class World:
     approvals: tuple[ApprovalView, ...] = ()
     grants: tuple[GrantView, ...] = ()
     alerts: tuple[AlertView, ...] = ()
+    models: tuple[ModelView, ...] = ()
     runs: tuple[RunView, ...] = ()
     older_runs: tuple[RunView, ...] = ()
     budgets: tuple[BudgetView, ...] = ()
@@ -58,7 +59,8 @@ class World:
 
 def empty() -> World:
     """A first start: nothing has happened yet."""
-    return World(providers=(ProviderView("deterministic", "deterministic", "ok", 1),))
+    echo = ModelView("deterministic/echo", "deterministic", "echo", "chat", "built_in", json=True, free=True)
+    return World(providers=(ProviderView("deterministic", "deterministic", "ok", 1),), models=(echo,))
 
 
 def normal() -> World:
@@ -69,6 +71,7 @@ def normal() -> World:
         tightest=team,
         requests_total=3_102,
         providers=providers(),
+        models=models(),
         approvals=(
             approval(1, "agent-ci", "openai/gpt-5.4", "research-day", 84 * CENT, waiting=2),
             approval(
@@ -206,6 +209,8 @@ def storm() -> World:
     )
     return replace(
         world,
+        providers=(*world.providers, *many_providers()),
+        models=(*world.models, *many_models()),
         engine=engine(lag_ms=84.0),
         spend_today=123_456 * CENT,
         requests_total=98_765,
@@ -246,7 +251,8 @@ def hostile() -> World:
         base,
         engine=engine(problems=(f"config: {evil}",), gateway_url="http://127.0.0.1:8787"),
         tightest=budget(evil, 44 * USD, 0, 45 * USD),
-        providers=(ProviderView(evil, "openai_compatible", "down", 1, evil, evil),),
+        providers=(evil_provider(evil),),
+        models=(evil_model(evil),),
         approvals=tuple(
             replace(
                 item,

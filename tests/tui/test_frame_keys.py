@@ -12,7 +12,7 @@ from tests.tui.desk import PATIENCE, console
 from tests.tui.fake_views import engine
 from tests.tui.fake_worlds import normal, storm
 
-PLACES = {"1": "triage", "2": "approvals", "4": "usage", "5": "runs", "7": "budgets"}
+PLACES = {"1": "triage", "2": "approvals", "4": "usage", "5": "runs", "7": "budgets", "8": "models"}
 
 
 async def test_numbers_go_to_screens_and_no_other_number_does_anything() -> None:
@@ -20,10 +20,10 @@ async def test_numbers_go_to_screens_and_no_other_number_does_anything() -> None
         for key, name in PLACES.items():
             await desk.press(key)
             assert name == desk.front.NAME
-        for key in "36890":
+        for key in "3690":
             await desk.press(key)
-            assert desk.front.NAME == "budgets", key
-            assert desk.notice == "e space del: declared in palyra.toml, change it there"
+            assert desk.front.NAME == "models", key
+            assert desk.notice == ""
 
 
 async def test_all_screens_are_made_ahead_of_the_first_key() -> None:

@@ -26,6 +26,9 @@ VISITS = {
     "a run opened": ["5", "enter"],
     "budgets": ["7"],
     "a budget opened": ["7", "enter"],
+    "models": ["8"],
+    "a provider opened": ["8", "g", "enter"],
+    "a model opened": ["8", "j", "enter"],
 }
 
 

@@ -18,6 +18,9 @@ SCREENS = {
     "run_opened": ["5", "enter"],
     "budgets": ["7"],
     "alert_opened": ["1", "G", "enter"],
+    "models": ["8"],
+    "provider_opened": ["8", "enter"],
+    "model_opened": ["8", "j", "enter"],
 }
 DIALOGS = {
     "allow": ["1", "A"],

@@ -103,5 +103,6 @@ GO_TO = (
     GoTo("4", "usage", "Usage", "tokens, cost and latency over time"),
     GoTo("5", "runs", "Runs", "live and recent runs"),
     GoTo("7", "budgets", "Budgets", "policies and where their counters stand"),
+    GoTo("8", "models", "Models", "providers and their models: health, places, prices"),
 )
 EVERYWHERE: tuple[Action["PalyraScreen"], ...] = (TakeOver(), Palette(), Help(), Quit(), *GO_TO, NextTheme(), Pause())

@@ -1,5 +1,6 @@
 """Glyph, word and tone of the states that things are in; the same everywhere."""
 
+from palyra.control.serving import ProviderView
 from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, EvaluationView, GrantView, RunView
 from palyra.tui import format as show
 from palyra.tui import glyphs
@@ -33,6 +34,20 @@ _STATUSES: dict[str, tuple[str, Tone]] = {
     "approval_required": (glyphs.BAD, Tone.BAD),
     "blocked": (glyphs.BAD, Tone.BAD),
 }
+
+
+_HEALTH: dict[str, tuple[str, Tone]] = {
+    "ok": (glyphs.OK, Tone.GOOD),
+    "degraded": (glyphs.ATTENTION, Tone.WARN),
+    "down": (glyphs.BAD, Tone.BAD),
+    "missing_auth": (glyphs.BAD, Tone.BAD),
+    "disabled": (glyphs.IDLE, Tone.MUTED),
+}
+
+
+def provider_mark(provider: ProviderView) -> Mark:
+    glyph, tone = _HEALTH.get(provider.health, (glyphs.IDLE, Tone.MUTED))
+    return glyph, provider.health.replace("_", " "), tone
 
 
 def run_mark(run: RunView) -> Mark:

@@ -8,7 +8,7 @@ from palyra.tui import format as show
 from palyra.tui import glyphs
 from palyra.tui.bridge import Link
 from palyra.tui.details.gauges import gauge_parts
-from palyra.tui.details.words import level_tone
+from palyra.tui.details.words import level_tone, provider_mark
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.lines import Line, Part, cut, muted, part, strong, width_of
 
@@ -23,14 +23,6 @@ _PHASES = {
     "ready": (glyphs.OK, Tone.GOOD),
     "draining": (glyphs.ATTENTION, Tone.WARN),
     "recovery": (glyphs.ATTENTION, Tone.WARN),
-}
-_HEALTH = {
-    "ok": (glyphs.OK, Tone.GOOD),
-    "degraded": (glyphs.ATTENTION, Tone.WARN),
-    "down": (glyphs.BAD, Tone.BAD),
-    "missing_auth": (glyphs.BAD, Tone.BAD),
-    "disabled": (glyphs.IDLE, Tone.MUTED),
-    "unknown": (glyphs.IDLE, Tone.MUTED),
 }
 
 
@@ -139,15 +131,15 @@ def _tightest(budget: BudgetView, gauge_cells: int, name_cells: int) -> Line:
 def _provider_names(providers: tuple[ProviderView, ...]) -> Line:
     parts: list[Part] = []
     for provider in providers[:MOST_PROVIDERS]:
-        glyph, tone = _HEALTH.get(provider.health, _HEALTH["unknown"])
-        word = "" if provider.health == "ok" else f" {provider.health.replace('_', ' ')}"
-        parts += [part(f"{'  ' if parts else ''}{glyph} ", tone), muted(f"{safe(provider.provider_id)}{word}")]
+        glyph, word, tone = provider_mark(provider)
+        told = "" if provider.health == "ok" else f" {word}"
+        parts += [part(f"{'  ' if parts else ''}{glyph} ", tone), muted(f"{safe(provider.provider_id)}{told}")]
     return tuple(parts)
 
 
 def _provider_glyphs(providers: tuple[ProviderView, ...]) -> Line:
-    shown = [_HEALTH.get(provider.health, _HEALTH["unknown"]) for provider in providers[:MOST_PROVIDERS]]
-    return tuple(part(glyph, tone) for glyph, tone in shown)
+    shown = [provider_mark(provider) for provider in providers[:MOST_PROVIDERS]]
+    return tuple(part(glyph, tone) for glyph, _, tone in shown)
 
 
 def _waiting(letter: str, number: int, tone: Tone) -> Line:
