@@ -22,6 +22,7 @@ PICTURES: tuple[tuple[str, tuple[int, int], bool, tuple[str, ...]], ...] = (
     ("runs-120x40", LARGE, True, ("5",)),
     ("run-120x40", LARGE, True, ("5", "enter")),
     ("budgets-120x40", LARGE, True, ("7",)),
+    ("models-120x40", LARGE, True, ("8", "j", "j", "j", "j", "j", "t")),
     ("help-120x40", LARGE, True, ("1", "question_mark")),
     ("first-start-80x24", SMALL, False, ("1",)),
 )

@@ -12,6 +12,7 @@ from palyra.console import run_console
 from palyra.core.clock import Clock, SystemClock
 from palyra.core.errors import StateError
 from palyra.core.private_files import private_dir, write_private
+from palyra.demo.guests import GUESTS, guest_tables, guests_at_home
 from palyra.demo.history import seed_history
 from palyra.demo.plans import PastPlans
 from palyra.demo.scene import SEED, configuration
@@ -52,10 +53,14 @@ def clear(state_dir: Path, lock_name: str) -> None:
     write_private(state_dir / MARK, b"made by palyra demo; emptied at its next start\n")
 
 
-async def prepare(state_dir: Path, clock: Clock, dice: random.Random) -> Installation:
-    """Empties an earlier demo and writes its history anew. Raises StateError for a directory that is no demo's."""
+async def prepare(state_dir: Path, clock: Clock, dice: random.Random, guests: str = "") -> Installation:
+    """Empties an earlier demo and writes its history anew; `guests` is where the made-up providers are, if anywhere.
+
+    Raises StateError for a directory that is no demo's.
+    """
     check_ours(state_dir)
-    loaded = interpret(configuration(dice, BIND).encode(), Path("demo.toml"), {}, {})
+    text = configuration(dice, BIND) + (guest_tables(guests) if guests else "")
+    loaded = interpret(text.encode(), Path("demo.toml"), {}, {})
     assert loaded.config is not None, loaded.problems
     lock = EngineLock(state_dir)
     lock.acquire()
@@ -74,9 +79,11 @@ async def prepare(state_dir: Path, clock: Clock, dice: random.Random) -> Install
 async def run_demo(state_dir: Path | None, *, ascii_only: bool) -> int:
     """The console on the demo, until it is quit. Raises StateError."""
     clock, dice = SystemClock(), random.Random(SEED)
-    installation = await prepare(demo_dir(state_dir, os.environ), clock, dice)
+    async with guests_at_home(clock) as address:
+        installation = await prepare(demo_dir(state_dir, os.environ), clock, dice, address)
+        also = [guest.id for guest in GUESTS]
 
-    async def company(house: House) -> None:
-        await keep_asking(house.doors().gateway_url, make_keys(house), clock, dice)
+        async def company(house: House) -> None:
+            await keep_asking(house.doors().gateway_url, make_keys(house), clock, dice, also)
 
-    return await run_console(installation, operator="", read_only=False, ascii_only=ascii_only, company=company)
+        return await run_console(installation, operator="", read_only=False, ascii_only=ascii_only, company=company)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import httpx
 
@@ -14,6 +14,8 @@ from palyra.house import House
 PAUSE_S = 0.9
 """Seconds between two requests, on average."""
 
+ALSO = 0.4
+"""How often one of the other models is asked for."""
 AT_ONCE = 12
 PATIENCE_S = 120.0
 
@@ -26,8 +28,13 @@ def make_keys(house: House) -> dict[str, str]:
     }
 
 
-async def keep_asking(url: str, keys: Mapping[str, str], clock: Clock, dice: random.Random) -> None:
-    """Sends requests until it is cancelled, at first one of everybody. Refusals and failures belong to the picture."""
+async def keep_asking(
+    url: str, keys: Mapping[str, str], clock: Clock, dice: random.Random, also: Sequence[str] = ()
+) -> None:
+    """Sends requests until it is cancelled, at first one of everybody; now and then for one of the models in `also`.
+
+    Refusals and failures belong to the picture.
+    """
     async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S, trust_env=False) as client:
         under_way: set[asyncio.Task[None]] = set()
         first = list(PEOPLE)
@@ -35,7 +42,8 @@ async def keep_asking(url: str, keys: Mapping[str, str], clock: Clock, dice: ran
             while True:
                 if len(under_way) < AT_ONCE:
                     person = first.pop() if first else dice.choices(PEOPLE, [one.pace for one in PEOPLE])[0]
-                    task = asyncio.create_task(_ask(client, keys[person.key_id], person, dice))
+                    models = also if also and not first and dice.random() < ALSO else person.models
+                    task = asyncio.create_task(_ask(client, keys[person.key_id], person, models, dice))
                     under_way.add(task)
                     task.add_done_callback(under_way.discard)
                 await clock.sleep(0.2 if first else dice.expovariate(1 / PAUSE_S))
@@ -45,10 +53,12 @@ async def keep_asking(url: str, keys: Mapping[str, str], clock: Clock, dice: ran
             await asyncio.gather(*under_way, return_exceptions=True)
 
 
-async def _ask(client: httpx.AsyncClient, key: str, person: Persona, dice: random.Random) -> None:
+async def _ask(
+    client: httpx.AsyncClient, key: str, person: Persona, models: Sequence[str], dice: random.Random
+) -> None:
     stream = dice.random() < 0.5
     body = {
-        "model": dice.choice(person.models),
+        "model": dice.choice(models),
         "stream": stream,
         "max_tokens": dice.choice((400, 1200)),
         "messages": [{"role": "user", "content": prompt(dice)}],

@@ -8,10 +8,12 @@ import pytest
 from palyra.control.local import LocalControl
 from palyra.control.queries import LedgerQuery, UsageQuery
 from palyra.control.replays import ReplayQuery, replay
+from palyra.control.serving_queries import ConnectionQuery
 from palyra.control.snapshots import OperatorView, Topic
 from palyra.core.clock import ManualClock, SystemClock
 from palyra.core.errors import StateError
 from palyra.core.events import Event
+from palyra.demo.guests import GUESTS, guests_at_home
 from palyra.demo.history import RUNS
 from palyra.demo.run import demo_dir, prepare
 from palyra.demo.scene import MODELS, SEED
@@ -80,6 +82,36 @@ async def test_its_clients_come_through_the_gateway_and_somebody_soon_needs_a_pe
         assert snapshot.approvals_pending >= 1
         assert snapshot.approvals[0].policy_ids == ("research-hour",)
         assert {run.principal for run in snapshot.runs} >= {"jonas", "maria"}
+
+
+async def test_its_guests_each_have_trouble_of_their_own(tmp_path: Path) -> None:
+    clock, dice = SystemClock(), random.Random(SEED)
+    async with guests_at_home(clock) as address:
+        installation = await prepare(tmp_path / "state", clock, dice, address)
+        async with open_house(installation, clock, {}) as house:
+            asked = {one.provider_id: one for one in (await control_of(house).ask(ConnectionQuery())).tests}
+            assert (asked["aurora"].state, asked["aurora"].found) == ("ok", 3)
+            assert asked["northwind"].state == "endpoint_failed"
+            assert asked["meridian"].state == "ok"
+            control, quick, seen = control_of(house), ManualClock(), set[str]()
+            url, keys = house.doors().gateway_url, make_keys(house)
+            also = [guest.id for guest in GUESTS]
+            traffic = asyncio.create_task(keep_asking(url, keys, quick, dice, also))
+            try:
+                async with asyncio.timeout(60):
+                    while seen != {"breaker open", "credential resting", "another served"}:
+                        await quick.advance(0.5)
+                        snapshot = await control.snapshot([Topic.RUNS])
+                        shown = {one.provider_id: one for one in snapshot.providers}
+                        if shown["northwind"].breaker.state == "open":
+                            seen.add("breaker open")
+                        if shown["tidewater"].credentials[0].state == "cooling_down":
+                            seen.add("credential resting")
+                        if any(run.state == "completed" and run.model_asked != run.model for run in snapshot.runs):
+                            seen.add("another served")
+            finally:
+                traffic.cancel()
+                await asyncio.gather(traffic, return_exceptions=True)
 
 
 def control_of(house: House) -> LocalControl:
