@@ -6,7 +6,7 @@ empty line). The raw events, put together, are the input again.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 MAX_EVENT = 8 * 1024 * 1024
@@ -43,10 +43,7 @@ class SseSplitter:
             data = pending
         events: list[bytes] = []
         start = 0
-        for boundary in _BOUNDARY.finditer(data, scan):
-            end = boundary.end()
-            if end == len(data) and data[-1] == 0x0D:
-                break
+        for end in _ends(data, scan):
             if end - start > self._limit:
                 self._overflow()
                 return events
@@ -69,6 +66,22 @@ class SseSplitter:
     def _overflow(self) -> None:
         self.overflowed = True
         self._pending = bytearray()
+
+
+def _ends(data: bytes | bytearray, scan: int) -> Iterator[int]:
+    """Where events end, those that a further byte could still belong to left out."""
+    if data.find(b"\r", scan) < 0:
+        # As nearly every provider writes; a search for two bytes is many times faster than one for all line ends.
+        at = data.find(b"\n\n", scan)
+        while at >= 0:
+            yield at + 2
+            at = data.find(b"\n\n", at + 2)
+        return
+    for boundary in _BOUNDARY.finditer(data, scan):
+        end = boundary.end()
+        if end == len(data) and data[-1] == 0x0D:
+            return
+        yield end
 
 
 def event_data(raw: bytes) -> tuple[bytes | None, bytes]:

@@ -25,6 +25,8 @@ AddressRule = Callable[[str, int, IPAddress], str]
 """(host, port, resolved address) to why that address may not be reached, or an empty text."""
 
 KEEP_ALIVE_S = 30.0
+LEAST_WAIT_S = 0.001
+"""A time-out that is due within this is due."""
 LARGE_BODY = 1024 * 1024
 """Bodies above this many bytes are written in pieces, so that the loop goes on turning."""
 
@@ -104,7 +106,7 @@ _EXPIRED = {
 class _Flight:
     """One call under way: its timers, its connection, and which time-out ended it, if one did."""
 
-    __slots__ = ("_clock", "_connection", "_progress", "_timers", "_transport", "call", "expired")
+    __slots__ = ("_clock", "_connection", "_progress", "_silent_since", "_timers", "_transport", "call", "expired")
 
     def __init__(self, clock: Clock, call: UpstreamCall, progress: Progress) -> None:
         self._clock = clock
@@ -112,6 +114,7 @@ class _Flight:
         self._connection: Connection | None = None
         self._transport: asyncio.Transport | None = None
         self._timers: dict[str, Timer] = {}
+        self._silent_since: float | None = None
         self.call = call
         self.expired: tuple[str, float] | None = None
         self.arm("total", call.timeouts.total)
@@ -135,6 +138,27 @@ class _Flight:
     def disarm(self, phase: str) -> None:
         if (timer := self._timers.pop(phase, None)) is not None:
             timer.cancel()
+
+    def listens(self) -> None:
+        """More of the answer is waited for: silence may last no longer than the idle time-out. Answers come in many
+        pieces, so one timer looks how long it has been silent by then, and none is made for each."""
+        self._silent_since = self._clock.monotonic()
+        if "idle" not in self._timers and (idle := self.call.timeouts.idle) is not None:
+            self._timers["idle"] = self._clock.call_later(idle, lambda: self._silent(idle))
+
+    def hears(self) -> None:
+        """More of the answer came, or nobody waits for it at present."""
+        self._silent_since = None
+
+    def _silent(self, idle: float) -> None:
+        del self._timers["idle"]
+        if self._silent_since is None:
+            return
+        left = self._silent_since + idle - self._clock.monotonic()
+        if left < LEAST_WAIT_S:
+            self._expire("idle", idle)
+        else:
+            self._timers["idle"] = self._clock.call_later(left, lambda: self._silent(idle))
 
     def land(self) -> None:
         """The answer has ended, or nobody wants the rest of it."""
@@ -272,9 +296,9 @@ class _HttpReply:
                 piece = content.read_nowait()
                 if not piece:
                     if begun:
-                        flight.arm("idle", flight.call.timeouts.idle)
+                        flight.listens()
                     piece = await content.readany()
-                    flight.disarm("idle")
+                    flight.hears()
                     if not piece:
                         break
                 if not begun:

@@ -36,5 +36,6 @@ class Opening:
             await self._client.begin(report or self._report, self._headers if headers is None else headers)
 
     async def write(self, data: bytes) -> None:
-        await self.begin()
+        if not self._attempt.shown:
+            await self.begin()
         await self._client.write(data)

@@ -97,6 +97,35 @@ async def test_a_stream_that_falls_silent(answer: bytes) -> None:
         await server.closed.wait()
 
 
+async def test_silence_counts_from_the_last_piece() -> None:
+    clock = ManualClock()
+    pieces: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(HEAD)
+        while piece := await pieces.get():
+            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        writer.close()
+
+    async with raw_server(talk) as url, transport(clock) as carrier:
+        reply = await carrier.send(call(url, stream=True, timeouts=LIMITS))
+        chunks = reply.chunks()
+        for number in range(5):
+            reading = asyncio.ensure_future(anext(chunks))
+            await settle_loop()
+            await clock.advance(50)
+            pieces.put_nowait(b"data: %d\n\n" % number)
+            assert await reading == b"data: %d\n\n" % number
+        waiting = asyncio.create_task(failure_of(anext(chunks)))
+        await settle_loop()
+        await clock.advance(59)
+        assert not waiting.done()
+        await clock.advance(1)
+        assert (await waiting).message == "acme sent nothing more for 60 s."
+        pieces.put_nowait(b"")
+
+
 async def test_a_stream_may_last_no_longer_than_the_total_time() -> None:
     clock = ManualClock()
     server = Silent(HEAD + b"9\r\ndata: a\n\n\r\n")
