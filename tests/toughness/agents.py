@@ -13,20 +13,14 @@ import openai
 
 from tests.toughness.crowd import Call, Crowd
 from tests.toughness.moods import Moods
-from tests.toughness.told import TOOL
+from tests.toughness.told import CHAT_TOOLS, MESSAGES_TOOLS, RESPONSES_TOOLS
 
 CHAT, MESSAGES, RESPONSES, EMBEDDING = "alpha/gpt-4o-mini", "beta/claude-haiku-4-5", "gamma/gpt-4.1-mini", "embedding"
-MODELS = (CHAT, MESSAGES, RESPONSES, "auto")
-PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {"path": {"type": "string"}, "lines": {"type": "array", "items": {"type": "integer"}}},
-    "required": ["path"],
-}
-CHAT_TOOLS: Any = [{"type": "function", "function": {"name": TOOL, "description": "Reads.", "parameters": SCHEMA}}]
-MESSAGES_TOOLS: Any = [{"name": TOOL, "description": "Reads.", "input_schema": SCHEMA}]
-RESPONSES_TOOLS: Any = [{"type": "function", "name": TOOL, "parameters": SCHEMA, "strict": False}]
+AWAY = "delta/gpt-4o-mini"
+"""Whose provider refuses every connection."""
 
+MODELS = (CHAT, MESSAGES, RESPONSES, "auto", CHAT, MESSAGES, RESPONSES, AWAY)
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 PATIENCE_S = 90.0
 """How long a client waits that means to stay."""
 

@@ -49,6 +49,7 @@ class Crowd(ABC):
         self.ends: Counter[str] = Counter()
         """How calls ended: by their flow for those answered, by a status for those that were not."""
         self.over = False
+        self._ended_so_far = 0
         self._dice = random.Random(seed)
         self._happened = asyncio.Condition()
 
@@ -93,13 +94,17 @@ class Crowd(ABC):
     async def operate(self, control: RemoteControl) -> None:
         """Decides what waits for a person, until it is over."""
         while not self.over:
-            ended = sum(self.ends.values())
+            ended = self._ended_so_far
             for approval in (await control.snapshot([Topic.APPROVALS])).approvals:
                 if approval.status == "pending":
                     allow = self._dice.random() < 0.6
                     ruling = DecideApproval(approval.approval_id, "allow" if allow else "deny")
                     self.ends[f"operator: {ruling.decision}"] += (await control.send(ruling)).ok
-            await self.until(lambda before=ended: self.over or sum(self.ends.values()) > before)  # type: ignore[misc]
+            await self._next(ended)
+
+    async def _next(self, ended: int) -> None:
+        """Waits until more calls than so many have ended, or all is over."""
+        await self.until(lambda: self.over or self._ended_so_far > ended)
 
     def _call(self, flow: str) -> Call:
         """The next call, under a session of its own, and sometimes under a budget that hardly suffices."""
@@ -131,5 +136,6 @@ class Crowd(ABC):
         except openai.APIError as error:
             end = f"error event: {error.type}"
         self.ends[end] += 1
+        self._ended_so_far += 1
         await self._tell()
         return answer

@@ -1,4 +1,5 @@
-"""Answers of the mock providers that call many tools at once, on each wire, whole and as streams."""
+"""A tool as agents offer it, and answers of mock providers that call it many times at once: on each wire, whole and as
+streams."""
 
 import json
 from collections.abc import Sequence
@@ -11,6 +12,14 @@ Call = tuple[str, dict[str, Any]]
 """The id of a tool call and its arguments."""
 
 TOOL = "read_file"
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"path": {"type": "string"}, "lines": {"type": "array", "items": {"type": "integer"}}},
+    "required": ["path"],
+}
+CHAT_TOOLS: Any = [{"type": "function", "function": {"name": TOOL, "description": "Reads.", "parameters": SCHEMA}}]
+MESSAGES_TOOLS: Any = [{"name": TOOL, "description": "Reads.", "input_schema": SCHEMA}]
+RESPONSES_TOOLS: Any = [{"type": "function", "name": TOOL, "parameters": SCHEMA, "strict": False}]
 
 
 def tool_calls(ref: int, count: int) -> list[Call]:
