@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from palyra.control.plain import decision_json, plain
@@ -15,7 +16,7 @@ from palyra.core.errors import (
     NotFoundError,
     PalyraError,
 )
-from palyra.core.redact import redact_data
+from palyra.core.redact import redact, redact_data
 from palyra.core.values import value
 from palyra.gateway.console_bodies import invalid_field, refused_fields
 from palyra.gateway.errors import AMOUNTS, RefusedError, forbidden, invalid, not_found, overloaded
@@ -172,17 +173,26 @@ def refusal_of(error: PalyraError) -> RefusedError:
     return forbidden(error.code, str(error))
 
 
+def without_secrets(error: RefusedError) -> RefusedError:
+    """The same refusal, whatever it quotes."""
+    refusal = error.refusal
+    palyra = {name: redact_data(member) for name, member in refusal.palyra.items()}
+    told = replace(refusal, message=redact(refusal.message), palyra=palyra)
+    param = None if error.param is None else redact(error.param)
+    return RefusedError(told, param=param, headers=error.headers, close=error.close)
+
+
 _CONFLICTS = frozenset({"already_decided", "read_only", "stale_version", "wrong_state"})
 
 
 def conflict(code: str, message: str, record: Mapping[str, Any] | None) -> RefusedError:
     """`record` is the thing as it stands."""
-    told = {} if record is None else {"record": redact_data(plain(dict(record)))}
+    told = {} if record is None else {"record": plain(dict(record))}
     return RefusedError(Refusal(409, "conflict_error", code if code in _CONFLICTS else "wrong_state", message, told))
 
 
 def stale_revision(message: str, record: Mapping[str, Any]) -> RefusedError:
-    told = {"record": redact_data(plain(dict(record)))}
+    told = {"record": plain(dict(record))}
     return RefusedError(Refusal(412, "invalid_request_error", "stale_revision", message, told), param="If-Match")
 
 

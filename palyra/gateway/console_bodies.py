@@ -38,7 +38,7 @@ FILTERS = {
 """Members of a query that ask for part of all usage, and what usage calls them."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_REVISION = re.compile(r'"?([1-9][0-9]{0,17})"?')
+_REVISION = re.compile(r'(?P<quote>"?)(?P<number>[1-9][0-9]{0,17})(?P=quote)')
 
 
 def invalid_field(field: str, message: str) -> RefusedError:
@@ -318,4 +318,4 @@ def read_revision(sent: Sequence[str], *, required: bool) -> int | None:
     match = _REVISION.fullmatch(sent[0].strip()) if len(sent) == 1 else None
     if match is None:
         raise invalid("invalid_header", "If-Match must be the revision of the budget, like 3.", param="If-Match")
-    return int(match[1])
+    return int(match["number"])

@@ -22,7 +22,15 @@ from palyra.gateway import console_acts as acts
 from palyra.gateway.body import check_media_type, read_body
 from palyra.gateway.callers import Headers, presented
 from palyra.gateway.console_acts import Ask, Serve
-from palyra.gateway.console_answers import Told, decision_data, for_a_key, refusal_for, refusal_of, run_data
+from palyra.gateway.console_answers import (
+    Told,
+    decision_data,
+    for_a_key,
+    refusal_for,
+    refusal_of,
+    run_data,
+    without_secrets,
+)
 from palyra.gateway.console_bodies import read_nothing
 from palyra.gateway.console_export import Download, read_export
 from palyra.gateway.errors import RefusedError, forbidden, method_not_allowed, not_found, overloaded, unauthorised
@@ -84,6 +92,12 @@ class ConsoleDoor:
 
     async def answer(self, request: BaseRequest, path: str, query: str, visit: Visit) -> web.StreamResponse:
         """Raises RefusedError, CallerLeftError."""
+        try:
+            return await self._answer(request, path, query, visit)
+        except RefusedError as error:
+            raise without_secrets(error) from None
+
+    async def _answer(self, request: BaseRequest, path: str, query: str, visit: Visit) -> web.StreamResponse:
         route, identity = find_route(request.method, path)
         caller = self.caller(request, visit)
         if not isinstance(caller, Operator):

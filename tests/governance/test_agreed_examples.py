@@ -35,6 +35,7 @@ from palyra.runs.recovery import Recovered
 from tests.core.test_windows import at, local
 from tests.end_to_end.asking import ask
 from tests.end_to_end.premises import Premises, premises
+from tests.end_to_end.tools import error_of, pending_approval, tools
 from tests.governance.office import DENY, NOON, Office, allow
 from tests.governance.plans import CHEAP, DEFAULT, PREMIUM, plan
 from tests.governance.policies import CENT, DOLLAR, policy, scope
@@ -354,6 +355,19 @@ async def test_who_denies_too_late_is_told_how_it_stands(tmp_path: Path) -> None
         await here.allow(approval_id)
         late = await here.control.send(DecideApproval(approval_id, "deny"))
         assert (late.status, late.data["status"], late.data["decision"]) == ("conflict", "resolved", "allow")
+        assert (await ask(here, park="0")).status == 200
+
+
+async def test_who_denies_too_late_over_http_is_told_too(tmp_path: Path) -> None:
+    async with a_house(tmp_path / "state") as here:
+        approval_id = await pending_approval(here)
+        async with tools(here) as tool:
+            where = f"approvals/{approval_id}/decision"
+            assert (await tool["approver"]("POST", where, {"decision": "allow"})).status_code == 200
+            late = await tool["admin"]("POST", where, {"decision": "deny"})
+        record = error_of(late)["palyra"]["record"]["approval"]
+        assert (late.status_code, error_of(late)["code"]) == (409, "already_decided")
+        assert (record["status"], record["decision"], record["decided_by"]) == ("resolved", "allow", "approver")
         assert (await ask(here, park="0")).status == 200
 
 

@@ -1,0 +1,232 @@
+"""Who may use which address of the console: every address with no token, a wrong one, a key and each role."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from palyra.gateway.console_routes import ROUTES
+from palyra.vault.records import FLAGS, Role
+from tests.end_to_end.asking import ASKED, ask
+from tests.end_to_end.premises import Premises
+from tests.end_to_end.tools import NOBODY, ROLES, ROOT, error_of, issue, pending_approval, tools, write_on
+
+VIEWER, APPROVER, ADMIN = "viewer", "approver", "admin"
+TABLE = {
+    "GET usage/summary": (VIEWER, False),
+    "GET usage/timeline": (VIEWER, False),
+    "GET usage/breakdown": (VIEWER, False),
+    "GET usage/insights": (VIEWER, False),
+    "GET usage/export": (VIEWER, False),
+    "POST usage/overrides": (APPROVER, True),
+    "GET runs": (VIEWER, False),
+    "GET runs/*": (VIEWER, True),
+    "POST runs/*/cancel": (APPROVER, True),
+    "GET decisions/*": (VIEWER, True),
+    "GET approvals": (VIEWER, False),
+    "GET approvals/*": (VIEWER, True),
+    "POST approvals/*/decision": (APPROVER, False),
+    "GET grants": (VIEWER, False),
+    "POST grants/*/revoke": (APPROVER, False),
+    "GET alerts": (VIEWER, False),
+    "POST alerts/*/acknowledge": (APPROVER, False),
+    "POST alerts/*/snooze": (APPROVER, False),
+    "GET policies": (VIEWER, False),
+    "POST policies": (ADMIN, False),
+    "GET policies/*": (VIEWER, False),
+    "PUT policies/*": (ADMIN, False),
+    "DELETE policies/*": (ADMIN, False),
+    "GET models": (VIEWER, False),
+    "GET providers": (VIEWER, False),
+}
+"""The least role of an operator, and whether gateway keys are served too."""
+SERVED = {200, 400, 404, 428}
+"""What an address answers to who is let in, when nothing of the id exists and no body was sent."""
+
+
+def test_every_address_is_in_the_table() -> None:
+    assert {f"{route.method} {route.path}": (route.role.value, route.key is not None) for route in ROUTES} == TABLE
+
+
+async def test_each_address_lets_in_whom_it_should(here: Premises) -> None:
+    write_on(here)
+    ranks = list(ROLES)
+    wrong = {
+        "nobody": "",
+        "wrong": "plo_admin_" + "A" * 43,
+        "wrong key": "plk_default_" + "A" * 43,
+        "unknown": "plo_zoe_" + "A" * 43,
+        "empty": "plo_",
+    }
+    tokens = {name: issue(here, name, role) for name, role in ROLES.items()}
+    told: set[bytes] = set()
+    async with tools(here, **wrong, **tokens, key=here.key) as tool:
+        for line, (least, keys) in TABLE.items():
+            method, path = line.replace("*", NOBODY).split(" ")
+            body: dict[str, str] | None = {} if method in ("POST", "PUT") else None
+            for name in wrong:
+                answer = await tool[name](method, path, body)
+                assert (line, name, answer.status_code) == (line, name, 401)
+                assert answer.headers["www-authenticate"] == "Bearer"
+                told.add(answer.content)
+            for name in ranks:
+                answer = await tool[name](method, path, body)
+                if ranks.index(name) < ranks.index(least):
+                    assert (line, name, answer.status_code) == (line, name, 403)
+                    assert error_of(answer)["code"] == "role_missing"
+                else:
+                    assert answer.status_code in SERVED, (line, name, answer.text)
+            answer = await tool["key"](method, path, body)
+            if keys:
+                assert answer.status_code in SERVED, (line, answer.text)
+            else:
+                assert (line, answer.status_code, error_of(answer)["code"]) == (line, 403, "role_missing")
+    assert len(told) == 1, "nobody learns why"
+    assert b"invalid_api_key" in told.pop()
+
+
+async def test_what_is_switched_off_is_told_as_off(here: Premises) -> None:
+    tokens = {name: issue(here, name, role) for name, role in ROLES.items()}
+    assert not FLAGS["console_write"]
+    async with tools(here, **tokens, key=here.key) as tool:
+        assert (await tool["viewer"]("GET", "runs")).status_code == 200
+        for method, path in (("POST", "policies"), ("DELETE", "policies/day"), ("POST", "usage/overrides")):
+            answer = await tool["admin"](method, path, {} if method == "POST" else None)
+            assert (answer.status_code, error_of(answer)["code"]) == (403, "feature_off")
+            assert "console_write" in error_of(answer)["message"]
+        assert error_of(await tool["viewer"]("POST", "policies", {}))["code"] == "role_missing"
+        assert (await tool["key"]("POST", "usage/overrides", {})).status_code == 400, "keys are not gated"
+        here.engine.access.set_flag("console_read", False)
+        answer = await tool["admin"]("GET", "runs")
+        assert (answer.status_code, error_of(answer)["code"]) == (403, "feature_off")
+        assert (await tool["key"]("GET", f"runs/{NOBODY}")).status_code == 404
+
+
+async def test_what_another_process_changes_holds_from_the_next_request(here: Premises) -> None:
+    tokens = {name: issue(here, name, role) for name, role in ROLES.items()}
+    path: Path = here.engine.access.path
+    async with tools(here, **tokens) as tool:
+        assert (await tool["viewer"]("GET", "runs")).status_code == 200
+        document = json.loads(path.read_text())
+        for operator in document["operators"]:
+            operator["enabled"] = operator["id"] != "viewer"
+        path.write_text(json.dumps(document))
+        assert (await tool["viewer"]("GET", "runs")).status_code == 401
+        assert (await tool["admin"]("GET", "runs")).status_code == 200
+        path.write_text("[]")
+        answer = await tool["admin"]("GET", "runs")
+        assert (answer.status_code, error_of(answer)["code"]) == (503, "access_unavailable")
+        assert (await ask(here)).status == 200, "keys that were known go on"
+        path.write_text(json.dumps(document))
+        assert (await tool["admin"]("GET", "runs")).status_code == 200
+
+
+async def test_a_token_is_taken_from_either_header_and_never_from_two(here: Premises) -> None:
+    token, other = issue(here, "ana", Role.VIEWER), issue(here, "bob", Role.VIEWER)
+    async with tools(here, nobody="", ana=token) as tool:
+        assert (await tool["nobody"]("GET", "runs", headers={"x-api-key": token})).status_code == 200
+        assert (await tool["ana"]("GET", "runs", headers={"x-api-key": token})).status_code == 200
+        assert (await tool["ana"]("GET", "runs", headers={"x-api-key": other})).status_code == 401
+        assert (await tool["ana"]("GET", f"runs?text={token}")).status_code == 400
+        assert (await tool["ana"]("GET", "runs", headers={"Host": "evil.example"})).status_code == 403
+        assert (await tool["ana"]("GET", "runs", headers={"Origin": "https://evil.example"})).status_code == 403
+
+
+async def test_a_token_is_no_key(here: Premises) -> None:
+    token = issue(here, "ana", Role.ADMIN)
+    caller = await here.caller()
+    caller.request("GET", "/v1/models", {"Authorization": f"Bearer {token}"})
+    assert (await caller.answer()).status == 401
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "usage",
+        "usage/",
+        "usage/forecast",
+        "runs/",
+        "runs//cancel",
+        "runs/*",
+        "runs/%2A",
+        "runs/..",
+        "runs/../approvals",
+        "runs/%2e%2e",
+        "runs/a%2Fcancel",
+        "runs/%00",
+        "runs/%C3%A9",
+        "runs/%ff",
+        "runs/a%0d%0aX-Bad:%201",
+        "runs/' OR 1=1 --".replace(" ", "%20"),
+        "runs/" + "x" * 129,
+        "runs/x/y",
+        "runs/x/cancel/now",
+        "approvals/x/y/z",
+        "policies//",
+        "incidents",
+        "jobs",
+        "tasks",
+        "memory",
+        "heartbeats",
+        "diagnostics",
+        "snapshots",
+        "commands",
+        "query",
+    ],
+)
+async def test_other_addresses_are_none(here: Premises, path: str) -> None:
+    token = issue(here, "ana", Role.ADMIN)
+    caller = await here.caller()
+    caller.request("GET", ROOT + path, {"Authorization": f"Bearer {token}"})
+    answer = await caller.answer()
+    assert (answer.status, answer.error["code"]) == (404, "unknown_path")
+    assert token not in answer.body.decode()
+
+
+async def test_other_methods_are_told_which_there_are(here: Premises) -> None:
+    async with tools(here) as tool:
+        for method, path, allow in (
+            ("DELETE", "runs", "GET"),
+            ("HEAD", "runs", "GET"),
+            ("GET", "usage/overrides", "POST"),
+            ("PATCH", "policies", "GET, POST"),
+            ("POST", "policies/day", "GET, PUT, DELETE"),
+            ("GET", "approvals/x/decision", "POST"),
+        ):
+            answer = await tool["admin"](method, path)
+            assert (method, path, answer.status_code, answer.headers["allow"]) == (method, path, 405, allow)
+
+
+async def test_a_key_looks_at_its_own_records_and_at_nobody_elses(here: Premises) -> None:
+    bea = here.new_key("bea", "bea")
+    lead = here.new_key("lead", "lead", may_act_for=["be*"])
+    approval_id = await pending_approval(here)
+    await here.allow(approval_id, scope="session", reason="for the release")
+    answer = await ask(here)
+    run_id, decision_id = answer.headers["x-palyra-run"], answer.headers["x-palyra-decision"]
+    await here.rest()
+    addresses = (f"runs/{run_id}", f"decisions/{decision_id}", f"decisions/{run_id}", f"approvals/{approval_id}")
+    async with tools(here, own=here.key, bea=bea, lead=lead) as tool:
+        for path in addresses:
+            mine = await tool["own"]("GET", path)
+            assert mine.status_code == 200
+            assert "ada" not in mine.text, "who decided is not named"
+            for name in ("bea", "lead"):
+                hidden = await tool[name]("GET", path)
+                nothing = await tool[name]("GET", path.split("/")[0] + "/" + NOBODY)
+                assert (hidden.status_code, hidden.content) == (404, nothing.content)
+        run = await tool["own"].data(f"runs/{run_id}")
+        assert (run["run"]["run_id"], run["decision"]["decision_id"]) == (run_id, decision_id)
+        assert not {"notes", "credential_id"} & set(_names(run))
+        theirs = (await here.ask(ASKED, {"X-Palyra-Park": "0"}, key=bea)).headers["x-palyra-run"]
+        await here.rest()
+        seen = {name: (await tool[name]("GET", f"runs/{theirs}")).status_code for name in ("own", "bea", "lead")}
+        assert seen == {"own": 404, "bea": 200, "lead": 200}
+
+
+def _names(data: Any) -> list[str]:
+    if isinstance(data, list):
+        return [name for item in data for name in _names(item)]
+    return [*data, *(name for item in data.values() for name in _names(item))] if isinstance(data, dict) else []
