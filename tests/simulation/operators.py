@@ -8,6 +8,7 @@ from typing import Any
 from palyra.control.commands import (
     AddPolicy,
     CancelRun,
+    ClearCredential,
     Command,
     DecideApproval,
     EditPolicy,
@@ -16,7 +17,7 @@ from palyra.control.commands import (
     RevokeGrant,
 )
 from palyra.control.local import EngineFace, LocalControl
-from palyra.control.snapshots import ApprovalView, OperatorView, Topic
+from palyra.control.snapshots import ApprovalView, OperatorView, Snapshot, Topic
 from tests.simulation.loop import SimClock
 from tests.simulation.people import ZONES
 
@@ -67,13 +68,21 @@ class Operators:
         dice = self._dice
         while True:
             await self._clock.sleep(dice.expovariate(1 / 4))
-            shot = await self._ann.snapshot([Topic.APPROVALS])
+            shot = await self._ann.snapshot([Topic.APPROVALS, Topic.MODELS])
+            await self._clear(shot)
             waiting = [one for one in shot.approvals if one.status == "pending"]
             for approval in waiting:
                 if dice.random() < 0.5:
                     await self._answer(approval)
             if shot.grants and dice.random() < 0.08:
                 await self._send(self._ann, RevokeGrant(dice.choice(shot.grants).grant_id))
+
+    async def _clear(self, shot: Snapshot) -> None:
+        """Credentials that a provider once refused are put right, and tried again."""
+        for provider in shot.providers:
+            for credential in provider.credentials:
+                if credential.state == "rejected":
+                    await self._send(self._ann, ClearCredential(provider.provider_id, credential.credential_id))
 
     async def _answer(self, approval: ApprovalView) -> None:
         dice = self._dice
