@@ -92,6 +92,9 @@ def _status_json(answer: ServingAnswer) -> dict[str, object]:
             "enabled": answer.cache_ttl_ms is not None,
             "ttl_ms": answer.cache_ttl_ms,
             "entries": answer.cache_entries,
+            "kept": answer.cache_kept,
+            "hits": answer.cache_hits,
+            "misses": answer.cache_misses,
         },
         "issues": answer.issues,
     }
@@ -161,7 +164,7 @@ def _add_test(app: typer.Typer, launch: Launch) -> None:
     def test_connection(
         provider: Annotated[str, typer.Option("--provider", metavar="ID", help="Only this provider.")] = "",
         model: Annotated[str, typer.Option("--model", metavar="M", help="Only this model, at its provider.")] = "",
-        timeout_ms: Annotated[int, typer.Option("--timeout-ms", min=100, max=30_000)] = 5_000,
+        timeout_ms: Annotated[int, typer.Option("--timeout-ms", min=100, max=25_000)] = 5_000,
         refresh: Annotated[bool, typer.Option("--refresh", help="Asks although its list is known.")] = False,
         send: Annotated[bool, typer.Option("--send", help="Sends a governed request of one token as well.")] = False,
         config: Config = None,

@@ -19,7 +19,10 @@ def print_status(answer: ServingAnswer) -> None:
     )
     say(f"defaults: chat {answer.default_chat or '–'}, embeddings {answer.default_embeddings or '–'}")
     most = plural(answer.failover_candidates, "candidate")
-    cache = "off" if answer.cache_ttl_ms is None else f"{answer.cache_ttl_ms // 1000} s, {answer.cache_entries} entries"
+    cache = "off"
+    if answer.cache_ttl_ms is not None:
+        used = f"{answer.cache_kept} of {answer.cache_entries} kept, {answer.cache_hits} hits" if answer.live else "on"
+        cache = f"{answer.cache_ttl_ms // 1000} s, {used}"
     say(f"failover: {f'on, at most {most}' if answer.failover else 'off'} · cache: {cache}")
     for issue in answer.issues:
         say(f"✖ {issue.subject} {issue.message}. {issue.fix}".strip())

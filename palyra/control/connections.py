@@ -17,7 +17,7 @@ from palyra.providers.request import parse_request
 from palyra.providers.wires import Wire
 from palyra.runs.request import GoneCallback, Outcome, RunReport, RunRequest
 
-SHORTEST_MS, LONGEST_MS = 100, 30_000
+SHORTEST_MS, LONGEST_MS = 100, 25_000
 CHANNEL = "connection-test"
 """The channel of requests that only test a connection, so that budgets and usage can tell them apart."""
 
@@ -179,9 +179,10 @@ def _concluded(listed: ConnectionView, outcome: Outcome) -> ConnectionView:
         return view if lists else replace(view, state="ok", detail="it answers, but lists no models")
     if outcome.state == "refused":
         return replace(view, state="refused", detail=refusal.message)
-    failed = outcome.reason in set(ErrorClass)
-    state = STATES.get(ErrorClass(outcome.reason), "endpoint_failed") if failed else "endpoint_failed"
-    return replace(view, state=state, detail=refusal.message)
+    if outcome.reason == ErrorClass.PERMANENT_UPSTREAM and refusal.status in NO_SUCH_PLACE:
+        return replace(view, state="endpoint_missing", detail=refusal.message)
+    known = {error_class.value: state for error_class, state in STATES.items()}
+    return replace(view, state=known.get(outcome.reason, "endpoint_failed"), detail=refusal.message)
 
 
 class Caller:

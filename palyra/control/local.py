@@ -205,7 +205,7 @@ class EngineFace:
         match query:
             case ServingQuery():
                 shown = self._serving.providers(), self._serving.models()
-                return serving_answer(engine.config, engine.registry, *shown, live=True)
+                return serving_answer(engine.config, engine.registry, *shown, live=True, kept=engine.kept)
             case SelectionQuery():
                 return await explain_selection(engine.runner.planner, query, engine.clock.now_ms(), live=True)
             case ConnectionQuery():

@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from palyra.config.model import LoadedConfig
 from palyra.control.serving import ModelView, ProviderView
 from palyra.control.serving_queries import ServingAnswer, ServingIssue
+from palyra.providers.cache import ResponseCache
 from palyra.providers.registry import Registry
+from palyra.runs.cached import KeptAnswer
 
 _REMEDIES = {
     "down": "It is tried again by itself; `palyra models test-connection` asks it now.",
@@ -22,7 +24,9 @@ def serving_answer(
     models: tuple[ModelView, ...],
     *,
     live: bool,
+    kept: ResponseCache[KeptAnswer] | None = None,
 ) -> ServingAnswer:
+    """`kept` has the answers that a running engine keeps, where it does."""
     chat, embeddings = registry.default_chat, registry.default_embeddings
     issues = [issue for one in providers for issue in _issues(one)]
     if chat is None:
@@ -37,6 +41,9 @@ def serving_answer(
         failover_candidates=config.failover.max_candidates,
         cache_ttl_ms=config.cache.ttl if config.cache.enabled else None,
         cache_entries=config.cache.entries if config.cache.enabled else 0,
+        cache_kept=0 if kept is None else len(kept),
+        cache_hits=0 if kept is None else kept.hits,
+        cache_misses=0 if kept is None else kept.misses,
         issues=tuple(issues),
     )
 

@@ -31,7 +31,8 @@ class ServingIssue:
 class ServingAnswer:
     """`live`: an engine told it; without one only configuration and journal did.
 
-    `cache_ttl_ms` None: answers are not kept. `default_chat` and `default_embeddings` are empty where there is none.
+    `cache_ttl_ms` None: answers are not kept; `cache_kept` are at present, of at most `cache_entries`. `default_chat`
+    and `default_embeddings` are empty where there is none.
     """
 
     live: bool
@@ -43,6 +44,9 @@ class ServingAnswer:
     failover_candidates: int
     cache_ttl_ms: int | None
     cache_entries: int
+    cache_kept: int = 0
+    cache_hits: int = 0
+    cache_misses: int = 0
     issues: tuple[ServingIssue, ...] = ()
 
 

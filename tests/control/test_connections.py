@@ -1,13 +1,14 @@
 """Tests of connections, over real HTTP: what each answer of a provider means, and what is sent."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from palyra.config.load import interpret
+from palyra.control.commands import AddPolicy
 from palyra.control.local import LocalControl
 from palyra.control.queries import RunsQuery
 from palyra.control.serving_queries import ConnectionQuery, ConnectionView
@@ -51,6 +52,15 @@ async def a_house(directory: Path, base: str, clock: ManualClock) -> AsyncIterat
 
 def control_of(house: House, role: str = "approver") -> LocalControl:
     return LocalControl(house.face, OperatorView("maria", role, "uid"))
+
+
+async def settled(true: Callable[[], bool]) -> None:
+    """Lets others go on until something is so."""
+    for _ in range(100_000):
+        if true():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it never came to that")
 
 
 async def told_of(house: House, query: ConnectionQuery) -> dict[str, ConnectionView]:
@@ -152,8 +162,42 @@ async def test_a_request_is_sent_through_all_of_governance(tmp_path: Path) -> No
         assert (view.state, view.model_id, view.cost_nano_usd) == ("ok", "echo/echo", 0)
         (run,) = (await control.ask(RunsQuery())).runs
         assert (run.run_id, run.state, run.principal) == (view.run_id, "completed", "local")
+        assert (await control.ask(ConnectionQuery("echo", send=True, model_id="echo/embed"))).tests[0].run_id == ""
         failed = await one(house, send=True)
-        assert (failed.state, failed.model_id) == ("endpoint_missing", "acme/m-1") or failed.run_id
+        assert (failed.state, failed.model_id, failed.cost_nano_usd) == ("endpoint_missing", "acme/m-1", 0)
+        assert (await control.ask(RunsQuery())).runs[0].run_id == failed.run_id
+
+
+async def test_a_request_that_a_budget_refuses_is_told_apart(tmp_path: Path) -> None:
+    async with a_house(tmp_path, "http://127.0.0.1:1", ManualClock()) as house:
+        admin = control_of(house, "admin")
+        fields = {"policy_id": "one", "metric_kind": "requests", "hard_limit": "1", "action": "block"}
+        assert (await admin.send(AddPolicy(fields))).ok
+        asked = ConnectionQuery("echo", send=True)
+        assert (await admin.ask(asked)).tests[0].state == "ok"
+        (refused,) = (await admin.ask(asked)).tests
+        assert (refused.state, refused.cost_nano_usd) == ("refused", None)
+        assert "Budget one" in refused.detail
+
+
+async def test_an_answer_that_comes_too_late_is_charged_all_the_same(tmp_path: Path) -> None:
+    clock = ManualClock()
+    text = CONFIG.replace('kind = "deterministic"', 'kind = "deterministic"\nscript = [{{delay_ms = 3000}}]')
+    loaded = interpret(text.format(base="http://127.0.0.1:1").encode(), Path("palyra.toml"), {}, {})
+    assert loaded.config is not None, loaded.problems
+    async with open_house(Installation(loaded.config, tmp_path), clock, {}, serving=False) as house:
+        control = control_of(house)
+        test = asyncio.create_task(control.ask(ConnectionQuery("echo", timeout_ms=1_000, send=True)))
+        runs = house.engine.runner.live
+        await settled(lambda: any(run.attempt is not None and run.attempt.progress.written for run in runs))
+        await clock.advance(1)
+        (late,) = (await test).tests
+        assert (late.state, late.took_ms) == ("timeout", 1_000)
+        await clock.advance(3)
+        await runs.idle()
+        (run,) = (await control.ask(RunsQuery())).runs
+        assert (run.state, run.reason) == ("cancelled", "client_gone")
+        assert run.output_tokens > 0
 
 
 async def test_who_may_not_decide_may_not_send_but_test(tmp_path: Path) -> None:
