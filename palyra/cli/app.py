@@ -6,6 +6,7 @@ from typing import Annotated
 import httpx
 import typer
 
+from palyra.cli.access import access
 from palyra.cli.alerts import alerts
 from palyra.cli.approvals import approvals
 from palyra.cli.budgets import budgets
@@ -61,6 +62,7 @@ def build_app(launch: Launch) -> typer.Typer:
     app.add_typer(windows(launch), name="windows")
     app.add_typer(ledger(launch), name="ledger")
     app.add_typer(audit(launch), name="audit")
+    app.add_typer(access(), name="access")
     add_explain(app, launch)
     add_replay(app, launch)
     _add_status(app, launch)

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from palyra.gateway.console_routes import ROUTES
+from palyra.vault.access import AccessRegistry
 from palyra.vault.records import FLAGS, Role
 from tests.end_to_end.asking import ASKED, ask
 from tests.end_to_end.premises import Premises
-from tests.end_to_end.tools import NOBODY, ROLES, ROOT, error_of, issue, pending_approval, tools, write_on
+from tests.end_to_end.tools import NOBODY, OWNER, ROLES, ROOT, error_of, issue, pending_approval, tools, write_on
 
 VIEWER, APPROVER, ADMIN = "viewer", "approver", "admin"
 TABLE = {
@@ -120,6 +121,9 @@ async def test_what_another_process_changes_holds_from_the_next_request(here: Pr
         assert (await ask(here)).status == 200, "keys that were known go on"
         path.write_text(json.dumps(document))
         assert (await tool["admin"]("GET", "runs")).status_code == 200
+    made = AccessRegistry.open(here.state_dir, here.clock).issue_token("ci", owner=OWNER)
+    async with tools(here, ci=made) as tool:
+        assert (await tool["ci"]("GET", "runs")).status_code == 200
 
 
 async def test_a_token_is_taken_from_either_header_and_never_from_two(here: Premises) -> None:
