@@ -222,7 +222,18 @@ async def test_a_thousand_models_are_one_list_that_stays_on_its_object() -> None
         desk.control.change(providers=tuple(reversed(desk.control.world.providers)))
         await desk.wait()
         assert desk.list.table.selected_key == selected
-        assert "43 providers, 907 models" in desk.title
+        assert "43 providers, 907 models, / finds each · 22 unwell" in desk.title
+        assert len(desk.list.table.rows) <= 500
+        await desk.press("slash")
+        await desk.type("model-0899")
+        await desk.press("enter")
+        assert [row.key for row in desk.list.table.rows] == ["model:region-19/model-0899-preview-20261122"]
+
+
+async def test_what_is_wrong_stays_in_the_row_where_the_list_is_longer_than_the_screen() -> None:
+    async with console(storm()) as desk:
+        await desk.press("8", "j", "j", "j", "j", "j")
+        assert "key rests 0:07" in row(desk, " anthropic ")
 
 
 async def test_the_palette_finds_a_model_by_name() -> None:

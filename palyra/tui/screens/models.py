@@ -39,7 +39,7 @@ from palyra.tui.widgets.rows import CellValue, cell
 
 COLUMNS = (
     Column("sign", safe(""), 1),
-    Column("name", safe("provider, model"), 17, flex=3, most=44),
+    Column("name", safe("provider, model"), 16, flex=3, most=44),
     Column("state", safe("state"), 12),
     Column("tier", safe("tier"), 9),
     Column("price", safe("used, $/M"), 10, flex=1, most=15, align="right"),
@@ -72,6 +72,8 @@ class ModelsScreen(ListScreen):
         self._tests: dict[str, ConnectionView] = {}
         """What the newest test of each provider came to."""
         self._testing: set[str] = set()
+        self._trimmed = False
+        """Whether there are more models than the list shows."""
 
     @property
     def provider(self) -> ProviderView | None:
@@ -90,7 +92,8 @@ class ModelsScreen(ListScreen):
         for model in snapshot.models:
             models.setdefault(model.provider_id, []).append(model)
         share = len(snapshot.models)
-        if not self.filter and share + len(snapshot.providers) > MAX_ROWS:
+        self._trimmed = not self.filter and share + len(snapshot.providers) > MAX_ROWS
+        if self._trimmed:
             # Of very many each provider shows some; a filter finds the others.
             share = max(1, (MAX_ROWS - len(snapshot.providers)) // max(1, len(models)))
         listed: list[Subject] = []
@@ -203,6 +206,8 @@ class ModelsScreen(ListScreen):
             return ()
         unwell = sum(one.health in ("down", "degraded", "missing_auth") for one in self.snapshot.providers)
         text = f"{plural(len(self.snapshot.providers), 'provider')}, {plural(len(self.snapshot.models), 'model')}"
+        if self._trimmed:
+            text += ", / finds each"
         if not unwell:
             return (muted(text),)
         return (muted(f"{text} {glyphs.SEPARATOR} "), part(f"{unwell} unwell", Tone.WARN))
