@@ -10,6 +10,7 @@ from palyra.gateway.console_routes import ROUTES
 from palyra.vault.access import AccessRegistry
 from palyra.vault.records import FLAGS, Role
 from tests.end_to_end.asking import ASKED, ask
+from tests.end_to_end.conftest import Opener
 from tests.end_to_end.premises import Premises
 from tests.end_to_end.tools import NOBODY, OWNER, ROLES, ROOT, error_of, issue, pending_approval, tools, write_on
 
@@ -228,6 +229,19 @@ async def test_a_key_looks_at_its_own_records_and_at_nobody_elses(here: Premises
         await here.rest()
         seen = {name: (await tool[name]("GET", f"runs/{theirs}")).status_code for name in ("own", "bea", "lead")}
         assert seen == {"own": 404, "bea": 200, "lead": 200}
+
+
+async def test_amounts_are_kept_from_keys_where_they_are_not_to_be_told(opened: Opener) -> None:
+    here = await opened("[gateway]\nexpose_amounts = false\n")
+    await here.add_budget("desk", "100")
+    answer = await ask(here)
+    await here.rest()
+    run_id = answer.headers["x-palyra-run"]
+    async with tools(here, own=here.key, ana=issue(here, "ana", Role.VIEWER)) as tool:
+        mine, whole = await tool["own"].data(f"runs/{run_id}"), await tool["ana"].data(f"runs/{run_id}")
+    assert "hard_usd" in _names(whole)
+    assert not {"hard_usd", "hard_nano_usd", "settled_usd", "sentences", "message"} & set(_names(mine))
+    assert mine["run"]["cost_nano_usd"] == whole["run"]["cost_nano_usd"] > 0
 
 
 def _names(data: Any) -> list[str]:

@@ -3,7 +3,7 @@
 import asyncio
 import stat
 
-from palyra.control.commands import CancelRun, DecideApproval
+from palyra.control.commands import AddPolicy, CancelRun, DecideApproval
 from palyra.control.queries import AuditQuery, DecisionQuery, LedgerQuery, RunQuery, UsageQuery
 from palyra.control.remote import RemoteControl
 from palyra.control.snapshots import Topic
@@ -75,5 +75,17 @@ async def test_cancels_a_call(here: Premises, upstream: Upstream) -> None:
         assert run.held_nano_usd > 0
         assert (await remote.send(CancelRun(run.run_id))).ok
         assert (await waiting).status == 410
+    finally:
+        await remote.close()
+
+
+async def test_what_is_wrong_is_told_to_programs_as_well(here: Premises) -> None:
+    remote = RemoteControl(here.state_dir, operator="", environ={})
+    try:
+        wrong = await remote.send(AddPolicy({"policy_id": "team", "timezone": "Prague"}))
+        assert (wrong.status, wrong.code) == ("invalid", "bad_policy")
+        assert {fault.field for fault in wrong.faults} == {"timezone", "hard_limit"}
+        nobody = await remote.send(CancelRun("01NOBODY"))
+        assert (nobody.status, nobody.code, nobody.faults) == ("not_found", "not_found", ())
     finally:
         await remote.close()
