@@ -82,7 +82,9 @@ async def test_a_console_takes_over_from_an_engine_that_died(installation: Insta
     engine = installation.serve().ready()
     async with terminal(installation) as term:
         await term.shows("attached", "ready")
-        term.type("E")
+        term.type("E2")
+        # The second key tells that the first has been heard, and did nothing.
+        await term.shows("attached", "Approvals")
         engine.kill()
         await term.shows("engine gone", "E take over")
         term.type("E")
