@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from palyra.gateway.console_routes import ROUTES
 from palyra.vault.access import AccessRegistry
 from palyra.vault.records import FLAGS, Role
@@ -145,49 +143,49 @@ async def test_a_token_is_no_key(here: Premises) -> None:
     assert (await caller.answer()).status == 401
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "",
-        "usage",
-        "usage/",
-        "usage/forecast",
-        "runs/",
-        "runs//cancel",
-        "runs/*",
-        "runs/%2A",
-        "runs/..",
-        "runs/../approvals",
-        "runs/%2e%2e",
-        "runs/a%2Fcancel",
-        "runs/%00",
-        "runs/%C3%A9",
-        "runs/%ff",
-        "runs/a%0d%0aX-Bad:%201",
-        "runs/' OR 1=1 --".replace(" ", "%20"),
-        "runs/" + "x" * 129,
-        "runs/x/y",
-        "runs/x/cancel/now",
-        "approvals/x/y/z",
-        "policies//",
-        "incidents",
-        "jobs",
-        "tasks",
-        "memory",
-        "heartbeats",
-        "diagnostics",
-        "snapshots",
-        "commands",
-        "query",
-    ],
-)
-async def test_other_addresses_are_none(here: Premises, path: str) -> None:
+NO_ADDRESSES: list[str] = [
+    "",
+    "usage",
+    "usage/",
+    "usage/forecast",
+    "runs/",
+    "runs//cancel",
+    "runs/*",
+    "runs/%2A",
+    "runs/..",
+    "runs/../approvals",
+    "runs/%2e%2e",
+    "runs/a%2Fcancel",
+    "runs/%00",
+    "runs/%C3%A9",
+    "runs/%ff",
+    "runs/a%0d%0aX-Bad:%201",
+    "runs/' OR 1=1 --".replace(" ", "%20"),
+    "runs/" + "x" * 129,
+    "runs/x/y",
+    "runs/x/cancel/now",
+    "approvals/x/y/z",
+    "policies//",
+    "incidents",
+    "jobs",
+    "tasks",
+    "memory",
+    "heartbeats",
+    "diagnostics",
+    "snapshots",
+    "commands",
+    "query",
+]
+
+
+async def test_other_addresses_are_none(here: Premises) -> None:
     token = issue(here, "ana", Role.ADMIN)
     caller = await here.caller()
-    caller.request("GET", ROOT + path, {"Authorization": f"Bearer {token}"})
-    answer = await caller.answer()
-    assert (answer.status, answer.error["code"]) == (404, "unknown_path")
-    assert token not in answer.body.decode()
+    for path in NO_ADDRESSES:
+        caller.request("GET", ROOT + path, {"Authorization": f"Bearer {token}"})
+        answer = await caller.answer()
+        assert (path, answer.status, answer.error["code"]) == (path, 404, "unknown_path")
+        assert token not in answer.body.decode()
 
 
 async def test_other_methods_are_told_which_there_are(here: Premises) -> None:

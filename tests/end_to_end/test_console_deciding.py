@@ -4,8 +4,6 @@ import asyncio
 from collections import Counter
 from typing import Any
 
-import pytest
-
 from palyra.control.commands import RequestOverride
 from palyra.vault.records import Role
 from tests.end_to_end.asking import ask, asking, closed
@@ -56,76 +54,74 @@ async def test_an_amount_is_read_in_the_unit_of_its_budget(here: Premises) -> No
     assert [(await ask(here)).status for _ in range(2)] == [200, 200]
 
 
-@pytest.mark.parametrize(
-    ("body", "fields"),
-    [
-        (b"", ["decision"]),
-        ({}, ["decision"]),
-        ({"decision": "maybe"}, ["decision"]),
-        ({"decision": None}, ["decision"]),
-        ({"decision": ["allow"]}, ["decision"]),
-        ({"decision": "allow", "scope": "forever"}, ["scope"]),
-        ({"decision": "allow", "scope": 1}, ["scope"]),
-        ({"decision": "deny", "scope": "once"}, ["scope"]),
-        ({"decision": "deny", "amount": "1", "duration_seconds": 5}, ["duration_seconds", "amount"]),
-        ({"decision": "allow", "scope": "timeboxed"}, ["duration_seconds"]),
-        ({"decision": "allow", "scope": "timeboxed", "duration_seconds": 0}, ["duration_seconds"]),
-        ({"decision": "allow", "scope": "timeboxed", "duration_seconds": 2_592_001}, ["duration_seconds"]),
-        ({"decision": "allow", "scope": "timeboxed", "duration_seconds": "60"}, ["duration_seconds"]),
-        ({"decision": "allow", "scope": "timeboxed", "duration_seconds": 1.5}, ["duration_seconds"]),
-        ({"decision": "allow", "scope": "timeboxed", "duration_seconds": True}, ["duration_seconds"]),
-        ({"decision": "allow", "duration_seconds": 60}, ["duration_seconds"]),
-        ({"decision": "allow", "scope": "amount"}, ["amount"]),
-        ({"decision": "allow", "scope": "amount", "amount": 5}, ["amount"]),
-        ({"decision": "allow", "scope": "amount", "amount": "lots"}, ["amount"]),
-        ({"decision": "allow", "scope": "amount", "amount": "0"}, ["amount"]),
-        ({"decision": "allow", "scope": "amount", "amount": "-1"}, ["amount"]),
-        ({"decision": "allow", "scope": "amount", "amount": "1e400"}, ["amount"]),
-        ({"decision": "allow", "scope": "amount", "amount": "0.0000000001"}, ["amount"]),
-        ({"decision": "allow", "scope": "amount", "amount": "5.01"}, ["amount"]),
-        ({"decision": "allow", "amount": "5"}, ["amount"]),
-        ({"decision": "deny", "reason": "x" * 501}, ["reason"]),
-        ({"decision": "deny", "reason": 7}, ["reason"]),
-        (b'{"decision": "deny", "reason": "\\ud800"}', ["reason"]),
-        ({"decision": "deny", "version": 0}, ["version"]),
-        ({"decision": "deny", "raeson": "no"}, ["raeson"]),
-        ({"decision": "perhaps", "scope": "ever", "raeson": "no"}, ["raeson", "decision", "scope"]),
-    ],
-)
-async def test_every_field_at_fault_is_named_and_nothing_is_decided(
-    opened: Opener, body: Any, fields: list[str]
-) -> None:
+FAULTS: list[tuple[Any, list[str]]] = [
+    (b"", ["decision"]),
+    ({}, ["decision"]),
+    ({"decision": "maybe"}, ["decision"]),
+    ({"decision": None}, ["decision"]),
+    ({"decision": ["allow"]}, ["decision"]),
+    ({"decision": "allow", "scope": "forever"}, ["scope"]),
+    ({"decision": "allow", "scope": 1}, ["scope"]),
+    ({"decision": "deny", "scope": "once"}, ["scope"]),
+    ({"decision": "deny", "amount": "1", "duration_seconds": 5}, ["duration_seconds", "amount"]),
+    ({"decision": "allow", "scope": "timeboxed"}, ["duration_seconds"]),
+    ({"decision": "allow", "scope": "timeboxed", "duration_seconds": 0}, ["duration_seconds"]),
+    ({"decision": "allow", "scope": "timeboxed", "duration_seconds": 2_592_001}, ["duration_seconds"]),
+    ({"decision": "allow", "scope": "timeboxed", "duration_seconds": "60"}, ["duration_seconds"]),
+    ({"decision": "allow", "scope": "timeboxed", "duration_seconds": 1.5}, ["duration_seconds"]),
+    ({"decision": "allow", "scope": "timeboxed", "duration_seconds": True}, ["duration_seconds"]),
+    ({"decision": "allow", "duration_seconds": 60}, ["duration_seconds"]),
+    ({"decision": "allow", "scope": "amount"}, ["amount"]),
+    ({"decision": "allow", "scope": "amount", "amount": 5}, ["amount"]),
+    ({"decision": "allow", "scope": "amount", "amount": "lots"}, ["amount"]),
+    ({"decision": "allow", "scope": "amount", "amount": "0"}, ["amount"]),
+    ({"decision": "allow", "scope": "amount", "amount": "-1"}, ["amount"]),
+    ({"decision": "allow", "scope": "amount", "amount": "1e400"}, ["amount"]),
+    ({"decision": "allow", "scope": "amount", "amount": "0.0000000001"}, ["amount"]),
+    ({"decision": "allow", "scope": "amount", "amount": "5.01"}, ["amount"]),
+    ({"decision": "allow", "amount": "5"}, ["amount"]),
+    ({"decision": "deny", "reason": "x" * 501}, ["reason"]),
+    ({"decision": "deny", "reason": 7}, ["reason"]),
+    (b'{"decision": "deny", "reason": "\\ud800"}', ["reason"]),
+    ({"decision": "deny", "version": 0}, ["version"]),
+    ({"decision": "deny", "raeson": "no"}, ["raeson"]),
+    ({"decision": "perhaps", "scope": "ever", "raeson": "no"}, ["raeson", "decision", "scope"]),
+]
+
+
+async def test_every_field_at_fault_is_named_and_nothing_is_decided(opened: Opener) -> None:
     here = await opened('[approvals]\nmax_grant_usd = "5"\n')
     approval_id = await pending_approval(here)
     async with tools(here) as tool:
-        answer = await tool["approver"]("POST", f"approvals/{approval_id}/decision", body)
-    error = error_of(answer)
-    assert (answer.status_code, error["type"], error["code"]) == (400, "invalid_request_error", "invalid_field")
-    assert error["param"] == fields[0]
-    assert [fault["field"] for fault in error.get("palyra", {}).get("faults", [{"field": fields[0]}])] == fields
+        for body, fields in FAULTS:
+            answer = await tool["approver"]("POST", f"approvals/{approval_id}/decision", body)
+            error = error_of(answer)
+            assert (body, answer.status_code, error["type"]) == (body, 400, "invalid_request_error")
+            assert (body, error["code"], error["param"]) == (body, "invalid_field", fields[0])
+            told = error.get("palyra", {}).get("faults", [{"field": fields[0]}])
+            assert (body, [fault["field"] for fault in told]) == (body, fields)
     assert (await here.pending()).version == 1
 
 
-@pytest.mark.parametrize(
-    ("body", "code"),
-    [
-        (b"{", "invalid_json"),
-        (b"[]", "invalid_json"),
-        (b"\xff", "invalid_json"),
-        (b'{"decision": NaN}', "invalid_json"),
-        (b'{"decision": "allow", "decision": "deny"}', "duplicate_member"),
-        (b'{"decision": {"a": {"b": {"c": {"d": 1}}}}}', "invalid_json"),
-    ],
-)
-async def test_what_is_no_sound_object_decides_nothing(here: Premises, body: bytes, code: str) -> None:
+UNSOUND: list[tuple[bytes, str]] = [
+    (b"{", "invalid_json"),
+    (b"[]", "invalid_json"),
+    (b"\xff", "invalid_json"),
+    (b'{"decision": NaN}', "invalid_json"),
+    (b'{"decision": "allow", "decision": "deny"}', "duplicate_member"),
+    (b'{"decision": {"a": {"b": {"c": {"d": 1}}}}}', "invalid_json"),
+]
+
+
+async def test_what_is_no_sound_object_decides_nothing(here: Premises) -> None:
     approval_id = await pending_approval(here)
+    where = f"approvals/{approval_id}/decision"
     async with tools(here) as tool:
-        answer = await tool["approver"]("POST", f"approvals/{approval_id}/decision", body)
-        other = await tool["approver"](
-            "POST", f"approvals/{approval_id}/decision", b'{"decision": "allow"}', {"Content-Type": "text/plain"}
-        )
-        large = await tool["approver"]("POST", f"approvals/{approval_id}/decision", b" " * 300_000)
-    assert (answer.status_code, error_of(answer)["code"]) == (400, code)
+        for body, code in UNSOUND:
+            answer = await tool["approver"]("POST", where, body)
+            assert (body, answer.status_code, error_of(answer)["code"]) == (body, 400, code)
+        other = await tool["approver"]("POST", where, b'{"decision": "allow"}', {"Content-Type": "text/plain"})
+        large = await tool["approver"]("POST", where, b" " * 300_000)
     assert (other.status_code, large.status_code) == (415, 413)
     assert (await here.pending()).version == 1
 
