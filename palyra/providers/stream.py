@@ -5,6 +5,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
+
 from palyra.core.values import value
 from palyra.providers.errors import ErrorClass, ProviderError, error_in
 from palyra.providers.prompt import text_size
@@ -13,7 +15,7 @@ from palyra.providers.sse import MAX_EVENT, SseSplitter, event_data
 from palyra.providers.visible import block_bytes, item_bytes, message_bytes
 from palyra.providers.wires import Wire
 
-_decode = json.JSONDecoder().decode
+_decode_anything = json.JSONDecoder().decode
 
 
 @value
@@ -32,6 +34,19 @@ class StreamEvent:
     terminal: bool = False
     withheld: bool = False
     error: ProviderError | None = None
+
+
+def _decode(data: bytes) -> Any:
+    """The JSON of an event. Raises ValueError or RecursionError.
+
+    The quick reader refuses what is only nearly JSON and rounds numbers beyond 64 bits, which counts never may be.
+    """
+    if b"usage" not in data:
+        try:
+            return orjson.loads(data)
+        except orjson.JSONDecodeError:
+            pass
+    return _decode_anything(data.decode("utf-8", "replace"))
 
 
 class StreamReader(ABC):
@@ -101,7 +116,7 @@ class StreamReader(ABC):
         if data == b"[DONE]":
             return self._done(raw)
         try:
-            content = _decode(data.decode("utf-8", "replace"))
+            content = _decode(data)
         except (ValueError, RecursionError):
             return self._break(raw, "An event of the stream is not JSON.")
         if type(content) is not dict:

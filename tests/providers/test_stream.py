@@ -299,3 +299,16 @@ def test_the_service_tier_a_chunk_names() -> None:
     for tier in (None, "flex", None, 5):
         list(reader.feed(b"data: " + json.dumps({"choices": [], "service_tier": tier}).encode() + b"\n\n"))
     assert reader.service_tier == "flex"
+
+
+def test_counts_beyond_64_bits_stay_exact() -> None:
+    reader = ChatReader()
+    read(reader, b'data: {"choices": [], "usage": {"completion_tokens": 36893488147419103233}}\n\n', DONE)
+    assert reader.usage == {"completion_tokens": 36_893_488_147_419_103_233}
+
+
+@pytest.mark.parametrize("odd", [b"NaN", b"-Infinity", rb'"\ud800"', b'"\xff"'])
+def test_what_is_only_nearly_json_is_read_all_the_same(odd: bytes) -> None:
+    event = b'data: {"choices": [{"index": 0, "delta": {"content": "four"}}], "odd": %b}\n\n' % odd
+    (first, *_) = read(ChatReader(), event, DONE)
+    assert (first.error, first.visible_bytes, first.raw) == (None, 4, event)
