@@ -18,8 +18,8 @@ from palyra.journal.rows import HoldRow
 from palyra.pricing.estimate import PricingEstimate, estimate_cost_for_model
 from palyra.pricing.learn import Learned
 from palyra.pricing.prompt_size import PromptSize
-from palyra.providers.closing import sse_event
 from palyra.providers.registry import ModelEntry
+from palyra.providers.sse import sse_event
 from palyra.providers.stream import ChatReader
 from palyra.providers.wires import Wire
 from palyra.runs.attempt import Attempt
