@@ -15,7 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from palyra.providers.closing import DONE, sse_event
+from palyra.providers.closing import DONE
+from palyra.providers.sse import sse_event
 from palyra.providers.wires import Wire
 
 FILE = Path(__file__).with_suffix(".json")
