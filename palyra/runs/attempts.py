@@ -89,7 +89,7 @@ class Attempts:
         run.held_usd = held.bound_usd
         grant_ids = tuple(dict.fromkeys(grant_id for move in held.moves for grant_id, _ in move.drawn))
         facts = {"phase": Phase.HOLD.value, "attempts": held.attempt, "grant_ids": grant_ids}
-        changes = self.decided(run, planned, RunState.RUNNING, trail, **facts)
+        changes = self.decided(run, planned, RunState.RUNNING, **facts)
         run.attempt = attempt = planned.attempt(held, wanted.at, request.parsed)
         attempt.way = way
         endings = trail.endings()
@@ -100,11 +100,11 @@ class Attempts:
             raise
         return attempt
 
-    def decided(self, run: LiveRun, planned: Planned, state: RunState, trail: Trail, **facts: object) -> list[Change]:
+    def decided(self, run: LiveRun, planned: Planned, state: RunState, **facts: object) -> list[Change]:
         """The move that a plan brings about, with its decision."""
         known = {**planned.facts(), **run.spent(), **facts}
         moved = [self._live.renew(run, **known)] if state is run.state else self._live.move(run, state, **known)
-        return [*moved, DecisionMade(planned.decision.row()), *trail.names(), *planned.kept]
+        return [*moved, DecisionMade(planned.decision.row()), *planned.kept]
 
     async def submit(self, run: LiveRun, unit: Sequence[Change], *, held: bool = False) -> None:
         """Waits until the journal has a move of a run. From here on it is told of the run's end in any case: should a

@@ -7,7 +7,7 @@ from palyra.core.clock import Clock
 from palyra.core.events import Event, EventHub
 from palyra.governance.approvals import ApprovalDesk, Opened
 from palyra.governance.decision import ReasonCode, RoutingAction
-from palyra.journal.changes import Change, DecisionMade, RunNoted
+from palyra.journal.changes import Change, DecisionMade, NameKept, RunNoted
 from palyra.providers.credentials import Unavailable, Why
 from palyra.providers.leases import FOREGROUND, Lease
 from palyra.providers.registry import ModelEntry
@@ -88,8 +88,6 @@ class Execution:
             trail.leave()
             if trail.unwritten:
                 means.durable.write(trail.endings())
-            if trail.names():
-                means.planner.recorder.forget()
 
     async def _tried(self) -> Outcome:
         means, request, trail = self._means, self._request, self._trail
@@ -107,7 +105,7 @@ class Execution:
                     return outcome
                 continue
             if self._turns_from(planned):
-                trail.drop(planned.kept)
+                self._drop(planned)
                 continue
             if self._sent is not None:
                 return await self._no_further(planned, self._sent)
@@ -129,6 +127,13 @@ class Execution:
                 self._crossings.to(wire)
         return complexity_of(parsed)
 
+    def _drop(self, planned: Planned) -> None:
+        """A plan is made anew: of what was to be kept of it the names are, and at once, since plans of other requests
+        refer to them from now on."""
+        names = [change for change in planned.kept if isinstance(change, NameKept)]
+        if names:
+            self._means.durable.write(names)
+
     def _turns_from(self, planned: Planned) -> bool:
         """Whether others are looked at because what was asked for cannot be reached now."""
         named = self._wanted[0]
@@ -147,7 +152,7 @@ class Execution:
         assert planned.option is not None
         entry = planned.option.entry
         if trail.permit is not None and not trail.permit.good:
-            trail.drop(planned.kept)
+            self._drop(planned)
             return self._next_or_end(entry, BREAKER_OPEN)
         way = means.ways.take(
             entry.provider,
@@ -180,7 +185,7 @@ class Execution:
         facts = {"phase": Phase.SETTLE.value, "attempts": served.held.attempt}
         unit = [
             *self._trail.endings(),
-            *means.attempts.decided(run, served.planned, RunState.RUNNING, self._trail, **facts),
+            *means.attempts.decided(run, served.planned, RunState.RUNNING, **facts),
         ]
         await means.attempts.submit(
             run, [*unit, *served.changes, *means.closing.run(run, RunState.COMPLETED, kept.reason)]
@@ -211,7 +216,7 @@ class Execution:
     async def _in_line(self, planned: Planned, entry: ModelEntry, found: Unavailable | None) -> Outcome | None:
         """Waits for a place with a provider, holding nothing. None: plan again, with the place or on another model."""
         means, run, trail = self._means, self._run, self._trail
-        trail.drop(planned.kept)
+        self._drop(planned)
         if trail.unwritten:
             means.durable.write([*trail.endings(), means.live.renew(run, **run.spent())])
         means.live.touch(run, Phase.LEASE)
@@ -265,7 +270,7 @@ class Execution:
         """No further attempt can be made as planned: nobody is left, or a budget refuses it."""
         if planned.option is not None:
             return await self._refuse(planned)
-        return self._fails(sent, DecisionMade(planned.decision.row()), *self._trail.names(), *planned.kept)
+        return self._fails(sent, DecisionMade(planned.decision.row()), *planned.kept)
 
     def _stopped(self, planned: Planned, reason: str) -> Outcome:
         """Somebody stopped it while nothing was held."""
@@ -293,7 +298,7 @@ class Execution:
         codes = tuple(sorted({*decision.reason_codes, LEASE_DEFERRED}))
         decision = replace(decision, action=RoutingAction.DEFER, reason_codes=codes)
         planned = replace(planned, plan=replace(planned.plan, decision=decision), kept=())
-        unit = means.attempts.decided(run, planned, RunState.FAILED, self._trail, reason=DEFERRED)
+        unit = means.attempts.decided(run, planned, RunState.FAILED, reason=DEFERRED)
         await means.attempts.submit(run, unit)
         wait = 0 if why.until is None else why.until - means.clock.now_ms()
         full = why.why is Why.TOO_MANY_WAITING
@@ -308,7 +313,7 @@ class Execution:
         told = "" if error is None else str(error)[:MESSAGE_LIMIT]
         facts = {"reason": reason, "approval_id": approval_id, "message": told, **self._served_by()}
         unit = self._trail.endings()
-        unit += means.attempts.decided(run, planned, RunState.REFUSED, self._trail, **facts)
+        unit += means.attempts.decided(run, planned, RunState.REFUSED, **facts)
         if opened is not None:
             unit += opened.changes
         await means.attempts.submit(run, unit)
@@ -337,7 +342,7 @@ class Execution:
         approval_id = opened.record.approval_id
         with means.parking.seat(approval_id, scope.key_id, seconds) as seat:
             facts = {"phase": Phase.PARK.value, "parked_at": now, "approval_id": approval_id}
-            changes = means.attempts.decided(run, planned, RunState.PARKED, self._trail, **facts)
+            changes = means.attempts.decided(run, planned, RunState.PARKED, **facts)
             await means.attempts.submit(run, [*changes, *opened.changes])
             self._tell_opened(opened)
             if means.draining():

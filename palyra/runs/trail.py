@@ -1,11 +1,11 @@
 """What a run has tried so far, and what it may try next. Decides; sends and waits for nothing itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import field
 
 from palyra.core.values import value
 from palyra.governance.candidates import Course
-from palyra.journal.changes import Change, NameKept
+from palyra.journal.changes import Change
 from palyra.providers.breaker import Permit
 from palyra.providers.credentials import Credential
 from palyra.providers.errors import ProviderError
@@ -89,7 +89,6 @@ class Trail:
         self.waited_s = 0.0
         self.unwritten: list[Change] = []
         """How attempts ended that nothing has written down so far."""
-        self._names: list[Change] = []
         self._order: tuple[str, ...] | None = None
         self._way: Way | None = None
         self._lease: Lease | None = None
@@ -172,15 +171,6 @@ class Trail:
         self._way = self._lease = None
 
     # Writing
-
-    def drop(self, kept: Sequence[Change]) -> None:
-        """A plan is made anew: of what was to be kept of it only the names are."""
-        self._names += [change for change in kept if isinstance(change, NameKept)]
-
-    def names(self) -> list[Change]:
-        """Names of plans that were dropped, for the next unit."""
-        names, self._names = self._names, []
-        return names
 
     def endings(self) -> list[Change]:
         """What is unwritten, to be written now."""

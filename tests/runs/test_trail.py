@@ -5,7 +5,6 @@ from typing import Any
 from palyra.config.choices import ModelProviderKind
 from palyra.core.clock import ManualClock
 from palyra.governance.candidates import Course
-from palyra.journal.changes import NameKept, RunNoted
 from palyra.providers.breaker import Breakers, BreakerSettings
 from palyra.providers.credentials import Credentials
 from palyra.providers.errors import ErrorClass, ProviderError
@@ -161,10 +160,3 @@ def test_a_run_that_ends_in_mid_air_gives_everything_back() -> None:
     bench.trail.goes(A, way)
     bench.trail.leave()
     assert (way.permit.ended, bench.leases.of_provider("a").in_use, bench.failures["a"]) == (True, 0, 0)
-
-
-def test_of_a_plan_made_anew_the_names_are_kept() -> None:
-    trail = Bench().trail
-    trail.drop([NameKept(1, "[]"), RunNoted("r", 0, "dropped")])
-    assert trail.names() == [NameKept(1, "[]")]
-    assert trail.names() == []
