@@ -30,6 +30,10 @@ def many_events(state_dir: Path) -> None:
         database.commit()
 
 
+TRIES = 10
+"""Replays that may be over before anybody looked at the right moment."""
+
+
 def worker_of(pid: int) -> int | None:
     """The process that replays for one."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -75,10 +79,15 @@ def test_ctrl_c_ends_a_replay_and_its_worker(
     many_events(shell.state_dir)
     places = ["--state-dir", str(shell.state_dir), "--config", str(shell.config)]
     command = [sys.executable, "-m", "palyra.entry", "replay", *places]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    for _ in range(TRIES):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        while (workers := moment(process.pid)) is None and process.poll() is None:
+            pass
+        if workers is not None:
+            break
+        process.communicate()
+    assert workers is not None, "the moment never came"
     try:
-        while (workers := moment(process.pid)) is None:
-            assert process.poll() is None, process.communicate()
         for worker in workers if stopped else ():
             os.kill(worker, signal.SIGSTOP)
         os.killpg(process.pid, signal.SIGINT)

@@ -111,7 +111,7 @@ async def test_a_wrong_key_costs_what_a_right_one_does(tmp_path: Path, monkeypat
 
 async def test_logs_tell_who_and_what_and_never_what_was_said(caplog: pytest.LogCaptureFixture) -> None:
     """Canaries in the body, in headers, in the address and in the key are in no log line at any level."""
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, logger="palyra"):
         async with serving() as door:
             body = {**CHAT, "messages": [{"role": "user", "content": "canary-1"}], "user": "canary-2"}
             headers = {**AUTHORISED, "X-Palyra-Session": "canary-3", "X-Other": "canary-4"}

@@ -140,6 +140,16 @@ def test_a_rolling_budget_is_checked_in_its_newest_window() -> None:
     assert [item.amount for item in books.verify(at=later, live=False).overshoot] == [DOLLAR]
 
 
+@pytest.mark.parametrize("interval", ["rolling_24h", "rolling_30d"])
+def test_hours_that_an_edit_puts_into_one_rolling_window_are_no_overshoot(interval: str) -> None:
+    """What was admitted to the first minute of an hour lies in a bucket of the same beginning."""
+    books = Books(policy(interval_kind="hourly"))
+    for hour in range(3):
+        books.hold(f"h{hour}", DOLLAR, NOON + hour * 3_600_000)
+    books.policies = PolicySet([policy(interval_kind=interval)])
+    assert books.verify(at=NOON + 3 * 3_600_000, live=False).ok
+
+
 def test_a_policy_without_limit_or_disabled_is_not_checked() -> None:
     books = Books(policy("warns", hard="none", soft_limit="1"), policy("off", enabled="no"))
     books.hold("h1", 9 * DOLLAR)

@@ -143,8 +143,8 @@ def model_lines(model: ModelView, width: int) -> list[Line]:
         ("state", part(f"{state}, {chosen}" if model.enabled else state)),
         ("known from", part(model.source.replace("_", " "))),
         ("can", part(", ".join(model.capabilities) or show.NONE)),
-        ("context", part(f"{model.max_context:,} tokens")),
-        ("answers", part(show.NONE if model.max_output is None else f"{model.max_output:,} tokens")),
+        ("context", part(plural(model.max_context, "token"))),
+        ("answers", part(show.NONE if model.max_output is None else plural(model.max_output, "token"))),
         ("tier", part(model.tier or show.NONE)),
         ("input", part(_rate(model, model.input_usd), Tone.PLAIN if model.priced else Tone.WARN)),
         ("output", part(_rate(model, model.output_usd), Tone.PLAIN if model.priced else Tone.WARN)),
@@ -187,7 +187,9 @@ def selection_lines(answer: SelectionAnswer, zone: str, now: int, width: int) ->
     ]
     if answer.price_state:
         cost = f"{show.run_money(answer.expected_nano_usd)} expected, {show.run_money(answer.bound_nano_usd)} at most"
-        spent = f"{answer.expected_input:,} tokens in, {answer.expected_output:,} out (≤ {answer.bound_output:,})"
+        spent = (
+            f"{plural(answer.expected_input, 'token')} in, {answer.expected_output:,} out (≤ {answer.bound_output:,})"
+        )
         lines += wrap(f"{cost} {glyphs.SEPARATOR} {spent}", width)
     lines.append(BLANK)
     able = [one for one in answer.candidates if not one.reasons]

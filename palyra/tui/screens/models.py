@@ -179,7 +179,7 @@ class ModelsScreen(ListScreen):
         if self._only_built_in:
             return add_a_provider(width)
         if isinstance(subject, ModelView):
-            context = f"{show.tokens(subject.max_context)} tokens of context"
+            context = f"context {show.tokens(subject.max_context)}"
             return [sample("can", f"{', '.join(subject.capabilities) or 'nothing else'} {glyphs.SEPARATOR} {context}")]
         lines = [sample("why", provider.detail)] if provider.detail else []
         if provider.last_error:
