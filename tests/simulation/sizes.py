@@ -23,7 +23,7 @@ class Size:
 
 
 QUICK = Size(people=120, a_day=4, requests=18, kill_every=220)
-LONG = Size(people=4_000, a_day=24, requests=180, kill_every=2_500)
+LONG = Size(people=3_000, a_day=10, requests=40, kill_every=700)
 
 
 def seed_asked(usual: int) -> int:
