@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from palyra.cli.launch import Launch
-from palyra.cli.options import DONE, Config, Json, StateDir, place, report, run
+from palyra.cli.options import DONE, Config, Json, StateDir, act, place, run
 from palyra.cli.output import instant, print_json, say, table
 from palyra.control.commands import AckAlert, SnoozeAlert
 from palyra.control.queries import AlertsQuery
@@ -64,8 +64,7 @@ def alerts(launch: Launch) -> typer.Typer:
         """Says that somebody knows: it stays quiet for as long as it holds, unless it gets worse."""
 
         async def work() -> int:
-            async with launch.acting(place(config, state_dir)) as control:
-                return report(await control.send(AckAlert(alert_id)), as_json=as_json)
+            return await act(launch, place(config, state_dir), AckAlert(alert_id), as_json=as_json)
 
         run(work)
 
@@ -84,8 +83,7 @@ def alerts(launch: Launch) -> typer.Typer:
                 seconds = parse_duration_ms(for_) // 1000
             except ValueError as error:
                 raise BadInputError(f"--for: {error}.", fix="Give a duration like 30m or 8h.") from None
-            async with launch.acting(place(config, state_dir)) as control:
-                return report(await control.send(SnoozeAlert(alert_id, seconds)), as_json=as_json)
+            return await act(launch, place(config, state_dir), SnoozeAlert(alert_id, seconds), as_json=as_json)
 
         run(work)
 

@@ -6,7 +6,7 @@ from typing import Annotated, cast
 import typer
 
 from palyra.cli.launch import Launch
-from palyra.cli.options import BAD_INPUT, DONE, Config, Json, StateDir, place, report, run
+from palyra.cli.options import BAD_INPUT, DONE, Config, Json, StateDir, act, place, report, run
 from palyra.cli.output import USD_METRIC, amount, complain, instant, print_json, say, table
 from palyra.cli.requests import Request, as_operator, with_key
 from palyra.control.commands import DecideApproval, GrantScope, RevokeGrant
@@ -167,8 +167,9 @@ def approvals(launch: Launch) -> typer.Typer:
         """Refuses the request; those who wait are told so at once."""
 
         async def work() -> int:
-            async with launch.acting(place(config, state_dir)) as control:
-                return report(await control.send(DecideApproval(approval_id, "deny", reason=reason)), as_json=as_json)
+            return await act(
+                launch, place(config, state_dir), DecideApproval(approval_id, "deny", reason=reason), as_json=as_json
+            )
 
         run(work)
 
@@ -211,8 +212,7 @@ def approvals(launch: Launch) -> typer.Typer:
         """Ends a grant; what was drawn from it stays spent."""
 
         async def work() -> int:
-            async with launch.acting(place(config, state_dir)) as control:
-                return report(await control.send(RevokeGrant(grant_id)), as_json=as_json)
+            return await act(launch, place(config, state_dir), RevokeGrant(grant_id), as_json=as_json)
 
         run(work)
 

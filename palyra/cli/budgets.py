@@ -9,7 +9,7 @@ import typer
 
 from palyra.cli.budget_detail import tell_budget
 from palyra.cli.launch import Launch
-from palyra.cli.options import DONE, Config, Json, StateDir, place, report, run
+from palyra.cli.options import DONE, Config, Json, StateDir, act, place, run
 from palyra.cli.output import amount, instant, print_json, say, table
 from palyra.control.commands import AddPolicy, EditPolicy, RemovePolicy
 from palyra.control.queries import BudgetQuery
@@ -125,8 +125,9 @@ def budgets(launch: Launch) -> typer.Typer:
         """Adds a policy; its counters include what was already used in the current windows."""
 
         async def work() -> int:
-            async with launch.acting(place(config, state_dir)) as control:
-                return report(await control.send(AddPolicy({"policy_id": policy_id, **fields})), as_json=as_json)
+            return await act(
+                launch, place(config, state_dir), AddPolicy({"policy_id": policy_id, **fields}), as_json=as_json
+            )
 
         run(work)
 
@@ -143,8 +144,7 @@ def budgets(launch: Launch) -> typer.Typer:
         """Changes fields of a policy; consumption stays, live grants and pending approvals of it are voided."""
 
         async def work() -> int:
-            async with launch.acting(place(config, state_dir)) as control:
-                return report(await control.send(EditPolicy(policy_id, fields, revision)), as_json=as_json)
+            return await act(launch, place(config, state_dir), EditPolicy(policy_id, fields, revision), as_json=as_json)
 
         run(work)
 
@@ -157,9 +157,8 @@ def budgets(launch: Launch) -> typer.Typer:
             as_json: Json = False,
         ) -> None:
             async def work() -> int:
-                async with launch.acting(place(config, state_dir)) as control:
-                    command = EditPolicy(policy_id, {"enabled": enabled}, revision)
-                    return report(await control.send(command), as_json=as_json)
+                command = EditPolicy(policy_id, {"enabled": enabled}, revision)
+                return await act(launch, place(config, state_dir), command, as_json=as_json)
 
             run(work)
 
@@ -180,8 +179,7 @@ def budgets(launch: Launch) -> typer.Typer:
         """Removes a policy an operator made; those of the configuration file are edited there."""
 
         async def work() -> int:
-            async with launch.acting(place(config, state_dir)) as control:
-                return report(await control.send(RemovePolicy(policy_id, revision)), as_json=as_json)
+            return await act(launch, place(config, state_dir), RemovePolicy(policy_id, revision), as_json=as_json)
 
         run(work)
 

@@ -8,8 +8,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from palyra.cli.launch import Place
+from palyra.cli.launch import Launch, Place
 from palyra.cli.output import complain, print_json, say
+from palyra.control.commands import Command
 from palyra.control.snapshots import CommandResult
 from palyra.core.errors import (
     BadInputError,
@@ -117,3 +118,9 @@ def report(result: CommandResult, *, as_json: bool) -> int:
     else:
         complain(f"{result.message} {result.fix}".strip())
     return _STATUS_CODES.get(result.status, REFUSED)
+
+
+async def act(launch: Launch, where: Place, command: Command, *, as_json: bool) -> int:
+    """Sends one command, tells what came of it, and returns the exit code that says the same. Raises PalyraError."""
+    async with launch.acting(where) as control:
+        return report(await control.send(command), as_json=as_json)

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 
 from palyra.cli.launch import Launch, Place
-from palyra.cli.options import BAD_INPUT, CONFLICT, DONE, NO_ENGINE, NOT_FOUND, REFUSED, report
+from palyra.cli.options import BAD_INPUT, CONFLICT, DONE, NO_ENGINE, NOT_FOUND, REFUSED, act
 from palyra.cli.output import complain, print_foreign_json, say
 from palyra.control.commands import RequestOverride
 from palyra.core.errors import BadInputError
@@ -43,8 +43,7 @@ class Request:
 
 
 async def as_operator(launch: Launch, place: Place, request: Request, *, as_json: bool) -> int:
-    async with launch.acting(place) as control:
-        return report(await control.send(request.command()), as_json=as_json)
+    return await act(launch, place, request.command(), as_json=as_json)
 
 
 async def with_key(launch: Launch, place: Place, request: Request, key_file: Path, *, as_json: bool) -> int:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from palyra.cli.launch import Launch
-from palyra.cli.options import BAD_INPUT, DONE, Config, Json, StateDir, place, report, run
+from palyra.cli.options import BAD_INPUT, DONE, Config, Json, StateDir, act, place, run
 from palyra.cli.output import complain, instant, print_json, say, table
 from palyra.cli.usage_options import BY, Asked, asking
 from palyra.cli.usage_tables import print_breakdown, print_insights, print_summary, print_timeline
@@ -92,9 +92,8 @@ def usage(launch: Launch) -> typer.Typer:
                 nano = None if cost is None else parse_usd(cost)
             except ValueError as error:
                 raise BadInputError(f"--cost: {error}.") from None
-            async with launch.acting(place(config, state_dir)) as control:
-                command = CorrectUsage(what, reason, input_, output, cached, nano)
-                return report(await control.send(command), as_json=as_json)
+            command = CorrectUsage(what, reason, input_, output, cached, nano)
+            return await act(launch, place(config, state_dir), command, as_json=as_json)
 
         run(work)
 

@@ -12,25 +12,12 @@ from palyra.providers.breaker import BreakerState
 from tests.end_to_end.conftest import Opener
 from tests.end_to_end.premises import Premises, chat, events_of
 from tests.gateway.stand_in import RawAnswer
-from tests.support.faults import DROPS, ERROR_EVENT, MALFORMED, SECOND, SECOND_KEY, Faults, says, status
+from tests.support.faults import DROPS, ERROR_EVENT, MALFORMED, PROVIDERS, SECOND, SECOND_KEY, Faults, says, status
 from tests.support.upstream import Reply, Upstream
 
 SETTINGS = "[retries]\nmax = 1\n[failover]\nenabled = true\n"
 HALF_AN_HOUR_MS = 1_800_000
 
-PROVIDER = """
-[providers.{name}]
-kind = "openai_compatible"
-base_url = "{base}/v1"
-api_key = "{key}"
-pricing_provider = "openai"
-probe = false
-discover = false
-
-[[models]]
-provider = "{name}"
-upstream = "gpt-4o-mini"
-"""
 LISTED = f'failover = ["{SECOND}"]\n'
 
 
@@ -132,8 +119,8 @@ def key_of(name: str) -> str:
 
 def a_provider_each(base_url: str, names: Iterable[str]) -> str:
     """A provider of its own for each, with one model that the backup may stand in for."""
-    rows = [PROVIDER.format(name=name, base=base_url, key=key_of(name)) + LISTED for name in names]
-    return "".join(rows) + PROVIDER.format(name="backup", base=base_url, key=SECOND_KEY)
+    rows = [PROVIDERS.format(name=name, base=base_url, key=key_of(name)) + LISTED for name in names]
+    return "".join(rows) + PROVIDERS.format(name="backup", base=base_url, key=SECOND_KEY)
 
 
 async def after(here: Premises, body: dict[str, Any], **headers: str) -> RawAnswer:
@@ -218,7 +205,7 @@ async def _followed(here: Premises, faults: Faults, name: str, row: Row, *, stre
 async def test_a_provider_that_cannot_be_reached_is_tried_again_then_the_next(
     opened: Opener, upstream: Upstream, faults: Faults, streaming: bool
 ) -> None:
-    first = PROVIDER.format(name="gone", base="http://127.0.0.1:9", key=key_of("gone")) + LISTED
+    first = PROVIDERS.format(name="gone", base="http://127.0.0.1:9", key=key_of("gone")) + LISTED
     here = await opened(SETTINGS + first + a_provider_each(upstream.base_url, ()))
     await here.add_budget("day", "1", interval_kind="daily")
     answer = await after(here, chat(model="gone/gpt-4o-mini", max_tokens=100, stream=streaming))
@@ -238,7 +225,7 @@ async def test_a_provider_that_cannot_be_reached_is_tried_again_then_the_next(
 async def test_a_provider_that_falls_silent_costs_its_input_and_is_followed_by_the_next(
     opened: Opener, upstream: Upstream, faults: Faults, streaming: bool, reply: Reply
 ) -> None:
-    slow = PROVIDER.format(name="slow", base=upstream.base_url, key=key_of("slow"))
+    slow = PROVIDERS.format(name="slow", base=upstream.base_url, key=key_of("slow"))
     slow = slow.replace("[[models]]", 'total_timeout = "20s"\nfirst_byte_timeout = "20s"\n[[models]]') + LISTED
     here = await opened(
         "[retries]\nmax = 0\n[failover]\nenabled = true\n" + slow + a_provider_each(upstream.base_url, ())
