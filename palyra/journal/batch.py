@@ -12,7 +12,7 @@ from functools import cache
 from hashlib import sha256
 from typing import Any
 
-from palyra.journal import tables
+from palyra.journal import entities, tables
 from palyra.journal.audit_chain import Link, LinkDraft, append, canonical_payload
 from palyra.journal.changes import (
     AlertSaved,
@@ -35,7 +35,9 @@ from palyra.journal.changes import (
     TermsKept,
     UsageRecorded,
 )
-from palyra.journal.tables import NULL, Table, Values, clean, dumps, moves_text, own_json
+from palyra.journal.entity import EntityForgotten, EntitySaved
+from palyra.journal.statements import insert_into, new_value, replaced
+from palyra.journal.tables import NULL, Values, clean, dumps, moves_text, own_json
 
 (
     NOTHING,
@@ -57,7 +59,8 @@ from palyra.journal.tables import NULL, Table, Values, clean, dumps, moves_text,
     ALERT,
     CREDENTIAL,
     CORRECTED,
-) = range(19)
+    ENTITY,
+) = range(20)
 """What a row of the view is, in its first column; a row of nothing only fills the statement up."""
 
 WIDTH = 1 + max(
@@ -172,6 +175,13 @@ def prepare(database: sqlite3.Connection) -> None:
         database.execute(
             f"CREATE TEMP TRIGGER batch_{kind} INSTEAD OF INSERT ON batch WHEN NEW.v0 = {kind} BEGIN {sql}; END"
         )
+    # A view of their own: rows of requests are not to pass by the conditions of every other kind.
+    database.execute(f"CREATE TEMP VIEW entity_batch AS SELECT {names}")
+    for place, sql in entities.triggers():
+        database.execute(
+            f"CREATE TEMP TRIGGER entity_{place} INSTEAD OF INSERT ON entity_batch WHEN NEW.v0 = {place}"
+            f" BEGIN {sql}; END"
+        )
 
 
 def _triggers() -> list[tuple[int, str]]:
@@ -180,12 +190,12 @@ def _triggers() -> list[tuple[int, str]]:
     return [
         (
             RUN,
-            f"{_insert_into(tables.RUNS)} ON CONFLICT (run_id) DO UPDATE SET {_replace(runs_kept)}"
+            f"{insert_into(tables.RUNS)} ON CONFLICT (run_id) DO UPDATE SET {replaced(runs_kept)}"
             f" WHERE {newer.format('runs')} AND runs.finished_at IS NULL",
         ),
         (NOTE, _note()),
-        (DECISION, _insert_into(tables.DECISIONS)),
-        (HOLD, _insert_into(tables.HOLDS)),
+        (DECISION, insert_into(tables.DECISIONS)),
+        (HOLD, insert_into(tables.HOLDS)),
         (GROWN, f"{_SLICE_LOGGED}; {_update_hold('bound_usd', 'bound_tokens', 'moves')}"),
         (METERED, _update_hold("metered_input", "metered_output", "metered_usd")),
         (
@@ -206,28 +216,29 @@ def _triggers() -> list[tuple[int, str]]:
         (USAGE, _usage()),
         (
             APPROVAL,
-            f"{_insert_into(tables.APPROVALS)} ON CONFLICT (approval_id) DO UPDATE SET"
-            f" {_replace(tables.APPROVALS.columns[1:])} WHERE {newer.format('approvals')}",
+            f"{insert_into(tables.APPROVALS)} ON CONFLICT (approval_id) DO UPDATE SET"
+            f" {replaced(tables.APPROVALS.columns[1:])} WHERE {newer.format('approvals')}",
         ),
         (
             GRANT,
-            f"{_insert_into(tables.GRANTS)} ON CONFLICT (grant_id) DO UPDATE SET"
-            f" {_replace(tables.GRANTS.columns[1:])} WHERE {newer.format('grants')}",
+            f"{insert_into(tables.GRANTS)} ON CONFLICT (grant_id) DO UPDATE SET"
+            f" {replaced(tables.GRANTS.columns[1:])} WHERE {newer.format('grants')}",
         ),
-        (POLICY, _insert_into(tables.POLICIES)),
+        (POLICY, insert_into(tables.POLICIES)),
         (
             ALERT,
-            f"{_insert_into(tables.ALERTS)} ON CONFLICT (alert_id) DO UPDATE SET"
-            f" {_replace(tables.ALERTS.columns[1:])} WHERE excluded.revision > alerts.revision",
+            f"{insert_into(tables.ALERTS)} ON CONFLICT (alert_id) DO UPDATE SET"
+            f" {replaced(tables.ALERTS.columns[1:])} WHERE excluded.revision > alerts.revision",
         ),
         (
             CREDENTIAL,
-            f"{_insert_into(tables.CREDENTIALS)} ON CONFLICT (provider, credential, fingerprint) DO UPDATE SET"
-            f" {_replace(tables.CREDENTIALS.columns[3:])} WHERE true",
+            f"{insert_into(tables.CREDENTIALS)} ON CONFLICT (provider, credential, fingerprint) DO UPDATE SET"
+            f" {replaced(tables.CREDENTIALS.columns[3:])} WHERE true",
         ),
-        (AUDIT, _insert_into(tables.AUDIT)),
+        (AUDIT, insert_into(tables.AUDIT)),
         (NAME, "INSERT INTO replay_names (id, body) VALUES (NEW.v1, NEW.v2) ON CONFLICT (id) DO NOTHING"),
         (PLAN, _PLAN_LOGGED),
+        (ENTITY, f"INSERT INTO entity_batch VALUES ({', '.join(f'NEW.v{n}' for n in range(1, WIDTH))}, 0)"),
         (TERMS, f"INSERT INTO replay_log (at, kind, ref) VALUES (NEW.v1, 4, 0); {_body_of_newest(2)}"),
     ]
 
@@ -260,7 +271,7 @@ WHERE run_id = (SELECT run_id FROM holds WHERE hold_id = NEW.v1 AND state IN ('s
 def _usage() -> str:
     """A correction has no hold of its own that could be taken: one that is written again is known by its flags."""
     columns = tables.USAGE.columns
-    values = ", ".join(_new(column, name in tables.USAGE.nullable) for column, name in enumerate(columns, start=1))
+    values = ", ".join(new_value(column, name in tables.USAGE.nullable) for column, name in enumerate(columns, start=1))
     corrects, flags, run = (f"NEW.v{columns.index(name) + 1}" for name in ("corrects", "flags", "run_id"))
     again = f"SELECT 1 FROM usage WHERE run_id = {run} AND corrects = {corrects} AND flags = {flags}"
     return (
@@ -280,22 +291,9 @@ def _note() -> str:
     )
 
 
-def _insert_into(table: Table) -> str:
-    values = ", ".join(_new(column, name in table.nullable) for column, name in enumerate(table.columns, start=1))
-    return f"INSERT INTO {table.name} ({', '.join(table.columns)}) VALUES ({values})"
-
-
-def _new(column: int, nullable: bool) -> str:
-    return f"nullif(NEW.v{column}, {NULL})" if nullable else f"NEW.v{column}"
-
-
-def _replace(columns: Iterable[str]) -> str:
-    return ", ".join(f"{name} = excluded.{name}" for name in columns)
-
-
 def _update_hold(*columns: str) -> str:
     changes = ", ".join(
-        f"{name} = {_new(column, name in tables.HOLDS.nullable)}" for column, name in enumerate(columns, start=2)
+        f"{name} = {new_value(column, name in tables.HOLDS.nullable)}" for column, name in enumerate(columns, start=2)
     )
     return f"UPDATE holds SET {changes} WHERE hold_id = NEW.v1 AND state = 'held'"
 
@@ -385,5 +383,7 @@ _ENCODERS: dict[type[Change], Callable[[Any, Unit], tuple[int, Values]]] = {
             change.body,
         ),
     ),
+    EntitySaved: lambda change, unit: (ENTITY, entities.saved(change)),
+    EntityForgotten: lambda change, unit: (ENTITY, entities.forgotten(change)),
     TermsKept: lambda change, unit: (TERMS, (change.at, dumps(change.body))),
 }

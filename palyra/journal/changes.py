@@ -5,6 +5,7 @@ from dataclasses import field
 from typing import Any, NamedTuple
 
 from palyra.core.values import value
+from palyra.journal.entity import EntityForgotten, EntitySaved
 from palyra.journal.rows import (
     AlertRow,
     ApprovalRow,
@@ -220,4 +221,6 @@ Change = (
     | PlanKept
     | TermsKept
     | CredentialNoted
+    | EntitySaved
+    | EntityForgotten
 )

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar
 
 from palyra.journal.connection import ReaderPool
+from palyra.journal.entity import Entity
 from palyra.journal.tables import Table
 
 R = TypeVar("R")
@@ -43,6 +44,10 @@ class Query:
     ) -> R | None:
         rows = await self._rows(table, decode, f"{tail} LIMIT 1", parameters)
         return rows[0] if rows else None
+
+    async def _saved(self, entity: Entity[R], tail: str, parameters: Sequence[Any] = ()) -> tuple[R, ...]:
+        """As `_rows`, of rows that are saved whole."""
+        return await self._rows(entity.table, entity.read, tail, parameters)
 
     async def _listed(
         self, sql: str, decode: Callable[[list[Any]], R], parameters: Sequence[Any] = ()

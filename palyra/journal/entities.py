@@ -1,0 +1,42 @@
+"""Every kind of row that is saved whole (`Entity`), and how the writer's inner view stores it: one line for each."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from palyra.journal.entity import Entity, EntityForgotten, EntitySaved
+from palyra.journal.statements import insert_into, replaced
+from palyra.journal.tables import Values
+
+ENTITIES: tuple[Entity[Any], ...] = ()
+
+_SAVED: Mapping[str, int] = {entity.table.name: 2 * place for place, entity in enumerate(ENTITIES, start=1)}
+
+
+def saved(change: EntitySaved) -> Values:
+    """A row of the inner view: what to do, then the values."""
+    return _SAVED[change.table], *change.values
+
+
+def forgotten(change: EntityForgotten) -> Values:
+    """A row of the inner view: what to do, then the key."""
+    return _SAVED[change.table] + 1, *change.key
+
+
+def triggers() -> Iterator[tuple[int, str]]:
+    """What a row of the inner view makes the database do, by the number in its first column."""
+    for entity in ENTITIES:
+        place = _SAVED[entity.table.name]
+        yield place, _save(entity)
+        known = " AND ".join(f"{name} = NEW.v{column}" for column, name in enumerate(entity.key, start=1))
+        yield place + 1, f"DELETE FROM {entity.table.name} WHERE {known}"
+    yield 0, "SELECT RAISE(ABORT, 'no row is of this kind')"
+
+
+def _save(entity: Entity[Any]) -> str:
+    table, key = entity.table, ", ".join(entity.key)
+    inserted = f"{insert_into(table)} ON CONFLICT ({key}) DO"
+    if not entity.version:
+        return f"{inserted} NOTHING"
+    columns = [name for name in table.columns if name not in entity.key]
+    newer = f"excluded.{entity.version} > {table.name}.{entity.version}"
+    return f"{inserted} UPDATE SET {replaced(columns)} WHERE {newer}"
