@@ -76,6 +76,14 @@ class NoticeEvent(StrEnum):
     APPROVAL_REQUESTED = "approval_requested"
 
 
+class WebhookFormat(StrEnum):
+    """How a webhook wants to be told: Palyra's own JSON, a Slack message, an event of PagerDuty (Events v2)."""
+
+    JSON = "json"
+    SLACK = "slack"
+    PAGERDUTY = "pagerduty"
+
+
 class Severity(StrEnum):
     LOW = "low"
     MEDIUM = "medium"
@@ -184,10 +192,15 @@ class HealingConfig(Section):
 
 
 class WebhookConfig(Section):
-    """One address that is told about events; `secret_ref` signs the bodies."""
+    """One address that is told about events.
+
+    What `secret_ref` names signs the bodies of `json`, ends the address of `slack`, and is the routing key of
+    `pagerduty`.
+    """
 
     name: Annotated[str, ID]
     url: Annotated[str, Url()]
+    format: Annotated[WebhookFormat, Choice(WebhookFormat)] = WebhookFormat.JSON
     events: Annotated[tuple[NoticeEvent, ...], Listing(Choice(NoticeEvent))] = tuple(NoticeEvent)
     min_severity: Annotated[Severity, Choice(Severity)] = Severity.MEDIUM
     secret_ref: Annotated[str | None, VAULT_REF] = None

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from palyra.config.choices import ProviderModelRole
 from palyra.config.findings import Findings
-from palyra.config.operations import JobAction, JobConfig, ProbeConfig, ProbeKind
+from palyra.config.operations import JobAction, JobConfig, ProbeConfig, ProbeKind, WebhookFormat
 from palyra.config.problem import Code, Fault
 from palyra.config.references import check_model
 from palyra.config.rules_upstream import check_reach
@@ -64,6 +64,9 @@ def check_webhooks(found: Findings) -> None:
     found.unique((((*table, i, "name"), row.name) for i, row in enumerate(hooks)), "the name")
     for i, row in enumerate(hooks):
         check_reach(found, (*table, i, "url"), row.url, allow_private=row.allow_private)
+        if row.format is WebhookFormat.PAGERDUTY and row.secret_ref is None and found.sound((*table, i, "secret_ref")):
+            text = "pagerduty needs a routing key"
+            found.add(Code.MISSING, (*table, i, "secret_ref"), text, "Name where the vault keeps the integration's key")
 
 
 def check_probes(found: Findings) -> None:

@@ -375,6 +375,7 @@ WEBHOOKS = [
         {"unknown_choice": ['["closed"]'], "wrong_type": ['"opened"']},
     ),
     choice("notifications.webhook", "min_severity", "medium", "low medium high critical"),
+    choice("notifications.webhook", "format", "json", "json slack"),
     ("notifications.webhook", "secret_ref", None, REFERENCES, BAD_REFERENCES),
     flag("notifications.webhook", "allow_private", False),
 ]

@@ -22,7 +22,7 @@ UNDOCUMENTED = {
     "script",
     "keys",
 }
-LATER = {"scheduler", "jobs", "tasks", "healing", "notifications", "probes", "memory", "vault"}
+LATER = {"scheduler", "jobs", "tasks", "healing", "probes", "memory", "vault"}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,10 @@ def documented(tree: dict[str, Any]) -> set[str]:
             keys.add(section)
             continue
         tables = below if entry.form is Form.ROWS else below.values() if entry.form is Form.NAMED_TABLES else [below]
-        keys |= {f"{section}.{key}" for table in tables for key in table}
+        for table in tables:
+            for key, value in table.items():
+                rows = [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+                keys |= {f"{section}.{key}.{name}" for row in rows for name in row} or {f"{section}.{key}"}
     return keys
 
 

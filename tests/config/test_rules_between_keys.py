@@ -143,6 +143,16 @@ def test_webhooks_have_names_and_callable_addresses() -> None:
     assert found('[[notifications.webhook]]\nname = "w"\n') == [("missing", "notifications.webhook[0].url")]
 
 
+def test_a_webhook_of_pagerduty_needs_its_routing_key() -> None:
+    address = "https://events.pagerduty.com/v2/enqueue"
+    assert found(webhook("w", address, 'format = "pagerduty"')) == [("missing", "notifications.webhook[0].secret_ref")]
+    key = 'secret_ref = "global/pagerduty"'
+    assert sound(webhook("w", address, 'format = "pagerduty"', key)).notifications.webhook[0].format == "pagerduty"
+    assert found(webhook("w", address, 'format = "pagerduty"', 'secret_ref = "x"')) == [
+        ("bad_reference", "notifications.webhook[0].secret_ref")
+    ]
+
+
 def probe(target: str, kind: str = "http", *lines: str) -> str:
     return "\n".join(["[[probes]]", 'id = "p"', f'target = "{target}"', f'kind = "{kind}"', *lines, ""])
 
