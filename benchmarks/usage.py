@@ -16,8 +16,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from benchmarks.usage_history import DAY, END, history
-from palyra.control.queries import InsightsQuery, UsageQuery, UsageRunsQuery
 from palyra.control.usage import UsageRecords
+from palyra.control.usage_queries import (
+    InsightsQuery,
+    UsageQuery,
+    UsageRunsQuery,
+)
 from palyra.core.clock import SystemClock
 from palyra.core.usage_filter import UsageFilter
 from palyra.journal.journal import open_readers

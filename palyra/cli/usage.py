@@ -16,7 +16,13 @@ from palyra.cli.usage_tables import print_breakdown, print_insights, print_summa
 from palyra.control.commands import CorrectUsage
 from palyra.control.export import ExportFormat, export_usage
 from palyra.control.protocol import Control
-from palyra.control.queries import InsightsQuery, UsageAnswer, UsageQuery, UsageRowsQuery, UsageRunsQuery
+from palyra.control.usage_queries import (
+    InsightsQuery,
+    UsageAnswer,
+    UsageQuery,
+    UsageRowsQuery,
+    UsageRunsQuery,
+)
 from palyra.core.clock import SystemClock
 from palyra.core.errors import BadInputError
 from palyra.core.money import format_usd_short, parse_usd

@@ -3,7 +3,12 @@
 from datetime import UTC, datetime
 
 from palyra.cli.output import amount, instant, say, table
-from palyra.control.queries import InsightsAnswer, UsageAnswer, UsageEntry, UsageNumbers
+from palyra.control.usage_queries import (
+    InsightsAnswer,
+    UsageAnswer,
+    UsageEntry,
+    UsageNumbers,
+)
 from palyra.core.money import format_usd, format_usd_short
 from palyra.core.plural import plural
 from palyra.core.windows import load_zone

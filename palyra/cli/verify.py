@@ -11,7 +11,12 @@ from palyra.cli.output import amount, instant, print_json, say
 from palyra.cli.progress import ProgressBar
 from palyra.control.plain import decision_json, plain
 from palyra.control.protocol import Control
-from palyra.control.queries import AuditQuery, DecisionQuery, LedgerAnswer, LedgerQuery
+from palyra.control.queries import (
+    AuditQuery,
+    DecisionQuery,
+    LedgerAnswer,
+    LedgerQuery,
+)
 from palyra.core.clock import SystemClock
 from palyra.core.plural import plural
 

@@ -23,8 +23,6 @@ from palyra.control.queries import (
     BudgetQuery,
     DecisionDetail,
     DecisionQuery,
-    InsightsAnswer,
-    InsightsQuery,
     LedgerAnswer,
     LedgerQuery,
     Query,
@@ -32,11 +30,6 @@ from palyra.control.queries import (
     RunQuery,
     RunsPage,
     RunsQuery,
-    UsageAnswer,
-    UsageQuery,
-    UsageRowsPage,
-    UsageRowsQuery,
-    UsageRunsQuery,
 )
 from palyra.control.replays import CancelReplay, ReplayProgress, ReplayProgressQuery, ReplayQuery
 from palyra.control.serving_queries import (
@@ -48,6 +41,15 @@ from palyra.control.serving_queries import (
     ServingQuery,
 )
 from palyra.control.snapshots import CommandResult, Snapshot
+from palyra.control.usage_queries import (
+    InsightsAnswer,
+    InsightsQuery,
+    UsageAnswer,
+    UsageQuery,
+    UsageRowsPage,
+    UsageRowsQuery,
+    UsageRunsQuery,
+)
 from palyra.core.errors import BadInputError
 
 SNAPSHOT = "/console/v1/snapshot"

@@ -13,7 +13,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from palyra.control.queries import UsageRecord, UsageRowsPage, UsageRowsQuery
+from palyra.control.usage_queries import (
+    UsageRecord,
+    UsageRowsPage,
+    UsageRowsQuery,
+)
 from palyra.core.money import decimal_usd
 from palyra.core.safe_text import safe
 from palyra.core.values import value

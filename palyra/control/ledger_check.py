@@ -3,7 +3,12 @@
 import asyncio
 from collections.abc import Collection, Iterator, Sequence
 
-from palyra.control.queries import LedgerAnswer, LedgerDifference, LedgerOvershoot, LedgerQuery
+from palyra.control.queries import (
+    LedgerAnswer,
+    LedgerDifference,
+    LedgerOvershoot,
+    LedgerQuery,
+)
 from palyra.engine import Engine
 from palyra.governance.counters import CounterState
 from palyra.governance.policy_set import PolicySet

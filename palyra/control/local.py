@@ -38,8 +38,6 @@ from palyra.control.queries import (
     BudgetQuery,
     DecisionDetail,
     DecisionQuery,
-    InsightsAnswer,
-    InsightsQuery,
     LedgerAnswer,
     LedgerQuery,
     Query,
@@ -47,11 +45,6 @@ from palyra.control.queries import (
     RunQuery,
     RunsPage,
     RunsQuery,
-    UsageAnswer,
-    UsageQuery,
-    UsageRowsPage,
-    UsageRowsQuery,
-    UsageRunsQuery,
 )
 from palyra.control.records import Records
 from palyra.control.replaying import ReplayDesk
@@ -80,6 +73,15 @@ from palyra.control.snapshots import (
     Topic,
 )
 from palyra.control.usage import with_present
+from palyra.control.usage_queries import (
+    InsightsAnswer,
+    InsightsQuery,
+    UsageAnswer,
+    UsageQuery,
+    UsageRowsPage,
+    UsageRowsQuery,
+    UsageRunsQuery,
+)
 from palyra.control.views import approval_view, budget_view, grant_view, run_view
 from palyra.core.errors import JournalUnavailableError
 from palyra.core.values import value

@@ -35,8 +35,6 @@ from palyra.control.queries import (
     BudgetQuery,
     DecisionDetail,
     DecisionQuery,
-    InsightsAnswer,
-    InsightsQuery,
     LedgerAnswer,
     LedgerQuery,
     Query,
@@ -44,11 +42,6 @@ from palyra.control.queries import (
     RunQuery,
     RunsPage,
     RunsQuery,
-    UsageAnswer,
-    UsageQuery,
-    UsageRowsPage,
-    UsageRowsQuery,
-    UsageRunsQuery,
 )
 from palyra.control.records import Records
 from palyra.control.replaying import ReplayDesk
@@ -66,6 +59,15 @@ from palyra.control.serving_queries import (
 from palyra.control.serving_views import ServingViews
 from palyra.control.snapshots import CommandResult, EngineView, OperatorView, Snapshot, Topic
 from palyra.control.usage import with_present
+from palyra.control.usage_queries import (
+    InsightsAnswer,
+    InsightsQuery,
+    UsageAnswer,
+    UsageQuery,
+    UsageRowsPage,
+    UsageRowsQuery,
+    UsageRunsQuery,
+)
 from palyra.control.views import approval_view, budget_views
 from palyra.core.clock import Clock
 from palyra.core.errors import EngineGoneError, StateError

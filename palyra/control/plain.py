@@ -4,7 +4,8 @@ text."""
 import dataclasses
 from typing import Any
 
-from palyra.control.queries import ApprovalDetail, DecisionDetail, UsageNumbers
+from palyra.control.queries import ApprovalDetail, DecisionDetail
+from palyra.control.usage_queries import UsageNumbers
 from palyra.core.money import decimal_usd
 
 USD_METRIC = "estimated_cost_usd"

@@ -19,8 +19,6 @@ from palyra.control.queries import (
     BudgetQuery,
     DecisionDetail,
     DecisionQuery,
-    InsightsAnswer,
-    InsightsQuery,
     LedgerAnswer,
     LedgerQuery,
     Query,
@@ -28,11 +26,6 @@ from palyra.control.queries import (
     RunQuery,
     RunsPage,
     RunsQuery,
-    UsageAnswer,
-    UsageQuery,
-    UsageRowsPage,
-    UsageRowsQuery,
-    UsageRunsQuery,
 )
 from palyra.control.replays import ReplayAsk, ReplayProgress
 from palyra.control.serving_queries import (
@@ -44,6 +37,15 @@ from palyra.control.serving_queries import (
     ServingQuery,
 )
 from palyra.control.snapshots import CommandResult, Snapshot, Topic
+from palyra.control.usage_queries import (
+    InsightsAnswer,
+    InsightsQuery,
+    UsageAnswer,
+    UsageQuery,
+    UsageRowsPage,
+    UsageRowsQuery,
+    UsageRunsQuery,
+)
 
 
 class Control(Protocol):

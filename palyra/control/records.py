@@ -20,7 +20,6 @@ from palyra.control.queries import (
     BudgetQuery,
     DecisionDetail,
     DecisionQuery,
-    InsightsQuery,
     LedgerQuery,
     OverrideView,
     Query,
@@ -28,14 +27,17 @@ from palyra.control.queries import (
     RunQuery,
     RunsPage,
     RunsQuery,
-    UsageQuery,
-    UsageRowsQuery,
-    UsageRunsQuery,
 )
 from palyra.control.replays import CancelReplay, ReplayProgressQuery, ReplayQuery
 from palyra.control.serving_queries import ConnectionQuery, SelectionQuery, ServingQuery
 from palyra.control.snapshots import ApprovalView, GrantView
 from palyra.control.usage import UsageRecords
+from palyra.control.usage_queries import (
+    InsightsQuery,
+    UsageQuery,
+    UsageRowsQuery,
+    UsageRunsQuery,
+)
 from palyra.control.views import (
     approval_view,
     attempt_view,

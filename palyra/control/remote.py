@@ -36,8 +36,6 @@ from palyra.control.queries import (
     BudgetQuery,
     DecisionDetail,
     DecisionQuery,
-    InsightsAnswer,
-    InsightsQuery,
     LedgerAnswer,
     LedgerQuery,
     Query,
@@ -45,11 +43,6 @@ from palyra.control.queries import (
     RunQuery,
     RunsPage,
     RunsQuery,
-    UsageAnswer,
-    UsageQuery,
-    UsageRowsPage,
-    UsageRowsQuery,
-    UsageRunsQuery,
 )
 from palyra.control.replays import ReplayAsk, ReplayProgress
 from palyra.control.serving_queries import (
@@ -62,6 +55,15 @@ from palyra.control.serving_queries import (
 )
 from palyra.control.snapshots import CommandResult, Snapshot, Topic
 from palyra.control.sockets import find_socket
+from palyra.control.usage_queries import (
+    InsightsAnswer,
+    InsightsQuery,
+    UsageAnswer,
+    UsageQuery,
+    UsageRowsPage,
+    UsageRowsQuery,
+    UsageRunsQuery,
+)
 from palyra.core.errors import (
     BadInputError,
     ConflictError,

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from palyra.control.queries import (
-    Answer,
+from palyra.control.queries import Answer, RunsPage
+from palyra.control.snapshots import Snapshot
+from palyra.control.usage_queries import (
     DecisionGlance,
     InsightsAnswer,
     InsightsQuery,
-    RunsPage,
     UsageAnswer,
     UsageEntry,
     UsageNumbers,
@@ -18,7 +18,6 @@ from palyra.control.queries import (
     UsageRunsQuery,
     UsageStep,
 )
-from palyra.control.snapshots import Snapshot
 from palyra.control.views import run_view, usage_numbers
 from palyra.core.clock import Clock
 from palyra.core.errors import BadInputError

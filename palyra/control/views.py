@@ -6,7 +6,7 @@ from typing import Any
 
 from palyra.control.attempts import Trace, attempt_sentences
 from palyra.control.price_views import part_view
-from palyra.control.queries import AttemptView, DecisionDetail, UsageNumbers
+from palyra.control.queries import AttemptView, DecisionDetail
 from palyra.control.snapshots import (
     ApplicantView,
     ApprovalView,
@@ -17,6 +17,7 @@ from palyra.control.snapshots import (
     GrantView,
     RunView,
 )
+from palyra.control.usage_queries import UsageNumbers
 from palyra.core.money import MAX, format_usd
 from palyra.governance.approval_record import ApprovalRecord, excess_percent
 from palyra.governance.decision import ReasonCode, RoutingDecision

@@ -12,12 +12,11 @@ from palyra.control.queries import (
     ApprovalsQuery,
     BudgetQuery,
     DecisionQuery,
-    InsightsQuery,
     RunQuery,
     RunsQuery,
-    UsageQuery,
 )
 from palyra.control.snapshots import CommandResult, GrantView, Topic
+from palyra.control.usage_queries import InsightsQuery, UsageQuery
 from palyra.core.errors import NotFoundError
 from palyra.gateway.console_answers import (
     Told,

@@ -6,7 +6,12 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from palyra.control.plain import decision_json, plain
-from palyra.control.queries import ApprovalDetail, BudgetDetail, DecisionDetail, RunDetail
+from palyra.control.queries import (
+    ApprovalDetail,
+    BudgetDetail,
+    DecisionDetail,
+    RunDetail,
+)
 from palyra.control.snapshots import BudgetView, CommandResult
 from palyra.core.errors import (
     BadInputError,

@@ -4,7 +4,7 @@ from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
 from palyra.control.export import Asking, ExportFormat, export_usage
-from palyra.control.queries import UsageRowsPage, UsageRowsQuery
+from palyra.control.usage_queries import UsageRowsPage, UsageRowsQuery
 from palyra.core.windows import DAY_MS
 from palyra.gateway.connection import Connection
 from palyra.gateway.console_bodies import FILTERS, Words

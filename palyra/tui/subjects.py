@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from palyra.control.queries import UsageEntry, UsageNumbers
 from palyra.control.serving import ModelView, ProviderView
 from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, GrantView, RunView
+from palyra.control.usage_queries import UsageEntry, UsageNumbers
 from palyra.core.values import value
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Literal
 
 from palyra.control.protocol import Control
-from palyra.control.queries import (
+from palyra.control.usage_queries import (
     InsightsAnswer,
     InsightsQuery,
     UsageAnswer,

@@ -9,7 +9,12 @@ import pytest
 from palyra.cli.app import tell_reply
 from palyra.cli.verify import ledger_json
 from palyra.control.plain import decision_json, plain
-from palyra.control.queries import ApprovalDetail, DecisionDetail, LedgerAnswer, LedgerDifference
+from palyra.control.queries import (
+    ApprovalDetail,
+    DecisionDetail,
+    LedgerAnswer,
+    LedgerDifference,
+)
 from palyra.control.snapshots import CounterfactualView
 from palyra.core.money import decimal_usd
 from tests.tui.fake_views import approval, grant

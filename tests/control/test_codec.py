@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from palyra.control import codec
 from palyra.control.commands import CancelRun, Command, DecideApproval
-from palyra.control.queries import Answer, AuditAnswer, DecisionDetail, NoteView, Query, RunsPage, RunsQuery
+from palyra.control.queries import (
+    Answer,
+    AuditAnswer,
+    DecisionDetail,
+    NoteView,
+    Query,
+    RunsPage,
+    RunsQuery,
+)
 from palyra.control.snapshots import AlertView, CommandResult, Snapshot
 
 JSON = st.recursive(

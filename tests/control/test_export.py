@@ -11,7 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palyra.control.export import NAMES, Exported, ExportFormat, cell, columns, export_usage
-from palyra.control.queries import UsageRecord, UsageRowsPage, UsageRowsQuery
+from palyra.control.usage_queries import (
+    UsageRecord,
+    UsageRowsPage,
+    UsageRowsQuery,
+)
 
 RECORD = UsageRecord(
     at=1_795_348_800_001,

@@ -11,8 +11,9 @@ import pytest
 from palyra.config.load import interpret
 from palyra.control.commands import AddPolicy, CancelRun, DecideApproval, EditPolicy, RemovePolicy, RevokeGrant
 from palyra.control.local import DECIDED_SHOWN, PENDING_SHOWN, LocalControl
-from palyra.control.queries import AuditQuery, RunQuery, UsageQuery
+from palyra.control.queries import AuditQuery, RunQuery
 from palyra.control.snapshots import OperatorView, Topic
+from palyra.control.usage_queries import UsageQuery
 from palyra.core.clock import ManualClock
 from palyra.core.errors import JournalUnavailableError, StateError
 from palyra.core.scope import Scope

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from palyra.control.commands import CancelRun, DecideApproval
-from palyra.control.queries import AuditAnswer, AuditQuery, RunQuery, RunsPage, RunsQuery
+from palyra.control.queries import (
+    AuditAnswer,
+    AuditQuery,
+    RunQuery,
+    RunsPage,
+    RunsQuery,
+)
 from palyra.control.remote import RemoteControl
 from palyra.control.snapshots import Topic
 from palyra.core.errors import (

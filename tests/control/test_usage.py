@@ -7,8 +7,13 @@ from typing import Any
 import pytest
 
 from palyra.control import usage
-from palyra.control.queries import InsightsQuery, UsageQuery, UsageRowsQuery, UsageRunsQuery
 from palyra.control.usage import UsageRecords
+from palyra.control.usage_queries import (
+    InsightsQuery,
+    UsageQuery,
+    UsageRowsQuery,
+    UsageRunsQuery,
+)
 from palyra.core.clock import ManualClock
 from palyra.core.errors import BadInputError
 from palyra.core.scope import Scope

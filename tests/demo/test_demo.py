@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from palyra.control.local import LocalControl
-from palyra.control.queries import LedgerQuery, UsageQuery
+from palyra.control.queries import LedgerQuery
 from palyra.control.replays import ReplayQuery, replay
 from palyra.control.serving_queries import ConnectionQuery
 from palyra.control.snapshots import OperatorView, Topic
+from palyra.control.usage_queries import UsageQuery
 from palyra.core.clock import ManualClock, SystemClock
 from palyra.core.errors import StateError
 from palyra.core.events import Event

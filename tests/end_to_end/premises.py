@@ -22,10 +22,9 @@ from palyra.control.queries import (
     RunDetail,
     RunQuery,
     RunsQuery,
-    UsageAnswer,
-    UsageQuery,
 )
 from palyra.control.snapshots import ApprovalView, BudgetView, CommandResult, RunView, Topic
+from palyra.control.usage_queries import UsageAnswer, UsageQuery
 from palyra.core.clock import Clock, ManualClock, settle_loop
 from palyra.core.events import Event
 from palyra.core.money import parse_usd

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from palyra.control.queries import InsightsQuery, UsageQuery
+from palyra.control.usage_queries import InsightsQuery, UsageQuery
 from palyra.core.redact import remember
 from tests.end_to_end.asking import ask
 from tests.end_to_end.conftest import Opener

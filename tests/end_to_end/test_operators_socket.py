@@ -4,9 +4,15 @@ import asyncio
 import stat
 
 from palyra.control.commands import AddPolicy, CancelRun, DecideApproval
-from palyra.control.queries import AuditQuery, DecisionQuery, LedgerQuery, RunQuery, UsageQuery
+from palyra.control.queries import (
+    AuditQuery,
+    DecisionQuery,
+    LedgerQuery,
+    RunQuery,
+)
 from palyra.control.remote import RemoteControl
 from palyra.control.snapshots import Topic
+from palyra.control.usage_queries import UsageQuery
 from tests.end_to_end.premises import DAY_MS, Premises, chat
 from tests.gateway.stand_in import until
 from tests.support.upstream import Reply, Upstream

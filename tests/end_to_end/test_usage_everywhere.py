@@ -5,8 +5,13 @@ from typing import Any
 
 from palyra.control.export import ExportFormat, export_usage
 from palyra.control.offline import offline_control
-from palyra.control.queries import InsightsQuery, UsageQuery, UsageRowsQuery, UsageRunsQuery
 from palyra.control.remote import RemoteControl
+from palyra.control.usage_queries import (
+    InsightsQuery,
+    UsageQuery,
+    UsageRowsQuery,
+    UsageRunsQuery,
+)
 from palyra.core.clock import ManualClock
 from palyra.core.usage_filter import UsageFilter
 from tests.end_to_end.premises import DAY_MS, Premises, chat, configuration, premises

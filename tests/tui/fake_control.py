@@ -32,7 +32,6 @@ from palyra.control.queries import (
     AuditQuery,
     BudgetQuery,
     DecisionQuery,
-    InsightsQuery,
     LedgerAnswer,
     LedgerQuery,
     NoteView,
@@ -40,9 +39,6 @@ from palyra.control.queries import (
     RunQuery,
     RunsPage,
     RunsQuery,
-    UsageQuery,
-    UsageRowsQuery,
-    UsageRunsQuery,
 )
 from palyra.control.replays import CancelReplay, ReplayProgressQuery, ReplayQuery
 from palyra.control.serving_queries import ConnectionQuery, SelectionQuery
@@ -51,6 +47,12 @@ from palyra.control.snapshots import (
     CommandResult,
     Snapshot,
     Topic,
+)
+from palyra.control.usage_queries import (
+    InsightsQuery,
+    UsageQuery,
+    UsageRowsQuery,
+    UsageRunsQuery,
 )
 from palyra.core.clock import Clock
 from palyra.core.errors import NotFoundError

@@ -1,6 +1,7 @@
 """What a fake engine says of usage: a day or a month of made-up numbers, the same on every run."""
 
-from palyra.control.queries import (
+from palyra.control.snapshots import ForecastView
+from palyra.control.usage_queries import (
     DecisionGlance,
     InsightsAnswer,
     InsightsQuery,
@@ -13,7 +14,6 @@ from palyra.control.queries import (
     UsageRowsQuery,
     UsageStep,
 )
-from palyra.control.snapshots import ForecastView
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

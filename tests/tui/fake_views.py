@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from palyra.control.queries import (
-    DecisionDetail,
-)
+from palyra.control.queries import DecisionDetail
 from palyra.control.snapshots import (
     ApprovalView,
     BudgetView,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from palyra.control.queries import UsageRowsQuery
+from palyra.control.usage_queries import UsageRowsQuery
 from palyra.tui.dialogs.export import ExportDialog
 from palyra.tui.dialogs.what_if import tried
 from palyra.tui.widgets.lines import Lines, line

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from palyra.control.queries import UsageQuery, UsageRunsQuery
+from palyra.control.usage_queries import UsageQuery, UsageRunsQuery
 from palyra.core.usage_filter import ANYTHING, UsageFilter
 from palyra.tui import usage_view
 from palyra.tui.screens import usage as usage_screen

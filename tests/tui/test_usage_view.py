@@ -4,8 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from palyra.control.queries import InsightsAnswer, UsageAnswer, UsageEntry, UsageNumbers, UsageStep
 from palyra.control.snapshots import ForecastView, Snapshot
+from palyra.control.usage_queries import (
+    InsightsAnswer,
+    UsageAnswer,
+    UsageEntry,
+    UsageNumbers,
+    UsageStep,
+)
 from palyra.core.clock import ManualClock
 from palyra.tui.details.usage import panel_lines, under_lines
 from palyra.tui.usage_view import MEASURES, Sight, bucket_words, filter_for, name_of, series_of, span_of

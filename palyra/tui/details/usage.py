@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from palyra.control.queries import UsageEntry
 from palyra.control.snapshots import AlertView, BudgetView, ForecastView, Snapshot
+from palyra.control.usage_queries import UsageEntry
 from palyra.core.money import NANO
 from palyra.core.safe_text import fit, safe
 from palyra.tui import format as show

@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 
 from palyra.control.export import Exported, ExportFormat, export_usage
 from palyra.control.protocol import Control
-from palyra.control.queries import UsageRowsQuery
+from palyra.control.usage_queries import UsageRowsQuery
 from palyra.core.clock import Clock
 from palyra.core.plural import plural
 from palyra.core.private_files import new_private_file, private_dir

@@ -3,8 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from palyra.control.queries import RunDetail, RunQuery, RunsPage, RunsQuery, UsageRunsQuery
+from palyra.control.queries import (
+    RunDetail,
+    RunQuery,
+    RunsPage,
+    RunsQuery,
+)
 from palyra.control.snapshots import RunView, Snapshot, Topic
+from palyra.control.usage_queries import UsageRunsQuery
 from palyra.core.errors import PalyraError
 from palyra.core.safe_text import safe
 from palyra.core.usage_filter import ANYTHING, UsageFilter

@@ -8,8 +8,13 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from palyra.control.queries import UsageAnswer, UsageEntry, UsageNumbers, UsageStep
 from palyra.control.snapshots import Snapshot, Topic
+from palyra.control.usage_queries import (
+    UsageAnswer,
+    UsageEntry,
+    UsageNumbers,
+    UsageStep,
+)
 from palyra.core.errors import PalyraError
 from palyra.core.safe_text import safe
 from palyra.core.usage_filter import ANYTHING
