@@ -13,7 +13,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from palyra.config.choices import ProviderModelRole
 from palyra.config.model import LoadedConfig
 from palyra.core.clock import Clock
 from palyra.core.errors import JournalUnavailableError
@@ -23,9 +22,7 @@ from palyra.core.lag import LoopLag
 from palyra.core.private_files import private_dir
 from palyra.core.supervisor import Supervisor
 from palyra.core.values import value
-from palyra.governance.alert_book import AlertBook
-from palyra.governance.alert_record import AlertRecord
-from palyra.governance.alerts import AlertSettings, ProviderState
+from palyra.engine.alerting import alert_watch
 from palyra.governance.approval_record import ApprovalRecord
 from palyra.governance.approvals import ApprovalDesk, ApprovalSettings
 from palyra.governance.candidates import OutputLimits
@@ -40,7 +37,6 @@ from palyra.journal.journal import Journal
 from palyra.journal.lock import EngineLock
 from palyra.journal.rows import PolicyRow
 from palyra.pricing.book import PriceBook
-from palyra.pricing.drift import estimate_drift
 from palyra.pricing.learn import Learner
 from palyra.providers.breaker import Breakers, BreakerSettings, BreakerState
 from palyra.providers.cache import ResponseCache
@@ -70,7 +66,7 @@ from palyra.runs.reroutes import Doubt, reroute_doubt
 from palyra.runs.runner import Runner
 from palyra.runs.settings import run_settings
 from palyra.runs.trail import FailoverSettings
-from palyra.runs.watch import AlertWatch, Surroundings
+from palyra.runs.watch import AlertWatch
 from palyra.vault.access import STATE_FILES, AccessRegistry
 from palyra.vault.secrets import NoVault, SecretSource
 
@@ -176,7 +172,8 @@ class Engine:
         await self._credit(environ, vault)
         self._build()
         await recall_all(self.experience, self.journal.readers, self.registry)
-        await self._watch()
+        self.watch = await alert_watch(self, self._durable)
+        self.journal.listen(self.watch.hearing.hear)
         self._keep_up()
         now = clock.now_ms()
         started = AuditAdded(now, "engine", self.boot_id, "palyra", {"verb": "started"})
@@ -355,41 +352,6 @@ class Engine:
     def _breaker_turned(self, provider: str, state: BreakerState) -> None:
         log.warning("the breaker of provider %s is %s", provider, state.value)
         self.events.publish(Event("provider.breaker", self.clock.now_ms(), provider, {"state": state.value}))
-
-    async def _watch(self) -> None:
-        """Alerts as they were, and what is to be judged from now on."""
-        governance, registry, readers = self.config.governance, self.registry, self.journal.readers
-        settings = AlertSettings(
-            lookback_ms=governance.alert_lookback,
-            cooldown_ms=governance.alert_cooldown,
-            spike_usd=governance.spike_usd,
-            mix_percent=governance.model_mix_percent,
-            mix_min_runs=governance.model_mix_min_runs,
-        )
-        ended = await readers.resolved_alerts(self.clock.now_ms() - settings.cooldown_ms, limit=500)
-        records = [AlertRecord.from_row(row) for row in [*reversed(ended), *await readers.live_alerts()]]
-        around = Surroundings(
-            providers=lambda: tuple(
-                ProviderState(one.id, self.breakers.of(one.id).state.value, self.care.state(one.id).value)
-                for one in registry.providers.values()
-                if one.enabled and not self.credentials.missing(one.id, self.clock.now_ms())
-            ),
-            chat_models=lambda: frozenset(
-                entry.id for entry in registry.routed if entry.role is ProviderModelRole.CHAT
-            ),
-            default_model=lambda: "" if registry.default_chat is None else registry.default_chat.id,
-            priced=lambda provider, model, at: (
-                (entry := registry.known(model)) is None or self.book.card(provider, entry.upstream, at) is not None
-            ),
-            drift=lambda provider, model: (
-                estimate_drift(provider, model, ())
-                if registry.known(model) is None
-                else self.experience.drift(provider, model)
-            ),
-        )
-        book = AlertBook(self.ids.new, settings.cooldown_ms, records)
-        self.watch = AlertWatch(book, settings, self.ledger, readers, self._durable, self.events, self.clock, around)
-        self.journal.listen(self.watch.hearing.hear)
 
     def _keep_up(self) -> None:
         start = self._supervisor.start

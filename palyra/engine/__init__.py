@@ -1,0 +1,5 @@
+"""The engine: every part below built, started, watched over and stopped in order."""
+
+from palyra.engine.engine import Engine, Installation
+
+__all__ = ["Engine", "Installation"]
