@@ -95,14 +95,13 @@ class Upkeep:
         self._tell_moved()
         return error
 
-    def due(self, provider: ProviderEntry) -> float | None:
-        """At which monotonic second a provider is to be asked next; None for one that is never asked.
+    def due(self, provider: ProviderEntry, now: float) -> float | None:
+        """At which monotonic second, seen from `now`, a provider is to be asked next; None for one that is never asked.
 
         A breaker that is open lets nobody through, so its provider is asked once it lets one try and nobody came.
         """
         if not provider.enabled or not provider.on_network or not (provider.probe or provider.discover):
             return None
-        now = self._clock.monotonic()
         asked = self._asked.get(provider.id)
         breaker = self._breakers.of(provider.id)
         if not breaker.admits:
@@ -122,7 +121,7 @@ class Upkeep:
     def _ask_due(self) -> None:
         now = self._clock.monotonic()
         for provider in self._providers():
-            due = self.due(provider)
+            due = self.due(provider, now)
             if due is None or due > now or provider.id in self._asking:
                 continue
             if self._health.state(provider) is HealthState.MISSING_AUTH:
@@ -141,7 +140,8 @@ class Upkeep:
     async def _nap(self) -> None:
         """Sleeps until somebody is due, or something happened that may change who is."""
         now = self._clock.monotonic()
-        dues = [due for one in self._providers() if one.id not in self._asking and (due := self.due(one)) is not None]
+        waiting = (one for one in self._providers() if one.id not in self._asking)
+        dues = [due for one in waiting if (due := self.due(one, now)) is not None]
         self._wake.clear()
         seconds = max(0.0, min([now + KEEP_S, *dues]) - now)
         timer = self._clock.call_later(seconds, self._wake.set)

@@ -1,13 +1,13 @@
 """Providers are asked for their models when it is time to, which shows that they live and costs nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
 
 from palyra.config.choices import ModelProviderKind
-from palyra.core.clock import ManualClock, settle_loop
+from palyra.core.clock import ManualClock, Timer, settle_loop
 from palyra.providers.breaker import Breakers, BreakerSettings, BreakerState
 from palyra.providers.credentials import Credentials, Pool
 from palyra.providers.discovery import Discovery
@@ -25,9 +25,15 @@ class Ward:
     """One provider that is looked after, whose list is answered by the test."""
 
     def __init__(
-        self, pool: Pool | None = None, *, enabled: bool = True, probe: bool = True, discover: bool = True
+        self,
+        pool: Pool | None = None,
+        *,
+        enabled: bool = True,
+        probe: bool = True,
+        discover: bool = True,
+        clock: ManualClock | None = None,
     ) -> None:
-        self.clock = ManualClock()
+        self.clock = clock or ManualClock()
         self.entry = ProviderEntry(
             "acme", ModelProviderKind.OPENAI_COMPATIBLE, enabled=enabled, probe=probe, discover=discover
         )
@@ -87,6 +93,32 @@ async def test_the_list_is_read_soon_after_the_start_and_every_five_minutes() ->
         await ward.clock.advance(700)
         assert ward.asked == [1.0, 301.0, 601.0]
         assert ward.health.state(ward.entry) is HealthState.OK
+
+
+class RestlessClock(ManualClock):
+    """Moves on a little whenever it is read, as the system's does; who winds it up again and again ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read = 0
+        self.wound = 0
+
+    def monotonic(self) -> float:
+        self.read += 1
+        return super().monotonic() + self.read / 1_000_000
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        self.wound += 1
+        assert self.wound < 1_000
+        return super().call_later(seconds, callback)
+
+
+async def test_time_that_passes_while_it_is_looked_at_puts_nobody_off() -> None:
+    clock = RestlessClock()
+    async with Ward(clock=clock).running() as ward:
+        await clock.advance(700)
+        assert [round(at) for at in ward.asked] == [1, 301, 601]
+        assert clock.wound < 50
 
 
 async def test_a_list_that_could_not_be_read_is_tried_again_after_a_minute() -> None:
