@@ -19,7 +19,7 @@ from textual.widget import Widget
 
 from palyra.control.commands import Command
 from palyra.control.protocol import Control
-from palyra.control.snapshots import CommandResult, Snapshot, Topic
+from palyra.control.snapshots import CommandResult, Snapshot
 from palyra.core.clock import Clock
 from palyra.core.errors import PalyraError
 from palyra.core.plural import plural
@@ -35,6 +35,7 @@ from palyra.tui.dialogs.decision import DecisionDialog
 from palyra.tui.dialogs.help import HelpDialog
 from palyra.tui.dialogs.palette import PaletteDialog
 from palyra.tui.dialogs.reader import ReaderDialog
+from palyra.tui.everything import everything
 from palyra.tui.frame.herald import Herald
 from palyra.tui.frame.notice import Flash, flash
 from palyra.tui.glyphs import AsciiFilter
@@ -47,7 +48,6 @@ from palyra.tui.screens.models import ModelsScreen
 from palyra.tui.screens.runs import RunsOf, RunsScreen
 from palyra.tui.screens.triage import TriageScreen
 from palyra.tui.screens.usage import UsageScreen
-from palyra.tui.subjects import Subject
 from palyra.tui.themes import Tone
 
 log = logging.getLogger(__name__)
@@ -340,7 +340,7 @@ class PalyraApp(App[None], inherit_bindings=False):
 
     async def open_palette(self, screen: PalyraScreen) -> None:
         """Every action of this screen and every object by name."""
-        chosen = await self.ask(PaletteDialog(palette_entries(screen, await self._objects()), self.clock))
+        chosen = await self.ask(PaletteDialog(palette_entries(screen, await everything(self.control)), self.clock))
         if chosen is None:
             return
         what, _, rest = chosen.partition(":")
@@ -363,20 +363,6 @@ class PalyraApp(App[None], inherit_bindings=False):
         target = await self.show(name)
         if isinstance(target, ListScreen):
             target.set_filter(text)
-
-    async def _objects(self) -> list[tuple[str, Subject]]:
-        try:
-            snapshot = await self.control.snapshot(tuple(Topic))
-        except PalyraError:
-            return []
-        return [
-            *((ApprovalsScreen.NAME, item) for item in snapshot.approvals if item.status == "pending"),
-            *((ApprovalsScreen.NAME, item) for item in snapshot.grants),
-            *((BudgetsScreen.NAME, item) for item in snapshot.budgets),
-            *((ModelsScreen.NAME, item) for item in snapshot.providers),
-            *((ModelsScreen.NAME, item) for item in snapshot.models),
-            *((RunsScreen.NAME, item) for item in snapshot.runs),
-        ]
 
     def open_help(self, screen: PalyraScreen) -> None:
         """The keys of a screen."""
