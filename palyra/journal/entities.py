@@ -3,11 +3,17 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from palyra.journal.delivery_rows import DELIVERIES, REPORTERS, TOLD, WEBHOOKS
 from palyra.journal.entity import Entity, EntityForgotten, EntitySaved
 from palyra.journal.statements import insert_into, replaced
 from palyra.journal.tables import Values
 
-ENTITIES: tuple[Entity[Any], ...] = ()
+ENTITIES: tuple[Entity[Any], ...] = (
+    DELIVERIES,
+    WEBHOOKS,
+    TOLD,
+    REPORTERS,
+)
 
 _SAVED: Mapping[str, int] = {entity.table.name: 2 * place for place, entity in enumerate(ENTITIES, start=1)}
 

@@ -8,6 +8,7 @@ Roll-ups are kept by triggers, so no writer can forget them. `moves` of a hold i
 from palyra.journal.alert_schema import ALERTS
 from palyra.journal.answers_schema import ANSWERS
 from palyra.journal.credential_schema import CREDENTIALS
+from palyra.journal.delivery_schema import DELIVERIES
 from palyra.journal.meter_schema import METER
 from palyra.journal.readings_schema import READINGS
 from palyra.journal.replay_schema import REPLAY_LOG
@@ -376,6 +377,7 @@ END;
     (7, CREDENTIALS),
     (8, SUMS),
     (9, ANSWERS),
+    (10, DELIVERIES),
 )
 
 LATEST = MIGRATIONS[-1][0]

@@ -6,13 +6,22 @@ from contextlib import asynccontextmanager
 from palyra.journal.connection import ReaderPool
 from palyra.journal.readers.alerts import AlertReaders
 from palyra.journal.readers.credentials import CredentialReaders
+from palyra.journal.readers.deliveries import DeliveryReaders
 from palyra.journal.readers.governance import GovernanceReaders
 from palyra.journal.readers.holds import HoldReaders
 from palyra.journal.readers.runs import RunReaders
 from palyra.journal.readers.status import StatusReaders
 
 
-class Readers(RunReaders, HoldReaders, StatusReaders, GovernanceReaders, AlertReaders, CredentialReaders):
+class Readers(
+    RunReaders,
+    HoldReaders,
+    StatusReaders,
+    GovernanceReaders,
+    AlertReaders,
+    CredentialReaders,
+    DeliveryReaders,
+):
     """Everything that can be asked. Cancelling a question stops its query.
 
     Every method raises JournalUnavailableError when the journal cannot be read.
