@@ -5,6 +5,7 @@ from typing import Any
 
 from palyra.journal.delivery_rows import DELIVERIES, REPORTERS, TOLD, WEBHOOKS
 from palyra.journal.entity import Entity, EntityForgotten, EntitySaved
+from palyra.journal.incident_rows import ATTEMPTS, EPISODES, INCIDENTS, TIMELINE
 from palyra.journal.statements import insert_into, replaced
 from palyra.journal.tables import Values
 
@@ -13,6 +14,10 @@ ENTITIES: tuple[Entity[Any], ...] = (
     WEBHOOKS,
     TOLD,
     REPORTERS,
+    INCIDENTS,
+    TIMELINE,
+    ATTEMPTS,
+    EPISODES,
 )
 
 _SAVED: Mapping[str, int] = {entity.table.name: 2 * place for place, entity in enumerate(ENTITIES, start=1)}

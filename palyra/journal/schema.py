@@ -9,6 +9,7 @@ from palyra.journal.alert_schema import ALERTS
 from palyra.journal.answers_schema import ANSWERS
 from palyra.journal.credential_schema import CREDENTIALS
 from palyra.journal.delivery_schema import DELIVERIES
+from palyra.journal.incident_schema import INCIDENTS
 from palyra.journal.meter_schema import METER
 from palyra.journal.readings_schema import READINGS
 from palyra.journal.replay_schema import REPLAY_LOG
@@ -378,6 +379,7 @@ END;
     (8, SUMS),
     (9, ANSWERS),
     (10, DELIVERIES),
+    (11, INCIDENTS),
 )
 
 LATEST = MIGRATIONS[-1][0]

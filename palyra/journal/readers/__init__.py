@@ -9,6 +9,7 @@ from palyra.journal.readers.credentials import CredentialReaders
 from palyra.journal.readers.deliveries import DeliveryReaders
 from palyra.journal.readers.governance import GovernanceReaders
 from palyra.journal.readers.holds import HoldReaders
+from palyra.journal.readers.incidents import IncidentReaders
 from palyra.journal.readers.runs import RunReaders
 from palyra.journal.readers.status import StatusReaders
 
@@ -21,6 +22,7 @@ class Readers(
     AlertReaders,
     CredentialReaders,
     DeliveryReaders,
+    IncidentReaders,
 ):
     """Everything that can be asked. Cancelling a question stops its query.
 
