@@ -110,12 +110,13 @@ class Attempts:
         """Waits until the journal has a move of a run. From here on it is told of the run's end in any case: should a
         write fail and yet have happened, nothing stays held. What took no hold is true whether it can be written now
         or not."""
-        run.saved = True
+        unit = [*unit, *run.begun()]
         try:
             await (self._journal.submit(unit) if held else self._durable.wait(unit))
         except BaseException:
             self._planner.recorder.forget()
             raise
+        run.known()
 
     def _answers(self, run: LiveRun) -> None:
         self._live.touch(run, Phase.STREAM, first_byte_at=self._clock.now_ms())

@@ -251,6 +251,7 @@ class Execution:
         run, state, reason, error = self._run, delivered.state, delivered.reason, delivered.error
         if self._client.gone and not attempt.streaming and state is RunState.COMPLETED:
             state, reason = RunState.CANCELLED, "client_gone"
+        run.retry_after_ms = None if error is None else error.retry_after_ms
         self._ends(state, reason, "" if error is None else str(error))
         refusal: Refusal | None = None
         if error is not None:
@@ -263,6 +264,7 @@ class Execution:
         """Ends the run with what became of its last attempt, which was `sent`; nobody else can answer."""
         run, error = self._run, self._trail.error
         assert error is not None
+        run.retry_after_ms = error.retry_after_ms
         self._ends(RunState.FAILED, error.error_class.value, str(error), *told)
         return self._refused(sent, provider_failed(run, sent, error))
 
@@ -348,7 +350,7 @@ class Execution:
             if means.draining():
                 run.ask_to_stop("engine_stopping")
             try:
-                with run.away(means.clock):
+                with run.parked(means.clock):
                     verdict, record = await seat.wait(run, self._client, report_of(run, planned))
             except RunStoppedError as stopped:
                 return self._stopped(planned, stopped.reason)

@@ -1,7 +1,8 @@
 """Runs that are alive in this process, and their consistent rows."""
 
 import asyncio
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -11,8 +12,11 @@ from palyra.core.events import Event, EventHub
 from palyra.journal.changes import Change, RunNoted, RunSaved
 from palyra.journal.rows import RunRow
 from palyra.runs.attempt import Attempt
-from palyra.runs.states import Phase, RunState, check_move
+from palyra.runs.request import Owner
+from palyra.runs.states import SPARES_CHILDREN, Phase, RunState, check_move
 from palyra.runs.trail import Traced
+
+log = logging.getLogger(__name__)
 
 
 class RunStoppedError(Exception):
@@ -35,6 +39,7 @@ class LiveRun:
     """
 
     _row: RunRow
+    owner: Owner | None = None
     held_usd: int | None = 0
     stop_reason: str = ""
     stopped_by: str = ""
@@ -52,6 +57,12 @@ class LiveRun:
     """Its attempts that ended."""
     away_s: float = 0.0
     """Seconds it spent waiting for providers, for places with them, and for people."""
+    parked_s: float = 0.0
+    """Seconds it spent waiting for people, before the wait that is under way."""
+    parked_since: float | None = None
+    """When the wait for a person that is under way began, in monotonic seconds."""
+    retry_after_ms: int | None = None
+    """What the provider that failed it asked to wait."""
     resting: bool = False
     """Whether it waits for the instant of its next attempt."""
     saved: bool = False
@@ -63,6 +74,7 @@ class LiveRun:
     """The row's fields with what was touched since `_row` was made: making rows costs more than all other bookkeeping,
     and reading the fields of the one before is half of that."""
     _stale: bool = False
+    _opening: list[Change] = field(default_factory=list)
     _task: asyncio.Task[object] | None = None
     _struck: bool = False
 
@@ -125,6 +137,44 @@ class LiveRun:
             self._task.cancel()
         return True
 
+    @property
+    def phase(self) -> str:
+        phase: str = self._facts["phase"]
+        return phase
+
+    def begun(self) -> list[Change]:
+        """What its owner has written with its row, until `known` says that it is."""
+        if not self.saved:
+            self.saved = True
+            if self.owner is not None:
+                self._opening = _asked(lambda owner: owner.begun(self.row), self.owner)
+        return self._opening
+
+    def known(self) -> None:
+        """The journal has its row."""
+        self._opening = []
+
+    def ended(self) -> list[Change]:
+        """What its owner has written with its end."""
+        owner = self.owner
+        if owner is None:
+            return []
+        return [*self.begun(), *_asked(lambda one: one.ended(self.row, self.retry_after_ms), owner)]
+
+    def parked_for(self, now: float) -> float:
+        """Seconds spent waiting for people, by that instant of monotonic time."""
+        return self.parked_s + (0.0 if self.parked_since is None else now - self.parked_since)
+
+    @contextmanager
+    def parked(self, clock: Clock) -> Iterator[None]:
+        """Inside, it waits for a person."""
+        self.parked_since = clock.monotonic()
+        try:
+            with self.away(clock):
+                yield
+        finally:
+            self.parked_s, self.parked_since = self.parked_for(clock.monotonic()), None
+
     @contextmanager
     def away(self, clock: Clock) -> Iterator[None]:
         """Time spent inside is not the house's own."""
@@ -157,6 +207,22 @@ class LiveRun:
             self._task = None
 
 
+def _asked(ask: Callable[[Owner], Sequence[Change]], owner: Owner) -> list[Change]:
+    try:
+        return list(ask(owner))
+    except Exception:
+        log.exception("the owner of a run did not answer")
+        return []
+
+
+Children = Callable[[str], Sequence[Change]]
+"""What is to be written when a run is cancelled, by its id: the work that hangs below it is stopped with it."""
+
+
+def _childless(_run_id: str) -> Sequence[Change]:
+    return ()
+
+
 class LiveRuns:
     """Every run that has not ended, with what happened last to each published as an event."""
 
@@ -167,6 +233,7 @@ class LiveRuns:
         self._idle = asyncio.Event()
         self._idle.set()
         self.started_total = 0
+        self.children: Children = _childless
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -177,8 +244,8 @@ class LiveRuns:
     def get(self, run_id: str) -> LiveRun | None:
         return self._runs.get(run_id)
 
-    def start(self, row: RunRow) -> LiveRun:
-        run = LiveRun(row)
+    def start(self, row: RunRow, owner: Owner | None = None) -> LiveRun:
+        run = LiveRun(row, owner)
         self._runs[row.run_id] = run
         self._idle.clear()
         self.started_total += 1
@@ -197,6 +264,9 @@ class LiveRuns:
             if run.traces:
                 told["attempt"] = run.traces[-1].to_json()
             written.append(RunNoted(run.run_id, now, "run_terminal", told))
+            written += run.ended()
+            if state is RunState.CANCELLED and reason not in SPARES_CHILDREN:
+                written += self.children(run.run_id)
             self._runs.pop(run.run_id, None)
             if not self._runs:
                 self._idle.set()

@@ -59,9 +59,9 @@ class Parking:
         return len(self) < self._places and (not key_id or self._keys[key_id] < self._per_key)
 
     def patience(self, source: str, asked: float) -> float:
-        """How many seconds a request waits: a client as long as it asked for, a job or a task as long as the record
+        """How many seconds a request waits: a client as long as it asked for, a job or a task not longer than a record
         stays open."""
-        return asked if source == GATEWAY else self._desk.settings.ttl_ms / 1000
+        return asked if source == GATEWAY else min(asked, self._desk.settings.ttl_ms / 1000)
 
     def parked_until(self, approval_id: str) -> int | None:
         """When the last of those who wait for it gives up (unix ms); None when nobody waits."""

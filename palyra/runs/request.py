@@ -1,12 +1,30 @@
 """The seam between a door (the gateway) and a run: what was asked, and how the answer is handed back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Protocol
 
 from palyra.core.scope import Scope
 from palyra.core.values import value
+from palyra.journal.changes import Change
+from palyra.journal.rows import RunRow
 from palyra.providers.request import ParsedRequest
+
+
+class Owner(Protocol):
+    """Whom a run is for when no connection waits for it: a job's fire or a task.
+
+    What these calls give is written in one unit with what they tell of. They wait for nothing; what they raise is
+    logged, and the run goes on or ends without them.
+    """
+
+    def begun(self, row: RunRow) -> Sequence[Change]:
+        """The run is written down for the first time."""
+        ...
+
+    def ended(self, row: RunRow, retry_after_ms: int | None) -> Sequence[Change]:
+        """The run has ended, whoever ended it. Called once. `retry_after_ms` is what a provider asked to wait."""
+        ...
 
 
 @value
@@ -15,7 +33,8 @@ class RunRequest:
 
     `park_seconds` 0 refuses at once instead of waiting for a person; `allowed_models` empty means all;
     `mode_override` is empty or a RoutingMode a key may ask for; `failover` and `cache` are False where the caller
-    switched them off for this request.
+    switched them off for this request. `run_id` is one that nobody has had before, empty for a new one.
+    `max_duration_s` None is `runs.max_duration`; of what has a limit of its own, waiting for a person does not count.
     """
 
     scope: Scope
@@ -28,6 +47,9 @@ class RunRequest:
     forward_headers: Mapping[str, str] = field(default_factory=dict)
     failover: bool = True
     cache: bool = True
+    run_id: str = ""
+    max_duration_s: float | None = None
+    owner: Owner | None = None
 
 
 @value

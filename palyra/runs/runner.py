@@ -36,12 +36,13 @@ from palyra.runs.dispatch import Dispatcher
 from palyra.runs.durable import Durable
 from palyra.runs.execution import Execution, Means
 from palyra.runs.experience import Experience
+from palyra.runs.limits import OwnLimit
 from palyra.runs.live import LiveRun, LiveRuns
 from palyra.runs.parking import Parking
 from palyra.runs.planning import Planner, allowed
 from palyra.runs.request import Client, Outcome, RunReport, RunRequest
 from palyra.runs.settings import RunSettings
-from palyra.runs.states import Phase, RunState, stopped_state
+from palyra.runs.states import SPARES_CHILDREN, Phase, RunState, stopped_state
 from palyra.runs.tracing import Tracing
 from palyra.runs.trail import FailoverSettings
 
@@ -143,8 +144,8 @@ class Runner:
             return Outcome(RunReport(""), "", "", refusal=model_not_allowed(request.parsed.model))
         if not self._journal.healthy:
             return Outcome(RunReport(""), "", "", refusal=journal_unavailable())
-        run = self.live.start(self._row(request))
-        timers = [self._clock.call_later(self._settings.max_duration_s, partial(run.stop, "run_timeout"))]
+        run = self.live.start(self._row(request), request.owner)
+        timers = [self._limit(run, request.max_duration_s)]
         client.on_gone(lambda: self._caller_left(run, timers))
         try:
             return await Execution(self._means, run, request, wanted, client).carry_out()
@@ -171,11 +172,32 @@ class Runner:
             if row is None:
                 raise NotFoundError(f"No run {run_id!r} is known.", fix="Look it up on the Runs screen.")
             raise ConflictError(f"Run {run_id} is already {row.state} ({row.reason}).", code="wrong_state")
-        if run.ask_to_stop(reason, by.name):
-            if run.saved:
-                note = RunNoted(run_id, self._clock.now_ms(), "cancel_asked", {"reason": reason, "by": by.name})
-                self._durable.write([note])
-            self._clock.call_later(OVERRULE_S, partial(self._overrule, run))
+        self._stop(run, reason, by.name)
+
+    def stop(self, run_id: str, reason: str, by: str) -> bool:
+        """`cancel` of a run that may have ended: False where it has."""
+        run = self.live.get(run_id)
+        if run is not None:
+            self._stop(run, reason, by)
+        return run is not None
+
+    def _stop(self, run: LiveRun, reason: str, by: str) -> None:
+        if not run.ask_to_stop(reason, by):
+            return
+        unit: list[Change] = []
+        if run.saved:
+            unit.append(RunNoted(run.run_id, self._clock.now_ms(), "cancel_asked", {"reason": reason, "by": by}))
+        if stopped_state(reason) is RunState.CANCELLED and reason not in SPARES_CHILDREN:
+            unit += self.live.children(run.run_id)
+        if unit:
+            self._durable.write(unit)
+        self._clock.call_later(OVERRULE_S, partial(self._overrule, run))
+
+    def _limit(self, run: LiveRun, own_s: float | None) -> Timer:
+        """Ends a run that takes too long."""
+        if own_s is None:
+            return self._clock.call_later(self._settings.max_duration_s, partial(run.stop, "run_timeout"))
+        return OwnLimit(run, own_s, self._clock)
 
     def _overrule(self, run: LiveRun) -> None:
         """Ends a run whose worker did not. What the worker brings later changes nothing."""
@@ -269,7 +291,7 @@ class Runner:
     def _row(self, request: RunRequest) -> RunRow:
         parsed = request.parsed
         return RunRow(
-            run_id=self._ids.new(),
+            run_id=request.run_id or self._ids.new(),
             boot_id=self._boot_id,
             version=1,
             source=request.source,

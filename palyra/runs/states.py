@@ -62,7 +62,17 @@ FAILED_REASONS = frozenset(
         "journal_unavailable",
     }
 )
-CANCELLED_REASONS = frozenset({"by_operator", "by_client", "client_gone", "engine_stopping"})
+SELF_HEALING, ENGINE_STOPPING, PARENT_CANCELLED, REPLACED = (
+    "self_healing",
+    "engine_stopping",
+    "parent_cancelled",
+    "replaced",
+)
+CANCELLED_REASONS = frozenset(
+    {"by_operator", "by_client", "client_gone", PARENT_CANCELLED, REPLACED, SELF_HEALING, ENGINE_STOPPING}
+)
+SPARES_CHILDREN = frozenset({ENGINE_STOPPING})
+"""Reasons to cancel a run that leave the work below it alone: it waits for the next start."""
 REFUSED_REASONS = frozenset({"budget_exceeded", "budget_denied", "budget_approval_required", "no_candidate"})
 
 _REASONS = {

@@ -1,6 +1,7 @@
 """Work without a client waits for a person for as long as the record stays open."""
 
 import asyncio
+import math
 from collections.abc import Mapping
 
 import pytest
@@ -38,7 +39,7 @@ class Nobody:
 def job(here: Premises, source: str = "job", session: str = "night") -> asyncio.Task[Outcome]:
     body = b'{"model": "%b", "messages": [{"role": "user", "content": "%b"}], "max_tokens": 50}'
     parsed = parse_request(Wire.CHAT, body % (MINI.encode(), HELLO[0]["content"].encode()))
-    request = RunRequest(Scope("nightly", session, job="report"), parsed, source=source)
+    request = RunRequest(Scope("nightly", session, job="report"), parsed, source=source, park_seconds=math.inf)
     return asyncio.create_task(here.engine.runner.execute(request, Nobody()))
 
 
