@@ -46,7 +46,7 @@ class Footing:
         )
         self.rolling = tuple((cell.total, cell.start) for cell in cells if cell.total is not None)
         heads = [
-            (budget.policy_id, value, cell.start, budget.metric, budget.limit)
+            (budget.policy_id, value, cell.start, budget.metric, budget.limit, budget.rolls)
             for (budget, value), cell in zip(lines, cells, strict=True)
         ]
         self.places = Places(tuple(heads), tuple(budget.unit for budget, _ in lines))

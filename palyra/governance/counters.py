@@ -137,6 +137,7 @@ class Budget:
         "policy",
         "policy_id",
         "rolling",
+        "rolls",
         "soft",
         "totals",
         "unit",
@@ -145,6 +146,7 @@ class Budget:
 
     def __init__(self, policy: UsageBudgetPolicyRecord) -> None:
         self.rolling = ROLLING.get(policy.interval_kind)
+        self.rolls = "" if self.rolling is None else policy.interval_kind.value
         self.windows: dict[int, dict[str, Cell]] = {}
         """Every known window of a calendar budget, by its start and scope value."""
         self.totals: dict[str, RollingTotal] = {}

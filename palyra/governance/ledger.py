@@ -189,6 +189,7 @@ class Ledger:
                     step.enforced,
                     drawn,
                     budget.limit,
+                    budget.rolls,
                 )
             )
             cells.append(cell)
@@ -457,7 +458,11 @@ class Ledger:
             part = counted(budget.policy, row)
             cell.move(0, part.held, part.drawn)
             if policy_id in known:
-                cells[known[policy_id]] = cell
+                index = known[policy_id]
+                cells[index] = cell
+                if (moves[index].window_start, moves[index].rolling) != (cell.start, budget.rolls):
+                    # What it takes from now on is admitted to another window than the one it names.
+                    moves[index] = moves[index]._replace(enforced=False)
                 continue
             moves.append(CounterMove(policy_id, value, cell.start, budget.metric, part.held, None, enforced=False))
             cells.append(cell)

@@ -3,9 +3,7 @@
 How far an enforced counter stands above what it may: what was admitted under the limit (settled + held, never above
 the limit of the latest lawful admission), less what was drawn from grants, what ended above its bound, and that limit.
 Left out is what nobody promised to keep under a limit: holds of advising policies and looser modes, and holds counted
-again under another window, scope or metric. A bucket of a rolling budget that begins with an hour is left out as well:
-its holds may have been admitted to that hour, before the budget's window was edited, and a row does not tell. Lowering
-a limit changes no admission that was lawful when it was made.
+again under another window, scope or metric. Lowering a limit changes no admission that was lawful when it was made.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +11,7 @@ from dataclasses import dataclass, field
 
 from palyra.config.choices import PolicyAction
 from palyra.core.values import value
-from palyra.core.windows import ROLLING, Interval, charge_start, window_for
+from palyra.core.windows import ROLLING, charge_start, window_for
 from palyra.governance.counters import CounterState
 from palyra.governance.grants import GrantBook
 from palyra.governance.ledger import Ledger
@@ -176,16 +174,13 @@ def _audit(audit: _Audit, policy: UsageBudgetPolicyRecord, value: str, row: Hold
     if move is None or not move.enforced or move.limit is None or move.scope_value != value:
         return
     start = charge_start(policy.interval_kind, policy.timezone, row.created_at)
-    if move.window_start != start or (policy.interval_kind in ROLLING and _begins_an_hour(policy, start)):
+    rolling = policy.interval_kind.value if policy.interval_kind in ROLLING else ""
+    if (move.window_start, move.rolling) != (start, rolling):
         return
     cell = audit.cell(policy.policy_id, value, start)
     cell.amount += part.settled + part.held
     cell.allowed += part.drawn + max(0, (move.actual or 0) - move.held)
     cell.limit = max(cell.limit, move.limit)
-
-
-def _begins_an_hour(policy: UsageBudgetPolicyRecord, at: int) -> bool:
-    return window_for(Interval.HOURLY, policy.timezone, at).start == at
 
 
 def _worst(policy: UsageBudgetPolicyRecord, audit: _Audit, at: int) -> Overshoot | None:

@@ -8,15 +8,17 @@ from palyra.journal.rows import CounterMove
 
 Amounts = tuple[int, int, int]
 """Nano-dollars, tokens and requests."""
+Head = tuple[str, str, int, str, int | None, str]
 
 
 class Places:
-    """The counters that many holds move alike. `heads`: policy id, scope value, start of the window, metric and hard
-    limit of each; `units`: where in `Amounts` its metric is; `counters`: their policy ids and scope values."""
+    """The counters that many holds move alike. `heads`: policy id, scope value, start of the window, metric, hard limit
+    and kind of rolling window of each; `units`: where in `Amounts` its metric is; `counters`: their policy ids and
+    scope values."""
 
     __slots__ = ("_texts", "counters", "heads", "units")
 
-    def __init__(self, heads: tuple[tuple[str, str, int, str, int | None], ...], units: tuple[int, ...]) -> None:
+    def __init__(self, heads: tuple[Head, ...], units: tuple[int, ...]) -> None:
         self.heads = heads
         self.units = units
         self.counters = {head[:2]: None for head in heads}
@@ -27,10 +29,18 @@ class Places:
         """Of each move as JSON, what stands before its amounts, where they are in `Amounts`, and what stands behind."""
         if self._texts is None:
             self._texts = tuple(
-                (f"{json.dumps(head[:4], separators=(',', ':'))[:-1]},", unit, f",[],{json.dumps(head[4])}]")
+                (
+                    f"{json.dumps(head[:4], separators=(',', ':'))[:-1]},",
+                    unit,
+                    f",[],{json.dumps(head[4])}{_rolling(head)}]",
+                )
                 for head, unit in zip(self.heads, self.units, strict=True)
             )
         return self._texts
+
+
+def _rolling(head: Head) -> str:
+    return f',"{head[5]}"' if head[5] else ""
 
 
 class PlainMoves(Sequence[CounterMove]):
@@ -49,9 +59,10 @@ class PlainMoves(Sequence[CounterMove]):
 
     def __iter__(self) -> Iterator[CounterMove]:
         held, actual, enforced = self.held, self.actual, self.enforced
-        for (policy_id, value, start, metric, limit), unit in zip(self.places.heads, self.places.units, strict=True):
+        for head, unit in zip(self.places.heads, self.places.units, strict=True):
+            policy_id, value, start, metric, limit, rolling = head
             charged = None if actual is None else actual[unit]
-            yield CounterMove(policy_id, value, start, metric, held[unit], charged, enforced, (), limit)
+            yield CounterMove(policy_id, value, start, metric, held[unit], charged, enforced, (), limit, rolling)
 
     def text(self) -> str:
         """As JSON, the same as that of every move by itself."""

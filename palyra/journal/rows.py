@@ -65,6 +65,8 @@ class CounterMove(NamedTuple):
     """(grant_id, amount) drawn from grants by this hold in this counter."""
     limit: int | None = None
     """The hard limit in force when this was admitted: a later edit must not make a lawful admission look unlawful."""
+    rolling: str = ""
+    """The kind of rolling window it was admitted to; '' for one of the calendar, whose start tells which it was."""
 
 
 class HoldRow(NamedTuple):

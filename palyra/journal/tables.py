@@ -259,11 +259,13 @@ def decision_row(values: list[Any]) -> DecisionRow:
 
 
 def moves_text(moves: Sequence[CounterMove]) -> str:
-    return moves.text() if isinstance(moves, PlainMoves) else dumps(tuple(moves))
+    if isinstance(moves, PlainMoves):
+        return moves.text()
+    return dumps([move if move.rolling else move[:-1] for move in moves])
 
 
 def _move(values: list[Any]) -> CounterMove:
-    policy_id, scope_value, window_start, metric, held, actual, enforced, drawn, limit = values
+    policy_id, scope_value, window_start, metric, held, actual, enforced, drawn, limit, *rolling = values
     return CounterMove(
         policy_id,
         scope_value,
@@ -274,6 +276,7 @@ def _move(values: list[Any]) -> CounterMove:
         enforced,
         tuple((grant_id, amount) for grant_id, amount in drawn),
         limit,
+        *rolling,
     )
 
 

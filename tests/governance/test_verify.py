@@ -130,11 +130,14 @@ def test_nobody_promised_a_limit_to_advising_budgets_and_loose_modes(
     assert books.verify().ok
 
 
-def test_a_rolling_budget_is_checked_in_its_newest_window() -> None:
-    books = Books(policy(interval_kind="rolling_24h"))
+@pytest.mark.parametrize(
+    ("interval", "apart"), [("rolling_24h", 86_460_000), ("rolling_24h", 90_000_000), ("rolling_30d", 721 * 3_600_000)]
+)
+def test_a_rolling_budget_is_checked_in_its_newest_window(interval: str, apart: int) -> None:
+    books = Books(policy(interval_kind=interval))
     for number in range(4):
-        books.hold(f"h{number}", DOLLAR, NOON + number * 86_460_000)
-    later = NOON + 3 * 86_460_000
+        books.hold(f"h{number}", DOLLAR, NOON + number * apart)
+    later = NOON + 3 * apart
     assert books.verify(at=later).ok
     books.store.rows["forged"] = books.store.rows["h3"]._replace(hold_id="forged")
     assert [item.amount for item in books.verify(at=later, live=False).overshoot] == [DOLLAR]
@@ -148,6 +151,30 @@ def test_hours_that_an_edit_puts_into_one_rolling_window_are_no_overshoot(interv
         books.hold(f"h{hour}", DOLLAR, NOON + hour * 3_600_000)
     books.policies = PolicySet([policy(interval_kind=interval)])
     assert books.verify(at=NOON + 3 * 3_600_000, live=False).ok
+
+
+def test_days_that_an_edit_puts_into_one_month_of_rolling_hours_are_no_overshoot() -> None:
+    books = Books(policy(interval_kind="rolling_24h"))
+    for number in range(3):
+        books.hold(f"h{number}", DOLLAR, NOON + number * 90_000_000)
+    books.policies = PolicySet([policy(interval_kind="rolling_30d")])
+    assert books.verify(at=NOON + 3 * 90_000_000, live=False).ok
+
+
+def test_what_a_stream_took_while_a_budget_counted_otherwise_is_no_overshoot() -> None:
+    """An hour's limit lets a stream take more than is left of the thirty days that it began in."""
+    month, hour = (PolicySet([policy(interval_kind=kind)]) for kind in ("rolling_30d", "hourly"))
+    books = Books(policy(interval_kind="rolling_30d"))
+    books.hold("h1", 90 * CENT)
+    books.hold("h2", 10 * CENT, NOON + 3_600_000)
+    for policies in (hour, month):
+        books.policies = policies
+        books.store.change(books.ledger, policies, NOON + 3_600_000)
+        if policies is hour:
+            grown = books.ledger.grow("h2", 80 * CENT, 1, NOON + 3_600_000).change
+            assert grown is not None
+            books.store.submit(grown)
+    assert books.verify(at=NOON + 3_600_000).ok
 
 
 def test_a_policy_without_limit_or_disabled_is_not_checked() -> None:

@@ -90,6 +90,7 @@ def a_hold(run: RunRow, hold_id: str = "", **changes: Any) -> HoldRow:
         moves=(
             a_move(),
             a_move(policy_id="tokens", metric="total_tokens", held=1536, drawn=(("g1", 7),), limit=10**18),
+            a_move(policy_id="month", limit=5, rolling="rolling_30d"),
         ),
         mode="enforced",
     )
