@@ -110,6 +110,8 @@ class Execution:
             if self._sent is not None:
                 return await self._no_further(planned, self._sent)
             if planned.parks and park_seconds > 0 and means.parking.has_place(request.scope.key_id):
+                # A person takes their time, and others wait for the place it waited for.
+                trail.give_back()
                 begun = means.clock.monotonic()
                 outcome = await self._parked(planned, park_seconds)
                 if outcome is not None:

@@ -121,6 +121,12 @@ class Trail:
             return None
         return lease
 
+    def give_back(self) -> None:
+        """The place that was waited for is not taken."""
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.release()
+
     # Attempts
 
     def goes(self, entry: ModelEntry, way: Way) -> None:
@@ -166,9 +172,8 @@ class Trail:
         """The dispatch under way ends, by what its last attempt came to, and a place that nobody took is given back."""
         if self._way is not None:
             self._way.leave()
-        if self._lease is not None:
-            self._lease.release()
-        self._way = self._lease = None
+        self._way = None
+        self.give_back()
 
     # Writing
 

@@ -30,6 +30,7 @@ from tests.support.upstream import Reply, Upstream
 ON = "[failover]\nenabled = true\n"
 OFF = "[failover]\nenabled = false\n"
 ONE_TRY = "[retries]\nmax = 0\n"
+ONE_PLACE = "[leases]\nprovider_start = 1\nprovider_max = 1\ncredential_start = 1\ncredential_max = 1\n"
 RETRIES = "[retries]\nmax = 2\n"
 WAIT = status(503, retry_after="8")
 
@@ -327,8 +328,7 @@ async def test_who_does_badly_is_passed_over_where_others_would_do(
 
 
 async def test_a_place_is_waited_for_holding_nothing(opened: Opener, upstream: Upstream, faults: Faults) -> None:
-    one = "[leases]\nprovider_start = 1\nprovider_max = 1\ncredential_start = 1\ncredential_max = 1\n"
-    here = await opened(ONE_TRY + OFF + one + two_providers(upstream.base_url))
+    here = await opened(ONE_TRY + OFF + ONE_PLACE + two_providers(upstream.base_url))
     await here.add_budget("day", "1", interval_kind="daily")
     gate = asyncio.Event()
     faults.script(FIRST_KEY, Reply(gate=gate))
@@ -345,11 +345,30 @@ async def test_a_place_is_waited_for_holding_nothing(opened: Opener, upstream: U
     assert here.engine.leases.of_provider("front").in_use == 0
 
 
+async def test_who_waits_for_a_person_keeps_nobody_from_a_place(
+    opened: Opener, upstream: Upstream, faults: Faults
+) -> None:
+    here = await opened(ONE_TRY + OFF + ONE_PLACE + two_providers(upstream.base_url))
+    asks = {"metric_kind": "requests", "interval_kind": "daily", "action": "approval_required"}
+    await here.add_budget("day", "2", **asks)
+    gate = asyncio.Event()
+    faults.script(FIRST_KEY, Reply(gate=gate))
+    first = asking(here)
+    await upstream.wait_for_requests(1)
+    second, third = asking(here), asking(here)
+    await here.until(lambda: here.engine.leases.waiting("front") == 2)
+    gate.set()
+    assert [(await one).status for one in (first, second)] == [200, 200]
+    await here.pending()
+    assert here.engine.leases.of_provider("front").in_use == 0
+    await here.advance(60)
+    assert (await third).error["code"] == "budget_approval_required"
+
+
 async def test_a_place_that_never_comes_is_told_or_leads_elsewhere(
     opened: Opener, upstream: Upstream, faults: Faults
 ) -> None:
-    one = "[leases]\nprovider_start = 1\nprovider_max = 1\ncredential_start = 1\ncredential_max = 1\n"
-    here = await opened(ONE_TRY + ON + one + two_providers(upstream.base_url))
+    here = await opened(ONE_TRY + ON + ONE_PLACE + two_providers(upstream.base_url))
     gate = asyncio.Event()
     faults.script(FIRST_KEY, Reply(gate=gate))
     first = asking(here)
