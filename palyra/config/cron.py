@@ -54,6 +54,18 @@ def check_cron(text: str) -> list[str]:
     if len(parts) != len(FIELDS):
         seconds = "; no seconds" if len(parts) == len(FIELDS) + 1 else ""
         return [f"5 fields needed (minute hour day month weekday), got {len(parts)}{seconds}"]
+    found, chosen = _read(parts)
+    return found or _never(parts, chosen)
+
+
+def cron_values(text: str) -> dict[str, frozenset[int]]:
+    """The values that each field of a well-formed expression chooses, by its name; weekday 7 is told as 0."""
+    _, chosen = _read(text.split())
+    return {**chosen, "weekday": frozenset(number % 7 for number in chosen["weekday"])}
+
+
+def _read(parts: list[str]) -> tuple[list[str], dict[str, frozenset[int]]]:
+    """Everything wrong with five fields, and what they choose."""
     found: list[str] = []
     chosen: dict[str, frozenset[int]] = {}
     for field, part in zip(FIELDS, parts, strict=True):
@@ -64,7 +76,7 @@ def check_cron(text: str) -> list[str]:
             except ValueError as error:
                 found.append(f"{field.name}: {error}")
         chosen[field.name] = frozenset(values)
-    return found or _never(parts, chosen)
+    return found, chosen
 
 
 def _values(field: Field, part: str, item: str) -> range:
