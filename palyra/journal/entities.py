@@ -8,6 +8,7 @@ from palyra.journal.entity import Entity, EntityForgotten, EntitySaved
 from palyra.journal.incident_rows import ATTEMPTS, EPISODES, INCIDENTS, TIMELINE
 from palyra.journal.statements import insert_into, replaced
 from palyra.journal.tables import Values
+from palyra.journal.task_rows import RUN_OWNERS, TASK_INPUTS, TASK_RESULTS, TASKS
 
 ENTITIES: tuple[Entity[Any], ...] = (
     DELIVERIES,
@@ -18,6 +19,10 @@ ENTITIES: tuple[Entity[Any], ...] = (
     TIMELINE,
     ATTEMPTS,
     EPISODES,
+    TASKS,
+    TASK_INPUTS,
+    TASK_RESULTS,
+    RUN_OWNERS,
 )
 
 _SAVED: Mapping[str, int] = {entity.table.name: 2 * place for place, entity in enumerate(ENTITIES, start=1)}

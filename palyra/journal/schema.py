@@ -14,6 +14,7 @@ from palyra.journal.meter_schema import METER
 from palyra.journal.readings_schema import READINGS
 from palyra.journal.replay_schema import REPLAY_LOG
 from palyra.journal.sums_schema import SUMS
+from palyra.journal.task_schema import TASKS
 from palyra.journal.usage_schema import ZOOMS
 
 MIGRATIONS: tuple[tuple[int, str], ...] = (
@@ -380,6 +381,7 @@ END;
     (9, ANSWERS),
     (10, DELIVERIES),
     (11, INCIDENTS),
+    (12, TASKS),
 )
 
 LATEST = MIGRATIONS[-1][0]

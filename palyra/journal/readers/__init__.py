@@ -12,6 +12,7 @@ from palyra.journal.readers.holds import HoldReaders
 from palyra.journal.readers.incidents import IncidentReaders
 from palyra.journal.readers.runs import RunReaders
 from palyra.journal.readers.status import StatusReaders
+from palyra.journal.readers.tasks import TaskReaders
 
 
 class Readers(
@@ -23,6 +24,7 @@ class Readers(
     CredentialReaders,
     DeliveryReaders,
     IncidentReaders,
+    TaskReaders,
 ):
     """Everything that can be asked. Cancelling a question stops its query.
 
