@@ -63,6 +63,7 @@ class ToldRow:
     event: str
     severity: str
     flapping: bool
+    open: bool
     at: int
     reopened_at: int | None = None
     resolved_at: int | None = None

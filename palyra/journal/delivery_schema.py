@@ -35,6 +35,7 @@ CREATE TABLE told (
   event TEXT NOT NULL,
   severity TEXT NOT NULL,
   flapping INTEGER NOT NULL,
+  open INTEGER NOT NULL,
   at INTEGER NOT NULL,
   reopened_at INTEGER,
   resolved_at INTEGER

@@ -50,10 +50,14 @@ class Durable:
         """Returns at once. The unit is written now, or as soon as the journal can be written again."""
         self._records.submit(unit, patient=True, refused=partial(self._refused, unit)).add_done_callback(_heard)
 
+    def begin(self, unit: Unit) -> "asyncio.Future[None]":
+        """As `write`; what it returns is done once the unit is durable, or failed as `wait` would."""
+        return self._records.submit(unit, refused=partial(self._refused, unit))
+
     async def wait(self, unit: Unit) -> None:
         """As `write`, and returns once it is durable. Raises JournalUnavailableError when that takes longer, and
         UnitRefusedError; the unit is written all the same."""
-        await self._records.submit(unit, refused=partial(self._refused, unit))
+        await self.begin(unit)
 
     async def flush(self) -> None:
         """Waits for what is under way now and tries once to write what waits."""

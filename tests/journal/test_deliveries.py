@@ -25,7 +25,7 @@ WAITING = DeliveryRow(
     DeliveryState.PENDING, 0, T0,
 )  # fmt: skip
 DEAD = replace(WAITING, delivery_id="d2", state=DeliveryState.DEAD, tries=6, status=503, error="busy", ended_at=T0 + 9)
-TOLD_OF = ToldRow("incident:i1", 1, "opened", "high", False, T0)
+TOLD_OF = ToldRow("incident:i1", 1, "opened", "high", False, True, T0)
 REPORTER = ReporterRow("team-a", "etl", 1, "nightly load", False, 300_000, 60_000, None, 7, T0)
 
 

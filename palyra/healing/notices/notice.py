@@ -1,0 +1,155 @@
+"""One thing people are told, as every way of telling takes it."""
+
+from collections.abc import Mapping
+from dataclasses import field
+from types import MappingProxyType
+from typing import Any
+
+from palyra.config.operations import NoticeEvent
+from palyra.core.conditions import Domain, Severity
+from palyra.core.redact import redact, redact_data
+from palyra.core.values import value
+from palyra.governance.alert_record import AlertRecord
+from palyra.governance.alert_words import alert_summary
+from palyra.governance.alerts import Severity as AlertSeverity
+from palyra.governance.approval_record import ApprovalRecord
+from palyra.healing.record import IncidentRecord
+
+INCIDENT, ALERT, APPROVAL, TEST = "incident", "alert", "approval", "test"
+"""What a notice is about: the word before the colon of its subject."""
+WEBHOOK_KEY = "webhook:"
+"""Begins the keys of incidents about a webhook; its name follows."""
+
+LONGEST_SUMMARY, LONGEST_TEXT = 200, 1024
+
+ALERT_SEVERITIES: Mapping[AlertSeverity, Severity] = MappingProxyType(
+    {AlertSeverity.WARNING: Severity.MEDIUM, AlertSeverity.DANGER: Severity.HIGH}
+)
+
+
+@value
+class Notice:
+    """What people are told; `at` is UTC unix ms.
+
+    `event` is a NoticeEvent, or `test`. `subject` names what it is about (`incident:<id>`), `facts` holds what is known
+    of it under that word, and under `related` the ids of what belongs to it. `webhook` names the webhook that it is
+    about, `of_webhooks` says that it is about some.
+    """
+
+    event: str
+    at: int
+    severity: Severity
+    subject: str
+    summary: str
+    facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    webhook: str = ""
+    of_webhooks: bool = False
+
+    @property
+    def about(self) -> str:
+        return self.subject.partition(":")[0]
+
+    @property
+    def object_id(self) -> str:
+        return self.subject.partition(":")[2]
+
+    @property
+    def urgent(self) -> bool:
+        """Whether it is worth a terminal's bell: high and above, and whoever waits for a person's word."""
+        return self.event == NoticeEvent.APPROVAL_REQUESTED or self.severity.rank >= Severity.HIGH.rank
+
+
+def of_incident(event: NoticeEvent, record: IncidentRecord, at: int) -> Notice:
+    """An incident as it stands."""
+    facts = {
+        "incident_id": record.incident_id,
+        "domain": record.domain.value,
+        "key": record.key,
+        "state": record.state.value,
+        "severity": record.severity.value,
+        "summary": _cut(record.summary, LONGEST_SUMMARY),
+        "detail": _cut(record.detail, LONGEST_TEXT),
+        "cause": _cut(record.cause, LONGEST_TEXT),
+        "subject": record.subject,
+        "children": record.children,
+        "episode": record.episode,
+        "occurrence_count": record.occurrence_count,
+        "flapping": record.flapping,
+        "assignee": record.assignee,
+        "condition_since": record.condition_since,
+        "opened_at": record.opened_at,
+        "acknowledged_at": record.acknowledged_at,
+        "resolved_at": record.resolved_at,
+        "resolved_by": record.resolved_by,
+    }
+    return Notice(
+        event=event,
+        at=at,
+        severity=record.severity,
+        subject=f"{INCIDENT}:{record.incident_id}",
+        summary=_cut(_with_children(record), LONGEST_SUMMARY),
+        facts=_plain(INCIDENT, facts, record.related),
+        webhook=record.key.removeprefix(WEBHOOK_KEY) if record.key.startswith(WEBHOOK_KEY) else "",
+        of_webhooks=record.domain is Domain.NOTIFICATION,
+    )
+
+
+def of_alert(record: AlertRecord, at: int) -> Notice:
+    """Something out of the ordinary."""
+    severity = ALERT_SEVERITIES[record.severity]
+    facts = {
+        "alert_id": record.alert_id,
+        "kind": record.kind.value,
+        "severity": severity.value,
+        "dedupe_key": record.dedupe_key,
+        "occurrence_count": record.occurrence_count,
+        "first_seen": record.first_seen,
+        "last_seen": record.last_seen,
+    }
+    related = {record.subject_kind.value: record.subject} if record.subject else {}
+    words = _cut(alert_summary(record.kind, record.payload, at), LONGEST_SUMMARY)
+    return Notice(NoticeEvent.ALERT, at, severity, f"{ALERT}:{record.alert_id}", words, _plain(ALERT, facts, related))
+
+
+def of_approval(record: ApprovalRecord, at: int, event: NoticeEvent = NoticeEvent.APPROVAL_REQUESTED) -> Notice:
+    """Somebody waits for a person's word. With the event `reminder` it was told before."""
+    who = record.principal + (f" in {record.session}" if record.session else "")
+    what = f"to go beyond {', '.join(record.policy_ids)}" if record.policy_ids else "for a person's word"
+    again = " still" if event is NoticeEvent.REMINDER else ""
+    facts = {
+        "approval_id": record.approval_id,
+        "principal": record.principal,
+        "session": record.session,
+        "policy_ids": list(record.policy_ids),
+        "risk": record.risk,
+        "requested_at": record.requested_at,
+        "expires_at": record.expires_at,
+    }
+    return Notice(
+        event,
+        at,
+        Severity.HIGH if record.risk == Severity.HIGH else Severity.MEDIUM,
+        f"{APPROVAL}:{record.approval_id}",
+        _cut(f"{who}{again} asks {what}", LONGEST_SUMMARY),
+        _plain(APPROVAL, facts, {"run": record.run_ids[0]} if record.run_ids else {}),
+    )
+
+
+def of_test(webhook: str, at: int) -> Notice:
+    """Nothing happened: somebody wants to see whether a webhook works."""
+    words = f"A test of the webhook {webhook}: nothing happened."
+    return Notice(TEST, at, Severity.LOW, f"{TEST}:{webhook}", words, {"related": {}})
+
+
+def _with_children(record: IncidentRecord) -> str:
+    return f"{record.summary} (+{record.children})" if record.children else record.summary
+
+
+def _plain(about: str, facts: Mapping[str, Any], related: Mapping[str, str]) -> dict[str, Any]:
+    """The facts without secrets, as they leave the house."""
+    return {about: redact_data(facts), "related": redact_data(dict(related))}
+
+
+def _cut(text: str, most: int) -> str:
+    text = redact(text)
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -1,0 +1,61 @@
+"""An address that is told, as it is configured, and which notices it is told."""
+
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from palyra.config.operations import NoticeEvent, WebhookConfig, WebhookFormat
+from palyra.core.conditions import Severity
+from palyra.core.redact import remember
+from palyra.core.values import value
+from palyra.healing.notices.notice import TEST, Notice
+
+_SECRET_PART = re.compile(r"(?=.*[0-9A-Z])[A-Za-z0-9_.~%-]{16,}")
+"""A part of a path that is nobody's word."""
+
+
+@value
+class Webhook:
+    """`url` may hold a secret in its path, so only `place` is ever shown."""
+
+    name: str
+    url: str
+    format: WebhookFormat
+    events: frozenset[str]
+    min_severity: Severity
+    secret_ref: str | None
+    allow_private: bool
+
+    @property
+    def place(self) -> str:
+        """Where it is, without what may be secret."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    def wants(self, notice: Notice) -> bool:
+        """Whether it is told: never of itself, and of requests for a person's word whatever their severity."""
+        if notice.event == TEST:
+            return notice.object_id == self.name
+        if notice.event not in self.events or notice.webhook == self.name:
+            return False
+        asked = notice.event == NoticeEvent.APPROVAL_REQUESTED
+        return asked or notice.severity.rank >= self.min_severity.rank
+
+
+def webhooks(rows: Iterable[WebhookConfig]) -> dict[str, Webhook]:
+    """Those that are configured, by name. From now on what looks secret in their paths is hidden everywhere."""
+    found: dict[str, Webhook] = {}
+    for row in rows:
+        for part in urlsplit(row.url).path.split("/"):
+            if _SECRET_PART.fullmatch(part):
+                remember(part)
+        found[row.name] = Webhook(
+            name=row.name,
+            url=row.url,
+            format=row.format,
+            events=frozenset(row.events),
+            min_severity=Severity(row.min_severity),
+            secret_ref=row.secret_ref,
+            allow_private=row.allow_private,
+        )
+    return found
