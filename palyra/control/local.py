@@ -209,7 +209,13 @@ class EngineFace:
                 shown = self._serving.providers(), self._serving.models()
                 return serving_answer(engine.config, engine.registry, *shown, live=True, kept=engine.kept)
             case SelectionQuery():
-                return await explain_selection(engine.runner.planner, query, engine.clock.now_ms(), live=True)
+                return await explain_selection(
+                    engine.runner.planner,
+                    query,
+                    engine.clock.now_ms(),
+                    live=True,
+                    failover=engine.config.failover.enabled,
+                )
             case ConnectionQuery():
                 return await self._connections.test(query, operator)
 

@@ -334,7 +334,7 @@ class OfflineControl:
                 return serving_answer(self._config, rest.registry, *shown, live=False)
             case SelectionQuery():
                 planner = await self._planner(await self._serving())
-                return await explain_selection(planner, query, self._clock.now_ms(), live=False)
+                return await explain_selection(planner, query, self._clock.now_ms(), live=False, failover=False)
             case ConnectionQuery():
                 raise EngineGoneError(NO_ENGINE, fix="Connections are tested by an engine; start one.")
         if isinstance(query, PriceAsk):

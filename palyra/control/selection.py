@@ -12,6 +12,7 @@ from palyra.governance.candidates import Plan, TaskClass
 from palyra.governance.complexity import complexity
 from palyra.governance.explain import sentences
 from palyra.providers.request import parse_request
+from palyra.providers.ways import BREAKER_OPEN, Obstacle
 from palyra.providers.wires import Wire
 from palyra.runs.planning import Planner
 from palyra.runs.previewing import preview
@@ -31,15 +32,21 @@ def own_scope(principal: str = "", session: str = "", tags: dict[str, str] | Non
     return Scope(FIRST_PRINCIPAL, session or f"default:{FIRST_KEY}", FIRST_KEY, tags=tags or {}, channel=channel)
 
 
-async def explain_selection(planner: Planner, query: SelectionQuery, now: int, *, live: bool) -> SelectionAnswer:
-    """Raises BadInputError, and ModelNotFoundError for a model nobody has."""
+async def explain_selection(
+    planner: Planner, query: SelectionQuery, now: int, *, live: bool, failover: bool
+) -> SelectionAnswer:
+    """`failover` is whether the configuration lets another model answer.
+
+    Raises BadInputError, and ModelNotFoundError for a model nobody has.
+    """
     at = now if query.at is None else query.at
     if at < now:
         raise BadInputError(
             "That instant has passed.", fix="Leave it out, or look at what was decided with `palyra explain`."
         )
     request = _request(query)
-    plan = await preview(planner, request, at)
+    found = await preview(planner, request, at, failover=failover)
+    plan = found.plan
     images = 1 if query.vision else 0
     made_of = complexity(query.prompt, wants_json=query.json_mode, images=images)
     parts = {
@@ -64,7 +71,7 @@ async def explain_selection(planner: Planner, query: SelectionQuery, now: int, *
         actual_model=decision.actual_model,
         candidates=_candidates(plan),
         reason_codes=decision.reason_codes,
-        sentences=sentences(decision),
+        sentences=(*sentences(decision), *(_kept_away(*one) for one in found.kept_away.items())),
         evaluations=tuple(evaluation_view(item) for item in decision.evaluations),
         counterfactual=tuple(
             CounterfactualView(one.kind, one.text, one.policy_id, one.amount, metrics.get(one.policy_id, ""), one.value)
@@ -79,6 +86,16 @@ async def explain_selection(planner: Planner, query: SelectionQuery, now: int, *
         price_state="" if estimate is None else estimate.state.value,
         max_tokens=plan.send_max_tokens,
     )
+
+
+def _kept_away(provider: str, obstacle: Obstacle) -> str:
+    """Why a provider cannot be asked now, in words."""
+    if obstacle.retry_after_ms is None:
+        return obstacle.detail
+    wait = f"{max(1, round(obstacle.retry_after_ms / 1000))} s"
+    if obstacle.code == BREAKER_OPEN:
+        return f"The provider {provider} failed too often; it is tried again in {wait}."
+    return f"Every credential of {provider} rests after an error, for {wait} more."
 
 
 def _candidates(plan: Plan) -> tuple[CandidateView, ...]:

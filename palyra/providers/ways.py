@@ -80,6 +80,13 @@ class Way:
     def credential(self) -> Credential | None:
         return self.lease.credential
 
+    def reached(self) -> None:
+        """Its provider answers, and the answer may go on for long. Where this tried the provider out, others may be
+        sent there from now on, and what comes of the rest counts as of any other attempt."""
+        if self.permit.probe and self.came_to is None:
+            self.permit.succeed()
+            self.permit = self._ways.breakers.of(self.provider).enter() or self.permit
+
     def end(self, end: AttemptEnd) -> None:
         """Gives everything back. The breaker hears of it where the dispatch ends with this attempt."""
         if self.came_to is None:

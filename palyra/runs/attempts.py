@@ -67,7 +67,7 @@ class Attempts:
         attempt = await self._hold(run, request, planned, way, trail)
         body = await worked_out(request, partial(planned.body, request.parsed))
         self._live.touch(run, Phase.DISPATCH, dispatched_at=self._clock.now_ms())
-        answers = partial(self._answers, run)
+        answers = partial(self._answers, run, attempt)
         if attempt.streaming:
             cover, report = self._cover(run, planned, attempt), report_of(run, planned)
             delivered = await self._dispatcher.stream(run, attempt, request, body, client, cover, report, answers)
@@ -118,7 +118,9 @@ class Attempts:
             raise
         run.known()
 
-    def _answers(self, run: LiveRun) -> None:
+    def _answers(self, run: LiveRun, attempt: Attempt) -> None:
+        if attempt.streaming and attempt.way is not None:
+            attempt.way.reached()
         self._live.touch(run, Phase.STREAM, first_byte_at=self._clock.now_ms())
 
     def _cover(self, run: LiveRun, planned: Planned, attempt: Attempt) -> Cover:

@@ -13,7 +13,7 @@ from palyra.providers.leases import FOREGROUND, Lease
 from palyra.providers.registry import ModelEntry
 from palyra.providers.retry import RetryRule
 from palyra.providers.translate.table import Crossings, spoken
-from palyra.providers.ways import BREAKER_OPEN, CREDENTIAL_COOLING, UNHEALTHY, Way, Ways
+from palyra.providers.ways import BREAKER_OPEN, CREDENTIAL_COOLING, Way, Ways
 from palyra.runs.answers import cancelled, deferred, provider_failed, refused_by_budget, report_of
 from palyra.runs.attempt import CACHE, Attempt
 from palyra.runs.attempts import Attempts, worked_out
@@ -28,13 +28,10 @@ from palyra.runs.planning import Planner, complexity_of
 from palyra.runs.request import Client, ClientGoneError, Outcome, Refusal, RunRequest
 from palyra.runs.states import Phase, RunState, stopped_state
 from palyra.runs.tracing import Tracing
-from palyra.runs.trail import FailoverSettings, Trail
+from palyra.runs.trail import LEASE_DEFERRED, FailoverSettings, Trail, out_of_reach
 
 DEFERRED = "deferred"
 NO_PLACE = frozenset({Why.LEASE_TIMEOUT, Why.LEASE_DEFERRED, Why.TOO_MANY_WAITING})
-LEASE_DEFERRED = ReasonCode.LEASE_DEFERRED.value
-OUT_OF_REACH = frozenset({BREAKER_OPEN, CREDENTIAL_COOLING, UNHEALTHY, LEASE_DEFERRED})
-"""Why a model that could serve cannot be asked now: another one may answer in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +138,8 @@ class Execution:
         named = self._wanted[0]
         if planned.option is not None or self._sent is not None or named.id in self._trail.steer.barred:
             return False
-        asked = next(one for one in planned.decision.candidates if one.model == named.id)
-        if not asked.reasons or not OUT_OF_REACH.issuperset(asked.reasons):
-            return False
-        return self._trail.turn_from(named, asked.reasons[0])
+        reason = out_of_reach(planned.decision, named)
+        return reason is not None and self._trail.turn_from(named, reason)
 
     # Attempts
 

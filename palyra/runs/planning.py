@@ -1,6 +1,6 @@
 """From a request to a plan: the models that might serve it, what each would cost, and what follows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Protocol
@@ -35,7 +35,7 @@ from palyra.runs.live import LiveRun
 from palyra.runs.planned import Option, Planned
 from palyra.runs.request import RunRequest
 from palyra.runs.settings import RunSettings
-from palyra.runs.trail import FREE, Steer
+from palyra.runs.trail import FREE, Steer, out_of_reach
 
 NO_OUTPUT = OutputTerms(0, 0, None, False)
 """An answer that is no text, such as a vector."""
@@ -51,6 +51,14 @@ class _Known:
     card: RateCard | None
     facts: ModelFacts
     tier: CostTier
+
+
+@value
+class Preview:
+    """A plan that is only looked at, with what keeps providers from being asked now."""
+
+    plan: Plan
+    kept_away: Mapping[str, Obstacle]
 
 
 class Reach(Protocol):
@@ -232,7 +240,9 @@ class Planner:
         )
         return asked, options, size
 
-    def preview(self, request: RunRequest, demanding: float, crossings: Crossings, at: int) -> Plan:
+    def preview(
+        self, request: RunRequest, demanding: float, crossings: Crossings, at: int, *, failover: bool
+    ) -> Preview:
         """The plan for a request as it would be made at an instant that has not passed. Nothing of it is kept, and
         nothing moves. Raises ModelNotFoundError."""
         scope = request.scope
@@ -241,8 +251,20 @@ class Planner:
             for policy in self._ledger.policies
             if self._desk.denied_until(scope.principal, scope.session, [policy.policy_id], at) is not None
         )
-        asked, _, _ = self._asked("", request, self.wanted(request), demanding, crossings, at, FREE, denied)
-        return plan_usage_routing(asked, self._ledger, at, self._routing)
+        wanted = self.wanted(request)
+
+        def planned(steer: Steer) -> Preview:
+            asked, options, _ = self._asked("", request, wanted, demanding, crossings, at, steer, denied)
+            kept_away = {one.entry.provider: one.obstacle for one in options if one.obstacle is not None}
+            return Preview(plan_usage_routing(asked, self._ledger, at, self._routing), kept_away)
+
+        found, named = planned(FREE), wanted[0]
+        if found.plan.candidate is not None or not failover or not self.may_fail_over(named):
+            return found
+        reason = out_of_reach(found.plan.decision, named)
+        if reason is None:
+            return found
+        return planned(Steer(Course.FAILOVER, None, {named.id: reason}, named.failover))
 
     def _others(
         self, request: RunRequest, wanted: Sequence[ModelEntry], size: PromptSize, at: int, crossings: Crossings

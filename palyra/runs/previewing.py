@@ -4,7 +4,6 @@ from palyra.config.model import LoadedConfig
 from palyra.core.clock import Clock
 from palyra.core.ids import IdSource
 from palyra.governance.approvals import ApprovalDesk
-from palyra.governance.candidates import Plan
 from palyra.governance.ledger import Ledger
 from palyra.pricing.book import PriceBook
 from palyra.providers.registry import Registry
@@ -12,18 +11,19 @@ from palyra.providers.translate.table import Crossings
 from palyra.providers.ways import Obstacle
 from palyra.runs.attempts import worked_out
 from palyra.runs.experience import Experience
-from palyra.runs.planning import Planner, complexity_of
+from palyra.runs.planning import Planner, Preview, complexity_of
 from palyra.runs.request import RunRequest
 from palyra.runs.settings import run_settings
 
 
-async def preview(planner: Planner, request: RunRequest, at: int) -> Plan:
-    """The plan that would be made at an instant that has not passed; holds and keeps nothing.
+async def preview(planner: Planner, request: RunRequest, at: int, *, failover: bool) -> Preview:
+    """The plan that would be made at an instant that has not passed; holds and keeps nothing. `failover`: where the
+    model that is asked for cannot be reached another one may answer.
 
     Raises ModelNotFoundError.
     """
     demanding = await worked_out(request, lambda: complexity_of(request.parsed))
-    return planner.preview(request, demanding, Crossings(request.parsed), at)
+    return planner.preview(request, demanding, Crossings(request.parsed), at, failover=failover)
 
 
 class _NobodyAsked:

@@ -5,6 +5,7 @@ from dataclasses import field
 
 from palyra.core.values import value
 from palyra.governance.candidates import Course
+from palyra.governance.decision import ReasonCode, RoutingDecision
 from palyra.journal.changes import Change
 from palyra.providers.breaker import Permit
 from palyra.providers.credentials import Credential
@@ -12,9 +13,12 @@ from palyra.providers.errors import ProviderError
 from palyra.providers.leases import Lease
 from palyra.providers.registry import ModelEntry
 from palyra.providers.retry import RetryRule
-from palyra.providers.ways import Way
+from palyra.providers.ways import BREAKER_OPEN, CREDENTIAL_COOLING, UNHEALTHY, Way
 
 ALREADY_TRIED = "already_tried"
+LEASE_DEFERRED = ReasonCode.LEASE_DEFERRED.value
+OUT_OF_REACH = frozenset({BREAKER_OPEN, CREDENTIAL_COOLING, UNHEALTHY, LEASE_DEFERRED})
+"""Why a model that could serve cannot be asked now: another one may answer in its place."""
 
 
 @value
@@ -60,6 +64,14 @@ class Steer:
 
 
 FREE = Steer()
+
+
+def out_of_reach(decision: RoutingDecision, named: ModelEntry) -> str | None:
+    """Why the model that was asked for cannot be asked now, where nothing but that keeps it from serving."""
+    asked = next((one for one in decision.candidates if one.model == named.id), None)
+    if asked is None or not asked.reasons or not OUT_OF_REACH.issuperset(asked.reasons):
+        return None
+    return asked.reasons[0]
 
 
 @value

@@ -22,6 +22,7 @@ from palyra.core.clock import ManualClock
 from palyra.core.errors import BadInputError, NotFoundError
 from palyra.engine import Installation
 from palyra.house import House, open_house
+from palyra.providers.credentials import Pool
 from palyra.providers.errors import ErrorClass, ProviderError
 from palyra.providers.request import parse_request
 from palyra.providers.ways import AttemptEnd
@@ -62,15 +63,17 @@ hard_limit = "0.01"
 HARD = "analyze the architecture and investigate the security regression " * 60
 
 
-def configured() -> LoadedConfig:
-    loaded = interpret(CONFIG, Path("palyra.toml"), {}, {})
+def configured(config: bytes = CONFIG) -> LoadedConfig:
+    loaded = interpret(config, Path("palyra.toml"), {}, {})
     assert loaded.config is not None, loaded.problems
     return loaded.config
 
 
 @asynccontextmanager
-async def a_house(directory: Path, clock: ManualClock) -> AsyncIterator[tuple[House, LocalControl]]:
-    installation = Installation(configured(), directory / "state")
+async def a_house(
+    directory: Path, clock: ManualClock, config: bytes = CONFIG
+) -> AsyncIterator[tuple[House, LocalControl]]:
+    installation = Installation(configured(config), directory / "state")
     async with open_house(installation, clock, {}, serving=False) as house:
         yield house, LocalControl(house.face, OperatorView("maria", "viewer", "uid"))
 
@@ -165,6 +168,19 @@ async def test_a_provider_that_is_down_is_passed_over(tmp_path: Path) -> None:
         reasons = {one.model_id: one.reasons for one in told.candidates}
         assert reasons["other/small"] == ("breaker_open",)
         assert told.actual_model == "house/large"
+        assert told.sentences[-1] == "The provider other failed too often; it is tried again in 30 s."
+        # As for a request: another model answers for the one that was asked for and cannot be reached.
+        named = await control.ask(SelectionQuery("hello", "other/small"))
+        assert (named.actual_model, "failover_to_secondary" in named.reason_codes) == ("house/large", True)
+
+
+async def test_where_no_other_may_answer_a_model_that_is_down_is_the_end(tmp_path: Path) -> None:
+    config = CONFIG + b"[failover]\nenabled = false\n"
+    async with a_house(tmp_path, ManualClock(), config) as (house, control):
+        house.engine.credentials.configure({"other": Pool(detail="no credential is set")})
+        told = await control.ask(SelectionQuery("hello", "other/small"))
+        assert (told.actual_model, told.action) == ("", "blocked")
+        assert told.sentences[-1] == "The provider other has no usable credential: no credential is set."
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from tests.support.faults import (
     status,
     two_providers,
 )
-from tests.support.upstream import Upstream
+from tests.support.upstream import Reply, Upstream
 
 ONE_TRY = "[retries]\nmax = 0\n"
 ALONE = "[failover]\nenabled = false\n"
@@ -68,6 +68,24 @@ async def test_three_dispatches_that_end_in_503_open_the_breaker_and_one_tries_i
     await here.advance(30)
     assert (await here.ask(asked(stream=streaming))).status == 200
     assert (len(faults.asked), breaker(here)) == (4, BreakerState.CLOSED)
+
+
+async def test_a_long_stream_that_tries_a_provider_out_keeps_nobody_waiting_for_its_end(
+    opened: Opener, upstream: Upstream, faults: Faults
+) -> None:
+    here = await opened(ONE_TRY + ALONE + two_providers(upstream.base_url))
+    gate = asyncio.Event()
+    faults.script(FIRST_KEY, *[OVERLOADED] * 3, Reply(gate=gate, gate_at=2))
+    for _ in range(3):
+        assert (await here.ask(asked())).status == 503
+    await here.advance(30)
+    long = asyncio.create_task(here.ask(asked(stream=True)))
+    await here.until(lambda: breaker(here) is BreakerState.CLOSED)
+    assert not long.done()
+    assert (await here.ask(asked())).status == 200
+    gate.set()
+    assert (await long).status == 200
+    assert (breaker(here), here.engine.breakers.of("front").failures) == (BreakerState.CLOSED, 0)
 
 
 async def test_three_bad_requests_leave_the_breaker_closed(opened: Opener, upstream: Upstream, faults: Faults) -> None:

@@ -100,6 +100,29 @@ def test_an_open_breaker_takes_no_place() -> None:
     assert bench.breakers.of("acme").state is BreakerState.CLOSED
 
 
+def test_an_answer_that_has_begun_lets_others_in_and_counts_like_any_when_it_breaks() -> None:
+    bench = Bench()
+    bench.fails()
+    bench.clock.tick(30)
+    probe = bench.take()
+    probe.reached()
+    assert bench.breakers.of("acme").state is BreakerState.CLOSED
+    bench.take().unsent()
+    probe.end(AttemptEnd("acme", error=failure(None)))
+    assert (bench.breakers.of("acme").failures, bench.breakers.of("acme").state) == (1, BreakerState.CLOSED)
+    probe.reached()
+    assert [state for _, state in bench.turned] == [BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.CLOSED]
+
+
+def test_an_answer_of_a_provider_that_is_well_says_nothing_early() -> None:
+    bench = Bench()
+    way = bench.take()
+    permit = way.permit
+    way.reached()
+    assert way.permit is permit
+    assert not permit.ended
+
+
 @pytest.mark.parametrize("stopped", [True, False])
 def test_a_probe_that_says_nothing_frees_its_place(stopped: bool) -> None:
     bench = Bench()
