@@ -237,3 +237,25 @@ async def test_pictures_cross_both_ways(here: Premises, upstream: Upstream) -> N
         }
     ]
     assert [run.state for run in await here.runs()] == ["completed"] * 2
+
+
+async def test_an_anthropic_agents_tool_shows_a_picture_to_an_openai_model(here: Premises, upstream: Upstream) -> None:
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
+    history: list[Any] = [
+        {"role": "user", "content": "What does it look like?"},
+        {"role": "assistant", "content": [use("toolu_1", "Brno")]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": [image]}]},
+    ]
+    client = here.anthropic()
+    answer = await client.messages.create(model=MINI, messages=history, tools=MESSAGES_TOOLS, max_tokens=200)
+    assert answer.content[0].type == "text"
+    assert upstream.seen[0].json["messages"][2:] == [
+        {"role": "tool", "tool_call_id": "toolu_1", "content": "The result is shown below."},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "Shown by tool call toolu_1:"},
+                {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}},
+            ],
+        },
+    ]

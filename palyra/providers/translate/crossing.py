@@ -113,6 +113,15 @@ def text_of(content: Mapping[str, Any], name: str, path: str) -> str:
     return text
 
 
+SHOWN_BELOW = "The result is shown below."
+"""Stands for the text of a tool's result that is nothing but images."""
+
+
+def shown_by(call_id: str, images: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The images of a tool's result as parts of what a chat user says, with a word on whose they are."""
+    return [{"type": "text", "text": f"Shown by tool call {call_id}:"}, *images] if images else []
+
+
 def parsed_arguments(text: str) -> dict[str, Any] | None:
     """The arguments of a tool call; None where they are no JSON object. No text at all are no arguments."""
     if not text.strip():

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from palyra.providers.translate.crossing import (
+    SHOWN_BELOW,
     Crossing,
     Members,
     UncarriedError,
@@ -11,6 +12,7 @@ from palyra.providers.translate.crossing import (
     note_cache_mark,
     objects,
     said,
+    shown_by,
     text_of,
 )
 
@@ -85,13 +87,14 @@ def _texts(content: object, path: str, dropped: list[str]) -> list[str]:
         return []
     if type(content) is str:
         return [content]
-    texts = []
-    for index, block in enumerate(objects(content, path)):
-        note_cache_mark(block, dropped)
-        if block.get("type") != "text":
-            raise UncarriedError(f"{path}[{index}]")
-        texts.append(text_of(block, "text", f"{path}[{index}]"))
-    return texts
+    return [_text(block, f"{path}[{index}]", dropped) for index, block in enumerate(objects(content, path))]
+
+
+def _text(block: Mapping[str, Any], path: str, dropped: list[str]) -> str:
+    note_cache_mark(block, dropped)
+    if block.get("type") != "text":
+        raise UncarriedError(path)
+    return text_of(block, "text", path)
 
 
 def _turn(message: Mapping[str, Any], path: str, dropped: list[str]) -> list[dict[str, Any]]:
@@ -138,8 +141,10 @@ def _tool_call(block: Mapping[str, Any], path: str) -> dict[str, Any]:
 
 
 def _user(blocks: list[dict[str, Any]], path: str, dropped: list[str]) -> list[dict[str, Any]]:
-    """Results of tools answer the assistant's calls, so they come before what the user says besides."""
+    """Results of tools answer the assistant's calls, so they come before what the user says besides. Their images are
+    shown there: a tool's result is only text on the other wire."""
     results: list[dict[str, Any]] = []
+    shown: list[dict[str, Any]] = []
     parts: list[dict[str, Any]] = []
     for index, block in enumerate(blocks):
         where = f"{path}[{index}]"
@@ -148,17 +153,22 @@ def _user(blocks: list[dict[str, Any]], path: str, dropped: list[str]) -> list[d
         if kind == "text":
             parts.append({"type": "text", "text": text_of(block, "text", where)})
         elif kind == "image":
-            parts.append(
-                {"type": "image_url", "image_url": {"url": _image_url(block.get("source"), f"{where}.source")}}
-            )
+            parts.append(_image(block, where))
         elif kind == "tool_result":
-            results.append(_tool_message(block, where, dropped))
+            message, images = _tool_message(block, where, dropped)
+            results.append(message)
+            shown += shown_by(message["tool_call_id"], images)
         else:
             raise UncarriedError(where)
+    parts = [*shown, *parts]
     if not parts and results:
         return results
     alone = len(parts) == 1 and parts[0]["type"] == "text"
     return [*results, {"role": "user", "content": parts[0]["text"] if alone else parts or ""}]
+
+
+def _image(block: Mapping[str, Any], path: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": _image_url(block.get("source"), f"{path}.source")}}
 
 
 def _image_url(source: object, path: str) -> str:
@@ -170,11 +180,24 @@ def _image_url(source: object, path: str) -> str:
     raise UncarriedError(path)
 
 
-def _tool_message(block: Mapping[str, Any], path: str, dropped: list[str]) -> dict[str, Any]:
-    text = "\n".join(_texts(block.get("content"), f"{path}.content", dropped))
+def _tool_message(
+    block: Mapping[str, Any], path: str, dropped: list[str]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What a tool said, and the images it showed."""
+    content, where = block.get("content"), f"{path}.content"
+    texts: list[str] = []
+    images: list[dict[str, Any]] = []
+    for index, part in enumerate(objects(content, where) if type(content) is not str else ()):
+        if part.get("type") == "image":
+            note_cache_mark(part, dropped)
+            images.append(_image(part, f"{where}[{index}]"))
+        else:
+            texts.append(_text(part, f"{where}[{index}]", dropped))
+    text = content if type(content) is str else "\n".join(texts)
     if block.get("is_error") is True and not text.lower().startswith("error"):
         text = FAILED + text
-    return {"role": "tool", "tool_call_id": text_of(block, "tool_use_id", path), "content": text}
+    text = text or (SHOWN_BELOW if images else "")
+    return {"role": "tool", "tool_call_id": text_of(block, "tool_use_id", path), "content": text}, images
 
 
 def _tool(tool: Mapping[str, Any], path: str, dropped: list[str]) -> dict[str, Any]:

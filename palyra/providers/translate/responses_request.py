@@ -5,12 +5,14 @@ from typing import Any
 
 from palyra.providers.translate.chat_request import messages_of_chat
 from palyra.providers.translate.crossing import (
+    SHOWN_BELOW,
     Crossing,
     Members,
     UncarriedError,
     note_cache_mark,
     objects,
     said,
+    shown_by,
     text_of,
 )
 
@@ -138,9 +140,19 @@ def _add_text(text: object, body: dict[str, Any]) -> None:
 
 
 def _add_items(items: list[dict[str, Any]], messages: list[dict[str, Any]], dropped: list[str]) -> None:
+    shown: list[dict[str, Any]] = []
     for index, item in enumerate(items):
         path = f"input[{index}]"
         kind = item.get("type", "message")
+        if kind == "function_call_output":
+            message, images = _output(item, path)
+            messages.append(message)
+            shown += shown_by(message["tool_call_id"], images)
+            continue
+        if shown:
+            # All results of one turn come before anything else is said.
+            messages.append({"role": "user", "content": shown})
+            shown = []
         if kind == "message":
             messages.append(_message(item, path, dropped))
         elif kind == "function_call":
@@ -148,12 +160,25 @@ def _add_items(items: list[dict[str, Any]], messages: list[dict[str, Any]], drop
             if not messages or messages[-1]["role"] != "assistant":
                 messages.append({"role": "assistant", "content": None})
             messages[-1].setdefault("tool_calls", []).append(_call(item, path))
-        elif kind == "function_call_output":
-            output = item.get("output")
-            content = output if type(output) is str else _texts(objects(output, f"{path}.output"), f"{path}.output")
-            messages.append({"role": "tool", "tool_call_id": text_of(item, "call_id", path), "content": content})
         else:
             raise UncarriedError(path)
+    if shown:
+        messages.append({"role": "user", "content": shown})
+
+
+def _output(item: Mapping[str, Any], path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What a tool said, and the images it showed: a tool's result is only text on the other wire."""
+    content, where = item.get("output"), f"{path}.output"
+    texts: list[str] = []
+    images: list[dict[str, Any]] = []
+    for index, part in enumerate(objects(content, where) if type(content) is not str else ()):
+        if part.get("type") == "input_image":
+            images.append(_part(part, f"{where}[{index}]"))
+        else:
+            texts.append(_text(part, f"{where}[{index}]"))
+    text = content if type(content) is str else "\n".join(texts)
+    text = text or (SHOWN_BELOW if images else "")
+    return {"role": "tool", "tool_call_id": text_of(item, "call_id", path), "content": text}, images
 
 
 def _message(item: Mapping[str, Any], path: str, dropped: list[str]) -> dict[str, Any]:
@@ -172,13 +197,14 @@ def _message(item: Mapping[str, Any], path: str, dropped: list[str]) -> dict[str
 
 def _texts(parts: list[dict[str, Any]], path: str, between: str = "\n") -> str:
     """The texts of parts that may be nothing else, put together."""
-    texts = []
-    for index, part in enumerate(parts):
-        kind = part.get("type")
-        if kind not in ("input_text", "output_text", "text", "refusal"):
-            raise UncarriedError(f"{path}[{index}]")
-        texts.append(text_of(part, "refusal" if kind == "refusal" else "text", f"{path}[{index}]"))
-    return between.join(texts)
+    return between.join(_text(part, f"{path}[{index}]") for index, part in enumerate(parts))
+
+
+def _text(part: Mapping[str, Any], path: str) -> str:
+    kind = part.get("type")
+    if kind not in ("input_text", "output_text", "text", "refusal"):
+        raise UncarriedError(path)
+    return text_of(part, "refusal" if kind == "refusal" else "text", path)
 
 
 def _part(part: Mapping[str, Any], path: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from palyra.providers.translate.messages_request import chat_of_messages
 
 HELLO: list[Any] = [{"role": "user", "content": "hello"}]
 PNG = "iVBORw0KGgo="
+IMAGE: dict[str, Any] = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
 SCHEMA = {"type": "object", "properties": {"at": {}}}
 
 
@@ -125,6 +126,32 @@ def test_a_tool_that_failed_says_so_in_words(content: object, text: str) -> None
     assert body({"role": "user", "content": [result]})["messages"][0]["content"] == text
 
 
+def test_what_tools_show_is_shown_after_all_their_results() -> None:
+    text = {"type": "text", "text": "a chart", "cache_control": {"type": "ephemeral"}}
+    results = [
+        {"type": "tool_result", "tool_use_id": "t1", "content": [text, IMAGE]},
+        {"type": "tool_result", "tool_use_id": "t2", "content": "12 files"},
+        {"type": "tool_result", "tool_use_id": "t3", "content": [IMAGE, IMAGE], "is_error": False},
+    ]
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
+    assert body({"role": "user", "content": [*results, {"type": "text", "text": "so?"}]})["messages"] == [
+        {"role": "tool", "tool_call_id": "t1", "content": "a chart"},
+        {"role": "tool", "tool_call_id": "t2", "content": "12 files"},
+        {"role": "tool", "tool_call_id": "t3", "content": "The result is shown below."},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "Shown by tool call t1:"},
+                image,
+                {"type": "text", "text": "Shown by tool call t3:"},
+                image,
+                image,
+                {"type": "text", "text": "so?"},
+            ],
+        },
+    ]
+
+
 def test_a_turn_without_words() -> None:
     call = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
     assert body({"role": "assistant", "content": [call]}, *HELLO)["messages"][0]["content"] is None
@@ -197,7 +224,11 @@ def test_blocks_that_stop_the_crossing(role: str, block: dict[str, Any]) -> None
         ({"type": "image", "source": {"type": "file", "file_id": "f"}}, "messages[0].content[0].source"),
         (
             {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "image", "source": {}}]},
-            "messages[0].content[0].content[0]",
+            "messages[0].content[0].content[0].source",
+        ),
+        (
+            {"type": "tool_result", "tool_use_id": "t", "content": [IMAGE, {"type": "document"}]},
+            "messages[0].content[0].content[1]",
         ),
         ({"type": "tool_result", "content": "x"}, "messages[0].content[0].tool_use_id"),
         ({"type": "text"}, "messages[0].content[0].text"),

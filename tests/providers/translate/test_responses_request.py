@@ -9,6 +9,7 @@ from palyra.providers.translate.crossing import UncarriedError
 from palyra.providers.translate.responses_request import chat_of_responses, messages_of_responses
 
 PNG = "data:image/png;base64,iVBORw0KGgo="
+SHOWN: dict[str, Any] = {"type": "input_image", "image_url": PNG}
 SCHEMA = {"type": "object", "properties": {"at": {}}}
 TOOL = {"type": "function", "name": "look", "description": "Looks.", "parameters": SCHEMA, "strict": True}
 HELLO: list[Any] = [{"role": "user", "content": "hello"}]
@@ -122,6 +123,29 @@ def test_a_conversation_as_chat() -> None:
     ]
 
 
+def test_what_tools_show_is_shown_after_all_their_results() -> None:
+    def given(*after: dict[str, Any]) -> list[dict[str, Any]]:
+        return [
+            {"type": "function_call", "call_id": "c1", "name": "look", "arguments": "{}"},
+            {"type": "function_call", "call_id": "c2", "name": "wait", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "c1", "output": [SHOWN]},
+            {"type": "function_call_output", "call_id": "c2", "output": "12"},
+            *after,
+        ]
+
+    label = {"type": "text", "text": "Shown by tool call c1:"}
+    shown = {"role": "user", "content": [label, {"type": "image_url", "image_url": {"url": PNG}}]}
+    results = [
+        {"role": "tool", "tool_call_id": "c1", "content": "The result is shown below."},
+        {"role": "tool", "tool_call_id": "c2", "content": "12"},
+    ]
+    assert body(given())["messages"][1:] == [*results, shown]
+    so = {"role": "user", "content": "so?"}
+    assert body(given(so))["messages"][1:] == [*results, shown, so]
+    turn = messages_of_responses({"model": "m", "input": given(so)}).body["messages"][-1]
+    assert [one["type"] for one in turn["content"]] == ["tool_result", "tool_result", "text", "image", "text"]
+
+
 def test_a_conversation_as_messages() -> None:
     crossing = messages_of_responses(
         {"model": "m", "input": CONVERSATION, "instructions": "Zero.", "stream": True, "tools": [TOOL]}
@@ -177,7 +201,14 @@ def test_members_that_stop_the_crossing(members: dict[str, Any], field: str) -> 
         ({"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}, "input[0].content[0].image_url"),
         ({"role": "system", "content": [{"type": "input_image", "image_url": PNG}]}, "input[0].content[0]"),
         ({"type": "function_call", "name": "f", "arguments": "{}"}, "input[0].call_id"),
-        ({"type": "function_call_output", "call_id": "c", "output": [{"type": "input_image"}]}, "input[0].output[0]"),
+        (
+            {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_image"}]},
+            "input[0].output[0].image_url",
+        ),
+        (
+            {"type": "function_call_output", "call_id": "c", "output": [SHOWN, {"type": "input_file"}]},
+            "input[0].output[1]",
+        ),
     ],
 )
 def test_items_that_stop_the_crossing(item: dict[str, Any], field: str) -> None:
