@@ -200,7 +200,7 @@ class UnderWay:
             usd = self._price_of_slice(held, tokens)
         if self._holds.grow(held, usd, tokens, at):
             return
-        held.cut = True
+        held.cut = held.cut_short = True
 
     def refused_slice(self, ref: int, at: int, tokens: int) -> None:
         """History's budget ended here."""
@@ -242,7 +242,7 @@ class UnderWay:
         charged, used = usd, tokens
         if held.priced_anew and requests:
             charged = self._price_of_use(ref, held, usd)
-        if held.cut:
+        if held.cut_short:
             used = min(used, held.tokens)
             charged = charged if charged is None or held.usd is None else min(charged, held.usd)
         flat_now = self._holds.end(held, charged, used, requests)

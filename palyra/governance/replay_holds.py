@@ -43,14 +43,15 @@ class Held:
     """A request that was let through, until it ends. `usd` (nano-dollars) None: nobody knows its price.
 
     `counted`: it was decided in the period. `priced_anew`: what it used is to be priced by the model and the prices of
-    the replay. `cut`: its budget has ended before the answer did; `cut_then`: it had in history. `differs`: it is
-    counted as going another way already.
+    the replay. `cut`: its budget has ended before the answer did; `cut_then`: it had in history; `cut_short`: it had
+    not yet where it ended here. `differs`: it is counted as going another way already.
     """
 
     __slots__ = (
         "asker",
         "counted",
         "cut",
+        "cut_short",
         "cut_then",
         "differs",
         "origin",
@@ -72,6 +73,7 @@ class Held:
         self.counted = counted
         self.priced_anew = False
         self.cut = False
+        self.cut_short = False
         self.cut_then = False
         self.differs = False
         self.parts: list[Part] = []

@@ -18,8 +18,6 @@ from palyra.governance.policy_set import PolicySet
 BLOCKS, ASKS, ADVISES = range(3)
 RULES = {PolicyAction.BLOCK: BLOCKS, PolicyAction.APPROVAL_REQUIRED: ASKS, PolicyAction.ADVISE: ADVISES}
 MATCHES_KEPT = 100_000
-WINDOWS_KEPT = 4
-"""Windows of a calendar budget that stay known: the clock may have been set back."""
 BUCKETS_KEPT = 3_000
 """Buckets of a rolling budget that stay known once they no longer count."""
 
@@ -95,8 +93,8 @@ class Place:
         if not lane.start <= at < lane.end:
             window = budget.window(at)
             lane.start, lane.end = window.start, NEVER if window.end is None else window.end
-            if len(budget.windows) > WINDOWS_KEPT:
-                del budget.windows[min(budget.windows)]
+            for start in [one for one in budget.windows if budget.known_until(one) <= at]:
+                del budget.windows[start]
         cells = budget.windows.setdefault(lane.start, {})
         cell = cells.get(self.value)
         if cell is None:

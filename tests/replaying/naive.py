@@ -39,6 +39,7 @@ class Story:
     told_after: int = 0
     cut_before: bool = False
     cut_after: bool = False
+    cut_short: bool = False
     gone: bool = False
     estimated: bool = False
     hold: str = ""
@@ -196,7 +197,7 @@ class Naive:
             usd = self._price_of_slice(story, tokens)
         growth = self.ledger.grow(story.hold, usd, tokens, at)
         if growth.change is None:
-            story.cut_after = True
+            story.cut_after = story.cut_short = True
         else:
             self.store.submit(growth.change)
 
@@ -227,7 +228,7 @@ class Naive:
             return
         if story.reprice and requests:
             usd = self._repriced(ref, story, usd)
-        if story.cut_after:
+        if story.cut_short:
             tokens = min(tokens, held.bound_tokens)
             usd = usd if usd is None or held.bound_usd is None else min(usd, held.bound_usd)
         if requests:
