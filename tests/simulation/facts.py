@@ -23,6 +23,7 @@ def of_moves(moves: Sequence[CounterMove]) -> dict[str, Move]:
             move.enforced,
             move.drawn,
             move.limit,
+            move.rolling,
         )
         for move in moves
     }
@@ -64,9 +65,17 @@ def stored(row: Mapping[str, Any]) -> HoldFact:
     """From a row of the table `holds`."""
     moves = {
         policy_id: Move(
-            value, start, metric, held, actual, bool(enforced), tuple((name, share) for name, share in drawn), limit
+            value,
+            start,
+            metric,
+            held,
+            actual,
+            bool(enforced),
+            tuple((name, share) for name, share in drawn),
+            limit,
+            *rolling,
         )
-        for policy_id, value, start, metric, held, actual, enforced, drawn, limit in json.loads(row["moves"])
+        for policy_id, value, start, metric, held, actual, enforced, drawn, limit, *rolling in json.loads(row["moves"])
     }
     return HoldFact(
         row["hold_id"],

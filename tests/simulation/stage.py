@@ -12,8 +12,8 @@ from typing import Any
 import aiosqlite.core
 import pytest
 
-from palyra import engine as engine_module
 from palyra.core.ids import IdSource
+from palyra.engine import engine as engine_module
 from palyra.governance.ledger import Ledger
 from palyra.journal import writer
 from palyra.journal.journal import Journal

@@ -22,6 +22,8 @@ class Move:
     enforced: bool
     drawn: tuple[tuple[str, int], ...]
     limit: int | None
+    rolling: str = ""
+    """The kind of rolling window it was admitted to."""
 
 
 @dataclass(frozen=True, slots=True)

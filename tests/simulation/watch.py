@@ -192,8 +192,9 @@ class Watch:
                 continue
             start = naive.window_start(policy["interval_kind"], policy["timezone"], fact.created_at)
             amount = naive.worth(policy, fact.bound_usd, fact.bound_tokens)
-            wanted = (value, start, policy["metric_kind"], amount, naive.limit_of(policy))
-            if (move.scope_value, move.start, move.metric, move.held, move.limit) != wanted:
+            rolling = policy["interval_kind"] if policy["interval_kind"] in naive.BUCKETS else ""
+            wanted = (value, start, policy["metric_kind"], amount, naive.limit_of(policy), rolling)
+            if (move.scope_value, move.start, move.metric, move.held, move.limit, move.rolling) != wanted:
                 self.fault(f"hold {fact.hold_id} moves {move} in {policy_id}, not {wanted}")
             sums = self.tally.sums(policy_id, value, fact.created_at)
             unpriced = fact.bound_usd is None and policy["metric_kind"] == "estimated_cost_usd"
