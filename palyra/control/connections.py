@@ -11,6 +11,7 @@ from palyra.control.serving_queries import ConnectionAnswer, ConnectionQuery, Co
 from palyra.control.snapshots import OperatorView
 from palyra.core.errors import BadInputError, NotFoundError, PalyraError
 from palyra.engine import Engine
+from palyra.providers.credentials import CredentialHealth, Unavailable
 from palyra.providers.entries import ModelEntry, ModelSource, ProviderEntry
 from palyra.providers.errors import ErrorClass, ProviderError
 from palyra.providers.request import parse_request
@@ -36,7 +37,7 @@ NO_SUCH_PLACE = frozenset({404, 405, 410, 501})
 ACTIONS: Mapping[str, str] = {
     "partial": "Correct `upstream` in [[models]], or ask who runs the account for access.",
     "missing_auth": "Set one of its credentials.",
-    "auth_failed": "Set a valid credential.",
+    "auth_failed": "Set a valid credential; one that is good again is cleared with c on the Models screen.",
     "permission_denied": "Ask who runs the account for access.",
     "quota_exceeded": "Top up the account.",
     "rate_limited": "Wait, or add a credential.",
@@ -104,15 +105,18 @@ class Connections:
         if not provider.enabled:
             return ConnectionView(provider.id, "disabled", detail="switched off in the configuration")
         if missing := engine.credentials.missing(provider.id, now):
-            return ConnectionView(provider.id, "missing_auth", detail=missing)
+            return ConnectionView(provider.id, self._refused(provider, now) or "missing_auth", detail=missing)
         if not provider.on_network:
             return ConnectionView(provider.id, "ok", found=len(own), detail="it answers in this process")
         unavailable = engine.credentials.unavailable(provider.id, now)
         if unavailable is not None:
             wait = "" if unavailable.until is None else f" for {max(1, (unavailable.until - now) // 1000)} s"
-            return ConnectionView(provider.id, "rate_limited", detail=f"every credential rests after an error{wait}")
+            state = self._rests(provider, unavailable, now)
+            return ConnectionView(provider.id, state, detail=f"every credential rests after an error{wait}")
         listing = engine.care.discovery.of(provider.id)
         fresh = listing.at is not None and not listing.stale and now - listing.at < 1000 * provider.discovery_ttl_s
+        # What it said before it failed tells nothing of how it is now.
+        fresh = fresh and engine.care.healthy(provider.id)
         if query.refresh or not fresh:
             try:
                 async with engine.clock.timeout(query.timeout_ms / 1000):
@@ -132,6 +136,23 @@ class Connections:
             missing=missing_models,
             cached=fresh and not query.refresh,
         )
+
+    def _refused(self, provider: ProviderEntry, now: int) -> str:
+        """What the provider said of the credentials it refused; empty where that is not why there is none."""
+        standings = self._engine.credentials.standings(provider.id, now)
+        said = [
+            one.last_error for one in standings if one.health in (CredentialHealth.REJECTED, CredentialHealth.EXPIRED)
+        ]
+        if not said or len(said) < len(standings):
+            return ""
+        return STATES.get(ErrorClass(said[0]), "auth_failed") if said[0] in set(ErrorClass) else "auth_failed"
+
+    def _rests(self, provider: ProviderEntry, unavailable: Unavailable, now: int) -> str:
+        """Why the credential rests that is back first."""
+        standings = self._engine.credentials.standings(provider.id, now)
+        first = next((one for one in standings if one.until == unavailable.until), None)
+        spent = first is not None and first.last_error == ErrorClass.QUOTA_EXCEEDED
+        return "quota_exceeded" if spent else "rate_limited"
 
     async def _answered(
         self, listed: ConnectionView, provider: ProviderEntry, model: ModelEntry | None, query: ConnectionQuery

@@ -15,6 +15,12 @@ _REMEDIES = {
     "missing_auth": "Set one of its credentials, or switch it off.",
 }
 """What to do about a provider's health."""
+_CREDENTIALS = {
+    "rejected": "Put a valid one in its place; one that is good again is cleared with c on the Models screen.",
+    "expired": "Renew it.",
+    "unreadable": "Open the vault with its key.",
+}
+"""What to do about a credential that cannot be used."""
 
 
 def serving_answer(
@@ -62,11 +68,11 @@ def _issues(provider: ProviderView) -> Iterable[ServingIssue]:
                 yield ServingIssue(
                     provider.provider_id,
                     f"credential {one.credential_id} is {one.state}{why}",
-                    "Put a valid one in its place.",
+                    _CREDENTIALS.get(one.state, "Put a valid one in its place."),
                 )
     if provider.discovery.stale:
         yield ServingIssue(
             provider.provider_id,
             f"its list of models could not be read: {provider.discovery.detail}",
-            "`palyra providers discover` asks for it now.",
+            "`palyra providers discover` asks for it now; discover = false where it has none.",
         )

@@ -215,7 +215,7 @@ def upstream_error(status: int, headers: Mapping[str, str], body: bytes, now_ms:
     said = _message(body)
     return ProviderError(
         error_class,
-        f"{provider} answered {status}: {said}" if said else f"{provider} answered {status}.",
+        f"{provider} answered {status}: {_sentence(said)}" if said else f"{provider} answered {status}.",
         upstream_status=status,
         retry_after_ms=retry_after_ms(headers, now_ms),
         should_retry=_should_retry(headers),
@@ -236,7 +236,7 @@ def retry_after_ms(headers: Mapping[str, str], now_ms: int) -> int | None:
         return None
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
@@ -282,6 +282,11 @@ def _message(body: bytes) -> str:
     if said is None:
         said = next((text for name in ("message", "detail") if isinstance(text := data.get(name), str)), "")
     return said
+
+
+def _sentence(text: str) -> str:
+    """With an end, since what to do about it follows."""
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

@@ -18,7 +18,8 @@ from palyra.core.errors import BadInputError, NotFoundError, PalyraError
 from palyra.engine import Installation
 from palyra.house import House, open_house
 from palyra.providers.credentials import Credential
-from palyra.providers.errors import ErrorClass
+from palyra.providers.errors import ErrorClass, ProviderError
+from palyra.providers.ways import AttemptEnd, Way
 from tests.support.model_lists import ModelLists
 
 KEY = "sk-test-connection-01"
@@ -94,6 +95,19 @@ async def test_every_provider_is_asked_once_and_a_list_is_good_for_a_while(tmp_p
         assert not (await told_of(house, ConnectionQuery("acme")))["acme"].cached
 
 
+async def test_a_list_that_was_read_before_says_nothing_of_who_fails_since(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with ModelLists(["m-1"]).serving() as server, a_house(tmp_path, server.base_url, clock) as house:
+        assert (await one(house)).state == "ok"
+        for _ in range(3):
+            way = house.engine.ways.take("acme", "primary_interactive")
+            assert isinstance(way, Way)
+            way.end(AttemptEnd("acme", error=ProviderError(ErrorClass.PROVIDER_TIMEOUT, "slow")))
+        await server.stop()
+        view = (await told_of(house, ConnectionQuery("acme")))["acme"]
+        assert (view.state, view.cached) == ("network_failed", False)
+
+
 async def test_models_of_the_configuration_that_are_not_listed_make_it_partial(tmp_path: Path) -> None:
     async with (
         ModelLists(["m-2"]).serving() as server,
@@ -153,6 +167,27 @@ async def test_credentials_that_rest_are_told_without_asking(tmp_path: Path) -> 
         view = await one(house)
         assert (view.state, "7 s" in view.detail) == ("rate_limited", True)
         assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("error_class", "state"),
+    [
+        (ErrorClass.AUTH_INVALID, "auth_failed"),
+        (ErrorClass.AUTH_EXPIRED, "auth_failed"),
+        (ErrorClass.PERMISSION_DENIED, "permission_denied"),
+        (ErrorClass.QUOTA_EXCEEDED, "quota_exceeded"),
+    ],
+)
+async def test_what_a_provider_said_of_its_credential_before_is_told_without_asking(
+    tmp_path: Path, error_class: ErrorClass, state: str
+) -> None:
+    clock = ManualClock()
+    async with ModelLists(["m-1"]).serving() as server, a_house(tmp_path, server.base_url, clock) as house:
+        credential = house.engine.credentials.choose("acme", clock.now_ms())
+        assert isinstance(credential, Credential)
+        house.engine.credentials.report(credential, error_class)
+        view = await one(house)
+        assert (view.state, bool(view.action), server.asked) == (state, True, [])
 
 
 async def test_a_request_is_sent_through_all_of_governance(tmp_path: Path) -> None:

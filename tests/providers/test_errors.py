@@ -159,6 +159,7 @@ NOW = 1_795_348_800_000
         ({"retry-after": "nan"}, None),
         ({"retry-after": "1e300"}, None),
         ({"retry-after": "tomorrow"}, None),
+        ({"retry-after": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}, None),
         ({"retry-after": ""}, None),
         ({}, None),
     ],
@@ -202,7 +203,12 @@ def test_a_kept_answer_keeps_its_bytes_unless_it_holds_a_secret() -> None:
     ],
 )
 def test_the_providers_own_words_are_kept(body: bytes, said: str) -> None:
-    assert upstream_error(500, {}, body, NOW, "acme").message == f"acme answered 500: {said}"
+    assert upstream_error(500, {}, body, NOW, "acme").message == f"acme answered 500: {said}."
+
+
+@pytest.mark.parametrize("said", ["Too bad.", "Why?", "No!", "and so on …"])
+def test_words_that_end_a_sentence_are_left_alone(said: str) -> None:
+    assert upstream_error(500, {}, openai(said), NOW, "acme").message == f"acme answered 500: {said}"
 
 
 def test_an_empty_error_answer_still_says_who_and_what() -> None:
