@@ -156,14 +156,18 @@ class Connection(web.RequestHandler):
     async def flushed(self) -> bool:
         """Waits until the kernel has everything written so far, under the same patience as `writable`."""
         transport = self.transport
-        if transport is None or transport.get_write_buffer_size() == 0:
-            return self.alive
+        # One that encrypts answers nothing any more once it was closed twice.
+        if transport is None or transport.is_closing():
+            return False
+        if transport.get_write_buffer_size() == 0:
+            return True
         low, high = transport.get_write_buffer_limits()
         transport.set_write_buffer_limits(high=0)
         try:
             return await self.writable()
         finally:
-            transport.set_write_buffer_limits(high=high, low=low)
+            if not transport.is_closing():
+                transport.set_write_buffer_limits(high=high, low=low)
 
 
 class Door(web.Server):

@@ -24,6 +24,9 @@ BURST = 64
 HANDSHAKE_S = 10.0
 """How long a caller may take to agree on encryption."""
 
+TURNS_TO_BEGIN = 2
+"""Turns of the loop until whoever was accepted has a transport that can be ended."""
+
 OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -69,6 +72,8 @@ class Listener:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+        for _ in range(TURNS_TO_BEGIN):
+            await asyncio.sleep(0)
         for task in tuple(self._handing_over):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -116,7 +121,7 @@ class Listener:
             else:
                 await self._encrypted(accepted, connection, self._tls)
         except (OSError, asyncio.CancelledError):
-            accepted.close()
+            # The socket is its transport's by now, which the loop has closed: one that says farewell still needs it.
             self.left(connection)
 
     async def _encrypted(self, accepted: socket.socket, connection: asyncio.Protocol, tls: ssl.SSLContext) -> None:
