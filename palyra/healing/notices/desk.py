@@ -40,6 +40,7 @@ TERMINAL = "terminal"
 Noted = Callable[[str, TimelineKind, Mapping[str, object]], None]
 """Takes what is to be written into an incident's timeline, by the incident's id."""
 FindApproval = Callable[[str], ApprovalRecord | None]
+FindIncident = Callable[[str], IncidentRecord | None]
 
 
 @value
@@ -59,13 +60,16 @@ class NoticeDesk:
         durable: Durable,
         clock: Clock,
         events: EventHub,
+        incident: FindIncident,
         approval: FindApproval,
         noted: Noted,
     ) -> None:
+        """`incident` and `approval` give them as they stand, by id."""
         self._courier = courier
         self._durable = durable
         self._clock = clock
         self._events = events
+        self._incident = incident
         self._approval = approval
         self._noted = noted
         self._said: deque[Said] = deque(maxlen=SHOWN_MOST)
@@ -74,9 +78,8 @@ class NoticeDesk:
         """What was told of each incident, by subject, as it is kept and as the rules take it."""
         self._asked: dict[str, ToldRow] = {}
         """Approvals that people know of, by subject."""
-        self._incidents: dict[str, IncidentRecord] = {}
-        """Those that may have to be told of without anything happening to them."""
         self._due: dict[str, float] = {}
+        """When to look at incidents again, in monotonic seconds by id."""
         self._order: list[tuple[float, str]] = []
         self._moved = asyncio.Event()
         self._leave = events.subscribe(self._hear, ALERT_RAISED, APPROVAL_OPENED, APPROVAL_ENDED)
@@ -122,10 +125,9 @@ class NoticeDesk:
         self._leave()
 
     def see(self, record: IncidentRecord) -> None:
-        """An incident as it stands now: to be called whenever anything about it changes."""
+        """An incident as it stands now: to be called when it opens, ends, gets worse or begins or stops to flap."""
         now = self._clock.now_ms()
         subject = _subject(INCIDENT, record.incident_id)
-        self._incidents[record.incident_id] = record
         for _ in NoticeEvent:
             # What was told decides what there is to tell next; no chain of events is longer than all of them.
             told = self._told.get(subject)
@@ -186,8 +188,6 @@ class NoticeDesk:
             look_at = until if look_at is None else min(look_at, until)
         if look_at is None:
             self._due.pop(record.incident_id, None)
-            if subject not in self._told:
-                self._incidents.pop(record.incident_id, None)
             return
         due = self._clock.monotonic() + max(0, look_at - now) / 1000
         self._due[record.incident_id] = due
@@ -205,7 +205,9 @@ class NoticeDesk:
             else:
                 heapq.heappop(self._order)
                 del self._due[incident_id]
-                self.see(self._incidents[incident_id])
+                record = self._incident(incident_id)
+                if record is not None:
+                    self.see(record)
 
     # Alerts and approvals
 
