@@ -106,6 +106,40 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def put_ahead() -> None:
+    """From now on this process and those it starts run before the machine's other work. Raises SystemExit."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(os.sched_get_priority_min(os.SCHED_RR)))
+    except PermissionError:
+        raise SystemExit("The system does not let this account run before others; leave --ahead out.") from None
+
+
+class Shared:
+    """How much of the cores measured on others have, from when it is made. Processes started meanwhile count as own
+    once they were waited for."""
+
+    def __init__(self, cores: Cores) -> None:
+        self._cores = (cores.engine, cores.others)
+        self._begun = self._read()
+
+    def _read(self) -> tuple[float, float, float]:
+        own = os.times()
+        return time.monotonic(), sum(busy_seconds(core) for core in self._cores), sum(own[:4])
+
+    def by_others(self) -> float:
+        """0 to 1."""
+        seconds, busy, own = (after - before for before, after in zip(self._begun, self._read(), strict=True))
+        return max(0.0, busy - own) / (len(self._cores) * seconds)
+
+
+def busy_seconds(core: int) -> float:
+    """How long a core was not idle. Source: proc(5), /proc/stat; user time includes that of guests."""
+    lines = Path("/proc/stat").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith(f"cpu{core} ")]
+    user, nice, system, _idle, _iowait, *others = (int(field) for field in line.split()[1:9])
+    return (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK")
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Something to load: an address with its key, and the process whose work is counted."""

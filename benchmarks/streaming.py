@@ -4,8 +4,10 @@
 provider alone, through `palyra serve` on the same wire, and through it translated (a messages client on a chat model).
 Each chunk says when the provider sent it, so what is counted is the way of every single chunk once all streams run. The
 engine has one core, provider and readers share the other. Of all rounds each number is the median; what is added is a
-difference within one round. On a machine that does other work too, delays are noisy: chunks that are late arrive
-together, and cost the less processor time each.
+difference within one round. On a machine that does other work too, delays are those of that work: a core that somebody
+else has for 10 ms delivers nothing meanwhile. The table says how much of both cores others had; `--ahead` puts
+everything measured before them, where the system allows it. Chunks that are late arrive together, and cost the less
+processor time each.
 
 Another gateway is measured side by side, in the same rounds, through what is an adapter for any: an address that takes
 chat completions, started by you (`--other-url`, and `--upstream-port` so that its configuration can name the mock as
@@ -35,7 +37,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.parties import Cores, free_port, headless, pinned, two_cores, upstream, wait_until
+from benchmarks.parties import Cores, Shared, free_port, headless, pinned, put_ahead, two_cores, upstream, wait_until
 from benchmarks.streaming_load import Streamed
 from benchmarks.streaming_upstream import PER_SECOND
 
@@ -121,6 +123,7 @@ def _listens(port: int) -> bool:
 def one_round(directory: Path, cores: Cores, size: Size, other: Other | None, upstream_port: int) -> Numbers:
     """Every measurement once, with differences and ratios within it."""
     numbers: Numbers = {}
+    shared = Shared(cores)
     with upstream(directory, cores.others, "benchmarks.streaming_upstream", upstream_port) as mock:
         base = f"http://127.0.0.1:{mock.port}"
         numbers |= named("mock", load(cores.others, base + CHAT, "gpt-4o-mini", size, mock.pid))
@@ -138,6 +141,7 @@ def one_round(directory: Path, cores: Cores, size: Size, other: Other | None, up
             for share in ("p50", "p99"):
                 numbers[f"{prefix}_added_{share}_ms"] = numbers[f"{prefix}_{share}_ms"] - numbers[f"mock_{share}_ms"]
             numbers[f"{prefix}_cpu_ratio"] = numbers[f"{prefix}_cpu_us"] / numbers["mock_cpu_us"]
+    numbers["others_share"] = shared.by_others()
     return numbers
 
 
@@ -181,6 +185,7 @@ def main() -> None:
     options.add_argument("--seconds", type=int, default=SECONDS, metavar="N", help=f"of each stream ({SECONDS})")
     options.add_argument("--directory", type=Path, metavar="D", help="where state lies (the temporary directory)")
     options.add_argument("--json", type=Path, metavar="FILE", help="where every number goes")
+    options.add_argument("--ahead", action="store_true", help="before other work of this machine (a right of root's)")
     options.add_argument("--upstream-port", type=int, default=0, metavar="N", help="of the mock provider (a free one)")
     options.add_argument("--other-url", default="", metavar="URL", help="of another gateway's chat completions")
     options.add_argument("--other-model", default="gpt-4o-mini", metavar="NAME", help="asked of it (gpt-4o-mini)")
@@ -193,6 +198,8 @@ def main() -> None:
         headers = tuple(chosen.other_header)
         other = Other(chosen.other_url, chosen.other_model, headers, chosen.other_command, chosen.other_pid)
     cores = two_cores()
+    if chosen.ahead:
+        put_ahead()
     size = Size(chosen.streams, chosen.seconds * PER_SECOND)
     rounds: list[Numbers] = []
     for number in range(chosen.rounds):
@@ -202,7 +209,8 @@ def main() -> None:
     medians = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
     for what, number_told, goal in told(medians, size):
         print(f"{what:<56}{number_told:>14}   {goal}".rstrip())
-    print("On a machine that does other work too, delays are noisy; late chunks arrive together and cost less each.")
+    whose = "what was measured went before it" if chosen.ahead else "delays are partly its own"
+    print(f"Of both cores, other work had {medians['others_share']:.0%}; {whose}.")
     if chosen.json is not None:
         chosen.json.write_text(json.dumps({"median": medians, "rounds": rounds}, indent=1) + "\n")
 
