@@ -4,7 +4,7 @@ command line. Everything is put together here; nothing below knows what is above
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +17,7 @@ from palyra.cli.options import run_to_end
 from palyra.cli.output import complain
 from palyra.config.load import LoadResult, load_config
 from palyra.config.paths import state_dir as find_state_dir
-from palyra.config.rewrite import set_default
+from palyra.config.rewrite import set_defaults
 from palyra.control.offline import offline_control
 from palyra.control.protocol import Control
 from palyra.control.remote import RemoteControl
@@ -115,8 +115,8 @@ class Launcher:
         async with open_house(found, SystemClock(), os.environ) as house:
             yield GatewayDoor(house.doors().gateway_url, house.engine.access.key_file)
 
-    def set_default(self, path: Path, role: str, model: str) -> str:
-        return set_default(path, role, model, os.environ)
+    def set_defaults(self, path: Path, models: Mapping[str, str]) -> tuple[str, ...]:
+        return set_defaults(path, models, os.environ)
 
     def serve(self, place: Place, *, bind: str | None, ready_file: Path | None) -> int:
         return guarded(lambda: serve(place, bind, ready_file))

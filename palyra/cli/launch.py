@@ -1,5 +1,6 @@
 """What the commands need from above: engines, reached or started. `palyra.main` supplies it."""
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
@@ -40,8 +41,8 @@ class Launch(Protocol):
         """The running engine's gateway, else one started for this command alone."""
         ...
 
-    def set_default(self, path: Path, role: str, model: str) -> str:
-        """Writes the default model of a role into a configuration file; what is to be said of it, mostly nothing."""
+    def set_defaults(self, path: Path, models: Mapping[str, str]) -> tuple[str, ...]:
+        """Writes default models by their role into a configuration file; what is to be said of it, mostly nothing."""
         ...
 
     def serve(self, place: Place, *, bind: str | None, ready_file: Path | None) -> int: ...

@@ -39,10 +39,10 @@ def add_set(app: typer.Typer, launch: Launch) -> None:
             if not engine.config_path:
                 raise BadInputError("There is no configuration file to write to.", fix="Name one with --config.")
             path = Path(engine.config_path)
-            warnings = [launch.set_default(path, role, name) for role, name in wanted.items()]
+            warnings = launch.set_defaults(path, wanted)
             if as_json:
                 told = {"config_path": str(path), "defaults": wanted, "restart_needed": answer.live}
-                print_json({**told, "warnings": [one for one in warnings if one]})
+                print_json({**told, "warnings": warnings})
                 return DONE
             for role, name in wanted.items():
                 say(f"{path}: [defaults] {role} = {name}")
@@ -52,8 +52,7 @@ def add_set(app: typer.Typer, launch: Launch) -> None:
                 else "The next start reads it."
             )
             for warning in warnings:
-                if warning:
-                    complain(warning)
+                complain(warning)
             return DONE
 
         run(work)

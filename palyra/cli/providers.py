@@ -55,7 +55,7 @@ def providers(launch: Launch) -> typer.Typer:
                 return DONE
             if not answer.live:
                 say(NO_ENGINE_TOLD)
-            print_provider(found, own)
+            print_provider(found, own, live=answer.live)
             return DONE
 
         run(work)

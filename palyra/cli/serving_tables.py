@@ -1,8 +1,8 @@
 """Providers, models and plans as the command line prints them."""
 
-from palyra.cli.output import instant, say, table
+from palyra.cli.output import instant, say, table, time_of_day
 from palyra.control.serving import CredentialView, ModelView, ProviderView
-from palyra.control.serving_queries import ConnectionView, SelectionAnswer, ServingAnswer
+from palyra.control.serving_queries import CandidateView, ConnectionView, SelectionAnswer, ServingAnswer
 from palyra.core.money import format_usd_short
 from palyra.core.plural import plural
 
@@ -14,7 +14,7 @@ def print_status(answer: ServingAnswer) -> None:
         say(NO_ENGINE_TOLD)
     table(
         ("provider", "kind", "health", "breaker", "credentials", "leases", "p50", "last error"),
-        [_provider_row(one) for one in answer.providers],
+        [_provider_row(one, live=answer.live) for one in answer.providers],
         right=(6,),
     )
     say(f"defaults: chat {answer.default_chat or '–'}, embeddings {answer.default_embeddings or '–'}")
@@ -30,13 +30,13 @@ def print_status(answer: ServingAnswer) -> None:
         say("no issues")
 
 
-def _provider_row(one: ProviderView) -> tuple[str, ...]:
+def _provider_row(one: ProviderView, *, live: bool) -> tuple[str, ...]:
     return (
         one.provider_id,
         one.kind,
         one.health,
-        _breaker_text(one),
-        ", ".join(f"{credential.credential_id} {credential.state}" for credential in one.credentials) or "–",
+        _breaker_text(one) if live else "–",
+        ", ".join(_standing(credential) for credential in one.credentials) or "–",
         _leases_text(one),
         "–" if one.p50_ms is None else f"{one.p50_ms} ms",
         one.last_error or "–",
@@ -46,7 +46,12 @@ def _provider_row(one: ProviderView) -> tuple[str, ...]:
 def _breaker_text(one: ProviderView) -> str:
     breaker = one.breaker
     text = breaker.state if not breaker.failures else f"{breaker.state} ({plural(breaker.failures, 'failure')})"
-    return text if breaker.retry_at is None else f"{text} until {instant(breaker.retry_at)}"
+    return text if breaker.retry_at is None else f"{text} until {time_of_day(breaker.retry_at)}"
+
+
+def _standing(one: CredentialView) -> str:
+    until = "" if one.cooling_until is None else f" until {time_of_day(one.cooling_until)}"
+    return f"{one.credential_id} {'expiring' if one.expiring and not until else one.state}{until}"
 
 
 def _leases_text(one: ProviderView) -> str:
@@ -60,25 +65,29 @@ def print_models(models: tuple[ModelView, ...]) -> None:
     if not models:
         say("No model of that kind is known.")
         return
+    named = [one.upstream if one.model_id != f"{one.provider_id}/{one.upstream}" else "" for one in models]
+    headings = ("model", "role", "tier", "in / 1M", "out / 1M", "context", "latency", "can", "source", "", "upstream")
+    # Most are called upstream as they are here.
+    kept = len(headings) - (not any(named))
     table(
-        ("model", "upstream", "role", "can", "context", "tier", "latency", "in / 1M", "out / 1M", "source", ""),
+        headings[:kept],
         [
             (
                 one.model_id,
-                one.upstream,
                 one.role,
-                " ".join(one.capabilities),
-                f"{one.max_context:,}",
                 one.tier or "–",
-                one.latency if one.p50_ms is None else f"{one.latency} {one.p50_ms} ms",
                 f"${one.input_usd}" if one.input_usd else "–",
                 (f"${one.output_usd}" if one.output_usd else "–") if one.priced else "unpriced",
+                f"{one.max_context:,}",
+                one.latency if one.p50_ms is None else f"{one.latency} {one.p50_ms} ms",
+                " ".join(one.capabilities) or "–",
                 one.source,
                 _marks(one),
-            )
-            for one in models
+                upstream,
+            )[:kept]
+            for one, upstream in zip(models, named, strict=True)
         ],
-        right=(4, 7, 8),
+        right=(3, 4, 5),
     )
 
 
@@ -105,13 +114,15 @@ def _listed(one: ProviderView) -> str:
     return f"{one.discovery.count}{' (stale)' if one.discovery.stale else ''}"
 
 
-def print_provider(one: ProviderView, models: tuple[ModelView, ...]) -> None:
+def print_provider(one: ProviderView, models: tuple[ModelView, ...], *, live: bool) -> None:
+    """`live`: an engine told it; without one nobody knows how it does."""
     say(f"{one.provider_id} · {one.kind} · {one.base_url or 'in this process'}")
     say(f"  health       {one.health}{f': {one.detail}' if one.detail else ''}")
-    say(f"  success      {one.success_percent} % of its latest attempts")
-    say(f"  breaker      {_breaker_text(one)}")
-    say(f"  leases       {_leases_text(one)}")
-    say(f"  first byte   {'–' if one.p50_ms is None else f'{one.p50_ms} ms'} ({one.latency})")
+    if live:
+        say(f"  success      {one.success_percent:g} % of its latest attempts")
+        say(f"  breaker      {_breaker_text(one)}")
+        say(f"  leases       {_leases_text(one)}")
+        say(f"  first byte   {'–' if one.p50_ms is None else f'{one.p50_ms} ms'} ({one.latency})")
     if one.last_error:
         say(f"  last error   {one.last_error} at {instant(one.last_error_at)}")
     stale = f", stale: {one.discovery.detail}" if one.discovery.stale else ""
@@ -124,16 +135,16 @@ def print_provider(one: ProviderView, models: tuple[ModelView, ...]) -> None:
 
 
 def _credential(one: CredentialView) -> str:
-    parts = [one.credential_id, one.state]
+    parts = [f"{one.credential_id} {one.state}"]
     if one.cooling_until is not None:
-        parts.append(f"until {instant(one.cooling_until)}")
+        parts[0] += f" until {instant(one.cooling_until)}"
     if one.expires_at is not None:
         parts.append(f"{'soon ' if one.expiring else ''}expires {instant(one.expires_at)}")
     if one.last_error:
         parts.append(f"last error {one.last_error} at {instant(one.last_error_at)}")
     if one.detail:
-        parts.append(f"({one.detail})")
-    return " ".join(parts)
+        parts.append(one.detail)
+    return ", ".join(parts)
 
 
 def print_test(one: ConnectionView) -> None:
@@ -162,8 +173,8 @@ def print_selection(answer: SelectionAnswer) -> None:
                 "→" if one.chosen else "",
                 one.model_id,
                 one.tier or "–",
-                _usd(one.expected_nano_usd),
-                _usd(one.bound_nano_usd),
+                _cost(one, one.expected_nano_usd),
+                _cost(one, one.bound_nano_usd),
                 "–" if one.p50_ms is None else f"{one.p50_ms} ms",
                 ", ".join(one.reasons),
             )
@@ -182,5 +193,7 @@ def print_selection(answer: SelectionAnswer) -> None:
         say(f"  {sentence}")
 
 
-def _usd(amount: int | None) -> str:
-    return "–" if amount is None else format_usd_short(amount)
+def _cost(one: CandidateView, amount: int | None) -> str:
+    if amount is None:
+        return "–" if one.reasons else "unpriced"
+    return format_usd_short(amount)

@@ -19,16 +19,17 @@ from palyra.core.reasons import reason_of
 BY_HAND = "Change it by hand."
 
 
-def set_default(path: Path, role: str, model: str, environ: Mapping[str, str]) -> str:
-    """Writes `[defaults] role = "model"` into a file, which keeps its mode; a link stays one.
+def set_defaults(path: Path, models: Mapping[str, str], environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Writes models by their role into `[defaults]` of a file, all or none; it keeps its mode, and a link stays one.
 
-    Returns a word of warning, empty where there is nothing to say. Raises BadInputError for a configuration that
+    Returns words of warning, none where there is nothing to say. Raises BadInputError for a configuration that
     could not be used then, StateError where the file cannot be read or written, ConflictError where it has changed
     meanwhile.
     """
     target = Path(os.path.realpath(path))
-    before = _read(target, path)
-    after = with_value(before, "defaults", role, model)
+    before = after = _read(target, path)
+    for role, model in models.items():
+        after = with_value(after, "defaults", role, model)
     loaded = interpret(after, path, environ, {})
     if loaded.config is None:
         problems = "\n".join(f"  {problem}" for problem in loaded.problems)
@@ -37,10 +38,12 @@ def set_default(path: Path, role: str, model: str, environ: Mapping[str, str]) -
         raise ConflictError(f"{path} was changed meanwhile; nothing was written.", fix="Try again.")
     if after != before:
         replace_file(target, after)
-    in_force = getattr(loaded.config.defaults, role)
-    if in_force == model:
-        return ""
-    return f"But {loaded.origins[f'defaults.{role}']} says {in_force}, which comes first."
+    in_force = {role: getattr(loaded.config.defaults, role) for role in models}
+    return tuple(
+        f"But {loaded.origins[f'defaults.{role}']} says {in_force[role]}, which comes first."
+        for role, model in models.items()
+        if in_force[role] != model
+    )
 
 
 def with_value(data: bytes, table: str, key: str, text: str) -> bytes:

@@ -89,6 +89,11 @@ class ProviderView:
         """Whether requests are sent there; a provider nobody has asked yet counts as well."""
         return self.health in ("ok", "degraded", "unknown")
 
+    @property
+    def unwell(self) -> bool:
+        """Whether a person should look at it."""
+        return self.health in ("down", "degraded", "missing_auth")
+
 
 @value
 class ModelView:
@@ -130,7 +135,9 @@ class ModelView:
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        """The names of what it can do."""
+        """The names of what it can do; of one that is no chat model none of them is asked."""
+        if self.role != "chat":
+            return ()
         able = {"streaming": self.streaming, "tools": self.tools, "json": self.json, "vision": self.vision}
         able |= {"reasoning": self.reasoning, "responses": self.responses}
         return tuple(name for name, can in able.items() if can)

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from palyra.cli import output
 from palyra.cli.app import tell_reply
 from palyra.cli.verify import ledger_json
 from palyra.control.plain import decision_json, plain
@@ -133,3 +134,48 @@ def test_an_answer_of_any_shape_is_told(
         assert json.loads(told.out)["status"] == status
     else:
         assert told.err
+
+
+HEADINGS = ("provider", "health", "breaker", "", "p50", "last error")
+ROWS = (
+    ("openai", "down", "open until 12:00:30Z", "alone", "–", "transient_upstream"),
+    ("a-rather-long-name", "ok", "closed", "", "1,200 ms", "–"),
+)
+
+
+@pytest.mark.parametrize(
+    ("room", "told"),
+    [
+        (
+            None,
+            "provider            health  breaker                           p50  last error\n"
+            "openai              down    open until 12:00:30Z  alone         –  transient_upstream\n"
+            "a-rather-long-name  ok      closed                       1,200 ms  –\n",
+        ),
+        (
+            48,
+            "provider            health  breaker\n"
+            "openai              down    open until 12:00:30Z\n"
+            "    alone · last error transient_upstream\n"
+            "a-rather-long-name  ok      closed\n"
+            "    p50 1,200 ms\n",
+        ),
+        (
+            30,
+            "provider            health\n"
+            "openai              down\n"
+            "    breaker open until 12:00:30Z\n"
+            "    alone\n"
+            "    last error transient_upstream\n"
+            "a-rather-long-name  ok\n"
+            "    breaker closed\n"
+            "    p50 1,200 ms\n",
+        ),
+    ],
+)
+def test_what_does_not_fit_a_terminal_follows_below_with_its_name(
+    room: int | None, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(output, "_terminal_cells", lambda: room)
+    output.table(HEADINGS, ROWS, right=(4,))
+    assert capsys.readouterr().out == told

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from palyra.config.rewrite import set_default, with_value
+from palyra.config.rewrite import set_defaults, with_value
 from palyra.core.errors import BadInputError, PalyraError, StateError
 
 FILE = """\
@@ -74,7 +74,7 @@ def test_the_mode_of_the_file_stays_and_a_link_stays_one(tmp_path: Path) -> None
     real.write_text(FILE)
     real.chmod(0o640)
     link.symlink_to(real)
-    assert set_default(link, "chat", "house/small", {}) == ""
+    assert set_defaults(link, {"chat": "house/small"}, {}) == ()
     assert link.is_symlink()
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
     assert tomllib.loads(real.read_text())["defaults"]["chat"] == "house/small"
@@ -85,15 +85,15 @@ def test_a_configuration_that_could_not_be_used_is_not_written(tmp_path: Path) -
     path = tmp_path / "palyra.toml"
     path.write_text(FILE)
     with pytest.raises(BadInputError, match="could not be used"):
-        set_default(path, "chat", "nobody/nothing", {})
+        set_defaults(path, {"chat": "house/small", "embeddings": "nobody/nothing"}, {})
     assert path.read_text() == FILE
     with pytest.raises(StateError, match="cannot be read"):
-        set_default(tmp_path / "none.toml", "chat", "house/small", {})
+        set_defaults(tmp_path / "none.toml", {"chat": "house/small"}, {})
 
 
 def test_what_comes_first_is_told(tmp_path: Path) -> None:
     path = tmp_path / "palyra.toml"
     path.write_text(FILE)
-    told = set_default(path, "chat", "house/small", {"PALYRA_DEFAULTS__CHAT": "house/large"})
+    (told,) = set_defaults(path, {"chat": "house/small"}, {"PALYRA_DEFAULTS__CHAT": "house/large"})
     assert "PALYRA_DEFAULTS__CHAT" in told
     assert "house/large" in told

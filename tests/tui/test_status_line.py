@@ -47,6 +47,15 @@ async def test_wide_terminals_name_the_providers() -> None:
     assert "● openai  ● anthropic  ▲ local degraded" in shown
 
 
+async def test_of_many_providers_those_that_are_unwell_are_named_first() -> None:
+    well = [ProviderView(f"p{number}", "openai_compatible", "ok", 1) for number in range(7)]
+    down = ProviderView("last", "anthropic", "down", 1)
+    shown = await drawn(replace(normal(), providers=(*well, down)), 160)
+    assert "✖ last down  ● p0  ● p1  ● p2  ● p3  ● p4 +2" in shown
+    assert "✖●●●●● +2" in await drawn(replace(normal(), providers=(*well, down)), 110)
+    assert "+" not in await drawn(replace(normal(), providers=(*well[:5], down)), 160)
+
+
 @pytest.mark.parametrize("width", range(20, 200, 7))
 async def test_it_never_overflows_and_keeps_what_waits_for_people(width: int) -> None:
     for world in (normal(), storm()):

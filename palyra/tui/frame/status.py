@@ -130,16 +130,28 @@ def _tightest(budget: BudgetView, gauge_cells: int, name_cells: int) -> Line:
 
 def _provider_names(providers: tuple[ProviderView, ...]) -> Line:
     parts: list[Part] = []
-    for provider in providers[:MOST_PROVIDERS]:
+    for provider in _foremost(providers):
         glyph, word, tone = provider_mark(provider)
         told = "" if provider.health == "ok" else f" {word}"
         parts += [part(f"{'  ' if parts else ''}{glyph} ", tone), muted(f"{safe(provider.provider_id)}{told}")]
-    return tuple(parts)
+    return (*parts, *_others(providers))
 
 
 def _provider_glyphs(providers: tuple[ProviderView, ...]) -> Line:
-    shown = [provider_mark(provider) for provider in providers[:MOST_PROVIDERS]]
-    return tuple(part(glyph, tone) for glyph, _, tone in shown)
+    shown = [provider_mark(provider) for provider in _foremost(providers)]
+    return (*(part(glyph, tone) for glyph, _, tone in shown), *_others(providers))
+
+
+def _foremost(providers: tuple[ProviderView, ...]) -> tuple[ProviderView, ...]:
+    """Those there is room for; of more than that the ones that are unwell come first."""
+    if len(providers) > MOST_PROVIDERS:
+        providers = tuple(sorted(providers, key=lambda one: not one.unwell))
+    return providers[:MOST_PROVIDERS]
+
+
+def _others(providers: tuple[ProviderView, ...]) -> Line:
+    more = len(providers) - MOST_PROVIDERS
+    return (muted(f" +{more}"),) if more > 0 else ()
 
 
 def _waiting(letter: str, number: int, tone: Tone) -> Line:

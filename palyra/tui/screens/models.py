@@ -42,9 +42,9 @@ COLUMNS = (
     Column("name", safe("provider, model"), 16, flex=3, most=44),
     Column("state", safe("state"), 12),
     Column("tier", safe("tier"), 9),
-    Column("price", safe("used, $/M"), 10, flex=1, most=15, align="right"),
+    Column("price", safe("used, $/M"), 9, flex=1, most=15, align="right"),
     Column("p50", safe("answers"), 7, align="right"),
-    Column("notes", safe(""), 17, flex=3, most=48, priority=1),
+    Column("notes", safe(""), 18, flex=3, most=48, priority=1),
 )
 BUILT_IN = "deterministic"
 _WORST = {"down": 0, "missing_auth": 1, "degraded": 2, "unknown": 3, "ok": 4, "disabled": 5}
@@ -204,7 +204,7 @@ class ModelsScreen(ListScreen):
     def summary(self) -> Line:
         if self.snapshot is None:
             return ()
-        unwell = sum(one.health in ("down", "degraded", "missing_auth") for one in self.snapshot.providers)
+        unwell = sum(one.unwell for one in self.snapshot.providers)
         text = f"{plural(len(self.snapshot.providers), 'provider')}, {plural(len(self.snapshot.models), 'model')}"
         if self._trimmed:
             text += ", / finds each"
@@ -248,7 +248,7 @@ def _badness(item: Subject) -> tuple[int, str]:
 
 def _notes(model: ModelView) -> str:
     notes = ["default"] if model.is_default else [] if model.routed or not model.enabled else ["by name"]
-    notes += [name for name in model.capabilities if name not in ("streaming", "responses")]
     if model.source not in ("config", "built_in"):
-        notes.insert(0, model.source)
-    return " ".join(notes)
+        notes.insert(0, "found" if model.source == "discovery" else model.source)
+    able = " ".join(name for name in model.capabilities if name not in ("streaming", "responses"))
+    return ", ".join([*notes, *([able] if able else [])])
