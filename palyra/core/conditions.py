@@ -72,18 +72,18 @@ class Condition:
 
     @property
     def kin(self) -> str:
-        """Its family: as told, else its key without what is in the middle (`job:<id>:faulted`) or, of two parts, at the
-        end (`approval:<id>`), but for what is one of its kind (`storage:journal`)."""
+        """Its family: as told, else its key without the id in it: `job:faulted` of `job:<id>:faulted`, `heartbeat:run`
+        of `heartbeat:run:<id>`, `approval` of `approval:<id>`, `storage:journal` as it is."""
         if self.family:
             return self.family
-        parts = self.key.split(":")
-        if len(parts) > 2:
-            return f"{parts[0]}:{parts[-1]}"
-        return self.key if parts[0] in ONE_OF_A_KIND else parts[0]
+        first, *rest = self.key.split(":")
+        if first in KIND_BEFORE_ID:
+            return ":".join([first, *rest[:1]])
+        return f"{first}:{rest[-1]}" if len(rest) > 1 else first
 
 
-ONE_OF_A_KIND = frozenset({"queue", "storage", "engine"})
-"""What begins keys whose last part is no id."""
+KIND_BEFORE_ID = frozenset({"heartbeat", "queue", "storage", "engine"})
+"""What begins keys whose second part is a kind, and the third, if there is one, an id."""
 
 Tell = Callable[[Condition], None]
 """Says that a condition holds: synchronous, cheap, never raises."""

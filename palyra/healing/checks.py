@@ -15,7 +15,7 @@ FAILURES_TOLD = 3
 
 @value
 class Check:
-    """`look` tells every condition that holds at an instant (unix ms), `next_due` when there may be more before a cycle."""
+    """`look` tells every condition that holds at an instant (unix ms), `next_due` when there may be more."""
 
     name: str
     look: Callable[[int], Iterable[Condition]]
