@@ -6,6 +6,7 @@ from typing import Any
 from palyra.journal.delivery_rows import DELIVERIES, REPORTERS, TOLD, WEBHOOKS
 from palyra.journal.entity import Entity, EntityForgotten, EntitySaved
 from palyra.journal.incident_rows import ATTEMPTS, EPISODES, INCIDENTS, TIMELINE
+from palyra.journal.job_rows import JOB_ATTEMPTS, JOB_FIRES, JOBS
 from palyra.journal.statements import insert_into, replaced
 from palyra.journal.tables import Values
 from palyra.journal.task_rows import RUN_OWNERS, TASK_INPUTS, TASK_RESULTS, TASKS
@@ -23,6 +24,9 @@ ENTITIES: tuple[Entity[Any], ...] = (
     TASK_INPUTS,
     TASK_RESULTS,
     RUN_OWNERS,
+    JOBS,
+    JOB_FIRES,
+    JOB_ATTEMPTS,
 )
 
 _SAVED: Mapping[str, int] = {entity.table.name: 2 * place for place, entity in enumerate(ENTITIES, start=1)}

@@ -10,6 +10,7 @@ from palyra.journal.answers_schema import ANSWERS
 from palyra.journal.credential_schema import CREDENTIALS
 from palyra.journal.delivery_schema import DELIVERIES
 from palyra.journal.incident_schema import INCIDENTS
+from palyra.journal.job_schema import JOBS
 from palyra.journal.meter_schema import METER
 from palyra.journal.readings_schema import READINGS
 from palyra.journal.replay_schema import REPLAY_LOG
@@ -382,6 +383,7 @@ END;
     (10, DELIVERIES),
     (11, INCIDENTS),
     (12, TASKS),
+    (13, JOBS),
 )
 
 LATEST = MIGRATIONS[-1][0]

@@ -10,6 +10,7 @@ from palyra.journal.readers.deliveries import DeliveryReaders
 from palyra.journal.readers.governance import GovernanceReaders
 from palyra.journal.readers.holds import HoldReaders
 from palyra.journal.readers.incidents import IncidentReaders
+from palyra.journal.readers.jobs import JobReaders
 from palyra.journal.readers.runs import RunReaders
 from palyra.journal.readers.status import StatusReaders
 from palyra.journal.readers.tasks import TaskReaders
@@ -25,6 +26,7 @@ class Readers(
     DeliveryReaders,
     IncidentReaders,
     TaskReaders,
+    JobReaders,
 ):
     """Everything that can be asked. Cancelling a question stops its query.
 
