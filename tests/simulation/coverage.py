@@ -35,6 +35,9 @@ LEAST = {
     "price:free": 20,
     "parking comment": 2,
     "visitor left": 20,
+    "code:retry_attempt": 10,
+    "code:failover_to_secondary": 20,
+    "asked whether a provider lives": 50,
 }
 """Counted at least so often."""
 
@@ -42,8 +45,6 @@ SELDOM = {
     "unhealthy": "only where no credential can be used, or another provider does better",
     "breaker_open": "only after a provider failed several times within seconds",
     "credential_cooling": "only after a provider asked to wait for long",
-    "retry_attempt": "a plan tells it only of further attempts",
-    "failover_to_secondary": "as before",
     "lease_deferred": "only where more ask at once than a provider takes",
     "engine_draining": "told by the run, whose decision was made before",
     "journal_unavailable": "as before",

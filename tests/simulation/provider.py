@@ -52,6 +52,10 @@ class Network:
         await clock.sleep(dice.expovariate(1 / 0.02))
         if fate == "refused":
             raise ProviderError(ErrorClass.NETWORK_UNAVAILABLE, f"{call.provider} cannot be reached", written=False)
+        if call.method == "GET":
+            self._seen("asked whether a provider lives")
+            status = 503 if fate == "status" else 200
+            return Reply(clock, dice, status, JSON, [b'{"object": "list", "data": []}'])
         self._sent()
         progress.written = True
         if fate == "never":

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from palyra.config.model import LoadedConfig
 from tests.config.loading import sound
 from tests.simulation import prices
-from tests.support.one_try import ONE_TRY
 
 BASE = """
 [gateway]
@@ -44,21 +43,18 @@ chat = "{chat}"
 [providers.openai]
 kind = "openai_compatible"
 api_key = "sk-simulated-0123456789abcdefghijklmnop"
-probe = false
 discover = false
 pricing_provider = "openai"
 
 [providers.anthropic]
 kind = "anthropic"
 api_key = "sk-simulated-0123456789abcdefghijklmnoq"
-probe = false
 discover = false
 
 [providers.own]
 kind = "openai_compatible"
 base_url = "https://models.example.net/v1"
 api_key = "sk-simulated-0123456789abcdefghijklmnor"
-probe = false
 discover = false
 usage_dialect = "auto"
 
@@ -150,7 +146,7 @@ class Settings:
         for model in prices.MODELS:
             if model.provider != "local":
                 text += f'\n[[models]]\nprovider = "{model.provider}"\nupstream = "{model.upstream}"\n{model.extra}'
-        return f"version = 1\n{text}{ONE_TRY}{prices.rows()}" + BUDGETS.format(
+        return f"version = 1\n{text}{prices.rows()}" + BUDGETS.format(
             house=self.house, howe=self.howe, person=self.person
         )
 

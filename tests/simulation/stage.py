@@ -47,6 +47,7 @@ def month(seed: int, size: Size, root: Path) -> Iterator[Month]:
         _taps(patch, made)
         patch.setattr(writer, "_commit", made.disk.commit)
         patch.setattr(engine_module, "IdSource", partial(IdSource, entropy=random.Random(seed + 2).randbytes))
+        patch.setattr(engine_module, "random", random.Random(seed + 3))
         patch.setattr(engine_module, "EngineLock", partial(_lock, made))
         patch.setattr(
             engine_module, "Transport", lambda *_: Network(clock, random.Random(dice.random()), made.sent, made.counted)

@@ -134,7 +134,8 @@ class Watch:
             self.seen[f"code:{code}"] += 1
         self.seen[f"action:{row.action}"] += 1
         self.seen[f"outcome:{row.outcome}"] += 1
-        for item in () if self.blind else row.body["evaluations"]:
+        # One that was put off is told when nobody waits for a place any more, with the numbers of when it was planned.
+        for item in () if self.blind or row.action == "defer" else row.body["evaluations"]:
             self._evaluation(row, item)
 
     def _evaluation(self, row: DecisionRow, item: Mapping[str, Any]) -> None:
