@@ -19,7 +19,8 @@ texts `{port}` is a free port and `{upstream}` the mock's address. For example:
       --other-url "http://127.0.0.1:{port}/v1/chat/completions" \\
       --other-model gpt-4o-mini --other-header "authorization: Bearer sk-1234"
 
-Its processor time is counted where it is started here, or with `--other-pid`.
+Its processor time is counted where it is started here, or with `--other-pid`. One that cannot carry so many streams at
+once is measured over the whole time they take; `--streams` asks for fewer.
 """
 
 import argparse
@@ -94,6 +95,7 @@ def named(prefix: str, found: Streamed) -> Numbers:
         f"{prefix}_longest_ms": found.longest_ms,
         f"{prefix}_cpu_us": found.cpu_us,
         f"{prefix}_together": found.together,
+        f"{prefix}_at_once": float(found.at_once),
     }
 
 
@@ -162,6 +164,7 @@ def told(numbers: Numbers, size: Size) -> list[tuple[str, str, str]]:
         goal = f"<= {GOAL_P99_MS:g} ms"
         rows += [
             (f"{name}, chunks", f"{numbers[f'{prefix}_per_second']:,.0f} /s", f"{wanted:,} /s"),
+            *([] if numbers[f"{prefix}_at_once"] else [("  all streams at once", "never", "")]),
             ("  until the first one, all streams beginning at once", f"{numbers[f'{prefix}_first_ms']:.0f} ms", ""),
             ("  added to each, p50", f"{numbers[f'{prefix}_added_p50_ms']:.2f} ms", ""),
             ("  added to each, p99", f"{numbers[f'{prefix}_added_p99_ms']:.2f} ms", goal),
