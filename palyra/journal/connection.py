@@ -11,6 +11,7 @@ from typing import TypeVar
 import aiosqlite
 
 from palyra.core.errors import JournalUnavailableError
+from palyra.journal.vector_extension import NO_EXTENSION, VectorExtension
 
 T = TypeVar("T")
 
@@ -69,9 +70,10 @@ class Connection(aiosqlite.Connection):
 class ReaderConnection(Connection):
     """A connection that can only read and whose jobs can be stopped from the loop."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, extension: VectorExtension) -> None:
         super().__init__(self._open, iter_chunk_size=64)
         self._path = path
+        self._extension = extension
         self._stopped = False
 
     def start(self, job: Job[T], done: Callable[[T | None, BaseException | None], None]) -> None:
@@ -86,7 +88,9 @@ class ReaderConnection(Connection):
 
     def _open(self) -> sqlite3.Connection:
         address = f"{self._path.absolute().as_uri()}?mode=ro"
-        database = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+        database = self._extension.connect(
+            lambda: sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+        )
         try:
             database.execute("PRAGMA query_only = ON")
             database.execute("PRAGMA temp_store = MEMORY")
@@ -111,6 +115,8 @@ async def open_writer(path: Path, checkpoint_pages: int) -> Connection:
             for setting in (
                 "synchronous = FULL",
                 "foreign_keys = ON",
+                # What was deleted, notes above all, is overwritten in the file.
+                "secure_delete = ON",
                 "temp_store = MEMORY",
                 "cache_size = -16384",
                 f"wal_autocheckpoint = {checkpoint_pages:d}",
@@ -126,9 +132,9 @@ async def open_writer(path: Path, checkpoint_pages: int) -> Connection:
     return connection
 
 
-async def open_reader(path: Path) -> ReaderConnection:
+async def open_reader(path: Path, extension: VectorExtension = NO_EXTENSION) -> ReaderConnection:
     """Raises sqlite3.Error."""
-    connection = ReaderConnection(path)
+    connection = ReaderConnection(path, extension)
     await connection.open()
     return connection
 

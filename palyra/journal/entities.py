@@ -7,6 +7,7 @@ from palyra.journal.delivery_rows import DELIVERIES, REPORTERS, TOLD, WEBHOOKS
 from palyra.journal.entity import Entity, EntityForgotten, EntitySaved
 from palyra.journal.incident_rows import ATTEMPTS, EPISODES, INCIDENTS, TIMELINE
 from palyra.journal.job_rows import JOB_ATTEMPTS, JOB_FIRES, JOBS
+from palyra.journal.note_rows import NOTES, UPKEEP, VECTORS
 from palyra.journal.statements import insert_into, replaced
 from palyra.journal.tables import Values
 from palyra.journal.task_rows import RUN_OWNERS, TASK_INPUTS, TASK_RESULTS, TASKS
@@ -24,6 +25,9 @@ ENTITIES: tuple[Entity[Any], ...] = (
     TASK_INPUTS,
     TASK_RESULTS,
     RUN_OWNERS,
+    NOTES,
+    VECTORS,
+    UPKEEP,
     JOBS,
     JOB_FIRES,
     JOB_ATTEMPTS,

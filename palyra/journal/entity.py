@@ -1,8 +1,9 @@
 """Rows that are saved whole and are no part of a request's way: jobs, fires, tasks, incidents, notes and their like.
 
 A row is a flat value (`@value`) whose fields are the columns of its table, in order. A field is a text, a whole
-number, a truth (kept as 0 or 1), one of these or None, or, where its type is a tuple or a dict, JSON. So a new kind
-of row needs a value, a migration, one line here in the registry `entities.ENTITIES` and its questions.
+number, a truth (kept as 0 or 1), one of these or None, or, where its type is a tuple or a dict, JSON; or bytes, which
+no JSON holds, so that readers ask for them in a way of their own. So a new kind of row needs a value, a migration, one
+line here in the registry `entities.ENTITIES` and its questions.
 """
 
 from collections.abc import Sequence
@@ -81,7 +82,7 @@ class _Kind:
             raise TypeError(f"a column holds one kind of value, not {hint}")
         self.sort = get_origin(plain[0]) or plain[0]
         self.json = self.sort in (tuple, dict)
-        if not self.json and not issubclass(self.sort, (str, int)):
+        if not self.json and not issubclass(self.sort, (str, int, bytes)):
             raise TypeError(f"{hint} cannot be kept in a column")
 
     def store(self, given: Any) -> Any:
@@ -93,7 +94,7 @@ class _Kind:
             return dumps(given)
         if isinstance(given, str):
             return clean(str(given))
-        return int(given)
+        return given if isinstance(given, bytes) else int(given)
 
     def load(self, stored: Any) -> Any:
         if stored is None or self.sort in (str, int, dict):

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from palyra.core.clock import Clock, Timer
-from palyra.core.errors import StateError
+from palyra.core.errors import JournalUnavailableError, StateError
 from palyra.core.spread import Spread
 from palyra.journal.audit import HEAD_FILE, HeadFile, head_fits, newest_link
 from palyra.journal.audit_chain import GENESIS, Link
@@ -20,6 +20,8 @@ from palyra.journal.connection import Connection, ReaderConnection, ReaderPool, 
 from palyra.journal.migrations import migrate, version_of
 from palyra.journal.readers import Readers
 from palyra.journal.schema import MIGRATIONS
+from palyra.journal.tidying import Tidied, tidy
+from palyra.journal.vector_extension import VectorExtension, installed_extension
 from palyra.journal.writer import JournalStats, Refused, Writer
 
 log = logging.getLogger(__name__)
@@ -45,10 +47,13 @@ class Journal:
         head: Link,
         window_seconds: float,
         audit_intact: bool,
+        extension: VectorExtension,
     ) -> None:
         self.path = path
+        self.extension = extension
         self.audit_intact = audit_intact
         self.readers = Readers(pool)
+        self._clock = clock
         self._connection = connection
         self._pool = pool
         self._closed = False
@@ -66,14 +71,16 @@ class Journal:
         checkpoint_pages: int = 1000,
         backup_keep: int = 3,
         migrations: Sequence[tuple[int, str]] = MIGRATIONS,
+        extension: VectorExtension | None = None,
     ) -> "Journal":
-        """Opens `journal.db` in `state_dir`, making or migrating it first.
+        """Opens `journal.db` in `state_dir`, making or migrating it first. `extension` None: the one installed.
 
         Raises StateError when the directory or file cannot be used: not writable, no journal, or of a newer Palyra.
         """
         path = state_dir / JOURNAL_FILE
         writer: Connection | None = None
         readers: list[ReaderConnection] = []
+        extension = installed_extension() if extension is None else extension
         try:
             _prepare_file(path)
             writer = await open_writer(path, checkpoint_pages)
@@ -81,7 +88,7 @@ class Journal:
             await writer.run(prepare)
             head, intact = await writer.run(lambda database: _check_head(database, HeadFile(state_dir / HEAD_FILE)))
             for _ in range(READERS):
-                readers.append(await open_reader(path))
+                readers.append(await open_reader(path, extension))
         except BaseException as error:
             for connection in (writer, *readers):
                 if connection is not None:
@@ -96,7 +103,7 @@ class Journal:
                     fix="Choose a directory you may write to with --state-dir.",
                 ) from error
             raise
-        return cls(path, clock, writer, ReaderPool(readers), head, commit_window_ms / 1000, intact)
+        return cls(path, clock, writer, ReaderPool(readers), head, commit_window_ms / 1000, intact, extension)
 
     @property
     def healthy(self) -> bool:
@@ -182,6 +189,16 @@ class Journal:
         except sqlite3.Error as error:
             log.warning("the journal could not be checkpointed at its end: %s", error)
         await self._connection.close()
+
+    async def tidy(self) -> Tidied:
+        """Gives free space back to the disk, with the last traces of deleted texts; others are written meanwhile.
+
+        Raises JournalUnavailableError.
+        """
+        try:
+            return await tidy(self._connection, self._clock)
+        except (sqlite3.Error, ValueError) as error:
+            raise JournalUnavailableError(f"The journal cannot be tidied: {error}.") from error
 
     async def keep_head(self) -> None:
         """Has everything submitted so far written, and the head of the audit chain up to there in its file.
@@ -284,7 +301,7 @@ async def open_readers(state_dir: Path) -> AsyncIterator[Readers]:
         )
     latest = MIGRATIONS[-1][0]
     try:
-        connection = await open_reader(path)
+        connection = await open_reader(path, installed_extension())
         pool = ReaderPool([connection])
         try:
             version = await connection.run(version_of)

@@ -11,6 +11,7 @@ from palyra.journal.credential_schema import CREDENTIALS
 from palyra.journal.delivery_schema import DELIVERIES
 from palyra.journal.incident_schema import INCIDENTS
 from palyra.journal.job_schema import JOBS
+from palyra.journal.memory_schema import MEMORY
 from palyra.journal.meter_schema import METER
 from palyra.journal.readings_schema import READINGS
 from palyra.journal.replay_schema import REPLAY_LOG
@@ -384,6 +385,7 @@ END;
     (11, INCIDENTS),
     (12, TASKS),
     (13, JOBS),
+    (14, MEMORY),
 )
 
 LATEST = MIGRATIONS[-1][0]

@@ -11,6 +11,7 @@ from palyra.journal.readers.governance import GovernanceReaders
 from palyra.journal.readers.holds import HoldReaders
 from palyra.journal.readers.incidents import IncidentReaders
 from palyra.journal.readers.jobs import JobReaders
+from palyra.journal.readers.memory import MemoryReaders
 from palyra.journal.readers.runs import RunReaders
 from palyra.journal.readers.status import StatusReaders
 from palyra.journal.readers.tasks import TaskReaders
@@ -26,6 +27,7 @@ class Readers(
     DeliveryReaders,
     IncidentReaders,
     TaskReaders,
+    MemoryReaders,
     JobReaders,
 ):
     """Everything that can be asked. Cancelling a question stops its query.
