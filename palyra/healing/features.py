@@ -63,16 +63,10 @@ class Modes:
         self._changed()
         return before
 
-    @property
-    def overall(self) -> HealingMode:
-        return self._said.get(ENGINE, self._config.mode)
-
     def of(self, feature: str) -> HealingMode:
         if feature in self._said:
             return self._said[feature]
-        if feature == ENGINE:
-            return self._config.mode
-        return HealingMode(getattr(self._config.features, feature))
+        return HealingMode(self._config.mode if feature == ENGINE else getattr(self._config.features, feature))
 
     def said(self, feature: str) -> bool:
         """Whether an operator set it."""

@@ -261,7 +261,7 @@ class Remedier:
         return attempt
 
     async def _see_through(self, remedy: Remedy, attempt: Attempt) -> None:
-        status, detail = AttemptStatus.FAILED, INTERRUPTED
+        status, detail = AttemptStatus.FAILED, ""
         try:
             async with self._places:
                 await self._make_durable(attempt)
@@ -277,6 +277,9 @@ class Remedier:
                 detail = await self._act(remedy, record, attempt)
                 status, told = await self._verified(remedy, record, attempt)
                 detail = told or detail
+        except asyncio.CancelledError:
+            status, detail = AttemptStatus.FAILED, INTERRUPTED
+            raise
         except JournalUnavailableError as error:
             # Nothing is done that a crash could not be asked about afterwards.
             detail = error.message

@@ -50,6 +50,9 @@ class Stage:
     cancelled: list[tuple[str, int]] = field(default_factory=list)
     deaf: set[str] = field(default_factory=set)
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)
+    journal: Journal | None = None
+    dead: bool = False
+    """Nothing that happens is written any more."""
 
     def beat(self, run_id: str, progress: int | None = None, phase: str | None = None) -> None:
         self.healing.heartbeats.record(RUN, run_id, "gpt-5.4 for alice", phase, progress)
@@ -58,8 +61,12 @@ class Stage:
         self.healing.heartbeats.clear(RUN, run_id)
 
     async def pass_time(self, milliseconds: int) -> None:
-        """Time passes on a loop that turns."""
+        """Time passes on a loop that turns; what is written in it is durable at its end."""
         await self.clock.advance(milliseconds / 1000)
+        if self.journal is not None:
+            for _ in range(4):
+                async with self.journal.fence():
+                    await settle_loop()
 
     async def beating(self, run_ids: Sequence[str], seconds: float, every: float = 15) -> None:
         """Time passes while these runs beat."""
@@ -116,9 +123,16 @@ class Stage:
             task.cancel()
 
     async def close(self) -> None:
+        """Raises what the loop ended with, if it did."""
         self.stop_tasks()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        ended = await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.healing.close()
+        if self.journal is not None and self.journal.healthy:
+            async with self.journal.fence():
+                pass
+        for error in ended:
+            if error is not None and not isinstance(error, asyncio.CancelledError):
+                raise error
 
 
 def _loaded(text: object) -> object:
@@ -149,7 +163,7 @@ async def a_stage(
 
     def write(changes: Sequence[Change]) -> None:
         stage.written.extend(changes)
-        if journal is not None and changes:
+        if journal is not None and changes and not stage.dead:
             journal.submit(changes).add_done_callback(lambda done: done.exception())
 
     async def write_and_wait(changes: Sequence[Change]) -> None:
@@ -173,7 +187,7 @@ async def a_stage(
         ask=ask,
         relate=relate,
     )
-    stage = Stage(clock, Healing(means, config or healing_config()), lag)
+    stage = Stage(clock, Healing(means, config or healing_config()), lag, journal=journal)
     stage.healing.on_event(stage.events.append)
     stage.healing.chest.add(
         "cancel_run", RemedyAct(stage._cancel, stage._ended, lambda record: [f"Ends run {record.subject}."])
