@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 from palyra.core.clock import Clock
+from palyra.providers.wires import SPEAK_OF_THE_WIRE
 
 Kept = TypeVar("Kept")
 
@@ -20,10 +21,11 @@ LARGEST = 1024 * 1024
 _CALLS = frozenset({"tool_calls", "function_call"})
 
 
-def question(principal: str, wire: str, body: Mapping[str, Any]) -> bytes:
-    """SHA-256 of who asks, the wire, and the body however it is written: neither the order of members nor blanks
-    between them matter."""
-    said = json.dumps([principal, wire, body], sort_keys=True, separators=(",", ":"))
+def question(principal: str, wire: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> bytes:
+    """SHA-256 of who asks, the wire, the headers that speak of it, and the body however it is written: neither the
+    order of members nor blanks between them matter."""
+    spoken = {name: text for name, text in headers.items() if name.startswith(SPEAK_OF_THE_WIRE)}
+    said = json.dumps([principal, wire, spoken, body], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(said.encode()).digest()
 
 

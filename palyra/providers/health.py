@@ -9,7 +9,6 @@ A failure is one that says the provider itself is not well. Seconds are monotoni
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Callable
 from enum import StrEnum
 
 from palyra.core.clock import Clock
@@ -95,7 +94,7 @@ class HealthReport:
 class _Record:
     """What was seen of one provider."""
 
-    __slots__ = ("at", "calls", "last_error", "last_error_at", "latency", "probe_failed", "seen", "successes")
+    __slots__ = ("at", "calls", "cause", "last_error", "last_error_at", "latency", "probe_failed", "seen", "successes")
 
     def __init__(self, now_s: float) -> None:
         self.at = now_s
@@ -106,6 +105,8 @@ class _Record:
         self.probe_failed = False
         """Whether the newest probe found nobody, and nothing has succeeded since."""
         self.latency = Latency()
+        self.cause = ""
+        """The class of the newest failure that says the provider is not well."""
         self.last_error = ""
         self.last_error_at: int | None = None
 
@@ -127,14 +128,10 @@ class _Record:
 class Health:
     """The health of every provider. Reading it changes nothing and waits for nobody."""
 
-    def __init__(
-        self, clock: Clock, breakers: Breakers, credentials: Credentials, failed: Callable[[str], None] = lambda _: None
-    ) -> None:
-        """`failed` hears of a provider that failed, so that somebody looks after it."""
+    def __init__(self, clock: Clock, breakers: Breakers, credentials: Credentials) -> None:
         self._clock = clock
         self._breakers = breakers
         self._credentials = credentials
-        self._failed = failed
         self._records: dict[str, _Record] = {}
         self._models: dict[tuple[str, str], Latency] = {}
 
@@ -155,8 +152,6 @@ class Health:
         if error is None or error.counts_for_breaker:
             record.seen = True
             record.count(error is None, self._clock.monotonic())
-        if error is not None and error.counts_for_breaker:
-            self._failed(end.provider)
 
     def probed(self, provider_id: str, error: ProviderError | None) -> None:
         """What asking for the list of models came to. Any answer that is no failure of its own shows that it lives."""
@@ -208,9 +203,9 @@ class Health:
         if record is None:
             return HealthState.UNKNOWN, ""
         if record.probe_failed:
-            return HealthState.DEGRADED, f"it did not answer when last asked ({record.last_error})"
+            return HealthState.DEGRADED, f"it did not answer when last asked ({record.cause})"
         if rate < DEGRADED_BELOW:
-            return HealthState.DEGRADED, f"{100 * (1 - rate):.0f} % of its latest attempts failed ({record.last_error})"
+            return HealthState.DEGRADED, f"{100 * (1 - rate):.0f} % of its latest attempts failed ({record.cause})"
         return (HealthState.OK if record.seen else HealthState.UNKNOWN), ""
 
     def _record(self, provider_id: str) -> _Record:
@@ -229,4 +224,6 @@ class Health:
 
     def _note(self, record: _Record, error: ProviderError) -> None:
         record.last_error = error.error_class.value
+        if error.counts_for_breaker:
+            record.cause = record.last_error
         record.last_error_at = self._clock.now_ms()

@@ -63,7 +63,8 @@ class CachedAnswers:
         parsed = request.parsed
         if self._cache is None or not request.cache or parsed.stream:
             return None
-        return await worked_out(request, lambda: question(request.scope.principal, parsed.wire.value, parsed.data))
+        principal, wire, headers = request.scope.principal, parsed.wire.value, request.forward_headers
+        return await worked_out(request, lambda: question(principal, wire, parsed.data, headers))
 
     def find(self, asked: bytes | None, planned: Planned) -> KeptAnswer | None:
         """The answer the planned model gave to the same question a moment ago."""

@@ -52,9 +52,10 @@ BODY: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "
 def test_who_asks_whom_for_what_makes_the_question(
     principal: str, model: str, wire: str, body: dict[str, Any], same: bool
 ) -> None:
-    known = answer_key(question("ann", "chat", BODY), "p/m")
-    assert (answer_key(question(principal, wire, body), model) == known) is same
+    known = answer_key(question("ann", "chat", BODY, {"openai-beta": "a"}), "p/m")
+    assert (answer_key(question(principal, wire, body, {"accept": "*/*", "openai-beta": "a"}), model) == known) is same
     assert len(known) == 32
+    assert answer_key(question("ann", "chat", BODY, {"openai-beta": "b"}), "p/m") != known
 
 
 @pytest.mark.parametrize(

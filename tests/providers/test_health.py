@@ -27,8 +27,7 @@ class Ward:
         self.breakers = Breakers(self.clock, BreakerSettings(failures=100), lambda provider, state: None)
         self.credentials = Credentials(self.clock, lambda changes: None, lambda secret: "f")
         self.credentials.configure({"acme": pool or Pool(required=False)})
-        self.failures: list[str] = []
-        self.health = Health(self.clock, self.breakers, self.credentials, self.failures.append)
+        self.health = Health(self.clock, self.breakers, self.credentials)
 
     def end(
         self, error: ProviderError | None = None, *, times: int = 1, took: int | None = None, model: str = ""
@@ -110,17 +109,24 @@ def test_a_request_that_was_wrong_itself_says_nothing_of_the_provider() -> None:
     report = ward.health.report(ward.entry)
     assert (report.state, report.rate, report.last_error) == (HealthState.UNKNOWN, 1.0, "permanent_upstream")
     assert report.last_error_at == ward.clock.now_ms()
-    assert ward.failures == []
+
+
+def test_what_is_told_to_be_wrong_is_what_made_it_so() -> None:
+    ward = Ward()
+    ward.end(BAD, times=3)
+    ward.end(THEIRS)
+    report = ward.health.report(ward.entry)
+    assert (report.state, report.last_error) == (HealthState.DEGRADED, "permanent_upstream")
+    assert "attempts failed (transient_upstream)" in report.detail
 
 
 def test_a_dispatch_counts_once_by_its_last_attempt() -> None:
     ward = Ward()
     for _ in range(10):
         ward.health.heard(AttemptEnd("acme", error=BAD, last=False))
-    assert (ward.rate, ward.failures) == (1.0, [])
+    assert ward.rate == 1.0
     ward.end(BAD)
     assert ward.rate < 1.0
-    assert ward.failures == ["acme"]
 
 
 async def test_down_is_a_breaker_that_is_not_closed() -> None:
