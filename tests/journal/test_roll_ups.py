@@ -35,7 +35,7 @@ moments = st.integers(START - DAY, START + 3 * DAY) | st.builds(
 scopes = st.builds(
     Scope,
     st.sampled_from(["ann", "bob"]),
-    st.sampled_from(["s1", "s2"]),
+    st.sampled_from(["s1", "s2", "s3", "s4"]),
     st.sampled_from(["k1", "k2"]),
     st.sampled_from(["", "web"]),
     st.sampled_from(["", "coder"]),
@@ -172,6 +172,18 @@ async def written(runs: list[RunRow], usages: list[UsageRow]) -> AsyncIterator[R
             await journal.close()
 
 
+async def pages(readers: Readers, since: int, until: int, by: str, where: UsageFilter, limit: int) -> list[UsageSlice]:
+    """A breakdown, turned over page by page."""
+    found: list[UsageSlice] = []
+    cursor = None
+    while cursor != "":
+        page = await readers.usage_breakdown(since, until, by, where=where, limit=limit, cursor=cursor or "")
+        assert len(page.entries) <= limit
+        found += page.entries
+        cursor = page.cursor
+    return found
+
+
 @settings(max_examples=60, deadline=None)
 @given(facts(), moments, moments, st.sampled_from(ZONES), st.sampled_from(sorted(KEYS)), filters)
 async def test_every_answer_equals_the_sum_of_the_rows(
@@ -197,7 +209,9 @@ async def test_every_answer_equals_the_sum_of_the_rows(
                 expected = by_key(*inside, KEYS[by])
                 assert step.series == {key: expected[key] for key in shown if key in expected}
         found = await readers.usage_breakdown(since, until, by, limit=50, where=where)
-        assert (list(found.entries), found.cursor) == (dearest_first(by_key(*part, KEYS[by])), "")
+        entries = dearest_first(by_key(*part, KEYS[by]))
+        assert (list(found.entries), found.cursor) == (entries, "")
+        assert await pages(readers, since, until, by, where, 1) == entries
         listed = await readers.usage_runs(since, until, where=where, limit=500)
         assert [run.run_id for run in listed.runs] == [
             run.run_id for run in sorted(part[0], key=lambda run: (run.finished_at, runs.index(run)), reverse=True)
@@ -460,3 +474,28 @@ async def test_the_counts_of_a_status_line(journal: Journal) -> None:
     assert (utc.live_runs, utc.open_holds, utc.held, utc.pending_approvals) == (1, 4 + 1, 3 * 1_000_000 + 11, 0)
     prague = await journal.readers.status_counts(now, "Europe/Prague")
     assert prague.spent_today == 12
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 50])
+async def test_sessions_are_told_dearest_first_whatever_they_have_in_common(journal: Journal, limit: int) -> None:
+    """Costs that are equal, none, or taken back; and sessions that only have a run."""
+    for number, charge in enumerate((7, 5, 5, 5, 3, 3, 0, 0, None, -2)):
+        await add(journal, START + number, principal=f"u{number}", charge=charge)
+    await add(journal, START + 20, principal="u4", charge=0)
+    for name in ("idle", "also"):
+        await journal.submit([RunSaved(ended(a_run(scope=Scope(name, name)), "refused", finished_at=START))])
+    found = await pages(journal.readers, START, START + HOUR, "session", UsageFilter(), limit)
+    keys = ["u0", "u1", "u2", "u3", "u4", "u5", "u6", "u7", "u8", "also", "idle", "u9"]
+    assert [entry.key for entry in found] == keys
+    assert found[4].totals.attempts == 2
+    assert found[-2].totals.refused == 1
+
+
+async def test_many_sessions_that_cost_the_same_are_all_turned_over(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage_readers, "LEADING_MOST", 3)
+    for number in range(8):
+        await add(journal, START + number, principal=f"u{number}", charge=4)
+    found = await pages(journal.readers, START, START + HOUR, "session", UsageFilter(), 2)
+    assert [entry.key for entry in found] == [f"u{number}" for number in range(8)]

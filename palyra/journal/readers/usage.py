@@ -16,11 +16,13 @@ from palyra.core.usage_filter import ANYTHING, UsageFilter
 from palyra.core.windows import DAY_MS, Interval, window_for
 from palyra.journal.readers.query import CHUNK, Query, whole
 from palyra.journal.readers.usage_facts import (
+    MANY,
     METRICS,
     WHOLE,
     Span,
     check_key,
     conditions_of,
+    leading_keys,
     reason_facts,
 )
 from palyra.journal.readers.usage_sums import all_keys, curves, facts, kind_for
@@ -42,11 +44,15 @@ MAX_PERIOD_MS = 366 * DAY_MS + DAY_MS
 """A year of local days, which may be an hour longer than a year of UTC days."""
 MAX_ENTRIES = 50
 """Entries on a page of a breakdown."""
+LEADING_MOST = 500
+"""Keys that are looked up by themselves; where more come to the same, all are read."""
 MAX_SERIES = 12
 """Series that a timeline tells apart: the dearest."""
 MAX_RUNS = 500
 MAX_ROWS = 1_000
 
+_FIRST = (-(2**62), 0)
+"""Before any place of a breakdown."""
 _SUMS = ", ".join(f"sum({name}) AS {name}" for name in METRICS)
 _NAMES = ", ".join(METRICS)
 _SOMETHING = " OR ".join(f"sum({name}) <> 0" for name in METRICS)
@@ -120,7 +126,10 @@ class UsageReaders(Query):
         """
         check_key(by)
         limit = max(1, min(limit, MAX_ENTRIES))
-        sql, parameters = facts(by, [(since, until)], where)
+        only = None
+        if by == MANY:
+            only = await self._leading(by, since, until, where, limit + 1, _place(cursor)[:2] if cursor else _FIRST)
+        sql, parameters = facts(by, [(since, until)], where, only)
         after = "WHERE (-cost, -attempts, -runs, key) > (?, ?, ?, ?)" if cursor else ""
         found = await self._listed(
             f"SELECT json_group_array(json_array(key, {_NAMES})) FROM (SELECT * FROM ("
@@ -205,6 +214,20 @@ class UsageReaders(Query):
             ):
                 yield tuple([sample for _, sample in found])
                 last = found[-1][0]
+
+    async def _leading(
+        self, by: str, since: int, until: int, where: UsageFilter, most: int, place: Sequence[int]
+    ) -> Sequence[str] | None:
+        """The keys among which the dearest from a place on are; None where nothing short of all of them tells."""
+        sql, bound = leading_keys(by, since, until, where, most)
+        found = await self._listed(
+            f"SELECT json_group_array(json_array(key, cost, attempts)) FROM ({sql} LIMIT {LEADING_MOST + 1})",
+            tuple,
+            (*bound, *place, *place),
+        )
+        # Who has only runs comes after all who have an attempt or a cost.
+        dear = [(cost, attempts) for _, cost, attempts in found]
+        return [key for key, *_ in found] if dear and min(dear) > (0, 0) and len(dear) <= LEADING_MOST else None
 
     async def _totals(self, spans: Sequence[Span], where: UsageFilter) -> list[UsageTotals]:
         """Of each span, everything together."""

@@ -70,6 +70,8 @@ COLUMNS = {
     "channel": "channel",
 }
 KEYS = (*COLUMNS, "tag")
+MANY = "session"
+"""The key of which there are about as many as there are runs."""
 """What usage can be broken down by and filtered by, and the columns of runs and usage that hold it."""
 
 
@@ -181,22 +183,45 @@ def add_days(query: Facts, parts: Sequence[Piece], by: str, where: UsageFilter) 
 def add_rows(
     query: Facts, parts: Sequence[Piece], by: str, where: UsageFilter, only: Sequence[str] | None = None
 ) -> None:
-    """What rows say, with `only` of these keys alone."""
+    """What rows say, with `only` of these keys alone.
+
+    Where keys are few, each table is summed by itself: what is sorted for that is a third as wide.
+    """
     spans = query.add_spans([[part.span, part.sign, part.start, part.end] for part in parts])
     conditions, bound = conditions_of(where)
     key = TAG_KEY if by == "tag" else COLUMNS.get(by, WHOLE_KEY)
     tags = ", json_each(tags) AS each_tag" if by == "tag" else ""
     among, chosen = _among(key, only)
+    many, grouped = (True, "") if by == MANY else (False, " GROUP BY 1, 2")
     for table, at, what in (("runs", "finished_at", OF_RUNS), ("usage", "at", OF_USAGE)):
         query.add(
-            f"SELECT bucket, {key} AS key, {signed(what)} FROM {spans} CROSS JOIN {table}{tags}"
-            f" WHERE {table}.{at} >= first AND {table}.{at} < last{conditions}{among}",
+            f"SELECT bucket, {key} AS key, {signed(what, summed=not many)} FROM {spans} CROSS JOIN {table}{tags}"
+            f" WHERE {table}.{at} >= first AND {table}.{at} < last{conditions}{among}{grouped}",
             [*bound, *chosen],
         )
 
 
 def _among(key: str, only: Sequence[str] | None) -> tuple[str, list[Any]]:
-    return ("", []) if only is None else (f" AND +{key} IN (SELECT value FROM json_each(?))", [json.dumps(list(only))])
+    if only is None:
+        return "", []
+    # Sessions are looked up in their own index; of other keys most rows of a time are meant.
+    column = key if key == COLUMNS[MANY] else f"+{key}"
+    return f" AND {column} IN (SELECT value FROM json_each(?))", [json.dumps(list(only))]
+
+
+def leading_keys(by: str, since: int, until: int, where: UsageFilter, most: int) -> tuple[str, list[Any]]:
+    """SQL that yields (key, cost, attempts) of the keys whose attempts in [since, until) cost most, `most` of them and
+    all that come to the same as the last, from a place (-cost, -attempts) on that is given twice behind the parameters;
+    nothing where there are fewer. Reads a fraction of what a whole breakdown does."""
+    conditions, bound = conditions_of(where)
+    sql = (
+        f"WITH places AS MATERIALIZED (SELECT {COLUMNS[by]} AS key, sum(ifnull(charge, 0)) AS cost,"
+        f" sum(corrects IS NULL) AS attempts FROM usage WHERE at >= ? AND at < ?{conditions} GROUP BY 1)"
+        " SELECT key, cost, attempts FROM places WHERE (-cost, -attempts) >= (?, ?) AND (cost, attempts) >="
+        " (SELECT cost, attempts FROM places WHERE (-cost, -attempts) > (?, ?)"
+        f" ORDER BY cost DESC, attempts DESC LIMIT 1 OFFSET {most - 1:d})"
+    )
+    return sql, [since, until, *bound]
 
 
 def reason_facts(since: int, until: int) -> tuple[str, list[Any]]:
@@ -240,6 +265,7 @@ def named(facts: Iterable[str]) -> str:
     return ", ".join(f"{fact} AS {name}" for fact, name in zip(facts, METRICS, strict=True))
 
 
-def signed(facts: Iterable[str]) -> str:
-    """The same, added or taken off."""
-    return named("0" if fact == "0" else f"sign * ({fact})" for fact in facts)
+def signed(facts: Iterable[str], *, summed: bool = False) -> str:
+    """The same, added or taken off; `summed` over the rows of a group."""
+    around = "sum(sign * ({}))" if summed else "sign * ({})"
+    return named("0" if fact == "0" else around.format(fact) for fact in facts)

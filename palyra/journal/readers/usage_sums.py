@@ -64,8 +64,11 @@ def nearest(edges: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[Piece, ...]]
     return marks, tuple(parts)
 
 
-def facts(by: str, spans: Sequence[Span], where: UsageFilter = ANYTHING) -> tuple[str, list[Any]]:
-    """SQL that yields (bucket, key, metrics…) rows whose sums are exact for each span, and its parameters."""
+def facts(
+    by: str, spans: Sequence[Span], where: UsageFilter = ANYTHING, only: Sequence[str] | None = None
+) -> tuple[str, list[Any]]:
+    """SQL that yields (bucket, key, metrics…) rows whose sums are exact for each span, and its parameters. `only` of
+    these keys alone, where no sums know them."""
     query = Facts()
     kind = kind_for(by, where)
     if kind is not None:
@@ -77,7 +80,7 @@ def facts(by: str, spans: Sequence[Span], where: UsageFilter = ANYTHING) -> tupl
         add_days(query, [part for part in parts if part.step], by, where)
     left = [part for part in parts if not part.step]
     if left or not query.sources:
-        add_rows(query, left, by, where)
+        add_rows(query, left, by, where, only)
     return query.ended()
 
 
