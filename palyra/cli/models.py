@@ -10,6 +10,7 @@ from palyra.cli.options import DONE, REFUSED, Config, Json, StateDir, given_text
 from palyra.cli.output import plain, print_json, say
 from palyra.cli.providers import ask_for_models, tell_discoveries
 from palyra.cli.serving_tables import NO_ENGINE_TOLD, print_models, print_selection, print_status, print_test
+from palyra.config.choices import ProviderModelRole
 from palyra.control.serving_queries import ConnectionQuery, SelectionQuery, ServingAnswer, ServingQuery
 from palyra.core.errors import BadInputError, NotFoundError
 
@@ -44,7 +45,9 @@ def _add_lists(app: typer.Typer, launch: Launch) -> None:
     @app.command("list")
     def list_(
         provider: Annotated[str, typer.Option("--provider", metavar="ID", help="Only of this provider.")] = "",
-        role: Annotated[str, typer.Option("--role", metavar="ROLE", help="chat, embeddings or audio.")] = "",
+        role: Annotated[
+            str, typer.Option("--role", metavar="ROLE", help="chat, embeddings, audio_transcription.")
+        ] = "",
         refresh: Annotated[bool, typer.Option("--refresh", help="Asks providers for their lists first.")] = False,
         config: Config = None,
         state_dir: StateDir = None,
@@ -53,6 +56,8 @@ def _add_lists(app: typer.Typer, launch: Launch) -> None:
         """Every model that can be named, with its price and where it is known from."""
 
         async def work() -> int:
+            if role and role not in set(ProviderModelRole):
+                raise BadInputError(f"There is no role {role!r}.", fix=f"There are {', '.join(ProviderModelRole)}.")
             told = True
             opening = launch.acting if refresh else launch.reading
             async with opening(place(config, state_dir)) as control:
@@ -96,6 +101,7 @@ def _status_json(answer: ServingAnswer) -> dict[str, object]:
             "hits": answer.cache_hits,
             "misses": answer.cache_misses,
         },
+        "credential_expiry": answer.credential_expiry,
         "issues": answer.issues,
     }
 

@@ -6,6 +6,16 @@ from palyra.control.serving_queries import CandidateView, ConnectionView, Select
 from palyra.core.money import format_usd_short
 from palyra.core.plural import plural
 
+_ENDS = {
+    "expired": "already",
+    "le_5m": "within 5 min",
+    "le_15m": "within 15 min",
+    "le_60m": "within the hour",
+    "le_24h": "within a day",
+    "gt_24h": "later",
+}
+"""When credentials end, in words; of those that do not end nothing is said."""
+
 NO_ENGINE_TOLD = "No engine runs here; this is what configuration and journal tell."
 
 
@@ -24,6 +34,11 @@ def print_status(answer: ServingAnswer) -> None:
         used = f"{answer.cache_kept} of {answer.cache_entries} kept, {answer.cache_hits} hits" if answer.live else "on"
         cache = f"{answer.cache_ttl_ms // 1000} s, {used}"
     say(f"failover: {f'on, at most {most}' if answer.failover else 'off'} · cache: {cache}")
+    ends = [
+        f"{number} {_ENDS[bucket]}" for bucket, number in answer.credential_expiry.items() if number and bucket in _ENDS
+    ]
+    if ends:
+        say(f"credentials end: {', '.join(ends)}")
     for issue in answer.issues:
         say(f"✖ {issue.subject} {issue.message}. {issue.fix}".strip())
     if not answer.issues:

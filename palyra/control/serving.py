@@ -17,7 +17,8 @@ class CredentialView:
     """A provider's credential, never its value. `credential_id` says where it comes from.
 
     `state`: eligible, cooling_down (until `cooling_until`), or why it cannot be used: disabled, unreadable, missing,
-    rejected, expired. `expiring`: it ends within minutes, at `expires_at`.
+    rejected, expired. `expiring`: it ends within minutes, at `expires_at`. `expiry` is the class of its end: expired,
+    le_5m, le_15m, le_60m, le_24h, gt_24h, no_expiry, unavailable.
     """
 
     credential_id: str
@@ -25,6 +26,7 @@ class CredentialView:
     cooling_until: int | None = None
     expires_at: int | None = None
     expiring: bool = False
+    expiry: str = "no_expiry"
     last_used: int | None = None
     last_error: str = ""
     last_error_at: int | None = None

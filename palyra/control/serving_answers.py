@@ -6,6 +6,7 @@ from palyra.config.model import LoadedConfig
 from palyra.control.serving import ModelView, ProviderView
 from palyra.control.serving_queries import ServingAnswer, ServingIssue
 from palyra.providers.cache import ResponseCache
+from palyra.providers.expiry import ExpiryBucket, expiry_counts
 from palyra.providers.registry import Registry
 from palyra.runs.cached import KeptAnswer
 
@@ -51,6 +52,7 @@ def serving_answer(
         cache_hits=0 if kept is None else kept.hits,
         cache_misses=0 if kept is None else kept.misses,
         issues=tuple(issues),
+        credential_expiry=expiry_counts(ExpiryBucket(own.expiry) for one in providers for own in one.credentials),
     )
 
 

@@ -32,7 +32,8 @@ class ServingAnswer:
     """`live`: an engine told it; without one only configuration and journal did.
 
     `cache_ttl_ms` None: answers are not kept; `cache_kept` are at present, of at most `cache_entries`. `default_chat`
-    and `default_embeddings` are empty where there is none.
+    and `default_embeddings` are empty where there is none. `credential_expiry` counts credentials by the class of their
+    end.
     """
 
     live: bool
@@ -48,6 +49,7 @@ class ServingAnswer:
     cache_hits: int = 0
     cache_misses: int = 0
     issues: tuple[ServingIssue, ...] = ()
+    credential_expiry: dict[str, int] = field(default_factory=dict)
 
 
 @value

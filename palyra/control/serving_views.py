@@ -11,6 +11,7 @@ from palyra.providers.breaker import Breakers, BreakerState
 from palyra.providers.care import ProviderCare
 from palyra.providers.credentials import CredentialHealth, Credentials, CredentialStanding
 from palyra.providers.entries import ModelEntry, ModelSource, ProviderEntry
+from palyra.providers.expiry import expiry_bucket
 from palyra.providers.health import latency_label
 from palyra.providers.leases import Leases
 from palyra.providers.registry import Registry
@@ -112,10 +113,10 @@ class ServingViews:
         )
 
     def _of_credentials(self, one: ProviderEntry) -> tuple[CredentialView, ...]:
-        standings = self._credentials.standings(one.id, self._clock.now_ms())
-        return tuple(self._credential(one, standing) for standing in standings)
+        now = self._clock.now_ms()
+        return tuple(self._credential(one, standing, now) for standing in self._credentials.standings(one.id, now))
 
-    def _credential(self, one: ProviderEntry, standing: CredentialStanding) -> CredentialView:
+    def _credential(self, one: ProviderEntry, standing: CredentialStanding, now: int) -> CredentialView:
         leases = LeaseView(0, 0)
         if self._present is not None:
             count = self._present.leases.of_credential(one.id, standing.id)
@@ -126,6 +127,7 @@ class ServingViews:
             cooling_until=standing.until,
             expires_at=standing.expires_at,
             expiring=standing.health is CredentialHealth.EXPIRING,
+            expiry=expiry_bucket(standing, now).value,
             last_used=standing.last_used,
             last_error=standing.last_error,
             last_error_at=standing.last_error_at,

@@ -106,6 +106,7 @@ def test_models_are_listed_by_provider_and_role(shell: Shell) -> None:
     chosen = shell.json("models", "list", "--provider", "house", "--role", "embeddings")["models"]
     assert [one["model_id"] for one in chosen] == ["house/vectors"]
     assert "disabled" in shell("models", "list")
+    assert "audio_transcription" in shell("models", "list", "--role", "audio", code=2)
     assert "There is no provider 'nobody'" in shell("models", "list", "--provider", "nobody", code=3)
     assert "nobody to ask" in shell("models", "list", "--refresh")
 

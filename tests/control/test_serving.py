@@ -15,12 +15,14 @@ from palyra.control.local import LocalControl
 from palyra.control.offline import offline_control
 from palyra.control.queries import AuditQuery
 from palyra.control.serving import BreakerView, CredentialView, DiscoveryView, LeaseView, ModelView, ProviderView
+from palyra.control.serving_queries import ServingQuery
 from palyra.control.snapshots import OperatorView, Topic
 from palyra.core.clock import ManualClock
 from palyra.core.events import Event
+from palyra.core.redact import Secret
 from palyra.engine import Engine, Installation
 from palyra.house import House, open_house
-from palyra.providers.credentials import Credential
+from palyra.providers.credentials import Credential, Offer, Pool
 from palyra.providers.errors import ErrorClass, ProviderError
 from palyra.providers.leases import Lease
 from palyra.providers.ways import AttemptEnd
@@ -234,6 +236,25 @@ async def test_a_refused_credential_gets_another_chance_from_an_admin(tmp_path: 
             assert (await control.send(wrong)).status == "not_found"
         audit = await control.ask(AuditQuery())
         assert audit.ok
+
+
+async def test_when_credentials_end_is_counted(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with ModelLists(["m-1"]).serving() as server, a_house(tmp_path, server, clock) as house:
+        offers = [
+            Offer(name, Secret(f"sk-test-ending-{name}"), expires_at=None if ends is None else clock.now_ms() + ends)
+            for name, ends in (("over", 0), ("soon", 300_000), ("later", 90_000_000), ("never", None))
+        ]
+        house.engine.credentials.configure({"acme": Pool(tuple(offers)), "off": Pool(), "bare": Pool()})
+        answer = await control_of(house).ask(ServingQuery())
+        (acme,) = [one for one in answer.providers if one.provider_id == "acme"]
+        assert [one.expiry for one in acme.credentials] == ["expired", "le_5m", "gt_24h", "no_expiry"]
+        assert {name: count for name, count in answer.credential_expiry.items() if count} == {
+            "expired": 1,
+            "le_5m": 1,
+            "gt_24h": 1,
+            "no_expiry": 1,
+        }
 
 
 async def test_a_provider_is_asked_for_its_models_on_demand(tmp_path: Path) -> None:
