@@ -43,6 +43,7 @@ class House:
         socket = OperatorsServer(engine.state_dir, engine.access, self.control_for, self.environ)
         await socket.open()
         self.socket = socket
+        engine.tasks.open_claims()
 
     def doors(self) -> Doors:
         return Doors(

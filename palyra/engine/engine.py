@@ -23,6 +23,7 @@ from palyra.core.private_files import private_dir
 from palyra.core.supervisor import Supervisor
 from palyra.core.values import value
 from palyra.engine.alerting import alert_watch
+from palyra.engine.tasks import background_runs, task_queue
 from palyra.governance.approval_record import ApprovalRecord
 from palyra.governance.approvals import ApprovalDesk, ApprovalSettings
 from palyra.governance.candidates import OutputLimits
@@ -50,6 +51,7 @@ from palyra.providers.registry import Registry
 from palyra.providers.retry import RetryRule, RetrySettings
 from palyra.providers.transport import Transport
 from palyra.providers.ways import Ways
+from palyra.runs.background import BackgroundRuns
 from palyra.runs.cached import KeptAnswer, kept_answers
 from palyra.runs.corrections import Corrections
 from palyra.runs.counting import TokenCounter
@@ -67,6 +69,7 @@ from palyra.runs.runner import Runner
 from palyra.runs.settings import run_settings
 from palyra.runs.trail import FailoverSettings
 from palyra.runs.watch import AlertWatch
+from palyra.tasks.queue import TaskQueue
 from palyra.vault.access import STATE_FILES, AccessRegistry
 from palyra.vault.secrets import NoVault, SecretSource
 
@@ -122,6 +125,8 @@ class Engine:
         self.runner: Runner
         self.counter: TokenCounter
         self.watch: AlertWatch
+        self.background: BackgroundRuns
+        self.tasks: TaskQueue
         self._durable: Durable
         self._notices: list[str] = []
         self._supervisor = Supervisor(clock)
@@ -174,6 +179,8 @@ class Engine:
         await recall_all(self.experience, self.journal.readers, self.registry)
         self.watch = await alert_watch(self, self._durable)
         self.journal.listen(self.watch.hearing.hear)
+        self.background = background_runs(self, self._durable)
+        self.tasks = await task_queue(self, self._durable, self.background)
         self._keep_up()
         now = clock.now_ms()
         started = AuditAdded(now, "engine", self.boot_id, "palyra", {"verb": "started"})
@@ -359,6 +366,8 @@ class Engine:
         start("sweeper", self._sweep)
         start("readings", self.runner.keep_readings)
         start("alerts", self.watch.run)
+        start("tasks", self.tasks.run)
+        start("old tasks", self.tasks.tidy)
         start(UPKEEP, self.care.upkeep.run)
 
     async def _sweep(self) -> None:
@@ -430,7 +439,9 @@ class Engine:
         self.phase = "draining"
         self.events.publish(Event("engine.draining", self.clock.now_ms()))
         await self._supervisor.stop(UPKEEP)
+        self.tasks.stop_claims()
         await self.runner.drain(self.config.gateway.drain_seconds)
+        await self.tasks.close()
 
     async def close(self) -> None:
         """Drains, writes everything down and lets go of the state directory."""

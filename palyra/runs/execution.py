@@ -310,6 +310,9 @@ class Execution:
         approval_id = run.row.approval_id if opened is None else opened.record.approval_id
         reason = planned.run_reason
         told = "" if error is None else str(error)[:MESSAGE_LIMIT]
+        if reason == "no_candidate":
+            waits = [one.retry_after_ms for one in planned.obstacles if one.retry_after_ms is not None]
+            run.retry_after_ms = min(waits, default=None)
         facts = {"reason": reason, "approval_id": approval_id, "message": told, **self._served_by()}
         unit = self._trail.endings()
         unit += means.attempts.decided(run, planned, RunState.REFUSED, **facts)

@@ -244,6 +244,11 @@ class LiveRuns:
     def get(self, run_id: str) -> LiveRun | None:
         return self._runs.get(run_id)
 
+    def stopping(self, run_id: str) -> bool | None:
+        """Whether somebody has asked a run to stop; None where it is not alive."""
+        run = self._runs.get(run_id)
+        return None if run is None else bool(run.stop_reason)
+
     def start(self, row: RunRow, owner: Owner | None = None) -> LiveRun:
         run = LiveRun(row, owner)
         self._runs[row.run_id] = run

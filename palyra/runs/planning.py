@@ -22,7 +22,7 @@ from palyra.pricing.card import RateCard
 from palyra.pricing.estimate import PricingEstimate, estimate_cost_for_model
 from palyra.pricing.label import tier_label
 from palyra.pricing.learn import Learned, Learner
-from palyra.pricing.prompt_size import IMAGE_BOUND, ModelFacts, PromptSize, bound_input
+from palyra.pricing.prompt_size import IMAGE_BOUND, ModelFacts, PromptSize, bound_input, expected_input
 from palyra.providers.prompt import MediaKind
 from palyra.providers.registry import AUTO, ModelEntry, Registry
 from palyra.providers.request import ParsedRequest
@@ -105,6 +105,12 @@ class Planner:
     def models(self) -> Sequence[ModelEntry]:
         """All that callers are told of."""
         return self._registry.listed
+
+    def expected_input(self, parsed: ParsedRequest, principal: str) -> int:
+        """Tokens that the model a request names is expected to read. Raises ModelNotFoundError."""
+        entry = self._registry.resolve(parsed.model, parsed.wire, role_of(parsed.wire))
+        learned = self._learner.learned(entry.provider, entry.upstream, principal)
+        return expected_input(prompt_size(parsed), model_facts(entry, self._book), learned)
 
     def wanted(self, request: RunRequest) -> tuple[ModelEntry, ...]:
         """The models that may be looked at: the one named, or all of them. Raises ModelNotFoundError."""
