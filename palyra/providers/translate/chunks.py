@@ -105,10 +105,11 @@ class Chunks:
         if type(function) is not dict:
             function = {}
         name = index if type(index) is int else position
-        lane = next((one for one in self._lanes if one.name == name), None)
-        if lane is None:
+        identity, called = str(call.get("id") or ""), str(function.get("name") or "")
+        lane = next((one for one in reversed(self._lanes) if one.name == name), None)
+        # Some providers number every call 0, others give every piece of a call another id: with a name it is a new one.
+        if lane is None or (identity and called and lane.block["id"] not in ("", identity)):
             self._tools = True
-            identity, called = str(call.get("id") or ""), str(function.get("name") or "")
             lane = _Lane(name, {"type": "tool_use", "id": identity, "name": called, "input": {}})
             self._lanes.append(lane)
         if type(arguments := function.get("arguments")) is str:

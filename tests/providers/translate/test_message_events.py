@@ -131,6 +131,27 @@ def test_calls_told_in_turns_become_blocks_one_after_another() -> None:
     ]
 
 
+def test_calls_that_all_have_the_same_number_are_told_apart_by_id_and_name() -> None:
+    assert middle(
+        chunks(
+            chunk(tool_calls=[call(0, identity="c0", name="look", arguments='{"at":"sky"}')]),
+            chunk(tool_calls=[call(0, identity="c1", name="look", arguments='{"at":')]),
+            chunk(tool_calls=[call(0, identity="c1", name="look", arguments='"sea"')]),
+            chunk(tool_calls=[call(0, identity="x9", arguments="}")]),
+            chunk(finish="stop"),
+        )
+    ) == [
+        tool(0, "c0", "look"),
+        arguments(0, '{"at":"sky"}'),
+        stop(0),
+        tool(1, "c1", "look"),
+        arguments(1, '{"at":'),
+        arguments(1, '"sea"'),
+        arguments(1, "}"),
+        stop(1),
+    ]
+
+
 def test_a_call_without_arguments_waits_for_the_end() -> None:
     assert middle(
         chunks(
