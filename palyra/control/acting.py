@@ -12,13 +12,17 @@ from palyra.control.commands import (
     Command,
     CorrectUsage,
     DecideApproval,
+    DiscardDeadLetters,
     DiscoverModels,
     EditPolicy,
     RemovePolicy,
     RequestOverride,
+    RetryDeadLetters,
     RevokeGrant,
     SnoozeAlert,
+    TryWebhook,
 )
+from palyra.control.notice_answers import discard_dead_letters, retry_dead_letters, try_webhook
 from palyra.control.provider_acts import clear_credential, discover_models
 from palyra.control.snapshots import CommandResult, FaultView, OperatorView
 from palyra.core.errors import BadInputError, ConflictError, JournalUnavailableError, NotFoundError, PalyraError
@@ -101,6 +105,12 @@ class Acting:
                 return clear_credential(self._engine, command, by)
             case DiscoverModels():
                 return await discover_models(self._engine, command)
+            case RetryDeadLetters():
+                return retry_dead_letters(self._engine, command, by)
+            case DiscardDeadLetters():
+                return discard_dead_letters(self._engine, command, by)
+            case TryWebhook():
+                return await try_webhook(self._engine, command)
             case AddPolicy():
                 edited = await self._engine.policies.add(command.fields, by)
                 verb = "is in force"

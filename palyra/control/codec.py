@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json
 
 from palyra.control.commands import Command
+from palyra.control.notice_queries import DeadLettersPage, DeadLettersQuery, HeartbeatsPage, HeartbeatsQuery
 from palyra.control.prices import CostAnswer, CostQuery, PriceAnswer, PriceCheckAnswer, PriceCheckQuery, PriceQuery
 from palyra.control.queries import (
     AlertsPage,
@@ -82,6 +83,8 @@ ANSWERS: dict[type, type] = {
     ServingQuery: ServingAnswer,
     SelectionQuery: SelectionAnswer,
     ConnectionQuery: ConnectionAnswer,
+    DeadLettersQuery: DeadLettersPage,
+    HeartbeatsQuery: HeartbeatsPage,
 }
 """Which answer belongs to which query."""
 

@@ -127,6 +127,32 @@ class DiscoverModels:
     kind: Literal["discover_models"] = "discover_models"
 
 
+@value
+class RetryDeadLetters:
+    """Sends dead letters again under their ids: those that are named or, with `webhook`, all of that one."""
+
+    delivery_ids: tuple[str, ...] = ()
+    webhook: str = ""
+    kind: Literal["retry_dead_letters"] = "retry_dead_letters"
+
+
+@value
+class DiscardDeadLetters:
+    """Drops dead letters: those that are named or, with `webhook`, all of that one."""
+
+    delivery_ids: tuple[str, ...] = ()
+    webhook: str = ""
+    kind: Literal["discard_dead_letters"] = "discard_dead_letters"
+
+
+@value
+class TryWebhook:
+    """Sends a test to a webhook, once and at once."""
+
+    name: str
+    kind: Literal["try_webhook"] = "try_webhook"
+
+
 Command = Annotated[
     DecideApproval
     | RequestOverride
@@ -139,6 +165,9 @@ Command = Annotated[
     | AckAlert
     | SnoozeAlert
     | ClearCredential
-    | DiscoverModels,
+    | DiscoverModels
+    | RetryDeadLetters
+    | DiscardDeadLetters
+    | TryWebhook,
     Field(discriminator="kind"),
 ]

@@ -14,6 +14,8 @@ from palyra.control.commands import Command
 from palyra.control.connections import Connections
 from palyra.control.folding import Fold
 from palyra.control.ledger_check import check_ledger
+from palyra.control.notice_answers import dead_letters, heartbeats_page, notice_views
+from palyra.control.notice_queries import DeadLettersPage, DeadLettersQuery, HeartbeatsPage, HeartbeatsQuery
 from palyra.control.price_answers import PriceAnswers
 from palyra.control.prices import (
     CostAnswer,
@@ -139,7 +141,11 @@ class EngineFace:
         limited = [view for view in budgets if view.enabled and view.hard_limit is not None]
         pending = engine.desk.pending()
         shot = Snapshot(
-            version=self.fold.version + engine.ledger.version + engine.desk.version + engine.watch.book.version,
+            version=self.fold.version
+            + engine.ledger.version
+            + engine.desk.version
+            + engine.watch.book.version
+            + engine.notices.version,
             at=now,
             engine=self._engine_view(),
             operator=operator,
@@ -151,6 +157,7 @@ class EngineFace:
             requests_total=self.fold.requests_total,
             providers=self._serving.providers(),
             alerts=self._alert_views.of(engine.watch.book.live()[:SHOWN_MOST], now),
+            notices=notice_views(engine.notices.desk.said()),
         )
         parts: dict[str, Any] = {}
         if Topic.APPROVALS in topics:
@@ -354,9 +361,17 @@ class LocalControl:
     async def ask(self, query: SelectionQuery) -> SelectionAnswer: ...
     @overload
     async def ask(self, query: ConnectionQuery) -> ConnectionAnswer: ...
+    @overload
+    async def ask(self, query: DeadLettersQuery) -> DeadLettersPage: ...
+    @overload
+    async def ask(self, query: HeartbeatsQuery) -> HeartbeatsPage: ...
     async def ask(self, query: Query) -> Answer:
         if isinstance(query, ServingAsk):
             return await self._face.serving(query, self._operator)
+        if isinstance(query, DeadLettersQuery):
+            return dead_letters(self._face.engine, query)
+        if isinstance(query, HeartbeatsQuery):
+            return heartbeats_page(self._face.engine.healing, query)
         if isinstance(query, LedgerQuery):
             return await check_ledger(self._face.engine, query)
         if isinstance(query, PriceAsk):

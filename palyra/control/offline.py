@@ -11,6 +11,8 @@ from palyra.control.alerts import SHOWN_MOST, alert_view, alerts_page, recorded_
 from palyra.control.budgets import budget_detail
 from palyra.control.commands import Command
 from palyra.control.ledger_check import check_rows, check_sums
+from palyra.control.notice_answers import recorded_dead_letters
+from palyra.control.notice_queries import DeadLettersPage, DeadLettersQuery, HeartbeatsPage, HeartbeatsQuery
 from palyra.control.price_answers import PriceAnswers, recorded_drifts
 from palyra.control.prices import (
     CostAnswer,
@@ -326,6 +328,10 @@ class OfflineControl:
     async def ask(self, query: SelectionQuery) -> SelectionAnswer: ...
     @overload
     async def ask(self, query: ConnectionQuery) -> ConnectionAnswer: ...
+    @overload
+    async def ask(self, query: DeadLettersQuery) -> DeadLettersPage: ...
+    @overload
+    async def ask(self, query: HeartbeatsQuery) -> HeartbeatsPage: ...
     async def ask(self, query: Query) -> Answer:
         match query:
             case ServingQuery():
@@ -337,6 +343,10 @@ class OfflineControl:
                 return await explain_selection(planner, query, self._clock.now_ms(), live=False, failover=False)
             case ConnectionQuery():
                 raise EngineGoneError(NO_ENGINE, fix="Connections are tested by an engine; start one.")
+            case HeartbeatsQuery():
+                raise EngineGoneError(NO_ENGINE, fix="Heartbeats are in an engine's memory; start one.")
+            case DeadLettersQuery():
+                return await recorded_dead_letters(self._readers, query)
         if isinstance(query, PriceAsk):
             registry = Registry.from_config(self._config)
             return await PriceAnswers(self._config, registry, self._clock, self._drifts).answer(query)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from palyra.control.notice_queries import NoticeAsk, NoticeTold
 from palyra.control.prices import PartView, PriceAsk, PriceTold
 from palyra.control.replays import ReplayAsk, ReplayProgress
 from palyra.control.serving_queries import ServingAsk, ServingTold
@@ -292,7 +293,8 @@ Query = Annotated[
     | ReplayAsk
     | PriceAsk
     | ServingAsk
-    | UsageAsk,
+    | UsageAsk
+    | NoticeAsk,
     Field(discriminator="kind"),
 ]
 Answer = (
@@ -309,4 +311,5 @@ Answer = (
     | PriceTold
     | ServingTold
     | UsageTold
+    | NoticeTold
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from palyra.control.attempts import other_notes, retries_in, traced, traces_of
+from palyra.control.notice_queries import DeadLettersQuery, HeartbeatsQuery
 from palyra.control.prices import CostQuery, PriceCheckQuery, PriceQuery
 from palyra.control.queries import (
     AlertsQuery,
@@ -112,7 +113,7 @@ class Records:
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
             case ReplayQuery() | ReplayProgressQuery() | CancelReplay():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
-            case ServingQuery() | SelectionQuery() | ConnectionQuery():
+            case ServingQuery() | SelectionQuery() | ConnectionQuery() | DeadLettersQuery() | HeartbeatsQuery():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
 
     async def approvals(self, query: ApprovalsQuery) -> ApprovalsPage:

@@ -21,6 +21,7 @@ from palyra.control.codec import (
     encode_query,
 )
 from palyra.control.commands import Command
+from palyra.control.notice_queries import DeadLettersPage, DeadLettersQuery, HeartbeatsPage, HeartbeatsQuery
 from palyra.control.prices import CostAnswer, CostQuery, PriceAnswer, PriceCheckAnswer, PriceCheckQuery, PriceQuery
 from palyra.control.queries import (
     AlertsPage,
@@ -158,6 +159,10 @@ class RemoteControl:
     async def ask(self, query: SelectionQuery) -> SelectionAnswer: ...
     @overload
     async def ask(self, query: ConnectionQuery) -> ConnectionAnswer: ...
+    @overload
+    async def ask(self, query: DeadLettersQuery) -> DeadLettersPage: ...
+    @overload
+    async def ask(self, query: HeartbeatsQuery) -> HeartbeatsPage: ...
     async def ask(self, query: Query) -> Answer:
         response = await self._exchange("POST", QUERY, content=encode_query(query))
         answer = self._understood(decode_answer, response)

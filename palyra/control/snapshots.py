@@ -7,6 +7,7 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
+from palyra.control.notice_queries import NoticeView
 from palyra.control.serving import ModelView, ProviderView
 from palyra.core.values import value
 
@@ -314,7 +315,8 @@ class Snapshot:
     """The newest state. `version` grows with every change; parts not asked for are empty.
 
     `alerts` are those that are not resolved: open ones first, then the more severe, then the older.
-    `requests_total`: requests ended since this engine started; 0 without an engine.
+    `requests_total`: requests ended since this engine started; 0 without an engine. `notices` are the last things
+    people were told, oldest first.
     """
 
     version: int
@@ -334,6 +336,7 @@ class Snapshot:
     runs: tuple[RunView, ...] = ()
     budgets: tuple[BudgetView, ...] = ()
     models: tuple[ModelView, ...] = ()
+    notices: tuple[NoticeView, ...] = ()
 
 
 @value

@@ -23,7 +23,8 @@ from palyra.core.private_files import private_dir
 from palyra.core.supervisor import Supervisor
 from palyra.core.values import value
 from palyra.engine.alerting import alert_watch
-from palyra.engine.tasks import background_runs, task_queue
+from palyra.engine.healing import self_healing
+from palyra.engine.notices import notices
 from palyra.governance.approval_record import ApprovalRecord
 from palyra.governance.approvals import ApprovalDesk, ApprovalSettings
 from palyra.governance.candidates import OutputLimits
@@ -33,6 +34,9 @@ from palyra.governance.policy import UsageBudgetPolicyRecord
 from palyra.governance.policy_input import PolicyDefaults, from_config
 from palyra.governance.policy_set import PolicySet
 from palyra.governance.terms import kept_terms
+from palyra.healing.healing import Healing
+from palyra.healing.notices.room import Notices
+from palyra.healing.reporters import Reporters
 from palyra.journal.changes import AuditAdded, Change, PolicySaved, TermsKept
 from palyra.journal.journal import Journal
 from palyra.journal.lock import EngineLock
@@ -51,7 +55,6 @@ from palyra.providers.registry import Registry
 from palyra.providers.retry import RetryRule, RetrySettings
 from palyra.providers.transport import Transport
 from palyra.providers.ways import Ways
-from palyra.runs.background import BackgroundRuns
 from palyra.runs.cached import KeptAnswer, kept_answers
 from palyra.runs.corrections import Corrections
 from palyra.runs.counting import TokenCounter
@@ -69,7 +72,6 @@ from palyra.runs.runner import Runner
 from palyra.runs.settings import run_settings
 from palyra.runs.trail import FailoverSettings
 from palyra.runs.watch import AlertWatch
-from palyra.tasks.queue import TaskQueue
 from palyra.vault.access import STATE_FILES, AccessRegistry
 from palyra.vault.secrets import NoVault, SecretSource
 
@@ -125,8 +127,8 @@ class Engine:
         self.runner: Runner
         self.counter: TokenCounter
         self.watch: AlertWatch
-        self.background: BackgroundRuns
-        self.tasks: TaskQueue
+        self.healing: Healing
+        self.notices: Notices
         self._durable: Durable
         self._notices: list[str] = []
         self._supervisor = Supervisor(clock)
@@ -179,8 +181,9 @@ class Engine:
         await recall_all(self.experience, self.journal.readers, self.registry)
         self.watch = await alert_watch(self, self._durable)
         self.journal.listen(self.watch.hearing.hear)
-        self.background = background_runs(self, self._durable)
-        self.tasks = await task_queue(self, self._durable, self.background)
+        self.healing = await self_healing(self, self._durable)
+        self.notices = await notices(self, self._durable, self.healing, vault)
+        self._closing.push_async_callback(self.notices.close)
         self._keep_up()
         now = clock.now_ms()
         started = AuditAdded(now, "engine", self.boot_id, "palyra", {"verb": "started"})
@@ -366,8 +369,8 @@ class Engine:
         start("sweeper", self._sweep)
         start("readings", self.runner.keep_readings)
         start("alerts", self.watch.run)
-        start("tasks", self.tasks.run)
-        start("old tasks", self.tasks.tidy)
+        start("healing", self.healing.run)
+        start("notices", self.notices.run)
         start(UPKEEP, self.care.upkeep.run)
 
     async def _sweep(self) -> None:
@@ -428,6 +431,11 @@ class Engine:
         return told
 
     @property
+    def reporters(self) -> Reporters:
+        """Work elsewhere that says how it goes."""
+        return self.notices.reporters
+
+    @property
     def state_owner(self) -> int:
         """The uid that owns the state directory."""
         return self.state_dir.stat()[stat.ST_UID]
@@ -439,15 +447,14 @@ class Engine:
         self.phase = "draining"
         self.events.publish(Event("engine.draining", self.clock.now_ms()))
         await self._supervisor.stop(UPKEEP)
-        self.tasks.stop_claims()
         await self.runner.drain(self.config.gateway.drain_seconds)
-        await self.tasks.close()
 
     async def close(self) -> None:
         """Drains, writes everything down and lets go of the state directory."""
         await self.drain()
         await self._supervisor.close()
         self.watch.close()
+        await self.healing.close()
         self.credentials.keep()
         self._durable.write([AuditAdded(self.clock.now_ms(), "engine", self.boot_id, "palyra", {"verb": "stopped"})])
         await self._closing.aclose()

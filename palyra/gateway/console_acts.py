@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from palyra.control.commands import AddPolicy, CancelRun, Command, EditPolicy, RemovePolicy, RevokeGrant
+from palyra.control.notice_queries import HeartbeatsQuery
 from palyra.control.protocol import Control
 from palyra.control.queries import (
     AlertsQuery,
@@ -18,6 +19,7 @@ from palyra.control.queries import (
 from palyra.control.snapshots import CommandResult, GrantView, Topic
 from palyra.control.usage_queries import InsightsQuery, UsageQuery
 from palyra.core.errors import NotFoundError
+from palyra.core.pulse import WorkHeartbeatKind
 from palyra.gateway.console_answers import (
     Told,
     approval_data,
@@ -45,6 +47,7 @@ from palyra.gateway.console_bodies import (
 )
 from palyra.governance.alert_record import AlertState
 from palyra.governance.grants import GrantState
+from palyra.healing.verdicts import Verdict
 from palyra.runs.states import RunState
 
 BY = tuple(fact for fact in FILTERS.values())
@@ -239,6 +242,35 @@ async def providers(ask: Ask) -> Told:
     shot = await ask.control.snapshot([])
     found = page_of(shot.providers, lambda provider: provider.provider_id, words.text("cursor"), words.limit())
     return listed("providers", *found)
+
+
+async def heartbeats(ask: Ask) -> Told:
+    """Work of all kinds, by kind and id."""
+    words = ask.words("kind", "state", "limit", "cursor")
+    query = HeartbeatsQuery(
+        words.choice("kind", tuple(WorkHeartbeatKind)),
+        words.choice("state", tuple(Verdict)),
+        words.limit(),
+        words.text("cursor"),
+    )
+    page = await ask.control.ask(query)
+    found = [
+        {
+            "kind": view.work,
+            "id": view.object_id,
+            "principal": view.principal or None,
+            "summary": view.summary,
+            "phase": view.phase or None,
+            "progress": view.progress,
+            "age_ms": view.age_ms,
+            "progress_age_ms": view.progress_age_ms,
+            "silent_after_ms": view.silent_ms,
+            "stalled_after_ms": view.stalled_ms,
+            "state": view.state,
+        }
+        for view in page.heartbeats
+    ]
+    return listed("heartbeats", found, page.next_cursor)
 
 
 # Acts

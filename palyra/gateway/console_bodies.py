@@ -129,6 +129,10 @@ class Members:
     def has(self, name: str) -> bool:
         return self._data.get(name) is not None
 
+    def given(self, name: str) -> bool:
+        """Whether it is there, be it null."""
+        return name in self._data
+
     def fault(self, name: str, message: str, fix: str = "") -> None:
         self.faults.append(FaultView(name, message, fix))
 
@@ -158,14 +162,18 @@ class Members:
         return choices[0]
 
     def whole(self, name: str, most: int = MAX, *, required: bool = False) -> int | None:
+        if required and not self.has(name):
+            self.fault(name, "it is missing", f"Write a whole number from 1 to {most}.")
+        return self.number(name, 1, most)
+
+    def number(self, name: str, least: int, most: int) -> int | None:
+        """A whole number within limits; None where there is none."""
         found = self._data.get(name)
         if found is None:
-            if required:
-                self.fault(name, "it is missing", f"Write a whole number from 1 to {most}.")
             return None
-        if isinstance(found, int) and not isinstance(found, bool) and 1 <= found <= most:
+        if isinstance(found, int) and not isinstance(found, bool) and least <= found <= most:
             return found
-        self.fault(name, "it is out of range or no whole number", f"Write one from 1 to {most}.")
+        self.fault(name, "it is out of range or no whole number", f"Write one from {least} to {most}.")
         return None
 
     def amount(self, name: str, metric: str) -> int | None:

@@ -1,7 +1,7 @@
 """The addresses of operators' tools under /console/v1/: who may use which, and where each leads.
 
 An operator shows a token, and may do what the role and the features that are switched on allow; a gateway key may look
-at records of its own principal, stop its own runs and ask for room.
+at records of its own principal, stop its own runs, ask for room and say how work outside goes.
 """
 
 import re
@@ -34,6 +34,7 @@ from palyra.gateway.console_answers import (
 from palyra.gateway.console_bodies import read_nothing
 from palyra.gateway.console_export import Download, read_export
 from palyra.gateway.errors import RefusedError, forbidden, method_not_allowed, not_found, overloaded, unauthorised
+from palyra.gateway.heartbeats import HeartbeatsDoor
 from palyra.gateway.inference import Visit
 from palyra.gateway.overrides import OverridesDoor
 from palyra.gateway.ports import Access, House, Key
@@ -47,7 +48,7 @@ ROOT = "/console/v1/"
 RETRY_S = 30.0
 MAX_BODY = 256 * 1024
 _ANY = "*"
-_IDENTITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
+_IDENTITY = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _RANKS = {Role.VIEWER: 0, Role.APPROVER: 1, Role.ADMIN: 2}
 _ARTICLES = {Role.VIEWER: "a viewer", Role.APPROVER: "an approver", Role.ADMIN: "an admin"}
 
@@ -57,11 +58,12 @@ KeyServe = Callable[["ConsoleDoor", BaseRequest, Key, str], Awaitable[web.Stream
 
 @value
 class Route:
-    """`path` has `*` where a record's id stands. `role` is the least an operator needs; `key` serves gateway keys."""
+    """`path` has `*` where a record's id stands. `role` is the least an operator needs, None where only gateway keys
+    are served; `key` serves these."""
 
     method: str
     path: str
-    role: Role
+    role: Role | None
     serve: Serve | None
     key: KeyServe | None = None
 
@@ -87,6 +89,7 @@ class ConsoleDoor:
         self._clock = clock
         self._date = date
         self._overrides = OverridesDoor(house, clock, date)
+        self._heartbeats = HeartbeatsDoor(house, clock, date)
         most = min(MAX_BODY, house.config.gateway.max_body)
         self._settings = house.config.gateway.model_copy(update={"max_body": most})
 
@@ -104,6 +107,8 @@ class ConsoleDoor:
             if route.key is None:
                 raise forbidden("role_missing", "This takes an operator's token, not a gateway key.")
             return await route.key(self, request, caller, identity)
+        if route.role is None:
+            raise forbidden("role_missing", "This takes a gateway key, not an operator's token.")
         self.check(caller, route.role, reading=route.method == "GET")
         who = by_token(caller, self._house.access.operators, _address(request))
         try:
@@ -196,6 +201,12 @@ class ConsoleDoor:
             raise refusal_for(result, self._for_key((await self._own(control, key, identity)).data))
         return self._told_key(Told({"run_id": identity, "message": result.message}, 202))
 
+    async def report(self, request: BaseRequest, key: Key, identity: str) -> Reply:
+        return await self._heartbeats.take(request, key)
+
+    async def forget_reporter(self, request: BaseRequest, key: Key, identity: str) -> Reply:
+        return await self._heartbeats.forget(key, identity)
+
     async def _own(self, control: Control, key: Key, run_id: str) -> Told:
         """A run of the key's principal; which others exist is nobody's business. Raises RefusedError (404)."""
         try:
@@ -255,6 +266,9 @@ ROUTES = (
     Route("DELETE", "policies/*", _M, acts.remove_policy),
     Route("GET", "models", _V, acts.models),
     Route("GET", "providers", _V, acts.providers),
+    Route("GET", "heartbeats", _V, acts.heartbeats),
+    Route("POST", "heartbeats", None, None, ConsoleDoor.report),
+    Route("DELETE", "heartbeats/*", None, None, ConsoleDoor.forget_reporter),
 )
 
 _BY_PATH: dict[str, dict[str, Route]] = {}

@@ -7,6 +7,7 @@ from palyra.config.serving import ApprovalsConfig, GatewayConfig
 from palyra.gateway.tallies import Tallies
 from palyra.governance.approvals import Opened
 from palyra.governance.overrides import OverrideRequest, Requester
+from palyra.healing.reporters import Report
 from palyra.runs.overrides import Found
 from palyra.runs.request import Answer, Client, Outcome, Refusal, RunRequest
 from palyra.vault.records import Operator
@@ -115,6 +116,18 @@ class Overrides(Protocol):
         ...
 
 
+class Reporters(Protocol):
+    """Work elsewhere that says how it goes."""
+
+    def take(self, principal: str, report: Report) -> int | None:
+        """Until when it has to say something again (unix ms); None when it is done. Raises TooOftenError."""
+        ...
+
+    def forget(self, principal: str, name: str) -> bool:
+        """Whether there was something to forget."""
+        ...
+
+
 class Settings(Protocol):
     """The parts of the configuration the door reads."""
 
@@ -156,6 +169,9 @@ class House(Protocol):
 
     @property
     def overrides(self) -> Overrides: ...
+
+    @property
+    def reporters(self) -> Reporters: ...
 
     @property
     def access(self) -> Access: ...

@@ -12,7 +12,7 @@ from tests.end_to_end.conftest import Opener
 from tests.end_to_end.premises import Premises
 from tests.end_to_end.tools import NOBODY, OWNER, ROLES, ROOT, error_of, issue, pending_approval, tools, write_on
 
-VIEWER, APPROVER, ADMIN = "viewer", "approver", "admin"
+VIEWER, APPROVER, ADMIN, NO_OPERATOR = "viewer", "approver", "admin", "none"
 TABLE = {
     "GET usage/summary": (VIEWER, False),
     "GET usage/timeline": (VIEWER, False),
@@ -39,6 +39,9 @@ TABLE = {
     "DELETE policies/*": (ADMIN, False),
     "GET models": (VIEWER, False),
     "GET providers": (VIEWER, False),
+    "GET heartbeats": (VIEWER, False),
+    "POST heartbeats": (NO_OPERATOR, True),
+    "DELETE heartbeats/*": (NO_OPERATOR, True),
 }
 """The least role of an operator, and whether gateway keys are served too."""
 SERVED = {200, 400, 404, 428}
@@ -46,12 +49,16 @@ SERVED = {200, 400, 404, 428}
 
 
 def test_every_address_is_in_the_table() -> None:
-    assert {f"{route.method} {route.path}": (route.role.value, route.key is not None) for route in ROUTES} == TABLE
+    told = {
+        f"{route.method} {route.path}": (NO_OPERATOR if route.role is None else route.role.value, route.key is not None)
+        for route in ROUTES
+    }
+    assert told == TABLE
 
 
 async def test_each_address_lets_in_whom_it_should(here: Premises) -> None:
     write_on(here)
-    ranks = list(ROLES)
+    ranks = [*ROLES, NO_OPERATOR]
     wrong = {
         "nobody": "",
         "wrong": "plo_admin_" + "A" * 43,
@@ -70,7 +77,7 @@ async def test_each_address_lets_in_whom_it_should(here: Premises) -> None:
                 assert (line, name, answer.status_code) == (line, name, 401)
                 assert answer.headers["www-authenticate"] == "Bearer"
                 told.add(answer.content)
-            for name in ranks:
+            for name in ROLES:
                 answer = await tool[name](method, path, body)
                 if ranks.index(name) < ranks.index(least):
                     assert (line, name, answer.status_code) == (line, name, 403)
@@ -170,7 +177,7 @@ NO_ADDRESSES: list[str] = [
     "jobs",
     "tasks",
     "memory",
-    "heartbeats",
+    "heartbeats/",
     "diagnostics",
     "snapshots",
     "commands",

@@ -13,6 +13,7 @@ from palyra.core.clock import Clock, SystemClock
 from palyra.gateway.server import Gateway
 from palyra.governance.approvals import Opened
 from palyra.governance.overrides import OverrideRequest, Requester
+from palyra.healing.reporters import Report
 from palyra.runs.overrides import Found
 from palyra.runs.request import Answer, Client, Outcome, Refusal, RunReport, RunRequest
 from palyra.vault.records import Operator
@@ -114,6 +115,20 @@ class StandInOverrides:
         return None
 
 
+class StandInReporters:
+    """Remembers what work elsewhere said; each has a minute until it must say something again."""
+
+    def __init__(self) -> None:
+        self.reports: list[tuple[str, Report]] = []
+
+    def take(self, principal: str, report: Report) -> int | None:
+        self.reports.append((principal, report))
+        return 60_000
+
+    def forget(self, principal: str, name: str) -> bool:
+        return False
+
+
 @dataclass(frozen=True)
 class StandInConfig:
     gateway: GatewayConfig
@@ -127,6 +142,7 @@ class StandInHouse:
         self.runner = StandInRunner()
         self.counter = StandInCounter()
         self.overrides = StandInOverrides()
+        self.reporters = StandInReporters()
         self.access: Any = StandInAccess()
         self.config = StandInConfig(GatewayConfig(**{"bind": "127.0.0.1:0", **gateway}), ApprovalsConfig())
 

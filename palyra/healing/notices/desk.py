@@ -152,6 +152,11 @@ class NoticeDesk:
             data = {"webhook": row.webhook, "delivery_id": row.delivery_id, "event": row.event, "error": row.error}
             self._noted(object_id, TimelineKind.NOTIFICATION_DEAD, data)
 
+    @property
+    def version(self) -> int:
+        """Grows with each notice."""
+        return self._count
+
     def said(self) -> Sequence[Said]:
         """The last notices, oldest first."""
         return tuple(self._said)
