@@ -1,27 +1,28 @@
 """`palyra access`: operators' tokens for tools that reach the console over HTTP, and the features that gate them.
 
-Works on the registry's file, which belongs to the account the engine runs on; a running engine notices.
+A running engine makes the change, else one started for it alone, so that the audit chain tells of each.
 """
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
-from palyra.cli.options import DONE, Json, StateDir, run
+from palyra.cli.launch import Launch
+from palyra.cli.options import DONE, Config, Json, StateDir, act, place, report, run
 from palyra.cli.output import complain, print_json, say
 from palyra.config.paths import state_dir as find_state_dir
+from palyra.control.commands import IssueToken, SetFeature
 from palyra.core.clock import SystemClock
 from palyra.core.errors import BadInputError
 from palyra.vault.access import AccessRegistry
-from palyra.vault.identity import account_of
-from palyra.vault.records import FLAGS, RecordError, Role
+from palyra.vault.records import FLAGS, Role
 
 STATES = {"on": True, "off": False}
 
 
-def access() -> typer.Typer:
+def access(launch: Launch) -> typer.Typer:
     app = typer.Typer(help="Who may use the console over HTTP.", no_args_is_help=True)
     flags = typer.Typer(help="Features that are on or off.", no_args_is_help=True)
     app.add_typer(flags, name="flags")
@@ -32,6 +33,7 @@ def access() -> typer.Typer:
         role: Annotated[
             str | None, typer.Option(metavar="ROLE", help="viewer, approver or admin; of a new operator, else viewer.")
         ] = None,
+        config: Config = None,
         state_dir: StateDir = None,
         as_json: Json = False,
     ) -> None:
@@ -40,22 +42,16 @@ def access() -> typer.Typer:
         async def work() -> int:
             if role not in (None, *Role):
                 raise BadInputError(f"--role {role!r} is unknown.", fix=f"Use one of {', '.join(Role)}.")
-            registry = _opened(state_dir)
-            try:
-                made = registry.issue_token(
-                    operator, owner=account_of(os.geteuid()), role=None if role is None else Role(role)
-                )
-            except RecordError as error:
-                raise BadInputError(
-                    f"--operator {operator!r}: {error}.", fix="Use a-z 0-9 _ . -, beginning with a letter or digit."
-                ) from None
-            (holder,) = [one for one in registry.operators if one.operator_id == operator]
+            async with launch.acting(place(config, state_dir)) as control:
+                result = await control.send(IssueToken(operator, cast("Any", role or "")))
+            if not result.ok:
+                return report(result, as_json=as_json)
             if as_json:
-                print_json({"operator": operator, "role": holder.role.value, "token": made})
+                print_json({"operator": operator, **result.data})
                 return DONE
-            say(made)
-            complain(f"{operator} is {holder.role} with this token. It is not shown again.")
-            if holder.role is not Role.VIEWER and not registry.flag("console_write"):
+            say(result.data["token"])
+            complain(" ".join(part for part in (result.message, result.fix) if part))
+            if result.data["role"] != Role.VIEWER and not _opened(state_dir).flag("console_write"):
                 complain("It can only look: `palyra access flags set console_write on` lets operators act over HTTP.")
             return DONE
 
@@ -81,16 +77,16 @@ def access() -> typer.Typer:
     def set_(
         name: Annotated[str, typer.Argument(metavar="NAME")],
         state: Annotated[str, typer.Argument(metavar="on|off")],
+        config: Config = None,
         state_dir: StateDir = None,
+        as_json: Json = False,
     ) -> None:
         """Switches a feature on or off."""
 
         async def work() -> int:
             if state not in STATES:
                 raise BadInputError(f"{state!r} is no state of a feature.", fix="Write on or off.")
-            _opened(state_dir).set_flag(name, STATES[state])
-            say(f"{name} is {state}.")
-            return DONE
+            return await act(launch, place(config, state_dir), SetFeature(name, STATES[state]), as_json=as_json)
 
         run(work)
 

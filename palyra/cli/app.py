@@ -62,7 +62,7 @@ def build_app(launch: Launch) -> typer.Typer:
     app.add_typer(windows(launch), name="windows")
     app.add_typer(ledger(launch), name="ledger")
     app.add_typer(audit(launch), name="audit")
-    app.add_typer(access(), name="access")
+    app.add_typer(access(launch), name="access")
     add_explain(app, launch)
     add_replay(app, launch)
     _add_status(app, launch)

@@ -3,6 +3,7 @@
 import asyncio
 
 from palyra.config.choices import MetricKind
+from palyra.control.access_acts import issue_token, set_feature
 from palyra.control.alerts import answer_alert
 from palyra.control.commands import (
     AckAlert,
@@ -15,10 +16,12 @@ from palyra.control.commands import (
     DiscardDeadLetters,
     DiscoverModels,
     EditPolicy,
+    IssueToken,
     RemovePolicy,
     RequestOverride,
     RetryDeadLetters,
     RevokeGrant,
+    SetFeature,
     SnoozeAlert,
     TryWebhook,
 )
@@ -40,6 +43,9 @@ from palyra.journal.rows import GrantRow
 from palyra.runs.corrections import Correction, usage_text
 from palyra.vault.access import FIRST_PRINCIPAL
 
+ADMINS = (AddPolicy, EditPolicy, RemovePolicy, CorrectUsage, ClearCredential, IssueToken, SetFeature)
+"""Commands that take an admin; the others take an approver."""
+
 
 class Acting:
     """Carries out what operators ask for."""
@@ -59,7 +65,7 @@ class Acting:
         return await asyncio.shield(work)
 
     async def _carry_out(self, command: Command, operator: OperatorView) -> CommandResult:
-        needs_admin = isinstance(command, AddPolicy | EditPolicy | RemovePolicy | CorrectUsage | ClearCredential)
+        needs_admin = isinstance(command, ADMINS)
         if not (operator.may_administer if needs_admin else operator.may_approve):
             role = "admin" if needs_admin else "approver"
             text = f"{operator.name} is {operator.role}; this needs the role {role}."
@@ -97,6 +103,10 @@ class Acting:
                     command.run_id, by, "by_client" if by.attestation == KEY else "by_operator"
                 )
                 return CommandResult("accepted", f"Run {command.run_id} is being cancelled.")
+            case IssueToken():
+                return await issue_token(self._engine, command, by)
+            case SetFeature():
+                return await set_feature(self._engine, command, by)
             case CorrectUsage():
                 return await self._correct(command, by)
             case AckAlert() | SnoozeAlert():

@@ -55,6 +55,25 @@ class CancelRun:
 
 
 @value
+class IssueToken:
+    """Gives an operator a new token in place of any they had; the result's `data` tells it, this once. One who is not
+    registered is, with `role` (viewer where it is empty)."""
+
+    operator_id: str
+    role: Literal["", "viewer", "approver", "admin"] = ""
+    kind: Literal["issue_token"] = "issue_token"
+
+
+@value
+class SetFeature:
+    """Switches a feature of the access registry on or off."""
+
+    name: str
+    on: bool
+    kind: Literal["set_feature"] = "set_feature"
+
+
+@value
 class AddPolicy:
     """`fields` are a policy's fields as text, as an operator types them."""
 
@@ -158,6 +177,8 @@ Command = Annotated[
     | RequestOverride
     | RevokeGrant
     | CancelRun
+    | IssueToken
+    | SetFeature
     | AddPolicy
     | EditPolicy
     | RemovePolicy

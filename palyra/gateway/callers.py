@@ -43,7 +43,7 @@ class Doorkeeper:
         name = bare_host(host)
         if name in self._hosts:
             return
-        if self._any_address and local and name == bare_host(str(local[0])):
+        if self._any_address and local and name == plain_address(str(local[0])):
             return
         raise forbidden("host_not_allowed", "This gateway is not known by that Host. See gateway.allowed_hosts.")
 
@@ -82,10 +82,20 @@ def has_key(text: str) -> bool:
     return any(prefix in text for prefix in KEY_PREFIXES)
 
 
+def plain_address(address: str) -> str:
+    """An address as a caller names it: one of the old protocol that a socket of both tells as `::ffff:127.0.0.1` is
+    `127.0.0.1`."""
+    try:
+        mapped = ipaddress.IPv6Address(address.partition("%")[0]).ipv4_mapped
+    except ValueError:
+        return address
+    return address if mapped is None else str(mapped)
+
+
 def is_near(peer: Any) -> bool:
     """Whether a peer's address, as sockets tell it, is of this machine."""
     try:
-        return ipaddress.ip_address(str(peer[0]).partition("%")[0]).is_loopback
+        return ipaddress.ip_address(plain_address(str(peer[0])).partition("%")[0]).is_loopback
     except (TypeError, ValueError, IndexError):
         return False
 

@@ -3,11 +3,13 @@
 import json
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
 from palyra.core.clock import Clock
+from palyra.core.errors import StateError
 from palyra.gateway.body import CallerLeftError, check_media_type
 from palyra.gateway.callers import Doorkeeper, authenticate, check_query, is_near
 from palyra.gateway.connection import Connection, Door, headers_too_large
@@ -169,6 +171,9 @@ class Gateway:
         return probe()
 
     def _known(self, request: BaseRequest, visit: Visit) -> Key:
+        # A registry that breaks while it is in use lets those in whom it let in before.
+        with suppress(StateError):
+            self._house.access.refresh()
         if self._house.access.unavailable:
             raise overloaded("access_unavailable", "Nobody can be let in: the access registry cannot be read.", RETRY_S)
         key = authenticate(request.headers, self._house.access)

@@ -70,6 +70,7 @@ class AccessRegistry:
         self._flags: Mapping[str, bool] = {}
         self._tokens: Mapping[str, Operator] = {}
         self._seen: tuple[int, int, int] | None = None
+        self._refused: tuple[tuple[int, int, int], StateError] | None = None
 
     @classmethod
     def open(
@@ -172,19 +173,28 @@ class AccessRegistry:
             self._store(document)
 
     def refresh(self) -> None:
-        """Takes over what another process wrote since. Raises StateError, changing nothing, for what is no registry."""
+        """Takes over what another process wrote since. Raises StateError, changing nothing, for what is no registry.
+
+        What has not changed since costs a look at the file's facts, whether it was taken over or refused.
+        """
         try:
             seen = _mark(self.path)
         except OSError as error:
             raise _broken(f"cannot be read ({reason_of(error)})") from None
         if seen == self._seen:
             return
+        if self._refused is not None and self._refused[0] == seen:
+            raise self._refused[1].with_traceback(None)
         data = read_private(self.path, _MAX_REGISTRY)
         if data is None:
             raise _broken("is gone")
-        _parse(data)
+        try:
+            _parse(data)
+        except StateError as error:
+            self._refused = seen, error
+            raise
         self._read(data)
-        self._seen = seen
+        self._seen, self._refused = seen, None
 
     def _newcomers(
         self, operator_id: str, name: str, role: Role, owner: str, *, first: bool

@@ -7,8 +7,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as families
 
 from palyra.gateway.callers import is_near
+from palyra.vault.records import Role
 from tests.end_to_end.conftest import Opener
 from tests.end_to_end.premises import ACME, HAIKU, MINI, Premises, chat, message
+from tests.end_to_end.tools import issue
 from tests.support.upstream import Reply, Upstream
 
 Labels = frozenset[tuple[str, str]]
@@ -107,6 +109,8 @@ async def test_no_label_says_who_asked(opened: Opener, upstream: Upstream) -> No
         (("127.0.0.1", 5), True),
         (("::1", 5, 0, 0), True),
         (("::1%lo", 5, 0, 0), True),
+        (("::ffff:127.0.0.1", 5, 0, 0), True),
+        (("::ffff:10.0.0.1", 5, 0, 0), False),
         (("10.0.0.1", 5), False),
         (("fe80::1%eth0", 5, 0, 2), False),
         ("", False),
@@ -115,3 +119,22 @@ async def test_no_label_says_who_asked(opened: Opener, upstream: Upstream) -> No
 )
 def test_only_callers_of_this_machine_are_near(peer: object, near: bool) -> None:
     assert is_near(peer) is near
+
+
+async def test_from_afar_only_operators_look(here: Premises, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("palyra.gateway.server.is_near", lambda _peer: False)
+
+    async def asked(token: str) -> tuple[int, str]:
+        caller = await here.caller()
+        caller.request("GET", "/metrics", {"Authorization": f"Bearer {token}"} if token else {})
+        answer = await caller.answer()
+        caller.close()
+        return answer.status, "" if answer.status == 200 else answer.error["code"]
+
+    viewer = issue(here, "viewer", Role.VIEWER)
+    assert await asked(viewer) == (200, "")
+    for nobody in ("", "plo_viewer_" + "A" * 43, viewer[:-1], "plk_default_" + "A" * 43):
+        assert await asked(nobody) == (401, "invalid_api_key")
+    assert await asked(here.key) == (403, "role_missing")
+    here.engine.access.set_flag("console_read", False)
+    assert await asked(viewer) == (403, "feature_off")

@@ -158,8 +158,9 @@ async def test_only_names_of_this_gateway_are_answered(host: str, status: int) -
         assert door.runner.asked == []
 
 
-async def test_a_gateway_on_every_address_knows_the_one_it_was_reached_by() -> None:
-    async with serving(StandInHouse(bind="0.0.0.0:0", allow_remote=True)) as door:
+@pytest.mark.parametrize("bind", ["0.0.0.0:0", "[::]:0"])
+async def test_a_gateway_on_every_address_knows_the_one_it_was_reached_by(bind: str) -> None:
+    async with serving(StandInHouse(bind=bind, allow_remote=True)) as door:
         door.host = "127.0.0.2"
         reached = await door.ask("POST", "/v1/chat/completions", None, CHAT, host="127.0.0.2:1")
         elsewhere = await door.ask("POST", "/v1/chat/completions", None, CHAT, host="127.0.0.3:1")
