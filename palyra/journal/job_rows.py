@@ -96,6 +96,10 @@ class JobRow:
     failures: int = 0
 
     @property
+    def maintenance(self) -> bool:
+        return self.action == "maintenance"
+
+    @property
     def scope(self) -> Scope:
         """Who pays for its work."""
         labels = self.labels
@@ -184,6 +188,14 @@ class FireRow:
     detail: dict[str, Any] = field(default_factory=dict)
     changed: bool = True
     finished_at: int | None = None
+
+    @property
+    def terminal(self) -> bool:
+        return self.state.terminal
+
+    @property
+    def by_hand(self) -> bool:
+        return self.trigger is Trigger.MANUAL
 
 
 @value

@@ -1,0 +1,37 @@
+"""Clocks that jump: wall time that went further than time did, or back."""
+
+from palyra.core.clock import Clock
+from palyra.journal.changes import Change
+from palyra.journal.job_rows import FireState, JobState
+from palyra.scheduler.lane import Lane
+from palyra.scheduler.roster import Roster
+from palyra.scheduler.schedule import ScheduleKind
+
+JUMP_MS = 1_000
+
+
+class Jumps:
+    """Compares how far wall and monotonic time have come since the last look."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._wall, self._monotonic = clock.now_ms(), clock.monotonic()
+
+    def look(self) -> int | None:
+        """By how many ms wall time jumped since the last look, negative for back; None where it did not."""
+        wall, monotonic = self._clock.now_ms(), self._clock.monotonic()
+        by = (wall - self._wall) - round((monotonic - self._monotonic) * 1000)
+        self._wall, self._monotonic = wall, monotonic
+        return by if abs(by) > JUMP_MS else None
+
+
+def turned_back(roster: Roster, lane: Lane, by_ms: int, now: int) -> list[Change]:
+    """The wall clock went back by `-by_ms`: intervals count from now on, waits are as long as they were. Slots that
+    were fired never fire again: cron and at wait for the next slot they know."""
+    unit: list[Change] = []
+    for fire in list(lane.fires):
+        if fire.state is FireState.BACKOFF and fire.retry_at is not None:
+            unit.append(roster.put(lane, fire, retry_at=fire.retry_at + by_ms)[1])
+    if lane.job.schedule == ScheduleKind.EVERY and lane.job.state is JobState.ACTIVE:
+        unit.append(roster.plan_from(lane, now, anchor=now))
+    return unit

@@ -1,0 +1,87 @@
+"""At a start: jobs as the journal has them, the attempts of a dead engine ended or taken up, zone rules looked at."""
+
+import logging
+from typing import Protocol
+
+from palyra.journal.changes import AuditAdded, Change
+from palyra.journal.job_rows import AttemptRow, FireRow, FireState, JobState
+from palyra.journal.rows import RunRow
+from palyra.runs.states import RunState
+from palyra.scheduler import attempts, troubles
+from palyra.scheduler.lane import Lane
+from palyra.scheduler.retrying import AttemptEnd
+from palyra.scheduler.schedule import ScheduleKind
+from palyra.scheduler.scheduler import Scheduler
+from palyra.scheduler.zone_changes import rules_version
+
+log = logging.getLogger(__name__)
+
+INTERRUPTED = AttemptEnd("failed", "interrupted", "the engine ended while it ran")
+
+
+class RunReader(Protocol):
+    async def run(self, run_id: str) -> RunRow | None: ...
+
+
+async def restore(scheduler: Scheduler, runs: RunReader) -> None:
+    """Before anything starts; runs of a dead engine have been ended by then. A second pass changes nothing."""
+    readers, roster = scheduler.journal.readers, scheduler.roster
+    fires: dict[str, list[FireRow]] = {}
+    for fire in await readers.open_fires():
+        fires.setdefault(fire.job_id, []).append(fire)
+    open_attempts = {attempt.fire_id: attempt for attempt in await readers.open_attempts()}
+    now = scheduler.clock.now_ms()
+    for job in await readers.jobs():
+        lane = roster.take_in(job, fires.get(job.job_id, ()))
+        head = lane.head
+        if head is not None and head.state is FireState.RUNNING:
+            await _take_up(scheduler, lane, head, open_attempts.get(head.fire_id), runs)
+        _look_at_slots(scheduler, lane, now)
+        scheduler.consider(lane)
+        if lane.review is not None:
+            scheduler.tell(troubles.needs_review(lane.job))
+        if lane.job.state is JobState.FAULTED:
+            scheduler.tell(troubles.faulted(lane.job))
+        if lane.job.failures >= attempts.FAILING:
+            scheduler.tell(troubles.failing(lane.job))
+
+
+async def _take_up(
+    scheduler: Scheduler, lane: Lane, fire: FireRow, attempt: AttemptRow | None, runs: RunReader
+) -> None:
+    now = scheduler.clock.now_ms()
+    if attempt is None:
+        attempt = AttemptRow(f"{fire.fire_id}:{fire.tries}", 1, fire.fire_id, fire.tries, fire.boot_id, now)
+    elif lane.job.action == "task":
+        scheduler.adopt(lane, fire, attempt)
+        return
+    run = await runs.run(attempt.attempt_id)
+    came_to = INTERRUPTED
+    if run is not None and RunState(run.state).terminal:
+        came_to = AttemptEnd(run.state, run.reason, run.message, run.input_tokens, run.output_tokens, run.cost)
+    ended = attempts.end(scheduler.roster, lane, attempt, came_to, now, scheduler.settings.pause_after)
+    scheduler.write(lane.job.job_id, ended.changes)
+
+
+def _look_at_slots(scheduler: Scheduler, lane: Lane, now: int) -> None:
+    """Slots that newer zone rules move, and intervals whose next slot is further away than one interval."""
+    job, roster = lane.job, scheduler.roster
+    if job.state is not JobState.ACTIVE or job.next_slot is None:
+        return
+    unit: list[Change] = []
+    try:
+        if job.schedule == ScheduleKind.EVERY:
+            following = roster.slot_after(job, job.next_slot)["next_slot"]
+            if following is not None and job.next_slot - now > following - job.next_slot:
+                log.warning("the clock went back: job %s counts from now on", job.name)
+                unit.append(roster.plan_from(lane, now, anchor=now))
+        elif job.zone_rules != rules_version():
+            slots = roster.slot_after(job, job.planned_after)
+            unit.append(roster.save(lane, **slots))
+            if slots["next_slot"] != job.next_slot:
+                told = {"verb": "slot_moved", "from": job.next_slot, "to": slots["next_slot"], "rules": rules_version()}
+                unit.append(AuditAdded(now, "engine", job.job_id, "palyra", told))
+    except ValueError as error:
+        unit = [roster.fault(lane, str(error), now)]
+    if unit:
+        scheduler.write(job.job_id, unit)

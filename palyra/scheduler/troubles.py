@@ -1,0 +1,46 @@
+"""What the scheduler tells of jobs that do not do well."""
+
+from palyra.core.conditions import Condition, Domain, Severity
+from palyra.journal.job_rows import JobRow
+
+FAULTED, REVIEW, FAILING, REPLACE = "faulted", "review", "failing", "replace"
+JOURNAL = "storage:journal"
+JOURNAL_FAILURES = 3
+
+
+def key(job_id: str, what: str) -> str:
+    return f"job:{job_id}:{what}"
+
+
+def faulted(job: JobRow) -> Condition:
+    summary = f"The job {job.name} cannot be planned"
+    return _told(job, FAULTED, Severity.HIGH, summary, job.why)
+
+
+def needs_review(job: JobRow) -> Condition:
+    summary = f"Slots of the job {job.name} were missed for more than a day"
+    return _told(job, REVIEW, Severity.MEDIUM, summary, "decide whether to run, replay or skip them")
+
+
+def failing(job: JobRow) -> Condition:
+    return _told(job, FAILING, Severity.MEDIUM, f"{job.failures} fires of the job {job.name} in a row failed")
+
+
+def replace_timed_out(job: JobRow) -> Condition:
+    return _told(job, REPLACE, Severity.MEDIUM, f"A fire of the job {job.name} did not make room for the next")
+
+
+def no_journal() -> Condition:
+    return Condition(Domain.STORAGE, JOURNAL, Severity.CRITICAL, "The journal cannot be written: no job is started")
+
+
+def _told(job: JobRow, what: str, severity: Severity, summary: str, cause: str = "") -> Condition:
+    return Condition(
+        Domain.SCHEDULER,
+        key(job.job_id, what),
+        severity,
+        summary,
+        cause,
+        job.job_id,
+        related={"job": job.job_id},
+    )
