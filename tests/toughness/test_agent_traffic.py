@@ -28,7 +28,7 @@ AGENTS = 24
 STOPPED = ("provider_timeout", "network_unavailable")
 """Ends of attempts whose answers may not have been read to their ends."""
 
-BRIEF_S, LONG_S = 15.0, 600.0
+BRIEF_S, LONG_S = 60.0, 600.0
 
 PROVIDERS = """
 version = 1
