@@ -18,8 +18,10 @@ from palyra.governance.policy_set import PolicySet
 BLOCKS, ASKS, ADVISES = range(3)
 RULES = {PolicyAction.BLOCK: BLOCKS, PolicyAction.APPROVAL_REQUIRED: ASKS, PolicyAction.ADVISE: ADVISES}
 MATCHES_KEPT = 100_000
+WINDOWS_KEPT = 4
+"""Windows of a calendar budget that stay known in any case."""
 BUCKETS_KEPT = 3_000
-"""Buckets of a rolling budget that stay known once they no longer count."""
+"""Buckets of a rolling budget that stay known once they no longer count: those of two days, and some."""
 
 
 @dataclass(slots=True)
@@ -93,8 +95,8 @@ class Place:
         if not lane.start <= at < lane.end:
             window = budget.window(at)
             lane.start, lane.end = window.start, NEVER if window.end is None else window.end
-            for start in [one for one in budget.windows if budget.known_until(one) <= at]:
-                del budget.windows[start]
+            if len(budget.windows) > WINDOWS_KEPT:
+                _forget_windows(budget)
         cells = budget.windows.setdefault(lane.start, {})
         cell = cells.get(self.value)
         if cell is None:
@@ -117,8 +119,8 @@ class Place:
                 total.start, total.end, total.low = start, start + total.bucket_ms, low
             else:
                 total.turn(at)
-                if total.first > BUCKETS_KEPT:
-                    self._forget(total)
+                if total.first > 2 * BUCKETS_KEPT:
+                    _forget_buckets(total)
         cell = total.cells.get(start)
         if cell is None:
             budget = self.lane.budget
@@ -131,12 +133,22 @@ class Place:
         self.cell = cell
         return total
 
-    def _forget(self, total: RollingTotal) -> None:
-        """Drops the buckets that no longer count, all at once."""
-        for start in total.order[: total.first]:
-            del total.cells[start]
-        del total.order[: total.first]
-        total.first = 0
+
+def _forget_windows(budget: Budget) -> None:
+    """Drops the windows that a ledger would have forgotten some windows ago: a clock may be ahead for a moment."""
+    known = sorted(budget.windows)
+    for start in known[:-WINDOWS_KEPT]:
+        if budget.known_until(start) <= known[-WINDOWS_KEPT]:
+            del budget.windows[start]
+
+
+def _forget_buckets(total: RollingTotal) -> None:
+    """Drops the oldest buckets that no longer count, many at once."""
+    gone = total.first - BUCKETS_KEPT
+    for start in total.order[:gone]:
+        del total.cells[start]
+    del total.order[:gone]
+    total.first = BUCKETS_KEPT
 
 
 def judged_growth(cell: Cell, at: int) -> Judged:

@@ -26,3 +26,13 @@ def test_a_clock_set_back_by_a_day_finds_the_hours_it_had() -> None:
         told.end(hour, NOON + hour * HOUR, usd=3 * CENT, tokens=1)
     assert told.ask(24, NOON) == "blocked"
     assert told.replayed().differences == 0
+
+
+def test_a_clock_that_was_days_ahead_for_a_moment_finds_the_hours_it_had() -> None:
+    told = Told(policy(hard=usd(3 * CENT), interval_kind="hourly"))
+    for number, hour in enumerate((0, 1, 2, 3, 4, 5, 6, 80)):
+        told.ask(number, NOON + hour * HOUR)
+        told.end(number, NOON + hour * HOUR, usd=3 * CENT, tokens=1)
+    told.count_again(NOON + 6 * HOUR)
+    assert [told.ask(10 + hour, NOON + hour * HOUR) for hour in (6, 1)] == ["blocked", "blocked"]
+    assert told.replayed().differences == 0

@@ -14,13 +14,13 @@ from palyra.governance.replay_tally import Tally
 from palyra.governance.replay_trial import Trial, schedule
 from palyra.governance.routing import plan_usage_routing
 from palyra.governance.terms import kept_terms
-from palyra.journal.changes import NameKept
+from palyra.journal.changes import HoldTaken, NameKept
 from palyra.journal.replay_log import END, PLAN, REFUSED_SLICE, SLICE, TERMS, Event, RecordedUse
 from palyra.journal.rows import GrantRow, HoldRow
 from palyra.pricing.prompt_size import PromptSize
 from tests.governance.plans import DEFAULT, NANO_PER_TOKEN
 from tests.governance.policies import scope
-from tests.governance.store import request, taken
+from tests.governance.store import Store, request, taken
 
 ROUTING = SmartRoutingRuntimeConfig()
 LIMITS = OutputLimits()
@@ -31,6 +31,7 @@ class Told:
 
     def __init__(self, *policies: UsageBudgetPolicyRecord) -> None:
         self.ledger = Ledger(PolicySet(policies))
+        self.store = Store()
         self._recorder = PlanRecorder()
         self._names: dict[int, str] = {}
         self._bodies: dict[int, str] = {}
@@ -66,19 +67,31 @@ class Told:
             assert plan.estimate is not None
             tokens = plan.estimate.bound_input + plan.output_bound
             whom = {"provider": DEFAULT.provider, "model": DEFAULT.model, "run_id": str(ref)}
-            taken(self.ledger.hold(request(str(ref), at, plan.estimate.bound_usd, tokens, **whom)))
+            held = taken(self.ledger.hold(request(str(ref), at, plan.estimate.bound_usd, tokens, **whom)))
+            self.store.submit(HoldTaken(held))
         return plan.decision.outcome.value
 
     def grow(self, ref: int, at: int, tokens: int) -> bool:
         """A further slice. Returns whether the budgets had room for it."""
-        grown = self.ledger.grow(str(ref), tokens * NANO_PER_TOKEN, tokens, at).change is not None
-        usd = tokens * NANO_PER_TOKEN if grown else None
-        self._log(at, SLICE if grown else REFUSED_SLICE, ref, usd=usd, tokens=tokens)
-        return grown
+        usd = tokens * NANO_PER_TOKEN
+        change = self.ledger.grow(str(ref), usd, tokens, at).change
+        if change is None:
+            self._log(at, REFUSED_SLICE, ref, tokens=tokens)
+            return False
+        self.store.submit(change)
+        self._log(at, SLICE, ref, usd=usd, tokens=tokens)
+        return True
 
     def end(self, ref: int, at: int, usd: int, tokens: int) -> None:
-        self.ledger.settle(str(ref), at=at, usd=usd, tokens=tokens)
+        self.store.submit(self.ledger.settle(str(ref), at=at, usd=usd, tokens=tokens).change)
         self._log(at, END, ref, usd=usd, tokens=tokens, outcome=1)
+
+    def count_again(self, at: int) -> None:
+        """What an engine does once a clock is right that was far ahead."""
+        recount = self.ledger.begin(self.ledger.policies, at, anew=True)
+        for row in self.store.rows.values():
+            recount.add(row)
+        self.ledger.apply(recount, at)
 
     def replayed(self, trial: Trial | None = None) -> Tally:
         until = len(self._events) + 1
