@@ -10,6 +10,8 @@ from palyra.cli.access import access
 from palyra.cli.alerts import alerts
 from palyra.cli.approvals import approvals
 from palyra.cli.budgets import budgets
+from palyra.cli.dead_letters import notifications
+from palyra.cli.incidents import incidents
 from palyra.cli.launch import Launch
 from palyra.cli.models import models
 from palyra.cli.options import (
@@ -55,6 +57,8 @@ def build_app(launch: Launch) -> typer.Typer:
     app.add_typer(budgets(launch), name="budgets")
     app.add_typer(approvals(launch), name="approvals")
     app.add_typer(alerts(launch), name="alerts")
+    app.add_typer(incidents(launch), name="incidents")
+    app.add_typer(notifications(launch), name="notifications")
     app.add_typer(usage(launch), name="usage")
     app.add_typer(pricing(launch), name="pricing")
     app.add_typer(models(launch), name="models")

@@ -25,6 +25,7 @@ from palyra.healing.heartbeats import WorkHeartbeat
 from palyra.healing.notices.desk import Said
 from palyra.healing.verdicts import Verdict
 from palyra.healing.webhooks.courier import WebhookState
+from palyra.healing.webhooks.target import Webhook
 from palyra.journal.delivery_rows import DeliveryRow, WebhookRow
 from palyra.journal.readers import Readers
 
@@ -52,10 +53,24 @@ def dead_letters(engine: Engine, query: DeadLettersQuery) -> DeadLettersPage:
     return _page(query, courier.dead(), [_webhook_view(state) for state in courier.states()])
 
 
-async def recorded_dead_letters(readers: Readers, query: DeadLettersQuery) -> DeadLettersPage:
-    """What the journal tells of them."""
-    rows = await readers.dead_deliveries(limit=MOST)
-    return _page(query, rows, [_recorded_view(row, rows) for row in await readers.webhooks()])
+async def recorded_dead_letters(
+    readers: Readers, query: DeadLettersQuery, configured: Iterable[Webhook]
+) -> DeadLettersPage:
+    """What the journal tells of them, and of the webhooks that are configured."""
+    rows = await readers.deliveries()
+    dead = sorted((row for row in rows if row.ended_at is not None), key=lambda row: row.ended_at or 0, reverse=True)
+    known = {row.name: row for row in await readers.webhooks()}
+    states = [
+        WebhookState(
+            known.get(hook.name, WebhookRow(hook.name, 0)),
+            hook.place,
+            hook.format.value,
+            sum(row.webhook == hook.name and row.ended_at is None for row in rows),
+            sum(row.webhook == hook.name for row in dead),
+        )
+        for hook in configured
+    ]
+    return _page(query, dead, [_webhook_view(state) for state in states])
 
 
 def heartbeats_page(healing: Healing, query: HeartbeatsQuery) -> HeartbeatsPage:
@@ -153,11 +168,6 @@ def _webhook_view(state: WebhookState) -> WebhookView:
         row.failed_at,
         row.error,
     )
-
-
-def _recorded_view(row: WebhookRow, dead: Sequence[DeliveryRow]) -> WebhookView:
-    state = WebhookState(row, "", "", 0, sum(letter.webhook == row.name for letter in dead))
-    return _webhook_view(state)
 
 
 def _heartbeat_view(healing: Healing, beat: WorkHeartbeat) -> HeartbeatView:

@@ -69,7 +69,7 @@ class DeadLettersQuery:
 
 @value
 class DeadLettersPage:
-    """`total` counts those that match; without an engine `webhooks` are those that sent something so far."""
+    """`total` counts those that match; `webhooks` are those that are configured."""
 
     letters: tuple[DeliveryView, ...]
     total: int

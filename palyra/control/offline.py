@@ -81,6 +81,7 @@ from palyra.governance.grants import Grant, GrantBook, GrantState, drawing_since
 from palyra.governance.ledger import Ledger
 from palyra.governance.policy_input import PolicyDefaults, from_config
 from palyra.governance.policy_set import PolicySet
+from palyra.healing.webhooks.target import webhooks
 from palyra.journal.changes import Change
 from palyra.journal.journal import NO_JOURNAL, empty_readers, open_readers
 from palyra.journal.readers import Readers
@@ -346,7 +347,8 @@ class OfflineControl:
             case HeartbeatsQuery():
                 raise EngineGoneError(NO_ENGINE, fix="Heartbeats are in an engine's memory; start one.")
             case DeadLettersQuery():
-                return await recorded_dead_letters(self._readers, query)
+                configured = webhooks(self._config.notifications.webhook).values()
+                return await recorded_dead_letters(self._readers, query, configured)
         if isinstance(query, PriceAsk):
             registry = Registry.from_config(self._config)
             return await PriceAnswers(self._config, registry, self._clock, self._drifts).answer(query)

@@ -32,16 +32,8 @@ REPORTER = ReporterRow("team-a", "etl", 1, "nightly load", False, 300_000, 60_00
 async def test_what_has_not_arrived_comes_back_in_order(journal: Journal) -> None:
     await journal.submit([DELIVERIES.saved(DEAD), DELIVERIES.saved(WAITING)])
     assert await journal.readers.deliveries() == (WAITING, DEAD)
-    assert await journal.readers.dead_deliveries(limit=5) == (DEAD,)
     await journal.submit([DELIVERIES.forgotten("d1")])
     assert await journal.readers.deliveries() == (DEAD,)
-
-
-async def test_the_dead_are_told_newest_first(journal: Journal) -> None:
-    later = replace(DEAD, delivery_id="d0", ended_at=T0 + 10)
-    await journal.submit([DELIVERIES.saved(DEAD), DELIVERIES.saved(later)])
-    assert await journal.readers.dead_deliveries(limit=5) == (later, DEAD)
-    assert await journal.readers.dead_deliveries(limit=1) == (later,)
 
 
 async def test_an_older_journal_learns_to_keep_them(tmp_path: Path, clock: ManualClock) -> None:

@@ -18,11 +18,6 @@ class DeliveryReaders(Query):
         """All that have not arrived, in the order in which they were made."""
         return await self._saved(DELIVERIES, "ORDER BY delivery_id LIMIT -1")
 
-    async def dead_deliveries(self, *, limit: int) -> tuple[DeliveryRow, ...]:
-        """Those that were given up, newest first."""
-        tail = "WHERE state = 'dead' ORDER BY ended_at DESC, delivery_id DESC LIMIT ?"
-        return await self._saved(DELIVERIES, tail, (limit,))
-
     async def webhooks(self) -> tuple[WebhookRow, ...]:
         """How each did, by name."""
         return await self._saved(WEBHOOKS, "ORDER BY name LIMIT -1")

@@ -121,7 +121,7 @@ async def test_a_webhook_that_is_always_busy_is_given_up_after_six_tries(tmp_pat
         assert len({got.headers["x-palyra-delivery"] for got in receiver.got}) == 1
         (dead,) = post.courier.dead()
         assert (dead.tries, dead.status, dead.error) == (6, 503, "answered 503: busy")
-        assert await post.journal.readers.dead_deliveries(limit=9) == (dead,)
+        assert await post.journal.readers.deliveries() == (dead,)
         condition = post.told["webhook:ops"]
         assert (condition.severity, condition.domain, condition.subject) == (Severity.MEDIUM, "notification", "ops")
         assert condition.cause == "answered 503: busy"
