@@ -35,7 +35,9 @@ async def test_a_note_and_its_upkeep_come_back_as_they_were_kept(journal: Journa
     assert await readers.note_alike("bob", ("job", "nightly"), LOGS.digest) == (None, 3)
     assert set(await readers.notes_numbered([2, 1, 7])) == {LOGS, ended}
     assert await readers.memory_upkeep() == upkeep
-    assert await readers.note_totals() == (2, LOGS.bytes + DISK.bytes)
+    assert [row.number for row in await readers.least_used_notes(T0 + 8, 9)] == [1, 2]
+    assert [row.number for row in await readers.least_used_notes(T0 + 9, 9)] == [1]
+    assert [row.number for row in await readers.expired_notes(T0 + 9, 9)] == [2]
 
 
 async def test_a_list_shows_the_newest_first_and_nothing_that_has_ended(journal: Journal) -> None:
@@ -62,7 +64,7 @@ async def test_an_owner_has_a_text_in_a_place_once(journal: Journal) -> None:
     with pytest.raises(UnitRefusedError, match="never changed"):
         await journal.submit([NOTES.saved(replace(LOGS, version=2, text="Something else."))])
     await journal.submit([NOTES.saved(replace(LOGS, number=5, note_id="note-5", owner="bob"))])
-    assert (await journal.readers.note_totals())[0] == 2
+    assert (await journal.readers.note_counts(T0, MODEL)).entries == 2
 
 
 @pytest.fixture(params=["sqlite-vec", "plain"])
@@ -109,7 +111,7 @@ async def test_a_deleted_note_takes_its_vector_and_its_words_along(searched: Jou
     found = await readers.nearest_notes(NoteFilter(T0), model=MODEL, vector=packed([1, 1]), words=("loud",), most=9)
     assert sorted(number for number, _ in found.by_vector) == [1, 3]
     assert found.by_words == ()
-    assert await readers.vector_versions([1, 2, 3]) == {1: 1, 3: 1}
+    assert await readers.note_vectors([1, 2, 3]) == {1: (1, MODEL), 3: (1, MODEL)}
 
 
 async def test_what_has_no_vector_of_the_model_is_told(searched: Journal) -> None:

@@ -77,8 +77,10 @@ class MemoryReaders(Query):
         """Those that ended first."""
         return await self._saved(NOTES, "WHERE expires_at <= ? ORDER BY expires_at, number LIMIT ?", (now, limit))
 
-    async def least_used_notes(self, limit: int) -> tuple[MemoryNoteRow, ...]:
-        return await self._saved(NOTES, "ORDER BY used_at, number LIMIT ?", (limit,))
+    async def least_used_notes(self, now: int, limit: int) -> tuple[MemoryNoteRow, ...]:
+        """Of those that have not ended, the ones that were made, renewed or recalled longest ago."""
+        tail = "WHERE (expires_at IS NULL OR expires_at > ?) ORDER BY used_at, number LIMIT ?"
+        return await self._saved(NOTES, tail, (now, limit))
 
     async def notes_without_vector(
         self, now: int, model: str, limit: int, without: Sequence[int] = ()
@@ -91,13 +93,14 @@ class MemoryReaders(Query):
         )
         return await self._saved(NOTES, tail, (now, model, json.dumps(list(without)), limit))
 
-    async def vector_versions(self, numbers: Sequence[int]) -> dict[int, int]:
-        """Of the notes with these numbers that have a vector, the version it has."""
+    async def note_vectors(self, numbers: Sequence[int]) -> dict[int, tuple[int, str]]:
+        """Of the notes with these numbers that have a vector, its version and its model."""
         sql = (
-            "SELECT json_group_array(json_array(number, version)) FROM memory_vectors"
+            "SELECT json_group_array(json_array(number, version, model)) FROM memory_vectors"
             " WHERE number IN (SELECT value FROM json_each(?))"
         )
-        return dict(await self._listed(sql, lambda values: (values[0], values[1]), (json.dumps(list(numbers)),)))
+        asked = (json.dumps(list(numbers)),)
+        return dict(await self._listed(sql, lambda values: (values[0], (values[1], values[2])), asked))
 
     async def note_counts(self, now: int, model: str) -> NoteCounts:
         def counts(values: list[Any]) -> NoteCounts:
@@ -105,12 +108,6 @@ class MemoryReaders(Query):
 
         (counted,) = await self._listed(_COUNTS, counts, (now, model, now, now))
         return counted
-
-    async def note_totals(self) -> tuple[int, int]:
-        """How many notes are kept, expired ones included, and the bytes of their texts."""
-        sql = "SELECT json_array(json_array(count(*), ifnull(sum(bytes), 0))) FROM memory_notes"
-        (totals,) = await self._listed(sql, lambda values: (int(values[0]), int(values[1])))
-        return totals
 
     async def memory_upkeep(self) -> MemoryUpkeepRow | None:
         rows = await self._saved(UPKEEP, "LIMIT 1")

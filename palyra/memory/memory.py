@@ -1,0 +1,378 @@
+"""The notes of one engine: kept, recalled, forgotten, looked after."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
+
+from palyra.core.clock import Clock
+from palyra.core.errors import BadInputError, JournalUnavailableError, NotFoundError
+from palyra.core.ids import IdSource
+from palyra.core.scope import Scope
+from palyra.core.values import value
+from palyra.journal.changes import AuditAdded, Change
+from palyra.journal.journal import Journal
+from palyra.journal.note_rows import NOTES, UPKEEP, UPKEEP_ID, VECTORS, MemoryNoteRow, MemoryUpkeepRow, MemoryVectorRow
+from palyra.journal.readers.memory import NoteFilter
+from palyra.memory.capacity import over_capacity, vacuum_due
+from palyra.memory.indexing import Embed, Indexer
+from palyra.memory.note import (
+    MAX_TAGS,
+    Note,
+    NoteAsk,
+    NoteScope,
+    cut_text,
+    note_of,
+    place_of_answer,
+    places_around,
+    read_end,
+    read_tags,
+    read_text,
+)
+from palyra.memory.search import Found, Search, found
+from palyra.memory.standing import MemoryFigures, MemoryLimits, figures
+from palyra.memory.words import words_vector
+
+log = logging.getLogger(__name__)
+
+EXPIRED_AT_ONCE = 512
+"""How many expired notes one maintenance deletes at most."""
+IN_ONE_WRITE = 64
+SPARE = 256
+"""How many notes more than there may be are kept until the next maintenance; then the oldest go at once."""
+
+TOLD = (
+    "deleted_expired",
+    "deleted_capacity",
+    "indexed",
+    "bytes_before",
+    "bytes_after",
+    "vacuumed",
+    "vacuumed_at",
+    "took_ms",
+    "error",
+)
+"""What a maintenance says of itself."""
+
+VacuumTimes = Callable[[int], tuple[int | None, int | None]]
+"""The latest instant of the vacuum's schedule that is not after a time, and the first one after it."""
+
+
+@value
+class Kept:
+    """`fresh` is False where the owner had this text there already."""
+
+    note: Note
+    fresh: bool
+
+
+class Memory:
+    """Writes one change after another, each judged by what is durable; reads at any time."""
+
+    def __init__(
+        self,
+        limits: MemoryLimits,
+        journal: Journal,
+        clock: Clock,
+        ids: IdSource,
+        vacuum_times: VacuumTimes,
+        embed: Embed | None = None,
+    ) -> None:
+        self._limits = limits
+        self._journal = journal
+        self._clock = clock
+        self._ids = ids
+        self._vacuum_times = vacuum_times
+        self._indexer = Indexer(journal, clock, limits.embeddings_model, embed)
+        self._turn = asyncio.Lock()
+        self._upkeep_turn = asyncio.Lock()
+        self._woken = asyncio.Event()
+        self._traces = False
+        self._installed = clock.now_ms()
+        self._upkeep: MemoryUpkeepRow | None = None
+        self._entries = 0
+        """About as many notes as there are: counted at each maintenance, and up with each new one."""
+
+    async def restore(self) -> None:
+        """What an earlier engine did. Raises JournalUnavailableError."""
+        readers = self._journal.readers
+        self._upkeep = await readers.memory_upkeep()
+        begun = await readers.recorded_since()
+        self._installed = self._clock.now_ms() if begun is None else begun
+        self._entries = (await readers.note_counts(self._clock.now_ms(), self._indexer.model)).entries
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Makes vectors of notes that wait for them, and clears away what forgotten notes left, whenever there are
+        some; what fails waits for the next maintenance."""
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            try:
+                if self._traces:
+                    self._traces = False
+                    await self._journal.tidy()
+                while self._limits.enabled and await self._index():
+                    pass
+            except JournalUnavailableError as error:
+                log.warning("notes wait: %s", error)
+
+    # Keeping and forgetting
+
+    async def add(self, ask: NoteAsk) -> Kept:
+        """Keeps a note; an equal text of the owner in the same place is one note, whose end is set anew.
+
+        Raises NoteFaultError, BadInputError while notes are switched off, JournalUnavailableError.
+        """
+        self._check_on()
+        text, tags = read_text(ask.text), read_tags(ask.tags)
+        now = self._clock.now_ms()
+        end = read_end(ask.ttl_ms, self._limits.ttl_days, now)
+        digest = sha256(text.encode()).hexdigest()
+        place = (ask.place.scope.value, ask.place.value)
+        async with self._turn:
+            before, number = await self._journal.readers.note_alike(ask.owner, place, digest)
+            unit: list[Change] = []
+            if before is not None and _alive(before, now):
+                tags = tuple(dict.fromkeys([*before.tags, *tags]))[:MAX_TAGS]
+                row = replace(before, version=before.version + 1, used_at=now, expires_at=end, tags=tags)
+                unit = [NOTES.saved(row)]
+            else:
+                row = MemoryNoteRow(
+                    number=number,
+                    note_id=self._ids.new(),
+                    version=1,
+                    scope=place[0],
+                    scope_value=place[1],
+                    owner=ask.owner,
+                    digest=digest,
+                    bytes=len(text.encode()),
+                    created_at=now,
+                    used_at=now,
+                    recalled_at=None,
+                    recall_count=0,
+                    expires_at=end,
+                    run_id=ask.run_id,
+                    tags=tags,
+                    text=text,
+                )
+                if before is not None:
+                    unit.append(NOTES.forgotten(before.number))
+                unit.append(NOTES.saved(row))
+                if self._indexer.immediate:
+                    vector = words_vector(text)
+                    unit.append(VECTORS.saved(MemoryVectorRow(number, 1, self._indexer.model, vector)))
+                self._entries += 1
+            await self._journal.submit(unit)
+            await self._keep_room(now)
+        if not self._indexer.immediate:
+            self._woken.set()
+        (note,) = await self._as_notes([row])
+        return Kept(note, fresh=row.version == 1)
+
+    async def remember(self, scope: Scope, text: str, run_id: str, tags: Sequence[str] = ()) -> None:
+        """Keeps an answer, cut where it is too long, for its principal: with its job, else with its session.
+
+        Raises JournalUnavailableError.
+        """
+        kept = cut_text(text)
+        if self._limits.enabled and kept:
+            await self.add(NoteAsk(kept, place_of_answer(scope), scope.principal, tuple(tags), run_id))
+
+    async def forget(self, note_ids: Sequence[str], by: str) -> int:
+        """Deletes notes, all or none. Their ids stay in the audit, their texts nowhere in the journal's file.
+
+        Raises NotFoundError naming those there are not, JournalUnavailableError.
+        """
+        async with self._turn:
+            now = self._clock.now_ms()
+            rows = {note_id: await self._journal.readers.note(note_id) for note_id in note_ids}
+            there = [row for row in rows.values() if row is not None and _alive(row, now)]
+            if len(there) < len(rows):
+                missing = ", ".join(sorted(rows.keys() - {row.note_id for row in there}))
+                raise NotFoundError(f"There is no note {missing}.", fix="`palyra memory list` shows them.")
+            await self._delete(there, by)
+            return len(there)
+
+    async def forget_all(self, scope: NoteScope, name: str | None, by: str) -> int:
+        """Deletes all notes of a scope, or those of the one named so, and says how many there were.
+
+        Raises JournalUnavailableError.
+        """
+        count = 0
+        places = () if name is None else ((scope.value, name),)
+        which = NoteFilter(self._clock.now_ms(), None, places, scope.value)
+        async with self._turn:
+            while rows := await self._journal.readers.notes(which, limit=IN_ONE_WRITE):
+                await self._delete(rows, by)
+                count += len(rows)
+        return count
+
+    async def _delete(self, rows: Sequence[MemoryNoteRow], by: str = "") -> None:
+        """With `by`, who wanted it, the audit tells of each."""
+        now = self._clock.now_ms()
+        for start in range(0, len(rows), IN_ONE_WRITE):
+            unit: list[Change] = []
+            for row in rows[start : start + IN_ONE_WRITE]:
+                unit.append(NOTES.forgotten(row.number))
+                if by:
+                    told = {"verb": "forgotten", "scope": row.scope, "owner": row.owner}
+                    unit.append(AuditAdded(now, "memory", row.note_id, by, told))
+            await self._journal.submit(unit)
+        self._entries -= len(rows)
+        if by and rows:
+            self._traces = True
+            self._woken.set()
+
+    # Finding
+
+    async def search(self, asked: Search) -> Found:
+        """Raises BadInputError while notes are switched off, JournalUnavailableError."""
+        self._check_on()
+        vector = await self._indexer.vector(asked.payer, asked.text) if asked.text.strip() else None
+        return await found(self._journal.readers, asked, self._clock.now_ms(), self._indexer.model, vector)
+
+    async def recall(self, scope: Scope, text: str, most: int) -> tuple[str, ...]:
+        """The texts of the notes of its principal that are nearest to a text, of every place that `scope` lies in.
+
+        Raises JournalUnavailableError.
+        """
+        if not self._limits.enabled or most <= 0:
+            return ()
+        places = tuple((place.scope.value, place.value) for place in places_around(scope))
+        nearest = await self.search(Search(text, most, scope.principal, scope.principal, places))
+        await self._recalled([note.note_id for note in nearest.notes])
+        return tuple(note.text for note in nearest.notes)
+
+    async def _recalled(self, note_ids: Sequence[str]) -> None:
+        async with self._turn:
+            now = self._clock.now_ms()
+            unit: list[Change] = []
+            for note_id in note_ids:
+                row = await self._journal.readers.note(note_id)
+                if row is not None:
+                    count, version = row.recall_count + 1, row.version + 1
+                    row = replace(row, version=version, used_at=now, recalled_at=now, recall_count=count)
+                    unit.append(NOTES.saved(row))
+            if unit:
+                await self._journal.submit(unit)
+
+    async def notes(self, which: NoteFilter, *, limit: int = 50, before: str = "") -> tuple[Note, ...]:
+        """The newest first; `before` is the id of the last one seen. Raises NotFoundError, JournalUnavailableError."""
+        last = None
+        if before:
+            row = await self._journal.readers.note(before)
+            if row is None:
+                raise NotFoundError(f"There is no note {before}.")
+            last = row.number
+        return await self._as_notes(await self._journal.readers.notes(which, limit=limit, before=last))
+
+    async def _as_notes(self, rows: Sequence[MemoryNoteRow]) -> tuple[Note, ...]:
+        vectors = await self._journal.readers.note_vectors([row.number for row in rows])
+        model = self._indexer.model
+        return tuple(note_of(row, indexed=vectors.get(row.number, (0, ""))[1] == model) for row in rows)
+
+    # Looking after
+
+    async def maintain(self) -> Mapping[str, object]:
+        """Deletes what has expired and what is too much, makes vectors, gives space back when that is due, and says
+        what it did; it is kept in the journal as well. Raises JournalUnavailableError."""
+        async with self._upkeep_turn:
+            return await self._maintain()
+
+    async def _maintain(self) -> Mapping[str, object]:
+        began, now = self._clock.monotonic(), self._clock.now_ms()
+        readers, earlier = self._journal.readers, self._upkeep
+        async with self._turn:
+            expired = await readers.expired_notes(now, EXPIRED_AT_ONCE)
+            await self._delete(expired)
+            over = await self._make_room(now)
+        indexed = await self._index() if self._limits.enabled else 0
+        last = None if earlier is None else earlier.vacuumed_at
+        latest, due = self._vacuum_times(now)
+        size = after = self._journal.path.stat().st_size
+        vacuumed, error = vacuum_due(last, self._installed, latest), ""
+        if vacuumed:
+            try:
+                tidied = await self._journal.tidy()
+                size, after, last = tidied.bytes_before, tidied.bytes_after, now
+            except JournalUnavailableError as failed:
+                vacuumed, error = False, failed.message
+        row = MemoryUpkeepRow(
+            upkeep_id=UPKEEP_ID,
+            version=1 if earlier is None else earlier.version + 1,
+            at=now,
+            took_ms=round((self._clock.monotonic() - began) * 1000),
+            deleted_expired=len(expired),
+            deleted_capacity=over,
+            indexed=indexed,
+            bytes_before=size,
+            bytes_after=after,
+            vacuumed=vacuumed,
+            vacuumed_at=last,
+            error=error,
+        )
+        await self._journal.submit([UPKEEP.saved(row)])
+        self._upkeep = row
+        if indexed:
+            self._woken.set()
+        return {**{name: getattr(row, name) for name in TOLD}, "next_vacuum_at": due}
+
+    async def _keep_room(self, now: int) -> None:
+        """Between two maintenances nobody fills the disk."""
+        if self._limits.max_entries and self._entries > self._limits.max_entries + SPARE:
+            await self._make_room(now)
+
+    async def _make_room(self, now: int) -> int:
+        """Deletes what is over the limits, and says how many notes that were."""
+        readers, limits = self._journal.readers, self._limits
+        deleted = 0
+        while True:
+            counts = await readers.note_counts(now, self._indexer.model)
+            self._entries = counts.entries
+            rows = {row.number: row for row in await readers.least_used_notes(now, EXPIRED_AT_ONCE)}
+            gone = over_capacity(
+                rows.values(),
+                entries=counts.entries,
+                size=counts.bytes,
+                max_entries=limits.max_entries,
+                max_bytes=limits.max_bytes,
+            )
+            if not gone:
+                return deleted
+            await self._delete([rows[number] for number in gone])
+            deleted += len(gone)
+
+    async def _index(self) -> int:
+        """Makes one batch of vectors, and says how many."""
+        vectors = await self._indexer.made(await self._indexer.pending())
+        if not vectors:
+            return 0
+        async with self._turn:
+            await self._journal.submit(await self._indexer.saved(vectors))
+        return len(vectors)
+
+    async def figures(self) -> MemoryFigures:
+        """How it stands. Raises JournalUnavailableError."""
+        now = self._clock.now_ms()
+        counts = await self._journal.readers.note_counts(now, self._indexer.model)
+        return figures(
+            self._limits,
+            counts,
+            self._upkeep,
+            now=now,
+            model=self._indexer.model,
+            dimensions=self._indexer.dimensions,
+            times=self._vacuum_times(now),
+            installed=self._installed,
+            troubles=(self._journal.extension.problem, self._indexer.trouble),
+        )
+
+    def _check_on(self) -> None:
+        if not self._limits.enabled:
+            raise BadInputError("Notes are switched off (memory.enabled).", code="feature_off")
+
+
+def _alive(row: MemoryNoteRow, now: int) -> bool:
+    return row.expires_at is None or row.expires_at > now
