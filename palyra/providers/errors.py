@@ -213,9 +213,12 @@ def upstream_error(status: int, headers: Mapping[str, str], body: bytes, now_ms:
     error_class = classify(status, headers, body)
     kept = error_class is ErrorClass.PERMANENT_UPSTREAM and status in KEPT_STATUSES
     said = _message(body)
+    message = f"{provider} answered {status}: {_sentence(said)}" if said else f"{provider} answered {status}."
+    moved = 300 <= status < 400
     return ProviderError(
         error_class,
-        f"{provider} answered {status}: {_sentence(said)}" if said else f"{provider} answered {status}.",
+        f"{message} Redirects are not followed." if moved else message,
+        fix="Correct the provider's base_url." if moved else "",
         upstream_status=status,
         retry_after_ms=retry_after_ms(headers, now_ms),
         should_retry=_should_retry(headers),

@@ -25,6 +25,8 @@ AddressRule = Callable[[str, int, IPAddress], str]
 """(host, port, resolved address) to why that address may not be reached, or an empty text."""
 
 KEEP_ALIVE_S = 30.0
+LONGEST_HEADER = 32 * 1024
+"""Bytes of the longest header of an answer: some providers' gateways write long ones."""
 LEAST_WAIT_S = 0.001
 """A time-out that is due within this is due."""
 LARGE_BODY = 1024 * 1024
@@ -86,6 +88,7 @@ class Transport:
             connector=_Connector(limit=0, keepalive_timeout=KEEP_ALIVE_S, resolver=resolver),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=_NO_TIMEOUT,
+            max_field_size=LONGEST_HEADER,
         )
         return self._session
 
@@ -188,9 +191,11 @@ class _Flight:
         if isinstance(error, TimeoutError):
             return self._error(ErrorClass.PROVIDER_TIMEOUT, f"{provider} could not be reached in time: {error}.")
         if isinstance(error, aiohttp.ClientResponseError):
-            return self._error(ErrorClass.MALFORMED_RESPONSE, f"{provider} does not answer in HTTP: {error}")
+            said = error.message.partition("\n")[0].rstrip(" :.")
+            return self._error(ErrorClass.MALFORMED_RESPONSE, f"{provider} does not answer in HTTP: {said}.")
         what = "broke the connection" if self._progress.written else "cannot be reached"
-        return self._error(ErrorClass.NETWORK_UNAVAILABLE, f"{provider} {what}: {error or type(error).__name__}")
+        why = (str(error) or type(error).__name__).rstrip(".")
+        return self._error(ErrorClass.NETWORK_UNAVAILABLE, f"{provider} {what}: {why}.")
 
     def _error(self, error_class: ErrorClass, message: str) -> ProviderError:
         return ProviderError(error_class, message, written=self._progress.written)

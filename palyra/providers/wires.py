@@ -105,6 +105,14 @@ def passed_headers(headers: Mapping[str, str], wire: Wire) -> dict[str, str]:
     return passed
 
 
+NO_STREAMS = frozenset({"application/json", "application/xml", "text/html", "text/xml"})
+
+
+def no_stream(headers: Mapping[str, str]) -> bool:
+    """Whether an answer says of itself that it is whole. One that says nothing, or something else, may be a stream."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower() in NO_STREAMS
+
+
 SPEAK_OF_THE_WIRE = ("openai-", "anthropic-")
 """How headers begin that mean something on one wire alone."""
 

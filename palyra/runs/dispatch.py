@@ -11,7 +11,7 @@ from palyra.core.values import value
 from palyra.pricing.book import PriceBook
 from palyra.providers.closing import budget_cut
 from palyra.providers.credentials import Credential
-from palyra.providers.errors import ProviderError, upstream_error
+from palyra.providers.errors import ErrorClass, ProviderError, upstream_error
 from palyra.providers.registry import ModelEntry
 from palyra.providers.reply import PlainReply, read_refusal, read_reply
 from palyra.providers.request import ParsedRequest
@@ -20,7 +20,7 @@ from palyra.providers.translate.passage import Passage
 from palyra.providers.translate.table import passage, translated_reply
 from palyra.providers.upstream import Progress, UpstreamReply
 from palyra.providers.usage_asking import FIELD, UsageAsking, asked_by_us, unasked
-from palyra.providers.wires import Wire, completed_reason, crossing_headers
+from palyra.providers.wires import Wire, completed_reason, crossing_headers, no_stream
 from palyra.runs.attempt import Attempt, Charged, Told, charge_attempt, charge_unanswered
 from palyra.runs.live import LiveRun, RunStoppedError
 from palyra.runs.opening import Opening
@@ -247,6 +247,8 @@ class Dispatcher:
             reply, said = await self._call(attempt, request, unasked(body))
         attempt.status = reply.status
         if 200 <= reply.status < 300:
+            if attempt.streaming and no_stream(reply.headers):
+                raise await self._unstreamed(attempt, reply)
             attempt.answered_at = self._clock.now_ms()
             return reply
         error = upstream_error(reply.status, reply.headers, said, self._clock.now_ms(), attempt.entry.provider)
@@ -254,6 +256,18 @@ class Dispatcher:
             # Its words are another wire's: the caller gets what it says in its own.
             error.body = None
         raise _RefusedError(error, read_refusal(said))
+
+    async def _unstreamed(self, attempt: Attempt, reply: UpstreamReply) -> Exception:
+        """What to raise for a good answer that is no stream: its caller could read nothing of it, but it was made."""
+        try:
+            used = read_refusal(await reply.read())
+        except ProviderError as unread:
+            return unread
+        finally:
+            reply.close()
+        message = f"{attempt.entry.provider} answered with something else than the stream that was asked for."
+        error = ProviderError(ErrorClass.MALFORMED_RESPONSE, message)
+        return error if used is None else _RefusedError(error, used)
 
     async def _call(self, attempt: Attempt, request: RunRequest, body: bytes) -> tuple[UpstreamReply, bytes]:
         """The head of an answer and, where it is none to go on with, what it says. Raises ProviderError."""

@@ -276,6 +276,20 @@ async def test_an_error_before_the_first_byte_is_followed_by_the_next(
     assert not any("error" in event for event in events_of(answer.body))
 
 
+@pytest.mark.parametrize("counted", [True, False])
+async def test_an_answer_that_is_no_stream_shows_nothing_and_is_followed_by_the_next(
+    opened: Opener, upstream: Upstream, faults: Faults, counted: bool
+) -> None:
+    here = await opened(RETRIES + ON + two_providers(upstream.base_url))
+    faults.always(FIRST_KEY, Reply(unstreamed=True, usage=counted))
+    answer = await here.ask(asked(stream=True))
+    assert (answer.status, answer.headers["x-palyra-model"], faults.asked) == (200, SECOND, [FIRST_KEY, SECOND_KEY])
+    assert not any("error" in event for event in events_of(answer.body))
+    first, second = (await here.run(answer.headers["x-palyra-run"])).attempts
+    assert (first.state, first.error_class, second.state) == ("settled", "malformed_response", "settled")
+    assert (first.actual_nano_usd == second.actual_nano_usd) is counted
+
+
 async def test_a_parked_streams_signs_of_life_are_no_answer(opened: Opener, upstream: Upstream, faults: Faults) -> None:
     here = await opened(ONE_TRY + ON + two_providers(upstream.base_url))
     await here.add_budget("desk", "0", action="approval_required")

@@ -211,6 +211,12 @@ def test_words_that_end_a_sentence_are_left_alone(said: str) -> None:
     assert upstream_error(500, {}, openai(said), NOW, "acme").message == f"acme answered 500: {said}"
 
 
+def test_a_redirect_says_where_it_is_put_right() -> None:
+    error = upstream_error(302, {}, b"", NOW, "acme")
+    assert error.message == "acme answered 302. Redirects are not followed."
+    assert "base_url" in str(error)
+
+
 def test_an_empty_error_answer_still_says_who_and_what() -> None:
     assert upstream_error(500, {}, b"", NOW, "acme").message == "acme answered 500."
 

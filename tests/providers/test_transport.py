@@ -184,3 +184,12 @@ async def test_what_is_no_http_is_malformed() -> None:
     async with raw_server(babble) as url, transport() as carrier:
         error = await failure_of(carrier.send(call(url)))
         assert error.error_class is ErrorClass.MALFORMED_RESPONSE
+        assert error.message == "acme does not answer in HTTP: Bad status line."
+
+
+async def test_an_answer_may_have_long_headers() -> None:
+    async def wordy(request: web.Request) -> web.Response:
+        return web.Response(headers={"content-security-policy": "x" * 20_000})
+
+    async with serving(wordy) as url, transport() as carrier:
+        assert (await carrier.send(call(url))).status == 200

@@ -1,8 +1,17 @@
 """Headers that travel, lists of models and errors in both dialects."""
 
+import pytest
 from multidict import CIMultiDict
 
-from palyra.providers.wires import ListedModel, Wire, crossing_headers, error_body, models_body, passed_headers
+from palyra.providers.wires import (
+    ListedModel,
+    Wire,
+    crossing_headers,
+    error_body,
+    models_body,
+    no_stream,
+    passed_headers,
+)
 
 CALLER = CIMultiDict(
     {
@@ -55,6 +64,23 @@ def test_models_are_listed_in_both_dialects() -> None:
     assert (anthropic["first_id"], anthropic["last_id"], anthropic["has_more"]) == ("openai/a", "anthropic/b", False)
     assert anthropic["data"][1]["type"] == "model"
     assert models_body(Wire.MESSAGES, [])["first_id"] is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "whole"),
+    [
+        ("text/event-stream", False),
+        ("text/event-stream; charset=utf-8", False),
+        ("text/plain", False),
+        ("", False),
+        (None, False),
+        ("application/json", True),
+        ("Application/JSON; charset=utf-8", True),
+        ("text/html", True),
+    ],
+)
+def test_what_says_that_it_is_whole_is_no_stream(kind: str | None, whole: bool) -> None:
+    assert no_stream({} if kind is None else {"content-type": kind}) is whole
 
 
 def test_errors_carry_the_same_facts_in_both_dialects() -> None:

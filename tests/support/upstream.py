@@ -40,6 +40,8 @@ class Reply:
     """The whole body of a plain answer, whatever it is."""
     frames: tuple[bytes, ...] | None = None
     """The whole of a streamed answer, frame by frame, whatever it is; gates and breaks count frames."""
+    unstreamed: bool = False
+    """It answers in one piece although a stream was asked for."""
 
     @property
     def text(self) -> str:
@@ -106,7 +108,7 @@ class Upstream:
             body = reply.error_body or json.dumps({"error": {"message": "upstream says no", "type": "x"}}).encode()
             return web.Response(status=reply.status, body=body, content_type="application/json", headers=reply.headers)
         wants = seen.json
-        if not wants.get("stream"):
+        if not wants.get("stream") or reply.unstreamed:
             if reply.gate is not None:
                 await reply.gate.wait()
             if reply.break_at is not None:
