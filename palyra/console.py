@@ -15,6 +15,7 @@ from palyra.engine import Installation
 from palyra.house import House, open_house, open_log
 from palyra.tui.app import PalyraApp
 from palyra.tui.driver import PalyraDriver
+from palyra.tui.frame.herald import ringing
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class Console(PalyraApp):
             theme=config.console.theme,
             refresh_hz=config.console.refresh_hz,
             drain_seconds=config.gateway.drain_seconds,
+            ringing=ringing(config.notifications.bell, config.notifications.osc9, os.environ),
             keys=config.console.keys,
             memory=installation.state_dir / MEMORY_FILE,
             driver_class=PalyraDriver,

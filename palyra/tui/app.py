@@ -36,7 +36,7 @@ from palyra.tui.dialogs.help import HelpDialog
 from palyra.tui.dialogs.palette import PaletteDialog
 from palyra.tui.dialogs.reader import ReaderDialog
 from palyra.tui.everything import everything
-from palyra.tui.frame.herald import Herald
+from palyra.tui.frame.herald import Herald, Ringing
 from palyra.tui.frame.notice import Flash, flash
 from palyra.tui.glyphs import AsciiFilter
 from palyra.tui.memory import Memory, load_memory, save_memory
@@ -99,6 +99,7 @@ class PalyraApp(App[None], inherit_bindings=False):
         theme: str = themes.DEFAULT,
         refresh_hz: float = 4.0,
         drain_seconds: float = 30.0,
+        ringing: Ringing | None = None,
         keys: Mapping[str, str] | None = None,
         memory: Path | None = None,
         driver_class: type[Driver] | None = None,
@@ -127,7 +128,7 @@ class PalyraApp(App[None], inherit_bindings=False):
         )
         self._ascii: list[LineFilter] = [AsciiFilter()] if ascii_only else []
         self._drain_seconds = drain_seconds
-        self._herald = Herald(self._to_terminal)
+        self._herald = Herald(self._to_terminal, ringing)
         self._tasks: set[asyncio.Task[None]] = set()
         self._sending: list[Command] = []
 

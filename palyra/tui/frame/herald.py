@@ -1,26 +1,50 @@
 """Tells the terminal what changed while nobody looks: bell, notification (OSC 9) and title with counts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
-from palyra.control.snapshots import AlertView, Snapshot
-from palyra.core.plural import plural
-from palyra.core.safe_text import safe_title
+from palyra.config.operations import Switch
+from palyra.control.notice_queries import NoticeView
+from palyra.control.snapshots import Snapshot
+from palyra.core.safe_text import MAX_TITLE, safe_title
+from palyra.core.values import value
 
 QUIET_SECONDS = 10.0
-"""At most one bell in so long."""
+"""At most one bell in so long; what comes meanwhile is told together afterwards."""
 
 KEEP_TITLE = "\x1b[22;2t"
 GIVE_TITLE_BACK = "\x1b[23;2t"
+
+_NO_NOTIFICATIONS = ("linux", "dumb", "vt")
+"""What begins the names of terminals that would show a notification's text, or choke on it."""
+
+
+@value
+class Ringing:
+    """Whether a console rings the bell, and whether it sends notifications."""
+
+    bell: bool = True
+    notification: bool = True
+
+
+def ringing(bell: Switch, osc9: Switch, environ: Mapping[str, str]) -> Ringing:
+    """As configured; by itself (`auto`) a terminal gets what it is not known to lack."""
+    knows = not environ.get("TERM", "").startswith(_NO_NOTIFICATIONS)
+    return Ringing(bell is not Switch.OFF, knows if osc9 is Switch.AUTO else osc9 is Switch.ON)
 
 
 class Herald:
     """Writes to the terminal through `write`; every text of it is printable ASCII."""
 
-    def __init__(self, write: Callable[[str], None]) -> None:
+    def __init__(self, write: Callable[[str], None], ringing: Ringing | None = None) -> None:
         self._write = write
+        self._ringing = ringing or Ringing()
         self._counts: tuple[int, int] | None = None
+        self._boot = ""
+        self._heard: int | None = None
+        """The number of the last notice that was seen; None before the first look."""
+        self._owed: tuple[NoticeView, int] | None = None
+        """The gravest notice that was not told yet, and how many there are."""
         self._rung: float | None = None
-        self._alerted: int | None = None
 
     def open(self) -> None:
         """Keeps the terminal's title for later."""
@@ -30,27 +54,45 @@ class Herald:
         self._write(GIVE_TITLE_BACK)
 
     def see(self, snapshot: Snapshot, monotonic: float) -> None:
-        """Sets the title to the present counts; rings when there is more to decide than before."""
+        """Sets the title to the present counts; rings when people are told of something grave."""
         counts = (snapshot.approvals_pending, snapshot.incidents_open)
         before, self._counts = self._counts, counts
         if counts != before:
             title = safe_title(f"Palyra A {counts[0]} I {counts[1]}")
             self._write(f"\x1b]2;{title}\x07")
-            if before is not None and (counts[0] > before[0] or counts[1] > before[1]):
-                waiting = f"{plural(counts[0], 'approval')} and {plural(counts[1], 'incident')}"
-                self._ring(f"{waiting} wait for a person", monotonic)
-        self._see_alerts(snapshot.alerts, monotonic)
+        self._listen(snapshot)
+        self._ring(monotonic)
 
-    def _see_alerts(self, alerts: Sequence[AlertView], monotonic: float) -> None:
-        """Rings for a grave alert that people are told of anew."""
-        grave = [alert for alert in alerts if alert.severity == "danger" and alert.needs_a_person]
-        newest = max(grave, key=lambda alert: alert.notified_at or 0, default=None)
-        told_at = 0 if newest is None else newest.notified_at or 0
-        before, self._alerted = self._alerted, max(told_at, self._alerted or 0)
-        if newest is not None and before is not None and told_at > before:
-            self._ring(newest.summary, monotonic)
+    def _listen(self, snapshot: Snapshot) -> None:
+        """Takes up what is new; what was told before this console looked first is not."""
+        first = self._heard is None
+        if snapshot.engine.boot_id != self._boot:
+            self._boot, self._heard = snapshot.engine.boot_id, 0
+        heard = self._heard or 0
+        self._heard = max((heard, *(notice.number for notice in snapshot.notices)))
+        if first:
+            return
+        for notice in snapshot.notices:
+            if notice.number > heard and notice.urgent:
+                gravest, count = (notice, 0) if self._owed is None else self._owed
+                self._owed = (max(gravest, notice, key=_weight), count + 1)
 
-    def _ring(self, words: str, monotonic: float) -> None:
-        if self._rung is None or monotonic - self._rung >= QUIET_SECONDS:
-            self._rung = monotonic
-            self._write(f"\x07\x1b]9;{safe_title(f'Palyra: {words}')}\x07")
+    def _ring(self, monotonic: float) -> None:
+        if self._owed is None or (self._rung is not None and monotonic - self._rung < QUIET_SECONDS):
+            return
+        (notice, count), self._owed = self._owed, None
+        self._rung = monotonic
+        others = f" (+{count - 1})" if count > 1 else ""
+        words = safe_title(f"Palyra: {notice.summary}")[: MAX_TITLE - len(others)] + others
+        bell = "\x07" if self._ringing.bell else ""
+        sent = f"\x1b]9;{words}\x07" if self._ringing.notification else ""
+        if bell or sent:
+            self._write(bell + sent)
+
+
+_RANKS = {"low": 0, "medium": 1, "high": 2, "critical": 3}
+
+
+def _weight(notice: NoticeView) -> tuple[int, int]:
+    """The gravest one, of equal ones the newest."""
+    return (_RANKS.get(notice.severity, 0), notice.number)
