@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_request import BaseRequest
 
 from palyra.config.serving import GatewayConfig
@@ -27,7 +28,7 @@ class Connection(web.RequestHandler):
     """A connection that ends when its head is too slow or too large, tells at once when its caller leaves, and knows
     whether a slow caller makes progress."""
 
-    __slots__ = ("_body", "_door", "_head_bytes", "_head_timer", "_lost", "_resumed", "_unserved")
+    __slots__ = ("_body", "_door", "_head_bytes", "_head_timer", "_lost", "_offering", "_resumed", "_unserved")
 
     def __init__(self, door: "Door", options: dict[str, Any]) -> None:
         super().__init__(door, **options)
@@ -38,6 +39,8 @@ class Connection(web.RequestHandler):
         self._resumed: asyncio.Future[None] | None = None
         self._unserved = 0
         self._body: StreamReader | None = None
+        self._offering: int | None = None
+        """Bytes that are still to come of a request which offers another protocol; None without one."""
 
     @property
     def alive(self) -> bool:
@@ -70,11 +73,31 @@ class Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         heads = self._request_count
         super().data_received(data)
+        if self._offering is not None:
+            self._offer_continues(len(data))
         if self._request_count != heads:
             self._unserved += self._request_count - heads
             self._head_done()
+            newest: Any = self._messages[-1][0]
+            if getattr(newest, "upgrade", False) and not self._upgraded:
+                self._offered(newest, data, alone=self._request_count - heads == 1)
         elif data and self._unserved == 0 and self.alive and (self._body is None or self._body.is_eof()):
             self._head_continues(len(data))
+
+    def _offered(self, message: RawRequestMessage, data: bytes, *, alone: bool) -> None:
+        """A request offers a protocol that the parser does not know, and the parser drops whatever follows the request
+        in the same bytes. Where something may have, the connection ends with the answer, so that its caller knows."""
+        end = data.find(b"\r\n\r\n") if alone and not message.chunked else -1
+        length = message.headers.get("Content-Length", "0")
+        self._offering = int(length) + end + 4 if end >= 0 and length.isdigit() else 0
+        self._offer_continues(len(data))
+
+    def _offer_continues(self, size: int) -> None:
+        assert self._offering is not None
+        left = self._offering - size
+        self._offering = left if left > 0 else None
+        if left < 0:
+            self.close()
 
     def _head_continues(self, size: int) -> None:
         settings = self._door.settings

@@ -1,13 +1,16 @@
 """Where a request ends and the next begins: bytes two servers could divide differently are refused, odd but clear ones
 are read as what they are, and each request on a connection is its own."""
 
+import asyncio
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
+from palyra.core.clock import settle_loop
 from palyra.runs.request import Client, Outcome, RunRequest
-from tests.gateway.stand_in import AUTHORISED, CHAT, TOKEN, StandInHouse, StandInKey, plain, serving
+from tests.gateway.stand_in import AUTHORISED, CHAT, TOKEN, StandInHouse, StandInKey, plain, serving, until
 from tests.gateway.test_heads import BODY, HEAD, JSON, WHOLE
 
 CHUNKED = HEAD + JSON + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -111,3 +114,42 @@ async def test_json_has_a_greatest_depth(depth: int, status: int, brackets: tupl
     if status == 400:
         assert answer.error["code"] == "invalid_json"
         assert "128" in answer.error["message"]
+
+
+H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+OFFER = WHOLE.replace(JSON, JSON + H2C)
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LOST = {
+    "a whole request": [OFFER + HEALTH],
+    "a whole request after one without a body": [HEALTH.replace(b"\r\n\r\n", b"\r\n" + H2C + b"\r\n") + HEALTH],
+    "the beginning of one": [OFFER + HEALTH[:9]],
+    "one behind the rest of the body": [OFFER[:-20], OFFER[-20:] + HEALTH],
+    "one after a body in chunks": [CHUNKED.replace(JSON, JSON + H2C) + ONE + b"0\r\n\r\n" + HEALTH],
+}
+
+
+@pytest.mark.parametrize("pieces", LOST.values(), ids=LOST.keys())
+async def test_what_follows_an_offer_of_another_protocol_is_not_lost_unnoticed(pieces: list[bytes]) -> None:
+    async with serving() as door:
+        caller = await door.caller()
+        for piece in pieces:
+            caller.send(piece)
+            await settle_loop()
+        assert (await caller.answer()).status == 200
+        ending = asyncio.ensure_future(caller.ended())
+        await until(ending.done)
+        assert await ending
+
+
+@pytest.mark.parametrize("places", [(), (10,), (-20,), (-40, -20), (-len(BODY),)])
+async def test_after_an_offer_of_another_protocol_the_connection_goes_on(places: tuple[int, ...]) -> None:
+    async with serving() as door:
+        caller = await door.caller()
+        for _ in range(2):
+            for start, end in pairwise((0, *places, None)):
+                caller.send(OFFER[start:end])
+                await settle_loop()
+            assert (await caller.answer()).status == 200
+        caller.send(HEALTH)
+        assert (await caller.answer()).status == 200
+    assert len(door.runner.asked) == 2
