@@ -18,6 +18,7 @@ RETRIED = frozenset(
         "run_timeout",
         "interrupted",
         "internal_error",
+        "journal_unavailable",
     }
 )
 DEFERRED, DEFERRED_MS = "deferred", 5_000

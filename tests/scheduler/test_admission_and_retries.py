@@ -47,6 +47,7 @@ RETRIED = [
     "run_timeout",
     "interrupted",
     "internal_error",
+    "journal_unavailable",
 ]
 
 

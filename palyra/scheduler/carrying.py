@@ -1,0 +1,181 @@
+"""Carries attempts out: prompts as background runs, tasks in the queue, maintenance by the callables it is given."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from palyra.config.operations import JobAction, Maintenance
+from palyra.core.clock import Clock
+from palyra.core.errors import PalyraError
+from palyra.core.pulse import BEAT_EVERY_S
+from palyra.core.scope import Scope
+from palyra.journal.changes import Change
+from palyra.runs.background import BackgroundRuns, PromptAsk, PromptResult
+from palyra.runs.durable import Durable
+from palyra.scheduler.execution import Order
+from palyra.scheduler.retrying import AttemptEnd
+
+log = logging.getLogger(__name__)
+
+MaintenanceWork = Callable[[], Awaitable[Mapping[str, object]]]
+"""Does one kind of upkeep; what was done, as numbers. `changed: 0` says that there was nothing to do."""
+Remember = Callable[[Scope, str, str], Awaitable[None]]
+"""Keeps a text as a note of a scope: (scope, text, run_id)."""
+
+
+class Tasks(Protocol):
+    """The background queue, as far as jobs need it."""
+
+    async def submit(self, order: Order) -> str:
+        """Makes a task of an order and returns its id; the same one however often it is asked. Raises PalyraError."""
+        ...
+
+    async def ended(self, task_id: str) -> AttemptEnd:
+        """Waits for a task's end."""
+        ...
+
+    async def cancel(self, task_id: str, reason: str, by: str) -> None: ...
+
+
+async def nothing_remembered(_scope: Scope, _text: str, _run_id: str) -> None:
+    """Where no notes are kept."""
+
+
+class Carrying:
+    """An Executor."""
+
+    def __init__(
+        self,
+        runs: BackgroundRuns,
+        durable: Durable,
+        clock: Clock,
+        maintenance: Mapping[Maintenance, MaintenanceWork],
+        tasks: Tasks | None = None,
+        remember: Remember = nothing_remembered,
+    ) -> None:
+        self._runs = runs
+        self._durable = durable
+        self._clock = clock
+        self._maintenance = maintenance
+        self._tasks = tasks
+        self._remember = remember
+        self._stopped: dict[str, str] = {}
+        """Attempts of tasks and maintenance that were asked to end, with the reason."""
+        self._works: dict[str, asyncio.Task[AttemptEnd]] = {}
+
+    async def carry_out(self, order: Order) -> None:
+        match JobAction(order.job.action):
+            case JobAction.PROMPT:
+                await self._prompt(order)
+            case JobAction.TASK:
+                await self._in_parts(order, self._task)
+            case JobAction.MAINTENANCE:
+                await self._in_parts(order, self._maintain)
+
+    def stop(self, order: Order, reason: str, by: str) -> None:
+        if self._runs.cancel(order.attempt_id, reason, by):
+            return
+        work = self._works.get(order.attempt_id)
+        if work is not None:
+            self._stopped.setdefault(order.attempt_id, reason)
+            work.cancel()
+
+    async def _prompt(self, order: Order) -> None:
+        job, work = order.job, order.job.work
+        ask = PromptAsk(
+            prompt=str(work.get("prompt", "")),
+            scope=job.scope,
+            source="job",
+            model=str(work.get("model", "auto")),
+            max_tokens=work.get("max_tokens"),
+            json=bool(work.get("json_mode", False)),
+            run_id=order.attempt_id,
+            fire_id=order.fire.fire_id,
+            max_duration_ms=job.max_duration,
+            recall=job.recall,
+            beat=order.beat,
+            begun=lambda row: order.begun(),
+            ended=lambda result: order.ended(_end_of(result)),
+        )
+        result = await self._runs.run(ask)
+        if job.remember and result.completed and result.text:
+            try:
+                await self._remember(job.scope, result.text, result.run_id)
+            except Exception:
+                log.exception("the answer of job %s could not be kept as a note", job.name)
+
+    async def _in_parts(self, order: Order, doing: "_Doing") -> None:
+        """Work whose rows are not a run's own: its beginning is durable before it begins."""
+        begun = list(order.begun())
+        work = self._works[order.attempt_id] = asyncio.ensure_future(self._begun(order, begun, doing))
+        try:
+            end = await work
+        except asyncio.CancelledError:
+            reason = self._stopped.get(order.attempt_id)
+            if reason is None or not work.cancelled():
+                work.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    await work
+                raise
+            end = AttemptEnd("cancelled", reason)
+        finally:
+            self._works.pop(order.attempt_id, None)
+            self._stopped.pop(order.attempt_id, None)
+        self._durable.write(order.ended(end))
+
+    async def _begun(self, order: Order, begun: Sequence[Change], doing: "_Doing") -> AttemptEnd:
+        if begun:
+            await self._durable.wait(begun)
+        beating = asyncio.create_task(self._beat(order))
+        try:
+            async with self._clock.timeout(order.job.max_duration / 1000):
+                return await doing(order)
+        except TimeoutError:
+            return AttemptEnd("failed", "run_timeout", "it took longer than it may")
+        except PalyraError as error:
+            return AttemptEnd("failed", error.code, str(error))
+        finally:
+            beating.cancel()
+
+    async def _beat(self, order: Order) -> None:
+        while True:
+            await self._clock.sleep(BEAT_EVERY_S)
+            order.beat("work", None)
+
+    async def _task(self, order: Order) -> AttemptEnd:
+        if self._tasks is None:
+            return AttemptEnd("failed", "no_task_queue", "there is no queue for tasks")
+        task_id = await self._tasks.submit(order)
+        try:
+            return await self._tasks.ended(task_id)
+        except asyncio.CancelledError:
+            reason = self._stopped.get(order.attempt_id)
+            if reason is not None:
+                await self._tasks.cancel(task_id, reason, "palyra")
+            raise
+
+    async def _maintain(self, order: Order) -> AttemptEnd:
+        action = Maintenance(order.job.work["maintenance"])
+        work = self._maintenance.get(action)
+        if work is None:
+            return AttemptEnd("completed", detail={"nothing_to_do": 1}, changed=False)
+        done = dict(await work())
+        changed = bool(done.pop("changed", True))
+        return AttemptEnd("completed", detail=done, changed=changed)
+
+
+_Doing = Callable[[Order], Awaitable[AttemptEnd]]
+
+
+def _end_of(result: PromptResult) -> AttemptEnd:
+    return AttemptEnd(
+        state=result.state,
+        reason=result.reason,
+        message=result.message,
+        input_tokens=result.input_tokens,
+        output_tokens=result.output_tokens,
+        cost=result.cost_usd,
+        detail={"decision_id": result.decision_id} if result.decision_id else {},
+    )
