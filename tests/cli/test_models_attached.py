@@ -21,6 +21,7 @@ from palyra.core.errors import BadInputError, NotFoundError
 from palyra.engine import Installation
 from palyra.house import House, open_house
 from palyra.main import Launcher
+from palyra.providers.entries import ModelSource
 from tests.support.model_lists import ModelLists
 
 CONFIG = """
@@ -77,6 +78,22 @@ async def running(directory: Path, server: ModelLists) -> AsyncIterator[tuple[Ho
         yield house, Commands(directory)
 
 
+async def listed(house: House) -> None:
+    """Until the engine has read the list of models by itself."""
+    heard = asyncio.Event()
+    leave = house.engine.events.subscribe(lambda event: heard.set() if event.kind == "provider.models" else None)
+    if house.engine.care.discovery.of("acme").at is None:
+        await heard.wait()
+    leave()
+
+
+async def test_lists_of_models_are_read_by_themselves_on_the_machines_own_clock(tmp_path: Path) -> None:
+    async with ModelLists(["m-1", "m-7"]).serving() as server, running(tmp_path, server) as (house, _palyra):
+        await listed(house)
+        assert house.engine.registry.resolve("acme/m-7").source is ModelSource.DISCOVERY
+        assert len(server.asked) == 1
+
+
 async def test_an_engine_that_runs_answers_for_itself(tmp_path: Path) -> None:
     async with ModelLists(["m-1", "m-2"]).serving() as server, running(tmp_path, server) as (house, palyra):
         tested = await palyra.json("models", "test-connection", "--refresh")
@@ -110,6 +127,8 @@ async def test_an_engine_that_runs_answers_for_itself(tmp_path: Path) -> None:
 
 async def test_the_same_is_told_here_and_over_the_socket(tmp_path: Path) -> None:
     async with ModelLists(["m-1"]).serving() as server, running(tmp_path, server) as (house, palyra):
+        # What is told must not change between two questions.
+        await listed(house)
         remote = RemoteControl(tmp_path / "state")
         own = LocalControl(house.face, OperatorView("ada", "admin", "uid"))
         try:
