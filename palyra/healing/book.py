@@ -176,6 +176,8 @@ class IncidentBook:
         """Resolves an incident if it may end by itself now; returns it as it stands."""
         if record.state is not IncidentState.OPEN or self.still_holds(record) or self.below(record.incident_id):
             return record
+        if record.storm and record.gone_since is None:
+            record = self.put(replace(record, gone_since=at))
         if record.flapping:
             if record.gone_since is None or at - record.gone_since < STABLE_AFTER_MS:
                 return record
@@ -304,10 +306,8 @@ class IncidentBook:
         if back.severity.rank > record.severity.rank and back.snoozed_until is not None:
             back = replace(back, snoozed_until=None, snooze_reason="")
             self.log(back, at, TimelineKind.WOKEN, PALYRA, {"reason": "severity"})
-        self._children.pop(record.incident_id, None)
-        siblings = self._children.get(record.parent_id)
-        if siblings is not None:
-            siblings.pop(record.incident_id, None)
+        self._release(record.incident_id)
+        self._leave(record)
         return self._begun(back, condition, at, TimelineKind.REOPENED, IncidentEventKind.REOPENED)
 
     def _begun(
@@ -373,14 +373,14 @@ class IncidentBook:
         family = self._children.setdefault(parent.incident_id, {})
         family[child.incident_id] = None
         parent = self._by_id[parent.incident_id]
-        grown = replace(parent, children=len(family), updated_at=at)
+        gone_since = None if parent.storm else parent.gone_since
+        grown = replace(parent, children=len(family), gone_since=gone_since, updated_at=at)
         if parent.storm and child.severity.rank > parent.severity.rank:
             grown = self.severity_moved(parent, replace(grown, severity=child.severity, version=parent.version + 1), at)
         self.put(grown)
         if before is not None and before.live:
-            left = self._children.get(before.incident_id, {})
-            left.pop(child.incident_id, None)
-            self.settle(self.put(replace(before, children=len(left))), at, CHILDREN_RESOLVED)
+            self._leave(child)
+            self.settle(self._by_id[before.incident_id], at, CHILDREN_RESOLVED)
 
     # Keeping
 
@@ -399,10 +399,23 @@ class IncidentBook:
             self._holding.pop(record.incident_id, None)
 
     def _hang(self, record: IncidentRecord) -> None:
-        """After a start: a child belongs to its parent's present episode if it lived in it."""
-        parent = self._by_id.get(record.parent_id)
-        if parent is not None and (record.resolved_at is None or record.resolved_at >= parent.opened_at):
-            self._children.setdefault(parent.incident_id, {})[record.incident_id] = None
+        """After a start."""
+        if record.parent_id in self._by_id:
+            self._children.setdefault(record.parent_id, {})[record.incident_id] = None
+
+    def _leave(self, child: IncidentRecord) -> None:
+        """It hangs below its parent no more."""
+        siblings, parent = self._children.get(child.parent_id), self._by_id.get(child.parent_id)
+        if siblings is not None and parent is not None:
+            siblings.pop(child.incident_id, None)
+            if parent.live:
+                self.put(replace(parent, children=len(siblings)))
+
+    def _release(self, incident_id: str) -> None:
+        """Lets go of those that hung below it in its last episode."""
+        for child in self._children.pop(incident_id, ()):
+            if (orphan := self._by_id.get(child)) is not None and orphan.parent_id == incident_id:
+                self.put(replace(orphan, parent_id=""))
 
     def _turn(self, incident_id: str, at: int) -> None:
         turns = self._turns.setdefault(incident_id, deque(maxlen=FLAPPING_TURNS))
@@ -420,10 +433,8 @@ class IncidentBook:
     def _forget(self, record: IncidentRecord) -> None:
         del self._by_id[record.incident_id], self._by_key[record.domain, record.key], self._ended[record.incident_id]
         self._holding.pop(record.incident_id, None)
-        for child in self._children.pop(record.incident_id, ()):
-            if (orphan := self._by_id.get(child)) is not None and orphan.parent_id == record.incident_id:
-                self.put(replace(orphan, parent_id=""))
-        self._children.get(record.parent_id, {}).pop(record.incident_id, None)
+        self._release(record.incident_id)
+        self._leave(record)
         self._turns.pop(record.incident_id, None)
         self.paper.forget(record.incident_id)
         self.version += 1

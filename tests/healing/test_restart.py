@@ -7,10 +7,10 @@ import pytest
 
 from palyra.core.clock import ManualClock, settle_loop
 from palyra.core.conditions import Domain, Severity
-from palyra.healing.record import AttemptStatus, IncidentState
-from palyra.healing.remedies import BY_NAME
+from palyra.healing.record import Attempt, AttemptStatus, IncidentRecord, IncidentState
+from palyra.healing.remedies import RemedyAct, helped
 from palyra.journal.journal import Journal
-from tests.healing.stage import RUN, T0, Stage, a_stage, condition, healing_config
+from tests.healing.stage import T0, Stage, a_stage, condition, healing_config
 
 
 @pytest.fixture
@@ -112,11 +112,15 @@ async def test_tries_before_a_restart_count(journal: Journal) -> None:
 
 
 async def probing(journal: Journal, boot_id: str, at: int) -> Stage:
+    """A house with a provider that answers no probe."""
     stage = await a_stage(journal=journal, boot_id=boot_id, clock=ManualClock(at))
-    act = stage.healing.chest.act(BY_NAME["cancel_run"])
-    stage.healing.chest.add("probe_provider", act)
-    stage.healing.heartbeats.record(RUN, "openai", "keeps the check from passing")
-    stage.deaf.add("openai")
+
+    async def probe(record: IncidentRecord, attempt: Attempt) -> str:
+        stage.cancelled.append((record.subject, stage.clock.now_ms()))
+        return "asked"
+
+    silent = RemedyAct(probe, lambda record, attempt: helped(False, attempt), lambda record: [])
+    stage.healing.chest.add("probe_provider", silent)
     stage.healing.tell(condition("provider:openai", Severity.HIGH, Domain.PROVIDER, subject="openai"))
     await settle_loop()
     return stage
