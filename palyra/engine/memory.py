@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from palyra.journal.task_rows import TaskRow
-from palyra.memory.memory import Memory, VacuumTimes
+from palyra.memory.memory import Memory
+from palyra.memory.reading import VacuumTimes
 from palyra.memory.standing import MemoryLimits
 from palyra.runs.embeddings import EmbeddingRuns
 from palyra.scheduler.schedule import Schedule, ScheduleKind, times_of

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
@@ -23,15 +23,15 @@ from palyra.memory.note import (
     NoteAsk,
     NoteScope,
     cut_text,
-    note_of,
     place_of_answer,
     places_around,
     read_end,
     read_tags,
     read_text,
 )
-from palyra.memory.search import Found, Search, found
-from palyra.memory.standing import MemoryFigures, MemoryLimits, figures
+from palyra.memory.reading import NoteReading, VacuumTimes
+from palyra.memory.search import Found, Search
+from palyra.memory.standing import MemoryFigures, MemoryLimits
 from palyra.memory.words import words_vector
 
 log = logging.getLogger(__name__)
@@ -54,9 +54,6 @@ TOLD = (
     "error",
 )
 """What a maintenance says of itself."""
-
-VacuumTimes = Callable[[int], tuple[int | None, int | None]]
-"""The latest instant of the vacuum's schedule that is not after a time, and the first one after it."""
 
 
 @value
@@ -84,6 +81,7 @@ class Memory:
         self._clock = clock
         self._ids = ids
         self._vacuum_times = vacuum_times
+        self.reading = NoteReading(journal.readers, clock, limits, vacuum_times)
         self._indexer = Indexer(journal, clock, limits.embeddings_model, embed)
         self._turn = asyncio.Lock()
         self._upkeep_turn = asyncio.Lock()
@@ -168,7 +166,7 @@ class Memory:
             await self._keep_room(now)
         if not self._indexer.immediate:
             self._woken.set()
-        (note,) = await self._as_notes([row])
+        (note,) = await self.reading.shown([row])
         return Kept(note, fresh=row.version == 1)
 
     async def remember(self, scope: Scope, text: str, run_id: str, tags: Sequence[str] = ()) -> None:
@@ -231,7 +229,7 @@ class Memory:
         """Raises BadInputError while notes are switched off, JournalUnavailableError."""
         self._check_on()
         vector = await self._indexer.vector(asked.payer, asked.text) if asked.text.strip() else None
-        return await found(self._journal.readers, asked, self._clock.now_ms(), self._indexer.model, vector)
+        return await self.reading.search(asked, vector)
 
     async def recall(self, scope: Scope, text: str, most: int) -> tuple[str, ...]:
         """The texts of the notes of its principal that are nearest to a text, of every place that `scope` lies in.
@@ -257,21 +255,6 @@ class Memory:
                     unit.append(NOTES.saved(row))
             if unit:
                 await self._journal.submit(unit)
-
-    async def notes(self, which: NoteFilter, *, limit: int = 50, before: str = "") -> tuple[Note, ...]:
-        """The newest first; `before` is the id of the last one seen. Raises NotFoundError, JournalUnavailableError."""
-        last = None
-        if before:
-            row = await self._journal.readers.note(before)
-            if row is None:
-                raise NotFoundError(f"There is no note {before}.")
-            last = row.number
-        return await self._as_notes(await self._journal.readers.notes(which, limit=limit, before=last))
-
-    async def _as_notes(self, rows: Sequence[MemoryNoteRow]) -> tuple[Note, ...]:
-        vectors = await self._journal.readers.note_vectors([row.number for row in rows])
-        model = self._indexer.model
-        return tuple(note_of(row, indexed=vectors.get(row.number, (0, ""))[1] == model) for row in rows)
 
     # Looking after
 
@@ -355,19 +338,8 @@ class Memory:
 
     async def figures(self) -> MemoryFigures:
         """How it stands. Raises JournalUnavailableError."""
-        now = self._clock.now_ms()
-        counts = await self._journal.readers.note_counts(now, self._indexer.model)
-        return figures(
-            self._limits,
-            counts,
-            self._upkeep,
-            now=now,
-            model=self._indexer.model,
-            dimensions=self._indexer.dimensions,
-            times=self._vacuum_times(now),
-            installed=self._installed,
-            troubles=(self._journal.extension.problem, self._indexer.trouble),
-        )
+        indexer, extension = self._indexer, self._journal.extension
+        return await self.reading.figures(extension.problem, indexer.trouble, dimensions=indexer.dimensions)
 
     def _check_on(self) -> None:
         if not self._limits.enabled:

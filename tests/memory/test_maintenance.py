@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from palyra.core.errors import JournalUnavailableError
 from palyra.journal.changes import AuditAdded
 from palyra.journal.journal import Journal
-from palyra.journal.readers.memory import NoteFilter
 from palyra.memory.capacity import over_capacity, vacuum_due
 from palyra.memory.memory import SPARE, Memory
 from palyra.memory.standing import MemoryLimits
@@ -18,7 +17,7 @@ from tests.memory.keeping import DAY_S, NIGHTLY, WORK, Keeping, keep
 
 
 async def texts(memory: Memory, keeping: Keeping) -> list[str]:
-    return [note.text for note in await memory.notes(NoteFilter(keeping.clock.now_ms()), limit=500)]
+    return [note.text for note in await memory.reading.notes(None, (), "", limit=500)]
 
 
 async def test_of_too_many_notes_the_one_recalled_longest_ago_goes(keeping: Keeping) -> None:
@@ -101,7 +100,7 @@ async def test_a_vacuum_that_was_missed_is_made_once_and_what_was_done_is_on_rec
     again = await keeping.memory()
     assert (await again.figures()).vacuum_due_at == sunday
     assert (await again.figures()).vacuum_overdue
-    await again.forget([(await again.notes(NoteFilter(clock.now_ms())))[0].note_id], "op")
+    await again.forget([(await again.reading.notes(None, (), "", limit=500))[0].note_id], "op")
     done = await again.maintain()
     assert done["vacuumed"] is True
     assert isinstance(done["bytes_before"], int)

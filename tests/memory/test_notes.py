@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from palyra.core.errors import BadInputError, NotFoundError
 from palyra.core.redact import REDACTED
 from palyra.core.scope import Scope
-from palyra.journal.readers.memory import NoteFilter
 from palyra.memory.note import (
     MAX_TAGS,
     MAX_TEXT,
@@ -56,8 +55,7 @@ async def test_a_note_ends_to_the_millisecond_and_is_deleted_at_the_next_mainten
     note = (await keep(memory, "Disk three is loud.")).note
 
     async def answers() -> list[int]:
-        everywhere = NoteFilter(clock.now_ms())
-        listed = await memory.notes(everywhere)
+        listed = await memory.reading.notes(None, (), "", limit=500)
         found = await memory.search(Search("loud disk", 5, "ann"))
         recalled = await memory.recall(Scope("ann", "", job="nightly"), "loud disk", 5)
         return [len(listed), len(found.notes), len(recalled)]
@@ -94,7 +92,7 @@ async def test_notes_are_recalled_by_their_owner_in_the_places_a_run_lies_in(kee
     assert set(recalled) == {"server job:nightly", "server session:s1", "server global"}
     assert await memory.recall(Scope("bob", "s1"), "server", 8) == ()
     assert await memory.recall(WORK, "server", 0) == ()
-    counted = {note.text: note.recall_count for note in await memory.notes(NoteFilter(keeping.clock.now_ms()))}
+    counted = {note.text: note.recall_count for note in await memory.reading.notes(None, (), "", limit=500)}
     assert counted["server job:nightly"] == 1
     assert counted["server of bob"] == counted["server agent:a"] == 0
 
@@ -104,7 +102,7 @@ async def test_an_answer_is_kept_with_its_job_and_cut_where_it_is_too_long(keepi
     await memory.remember(WORK, "x" * 20_000, "run-1", ("daily",))
     await memory.remember(Scope("ann", "s1"), " short ", "run-2")
     await memory.remember(Scope("ann", "s1"), " \n ", "run-3")
-    short, long = await memory.notes(NoteFilter(keeping.clock.now_ms()))
+    short, long = await memory.reading.notes(None, (), "", limit=500)
     assert (short.scope, short.scope_value, short.text, short.run_id) == ("session", "s1", "short", "run-2")
     assert (long.scope, long.scope_value, long.tags) == ("job", "nightly", ("daily",))
     assert len(long.text.encode()) == MAX_TEXT
@@ -141,7 +139,7 @@ async def test_a_whole_scope_is_forgotten_or_one_of_its_places(keeping: Keeping)
     assert await memory.forget_all(NoteScope.JOB, "nightly", "op") == 65
     assert await memory.forget_all(NoteScope.JOB, None, "op") == 65
     assert await memory.forget_all(NoteScope.JOB, None, "op") == 0
-    assert [note.text for note in await memory.notes(NoteFilter(keeping.clock.now_ms()))] == ["stays"]
+    assert [note.text for note in await memory.reading.notes(None, (), "", limit=500)] == ["stays"]
 
 
 async def test_switched_off_it_keeps_and_recalls_nothing(keeping: Keeping) -> None:
@@ -157,11 +155,15 @@ async def test_switched_off_it_keeps_and_recalls_nothing(keeping: Keeping) -> No
 async def test_a_list_goes_on_after_the_last_note_seen(keeping: Keeping) -> None:
     memory = await keeping.memory()
     ids = [(await keep(memory, f"note {number}")).note.note_id for number in range(5)]
-    everywhere = NoteFilter(keeping.clock.now_ms())
-    assert [note.note_id for note in await memory.notes(everywhere, limit=2)] == [ids[4], ids[3]]
-    assert [note.note_id for note in await memory.notes(everywhere, before=ids[3])] == [ids[2], ids[1], ids[0]]
+    reading = memory.reading
+    assert [note.note_id for note in await reading.notes(None, (), "", limit=2)] == [ids[4], ids[3]]
+    assert [note.note_id for note in await reading.notes(None, (), "", limit=5, before=ids[3])] == [
+        ids[2],
+        ids[1],
+        ids[0],
+    ]
     with pytest.raises(NotFoundError):
-        await memory.notes(everywhere, before="absent")
+        await reading.notes(None, (), "", limit=5, before="absent")
 
 
 @pytest.mark.parametrize(
