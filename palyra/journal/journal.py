@@ -5,9 +5,10 @@ import logging
 import os
 import sqlite3
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from palyra.core.clock import Clock, Timer
 from palyra.core.errors import JournalUnavailableError, StateError
@@ -21,12 +22,14 @@ from palyra.journal.migrations import migrate, version_of
 from palyra.journal.readers import Readers
 from palyra.journal.schema import MIGRATIONS
 from palyra.journal.tidying import Tidied, tidy
+from palyra.journal.upkeep import Checkpointed, checkpoint, forget_old_fires
 from palyra.journal.vector_extension import VectorExtension, installed_extension
 from palyra.journal.writer import JournalStats, Refused, Writer
 
 log = logging.getLogger(__name__)
 
 Listener = Callable[[Sequence[Change]], None]
+Kept = TypeVar("Kept")
 
 JOURNAL_FILE = "journal.db"
 READERS = 2
@@ -189,6 +192,23 @@ class Journal:
         except sqlite3.Error as error:
             log.warning("the journal could not be checkpointed at its end: %s", error)
         await self._connection.close()
+
+    async def checkpoint(self) -> Checkpointed:
+        """Moves what it can from the WAL into the database, without waiting for those who read.
+
+        Raises JournalUnavailableError.
+        """
+        return await self._kept_up(checkpoint(self._connection))
+
+    async def forget_old_fires(self) -> int:
+        """Deletes fires that need not be kept, and tells how many. Raises JournalUnavailableError."""
+        return await self._kept_up(forget_old_fires(self._connection, self._clock))
+
+    async def _kept_up(self, work: Awaitable[Kept]) -> Kept:
+        try:
+            return await work
+        except (sqlite3.Error, ValueError) as error:
+            raise JournalUnavailableError(f"The journal cannot be kept up: {error}.") from error
 
     async def tidy(self) -> Tidied:
         """Gives free space back to the disk, with the last traces of deleted texts; others are written meanwhile.

@@ -104,6 +104,11 @@ _GROUPS = (
 )
 
 
+def first_cursors(since: int) -> list[tuple[str, str]]:
+    """Where checks of what happened since an instant begin: (what cursors of a part begin with, its first cursor)."""
+    return [(str(number), f"{number}.{since // group.step * group.step}") for number, group in enumerate(_GROUPS)]
+
+
 class SumsReaders(UsageReaders):
     async def check_sums(self, cursor: str = "") -> SumsCheck:
         """The next stretch: every entry in it that is not the sum of its rows, as `what [start, keys…]`.

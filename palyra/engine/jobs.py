@@ -1,0 +1,130 @@
+"""The scheduler of an engine: jobs as they were, those of the file as it says, carried out by the engine's parts."""
+
+from typing import TYPE_CHECKING
+
+from palyra.core.conditions import Clear, Tell
+from palyra.core.errors import NotFoundError
+from palyra.core.pulse import Pulse
+from palyra.engine.upkeep import upkeep
+from palyra.journal.readers import Readers
+from palyra.journal.task_rows import TaskFilter, TaskRow
+from palyra.runs.durable import Durable
+from palyra.scheduler.acts import JobActs
+from palyra.scheduler.carrying import Carrying, Remember, nothing_remembered
+from palyra.scheduler.execution import Order
+from palyra.scheduler.restoring import restore
+from palyra.scheduler.retrying import AttemptEnd
+from palyra.scheduler.scheduler import Scheduler, SchedulerSettings
+from palyra.scheduler.standing_jobs import add_system_jobs, synchronise
+from palyra.tasks.asking import TaskAsk
+from palyra.tasks.desk import TaskDesk
+from palyra.vault.access import FIRST_PRINCIPAL
+
+if TYPE_CHECKING:
+    from palyra.engine.engine import Engine
+
+
+class Jobs:
+    """The scheduler, and what operators do with its jobs."""
+
+    def __init__(self, scheduler: Scheduler, acts: JobActs) -> None:
+        self.scheduler = scheduler
+        self.acts = acts
+        self.roster = scheduler.roster
+
+    async def run(self) -> None:
+        await self.scheduler.run()
+
+    async def close(self) -> None:
+        await self.scheduler.close()
+
+
+async def jobs_room(
+    engine: "Engine",
+    durable: Durable,
+    *,
+    pulse: Pulse,
+    tell: Tell,
+    clear: Clear,
+    remember: Remember = nothing_remembered,
+) -> Jobs:
+    """Nothing is started so far. Runs and tasks are recovered before."""
+    config = engine.config
+    carrying = Carrying(
+        engine.background,
+        durable,
+        engine.clock,
+        upkeep(engine, tell, clear),
+        TaskDoor(engine.tasks.desk, engine.journal.readers),
+        remember,
+    )
+    settings = SchedulerSettings(
+        enabled=config.scheduler.enabled,
+        max_concurrent=config.scheduler.max_concurrent,
+        pause_after=config.scheduler.pause_after_failures,
+    )
+    scheduler = Scheduler(
+        engine.journal,
+        engine.clock,
+        engine.ids,
+        engine.boot_id,
+        carrying,
+        settings,
+        engine.events,
+        tell=tell,
+        clear=clear,
+        pulse=pulse,
+    )
+    await restore(scheduler, engine.journal.readers)
+    synchronise(scheduler, config.jobs)
+    add_system_jobs(scheduler)
+    return Jobs(scheduler, JobActs(scheduler, config.scheduler.timezone, FIRST_PRINCIPAL))
+
+
+class TaskDoor:
+    """The background queue as jobs see it: an attempt's task is known by a key of its own."""
+
+    def __init__(self, desk: TaskDesk, readers: Readers) -> None:
+        self._desk = desk
+        self._readers = readers
+
+    async def submit(self, order: Order) -> str:
+        """Raises TaskInputError, QueueFullError, JournalUnavailableError."""
+        job, work, scope = order.job, order.job.work, order.job.scope
+        key = f"fire:{order.fire.fire_id}:{order.number}"
+        if order.adopted:
+            known = await self._of_key(job.name, key)
+            if known is not None:
+                return known.task_id
+        ask = TaskAsk(
+            kind=str(work.get("task", "background_prompt")),
+            text=str(work.get("input", "")),
+            owner=scope.principal,
+            session=scope.session,
+            channel=scope.channel,
+            agent=scope.agent,
+            tags=tuple(f"{name}={text}" for name, text in scope.tags.items()),
+            job=job.name,
+            source="job",
+            fire_id=order.fire.fire_id,
+            dedupe_key=key,
+            remember=job.remember,
+        )
+        row, _ = await self._desk.submit(ask, "palyra")
+        return row.task_id
+
+    async def _of_key(self, job: str, key: str) -> TaskRow | None:
+        page = await self._readers.tasks(TaskFilter(job=job), limit=500)
+        return next((row for row in page.tasks if row.dedupe_key == key), None)
+
+    async def ended(self, task_id: str) -> AttemptEnd:
+        try:
+            row = await self._desk.ended(task_id)
+        except NotFoundError as error:
+            return AttemptEnd("failed", "interrupted", str(error))
+        state = row.state.value if row.state.value in ("completed", "cancelled") else "failed"
+        detail = {"task_id": task_id, "tokens": row.tokens}
+        return AttemptEnd(state, row.reason, row.error, detail=detail)
+
+    async def cancel(self, task_id: str, reason: str, by: str) -> None:
+        await self._desk.cancel(task_id, by, reason)
