@@ -10,6 +10,7 @@ from aiohttp.web_request import BaseRequest
 from palyra.core.clock import Clock
 from palyra.core.plural import plural
 from palyra.gateway.body import CallerLeftError, read_body
+from palyra.gateway.callers import Headers
 from palyra.gateway.client import HttpClient, content_type
 from palyra.gateway.connection import Connection
 from palyra.gateway.errors import internal_error, invalid, overloaded, refusal_data, refusal_reply
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 
 DRAIN_RETRY_S = 5.0
 BUSY_RETRY_S = 1.0
+
+LISTS = ("openai-beta", "anthropic-beta")
+"""Headers that callers may send on several lines."""
 
 LARGE_BODY = 256 * 1024
 """Bytes from which a body is read by a thread, so that the loop goes on turning."""
@@ -116,7 +120,7 @@ class Inference:
             park_seconds=instructions.park_seconds,
             mode_override=instructions.mode,
             allowed_models=key.allowed_models,
-            forward_headers=passed_headers(request.headers, wire),
+            forward_headers=forwarded(request.headers, wire),
             failover=instructions.failover,
             cache=instructions.cache,
         )
@@ -147,6 +151,15 @@ class Inference:
             kind = content_type(answer.headers, JSON)
             return Reply(answer.status, answer.body, self._date, headers, content_type=kind)
         return refusal_reply(wire, refusal or internal_error(), self._date, headers, amounts=amounts)
+
+
+def forwarded(headers: Headers, wire: Wire) -> dict[str, str]:
+    """What goes upstream of a caller's headers; of those that are lists, every line."""
+    passed = passed_headers(headers, wire)
+    for name in LISTS:
+        if name in passed:
+            passed[name] = ", ".join(headers.getall(name))
+    return passed
 
 
 async def parsed_body(wire: Wire, body: bytes, max_depth: int, *, counting: bool = False) -> ParsedRequest:

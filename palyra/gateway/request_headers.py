@@ -15,7 +15,8 @@ from palyra.core.values import value
 from palyra.gateway.errors import RefusedError, forbidden, invalid
 from palyra.gateway.ports import Key
 
-PREFIX = b"x-palyra-"
+PREFIXES = (b"x-palyra", b"x_palyra")
+"""What begins a header of ours, also one whose dash was mistyped."""
 
 SESSION = "X-Palyra-Session"
 PRINCIPAL = "X-Palyra-Principal"
@@ -103,7 +104,7 @@ def collect(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """The X-Palyra headers by their known name. Only tags may be given on several lines."""
     given: dict[str, str] = {}
     for name, sent in raw:
-        if name[:9].lower() != PREFIX:
+        if name[:8].lower() not in PREFIXES:
             continue
         known = _BY_NAME.get(name.lower())
         if known is None:

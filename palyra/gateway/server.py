@@ -46,6 +46,11 @@ MESSAGES = "/v1/messages"
 
 LONGEST_SHOWN = 200
 
+NOTHING_HERE = (
+    "There is nothing at this address. OpenAI clients need this host's address with /v1 as their base, "
+    "Anthropic clients without it."
+)
+
 RETRY_S = 30.0
 """When a caller may try again after something that takes a person to repair."""
 
@@ -164,9 +169,7 @@ class Gateway:
             return Reply(200, self._metrics.text(), self._door.date, content_type=CONTENT_TYPE)
         probe = self._probes.get(path)
         if probe is None:
-            raise not_found(
-                "unknown_path", "There is nothing at this address; clients need a base address of this host."
-            )
+            raise not_found("unknown_path", NOTHING_HERE)
         require(request, path, "GET")
         return probe()
 

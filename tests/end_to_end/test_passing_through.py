@@ -1,5 +1,6 @@
 """Official clients get what the provider sent, and the books say what it used and cost."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -162,3 +163,15 @@ async def test_each_user_session_and_tag_has_its_share(here: Premises) -> None:
         assert {entry.key for entry in (await here.usage(by)).breakdown} == keys, by
     tags = {entry.key: entry.numbers.requests for entry in (await here.usage("tag")).breakdown}
     assert (tags["team=red"], tags["project=p1"]) == (2, 1)
+
+
+async def test_betas_on_several_lines_all_go_on(here: Premises, upstream: Upstream) -> None:
+    caller = await here.caller()
+    body = json.dumps(message()).encode()
+    fields = f"Host: localhost\r\nx-api-key: {here.key}\r\nanthropic-beta: one\r\nAnthropic-Beta: two,three\r\n"
+    head = (
+        f"POST /v1/messages HTTP/1.1\r\n{fields}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    caller.send(head.encode() + body)
+    assert (await caller.answer()).status == 200
+    assert upstream.seen[-1].headers["anthropic-beta"] == "one, two,three"

@@ -28,6 +28,7 @@ async def test_unknown_addresses_are_not_found(path: str) -> None:
     async with serving() as door:
         answer = await door.ask("POST", path, None, CHAT)
     assert (answer.status, answer.error["type"], answer.error["code"]) == (404, "not_found_error", "unknown_path")
+    assert "console" in answer.error["message"] or "/v1 as their base" in answer.error["message"]
     assert door.runner.asked == []
 
 

@@ -75,6 +75,10 @@ def test_any_other_header_on_two_lines_is_refused() -> None:
         ("x-palyra-sesion", "did you mean X-Palyra-Session?"),
         ("X-Palyra-Run", "X-Palyra-"),
         ("X-Palyra-", "X-Palyra-"),
+        ("X-Palyra", "X-Palyra-"),
+        ("X-PalyraTags", "did you mean X-Palyra-Tags?"),
+        ("X-Palyra_Tags", "did you mean X-Palyra-Tags?"),
+        ("x_palyra_tags", "did you mean X-Palyra-Tags?"),
         ("X-Palyra-Unheard-Of", "X-Palyra-Tags"),
     ],
 )
