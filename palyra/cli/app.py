@@ -31,6 +31,7 @@ from palyra.cli.output import amount, complain, print_foreign_json, print_json, 
 from palyra.cli.pricing import pricing
 from palyra.cli.providers import providers
 from palyra.cli.replay import add_replay
+from palyra.cli.tasks import tasks
 from palyra.cli.usage import usage
 from palyra.cli.verify import add_explain, audit, ledger
 from palyra.cli.windows import windows
@@ -59,6 +60,7 @@ def build_app(launch: Launch) -> typer.Typer:
     app.add_typer(alerts(launch), name="alerts")
     app.add_typer(incidents(launch), name="incidents")
     app.add_typer(notifications(launch), name="notifications")
+    app.add_typer(tasks(launch), name="tasks")
     app.add_typer(usage(launch), name="usage")
     app.add_typer(pricing(launch), name="pricing")
     app.add_typer(models(launch), name="models")

@@ -12,6 +12,8 @@ from palyra.cli.launch import Launch, Place
 from palyra.cli.output import complain, print_json, say
 from palyra.control.commands import Command
 from palyra.control.snapshots import CommandResult
+from palyra.core.clock import SystemClock
+from palyra.core.durations import parse_duration_ms
 from palyra.core.errors import (
     BadInputError,
     ConflictError,
@@ -62,6 +64,20 @@ def moment(at: str | None) -> int | None:
         return None if at is None else parse_instant_ms(at)
     except ValueError as error:
         raise BadInputError(f"--at: {error}.") from None
+
+
+def moment_of(option: str, text: str | None) -> int | None:
+    """The instant given as an option, or one so far ahead (`30m`), UTC unix ms. Raises BadInputError."""
+    if text is None:
+        return None
+    try:
+        return SystemClock().now_ms() + parse_duration_ms(text)
+    except ValueError:
+        pass
+    try:
+        return parse_instant_ms(text)
+    except ValueError as error:
+        raise BadInputError(f"{option}: {error}.", fix="Give a time like 2026-12-24T18:00:00Z, or 30m.") from None
 
 
 def exit_code_of(error: PalyraError) -> int:

@@ -28,6 +28,8 @@ from palyra.control.commands import (
 from palyra.control.notice_answers import discard_dead_letters, retry_dead_letters, try_webhook
 from palyra.control.provider_acts import clear_credential, discover_models
 from palyra.control.snapshots import CommandResult, FaultView, OperatorView
+from palyra.control.task_acts import act_on_task
+from palyra.control.task_commands import ActOnTasks, AddTask, EditTask, PrioritiseTask
 from palyra.core.errors import BadInputError, ConflictError, JournalUnavailableError, NotFoundError, PalyraError
 from palyra.core.events import Event
 from palyra.core.scope import Scope
@@ -41,6 +43,7 @@ from palyra.governance.overrides import OverrideInputError, OverrideRequest, Req
 from palyra.governance.policy_input import PolicyInputError
 from palyra.journal.rows import GrantRow
 from palyra.runs.corrections import Correction, usage_text
+from palyra.tasks.asking import TaskInputError
 from palyra.vault.access import FIRST_PRINCIPAL
 
 ADMINS = (AddPolicy, EditPolicy, RemovePolicy, CorrectUsage, ClearCredential, IssueToken, SetFeature)
@@ -121,6 +124,8 @@ class Acting:
                 return discard_dead_letters(self._engine, command, by)
             case TryWebhook():
                 return await try_webhook(self._engine, command)
+            case AddTask() | ActOnTasks() | PrioritiseTask() | EditTask():
+                return await act_on_task(self._engine, command, by)
             case AddPolicy():
                 edited = await self._engine.policies.add(command.fields, by)
                 verb = "is in force"
@@ -228,7 +233,7 @@ class Acting:
 
 
 def _faults(error: BadInputError) -> tuple[FaultView, ...]:
-    if isinstance(error, PolicyInputError | OverrideInputError):
+    if isinstance(error, PolicyInputError | OverrideInputError | TaskInputError):
         return tuple(FaultView(fault.field, fault.message, fault.fix) for fault in error.faults)
     return ()
 

@@ -42,6 +42,14 @@ from palyra.control.serving_queries import (
     ServingQuery,
 )
 from palyra.control.snapshots import CommandResult, Snapshot
+from palyra.control.task_queries import (
+    TaskDetail,
+    TaskQuery,
+    TasksPage,
+    TasksQuery,
+    TaskStats,
+    TaskStatsQuery,
+)
 from palyra.control.usage_queries import (
     InsightsAnswer,
     InsightsQuery,
@@ -85,6 +93,9 @@ ANSWERS: dict[type, type] = {
     ConnectionQuery: ConnectionAnswer,
     DeadLettersQuery: DeadLettersPage,
     HeartbeatsQuery: HeartbeatsPage,
+    TasksQuery: TasksPage,
+    TaskQuery: TaskDetail,
+    TaskStatsQuery: TaskStats,
 }
 """Which answer belongs to which query."""
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from palyra.control.task_commands import TaskCommand
 from palyra.core.values import value
 
 GrantScope = Literal["once", "session", "timeboxed", "amount"]
@@ -189,6 +190,7 @@ Command = Annotated[
     | DiscoverModels
     | RetryDeadLetters
     | DiscardDeadLetters
-    | TryWebhook,
+    | TryWebhook
+    | TaskCommand,
     Field(discriminator="kind"),
 ]

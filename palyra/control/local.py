@@ -74,6 +74,16 @@ from palyra.control.snapshots import (
     Snapshot,
     Topic,
 )
+from palyra.control.task_queries import (
+    TaskAsked,
+    TaskDetail,
+    TaskQuery,
+    TasksPage,
+    TasksQuery,
+    TaskStats,
+    TaskStatsQuery,
+)
+from palyra.control.task_views import TaskViews
 from palyra.control.usage import with_present
 from palyra.control.usage_queries import (
     InsightsAnswer,
@@ -119,6 +129,7 @@ class EngineFace:
         defaults = PolicyDefaults(governance.timezone, governance.on_unknown_price)
         self.replays = ReplayDesk(engine.state_dir, defaults, engine.clock)
         self.records = Records(engine.journal.readers, engine.state_dir, engine.clock, self)
+        self.tasks = TaskViews(engine.journal.readers, engine.clock, engine)
         self.prices = PriceAnswers(engine.config, engine.registry, engine.clock, self._drifts)
         present = Present(engine.care, engine.leases, engine.breakers)
         self._serving = ServingViews(engine.registry, engine.credentials, engine.book, engine.clock, present)
@@ -365,9 +376,17 @@ class LocalControl:
     async def ask(self, query: DeadLettersQuery) -> DeadLettersPage: ...
     @overload
     async def ask(self, query: HeartbeatsQuery) -> HeartbeatsPage: ...
+    @overload
+    async def ask(self, query: TasksQuery) -> TasksPage: ...
+    @overload
+    async def ask(self, query: TaskQuery) -> TaskDetail: ...
+    @overload
+    async def ask(self, query: TaskStatsQuery) -> TaskStats: ...
     async def ask(self, query: Query) -> Answer:
         if isinstance(query, ServingAsk):
             return await self._face.serving(query, self._operator)
+        if isinstance(query, TaskAsked):
+            return await self._face.tasks.answer(query)
         if isinstance(query, DeadLettersQuery):
             return dead_letters(self._face.engine, query)
         if isinstance(query, HeartbeatsQuery):

@@ -60,6 +60,15 @@ from palyra.control.serving_queries import (
 )
 from palyra.control.serving_views import ServingViews
 from palyra.control.snapshots import CommandResult, EngineView, OperatorView, Snapshot, Topic
+from palyra.control.task_queries import (
+    TaskDetail,
+    TaskQuery,
+    TasksPage,
+    TasksQuery,
+    TaskStats,
+    TaskStatsQuery,
+)
+from palyra.control.task_views import TaskViews
 from palyra.control.usage import with_present
 from palyra.control.usage_queries import (
     InsightsAnswer,
@@ -333,6 +342,12 @@ class OfflineControl:
     async def ask(self, query: DeadLettersQuery) -> DeadLettersPage: ...
     @overload
     async def ask(self, query: HeartbeatsQuery) -> HeartbeatsPage: ...
+    @overload
+    async def ask(self, query: TasksQuery) -> TasksPage: ...
+    @overload
+    async def ask(self, query: TaskQuery) -> TaskDetail: ...
+    @overload
+    async def ask(self, query: TaskStatsQuery) -> TaskStats: ...
     async def ask(self, query: Query) -> Answer:
         match query:
             case ServingQuery():
@@ -346,6 +361,8 @@ class OfflineControl:
                 raise EngineGoneError(NO_ENGINE, fix="Connections are tested by an engine; start one.")
             case HeartbeatsQuery():
                 raise EngineGoneError(NO_ENGINE, fix="Heartbeats are in an engine's memory; start one.")
+            case TasksQuery() | TaskQuery() | TaskStatsQuery():
+                return await TaskViews(self._readers, self._clock).answer(query)
             case DeadLettersQuery():
                 configured = webhooks(self._config.notifications.webhook).values()
                 return await recorded_dead_letters(self._readers, query, configured)

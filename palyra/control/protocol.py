@@ -38,6 +38,14 @@ from palyra.control.serving_queries import (
     ServingQuery,
 )
 from palyra.control.snapshots import CommandResult, Snapshot, Topic
+from palyra.control.task_queries import (
+    TaskDetail,
+    TaskQuery,
+    TasksPage,
+    TasksQuery,
+    TaskStats,
+    TaskStatsQuery,
+)
 from palyra.control.usage_queries import (
     InsightsAnswer,
     InsightsQuery,
@@ -109,6 +117,12 @@ class Control(Protocol):
     async def ask(self, query: DeadLettersQuery) -> DeadLettersPage: ...
     @overload
     async def ask(self, query: HeartbeatsQuery) -> HeartbeatsPage: ...
+    @overload
+    async def ask(self, query: TasksQuery) -> TasksPage: ...
+    @overload
+    async def ask(self, query: TaskQuery) -> TaskDetail: ...
+    @overload
+    async def ask(self, query: TaskStatsQuery) -> TaskStats: ...
     async def ask(self, query: Query) -> Answer: ...
 
     async def close(self) -> None: ...

@@ -10,6 +10,7 @@ from palyra.control.prices import PartView, PriceAsk, PriceTold
 from palyra.control.replays import ReplayAsk, ReplayProgress
 from palyra.control.serving_queries import ServingAsk, ServingTold
 from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, GrantView, RunView
+from palyra.control.task_queries import TaskAsked, TaskTold
 from palyra.control.usage_queries import UsageAsk, UsageTold
 from palyra.core.values import value
 
@@ -294,7 +295,8 @@ Query = Annotated[
     | PriceAsk
     | ServingAsk
     | UsageAsk
-    | NoticeAsk,
+    | NoticeAsk
+    | TaskAsked,
     Field(discriminator="kind"),
 ]
 Answer = (
@@ -312,4 +314,5 @@ Answer = (
     | ServingTold
     | UsageTold
     | NoticeTold
+    | TaskTold
 )

@@ -32,6 +32,7 @@ from palyra.control.queries import (
 from palyra.control.replays import CancelReplay, ReplayProgressQuery, ReplayQuery
 from palyra.control.serving_queries import ConnectionQuery, SelectionQuery, ServingQuery
 from palyra.control.snapshots import ApprovalView, GrantView
+from palyra.control.task_queries import TaskQuery, TasksQuery, TaskStatsQuery
 from palyra.control.usage import UsageRecords
 from palyra.control.usage_queries import (
     InsightsQuery,
@@ -114,6 +115,8 @@ class Records:
             case ReplayQuery() | ReplayProgressQuery() | CancelReplay():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
             case ServingQuery() | SelectionQuery() | ConnectionQuery() | DeadLettersQuery() | HeartbeatsQuery():
+                raise BadInputError("This is answered by the engine or by whoever stands in for it.")
+            case TasksQuery() | TaskQuery() | TaskStatsQuery():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
 
     async def approvals(self, query: ApprovalsQuery) -> ApprovalsPage:

@@ -56,6 +56,14 @@ from palyra.control.serving_queries import (
 )
 from palyra.control.snapshots import CommandResult, Snapshot, Topic
 from palyra.control.sockets import find_socket
+from palyra.control.task_queries import (
+    TaskDetail,
+    TaskQuery,
+    TasksPage,
+    TasksQuery,
+    TaskStats,
+    TaskStatsQuery,
+)
 from palyra.control.usage_queries import (
     InsightsAnswer,
     InsightsQuery,
@@ -163,6 +171,12 @@ class RemoteControl:
     async def ask(self, query: DeadLettersQuery) -> DeadLettersPage: ...
     @overload
     async def ask(self, query: HeartbeatsQuery) -> HeartbeatsPage: ...
+    @overload
+    async def ask(self, query: TasksQuery) -> TasksPage: ...
+    @overload
+    async def ask(self, query: TaskQuery) -> TaskDetail: ...
+    @overload
+    async def ask(self, query: TaskStatsQuery) -> TaskStats: ...
     async def ask(self, query: Query) -> Answer:
         response = await self._exchange("POST", QUERY, content=encode_query(query))
         answer = self._understood(decode_answer, response)

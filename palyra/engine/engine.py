@@ -25,6 +25,7 @@ from palyra.core.values import value
 from palyra.engine.alerting import alert_watch
 from palyra.engine.healing import self_healing
 from palyra.engine.notices import notices
+from palyra.engine.tasks import background_runs, task_queue
 from palyra.governance.approval_record import ApprovalRecord
 from palyra.governance.approvals import ApprovalDesk, ApprovalSettings
 from palyra.governance.candidates import OutputLimits
@@ -55,6 +56,7 @@ from palyra.providers.registry import Registry
 from palyra.providers.retry import RetryRule, RetrySettings
 from palyra.providers.transport import Transport
 from palyra.providers.ways import Ways
+from palyra.runs.background import BackgroundRuns
 from palyra.runs.cached import KeptAnswer, kept_answers
 from palyra.runs.corrections import Corrections
 from palyra.runs.counting import TokenCounter
@@ -72,6 +74,7 @@ from palyra.runs.runner import Runner
 from palyra.runs.settings import run_settings
 from palyra.runs.trail import FailoverSettings
 from palyra.runs.watch import AlertWatch
+from palyra.tasks.queue import TaskQueue
 from palyra.vault.access import STATE_FILES, AccessRegistry
 from palyra.vault.secrets import NoVault, SecretSource
 
@@ -127,6 +130,8 @@ class Engine:
         self.runner: Runner
         self.counter: TokenCounter
         self.watch: AlertWatch
+        self.background: BackgroundRuns
+        self.tasks: TaskQueue
         self.healing: Healing
         self.notices: Notices
         self._durable: Durable
@@ -184,6 +189,15 @@ class Engine:
         self.healing = await self_healing(self, self._durable)
         self.notices = await notices(self, self._durable, self.healing, vault)
         self._closing.push_async_callback(self.notices.close)
+        self.background = background_runs(self, self._durable)
+        self.tasks = await task_queue(
+            self,
+            self._durable,
+            self.background,
+            pulse=self.healing.heartbeats,
+            tell=self.healing.tell,
+            cleared=self.healing.clear,
+        )
         self._keep_up()
         now = clock.now_ms()
         started = AuditAdded(now, "engine", self.boot_id, "palyra", {"verb": "started"})
@@ -369,6 +383,8 @@ class Engine:
         start("sweeper", self._sweep)
         start("readings", self.runner.keep_readings)
         start("alerts", self.watch.run)
+        start("tasks", self.tasks.run)
+        start("old tasks", self.tasks.tidy)
         start("healing", self.healing.run)
         start("notices", self.notices.run)
         start(UPKEEP, self.care.upkeep.run)
@@ -447,7 +463,9 @@ class Engine:
         self.phase = "draining"
         self.events.publish(Event("engine.draining", self.clock.now_ms()))
         await self._supervisor.stop(UPKEEP)
+        self.tasks.stop_claims()
         await self.runner.drain(self.config.gateway.drain_seconds)
+        await self.tasks.close()
 
     async def close(self) -> None:
         """Drains, writes everything down and lets go of the state directory."""

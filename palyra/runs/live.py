@@ -9,6 +9,7 @@ from typing import Any
 
 from palyra.core.clock import Clock
 from palyra.core.events import Event, EventHub
+from palyra.core.pulse import NoPulse, Pulse, WorkHeartbeatKind
 from palyra.journal.changes import Change, RunNoted, RunSaved
 from palyra.journal.rows import RunRow
 from palyra.runs.attempt import Attempt
@@ -39,7 +40,6 @@ class LiveRun:
     """
 
     _row: RunRow
-    owner: Owner | None = None
     held_usd: int | None = 0
     stop_reason: str = ""
     stopped_by: str = ""
@@ -61,6 +61,8 @@ class LiveRun:
     """Seconds it spent waiting for people, before the wait that is under way."""
     parked_since: float | None = None
     """When the wait for a person that is under way began, in monotonic seconds."""
+    owner: Owner | None = None
+    """Whom it is for, where no client waits for it."""
     retry_after_ms: int | None = None
     """What the provider that failed it asked to wait."""
     resting: bool = False
@@ -70,6 +72,11 @@ class LiveRun:
     dirty: bool = False
     """Whether consoles were shown more than the journal was."""
     state: RunState = field(init=False)
+    title: str = field(init=False)
+    """What it is, in a few words."""
+    pulse: Pulse = field(default_factory=NoPulse)
+    progress: int = 0
+    """How often its worker got on."""
     _facts: dict[str, Any] = field(init=False)
     """The row's fields with what was touched since `_row` was made: making rows costs more than all other bookkeeping,
     and reading the fields of the one before is half of that."""
@@ -80,6 +87,7 @@ class LiveRun:
 
     def __post_init__(self) -> None:
         self.state = RunState(self._row.state)
+        self.title = f"{self._row.model_asked} for {self._row.scope.principal}"
         self._facts = {name: getattr(self._row, name) for name in _FIELDS}
 
     @property
@@ -108,6 +116,19 @@ class LiveRun:
             "output_tokens": output_tokens,
             "flags": self.marks,
         }
+
+    def beat(self, phase: str | None = None) -> None:
+        """Its worker lives, and may have come to another phase."""
+        self.pulse.record(WorkHeartbeatKind.RUN, self._row.run_id, self.title, phase)
+
+    def advance(self) -> None:
+        """Its worker got on: a chunk came, an answer began."""
+        self.progress += 1
+        self.pulse.record(WorkHeartbeatKind.RUN, self._row.run_id, self.title, None, self.progress)
+
+    def allow_silence(self, milliseconds: int) -> None:
+        """From here on it may go without progress for that long."""
+        self.pulse.allow_silence(WorkHeartbeatKind.RUN, self._row.run_id, milliseconds)
 
     def touch(self, changes: dict[str, Any]) -> None:
         """Changes the row without a new version; its state stays."""
@@ -223,6 +244,10 @@ def _childless(_run_id: str) -> Sequence[Change]:
     return ()
 
 
+Silence = Callable[[str, bool], int]
+"""How long an attempt with a provider, streamed or not, may go without progress, in ms."""
+
+
 class LiveRuns:
     """Every run that has not ended, with what happened last to each published as an event."""
 
@@ -234,6 +259,8 @@ class LiveRuns:
         self._idle.set()
         self.started_total = 0
         self.children: Children = _childless
+        self.pulse: Pulse = NoPulse()
+        self.silence: Silence = lambda provider, streaming: 0
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -250,7 +277,7 @@ class LiveRuns:
         return None if run is None else bool(run.stop_reason)
 
     def start(self, row: RunRow, owner: Owner | None = None) -> LiveRun:
-        run = LiveRun(row, owner)
+        run = LiveRun(row, owner=owner)
         self._runs[row.run_id] = run
         self._idle.clear()
         self.started_total += 1
@@ -275,8 +302,12 @@ class LiveRuns:
             self._runs.pop(run.run_id, None)
             if not self._runs:
                 self._idle.set()
+            self.pulse.clear(WorkHeartbeatKind.RUN, run.run_id)
+            # A worker that does not know yet must not bring its heartbeat back.
+            run.pulse = NoPulse()
             self._publish(run, "run.ended")
         else:
+            run.beat(run.row.phase)
             self._publish(run, "run.moved")
         return written
 
@@ -286,6 +317,7 @@ class LiveRuns:
             return
         if phase is not None:
             changes["phase"] = phase.value
+            run.beat(phase.value)
         run.touch(changes)
         run.dirty = True
         self._publish(run, "run.moved")
@@ -294,6 +326,8 @@ class LiveRuns:
         """Changes a live run's row in its state; what is returned must be made durable."""
         renewed = RunSaved(run.new_version(run.state, changes))
         run.dirty = False
+        if "phase" in changes:
+            run.beat(changes["phase"])
         self._publish(run, "run.moved")
         return renewed
 

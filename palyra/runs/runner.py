@@ -30,6 +30,7 @@ from palyra.runs.answers import (
 )
 from palyra.runs.attempt import Attempt
 from palyra.runs.attempts import Attempts
+from palyra.runs.beating import WorkerPulse
 from palyra.runs.cached import CachedAnswers, KeptAnswer
 from palyra.runs.closing import Closing
 from palyra.runs.dispatch import Dispatcher
@@ -146,6 +147,7 @@ class Runner:
             return Outcome(RunReport(""), "", "", refusal=journal_unavailable())
         run = self.live.start(self._row(request), request.owner)
         timers = [self._limit(run, request.max_duration_s)]
+        timers.append(WorkerPulse(run, self._clock))
         client.on_gone(lambda: self._caller_left(run, timers))
         try:
             return await Execution(self._means, run, request, wanted, client).carry_out()

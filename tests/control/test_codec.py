@@ -17,6 +17,8 @@ from palyra.control.queries import (
     RunsQuery,
 )
 from palyra.control.snapshots import AlertView, CommandResult, Snapshot
+from palyra.control.task_commands import AddTask
+from palyra.control.task_queries import TaskDetail
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -33,11 +35,13 @@ MEMBERS = st.dictionaries(st.text(max_size=8), JSON, max_size=3)
 st.register_type_strategy(NoteView, st.builds(NoteView, data=MEMBERS))
 st.register_type_strategy(AlertView, st.builds(AlertView, payload=MEMBERS))
 st.register_type_strategy(DecisionDetail, st.builds(DecisionDetail, body=MEMBERS))
+st.register_type_strategy(AddTask, st.builds(AddTask, payload=st.none() | MEMBERS))
+st.register_type_strategy(TaskDetail, st.builds(TaskDetail, payload=MEMBERS))
 
 
 def values(kind: type) -> st.SearchStrategy[Any]:
     """Any value of a dataclass, its optional fields given too."""
-    if kind is DecisionDetail:
+    if kind in (DecisionDetail, AddTask, TaskDetail):
         return st.from_type(kind)
     fields: dict[str, Any] = {field.name: ... for field in dataclasses.fields(kind)}
     return st.builds(kind, **fields)
