@@ -6,6 +6,7 @@ from palyra.config.model import LoadedConfig
 from palyra.control.serving import ModelView, ProviderView
 from palyra.control.serving_queries import ServingAnswer, ServingIssue
 from palyra.providers.cache import ResponseCache
+from palyra.providers.errors import ErrorClass
 from palyra.providers.expiry import ExpiryBucket, expiry_counts
 from palyra.providers.registry import Registry
 from palyra.runs.cached import KeptAnswer
@@ -16,6 +17,7 @@ _REMEDIES = {
     "missing_auth": "Set one of its credentials, or switch it off.",
 }
 """What to do about a provider's health."""
+SPENT = ErrorClass.QUOTA_EXCEEDED.value
 _CREDENTIALS = {
     "rejected": "Put a valid one in its place; one that is good again is cleared with c on the Models screen.",
     "expired": "Renew it.",
@@ -72,6 +74,12 @@ def _issues(provider: ProviderView) -> Iterable[ServingIssue]:
                     f"credential {one.credential_id} is {one.state}{why}",
                     _CREDENTIALS.get(one.state, "Put a valid one in its place."),
                 )
+        spent = [one for one in provider.credentials if one.state == "cooling_down" and one.last_error == SPENT]
+        if spent and len(spent) == len(provider.credentials):
+            names = ", ".join(one.credential_id for one in spent)
+            yield ServingIssue(
+                provider.provider_id, f"its account is spent ({names})", "Top up the provider's account."
+            )
     if provider.discovery.stale:
         yield ServingIssue(
             provider.provider_id,

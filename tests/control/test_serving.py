@@ -257,6 +257,24 @@ async def test_when_credentials_end_is_counted(tmp_path: Path) -> None:
         }
 
 
+async def test_an_account_that_is_spent_is_an_issue_and_one_that_is_asked_to_wait_is_none(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with ModelLists(["m-1"]).serving() as server, a_house(tmp_path, server, clock) as house:
+        control, credentials = control_of(house), house.engine.credentials
+        credential = credentials.choose("acme", clock.now_ms())
+        assert isinstance(credential, Credential)
+
+        async def issues() -> list[str]:
+            return [one.message for one in (await control.ask(ServingQuery())).issues if one.subject == "acme"]
+
+        credentials.report(credential, ErrorClass.RATE_LIMITED)
+        assert await issues() == []
+        credentials.report(credential, ErrorClass.QUOTA_EXCEEDED)
+        assert await issues() == ["its account is spent (env:ACME_KEY)"]
+        clock.tick(1_800)
+        assert await issues() == []
+
+
 async def test_a_provider_is_asked_for_its_models_on_demand(tmp_path: Path) -> None:
     clock = ManualClock()
     async with ModelLists(["found"]).serving() as server, a_house(tmp_path, server, clock) as house:

@@ -144,7 +144,7 @@ def model_lines(model: ModelView, width: int) -> list[Line]:
         ("known from", part(model.source.replace("_", " "))),
         ("can", part(", ".join(model.capabilities) or show.NONE)),
         ("context", part(plural(model.max_context, "token"))),
-        ("answers", part(show.NONE if model.max_output is None else plural(model.max_output, "token"))),
+        ("max output", part(show.NONE if model.max_output is None else plural(model.max_output, "token"))),
         ("tier", part(model.tier or show.NONE)),
         ("input", part(_rate(model, model.input_usd), Tone.PLAIN if model.priced else Tone.WARN)),
         ("output", part(_rate(model, model.output_usd), Tone.PLAIN if model.priced else Tone.WARN)),
