@@ -66,6 +66,7 @@ class Attempts:
         """
         attempt = await self._hold(run, request, planned, way, trail)
         body = await worked_out(request, partial(planned.body, request.parsed))
+        run.allow_silence(self._live.silence(attempt.entry.provider, attempt.streaming))
         self._live.touch(run, Phase.DISPATCH, dispatched_at=self._clock.now_ms())
         answers = partial(self._answers, run, attempt)
         if attempt.streaming:

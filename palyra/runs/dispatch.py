@@ -167,7 +167,7 @@ class Dispatcher:
                 answers()
                 opening = Opening(client, attempt, report, EVENT_STREAM if attempt.translated else reply.headers)
                 chunks = reply.chunks()
-                relayed = await Relay(answer, attempt.meter, cover, opening).run(chunks)
+                relayed = await Relay(answer, attempt.meter, cover, opening, run.advance).run(chunks)
                 if relayed.error is None:
                     await opening.begin()
                 if reader.ended:

@@ -279,6 +279,8 @@ class LiveRuns:
     def start(self, row: RunRow, owner: Owner | None = None) -> LiveRun:
         run = LiveRun(row, owner=owner)
         self._runs[row.run_id] = run
+        run.pulse = self.pulse
+        run.beat(row.phase)
         self._idle.clear()
         self.started_total += 1
         self._publish(run, "run.started")

@@ -1,6 +1,6 @@
 """Passing a streamed answer on: event by event and in order, none before a durable slice of budget covers it."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -65,11 +65,15 @@ class Relayed:
 class Relay:
     """One streamed answer on its way from a provider to a caller."""
 
-    def __init__(self, answer: Events, meter: StreamMeter, cover: Cover, client: Client) -> None:
+    def __init__(
+        self, answer: Events, meter: StreamMeter, cover: Cover, client: Client, heard: Callable[[], None]
+    ) -> None:
+        """`heard` is called with each chunk."""
         self._answer = answer
         self._meter = meter
         self._cover = cover
         self._client = client
+        self._heard = heard
         self._ready: list[bytes] = []
         self.done = Relayed()
 
@@ -81,6 +85,7 @@ class Relay:
         self._cover.begins()
         try:
             async for chunk in chunks:
+                self._heard()
                 if not await self._pass(self._answer.feed(chunk)):
                     return self.done
         except ProviderError as error:

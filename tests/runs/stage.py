@@ -184,7 +184,7 @@ class Stream:
         self.hold_id = attempt.hold.hold_id
         self.listener = Listener(house, self.hold_id, attempt.learned.slice_q)
         self._texts: asyncio.Queue[bytes | None] = asyncio.Queue()
-        relay = Relay(ChatReader(), attempt.meter, cover, self.listener)
+        relay = Relay(ChatReader(), attempt.meter, cover, self.listener, lambda: None)
         self.done: asyncio.Task[Relayed] = asyncio.create_task(relay.run(self._chunks()))
 
     async def _chunks(self) -> AsyncIterator[bytes]:
