@@ -13,6 +13,7 @@ from palyra.cli.budgets import budgets
 from palyra.cli.dead_letters import notifications
 from palyra.cli.incidents import incidents
 from palyra.cli.launch import Launch
+from palyra.cli.memory import memory
 from palyra.cli.models import models
 from palyra.cli.options import (
     BAD_INPUT,
@@ -61,6 +62,7 @@ def build_app(launch: Launch) -> typer.Typer:
     app.add_typer(incidents(launch), name="incidents")
     app.add_typer(notifications(launch), name="notifications")
     app.add_typer(tasks(launch), name="tasks")
+    app.add_typer(memory(launch), name="memory")
     app.add_typer(usage(launch), name="usage")
     app.add_typer(pricing(launch), name="pricing")
     app.add_typer(models(launch), name="models")

@@ -25,6 +25,8 @@ from palyra.control.commands import (
     SnoozeAlert,
     TryWebhook,
 )
+from palyra.control.memory_answers import act_on_notes
+from palyra.control.memory_commands import AddNote, ForgetNotes, ForgetScope
 from palyra.control.notice_answers import discard_dead_letters, retry_dead_letters, try_webhook
 from palyra.control.provider_acts import clear_credential, discover_models
 from palyra.control.snapshots import CommandResult, FaultView, OperatorView
@@ -42,6 +44,7 @@ from palyra.governance.grants import GrantKind
 from palyra.governance.overrides import OverrideInputError, OverrideRequest, Requester
 from palyra.governance.policy_input import PolicyInputError
 from palyra.journal.rows import GrantRow
+from palyra.memory.note import NoteFaultError
 from palyra.runs.corrections import Correction, usage_text
 from palyra.tasks.asking import TaskInputError
 from palyra.vault.access import FIRST_PRINCIPAL
@@ -124,6 +127,8 @@ class Acting:
                 return discard_dead_letters(self._engine, command, by)
             case TryWebhook():
                 return await try_webhook(self._engine, command)
+            case AddNote() | ForgetNotes() | ForgetScope():
+                return await act_on_notes(self._engine.memory, command, by)
             case AddTask() | ActOnTasks() | PrioritiseTask() | EditTask():
                 return await act_on_task(self._engine, command, by)
             case AddPolicy():
@@ -235,6 +240,8 @@ class Acting:
 def _faults(error: BadInputError) -> tuple[FaultView, ...]:
     if isinstance(error, PolicyInputError | OverrideInputError | TaskInputError):
         return tuple(FaultView(fault.field, fault.message, fault.fix) for fault in error.faults)
+    if isinstance(error, NoteFaultError):
+        return (FaultView(error.field, error.fault, error.fix),)
     return ()
 
 

@@ -8,6 +8,14 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json
 
 from palyra.control.commands import Command
+from palyra.control.memory_queries import (
+    MemoryStats,
+    MemoryStatsQuery,
+    NoteSearchAnswer,
+    NoteSearchQuery,
+    NotesPage,
+    NotesQuery,
+)
 from palyra.control.notice_queries import DeadLettersPage, DeadLettersQuery, HeartbeatsPage, HeartbeatsQuery
 from palyra.control.prices import CostAnswer, CostQuery, PriceAnswer, PriceCheckAnswer, PriceCheckQuery, PriceQuery
 from palyra.control.queries import (
@@ -96,6 +104,9 @@ ANSWERS: dict[type, type] = {
     TasksQuery: TasksPage,
     TaskQuery: TaskDetail,
     TaskStatsQuery: TaskStats,
+    NotesQuery: NotesPage,
+    NoteSearchQuery: NoteSearchAnswer,
+    MemoryStatsQuery: MemoryStats,
 }
 """Which answer belongs to which query."""
 

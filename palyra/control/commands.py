@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from palyra.control.memory_commands import MemoryCommand
 from palyra.control.task_commands import TaskCommand
 from palyra.core.values import value
 
@@ -191,6 +192,7 @@ Command = Annotated[
     | RetryDeadLetters
     | DiscardDeadLetters
     | TryWebhook
-    | TaskCommand,
+    | TaskCommand
+    | MemoryCommand,
     Field(discriminator="kind"),
 ]

@@ -14,6 +14,16 @@ from palyra.control.commands import Command
 from palyra.control.connections import Connections
 from palyra.control.folding import Fold
 from palyra.control.ledger_check import check_ledger
+from palyra.control.memory_answers import memory_answer
+from palyra.control.memory_queries import (
+    MemoryAsked,
+    MemoryStats,
+    MemoryStatsQuery,
+    NoteSearchAnswer,
+    NoteSearchQuery,
+    NotesPage,
+    NotesQuery,
+)
 from palyra.control.notice_answers import dead_letters, heartbeats_page, notice_views
 from palyra.control.notice_queries import DeadLettersPage, DeadLettersQuery, HeartbeatsPage, HeartbeatsQuery
 from palyra.control.price_answers import PriceAnswers
@@ -382,9 +392,17 @@ class LocalControl:
     async def ask(self, query: TaskQuery) -> TaskDetail: ...
     @overload
     async def ask(self, query: TaskStatsQuery) -> TaskStats: ...
+    @overload
+    async def ask(self, query: NotesQuery) -> NotesPage: ...
+    @overload
+    async def ask(self, query: NoteSearchQuery) -> NoteSearchAnswer: ...
+    @overload
+    async def ask(self, query: MemoryStatsQuery) -> MemoryStats: ...
     async def ask(self, query: Query) -> Answer:
         if isinstance(query, ServingAsk):
             return await self._face.serving(query, self._operator)
+        if isinstance(query, MemoryAsked):
+            return await memory_answer(self._face.engine.memory, query)
         if isinstance(query, TaskAsked):
             return await self._face.tasks.answer(query)
         if isinstance(query, DeadLettersQuery):

@@ -11,6 +11,15 @@ from palyra.control.alerts import SHOWN_MOST, alert_view, alerts_page, recorded_
 from palyra.control.budgets import budget_detail
 from palyra.control.commands import Command
 from palyra.control.ledger_check import check_rows, check_sums
+from palyra.control.memory_answers import recorded_memory
+from palyra.control.memory_queries import (
+    MemoryStats,
+    MemoryStatsQuery,
+    NoteSearchAnswer,
+    NoteSearchQuery,
+    NotesPage,
+    NotesQuery,
+)
 from palyra.control.notice_answers import recorded_dead_letters
 from palyra.control.notice_queries import DeadLettersPage, DeadLettersQuery, HeartbeatsPage, HeartbeatsQuery
 from palyra.control.price_answers import PriceAnswers, recorded_drifts
@@ -348,6 +357,12 @@ class OfflineControl:
     async def ask(self, query: TaskQuery) -> TaskDetail: ...
     @overload
     async def ask(self, query: TaskStatsQuery) -> TaskStats: ...
+    @overload
+    async def ask(self, query: NotesQuery) -> NotesPage: ...
+    @overload
+    async def ask(self, query: NoteSearchQuery) -> NoteSearchAnswer: ...
+    @overload
+    async def ask(self, query: MemoryStatsQuery) -> MemoryStats: ...
     async def ask(self, query: Query) -> Answer:
         match query:
             case ServingQuery():
@@ -363,6 +378,8 @@ class OfflineControl:
                 raise EngineGoneError(NO_ENGINE, fix="Heartbeats are in an engine's memory; start one.")
             case TasksQuery() | TaskQuery() | TaskStatsQuery():
                 return await TaskViews(self._readers, self._clock).answer(query)
+            case NotesQuery() | NoteSearchQuery() | MemoryStatsQuery():
+                return await recorded_memory(self._readers, self._config, self._clock, query)
             case DeadLettersQuery():
                 configured = webhooks(self._config.notifications.webhook).values()
                 return await recorded_dead_letters(self._readers, query, configured)

@@ -4,6 +4,14 @@ from collections.abc import Collection
 from typing import Protocol, overload
 
 from palyra.control.commands import Command
+from palyra.control.memory_queries import (
+    MemoryStats,
+    MemoryStatsQuery,
+    NoteSearchAnswer,
+    NoteSearchQuery,
+    NotesPage,
+    NotesQuery,
+)
 from palyra.control.notice_queries import DeadLettersPage, DeadLettersQuery, HeartbeatsPage, HeartbeatsQuery
 from palyra.control.prices import CostAnswer, CostQuery, PriceAnswer, PriceCheckAnswer, PriceCheckQuery, PriceQuery
 from palyra.control.queries import (
@@ -123,6 +131,12 @@ class Control(Protocol):
     async def ask(self, query: TaskQuery) -> TaskDetail: ...
     @overload
     async def ask(self, query: TaskStatsQuery) -> TaskStats: ...
+    @overload
+    async def ask(self, query: NotesQuery) -> NotesPage: ...
+    @overload
+    async def ask(self, query: NoteSearchQuery) -> NoteSearchAnswer: ...
+    @overload
+    async def ask(self, query: MemoryStatsQuery) -> MemoryStats: ...
     async def ask(self, query: Query) -> Answer: ...
 
     async def close(self) -> None: ...

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from palyra.control.memory_queries import MemoryAsked, MemoryTold
 from palyra.control.notice_queries import NoticeAsk, NoticeTold
 from palyra.control.prices import PartView, PriceAsk, PriceTold
 from palyra.control.replays import ReplayAsk, ReplayProgress
@@ -296,7 +297,8 @@ Query = Annotated[
     | ServingAsk
     | UsageAsk
     | NoticeAsk
-    | TaskAsked,
+    | TaskAsked
+    | MemoryAsked,
     Field(discriminator="kind"),
 ]
 Answer = (
@@ -315,4 +317,5 @@ Answer = (
     | UsageTold
     | NoticeTold
     | TaskTold
+    | MemoryTold
 )

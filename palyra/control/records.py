@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from palyra.control.attempts import other_notes, retries_in, traced, traces_of
+from palyra.control.memory_queries import MemoryStatsQuery, NoteSearchQuery, NotesQuery
 from palyra.control.notice_queries import DeadLettersQuery, HeartbeatsQuery
 from palyra.control.prices import CostQuery, PriceCheckQuery, PriceQuery
 from palyra.control.queries import (
@@ -115,6 +116,8 @@ class Records:
             case ReplayQuery() | ReplayProgressQuery() | CancelReplay():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
             case ServingQuery() | SelectionQuery() | ConnectionQuery() | DeadLettersQuery() | HeartbeatsQuery():
+                raise BadInputError("This is answered by the engine or by whoever stands in for it.")
+            case NotesQuery() | NoteSearchQuery() | MemoryStatsQuery():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
             case TasksQuery() | TaskQuery() | TaskStatsQuery():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")

@@ -21,6 +21,14 @@ from palyra.control.codec import (
     encode_query,
 )
 from palyra.control.commands import Command
+from palyra.control.memory_queries import (
+    MemoryStats,
+    MemoryStatsQuery,
+    NoteSearchAnswer,
+    NoteSearchQuery,
+    NotesPage,
+    NotesQuery,
+)
 from palyra.control.notice_queries import DeadLettersPage, DeadLettersQuery, HeartbeatsPage, HeartbeatsQuery
 from palyra.control.prices import CostAnswer, CostQuery, PriceAnswer, PriceCheckAnswer, PriceCheckQuery, PriceQuery
 from palyra.control.queries import (
@@ -177,6 +185,12 @@ class RemoteControl:
     async def ask(self, query: TaskQuery) -> TaskDetail: ...
     @overload
     async def ask(self, query: TaskStatsQuery) -> TaskStats: ...
+    @overload
+    async def ask(self, query: NotesQuery) -> NotesPage: ...
+    @overload
+    async def ask(self, query: NoteSearchQuery) -> NoteSearchAnswer: ...
+    @overload
+    async def ask(self, query: MemoryStatsQuery) -> MemoryStats: ...
     async def ask(self, query: Query) -> Answer:
         response = await self._exchange("POST", QUERY, content=encode_query(query))
         answer = self._understood(decode_answer, response)

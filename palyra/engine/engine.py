@@ -24,6 +24,7 @@ from palyra.core.supervisor import Supervisor
 from palyra.core.values import value
 from palyra.engine.alerting import alert_watch
 from palyra.engine.healing import self_healing
+from palyra.engine.memory import memory_room, remember_result
 from palyra.engine.notices import notices
 from palyra.engine.tasks import background_runs, task_queue
 from palyra.governance.approval_record import ApprovalRecord
@@ -42,6 +43,7 @@ from palyra.journal.changes import AuditAdded, Change, PolicySaved, TermsKept
 from palyra.journal.journal import Journal
 from palyra.journal.lock import EngineLock
 from palyra.journal.rows import PolicyRow
+from palyra.memory.memory import Memory
 from palyra.pricing.book import PriceBook
 from palyra.pricing.learn import Learner
 from palyra.providers.breaker import Breakers, BreakerSettings, BreakerState
@@ -130,10 +132,11 @@ class Engine:
         self.runner: Runner
         self.counter: TokenCounter
         self.watch: AlertWatch
-        self.background: BackgroundRuns
-        self.tasks: TaskQueue
         self.healing: Healing
         self.notices: Notices
+        self.memory: Memory
+        self.background: BackgroundRuns
+        self.tasks: TaskQueue
         self._durable: Durable
         self._notices: list[str] = []
         self._supervisor = Supervisor(clock)
@@ -189,7 +192,8 @@ class Engine:
         self.healing = await self_healing(self, self._durable)
         self.notices = await notices(self, self._durable, self.healing, vault)
         self._closing.push_async_callback(self.notices.close)
-        self.background = background_runs(self, self._durable)
+        self.memory = await memory_room(self)
+        self.background = background_runs(self, self._durable, self.memory.recall)
         self.tasks = await task_queue(
             self,
             self._durable,
@@ -197,6 +201,7 @@ class Engine:
             pulse=self.healing.heartbeats,
             tell=self.healing.tell,
             cleared=self.healing.clear,
+            remember=remember_result(self.memory),
         )
         self._keep_up()
         now = clock.now_ms()
@@ -383,10 +388,11 @@ class Engine:
         start("sweeper", self._sweep)
         start("readings", self.runner.keep_readings)
         start("alerts", self.watch.run)
-        start("tasks", self.tasks.run)
-        start("old tasks", self.tasks.tidy)
         start("healing", self.healing.run)
         start("notices", self.notices.run)
+        start("memory", self.memory.run)
+        start("tasks", self.tasks.run)
+        start("old tasks", self.tasks.tidy)
         start(UPKEEP, self.care.upkeep.run)
 
     async def _sweep(self) -> None:

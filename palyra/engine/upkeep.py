@@ -21,7 +21,7 @@ MOST_TOLD = 5
 
 
 def upkeep(engine: "Engine", tell: Tell, clear: Clear) -> dict[Maintenance, MaintenanceWork]:
-    """What an engine does by itself; the notes' upkeep is added by who keeps notes."""
+    """What an engine does by itself."""
 
     async def checkpoint() -> Mapping[str, object]:
         done = await engine.journal.checkpoint()
@@ -88,6 +88,7 @@ def upkeep(engine: "Engine", tell: Tell, clear: Clear) -> dict[Maintenance, Main
         return {"differences": len(found), "changed": int(bool(found))}
 
     return {
+        Maintenance.MEMORY_MAINTENANCE: engine.memory.maintain,
         Maintenance.JOURNAL_CHECKPOINT: checkpoint,
         Maintenance.JOURNAL_VACUUM: vacuum,
         Maintenance.HEALTH_CHECK: health,

@@ -161,6 +161,16 @@ class Members:
         )
         return choices[0]
 
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A list of texts; none where there is no list."""
+        found = self._data.get(name)
+        if found is None:
+            return ()
+        if isinstance(found, list) and all(isinstance(one, str) and not _SURROGATE.search(one) for one in found):
+            return tuple(found)
+        self.fault(name, "it is no list of texts", 'Write a list like ["one", "two"].')
+        return ()
+
     def whole(self, name: str, most: int = MAX, *, required: bool = False) -> int | None:
         if required and not self.has(name):
             self.fault(name, "it is missing", f"Write a whole number from 1 to {most}.")

@@ -36,6 +36,7 @@ from palyra.gateway.console_export import Download, read_export
 from palyra.gateway.errors import RefusedError, forbidden, method_not_allowed, not_found, overloaded, unauthorised
 from palyra.gateway.heartbeats import HeartbeatsDoor
 from palyra.gateway.inference import Visit
+from palyra.gateway.notes import keep_note
 from palyra.gateway.overrides import OverridesDoor
 from palyra.gateway.ports import Access, House, Key
 from palyra.gateway.reply import DateLine, Reply
@@ -207,6 +208,10 @@ class ConsoleDoor:
     async def forget_reporter(self, request: BaseRequest, key: Key, identity: str) -> Reply:
         return await self._heartbeats.forget(key, identity)
 
+    async def keep_note(self, request: BaseRequest, key: Key, identity: str) -> Reply:
+        control = self._control(_as_identity(key))
+        return self._told_key(await keep_note(control, await self._body(request), key.principal))
+
     async def _own(self, control: Control, key: Key, run_id: str) -> Told:
         """A run of the key's principal; which others exist is nobody's business. Raises RefusedError (404)."""
         try:
@@ -269,6 +274,7 @@ ROUTES = (
     Route("GET", "heartbeats", _V, acts.heartbeats),
     Route("POST", "heartbeats", None, None, ConsoleDoor.report),
     Route("DELETE", "heartbeats/*", None, None, ConsoleDoor.forget_reporter),
+    Route("POST", "memory", None, None, ConsoleDoor.keep_note),
 )
 
 _BY_PATH: dict[str, dict[str, Route]] = {}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 from palyra.core.clock import Clock
-from palyra.core.errors import BadInputError, JournalUnavailableError, NotFoundError
+from palyra.core.errors import JournalUnavailableError, NotFoundError, PalyraError
 from palyra.core.ids import IdSource
 from palyra.core.scope import Scope
 from palyra.core.values import value
@@ -121,7 +121,7 @@ class Memory:
     async def add(self, ask: NoteAsk) -> Kept:
         """Keeps a note; an equal text of the owner in the same place is one note, whose end is set anew.
 
-        Raises NoteFaultError, BadInputError while notes are switched off, JournalUnavailableError.
+        Raises NoteFaultError, PalyraError while notes are switched off, JournalUnavailableError.
         """
         self._check_on()
         text, tags = read_text(ask.text), read_tags(ask.tags)
@@ -226,7 +226,7 @@ class Memory:
     # Finding
 
     async def search(self, asked: Search) -> Found:
-        """Raises BadInputError while notes are switched off, JournalUnavailableError."""
+        """Raises PalyraError while notes are switched off, JournalUnavailableError."""
         self._check_on()
         vector = await self._indexer.vector(asked.payer, asked.text) if asked.text.strip() else None
         return await self.reading.search(asked, vector)
@@ -300,7 +300,8 @@ class Memory:
         self._upkeep = row
         if indexed:
             self._woken.set()
-        return {**{name: getattr(row, name) for name in TOLD}, "next_vacuum_at": due}
+        changed = bool(expired or over or indexed or vacuumed)
+        return {**{name: getattr(row, name) for name in TOLD}, "next_vacuum_at": due, "changed": int(changed)}
 
     async def _keep_room(self, now: int) -> None:
         """Between two maintenances nobody fills the disk."""
@@ -343,7 +344,7 @@ class Memory:
 
     def _check_on(self) -> None:
         if not self._limits.enabled:
-            raise BadInputError("Notes are switched off (memory.enabled).", code="feature_off")
+            raise PalyraError("Notes are switched off (memory.enabled).", code="feature_off")
 
 
 def _alive(row: MemoryNoteRow, now: int) -> bool:

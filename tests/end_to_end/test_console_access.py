@@ -42,6 +42,7 @@ TABLE = {
     "GET heartbeats": (VIEWER, False),
     "POST heartbeats": (NO_OPERATOR, True),
     "DELETE heartbeats/*": (NO_OPERATOR, True),
+    "POST memory": (NO_OPERATOR, True),
 }
 """The least role of an operator, and whether gateway keys are served too."""
 SERVED = {200, 400, 404, 428}
@@ -176,7 +177,7 @@ NO_ADDRESSES: list[str] = [
     "incidents",
     "jobs",
     "tasks",
-    "memory",
+    "memory/",
     "heartbeats/",
     "diagnostics",
     "snapshots",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palyra.core.errors import BadInputError, NotFoundError
+from palyra.core.errors import NotFoundError, PalyraError
 from palyra.core.redact import REDACTED
 from palyra.core.scope import Scope
 from palyra.memory.note import (
@@ -144,7 +144,7 @@ async def test_a_whole_scope_is_forgotten_or_one_of_its_places(keeping: Keeping)
 
 async def test_switched_off_it_keeps_and_recalls_nothing(keeping: Keeping) -> None:
     memory = await keeping.memory(MemoryLimits(enabled=False))
-    with pytest.raises(BadInputError, match="switched off"):
+    with pytest.raises(PalyraError, match="switched off"):
         await keep(memory, "Not kept.")
     await memory.remember(WORK, "Not kept either.", "run-1")
     assert await memory.recall(WORK, "kept", 3) == ()
