@@ -72,16 +72,19 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         heads = self._request_count
+        # What comes while a body is incomplete is its rest, also of a request that was refused before it all came.
+        within_body = self._body is not None and not self._body.is_eof()
         super().data_received(data)
         if self._offering is not None:
             self._offer_continues(len(data))
         if self._request_count != heads:
             self._unserved += self._request_count - heads
             self._head_done()
-            newest: Any = self._messages[-1][0]
+            newest: Any
+            newest, self._body = self._messages[-1]
             if getattr(newest, "upgrade", False) and not self._upgraded:
                 self._offered(newest, data, alone=self._request_count - heads == 1)
-        elif data and self._unserved == 0 and self.alive and (self._body is None or self._body.is_eof()):
+        elif data and self.alive and not within_body and not self._upgraded:
             self._head_continues(len(data))
 
     def _offered(self, message: RawRequestMessage, data: bytes, *, alone: bool) -> None:
@@ -103,9 +106,18 @@ class Connection(web.RequestHandler):
         settings = self._door.settings
         self._head_bytes += size
         if self._head_bytes > settings.max_headers + settings.max_url + 64:
-            self.refuse(headers_too_large(settings.max_headers))
-        elif self._head_timer is None:
-            self._head_timer = self._door.clock.call_later(settings.header_timeout / 1000, self._head_too_slow)
+            if self._unserved:
+                self.close()
+            else:
+                self.refuse(headers_too_large(settings.max_headers))
+        else:
+            self._watch_head()
+
+    def _watch_head(self) -> None:
+        """A head that has begun must come to its end soon, from when nobody is served any more."""
+        if self._head_bytes and self._head_timer is None and not self._unserved:
+            seconds = self._door.settings.header_timeout / 1000
+            self._head_timer = self._door.clock.call_later(seconds, self._head_too_slow)
 
     def _head_done(self) -> None:
         self._head_bytes = 0
@@ -141,8 +153,8 @@ class Connection(web.RequestHandler):
         answer, left = await super().finish_response(request, resp, start_time)
         if not left and not await self.flushed():
             left = True
-        self._body = request.content
         self._unserved -= 1
+        self._watch_head()
         return answer, left
 
     def resume_writing(self) -> None:

@@ -3,9 +3,9 @@ import json
 
 import pytest
 
-from palyra.core.clock import ManualClock
+from palyra.core.clock import ManualClock, settle_loop
 from palyra.runs.request import Client, Outcome, RunRequest
-from tests.gateway.stand_in import AUTHORISED, CHAT, TOKEN, StandInHouse, plain, serving, until
+from tests.gateway.stand_in import AUTHORISED, CHAT, TOKEN, Door, StandInHouse, plain, serving, until
 
 BODY = json.dumps(CHAT).encode()
 HEAD = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n".encode()
@@ -169,6 +169,52 @@ async def test_a_head_that_arrives_in_time_disarms_the_clock() -> None:
         caller.send(WHOLE)
         again = await caller.answer()
     assert (answer.status, again.status, waiting) == (200, 200, 0)
+
+
+def held_up(door: Door) -> asyncio.Event:
+    """From now on answers wait for this."""
+    go_on = asyncio.Event()
+
+    async def script(_request: RunRequest, _client: Client) -> Outcome:
+        await go_on.wait()
+        return plain()
+
+    door.runner.script = script
+    return go_on
+
+
+async def test_a_head_without_end_behind_a_request_that_is_served_ends_the_connection_after_its_answer() -> None:
+    async with serving() as door:
+        go_on = held_up(door)
+        caller = await door.caller()
+        caller.send(WHOLE)
+        await until(lambda: len(door.runner.asked) == 1)
+        caller.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
+        for number in range(64):
+            caller.send(b"X-%d: " % number + b"a" * 1_000 + b"\r\n")
+            await settle_loop(3)
+        go_on.set()
+        answer = await caller.answer()
+        ending = asyncio.ensure_future(caller.ended())
+        await until(ending.done)
+        assert (answer.status, await ending) == (200, True)
+
+
+async def test_a_head_that_began_behind_a_request_has_its_time_once_that_is_answered() -> None:
+    clock = ManualClock()
+    async with serving(clock=clock) as door:
+        go_on = held_up(door)
+        caller = await door.caller()
+        caller.send(WHOLE)
+        await until(lambda: len(door.runner.asked) == 1)
+        caller.send(b"GET /heal")
+        await settle_loop()
+        await clock.advance(20)
+        go_on.set()
+        assert (await caller.answer()).status == 200
+        await until(lambda: clock.waiting == 1)
+        await clock.advance(10)
+        assert (await caller.answer()).status == 408
 
 
 async def test_an_idle_connection_is_closed() -> None:
