@@ -159,7 +159,9 @@ class Planner:
             reasons = [*([barred] if barred else []), *([obstacle.code] if obstacle and not barred else [])]
             reached.append(option.without(reasons, obstacle) if reasons else option)
         able = [one for one in reached if not one.candidate.excluded]
-        weak = [one for one in able if not self._reach.healthy(one.entry.provider)]
+        weak = [
+            one for one in able if one.entry.provider in steer.shunned or not self._reach.healthy(one.entry.provider)
+        ]
         if steer.order or not weak or len(weak) == len(able):
             return reached
         return [one.without([UNHEALTHY], None) if one in weak else one for one in reached]

@@ -12,7 +12,7 @@ from palyra.providers.credentials import Credential
 from palyra.providers.errors import ProviderError
 from palyra.providers.leases import Lease
 from palyra.providers.registry import ModelEntry
-from palyra.providers.retry import RetryRule
+from palyra.providers.retry import TRANSPORT, RetryRule
 from palyra.providers.ways import BREAKER_OPEN, CREDENTIAL_COOLING, UNHEALTHY, Way
 
 ALREADY_TRIED = "already_tried"
@@ -55,12 +55,14 @@ class Traced:
 @value
 class Steer:
     """How the next plan is bound by what was tried: `only` this model on a retry; on a failover none that is `barred`
-    (model ids, with the reason), and where an operator lists an `order`, only those."""
+    (model ids, with the reason), and where an operator lists an `order`, only those. `shunned` providers could not be
+    reached a moment ago: others are asked first."""
 
     course: Course = Course.FIRST
     only: ModelEntry | None = None
     barred: Mapping[str, str] = field(default_factory=dict)
     order: tuple[str, ...] = ()
+    shunned: frozenset[str] = frozenset()
 
 
 FREE = Steer()
@@ -157,6 +159,8 @@ class Trail:
         self.error = error
         assert self.entry is not None
         assert self._way is not None
+        if error.upstream_status is not None and not error.counts_for_breaker:
+            self._way.reached()
         delay = None
         if self._way.permit.good:
             delay = self._rule.delay_s(error, self.retries, self.waited_s, elsewhere=elsewhere)
@@ -165,7 +169,7 @@ class Trail:
             self.waited_s += delay
             second = self.steer.course in (Course.FAILOVER, Course.FAILOVER_RETRY)
             course = Course.FAILOVER_RETRY if second else Course.RETRY
-            self.steer = Steer(course, self.entry, self.steer.barred)
+            self.steer = Steer(course, self.entry, self.steer.barred, shunned=self.steer.shunned)
             return delay
         if error.failover and self.turn_from(self.entry, ALREADY_TRIED):
             return 0.0
@@ -177,7 +181,10 @@ class Trail:
             return False
         self.retries = 0
         order = entry.failover if self._order is None else self._order
-        self.steer = Steer(Course.FAILOVER, None, {**self.steer.barred, entry.id: reason}, order)
+        barred, shunned = {**self.steer.barred, entry.id: reason}, self.steer.shunned
+        if reason == ALREADY_TRIED and self.error is not None and self.error.error_class in TRANSPORT:
+            shunned |= {entry.provider}
+        self.steer = Steer(Course.FAILOVER, None, barred, order, shunned)
         return True
 
     def leave(self) -> None:

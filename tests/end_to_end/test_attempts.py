@@ -137,6 +137,17 @@ async def test_a_breaker_that_opens_meanwhile_ends_the_retries(
 # Where attempts end
 
 
+@pytest.mark.parametrize(("reply", "second"), [(DROPS, SECOND), (OVERLOADED, "front/gpt-4.1-nano")])
+async def test_who_cannot_be_reached_is_not_asked_for_another_model_first(
+    opened: Opener, upstream: Upstream, faults: Faults, reply: Reply, second: str
+) -> None:
+    cheaper = '[[models]]\nprovider = "front"\nupstream = "gpt-4.1-nano"\n'
+    here = await opened(ONE_TRY + ON + two_providers(upstream.base_url, first=cheaper))
+    faults.script(FIRST_KEY, reply)
+    answer = await here.ask(asked())
+    assert (answer.status, answer.headers["x-palyra-model"]) == (200, second)
+
+
 async def test_there_are_so_many_candidates_and_no_more(opened: Opener, upstream: Upstream, faults: Faults) -> None:
     here = await opened(ONE_TRY + ON.replace("true", "true\nmax_candidates = 2") + two_providers(upstream.base_url))
     faults.always(FIRST_KEY, OVERLOADED)

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import pytest
+
 from palyra.config.choices import ModelProviderKind
 from palyra.core.clock import ManualClock
 from palyra.governance.candidates import Course
-from palyra.providers.breaker import Breakers, BreakerSettings
+from palyra.providers.breaker import Breakers, BreakerSettings, BreakerState
 from palyra.providers.credentials import Credentials
 from palyra.providers.errors import ErrorClass, ProviderError
 from palyra.providers.leases import FOREGROUND, Lease, Leases, LeaseSettings
@@ -56,6 +58,38 @@ class Bench:
     @property
     def failures(self) -> dict[str, int]:
         return {name: self.breakers.of(name).failures for name in "abc"}
+
+
+@pytest.mark.parametrize(("status", "again"), [(429, 0.15), (408, 0.15), (503, 0.0)])
+def test_one_that_tries_a_provider_out_and_finds_it_is_tried_again(status: int, again: float) -> None:
+    bench = Bench()
+    breaker = bench.breakers.of("a")
+    for _ in range(3):
+        permit = breaker.enter()
+        assert permit is not None
+        permit.fail()
+    bench.clock.tick(30)
+    error_class = ErrorClass.RATE_LIMITED if status == 429 else ErrorClass.TRANSIENT_UPSTREAM
+    assert bench.fails(A, ProviderError(error_class, "x", upstream_status=status)) == again
+    assert breaker.state is (BreakerState.CLOSED if again else BreakerState.OPEN)
+    assert bench.trail.retrying is bool(again)
+
+
+@pytest.mark.parametrize(
+    ("error_class", "shunned"),
+    [
+        (ErrorClass.NETWORK_UNAVAILABLE, {"a"}),
+        (ErrorClass.PROVIDER_TIMEOUT, {"a"}),
+        (ErrorClass.TRANSIENT_UPSTREAM, set()),
+        (ErrorClass.MALFORMED_RESPONSE, set()),
+    ],
+)
+def test_a_provider_that_could_not_be_reached_is_shunned(error_class: ErrorClass, shunned: set[str]) -> None:
+    bench = Bench(retries=0)
+    assert bench.fails(A, ProviderError(error_class, "x")) == 0.0
+    assert bench.trail.steer.shunned == shunned
+    assert bench.fails(B, DOWN) == 0.0
+    assert bench.trail.steer.shunned == shunned
 
 
 def test_the_same_model_again_then_others_then_nobody() -> None:
