@@ -216,8 +216,8 @@ def _tool_use(call: Mapping[str, Any], path: str) -> dict[str, Any]:
 
 def _tool_result(message: Mapping[str, Any], path: str, dropped: list[str]) -> dict[str, Any]:
     _only(message, path, "name", "tool_call_id")
-    texts = _text_blocks(_texts(message.get("content"), f"{path}.content", dropped))
-    content = texts[0]["text"] if len(texts) == 1 else texts or ""
+    blocks = _parts(message.get("content"), f"{path}.content", dropped)
+    content = _content(blocks) if blocks else ""
     identity = plain_id(text_of(message, "tool_call_id", path))
     return {"type": "tool_result", "tool_use_id": identity, "content": content}
 

@@ -85,6 +85,23 @@ def test_instructions_are_joined_wherever_they_stand() -> None:
     assert made["messages"] == [*HELLO, {"role": "assistant", "content": "hi"}, *HELLO]
 
 
+def test_what_a_tool_shows_is_shown_in_its_result() -> None:
+    shown = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    source = {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}
+    made = body(
+        *HELLO,
+        {"role": "assistant", "tool_calls": [call("call_1", "look", "{}")]},
+        {"role": "tool", "tool_call_id": "call_1", "content": [{"type": "text", "text": "a chart"}, shown]},
+    )
+    assert made["messages"][-1]["content"] == [
+        {
+            "type": "tool_result",
+            "tool_use_id": "call_1",
+            "content": [{"type": "text", "text": "a chart"}, {"type": "image", "source": source}],
+        }
+    ]
+
+
 def test_parallel_calls_and_their_results_are_one_turn_each() -> None:
     made = body(
         *HELLO,
