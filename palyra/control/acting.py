@@ -275,6 +275,8 @@ def _decided_text(resolved: Resolved) -> str:
     record = resolved.record
     if record.decision is ApprovalDecision.DENY:
         return f"Denied {record.principal}: {record.reason or 'no reason given'}."
+    if record.subject:
+        return f"Allowed: {record.subject}."
     caps = ", ".join(f"{grant.policy_id} up to {_cap(grant)}" for grant in resolved.grants)
     kind = resolved.grants[0].kind if resolved.grants else "once"
     return f"Allowed {record.principal} ({kind}): {caps}."

@@ -216,6 +216,8 @@ class ApprovalView:
     """How many tools the prompt offers to the model."""
     applicants: tuple[ApplicantView, ...] = ()
     wanted: int | None = None
+    subject: str = ""
+    """What is asked for where that is no room in a budget: `remedy:<incident>:<remedy>`."""
 
     @property
     def refused(self) -> bool:

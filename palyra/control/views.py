@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from palyra.config.choices import MetricKind
 from palyra.control.attempts import Trace, attempt_sentences
 from palyra.control.price_views import part_view
 from palyra.control.queries import AttemptView, DecisionDetail
@@ -213,7 +214,7 @@ def evaluation_view(item: UsageBudgetEvaluation) -> EvaluationView:
 def approval_view(record: ApprovalRecord, waiting: int = 0, park_until: int | None = None) -> ApprovalView:
     """`waiting` and `park_until` come from the engine; both are absent where none runs."""
     facts = record.facts
-    leading = record.leading
+    leading = record.leading if record.evaluations else None
     metrics = {item.policy_id: item.metric_kind.value for item in record.evaluations}
     return ApprovalView(
         approval_id=record.approval_id,
@@ -225,8 +226,8 @@ def approval_view(record: ApprovalRecord, waiting: int = 0, park_until: int | No
         session=record.session,
         model=_text(facts, "model"),
         policy_ids=record.policy_ids,
-        excess=record.excess(leading),
-        excess_metric=leading.metric_kind.value,
+        excess=0 if leading is None else record.excess(leading),
+        excess_metric=MetricKind.REQUESTS.value if leading is None else leading.metric_kind.value,
         risk=record.risk,
         risk_percent=round(excess_percent(record.evaluations, record.wanted or 0), 1),
         waiting=waiting,
@@ -252,12 +253,13 @@ def approval_view(record: ApprovalRecord, waiting: int = 0, park_until: int | No
             for item in record.evaluations
         ),
         counterfactual=tuple(_counterfactual_view(item, metrics) for item in facts.get("counterfactual") or ()),
-        once_cap=once_cap(leading, record.excess(leading)),
+        once_cap=0 if leading is None else once_cap(leading, record.excess(leading)),
         decision_id=_text(facts, "decision_id"),
         grant_ids=record.grant_ids,
         tools=int(facts.get("tools") or 0),
         applicants=tuple(ApplicantView(one.name, one.attestation, one.reason) for one in record.applicants),
         wanted=record.wanted,
+        subject=record.subject,
     )
 
 

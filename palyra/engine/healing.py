@@ -1,13 +1,31 @@
 """The self-healing loop of an engine: incidents as they were, and the parts of the house it works with."""
 
+import logging
 from typing import TYPE_CHECKING
 
+from palyra.core.conditions import Condition, Domain, Severity
+from palyra.core.errors import PalyraError
+from palyra.core.events import Event
+from palyra.core.pulse import WorkHeartbeatKind
+from palyra.engine.conditions import checks
+from palyra.engine.remedies import cancel_run, job_remedies, probe_provider, task_remedies
+from palyra.governance.approval_record import Applicant, ApprovalDecision
+from palyra.governance.approvals import Petition
+from palyra.healing.checks import Check
 from palyra.healing.healing import Healing, HealingMeans
 from palyra.healing.heartbeats import WorkHeartbeat
+from palyra.healing.remedier import Escalation, read_subject
+from palyra.runs.beating import longest_silence_ms
 from palyra.runs.durable import Durable
+from palyra.runs.settings import run_settings
 
 if TYPE_CHECKING:
     from palyra.engine.engine import Engine
+    from palyra.engine.jobs import Jobs
+
+log = logging.getLogger(__name__)
+
+PALYRA = "palyra"
 
 
 async def self_healing(engine: "Engine", durable: Durable) -> Healing:
@@ -19,14 +37,112 @@ async def self_healing(engine: "Engine", durable: Durable) -> Healing:
         lag=engine.lag,
         write=durable.write,
         write_and_wait=durable.wait,
-        ask=lambda escalation: "",
-        relate=_related,
+        ask=lambda escalation: _ask(engine, durable, escalation),
+        relate=lambda heartbeat: _related(engine, heartbeat),
     )
     healing = Healing(means, engine.config.healing)
+    for check in checks(engine):
+        healing.add_check(check)
+    for name, act in {
+        "cancel_run": cancel_run(engine, healing),
+        "probe_provider": probe_provider(engine),
+        **task_remedies(engine, healing),
+    }.items():
+        healing.chest.add(name, act)
+    live, settings = engine.runner.live, run_settings(engine.config)
+    live.pulse = healing.heartbeats
+    live.silence = lambda provider, streaming: longest_silence_ms(
+        engine.registry.providers[provider].timeouts, streaming=streaming, most_s=settings.max_duration_s
+    )
+    engine.events.subscribe(lambda event: _decided(engine, healing, event), "approval.ended")
     await healing.restore(engine.journal.readers)
     return healing
 
 
-def _related(heartbeat: WorkHeartbeat) -> dict[str, str]:
-    """What an incident about a piece of work leads to."""
-    return {heartbeat.kind.value: heartbeat.object_id}
+def heal_jobs(healing: Healing, jobs: "Jobs") -> None:
+    """Watches over a scheduler too."""
+    for name, act in job_remedies(jobs).items():
+        healing.chest.add(name, act)
+
+    def overdue(now: int) -> list[Condition]:
+        found: list[Condition] = []
+        for job_id, slot in jobs.scheduler.overdue(now):
+            lane = jobs.roster.get(job_id)
+            name = job_id if lane is None else lane.job.name
+            found.append(
+                Condition(
+                    Domain.SCHEDULER,
+                    f"job:{job_id}:overdue",
+                    Severity.HIGH,
+                    f"A slot of the job {name} was not fired",
+                    "It was due more than 60 s ago.",
+                    job_id,
+                    since=slot,
+                    related={"job": job_id},
+                )
+            )
+        return found
+
+    healing.add_check(Check("overdue slots", overdue))
+
+
+def _related(engine: "Engine", heartbeat: WorkHeartbeat) -> dict[str, str]:
+    """What else a piece of work is about."""
+    related = {heartbeat.kind.value: heartbeat.object_id}
+    run_id = heartbeat.object_id if heartbeat.kind is WorkHeartbeatKind.RUN else ""
+    if heartbeat.kind is WorkHeartbeatKind.BACKGROUND_TASK:
+        task = engine.tasks.desk.book.get(heartbeat.object_id)
+        run_id = task.target_run_id if task is not None else ""
+        related = {"task": heartbeat.object_id}
+    if heartbeat.kind is WorkHeartbeatKind.CRON_JOB:
+        related = {"job": heartbeat.object_id}
+    run = engine.runner.live.get(run_id)
+    if run is None:
+        return related
+    row = run.row
+    facts = {
+        "run": row.run_id,
+        "provider": row.provider,
+        "model": row.model,
+        "principal": row.scope.principal,
+        "session": row.scope.session,
+        "job": row.scope.job,
+        "decision": row.decision_id,
+    }
+    return {**related, **{name: text for name, text in facts.items() if text}}
+
+
+def _ask(engine: "Engine", durable: Durable, escalation: Escalation) -> str:
+    """Asks people for their word about a remedy."""
+    record, remedy, now = escalation.record, escalation.remedy, engine.clock.now_ms()
+    words = " ".join([f"{record.summary}.", escalation.reason, *escalation.preview])
+    petition = Petition(
+        principal=PALYRA,
+        session=escalation.subject,
+        run_id="",
+        evaluations=(),
+        applicant=Applicant(PALYRA, reason=words[:500]),
+        subject=escalation.subject,
+        risk=remedy.risk.value,
+    )
+    opened = engine.desk.open(petition, now)
+    if opened is None:
+        return ""
+    if opened.changes:
+        durable.write(opened.changes)
+    if opened.fresh:
+        engine.events.publish(Event("approval.opened", now, opened.record.approval_id))
+    return opened.record.approval_id
+
+
+def _decided(engine: "Engine", healing: Healing, event: Event) -> None:
+    """Somebody allowed a remedy: it is begun."""
+    record = engine.desk.find(event.subject)
+    asked = None if record is None else read_subject(record.subject)
+    if record is None or asked is None or record.decision is not ApprovalDecision.ALLOW:
+        return
+    try:
+        healing.remedier.run(*asked, record.decided_by, engine.clock.now_ms(), approval_id=record.approval_id)
+    except PalyraError as error:
+        log.warning("the remedy that was allowed by approval %s was not begun: %s", record.approval_id, error)
+    healing.settle()

@@ -79,6 +79,11 @@ class ApprovalRecord:
         return tuple(Applicant.from_json(item) for item in self.facts.get("applicants") or ())
 
     @property
+    def subject(self) -> str:
+        """What it is about where that is no budget: `remedy:<incident>:<remedy>`; empty otherwise."""
+        return str(self.facts.get("subject") or "")
+
+    @property
     def wanted(self) -> int | None:
         """How much room was asked for in words, in the budgets' unit; None when no amount was named."""
         amount = self.facts.get("wanted")
@@ -98,7 +103,7 @@ class ApprovalRecord:
 
     @property
     def leading(self) -> UsageBudgetEvaluation:
-        """The budget that is exceeded by the largest share."""
+        """The budget that is exceeded by the largest share. Raises ValueError where no budget is asked about."""
         return max(self.evaluations, key=lambda item: excess_percent([item], self.wanted or 0))
 
     def state(self) -> str:

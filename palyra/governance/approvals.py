@@ -59,6 +59,9 @@ class Petition:
     evaluations: tuple[UsageBudgetEvaluation, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
     applicant: Applicant | None = None
+    subject: str = ""
+    risk: str = ""
+    """Set where no budget is asked about: what it is about instead, and how risky that is."""
     wanted: int | None = None
     """Set where room is asked for in words, which needs no run: who asks, and how much (in the budgets' unit)."""
 
@@ -72,6 +75,8 @@ class Petition:
             facts["applicants"] = [self.applicant.to_json()]
         if self.wanted is not None:
             facts["wanted"] = self.wanted
+        if self.subject:
+            facts["subject"] = self.subject
         return facts
 
 
@@ -181,7 +186,7 @@ class ApprovalDesk:
             evaluations=petition.evaluations,
             requested_at=at,
             expires_at=at + self.settings.ttl_ms,
-            risk=risk_of(petition.evaluations, petition.wanted or 0),
+            risk=petition.risk or risk_of(petition.evaluations, petition.wanted or 0),
             facts=petition.all_facts(),
         )
         self._put(record)
@@ -192,6 +197,7 @@ class ApprovalDesk:
             "risk": record.risk,
         }
         subjects = [f"usage-budget:{policy_id}" for policy_id in record.policy_ids]
+        subjects += [record.subject] if record.subject else []
         actor = record.principal
         if petition.applicant is not None:
             actor = petition.applicant.name

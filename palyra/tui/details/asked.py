@@ -10,7 +10,9 @@ WIDE_TABLE_FROM = 72
 
 
 def room_words(approval: ApprovalView) -> str:
-    """`$5.00 more`, `room up to the limit once more`."""
+    """`$5.00 more`, `room up to the limit once more`, or the remedy that is asked for."""
+    if approval.subject:
+        return approval.subject
     if approval.wanted is None:
         return "room, no amount named"
     return f"{show.quantity(approval.excess_metric, approval.wanted)} more than the limit"
