@@ -1,5 +1,6 @@
 """The notes of an engine, built of its own parts."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from palyra.journal.task_rows import TaskRow
@@ -49,9 +50,10 @@ async def memory_room(engine: "Engine") -> Memory:
 
 
 def remember_result(memory: Memory) -> Remember:
-    """Keeps the results of tasks that ask for it."""
+    """Keeps the results of tasks that ask for it. Nobody else is ever in the session that a task has for itself."""
 
     async def remember(row: TaskRow, text: str) -> None:
-        await memory.remember(row.scope, text, row.target_run_id)
+        alone = row.session == f"task:{row.task_id}"
+        await memory.remember(replace(row.scope, session="") if alone else row.scope, text, row.target_run_id)
 
     return remember

@@ -179,8 +179,9 @@ def read_end(ttl_ms: int | None, ttl_days: int, now: int) -> int | None:
 
 
 def place_of_answer(scope: Scope) -> NotePlace:
-    """Where the answer of a run in this scope is kept: with its job, else with its session, else for all of them."""
-    for kind, name in ((NoteScope.JOB, scope.job), (NoteScope.SESSION, scope.session)):
+    """Where the answer of a run in this scope is kept: with its job, else its session, else its agent, else for all."""
+    named = ((NoteScope.JOB, scope.job), (NoteScope.SESSION, scope.session), (NoteScope.AGENT, scope.agent))
+    for kind, name in named:
         if _VALUE.fullmatch(name) is not None:
             return NotePlace(kind, name)
     return NotePlace(NoteScope.GLOBAL)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from palyra.config.operations import TaskKind
@@ -108,7 +109,7 @@ class Worker:
             return
         result = await queue.runs.run(self._ask(row, given))
         if result.completed and row.remember:
-            await queue.keep_note(row, result.text)
+            await queue.keep_note(replace(row, target_run_id=result.run_id), result.text)
 
     def _unmade(self, state: RunState, reason: str) -> None:
         """The attempt ends without a run."""

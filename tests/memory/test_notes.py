@@ -190,6 +190,7 @@ def test_places_are_read_and_told_alike() -> None:
         assert str(parse_place(text)) == text
     assert place_of_answer(Scope("ann", "s1", job="nightly")) == NIGHTLY
     assert place_of_answer(Scope("ann", "s1")) == NotePlace(NoteScope.SESSION, "s1")
+    assert place_of_answer(Scope("ann", "", agent="scribe")) == NotePlace(NoteScope.AGENT, "scribe")
     assert place_of_answer(Scope("ann", "")) == NotePlace(NoteScope.GLOBAL)
     assert [str(one) for one in places_around(Scope("a", "s", agent="b", job="j"))] == [
         "job:j",

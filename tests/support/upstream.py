@@ -222,7 +222,9 @@ async def stream_responses(wants: dict[str, Any], reply: Reply) -> AsyncIterator
 
 
 def plain_embeddings(wants: dict[str, Any], reply: Reply) -> dict[str, Any]:
-    data = [{"object": "embedding", "index": 0, "embedding": [0.6, 0.8]}]
+    asked = wants["input"]
+    count = len(asked) if isinstance(asked, list) and isinstance(asked[0], str) else 1
+    data = [{"object": "embedding", "index": index, "embedding": [0.6, 0.8]} for index in range(count)]
     answer: dict[str, Any] = {"object": "list", "data": data, "model": wants["model"]}
     if reply.usage:
         answer["usage"] = {"prompt_tokens": reply.input_tokens, "total_tokens": reply.input_tokens}
