@@ -36,7 +36,6 @@ GUESSED = (
 )
 ALONE = "Requests that named their model are tried on no other, since the log knows of none."
 UNRECORDED = "Nothing before the first recorded request can be replayed."
-CORRECTED = "Usage of this period was corrected later; until then requests are decided by what was charged first."
 EMPTY = "No request of this period is recorded, so nothing was tried."
 
 
@@ -63,7 +62,6 @@ def answer(asked: dict[str, Any], tell: Any) -> ReplayAnswer:
         recorded_since = log.first_plan_at()
         examples = tuple(_example(log, item) for item in sorted(tally.examples.values(), key=lambda one: one.at))
         until_at = log.last_at() if asked["until"] is None else asked["until"]
-        corrected = log.corrected(asked["since"], until_at)
     tried = {policy.policy_id for policy in trial.policies}
     notes = [WAITING] if tally.requests else [EMPTY]
     if tally.estimated:
@@ -74,8 +72,6 @@ def answer(asked: dict[str, Any], tell: Any) -> ReplayAnswer:
         notes.append(GUESSED)
     if replay.others.alone:
         notes.append(ALONE)
-    if corrected:
-        notes.append(CORRECTED)
     if recorded_since is None or asked["since"] < recorded_since:
         notes.append(UNRECORDED)
     bites = [

@@ -37,7 +37,7 @@ from palyra.governance.plan_record import (
 )
 from palyra.governance.recount import Drawing
 from palyra.governance.replay_earlier import count_earlier
-from palyra.governance.replay_flow import Group, Log, Model, Stand, UnderWay
+from palyra.governance.replay_flow import Group, Log, Model, UnderWay, over_soft
 from palyra.governance.replay_holds import Held, Holds, Origin
 from palyra.governance.replay_input import Decoder, Shape
 from palyra.governance.replay_lanes import ASKS, Lanes
@@ -47,7 +47,7 @@ from palyra.governance.replay_tally import WORDS, Example, Tally, word
 from palyra.governance.replay_trial import Schedule
 from palyra.governance.routing import plan_usage_routing
 from palyra.governance.trials import Policies
-from palyra.journal.replay_log import END, GRANT, PLAN, REFUSED_SLICE, SLICE
+from palyra.journal.replay_log import CORRECTION, END, GRANT, PLAN, REFUSED_SLICE, SLICE
 from palyra.pricing.overrides import Overrides
 
 GROUPS_KEPT = 100_000
@@ -213,7 +213,7 @@ class Replay:
                         if outcome >> 2 & 7 != soft:
                             strengths += 1
                         if soft:
-                            _over_soft(group, stand)
+                            over_soft(group, stand)
                 elif kind == END:
                     known = opened.pop(ref, None)
                     if type(known) is not tuple or usd is None:
@@ -243,6 +243,9 @@ class Replay:
                     flow.refused_slice(ref, at, tokens or 1)
                 elif kind == GRANT:
                     self._grant(seq, ref)
+                elif kind == CORRECTION and seq < until:
+                    hold = self._log.body(seq)
+                    flow.correct(hold, ref, at, usd, tokens or 0, self.lanes, counted=at >= schedule.since_at)
             tally.requests += requests
             tally.strengths += strengths
             tally.cost_before += spent
@@ -257,7 +260,9 @@ class Replay:
         self._flow.settle()
         self.lanes.next_phase()
         if index == 0:
-            self._drawn = count_earlier(self._log.holds_before(self._schedule.needed), self.lanes)
+            self._drawn = count_earlier(
+                self._log.holds_before(self._schedule.needed), self._flow.corrections, self.lanes
+            )
         self._models.clear()
         self._by_model.clear()
         self._firsts.clear()
@@ -305,7 +310,7 @@ class Replay:
             if self._counting:
                 self.tally.decided(ref, before, Disposition.BLOCKED, again=True, later=later, differs=True)
             if before is Disposition.SERVED:
-                self._flow.refused[ref] = self._counting
+                self._flow.refuse(ref, at, counted=self._counting)
             return
         body = self._log.body(seq)
         if self._quickly(seq, at, ref, scope, shape, outcome, before, body):
@@ -362,7 +367,7 @@ class Replay:
                 tally.show(example, evaluations)
         if after is not Disposition.SERVED or plan.candidate is None or plan.estimate is None:
             if before is Disposition.SERVED:
-                self._flow.refused[ref] = self._counting
+                self._flow.refuse(ref, at, counted=self._counting)
             elif before is Disposition.APPROVAL and after is Disposition.BLOCKED:
                 self._gone.add(ref)
             return
@@ -425,9 +430,9 @@ class Replay:
         amounts = (verdict.usd, verdict.tokens, 1)
         if not served:
             if self._counting:
-                _over_soft(group, group.turn(at), amounts)
+                over_soft(group, group.turn(at), amounts)
             if before is Disposition.SERVED:
-                self._flow.refused[ref] = self._counting
+                self._flow.refuse(ref, at, counted=self._counting)
             elif before is Disposition.APPROVAL and after is Disposition.BLOCKED:
                 self._gone.add(ref)
             return True
@@ -437,7 +442,7 @@ class Replay:
             cell.move(amounts[cell.budget.unit], 0, 0)
         self._flow.open[ref] = (stand, more, verdict.usd, verdict.tokens, seq)
         if self._counting:
-            _over_soft(group, stand)
+            over_soft(group, stand)
         return True
 
     def _group_of(self, scope: int, shape: Shape, index: int) -> Group:
@@ -487,13 +492,3 @@ class Replay:
         self._grants.add(replace(row, state=GrantState.ACTIVE.value, run_ids=run_ids))
         for drawing in self._drawn.pop(row.grant_id, ()):
             self._grants.redraw(drawing.grant_id, drawing.run_id, drawing.amount, sent=drawing.sent)
-
-
-def _over_soft(group: Group, stand: Stand, amounts: tuple[int, int, int] = (0, 0, 0)) -> None:
-    """Which budgets a hold leaves past their soft limit, or would where it was refused: then with its amounts."""
-    for place, cell in zip(group.fixed, stand.cells, strict=True):
-        if cell.settled + amounts[place.unit] > place.soft:
-            place.lane.bite.over_soft += 1
-    for place in group.rolling:
-        if place.judged.settled + amounts[place.unit] > place.soft:
-            place.lane.bite.over_soft += 1

@@ -1,6 +1,6 @@
 """Requests of a replay under way: what they hold, how that grows, and what they are charged when they end."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from palyra.governance.counters import NEVER, Cell
@@ -8,9 +8,9 @@ from palyra.governance.grants import Asker
 from palyra.governance.plan_record import CHOSEN_SHIFT, INDEX_MASK
 from palyra.governance.replay_holds import Held, Holds, Origin, Part
 from palyra.governance.replay_input import Decoder, Names
-from palyra.governance.replay_lanes import Place, judged_growth
+from palyra.governance.replay_lanes import Lanes, Place, judged_growth
 from palyra.governance.replay_tally import Tally
-from palyra.journal.replay_log import Event, RecordedUse
+from palyra.journal.replay_log import Corrected, Event, RecordedUse
 from palyra.journal.rows import GrantRow, HoldRow
 from palyra.pricing.charge import charge
 from palyra.pricing.usage import NormalisedUsage
@@ -26,6 +26,8 @@ class Log(Names, Protocol):
     def grant(self, seq: int) -> GrantRow: ...
     def refs(self, run_ids: Sequence[str]) -> dict[str, int]: ...
     def usage(self, ref: int) -> RecordedUse | None: ...
+    def corrections(self) -> Mapping[str, Corrected]: ...
+    def hold(self, hold_id: str) -> HoldRow: ...
     def first_of_shapes(self) -> list[tuple[int, int]]: ...
 
 
@@ -132,6 +134,10 @@ class UnderWay:
         """Requests that history let through and this does not, until they end there; whether they count."""
         self._cut_then: set[int] = set()
         """Those of them whose budget ended there."""
+        self.corrections = log.corrections()
+        self._corrected = {one.ref for one in self.corrections.values()}
+        self._otherwise: set[tuple[int, int]] = set()
+        """Attempts of theirs (with the instant they were decided at) that were not charged as they were there."""
         self._log = log
         self._decoder = decoder
         self._holds = holds
@@ -162,6 +168,12 @@ class UnderWay:
     def _origin(self, seq: int) -> Origin:
         at, scope, shape, outcome = self._log.plan(seq)
         return Origin(seq, at, scope, shape, (outcome >> CHOSEN_SHIFT & INDEX_MASK) - 1)
+
+    def refuse(self, ref: int, at: int, *, counted: bool) -> None:
+        """A request that history let through at an instant is not here."""
+        self.refused[ref] = counted
+        if ref in self._corrected:
+            self._otherwise.add((ref, at))
 
     def slice(self, ref: int, at: int, usd: int | None, tokens: int) -> None:
         held = self.open[ref]
@@ -245,6 +257,8 @@ class UnderWay:
         if held.cut_short:
             used = min(used, held.tokens)
             charged = charged if charged is None or held.usd is None else min(charged, held.usd)
+        if ref in self._corrected and (held.priced_anew or held.cut_short):
+            self._otherwise.add((ref, held.origin.at))
         flat_now = self._holds.end(held, charged, used, requests)
         if held.counted:
             tally.cut_before += held.cut_then
@@ -252,6 +266,26 @@ class UnderWay:
             tally.differences += held.cut != held.cut_then and not held.differs
             tally.spent_before(usd, flat, example)
             tally.spent_after(flat_now if charged is None else charged, example)
+
+    def correct(
+        self, hold_id: str, ref: int, at: int, usd: int | None, tokens: int, lanes: Lanes, *, counted: bool
+    ) -> None:
+        """What a hold taken at an instant was charged turned out to be more by so much, or less.
+
+        One that this replay charged otherwise stays as it is: what it used was known from the start, or never.
+        """
+        same = (ref, at) not in self._otherwise
+        if counted:
+            self._tally.cost_before += usd or 0
+            self._tally.cost_after += (usd or 0) * same
+        if not same:
+            return
+        row, amounts = self._log.hold(hold_id), (usd or 0, tokens, 0)
+        for places in lanes.match(row.scope, row.provider, row.model):
+            for place in places:
+                cell = place.lane.budget.find(place.value, at)
+                if cell is not None:
+                    cell.move(amounts[place.unit], 0, 0)
 
     def _price_of_use(self, ref: int, held: Held, usd: int | None) -> int | None:
         """What the recorded use costs with the model and prices of now; as it was where nobody knows better."""
@@ -263,6 +297,16 @@ class UnderWay:
         card = self._decoder.card(model, origin.at)
         context = self._decoder.context(self._log.body(origin.seq))
         return charge(card, _usage(use), context).amount
+
+
+def over_soft(group: Group, stand: Stand, amounts: tuple[int, int, int] = (0, 0, 0)) -> None:
+    """Which budgets a hold leaves past their soft limit, or would where it was refused: then with its amounts."""
+    for place, cell in zip(group.fixed, stand.cells, strict=True):
+        if cell.settled + amounts[place.unit] > place.soft:
+            place.lane.bite.over_soft += 1
+    for place in group.rolling:
+        if place.judged.settled + amounts[place.unit] > place.soft:
+            place.lane.bite.over_soft += 1
 
 
 def _usage(use: RecordedUse) -> NormalisedUsage:

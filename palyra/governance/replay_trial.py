@@ -43,11 +43,12 @@ class Schedule:
     """Events from `first` on are read; from `since` up to `until` requests are counted, under what is tried.
 
     `settings` runs beside `phases`; `rerouting` are the tried policies that ask for another model. What was held before
-    `needed`, UTC unix ms, counts in no window of theirs.
+    `needed`, UTC unix ms, counts in no window of theirs. `since_at` is the instant of `since`.
     """
 
     needed: int
     first: int
+    since_at: int
     since: int
     until: int
     phases: Sequence[Phase]
@@ -116,7 +117,7 @@ def schedule(
             phases.append(Phase(max(begins, since), trial.over(recorded)))
             beside.append(settings)
     rerouting = frozenset(policy.policy_id for policy in trial.policies if policy.enabled and policy.reroutes)
-    return Schedule(needed, first, since, until, phases, beside, rerouting)
+    return Schedule(needed, first, since_at, since, until, phases, beside, rerouting)
 
 
 def _edit(recorded: dict[str, UsageBudgetPolicyRecord], edit: TermsEdited) -> None:

@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from palyra.core.errors import StateError
 from palyra.journal.journal import JOURNAL_FILE
@@ -16,8 +16,10 @@ from palyra.journal.rows import GrantRow, HoldRow
 from palyra.journal.schema import LATEST
 from palyra.journal.tables import GRANTS, HOLDS, Table, grant_row, hold_row
 
-PLAN, SLICE, END, GRANT, TERMS, REFUSED_SLICE = range(6)
+PLAN, SLICE, END, GRANT, TERMS, REFUSED_SLICE, CORRECTION = range(7)
 """Kinds of events."""
+_OF_BEFORE = f"({GRANT}, {CORRECTION})"
+"""Kinds of those that are told with an instant of before."""
 
 CHUNK = 5_000
 DRAWN_EARLIER_MS = 48 * 3_600_000
@@ -30,6 +32,15 @@ Event = tuple[Any, ...]
 
 RecordedUse = dict[str, int]
 """Tokens by kind, as `NormalisedUsage` names them."""
+
+
+class Corrected(NamedTuple):
+    """The number of a run, and what corrections of one of its holds added to the charge."""
+
+    ref: int
+    usd: int
+    tokens: int
+
 
 USAGE_COLUMNS = (
     "input_total",
@@ -84,19 +95,23 @@ class ReplayLog:
         return found
 
     def last_at(self) -> int:
-        found: int | None = self._one("SELECT at FROM replay_log WHERE seq = ?", (self.last,))
+        found: int | None = self._one(
+            f"SELECT at FROM replay_log WHERE kind NOT IN {_OF_BEFORE} ORDER BY seq DESC LIMIT 1"
+        )
         return found or 0
 
     def seq_at(self, at: int) -> int:
         """The first event at or after an instant; one past the last where there is none.
 
-        Events lie in the order of time but for clocks set back, where any of the places will do, and for grants, which
-        are told with the instant they were given at.
+        Events lie in the order of time but for clocks set back, where any of the places will do, and for grants and
+        corrections, which are told with the instant they were given at, or their hold was taken at.
         """
         low, high = 1, self.last + 1
         while low < high:
             middle = (low + high) // 2
-            found = self._one("SELECT at FROM replay_log WHERE seq >= ? AND kind <> 3 ORDER BY seq LIMIT 1", (middle,))
+            found = self._one(
+                f"SELECT at FROM replay_log WHERE seq >= ? AND kind NOT IN {_OF_BEFORE} ORDER BY seq LIMIT 1", (middle,)
+            )
             if found is not None and found < at:
                 low = middle + 1
             else:
@@ -185,10 +200,18 @@ class ReplayLog:
         )
         return run_id, decision or ""
 
-    def corrected(self, since: int, until: int) -> bool:
-        """Whether anything charged in [since, until] was corrected."""
-        sql = "SELECT 1 FROM usage WHERE at >= ? AND at <= ? AND corrects IS NOT NULL LIMIT 1"
-        return self._one(sql, (since, until)) is not None
+    def corrections(self) -> dict[str, Corrected]:
+        """What corrections add up to, by hold."""
+        sql = (
+            "SELECT body, ref, sum(ifnull(usd, 0)), sum(tokens) FROM replay_log JOIN replay_bodies USING (seq)"
+            " WHERE kind = 6 GROUP BY body"
+        )
+        return {hold_id: Corrected(*sums) for hold_id, *sums in self._database.execute(sql)}
+
+    def hold(self, hold_id: str) -> HoldRow:
+        """A hold as it stands in the end."""
+        sql = f"SELECT {', '.join(HOLDS.columns)} FROM holds WHERE hold_id = ?"
+        return hold_row(_values(HOLDS, self._database.execute(sql, (hold_id,)).fetchone()))
 
     def usage(self, ref: int) -> RecordedUse | None:
         """What the newest attempt of a run used, corrections counted in, in tokens by kind; None without one,

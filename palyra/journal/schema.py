@@ -2,11 +2,13 @@
 
 Times are UTC unix ms, money is nano-dollars, NULL means unknown. Columns of lists and objects hold JSON text.
 Roll-ups are kept by triggers, so no writer can forget them. `moves` of a hold is an array of
-`[policy_id, scope_value, window_start, metric, held, actual, enforced, [[grant_id, amount], …], limit]`.
+`[policy_id, scope_value, window_start, metric, held, actual, enforced, [[grant_id, amount], …], limit]`,
+with the kind of window behind it where that is a rolling one.
 """
 
 from palyra.journal.alert_schema import ALERTS
 from palyra.journal.answers_schema import ANSWERS
+from palyra.journal.correction_schema import CORRECTIONS
 from palyra.journal.credential_schema import CREDENTIALS
 from palyra.journal.delivery_schema import DELIVERIES
 from palyra.journal.incident_schema import INCIDENTS
@@ -386,6 +388,7 @@ END;
     (12, TASKS),
     (13, JOBS),
     (14, MEMORY),
+    (15, CORRECTIONS),
 )
 
 LATEST = MIGRATIONS[-1][0]

@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from palyra.config.load import interpret
 from palyra.control.commands import (
     AddPolicy,
     Command,
+    CorrectUsage,
     DecideApproval,
     EditPolicy,
     GrantScope,
@@ -21,6 +22,7 @@ from palyra.control.commands import (
 from palyra.control.local import LocalControl
 from palyra.control.snapshots import OperatorView
 from palyra.core.clock import ManualClock, settle_loop
+from palyra.core.errors import PalyraError
 from palyra.core.scope import Scope
 from palyra.engine import Installation
 from palyra.house import House, open_house
@@ -270,6 +272,8 @@ class Busy:
                 dice.choice(callers).leave()
             if dice.random() < 0.08:
                 await self._edit()
+            if self.outcomes and dice.random() < 0.2:
+                await self._correct()
             await self.clock.advance(dice.choice((0, 0, 1, 2, 7)))
             await self.settle()
             if dice.random() < 0.3:
@@ -295,6 +299,14 @@ class Busy:
         grants = [grant for grant in self.house.engine.ledger.grants if grant.row.state == "active"]
         if grants and dice.random() < 0.2:
             await self.send(RevokeGrant(dice.choice(grants).row.grant_id))
+
+    async def _correct(self) -> None:
+        """A charge of a while ago turns out to be another; most can be corrected."""
+        dice = self.dice
+        run_id = dice.choice(self.outcomes[-12:]).report.run_id
+        cost, output = dice.choice(((dice.randint(0, 90_000_000), None), (None, dice.randint(0, 3000))))
+        with suppress(PalyraError):
+            await self.send(CorrectUsage(run_id, "the bill says so", output_tokens=output, cost_nano_usd=cost))
 
     async def _edit(self) -> None:
         dice = self.dice

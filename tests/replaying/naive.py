@@ -16,7 +16,7 @@ from palyra.governance.replay_trial import Trial
 from palyra.governance.routing import plan_usage_routing
 from palyra.governance.terms import Terms, read_terms
 from palyra.journal.changes import HoldTaken
-from palyra.journal.replay_log import END, GRANT, PLAN, REFUSED_SLICE, SLICE, TERMS, ReplayLog
+from palyra.journal.replay_log import CORRECTION, END, GRANT, PLAN, REFUSED_SLICE, SLICE, TERMS, ReplayLog
 from palyra.journal.rows import CounterMove, HoldRow
 from palyra.pricing.charge import charge
 from palyra.pricing.usage import NormalisedUsage
@@ -40,6 +40,8 @@ class Story:
     cut_before: bool = False
     cut_after: bool = False
     cut_short: bool = False
+    otherwise: set[int] = field(default_factory=set)
+    """Attempts that were not charged as they were, by when they were held."""
     gone: bool = False
     estimated: bool = False
     hold: str = ""
@@ -70,10 +72,13 @@ class Naive:
         self.ledger = Ledger(grants=self.grants)
         self.store = Store()
         self.recorded: dict[str, UsageBudgetPolicyRecord] = {}
+        self.now = 0
 
     def run(self) -> "Naive":
         for rows in self.log.chunks(1):
             for seq, at, kind, ref, scope, shape, usd, tokens, outcome in rows:
+                if kind not in (GRANT, CORRECTION):
+                    self.now = at
                 if kind == TERMS:
                     self._terms(seq, at)
                 elif kind == PLAN:
@@ -86,6 +91,8 @@ class Naive:
                     self._grant(seq, ref)
                 elif kind == REFUSED_SLICE:
                     self._refused_slice(ref, at, tokens)
+                elif kind == CORRECTION:
+                    self._correct(ref, at, usd, tokens)
         return self
 
     def _terms(self, seq: int, at: int) -> None:
@@ -226,6 +233,8 @@ class Naive:
         held = self.ledger.open_hold(story.hold) if story.hold else None
         if held is None:
             return
+        if (story.reprice and requests) or story.cut_short:
+            story.otherwise.add(story.at)
         if story.reprice and requests:
             usd = self._repriced(ref, story, usd)
         if story.cut_short:
@@ -237,6 +246,18 @@ class Naive:
             ending = self.ledger.release(story.hold, at=at)
         self.store.submit(ending.change)
         story.cost_after += (ending.flat if usd is None else usd) or 0
+
+    def _correct(self, ref: int, at: int, usd: int | None, tokens: int) -> None:
+        story = self.stories[ref]
+        story.cost_before += usd or 0
+        mine = [one for one in self.store.rows.values() if (one.run_id, one.created_at) == (str(ref), at)]
+        if not mine or at in story.otherwise:
+            return
+        story.cost_after += usd or 0
+        (row,) = mine
+        dollars = None if row.actual_usd is None else row.actual_usd + (usd or 0)
+        corrected = self.ledger.correct(row, dollars, (row.actual_tokens or 0) + tokens, self.now)
+        self.store.rows[row.hold_id] = corrected
 
     def _repriced(self, ref: int, story: Story, usd: int | None) -> int | None:
         use = self.log.usage(ref)

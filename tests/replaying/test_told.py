@@ -1,5 +1,8 @@
 """Short histories that a replay once told otherwise, each by itself."""
 
+import pytest
+
+from palyra.governance.replay_trial import Trial
 from tests.governance.policies import CENT, policy
 from tests.governance.routed import NOON, usd
 from tests.replaying.told import Told
@@ -36,3 +39,36 @@ def test_a_clock_that_was_days_ahead_for_a_moment_finds_the_hours_it_had() -> No
     told.count_again(NOON + 6 * HOUR)
     assert [told.ask(10 + hour, NOON + hour * HOUR) for hour in (6, 1)] == ["blocked", "blocked"]
     assert told.replayed().differences == 0
+
+
+@pytest.mark.parametrize("interval", ["hourly", "monthly", "rolling_24h", "rolling_30d", "lifetime"])
+@pytest.mark.parametrize(("corrected", "then"), [(CENT, "ok"), (3 * CENT, "blocked")])
+def test_requests_after_a_correction_are_decided_by_it(interval: str, corrected: int, then: str) -> None:
+    told = Told(policy(hard=usd(3 * CENT), soft_limit="100%", interval_kind=interval))
+    assert told.ask(1, NOON) == "ok"
+    told.end(1, NOON + 1, usd=2 * CENT, tokens=9)
+    assert told.ask(2, NOON + 2, max_tokens=1000) == "ok"
+    told.end(2, NOON + 3, usd=CENT, tokens=9)
+    told.correct(1, NOON + 4, usd=corrected, tokens=7)
+    assert told.ask(3, NOON + 5, max_tokens=1000) == then
+    tally = told.replayed()
+    assert (tally.requests, tally.differences) == (3, 0)
+    assert tally.cost_before == tally.cost_after == corrected + CENT
+
+
+def test_a_correction_of_long_ago_moves_no_window_of_today() -> None:
+    told = Told(policy(hard=usd(3 * CENT), soft_limit="100%"))
+    assert told.ask(1, NOON) == "ok"
+    told.end(1, NOON + 1, usd=CENT, tokens=9)
+    told.correct(1, NOON + 24 * HOUR, usd=3 * CENT, tokens=9)
+    assert told.ask(2, NOON + 24 * HOUR, max_tokens=3000) == "ok"
+    assert told.replayed().differences == 0
+
+
+def test_what_was_never_charged_is_not_corrected() -> None:
+    told = Told(policy(hard=usd(3 * CENT)))
+    assert told.ask(1, NOON) == "ok"
+    told.end(1, NOON + 1, usd=CENT, tokens=9)
+    told.correct(1, NOON + 2, usd=2 * CENT, tokens=9)
+    tally = told.replayed(Trial((policy("none", hard="0"),)))
+    assert (tally.denied_after, tally.cost_before, tally.cost_after) == (1, 2 * CENT, 0)

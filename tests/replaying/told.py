@@ -15,7 +15,7 @@ from palyra.governance.replay_trial import Trial, schedule
 from palyra.governance.routing import plan_usage_routing
 from palyra.governance.terms import kept_terms
 from palyra.journal.changes import HoldTaken, NameKept
-from palyra.journal.replay_log import END, PLAN, REFUSED_SLICE, SLICE, TERMS, Event, RecordedUse
+from palyra.journal.replay_log import CORRECTION, END, PLAN, REFUSED_SLICE, SLICE, TERMS, Corrected, Event, RecordedUse
 from palyra.journal.rows import GrantRow, HoldRow
 from palyra.pricing.prompt_size import PromptSize
 from tests.governance.plans import DEFAULT, NANO_PER_TOKEN
@@ -86,6 +86,13 @@ class Told:
         self.store.submit(self.ledger.settle(str(ref), at=at, usd=usd, tokens=tokens).change)
         self._log(at, END, ref, usd=usd, tokens=tokens, outcome=1)
 
+    def correct(self, ref: int, at: int, usd: int, tokens: int) -> None:
+        """It turns out that a request was charged something else."""
+        before = self.store.rows[str(ref)]
+        after = self.store.rows[str(ref)] = self.ledger.correct(before, usd, tokens, at)
+        more = (usd - (before.actual_usd or 0), tokens - (before.actual_tokens or 0))
+        self._log(after.created_at, CORRECTION, ref, usd=more[0], tokens=more[1], body=str(ref))
+
     def count_again(self, at: int) -> None:
         """What an engine does once a clock is right that was far ahead."""
         recount = self.ledger.begin(self.ledger.policies, at, anew=True)
@@ -144,6 +151,13 @@ class Told:
 
     def usage(self, ref: int) -> RecordedUse | None:
         return None
+
+    def corrections(self) -> dict[str, Corrected]:
+        events = [event for event in self._events if event[2] == CORRECTION]
+        return {self._bodies[event[0]]: Corrected(event[3], event[6], event[7]) for event in events}
+
+    def hold(self, hold_id: str) -> HoldRow:
+        return self.store.rows[hold_id]
 
     def first_of_shapes(self) -> list[tuple[int, int]]:
         return []
