@@ -11,7 +11,8 @@ RECENT_RUNS = 300
 """How many ended runs are shown beside those that are alive."""
 
 DAYS_KEPT = 3
-"""A clock that was set back, or ahead, and right again finds what had been spent on that day."""
+"""A clock that was set back, or ahead, and right again finds what had been spent on that day; and a day that is still
+to come what was spent on it while a clock was ahead."""
 
 
 class Fold:
@@ -37,8 +38,14 @@ class Fold:
         now = self._clock.now_ms()
         counts = await readers.status_counts(now, self._timezone)
         page = await readers.runs(limit=RECENT_RUNS)
-        self._roll(now)
+        day = self._roll(now)
         self._spent += counts.spent_today
+        for _ in range(DAYS_KEPT):
+            assert day.end is not None, "a day ends"
+            day = window_for(Interval.DAILY, self._timezone, day.end)
+            counts = await readers.status_counts(day.start, self._timezone)
+            if counts.spent_today:
+                self._other_days[day.start] = self._other_days.get(day.start, 0) + counts.spent_today
         for row in reversed(page.runs):
             if row.run_id not in self._live:
                 self._ended.setdefault(row.run_id, row)
@@ -60,14 +67,16 @@ class Fold:
             for run_id in newest_first
         ]
 
-    def _roll(self, now: int) -> None:
-        if self._day is None or not self._day.contains(now):
-            if self._day is not None:
-                self._other_days[self._day.start] = self._spent
-            self._day = window_for(Interval.DAILY, self._timezone, now)
-            self._spent = self._other_days.pop(self._day.start, 0)
-            if len(self._other_days) > DAYS_KEPT:
+    def _roll(self, now: int) -> Window:
+        day = self._day
+        if day is None or not day.contains(now):
+            if day is not None:
+                self._other_days[day.start] = self._spent
+            day = self._day = window_for(Interval.DAILY, self._timezone, now)
+            self._spent = self._other_days.pop(day.start, 0)
+            if len(self._other_days) > 2 * DAYS_KEPT:
                 del self._other_days[next(iter(self._other_days))]
+        return day
 
     def _corrected(self, event: Event) -> None:
         """An attempt of long ago turned out to have cost something else, on the day it settled."""

@@ -1,10 +1,14 @@
 from dataclasses import replace
+from pathlib import Path
 
 from palyra.control.folding import RECENT_RUNS, Fold
 from palyra.core.clock import ManualClock
 from palyra.core.events import Event, EventHub
+from palyra.journal.changes import RunSaved, UsageRecorded
+from palyra.journal.journal import Journal
 from palyra.journal.rows import RunRow
 from palyra.runs.live import LiveRun
+from tests.journal.samples import a_hold, a_run, a_usage, ended
 from tests.runs.test_live import a_row
 
 NOON = 1_795_348_800_000
@@ -12,7 +16,7 @@ NOON = 1_795_348_800_000
 
 
 def told(hub: EventHub, clock: ManualClock, kind: str, row: RunRow, held: int = 0) -> None:
-    hub.publish(Event(kind, clock.now_ms(), row.run_id, {"run": LiveRun(row, held)}))
+    hub.publish(Event(kind, clock.now_ms(), row.run_id, {"run": LiveRun(row, held_usd=held)}))
 
 
 async def test_what_ended_today_is_summed_until_local_midnight() -> None:
@@ -76,3 +80,23 @@ async def test_a_clock_set_back_over_midnight_and_right_again_forgets_nothing_th
     assert fold.spent_today() == 5
     clock.set_wall(NOON)
     assert fold.spent_today() == 7
+
+
+async def test_what_was_spent_while_a_clock_was_ahead_is_told_on_the_day_it_was_told_for(tmp_path: Path) -> None:
+    clock = ManualClock(NOON)
+    journal = await Journal.open(tmp_path, clock)
+    try:
+        for days, charge in ((0, 3), (1, 5), (3, 7)):
+            at = NOON + days * 86_400_000
+            run = a_run(accepted_at=at - 9)
+            usage = a_usage(a_hold(run), hold_id="", at=at, charge=charge)
+            await journal.submit([RunSaved(ended(run, finished_at=at)), UsageRecorded(usage)])
+        fold = Fold(clock, EventHub(), "Europe/Prague")
+        await fold.begin(journal.readers)
+    finally:
+        await journal.close()
+    spent = [fold.spent_today()]
+    for _ in range(4):
+        clock.tick(86_400)
+        spent.append(fold.spent_today())
+    assert spent == [3, 5, 0, 7, 0]

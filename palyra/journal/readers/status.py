@@ -1,19 +1,19 @@
 """The counts of a status line."""
 
 from palyra.core.errors import BadInputError
-from palyra.core.windows import DAY_MS, Interval, window_for
+from palyra.core.windows import Interval, window_for
 from palyra.journal.readers.sums_check import SumsReaders
 from palyra.journal.rows import StatusCounts
 
 
 class StatusReaders(SumsReaders):
     async def status_counts(self, now_ms: int, zone: str) -> StatusCounts:
-        """What happened since local midnight and what is going on. Raises BadInputError for an unknown zone."""
+        """What happened on the local day and what is going on. Raises BadInputError for an unknown zone."""
         try:
-            midnight = window_for(Interval.DAILY, zone, now_ms).start
+            day = window_for(Interval.DAILY, zone, now_ms)
         except ValueError as error:
             raise BadInputError(f"{error}.") from error
-        today = await self.usage_totals(midnight, max(now_ms + 1, midnight + 2 * DAY_MS))
+        today = await self.usage_totals(day.start, day.end or now_ms + 1)
         (counts,) = await self._listed(_COUNTS, tuple)
         return StatusCounts(today.cost, today.unpriced, today.runs, *counts)
 
