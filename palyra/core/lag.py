@@ -1,4 +1,4 @@
-"""How late the event loop runs, and whether time itself leapt: what was measured across such a gap is not to be trusted.
+"""How late the event loop runs, and whether time itself leapt: what was measured across such a gap is not trusted.
 
 A stall is a second or more in which the loop served nobody. When wall and monotonic time part by more than a second the
 machine was suspended, or somebody set its clock.
