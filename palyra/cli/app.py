@@ -12,6 +12,7 @@ from palyra.cli.approvals import approvals
 from palyra.cli.budgets import budgets
 from palyra.cli.dead_letters import notifications
 from palyra.cli.incidents import incidents
+from palyra.cli.jobs import jobs
 from palyra.cli.launch import Launch
 from palyra.cli.memory import memory
 from palyra.cli.models import models
@@ -32,6 +33,7 @@ from palyra.cli.output import amount, complain, print_foreign_json, print_json, 
 from palyra.cli.pricing import pricing
 from palyra.cli.providers import providers
 from palyra.cli.replay import add_replay
+from palyra.cli.schedule import schedule
 from palyra.cli.tasks import tasks
 from palyra.cli.usage import usage
 from palyra.cli.verify import add_explain, audit, ledger
@@ -59,6 +61,8 @@ def build_app(launch: Launch) -> typer.Typer:
     app.add_typer(budgets(launch), name="budgets")
     app.add_typer(approvals(launch), name="approvals")
     app.add_typer(alerts(launch), name="alerts")
+    app.add_typer(jobs(launch), name="jobs")
+    app.add_typer(schedule(), name="schedule")
     app.add_typer(incidents(launch), name="incidents")
     app.add_typer(notifications(launch), name="notifications")
     app.add_typer(tasks(launch), name="tasks")

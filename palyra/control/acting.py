@@ -25,6 +25,18 @@ from palyra.control.commands import (
     SnoozeAlert,
     TryWebhook,
 )
+from palyra.control.jobs_acts import act_on_job
+from palyra.control.jobs_commands import (
+    AddJob,
+    CancelFire,
+    DeleteJob,
+    EditJob,
+    PauseJob,
+    ResetJob,
+    ResumeJob,
+    ReviewFire,
+    TriggerJob,
+)
 from palyra.control.memory_answers import act_on_notes
 from palyra.control.memory_commands import AddNote, ForgetNotes, ForgetScope
 from palyra.control.notice_answers import discard_dead_letters, retry_dead_letters, try_webhook
@@ -46,10 +58,11 @@ from palyra.governance.policy_input import PolicyInputError
 from palyra.journal.rows import GrantRow
 from palyra.memory.note import NoteFaultError
 from palyra.runs.corrections import Correction, usage_text
+from palyra.scheduler.job_input import JobInputError
 from palyra.tasks.asking import TaskInputError
 from palyra.vault.access import FIRST_PRINCIPAL
 
-ADMINS = (AddPolicy, EditPolicy, RemovePolicy, CorrectUsage, ClearCredential, IssueToken, SetFeature)
+ADMINS = (AddPolicy, EditPolicy, RemovePolicy, CorrectUsage, ClearCredential, IssueToken, SetFeature, AddJob, EditJob, DeleteJob, ResetJob)
 """Commands that take an admin; the others take an approver."""
 
 
@@ -129,6 +142,18 @@ class Acting:
                 return await try_webhook(self._engine, command)
             case AddNote() | ForgetNotes() | ForgetScope():
                 return await act_on_notes(self._engine.memory, command, by)
+            case (
+                AddJob()
+                | EditJob()
+                | PauseJob()
+                | ResumeJob()
+                | ResetJob()
+                | DeleteJob()
+                | TriggerJob()
+                | CancelFire()
+                | ReviewFire()
+            ):
+                return await act_on_job(self._engine, command, by)
             case AddTask() | ActOnTasks() | PrioritiseTask() | EditTask():
                 return await act_on_task(self._engine, command, by)
             case AddPolicy():
@@ -238,7 +263,7 @@ class Acting:
 
 
 def _faults(error: BadInputError) -> tuple[FaultView, ...]:
-    if isinstance(error, PolicyInputError | OverrideInputError | TaskInputError):
+    if isinstance(error, PolicyInputError | OverrideInputError | TaskInputError | JobInputError):
         return tuple(FaultView(fault.field, fault.message, fault.fix) for fault in error.faults)
     if isinstance(error, NoteFaultError):
         return (FaultView(error.field, error.fault, error.fix),)

@@ -8,6 +8,16 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json
 
 from palyra.control.commands import Command
+from palyra.control.jobs_queries import (
+    FiresPage,
+    FiresQuery,
+    JobDetail,
+    JobQuery,
+    JobsPage,
+    JobsQuery,
+    ScheduleAnswer,
+    ScheduleQuery,
+)
 from palyra.control.memory_queries import (
     MemoryStats,
     MemoryStatsQuery,
@@ -101,6 +111,10 @@ ANSWERS: dict[type, type] = {
     ConnectionQuery: ConnectionAnswer,
     DeadLettersQuery: DeadLettersPage,
     HeartbeatsQuery: HeartbeatsPage,
+    JobsQuery: JobsPage,
+    JobQuery: JobDetail,
+    FiresQuery: FiresPage,
+    ScheduleQuery: ScheduleAnswer,
     TasksQuery: TasksPage,
     TaskQuery: TaskDetail,
     TaskStatsQuery: TaskStats,

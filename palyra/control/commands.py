@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from palyra.control.jobs_commands import JobCommand
 from palyra.control.memory_commands import MemoryCommand
 from palyra.control.task_commands import TaskCommand
 from palyra.core.values import value
@@ -192,6 +193,7 @@ Command = Annotated[
     | RetryDeadLetters
     | DiscardDeadLetters
     | TryWebhook
+    | JobCommand
     | TaskCommand
     | MemoryCommand,
     Field(discriminator="kind"),

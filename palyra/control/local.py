@@ -13,6 +13,18 @@ from palyra.control.budgets import budget_detail
 from palyra.control.commands import Command
 from palyra.control.connections import Connections
 from palyra.control.folding import Fold
+from palyra.control.jobs_queries import (
+    FiresPage,
+    FiresQuery,
+    JobAsked,
+    JobDetail,
+    JobQuery,
+    JobsPage,
+    JobsQuery,
+    ScheduleAnswer,
+    ScheduleQuery,
+)
+from palyra.control.jobs_views import JobViews
 from palyra.control.ledger_check import check_ledger
 from palyra.control.memory_answers import memory_answer
 from palyra.control.memory_queries import (
@@ -140,6 +152,9 @@ class EngineFace:
         self.replays = ReplayDesk(engine.state_dir, defaults, engine.clock)
         self.records = Records(engine.journal.readers, engine.state_dir, engine.clock, self)
         self.tasks = TaskViews(engine.journal.readers, engine.clock, engine)
+        self.jobs = JobViews(
+            engine.journal.readers, engine.clock, engine.config.scheduler.timezone, engine.jobs.scheduler
+        )
         self.prices = PriceAnswers(engine.config, engine.registry, engine.clock, self._drifts)
         present = Present(engine.care, engine.leases, engine.breakers)
         self._serving = ServingViews(engine.registry, engine.credentials, engine.book, engine.clock, present)
@@ -398,11 +413,21 @@ class LocalControl:
     async def ask(self, query: NoteSearchQuery) -> NoteSearchAnswer: ...
     @overload
     async def ask(self, query: MemoryStatsQuery) -> MemoryStats: ...
+    @overload
+    async def ask(self, query: JobsQuery) -> JobsPage: ...
+    @overload
+    async def ask(self, query: JobQuery) -> JobDetail: ...
+    @overload
+    async def ask(self, query: FiresQuery) -> FiresPage: ...
+    @overload
+    async def ask(self, query: ScheduleQuery) -> ScheduleAnswer: ...
     async def ask(self, query: Query) -> Answer:
         if isinstance(query, ServingAsk):
             return await self._face.serving(query, self._operator)
         if isinstance(query, MemoryAsked):
             return await memory_answer(self._face.engine.memory, query)
+        if isinstance(query, JobAsked):
+            return await self._face.jobs.answer(query)
         if isinstance(query, TaskAsked):
             return await self._face.tasks.answer(query)
         if isinstance(query, DeadLettersQuery):

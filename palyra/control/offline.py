@@ -10,6 +10,17 @@ from palyra.config.model import LoadedConfig
 from palyra.control.alerts import SHOWN_MOST, alert_view, alerts_page, recorded_alerts
 from palyra.control.budgets import budget_detail
 from palyra.control.commands import Command
+from palyra.control.jobs_queries import (
+    FiresPage,
+    FiresQuery,
+    JobDetail,
+    JobQuery,
+    JobsPage,
+    JobsQuery,
+    ScheduleAnswer,
+    ScheduleQuery,
+)
+from palyra.control.jobs_views import JobViews
 from palyra.control.ledger_check import check_rows, check_sums
 from palyra.control.memory_answers import recorded_memory
 from palyra.control.memory_queries import (
@@ -363,6 +374,14 @@ class OfflineControl:
     async def ask(self, query: NoteSearchQuery) -> NoteSearchAnswer: ...
     @overload
     async def ask(self, query: MemoryStatsQuery) -> MemoryStats: ...
+    @overload
+    async def ask(self, query: JobsQuery) -> JobsPage: ...
+    @overload
+    async def ask(self, query: JobQuery) -> JobDetail: ...
+    @overload
+    async def ask(self, query: FiresQuery) -> FiresPage: ...
+    @overload
+    async def ask(self, query: ScheduleQuery) -> ScheduleAnswer: ...
     async def ask(self, query: Query) -> Answer:
         match query:
             case ServingQuery():
@@ -376,6 +395,8 @@ class OfflineControl:
                 raise EngineGoneError(NO_ENGINE, fix="Connections are tested by an engine; start one.")
             case HeartbeatsQuery():
                 raise EngineGoneError(NO_ENGINE, fix="Heartbeats are in an engine's memory; start one.")
+            case JobsQuery() | JobQuery() | FiresQuery() | ScheduleQuery():
+                return await JobViews(self._readers, self._clock, self._config.scheduler.timezone).answer(query)
             case TasksQuery() | TaskQuery() | TaskStatsQuery():
                 return await TaskViews(self._readers, self._clock).answer(query)
             case NotesQuery() | NoteSearchQuery() | MemoryStatsQuery():

@@ -4,6 +4,16 @@ from collections.abc import Collection
 from typing import Protocol, overload
 
 from palyra.control.commands import Command
+from palyra.control.jobs_queries import (
+    FiresPage,
+    FiresQuery,
+    JobDetail,
+    JobQuery,
+    JobsPage,
+    JobsQuery,
+    ScheduleAnswer,
+    ScheduleQuery,
+)
 from palyra.control.memory_queries import (
     MemoryStats,
     MemoryStatsQuery,
@@ -137,6 +147,14 @@ class Control(Protocol):
     async def ask(self, query: NoteSearchQuery) -> NoteSearchAnswer: ...
     @overload
     async def ask(self, query: MemoryStatsQuery) -> MemoryStats: ...
+    @overload
+    async def ask(self, query: JobsQuery) -> JobsPage: ...
+    @overload
+    async def ask(self, query: JobQuery) -> JobDetail: ...
+    @overload
+    async def ask(self, query: FiresQuery) -> FiresPage: ...
+    @overload
+    async def ask(self, query: ScheduleQuery) -> ScheduleAnswer: ...
     async def ask(self, query: Query) -> Answer: ...
 
     async def close(self) -> None: ...

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from palyra.control.jobs_queries import JobAsked, JobTold
 from palyra.control.memory_queries import MemoryAsked, MemoryTold
 from palyra.control.notice_queries import NoticeAsk, NoticeTold
 from palyra.control.prices import PartView, PriceAsk, PriceTold
@@ -297,6 +298,7 @@ Query = Annotated[
     | ServingAsk
     | UsageAsk
     | NoticeAsk
+    | JobAsked
     | TaskAsked
     | MemoryAsked,
     Field(discriminator="kind"),
@@ -316,6 +318,7 @@ Answer = (
     | ServingTold
     | UsageTold
     | NoticeTold
+    | JobTold
     | TaskTold
     | MemoryTold
 )

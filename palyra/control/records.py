@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from palyra.control.attempts import other_notes, retries_in, traced, traces_of
+from palyra.control.jobs_queries import FiresQuery, JobQuery, JobsQuery, ScheduleQuery
 from palyra.control.memory_queries import MemoryStatsQuery, NoteSearchQuery, NotesQuery
 from palyra.control.notice_queries import DeadLettersQuery, HeartbeatsQuery
 from palyra.control.prices import CostQuery, PriceCheckQuery, PriceQuery
@@ -118,6 +119,8 @@ class Records:
             case ServingQuery() | SelectionQuery() | ConnectionQuery() | DeadLettersQuery() | HeartbeatsQuery():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
             case NotesQuery() | NoteSearchQuery() | MemoryStatsQuery():
+                raise BadInputError("This is answered by the engine or by whoever stands in for it.")
+            case JobsQuery() | JobQuery() | FiresQuery() | ScheduleQuery():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
             case TasksQuery() | TaskQuery() | TaskStatsQuery():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")

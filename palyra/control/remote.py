@@ -21,6 +21,16 @@ from palyra.control.codec import (
     encode_query,
 )
 from palyra.control.commands import Command
+from palyra.control.jobs_queries import (
+    FiresPage,
+    FiresQuery,
+    JobDetail,
+    JobQuery,
+    JobsPage,
+    JobsQuery,
+    ScheduleAnswer,
+    ScheduleQuery,
+)
 from palyra.control.memory_queries import (
     MemoryStats,
     MemoryStatsQuery,
@@ -191,6 +201,14 @@ class RemoteControl:
     async def ask(self, query: NoteSearchQuery) -> NoteSearchAnswer: ...
     @overload
     async def ask(self, query: MemoryStatsQuery) -> MemoryStats: ...
+    @overload
+    async def ask(self, query: JobsQuery) -> JobsPage: ...
+    @overload
+    async def ask(self, query: JobQuery) -> JobDetail: ...
+    @overload
+    async def ask(self, query: FiresQuery) -> FiresPage: ...
+    @overload
+    async def ask(self, query: ScheduleQuery) -> ScheduleAnswer: ...
     async def ask(self, query: Query) -> Answer:
         response = await self._exchange("POST", QUERY, content=encode_query(query))
         answer = self._understood(decode_answer, response)

@@ -24,6 +24,7 @@ from palyra.core.supervisor import Supervisor
 from palyra.core.values import value
 from palyra.engine.alerting import alert_watch
 from palyra.engine.healing import self_healing
+from palyra.engine.jobs import Jobs, jobs_room
 from palyra.engine.memory import memory_room, remember_result
 from palyra.engine.notices import notices
 from palyra.engine.tasks import background_runs, task_queue
@@ -137,6 +138,7 @@ class Engine:
         self.memory: Memory
         self.background: BackgroundRuns
         self.tasks: TaskQueue
+        self.jobs: Jobs
         self._durable: Durable
         self._notices: list[str] = []
         self._supervisor = Supervisor(clock)
@@ -203,6 +205,7 @@ class Engine:
             cleared=self.healing.clear,
             remember=remember_result(self.memory),
         )
+        self.jobs = await jobs_room(self, self._durable)
         self._keep_up()
         now = clock.now_ms()
         started = AuditAdded(now, "engine", self.boot_id, "palyra", {"verb": "started"})
@@ -392,6 +395,7 @@ class Engine:
         start("notices", self.notices.run)
         start("memory", self.memory.run)
         start("tasks", self.tasks.run)
+        start("jobs", self.jobs.run)
         start("old tasks", self.tasks.tidy)
         start(UPKEEP, self.care.upkeep.run)
 
@@ -470,8 +474,10 @@ class Engine:
         self.events.publish(Event("engine.draining", self.clock.now_ms()))
         await self._supervisor.stop(UPKEEP)
         self.tasks.stop_claims()
+        self.jobs.drain()
         await self.runner.drain(self.config.gateway.drain_seconds)
         await self.tasks.close()
+        await self.jobs.close()
 
     async def close(self) -> None:
         """Drains, writes everything down and lets go of the state directory."""

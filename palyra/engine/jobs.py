@@ -2,15 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from palyra.core.conditions import Clear, Tell
+from palyra.config.operations import Maintenance
 from palyra.core.errors import NotFoundError
-from palyra.core.pulse import Pulse
 from palyra.engine.upkeep import upkeep
 from palyra.journal.readers import Readers
 from palyra.journal.task_rows import TaskFilter, TaskRow
 from palyra.runs.durable import Durable
 from palyra.scheduler.acts import JobActs
-from palyra.scheduler.carrying import Carrying, Remember, nothing_remembered
+from palyra.scheduler.carrying import Carrying
 from palyra.scheduler.execution import Order
 from palyra.scheduler.restoring import restore
 from palyra.scheduler.retrying import AttemptEnd
@@ -35,28 +34,25 @@ class Jobs:
     async def run(self) -> None:
         await self.scheduler.run()
 
+    def drain(self) -> None:
+        """Starts nothing more."""
+        self.scheduler.drain()
+
     async def close(self) -> None:
         await self.scheduler.close()
 
 
-async def jobs_room(
-    engine: "Engine",
-    durable: Durable,
-    *,
-    pulse: Pulse,
-    tell: Tell,
-    clear: Clear,
-    remember: Remember = nothing_remembered,
-) -> Jobs:
+async def jobs_room(engine: "Engine", durable: Durable) -> Jobs:
     """Nothing is started so far. Runs and tasks are recovered before."""
-    config = engine.config
+    config, healing = engine.config, engine.healing
+    tell, clear, pulse = healing.tell, healing.clear, healing.heartbeats
     carrying = Carrying(
         engine.background,
         durable,
         engine.clock,
-        upkeep(engine, tell, clear),
+        {**upkeep(engine, tell, clear), Maintenance.MEMORY_MAINTENANCE: engine.memory.maintain},
         TaskDoor(engine.tasks.desk, engine.journal.readers),
-        remember,
+        engine.memory.remember,
     )
     settings = SchedulerSettings(
         enabled=config.scheduler.enabled,

@@ -431,7 +431,7 @@ class Scheduler:
 
     # The end
 
-    async def drain(self) -> None:
+    def drain(self) -> None:
         """Starts nothing more."""
         self._stopping = True
 

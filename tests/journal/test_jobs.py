@@ -151,7 +151,9 @@ async def test_fires_come_newest_first_a_page_at_a_time(journal: Journal) -> Non
     second = await journal.readers.fires("j1", limit=3, cursor=first.next_cursor)
     assert [row.fire_id for row in second.fires] == ["f2", "f1", "f0"]
     assert second.next_cursor == ""
-    assert [row.fire_id for row in await journal.readers.last_fires()] == ["f4", "g"]
+    ended = a_fire("f3", T0 + 3, job_revision=0, revision=2, state=FireState.FAILED, finished_at=T0)
+    await journal.submit(saved(ended))
+    assert await journal.readers.last_ended_fires() == (ended,)
     assert (await journal.readers.fires(state="completed")).fires == ()
     with pytest.raises(BadInputError):
         await journal.readers.fires(cursor="x")

@@ -68,11 +68,10 @@ class JobReaders(Query):
         following = str(found[limit - 1][0]) if len(found) > limit else ""
         return FirePage(tuple(row for _, row in found[:limit]), following)
 
-    async def last_fires(self) -> tuple[FireRow, ...]:
-        """The newest fire of each job."""
-        return await self._saved(
-            JOB_FIRES, "WHERE seq IN (SELECT max(seq) FROM job_fires GROUP BY job_id) ORDER BY seq LIMIT -1"
-        )
+    async def last_ended_fires(self) -> tuple[FireRow, ...]:
+        """The newest fire of each job that has ended."""
+        newest = "SELECT max(seq) FROM job_fires WHERE finished_at IS NOT NULL GROUP BY job_id"
+        return await self._saved(JOB_FIRES, f"WHERE seq IN ({newest}) ORDER BY seq LIMIT -1")
 
     async def attempts(self, fire_id: str) -> tuple[AttemptRow, ...]:
         """Those of one fire, in order."""
