@@ -56,10 +56,14 @@ async def settled(here: Premises, name: str, **counts: int) -> WebhookView:
         await here.written()
 
 
-def incident(here: Premises, key: str) -> IncidentRecord:
-    (record,) = [record for record in (*here.engine.healing.book.live(), *here.engine.healing.book.resolved())
-                 if record.key == key]  # fmt: skip
-    return record
+async def incident(here: Premises, key: str) -> IncidentRecord:
+    """Waits until there is one."""
+    while True:
+        book = here.engine.healing.book
+        found = [record for record in (*book.live(), *book.resolved()) if record.key == key]
+        if found:
+            return found[0]
+        await here.written()
 
 
 async def tried(here: Premises, tries: int) -> int:
@@ -74,7 +78,7 @@ async def tried(here: Premises, tries: int) -> int:
 async def ended(here: Premises, key: str) -> None:
     """Turns the clock until the next cycle saw that it has gone, and no further: what is sent then has its time."""
     for _ in range(16):
-        if incident(here, key).resolved_at is not None:
+        if (await incident(here, key)).resolved_at is not None:
             return
         await here.advance(1)
     raise AssertionError(f"{key} is still there")
@@ -87,7 +91,7 @@ async def test_a_busy_webhook_is_given_up_after_six_tries_and_one_that_refuses_a
         await closed(here)
         await ask(here, park="0")
         await settled(here, "picky", dead=1)
-        record = incident(here, "webhook:picky")
+        record = await incident(here, "webhook:picky")
         assert (record.severity, record.domain) == ("medium", "notification")
         await settled(here, "good", delivered=1)
         for tries in (1, 2, 3, 4, 5):
