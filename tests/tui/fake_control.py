@@ -300,6 +300,8 @@ class FakeControl:
                 changed, result = serving_done(command, self.world.providers)
                 self.change(providers=changed)
                 return result
+            case _:
+                raise AssertionError(f"an unknown command: {command!r}")
 
     def _decide(self, command: DecideApproval) -> CommandResult:
         item = self._approval(command.approval_id)
