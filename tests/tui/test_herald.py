@@ -89,6 +89,14 @@ def test_a_storm_rings_every_ten_seconds_at_most_and_names_the_gravest(terminal:
     assert terminal.rung(60.0, notice(99)) == []
 
 
+def test_who_waits_for_a_person_is_named_before_all_but_the_worst(terminal: Terminal) -> None:
+    terminal.rung(0.0)
+    asked = notice(2, "bea asks", "medium", event="approval_requested")
+    assert terminal.rung(1.0, notice(1), asked, notice(3)) == ["\x07\x1b]9;Palyra: bea asks (+2)\x07"]
+    (text,) = terminal.rung(20.0, asked, replace(asked, number=4), notice(5, "it burns", "critical"))
+    assert "it burns" in text
+
+
 def test_another_engine_counts_from_the_beginning(terminal: Terminal) -> None:
     terminal.rung(0.0, notice(7))
     assert len(terminal.rung(30.0, notice(1), boot="other")) == 1

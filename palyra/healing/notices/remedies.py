@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from palyra.core.errors import NotFoundError
 from palyra.core.plural import plural
-from palyra.governance.approvals import ApprovalDesk
-from palyra.healing.notices.desk import NoticeDesk
+from palyra.healing.notices.desk import FindApproval, NoticeDesk
 from palyra.healing.notices.notice import WEBHOOK_KEY
 from palyra.healing.record import Attempt, IncidentRecord
 from palyra.healing.remedies import Checked, RemedyAct, helped
@@ -38,7 +37,7 @@ def retry_deliveries(courier: Courier) -> RemedyAct:
     return RemedyAct(act, check, preview, applies)
 
 
-def remind_approvers(desk: NoticeDesk, approvals: ApprovalDesk) -> RemedyAct:
+def remind_approvers(desk: NoticeDesk, approval: FindApproval) -> RemedyAct:
     """Tells once more that somebody waits for a person's word; it helped once that was given."""
 
     async def act(incident: IncidentRecord, attempt: Attempt) -> str:
@@ -47,7 +46,7 @@ def remind_approvers(desk: NoticeDesk, approvals: ApprovalDesk) -> RemedyAct:
         return "those who may decide were told again"
 
     def check(incident: IncidentRecord, attempt: Attempt) -> Checked:
-        record = approvals.find(incident.subject)
+        record = approval(incident.subject)
         return helped(record is None or not record.pending, attempt)
 
     def preview(incident: IncidentRecord) -> Sequence[str]:

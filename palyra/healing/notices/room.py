@@ -54,7 +54,7 @@ class Notices:
         self.reporters = Reporters(healing.heartbeats, clock, durable.write)
         healing.on_event(lambda event: self.desk.see(event.record))
         healing.chest.add("retry_deliveries", retry_deliveries(self.courier))
-        healing.chest.add("remind_approvers", remind_approvers(self.desk, approvals))
+        healing.chest.add("remind_approvers", remind_approvers(self.desk, approvals.find))
 
     @property
     def version(self) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from palyra.config.operations import Switch
+from palyra.config.operations import NoticeEvent, Switch
 from palyra.control.notice_queries import NoticeView
 from palyra.control.snapshots import Snapshot
 from palyra.core.safe_text import MAX_TITLE, safe_title
@@ -90,9 +90,12 @@ class Herald:
             self._write(bell + sent)
 
 
-_RANKS = {"low": 0, "medium": 1, "high": 2, "critical": 3}
+_RANKS = {"low": 0, "medium": 1, "high": 2, "critical": 4}
+_WAITED_FOR = 3
+"""Somebody waits for a person: graver than all but the worst."""
 
 
 def _weight(notice: NoticeView) -> tuple[int, int]:
     """The gravest one, of equal ones the newest."""
-    return (_RANKS.get(notice.severity, 0), notice.number)
+    asked = notice.event == NoticeEvent.APPROVAL_REQUESTED
+    return (max(_RANKS.get(notice.severity, 0), _WAITED_FOR if asked else 0), notice.number)

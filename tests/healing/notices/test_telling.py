@@ -1,7 +1,7 @@
 """Incidents, alerts and approvals become notices: in the webhooks' queues, in the journal, on consoles."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -43,6 +43,8 @@ class House:
     incidents: dict[str, IncidentRecord] = field(default_factory=dict)
     approvals: dict[str, ApprovalRecord] = field(default_factory=dict)
     lines: list[tuple[str, TimelineKind, Any]] = field(default_factory=list)
+    find: Callable[[str], IncidentRecord | None] = lambda incident_id: None
+    """Where incidents are beside those of `incidents`."""
 
     def see(self, record: IncidentRecord) -> None:
         self.incidents[record.incident_id] = record
@@ -80,9 +82,10 @@ async def house(state_dir: Path, *hooks: Webhook, clock: ManualClock | None = No
         died=lambda row: None,
     )
     desk = NoticeDesk(courier, durable, clock, events, incidents.get, approvals.get, lambda *line: lines.append(line))
+    home = House(desk, courier, clock, events, journal, incidents, approvals, lines)
     running = asyncio.create_task(desk.run())
     try:
-        yield House(desk, courier, clock, events, journal, incidents, approvals, lines)
+        yield home
     finally:
         running.cancel()
         with suppress(asyncio.CancelledError):
