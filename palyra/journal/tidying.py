@@ -12,7 +12,7 @@ from palyra.core.values import value
 from palyra.journal.connection import BUSY_SECONDS, Connection
 
 STEP_SECONDS = 0.02
-"""What a step is made to take; the next one has half as many pages after one that took longer."""
+"""What a step is made to take at most: half as many pages follow one that took longer, twice as many a short one."""
 FIRST_PAGES, MOST_PAGES = 16, 4096
 
 
@@ -35,7 +35,10 @@ async def tidy(connection: Connection, clock: Clock) -> Tidied:
         while more:
             more, took = await connection.run(_timed(step, pages, clock))
             steps, longest = steps + 1, max(longest, took)
-            pages = max(1, pages // 2) if took > STEP_SECONDS else min(pages * 2, MOST_PAGES)
+            if took > STEP_SECONDS:
+                pages = max(1, pages // 2)
+            elif took < STEP_SECONDS / 2:
+                pages = min(pages * 2, MOST_PAGES)
     await connection.run(_empty_wal)
     return Tidied(before, await connection.run(_size), steps, longest)
 

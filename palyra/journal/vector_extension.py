@@ -10,6 +10,7 @@ import sys
 import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
+from contextlib import closing
 from functools import cache
 from hashlib import sha256
 from importlib import metadata
@@ -35,7 +36,7 @@ class VectorExtension:
         if self.path is None:
             return connect()
         if not hasattr(sqlite3.Connection, "enable_load_extension"):
-            return _connect_through_library(self.path, connect)
+            return _connect_through_library(self.path, connect) if _takes_extensions() else connect()
         database = connect()
         try:
             database.enable_load_extension(True)
@@ -81,13 +82,18 @@ def tried(path: Path, expected: str = "") -> VectorExtension:
     if expected and digest != expected:
         return VectorExtension(None, f"{path.name} is not the file that was installed")
     extension = VectorExtension(path)
-    database = extension.connect(lambda: sqlite3.connect(":memory:"))
-    try:
+    with closing(extension.connect(lambda: sqlite3.connect(":memory:"))) as database:
         if not knows_vectors(database):
             return VectorExtension(None, f"this Python's SQLite {sqlite3.sqlite_version} does not load {path.name}")
-    finally:
-        database.close()
     return extension
+
+
+@cache
+def _takes_extensions() -> bool:
+    """A SQLite that was built without extensions would give ours nothing to call, and the process would end."""
+    with closing(sqlite3.connect(":memory:")) as database:
+        (omitted,) = database.execute("SELECT sqlite_compileoption_used('OMIT_LOAD_EXTENSION')").fetchone()
+    return not omitted
 
 
 def _connect_through_library(path: Path, connect: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:

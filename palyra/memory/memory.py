@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 EXPIRED_AT_ONCE = 512
 """How many expired notes one maintenance deletes at most."""
 IN_ONE_WRITE = 64
+LOOKED_FOR = 8_192
+"""Characters of a text that notes are looked for with: a prompt may be long, and says early what it is about."""
 SPARE = 256
 """How many notes more than there may be are kept until the next maintenance; then the oldest go at once."""
 
@@ -228,8 +230,9 @@ class Memory:
     async def search(self, asked: Search) -> Found:
         """Raises PalyraError while notes are switched off, JournalUnavailableError."""
         self._check_on()
-        vector = await self._indexer.vector(asked.payer, asked.text) if asked.text.strip() else None
-        return await self.reading.search(asked, vector)
+        text = asked.text[:LOOKED_FOR]
+        vector = await self._indexer.vector(asked.payer, text) if text.strip() else None
+        return await self.reading.search(replace(asked, text=text), vector)
 
     async def recall(self, scope: Scope, text: str, most: int) -> tuple[str, ...]:
         """The texts of the notes of its principal that are nearest to a text, of every place that `scope` lies in.

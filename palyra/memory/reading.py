@@ -49,7 +49,8 @@ class NoteReading:
 
     async def search_alone(self, asked: Search) -> Found:
         """Without anybody who could ask a model for the text's vector."""
-        return await self.search(asked, words_vector(asked.text) if self.model == WORDS_MODEL else None)
+        known = self.model == WORDS_MODEL and asked.text.strip()
+        return await self.search(asked, words_vector(asked.text) if known else None)
 
     async def figures(self, *troubles: str, dimensions: int | None = None) -> MemoryFigures:
         """How it stands; `troubles` say what is not as it should be. `dimensions` None: nobody asked a model so far."""

@@ -11,7 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
-from hashlib import blake2b
+from zlib import crc32
 
 DIMENSIONS = 64
 WORDS_MODEL = "words-64"
@@ -22,6 +22,8 @@ SHORT_WORDS = (0.1, 0.1, 0.25, 0.5)
 """The weight of a word by its length; longer ones, which say more, have 1."""
 PART = 0.4
 """The weight of three letters of a word, in that of the word."""
+SPREADING = 2_654_435_761
+"""2³² divided by the golden ratio: spreads checksums over the 64 directions. Source: Knuth, TAOCP 3, section 6.4."""
 
 _WORD = re.compile(r"[^\W_]+")
 _PACKING = struct.Struct(f"<{DIMENSIONS}f")
@@ -75,5 +77,5 @@ def _directions(word: str) -> tuple[tuple[int, float], ...]:
 
 def _hashed(feature: str) -> tuple[int, int]:
     """A direction and a sign."""
-    (number,) = struct.unpack("<H", blake2b(feature.encode("utf-8", "surrogatepass"), digest_size=2).digest())
-    return number % DIMENSIONS, 1 if number & 0x8000 else -1
+    number = crc32(feature.encode("utf-8", "surrogatepass")) * SPREADING & 0xFFFF_FFFF
+    return number >> 26, 1 if number & 1 << 25 else -1

@@ -67,6 +67,14 @@ def test_a_library_that_is_gone_or_was_never_installed_is_told(tmp_path: Path, m
     assert "no library for this machine" in installed_extension.__wrapped__().problem
 
 
+@pytest.mark.skipif(hasattr(sqlite3.Connection, "enable_load_extension"), reason="this Python asks SQLite itself")
+def test_where_sqlite_takes_no_extensions_none_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = installed_extension().path
+    assert whole is not None
+    monkeypatch.setattr(vector_extension, "_takes_extensions", lambda: False)
+    assert "does not load vec0.so" in tried(whole).problem
+
+
 def test_a_database_that_cannot_be_opened_is_told_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError, match="unable to open"):
         installed_extension().connect(lambda: sqlite3.connect(f"{tmp_path.as_uri()}/none?mode=ro", uri=True))

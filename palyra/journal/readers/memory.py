@@ -15,8 +15,8 @@ from palyra.journal.readers.query import Query
 from palyra.journal.vector_extension import knows_vectors
 
 MAX_PAGE = 512
-POSTINGS = 20_000
-"""How many places in the word index one search reads at most: the rarest words come first. Some 25 ms."""
+POSTINGS = 10_000
+"""How many places in the word index one search reads at most: the rarest words come first. Some 10 ms."""
 Place = tuple[str, str]
 """A scope and its value."""
 
