@@ -1,6 +1,8 @@
 """A mock provider, and houses whose books are checked when a test ends."""
 
+import asyncio
 import signal
+import sys
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -28,10 +30,26 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(autouse=True)
 def _ends_at_all() -> Iterator[None]:
-    """Turns a wait for ever into a failure, also one of the house that is being closed."""
+    """Turns a wait for ever into a failure, also one of the house that is being closed.
+
+    A running loop is stopped after its turn, once it is told who waits for what: an error raised amid one would end in
+    whatever callback happens to run, and asyncio takes it for a failure of that one's connection.
+    """
+    stopping = False
 
     def too_long(_signal: int, _frame: FrameType | None) -> None:
-        raise AssertionError(f"this still waits after {LONGEST_S} s")
+        nonlocal stopping
+        loop = asyncio._get_running_loop()
+        if loop is None or stopping:
+            raise AssertionError(f"this still waits after {LONGEST_S} s")
+        stopping = True
+        loop.call_soon_threadsafe(stop, loop)
+
+    def stop(loop: asyncio.AbstractEventLoop) -> None:
+        sys.stderr.write(f"this still waits after {LONGEST_S} s\n")
+        for task in asyncio.all_tasks(loop):
+            task.print_stack()
+        loop.stop()
 
     before = signal.signal(signal.SIGALRM, too_long)
     signal.setitimer(signal.ITIMER_REAL, LONGEST_S, LONGEST_S)
