@@ -62,7 +62,19 @@ from palyra.scheduler.job_input import JobInputError
 from palyra.tasks.asking import TaskInputError
 from palyra.vault.access import FIRST_PRINCIPAL
 
-ADMINS = (AddPolicy, EditPolicy, RemovePolicy, CorrectUsage, ClearCredential, IssueToken, SetFeature, AddJob, EditJob, DeleteJob, ResetJob)
+ADMINS = (
+    AddPolicy,
+    EditPolicy,
+    RemovePolicy,
+    CorrectUsage,
+    ClearCredential,
+    IssueToken,
+    SetFeature,
+    AddJob,
+    EditJob,
+    DeleteJob,
+    ResetJob,
+)
 """Commands that take an admin; the others take an approver."""
 
 

@@ -1,7 +1,7 @@
 """What a console may ask about jobs and schedules, and the answers. Times UTC unix ms, costs nano-dollars."""
 
 from dataclasses import field
-from typing import Any, Literal
+from typing import Literal
 
 from palyra.core.values import value
 
@@ -62,7 +62,7 @@ class JobView:
 class FireView:
     """One fire. `state`: pending, running, backoff, review, completed, failed, cancelled, skipped, denied. `trigger`:
     schedule, catch_up, manual, review. `slot` None: asked for by hand. `coalesced` further slots up to
-    `covers_through` are in it. `work_ids` are its runs or tasks, newest last."""
+    `covers_through` are in it. `work_ids` are its runs or tasks, newest last; `detail` numbers of what was done."""
 
     fire_id: str
     job_id: str
@@ -85,7 +85,7 @@ class FireView:
     output_tokens: int
     cost_nano_usd: int | None
     error: str
-    detail: dict[str, Any]
+    detail: dict[str, int | str]
     finished_at: int | None
 
 
@@ -136,7 +136,9 @@ class JobDetail:
     max_duration: int
     jitter_ms: int
     session: str
-    labels: dict[str, Any] = field(default_factory=dict)
+    channel: str = ""
+    agent: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 @value

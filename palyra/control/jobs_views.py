@@ -115,7 +115,9 @@ class JobViews:
             max_duration=job.max_duration,
             jitter_ms=job.jitter_ms,
             session=job.session,
-            labels=job.labels,
+            channel=job.scope.channel,
+            agent=job.scope.agent,
+            tags=dict(job.scope.tags),
         )
 
     async def _fires(self, query: FiresQuery) -> FiresPage:
@@ -215,6 +217,6 @@ def fire_view(row: FireRow, job_name: str) -> FireView:
         output_tokens=row.output_tokens,
         cost_nano_usd=row.cost,
         error=row.error,
-        detail=row.detail,
+        detail={name: told if isinstance(told, int) else str(told) for name, told in row.detail.items()},
         finished_at=row.finished_at,
     )
