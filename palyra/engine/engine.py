@@ -23,7 +23,7 @@ from palyra.core.private_files import private_dir
 from palyra.core.supervisor import Supervisor
 from palyra.core.values import value
 from palyra.engine.alerting import alert_watch
-from palyra.engine.healing import self_healing
+from palyra.engine.healing import heal_jobs, self_healing
 from palyra.engine.jobs import Jobs, jobs_room
 from palyra.engine.memory import memory_room, remember_result
 from palyra.engine.notices import notices
@@ -206,6 +206,7 @@ class Engine:
             remember=remember_result(self.memory),
         )
         self.jobs = await jobs_room(self, self._durable)
+        heal_jobs(self.healing, self.jobs)
         self._keep_up()
         now = clock.now_ms()
         started = AuditAdded(now, "engine", self.boot_id, "palyra", {"verb": "started"})
