@@ -188,7 +188,7 @@ class EngineFace:
             spend_today_nano_usd=self.fold.spent_today(),
             tightest=max(limited, key=lambda view: view.used_ratio, default=None),
             approvals_pending=len(pending),
-            incidents_open=0,
+            incidents_open=sum(not record.quiet(now) for record in engine.healing.book.live()),
             runs_live=len(engine.runner.live),
             requests_total=self.fold.requests_total,
             providers=self._serving.providers(),

@@ -35,6 +35,8 @@ APPROVAL_OPENED, APPROVAL_ENDED = "approval.opened", "approval.ended"
 NOTICED = "notice.told"
 """The event of a notice; its subject is what it is about."""
 SHOWN_MOST = 20
+SNOOZED_LOOKED_AT_MS = 60_000
+"""What was put away may be brought back early, of which nobody tells."""
 TERMINAL = "terminal"
 
 Noted = Callable[[str, TimelineKind, Mapping[str, object]], None]
@@ -194,6 +196,8 @@ class NoticeDesk:
         if look_at is None:
             self._due.pop(record.incident_id, None)
             return
+        if record.snoozed_until is not None:
+            look_at = min(look_at, now + SNOOZED_LOOKED_AT_MS)
         due = self._clock.monotonic() + max(0, look_at - now) / 1000
         self._due[record.incident_id] = due
         heapq.heappush(self._order, (due, record.incident_id))

@@ -171,6 +171,16 @@ async def test_reminders_stop_once_somebody_acknowledged(tmp_path: Path) -> None
         assert len(home.heard()) == 3
 
 
+async def test_what_was_put_away_and_brought_back_early_is_told_within_a_minute(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        home.see(incident(snoozed_until=T0 + HOUR))
+        await home.clock.advance(600)
+        assert home.heard() == []
+        home.keep(incident())
+        await home.clock.advance(60)
+        assert home.heard() == [("incident:i1", "opened")]
+
+
 async def test_a_restart_tells_what_had_to_wait_and_nothing_twice(tmp_path: Path) -> None:
     clock = ManualClock(T0)
     told, waiting = incident("told"), incident("waiting", opened_at=T0 + 10_000)
