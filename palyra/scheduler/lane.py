@@ -28,6 +28,8 @@ class Lane:
     replaced_at: int | None = None
     unsaved: set[str] = field(default_factory=set)
     """Fires whose rows are not durable yet: nothing of them may be sent."""
+    last: FireRow | None = None
+    """The newest one that ended."""
 
     @property
     def head(self) -> FireRow | None:
@@ -53,6 +55,8 @@ class Lane:
 
     def put(self, fire: FireRow) -> FireRow:
         """Keeps what a fire has become: one that ended leaves."""
+        if fire.terminal:
+            self.last = fire
         if fire.state is FireState.REVIEW:
             self.review = fire
             return fire

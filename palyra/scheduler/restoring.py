@@ -29,10 +29,12 @@ async def restore(scheduler: Scheduler, runs: RunReader) -> None:
     fires: dict[str, list[FireRow]] = {}
     for fire in await readers.open_fires():
         fires.setdefault(fire.job_id, []).append(fire)
+    ended = {fire.job_id: fire for fire in await readers.last_ended_fires()}
     open_attempts = {attempt.fire_id: attempt for attempt in await readers.open_attempts()}
     now = scheduler.clock.now_ms()
     for job in await readers.jobs():
         lane = roster.take_in(job, fires.get(job.job_id, ()))
+        lane.last = ended.get(job.job_id)
         head = lane.head
         if head is not None and head.state is FireState.RUNNING:
             await _take_up(scheduler, lane, head, open_attempts.get(head.fire_id), runs)
