@@ -1,6 +1,7 @@
 """Jobs and fires as consoles see them, of an engine that runs or of a journal as it lies."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from heapq import nsmallest
 
 from palyra.control.jobs_queries import (
     FiresPage,
@@ -19,7 +20,6 @@ from palyra.control.jobs_queries import (
 from palyra.control.schedule_answers import answer_schedule, upcoming
 from palyra.core.clock import Clock
 from palyra.core.errors import NotFoundError
-from palyra.core.values import value
 from palyra.journal.job_rows import FireRow, JobRow, JobSource, JobState
 from palyra.journal.readers import Readers
 from palyra.scheduler.job_input import fields_of
@@ -28,14 +28,8 @@ from palyra.scheduler.scheduler import Scheduler
 from palyra.scheduler.standing_jobs import schedule_of
 
 SHOWN = 60
-
-
-@value
-class Newest:
-    """The newest fire of a job that ended, and how late the newest one started."""
-
-    ended: FireRow | None = None
-    lateness_ms: int | None = None
+MOST_LISTED = 500
+NEVER = 1 << 62
 
 
 class JobViews:
@@ -46,6 +40,8 @@ class JobViews:
         self._clock = clock
         self._timezone = timezone
         self._scheduler = scheduler
+        self._listed: tuple[int, tuple[JobView, ...]] | None = None
+        """Views, with the version of the roster they were made of."""
 
     async def answer(self, query: JobAsked) -> JobTold:
         """Raises NotFoundError, BadInputError."""
@@ -63,14 +59,23 @@ class JobViews:
         if self._scheduler is not None:
             return list(self._scheduler.roster)
         lanes = {job.job_id: Lane(job) for job in await self._readers.jobs()}
+        for fire in await self._readers.last_ended_fires():
+            if fire.job_id in lanes:
+                lanes[fire.job_id].last = fire
         for fire in await self._readers.open_fires():
             if fire.job_id in lanes:
                 lanes[fire.job_id].put(fire)
         return list(lanes.values())
 
-    async def shown(self, lanes: Iterable[Lane]) -> tuple[JobView, ...]:
-        newest = {row.job_id: Newest(row, row.lateness_ms) for row in await self._readers.last_ended_fires()}
-        return tuple(job_view(lane, newest) for lane in sorted(lanes, key=_order))
+    def listed(self) -> tuple[JobView, ...]:
+        """Of the scheduler's jobs those to be released first, and then those that are not: as many as a list shows."""
+        scheduler = self._scheduler
+        if scheduler is None:
+            return ()
+        if self._listed is None or self._listed[0] != scheduler.roster.version:
+            first = nsmallest(MOST_LISTED, scheduler.roster, key=_coming)
+            self._listed = (scheduler.roster.version, shown(first))
+        return self._listed[1]
 
     async def _jobs(self, query: JobsQuery) -> JobsPage:
         wanted = [
@@ -81,8 +86,8 @@ class JobViews:
         ]
         scheduler = self._scheduler
         if scheduler is None:
-            return JobsPage(await self.shown(wanted))
-        return JobsPage(await self.shown(wanted), scheduler.busy, scheduler.settings.max_concurrent, p99_ms(scheduler))
+            return JobsPage(shown(wanted))
+        return JobsPage(shown(wanted), scheduler.busy, scheduler.settings.max_concurrent, p99_ms(scheduler))
 
     async def _lane(self, name_or_id: str) -> Lane:
         for lane in await self.lanes():
@@ -102,7 +107,7 @@ class JobViews:
             active = job.state is JobState.ACTIVE
             since = self._clock.now_ms() if job.next_slot is None else job.next_slot - 1
             following = upcoming(times, schedule_of(job), since, query.upcoming) if active else ()
-        (view,) = await self.shown([lane])
+        (view,) = shown([lane])
         return JobDetail(
             job=view,
             fields=fields_of(job),
@@ -142,6 +147,19 @@ def p99_ms(scheduler: Scheduler) -> float | None:
     return None
 
 
+def shown(lanes: Iterable[Lane]) -> tuple[JobView, ...]:
+    """By name, those of the system last."""
+    return tuple(job_view(lane) for lane in sorted(lanes, key=_order))
+
+
+def _coming(lane: Lane) -> tuple[bool, int, str]:
+    """What is under way or needs somebody, then what comes next; the system's last."""
+    if lane.head is not None or lane.review is not None:
+        return False, 0, lane.job.name_key
+    release = lane.job.release_at
+    return lane.job.source is JobSource.SYSTEM, NEVER if release is None else release, lane.job.name_key
+
+
 def _order(lane: Lane) -> tuple[bool, str]:
     return lane.job.source is JobSource.SYSTEM, lane.job.name_key
 
@@ -159,8 +177,9 @@ def what_of(job: JobRow) -> str:
             return str(work.get("maintenance", ""))
 
 
-def job_view(lane: Lane, newest: Mapping[str, Newest]) -> JobView:
-    job, head, last = lane.job, lane.head, newest.get(lane.job.job_id, Newest())
+def job_view(lane: Lane) -> JobView:
+    job, head, last = lane.job, lane.head, lane.last
+    late = last.lateness_ms if last is not None else None
     return JobView(
         job_id=job.job_id,
         version=job.version,
@@ -187,10 +206,10 @@ def job_view(lane: Lane, newest: Mapping[str, Newest]) -> JobView:
         waiting=len(lane.waiting),
         review_id="" if lane.review is None else lane.review.fire_id,
         review_slots=0 if lane.review is None else lane.review.coalesced_count + 1,
-        last_state="" if last.ended is None else last.ended.state.value,
-        last_reason="" if last.ended is None else last.ended.reason,
-        last_at=None if last.ended is None else last.ended.finished_at,
-        lateness_ms=last.lateness_ms if head is None or head.lateness_ms is None else head.lateness_ms,
+        last_state="" if last is None else last.state.value,
+        last_reason="" if last is None else last.reason,
+        last_at=None if last is None else last.finished_at,
+        lateness_ms=late if head is None or head.lateness_ms is None else head.lateness_ms,
     )
 
 
