@@ -79,25 +79,12 @@ def window_for(interval: Interval, zone: str, t_ms: int) -> Window:
     return window
 
 
-def next_window_start(interval: Interval, zone: str, t_ms: int) -> int | None:
-    """When the window that holds `t_ms` gives way to the next one; None for a lifetime."""
-    return window_for(interval, zone, t_ms).end
-
-
 def charge_start(interval: Interval, zone: str, t_ms: int) -> int:
     """Where a charge made at `t_ms` is counted: the start of its window, or of its bucket in a rolling one."""
     rolling = ROLLING.get(interval)
     if rolling is not None:
         return t_ms - t_ms % rolling.bucket_ms
     return window_for(interval, zone, t_ms).start
-
-
-def charge_counts(interval: Interval, zone: str, start: int, t_ms: int) -> bool:
-    """Whether a charge counted from `start` (see `charge_start`) is part of the window at `t_ms`."""
-    rolling = ROLLING.get(interval)
-    if rolling is not None:
-        return t_ms // rolling.bucket_ms - start // rolling.bucket_ms <= rolling.span
-    return window_for(interval, zone, t_ms).start == start
 
 
 @cache

@@ -5,9 +5,12 @@ from collections.abc import Iterable
 
 from palyra.config.choices import UnknownPriceChoice
 from palyra.core.scope import Scope
-from palyra.core.windows import charge_counts, charge_start
+from palyra.core.windows import charge_start
 from palyra.governance.policy import UsageBudgetPolicyRecord
 from palyra.journal.rows import GrantRow, HoldRow
+
+BUCKETS = {"rolling_24h": (60_000, 1_440), "rolling_30d": (3_600_000, 720)}
+"""Milliseconds of a bucket of rolling budgets, and how many later a charge still counts."""
 
 Sums = list[int]
 """Settled, held, drawn."""
@@ -54,6 +57,14 @@ def counts_for(record: UsageBudgetPolicyRecord, row: HoldRow) -> Sums:
 
 def start_in(record: UsageBudgetPolicyRecord, at: int) -> int:
     return charge_start(record.interval_kind, record.timezone, at)
+
+
+def _counts(record: UsageBudgetPolicyRecord, start: int, at: int) -> bool:
+    """Whether what was counted from `start` is part of the window at an instant."""
+    if record.interval_kind in BUCKETS:
+        length, most = BUCKETS[record.interval_kind]
+        return at // length - start // length <= most
+    return start_in(record, at) == start
 
 
 class SlowBooks:
@@ -103,9 +114,7 @@ class SlowBooks:
     def sums(self, record: UsageBudgetPolicyRecord, value: str, at: int) -> tuple[int, int, int]:
         """What counts in a policy's window at an instant."""
         cells = self._sums.get((record.policy_id, value), {})
-        counting = [
-            sums for start, sums in cells.items() if charge_counts(record.interval_kind, record.timezone, start, at)
-        ]
+        counting = [sums for start, sums in cells.items() if _counts(record, start, at)]
         settled, held, drawn = (sum(sums[index] for sums in counting) for index in range(3))
         return settled, held, drawn
 
@@ -114,9 +123,7 @@ class SlowBooks:
     ) -> tuple[int, int, int]:
         """What a slice is judged by: the window its hold was taken in, or the present one while it reaches there."""
         start = start_in(record, created)
-        if record.interval_kind.value.startswith("rolling") and charge_counts(
-            record.interval_kind, record.timezone, start, at
-        ):
+        if record.interval_kind in BUCKETS and _counts(record, start, at):
             return self.sums(record, value, at)
         settled, held, drawn = self._sums.get((record.policy_id, value), {}).get(start, (0, 0, 0))
         return settled, held, drawn
