@@ -25,6 +25,16 @@ from palyra.control.commands import (
     SnoozeAlert,
     TryWebhook,
 )
+from palyra.control.incidents_acts import act_on_incident
+from palyra.control.incidents_commands import (
+    AckIncidents,
+    AssignIncidents,
+    NoteIncident,
+    ResolveIncidents,
+    RunRemedy,
+    SetHealingMode,
+    SnoozeIncidents,
+)
 from palyra.control.jobs_acts import act_on_job
 from palyra.control.jobs_commands import (
     AddJob,
@@ -74,6 +84,7 @@ ADMINS = (
     EditJob,
     DeleteJob,
     ResetJob,
+    SetHealingMode,
 )
 """Commands that take an admin; the others take an approver."""
 
@@ -166,6 +177,16 @@ class Acting:
                 | ReviewFire()
             ):
                 return await act_on_job(self._engine, command, by)
+            case (
+                AckIncidents()
+                | AssignIncidents()
+                | SnoozeIncidents()
+                | NoteIncident()
+                | ResolveIncidents()
+                | RunRemedy()
+                | SetHealingMode()
+            ):
+                return await act_on_incident(self._engine, command, by)
             case AddTask() | ActOnTasks() | PrioritiseTask() | EditTask():
                 return await act_on_task(self._engine, command, by)
             case AddPolicy():

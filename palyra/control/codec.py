@@ -8,6 +8,14 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json
 
 from palyra.control.commands import Command
+from palyra.control.incidents_queries import (
+    IncidentDetail,
+    IncidentQuery,
+    IncidentsPage,
+    IncidentsQuery,
+    IncidentStats,
+    IncidentStatsQuery,
+)
 from palyra.control.jobs_queries import (
     FiresPage,
     FiresQuery,
@@ -115,6 +123,9 @@ ANSWERS: dict[type, type] = {
     JobQuery: JobDetail,
     FiresQuery: FiresPage,
     ScheduleQuery: ScheduleAnswer,
+    IncidentsQuery: IncidentsPage,
+    IncidentQuery: IncidentDetail,
+    IncidentStatsQuery: IncidentStats,
     TasksQuery: TasksPage,
     TaskQuery: TaskDetail,
     TaskStatsQuery: TaskStats,

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from palyra.control.incidents_commands import IncidentCommand
 from palyra.control.jobs_commands import JobCommand
 from palyra.control.memory_commands import MemoryCommand
 from palyra.control.task_commands import TaskCommand
@@ -195,6 +196,7 @@ Command = Annotated[
     | TryWebhook
     | JobCommand
     | TaskCommand
+    | IncidentCommand
     | MemoryCommand,
     Field(discriminator="kind"),
 ]

@@ -13,6 +13,16 @@ from palyra.control.budgets import budget_detail
 from palyra.control.commands import Command
 from palyra.control.connections import Connections
 from palyra.control.folding import Fold
+from palyra.control.incidents_queries import (
+    IncidentAsked,
+    IncidentDetail,
+    IncidentQuery,
+    IncidentsPage,
+    IncidentsQuery,
+    IncidentStats,
+    IncidentStatsQuery,
+)
+from palyra.control.incidents_views import IncidentViews
 from palyra.control.jobs_queries import (
     FiresPage,
     FiresQuery,
@@ -96,6 +106,7 @@ from palyra.control.snapshots import (
     Snapshot,
     Topic,
 )
+from palyra.control.task_fold import TaskFold
 from palyra.control.task_queries import (
     TaskAsked,
     TaskDetail,
@@ -155,6 +166,8 @@ class EngineFace:
         self.jobs = JobViews(
             engine.journal.readers, engine.clock, engine.config.scheduler.timezone, engine.jobs.scheduler
         )
+        self.incidents = IncidentViews(engine.journal.readers, engine.clock, lambda: engine.healing)
+        self._tasks_listed = TaskFold(engine, self.tasks)
         self.prices = PriceAnswers(engine.config, engine.registry, engine.clock, self._drifts)
         present = Present(engine.care, engine.leases, engine.breakers)
         self._serving = ServingViews(engine.registry, engine.credentials, engine.book, engine.clock, present)
@@ -169,6 +182,7 @@ class EngineFace:
 
     async def begin(self) -> None:
         await self.fold.begin(self.engine.journal.readers)
+        await self._tasks_listed.begin(self.engine.journal.readers)
 
     async def snapshot(self, topics: Collection[Topic], operator: OperatorView) -> Snapshot:
         engine = self.engine
@@ -176,19 +190,22 @@ class EngineFace:
         now = engine.clock.now_ms()
         limited = [view for view in budgets if view.enabled and view.hard_limit is not None]
         pending = engine.desk.pending()
+        incidents, incidents_open = self.incidents.of_snapshot(engine.healing.book)
         shot = Snapshot(
             version=self.fold.version
             + engine.ledger.version
             + engine.desk.version
             + engine.watch.book.version
-            + engine.notices.version,
+            + engine.notices.version
+            + engine.healing.book.version,
             at=now,
             engine=self._engine_view(),
             operator=operator,
             spend_today_nano_usd=self.fold.spent_today(),
             tightest=max(limited, key=lambda view: view.used_ratio, default=None),
             approvals_pending=len(pending),
-            incidents_open=sum(not record.quiet(now) for record in engine.healing.book.live()),
+            incidents_open=incidents_open,
+            incidents=incidents,
             runs_live=len(engine.runner.live),
             requests_total=self.fold.requests_total,
             providers=self._serving.providers(),
@@ -205,6 +222,9 @@ class EngineFace:
             parts["budgets"] = budgets
         if Topic.MODELS in topics:
             parts["models"] = self._serving.models()
+        if Topic.JOBS in topics:
+            parts["jobs"] = self.jobs.listed()
+            parts["tasks"] = self._tasks_listed.listed()
         return replace(shot, **parts) if parts else shot
 
     async def _budget_views(self, now: int) -> tuple[BudgetView, ...]:
@@ -402,6 +422,12 @@ class LocalControl:
     @overload
     async def ask(self, query: HeartbeatsQuery) -> HeartbeatsPage: ...
     @overload
+    async def ask(self, query: IncidentsQuery) -> IncidentsPage: ...
+    @overload
+    async def ask(self, query: IncidentQuery) -> IncidentDetail: ...
+    @overload
+    async def ask(self, query: IncidentStatsQuery) -> IncidentStats: ...
+    @overload
     async def ask(self, query: TasksQuery) -> TasksPage: ...
     @overload
     async def ask(self, query: TaskQuery) -> TaskDetail: ...
@@ -430,6 +456,9 @@ class LocalControl:
             return await self._face.jobs.answer(query)
         if isinstance(query, TaskAsked):
             return await self._face.tasks.answer(query)
+        if isinstance(query, IncidentAsked):
+            await self._face.caught_up()
+            return await self._face.incidents.answer(query)
         if isinstance(query, DeadLettersQuery):
             return dead_letters(self._face.engine, query)
         if isinstance(query, HeartbeatsQuery):

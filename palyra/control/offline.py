@@ -10,6 +10,16 @@ from palyra.config.model import LoadedConfig
 from palyra.control.alerts import SHOWN_MOST, alert_view, alerts_page, recorded_alerts
 from palyra.control.budgets import budget_detail
 from palyra.control.commands import Command
+from palyra.control.incidents_queries import (
+    IncidentDetail,
+    IncidentQuery,
+    IncidentsPage,
+    IncidentsQuery,
+    IncidentStats,
+    IncidentStatsQuery,
+)
+from palyra.control.incidents_views import SHOWN_MOST as INCIDENTS_MOST
+from palyra.control.incidents_views import IncidentViews, recorded_incidents
 from palyra.control.jobs_queries import (
     FiresPage,
     FiresQuery,
@@ -251,6 +261,7 @@ class OfflineControl:
         if Topic.MODELS in topics:
             parts["models"] = serving.views.models()
         alerts = (await recorded_alerts(self._readers))[:SHOWN_MOST]
+        incidents = await recorded_incidents(self._readers, self._clock.now_ms())
         return Snapshot(
             version=0,
             at=now,
@@ -259,7 +270,8 @@ class OfflineControl:
             spend_today_nano_usd=counts.spent_today,
             tightest=max(limited, key=lambda view: view.used_ratio, default=None),
             approvals_pending=sum(row.expires_at > now for row in await self._readers.pending_approvals()),
-            incidents_open=0,
+            incidents_open=sum(one.snoozed_until is None or one.snoozed_until <= now for one in incidents),
+            incidents=incidents[:INCIDENTS_MOST],
             runs_live=0,
             requests_total=0,
             providers=serving.views.providers(),
@@ -363,6 +375,12 @@ class OfflineControl:
     @overload
     async def ask(self, query: HeartbeatsQuery) -> HeartbeatsPage: ...
     @overload
+    async def ask(self, query: IncidentsQuery) -> IncidentsPage: ...
+    @overload
+    async def ask(self, query: IncidentQuery) -> IncidentDetail: ...
+    @overload
+    async def ask(self, query: IncidentStatsQuery) -> IncidentStats: ...
+    @overload
     async def ask(self, query: TasksQuery) -> TasksPage: ...
     @overload
     async def ask(self, query: TaskQuery) -> TaskDetail: ...
@@ -397,6 +415,8 @@ class OfflineControl:
                 raise EngineGoneError(NO_ENGINE, fix="Heartbeats are in an engine's memory; start one.")
             case JobsQuery() | JobQuery() | FiresQuery() | ScheduleQuery():
                 return await JobViews(self._readers, self._clock, self._config.scheduler.timezone).answer(query)
+            case IncidentsQuery() | IncidentQuery() | IncidentStatsQuery():
+                return await IncidentViews(self._readers, self._clock).answer(query)
             case TasksQuery() | TaskQuery() | TaskStatsQuery():
                 return await TaskViews(self._readers, self._clock).answer(query)
             case NotesQuery() | NoteSearchQuery() | MemoryStatsQuery():

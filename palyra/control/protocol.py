@@ -4,6 +4,14 @@ from collections.abc import Collection
 from typing import Protocol, overload
 
 from palyra.control.commands import Command
+from palyra.control.incidents_queries import (
+    IncidentDetail,
+    IncidentQuery,
+    IncidentsPage,
+    IncidentsQuery,
+    IncidentStats,
+    IncidentStatsQuery,
+)
 from palyra.control.jobs_queries import (
     FiresPage,
     FiresQuery,
@@ -135,6 +143,12 @@ class Control(Protocol):
     async def ask(self, query: DeadLettersQuery) -> DeadLettersPage: ...
     @overload
     async def ask(self, query: HeartbeatsQuery) -> HeartbeatsPage: ...
+    @overload
+    async def ask(self, query: IncidentsQuery) -> IncidentsPage: ...
+    @overload
+    async def ask(self, query: IncidentQuery) -> IncidentDetail: ...
+    @overload
+    async def ask(self, query: IncidentStatsQuery) -> IncidentStats: ...
     @overload
     async def ask(self, query: TasksQuery) -> TasksPage: ...
     @overload

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from palyra.control.incidents_queries import IncidentAsked, IncidentTold
 from palyra.control.jobs_queries import JobAsked, JobTold
 from palyra.control.memory_queries import MemoryAsked, MemoryTold
 from palyra.control.notice_queries import NoticeAsk, NoticeTold
@@ -300,6 +301,7 @@ Query = Annotated[
     | NoticeAsk
     | JobAsked
     | TaskAsked
+    | IncidentAsked
     | MemoryAsked,
     Field(discriminator="kind"),
 ]
@@ -320,5 +322,6 @@ Answer = (
     | NoticeTold
     | JobTold
     | TaskTold
+    | IncidentTold
     | MemoryTold
 )

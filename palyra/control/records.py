@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from palyra.control.attempts import other_notes, retries_in, traced, traces_of
+from palyra.control.incidents_queries import IncidentQuery, IncidentsQuery, IncidentStatsQuery
 from palyra.control.jobs_queries import FiresQuery, JobQuery, JobsQuery, ScheduleQuery
 from palyra.control.memory_queries import MemoryStatsQuery, NoteSearchQuery, NotesQuery
 from palyra.control.notice_queries import DeadLettersQuery, HeartbeatsQuery
@@ -121,6 +122,8 @@ class Records:
             case NotesQuery() | NoteSearchQuery() | MemoryStatsQuery():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
             case JobsQuery() | JobQuery() | FiresQuery() | ScheduleQuery():
+                raise BadInputError("This is answered by the engine or by whoever stands in for it.")
+            case IncidentsQuery() | IncidentQuery() | IncidentStatsQuery():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
             case TasksQuery() | TaskQuery() | TaskStatsQuery():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")

@@ -21,6 +21,14 @@ from palyra.control.codec import (
     encode_query,
 )
 from palyra.control.commands import Command
+from palyra.control.incidents_queries import (
+    IncidentDetail,
+    IncidentQuery,
+    IncidentsPage,
+    IncidentsQuery,
+    IncidentStats,
+    IncidentStatsQuery,
+)
 from palyra.control.jobs_queries import (
     FiresPage,
     FiresQuery,
@@ -189,6 +197,12 @@ class RemoteControl:
     async def ask(self, query: DeadLettersQuery) -> DeadLettersPage: ...
     @overload
     async def ask(self, query: HeartbeatsQuery) -> HeartbeatsPage: ...
+    @overload
+    async def ask(self, query: IncidentsQuery) -> IncidentsPage: ...
+    @overload
+    async def ask(self, query: IncidentQuery) -> IncidentDetail: ...
+    @overload
+    async def ask(self, query: IncidentStatsQuery) -> IncidentStats: ...
     @overload
     async def ask(self, query: TasksQuery) -> TasksPage: ...
     @overload

@@ -7,8 +7,11 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
+from palyra.control.incidents_queries import IncidentView
+from palyra.control.jobs_queries import JobView
 from palyra.control.notice_queries import NoticeView
 from palyra.control.serving import ModelView, ProviderView
+from palyra.control.task_queries import TaskView
 from palyra.core.values import value
 
 
@@ -20,6 +23,7 @@ class Topic(StrEnum):
     BUDGETS = "budgets"
     USAGE = "usage"
     MODELS = "models"
+    JOBS = "jobs"
 
 
 @value
@@ -318,7 +322,8 @@ class Snapshot:
 
     `alerts` are those that are not resolved: open ones first, then the more severe, then the older.
     `requests_total`: requests ended since this engine started; 0 without an engine. `notices` are the last things
-    people were told, oldest first.
+    people were told, oldest first. `incidents` are those that are not resolved and hang below no other, as many as fit:
+    the most urgent first, what was put away last; `incidents_open` counts all those that nobody put away.
     """
 
     version: int
@@ -338,7 +343,10 @@ class Snapshot:
     runs: tuple[RunView, ...] = ()
     budgets: tuple[BudgetView, ...] = ()
     models: tuple[ModelView, ...] = ()
+    jobs: tuple[JobView, ...] = ()
+    tasks: tuple[TaskView, ...] = ()
     notices: tuple[NoticeView, ...] = ()
+    incidents: tuple[IncidentView, ...] = ()
 
 
 @value

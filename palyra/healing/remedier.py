@@ -182,9 +182,7 @@ class Remedier:
         before = self._book.get(record.incident_id)
         heavier = self._book.severity_moved(before, escalated(before, now), now)
         record = self._book.put(heavier)
-        lines = self.preview(record, remedy.name)
-        shown = [*lines[:PREVIEW_MOST], *([f"… and {len(lines) - PREVIEW_MOST} more."] if lines[PREVIEW_MOST:] else [])]
-        approval = self._hands.ask(Escalation(record, remedy, tuple(shown), reason))
+        approval = self._hands.ask(Escalation(record, remedy, self._shown(record, remedy.name), reason))
         data = {"remedy": remedy.name, "reason": reason, "approval_id": approval}
         self._book.log(record, now, TimelineKind.ESCALATED, PALYRA, data)
         self._book.tell(IncidentEventKind.ESCALATED, record, now)
@@ -214,6 +212,32 @@ class Remedier:
 
         Raises NotFoundError, and ConflictError where nothing is to be done or a remedy is running.
         """
+        record = self._current(incident_id, version)
+        remedy = self._named(record, name)
+        concerned = self._concerned(record, remedy) if record.storm else [record]
+        free = [one for one in concerned if one.state is IncidentState.OPEN]
+        if not free:
+            raise ConflictError(f"A remedy of incident {incident_id} is running.", fix="Wait for it.", code="busy")
+        return [self._begin(one, remedy, by, now, approval_id=approval_id) for one in free]
+
+    def ask(self, incident_id: str, name: str, by: str, now: int, *, version: int | None = None) -> str:
+        """Asks for somebody's word about a remedy; the approval's id. Raises NotFoundError, BadInputError,
+        ConflictError."""
+        record = self._current(incident_id, version)
+        remedy = self._named(record, name)
+        approval = self._hands.ask(Escalation(record, remedy, self._shown(record, name), f"{by} asks for it."))
+        if not approval:
+            raise ConflictError("Too many approvals are pending.", fix="Have some of them decided.", code="busy")
+        data = {"remedy": name, "reason": f"{by} asks for it.", "approval_id": approval}
+        self._book.log(record, now, TimelineKind.ESCALATED, by, data)
+        return approval
+
+    def _shown(self, record: IncidentRecord, name: str) -> tuple[str, ...]:
+        """As much of a preview as a person reads."""
+        lines = self.preview(record, name)
+        return (*lines[:PREVIEW_MOST], *([f"… and {len(lines) - PREVIEW_MOST} more."] if lines[PREVIEW_MOST:] else []))
+
+    def _current(self, incident_id: str, version: int | None) -> IncidentRecord:
         record = self._book.get(incident_id)
         if version is not None and version != record.version:
             raise ConflictError(
@@ -223,12 +247,7 @@ class Remedier:
             )
         if not record.live:
             raise ConflictError(f"Incident {incident_id} is resolved already.", code="already_done")
-        remedy = self._named(record, name)
-        concerned = self._concerned(record, remedy) if record.storm else [record]
-        free = [one for one in concerned if one.state is IncidentState.OPEN]
-        if not free:
-            raise ConflictError(f"A remedy of incident {incident_id} is running.", fix="Wait for it.", code="busy")
-        return [self._begin(one, remedy, by, now, approval_id=approval_id) for one in free]
+        return record
 
     def _named(self, record: IncidentRecord, name: str) -> Remedy:
         offered = self.offered(record)
