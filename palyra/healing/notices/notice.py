@@ -113,14 +113,14 @@ def of_alert(record: AlertRecord, at: int) -> Notice:
 
 def of_approval(record: ApprovalRecord, at: int, event: NoticeEvent = NoticeEvent.APPROVAL_REQUESTED) -> Notice:
     """Somebody waits for a person's word. With the event `reminder` it was told before."""
-    who = record.principal + (f" in {record.session}" if record.session else "")
-    what = f"to go beyond {', '.join(record.policy_ids)}" if record.policy_ids else "for a person's word"
-    again = " still" if event is NoticeEvent.REMINDER else ""
+    asked = _asked(record, again=event is NoticeEvent.REMINDER)
+    runs = [run_id for run_id in record.run_ids if run_id]
     facts = {
         "approval_id": record.approval_id,
         "principal": record.principal,
         "session": record.session,
         "policy_ids": list(record.policy_ids),
+        "subject": record.subject,
         "risk": record.risk,
         "requested_at": record.requested_at,
         "expires_at": record.expires_at,
@@ -130,8 +130,8 @@ def of_approval(record: ApprovalRecord, at: int, event: NoticeEvent = NoticeEven
         at,
         Severity.HIGH if record.risk == Severity.HIGH else Severity.MEDIUM,
         f"{APPROVAL}:{record.approval_id}",
-        _cut(f"{who}{again} asks {what}", LONGEST_SUMMARY),
-        _plain(APPROVAL, facts, {"run": record.run_ids[0]} if record.run_ids else {}),
+        _cut(asked, LONGEST_SUMMARY),
+        _plain(APPROVAL, facts, {"run": runs[0]} if runs else {}),
     )
 
 
@@ -139,6 +139,18 @@ def of_test(webhook: str, at: int) -> Notice:
     """Nothing happened: somebody wants to see whether a webhook works."""
     words = f"A test of the webhook {webhook}: nothing happened."
     return Notice(TEST, at, Severity.LOW, f"{TEST}:{webhook}", words, {"related": {}})
+
+
+def _asked(record: ApprovalRecord, *, again: bool) -> str:
+    """Who asks for what, in a line."""
+    still = " still" if again else ""
+    if record.policy_ids:
+        who = record.principal + (f" in {record.session}" if record.session else "")
+        return f"{who}{still} asks to go beyond {', '.join(record.policy_ids)}"
+    words = record.applicants[0].reason if record.applicants else ""
+    return f"{record.principal}{still} asks to run {record.subject.rpartition(':')[2]}" + (
+        f": {words}" if words else ""
+    )
 
 
 def _with_children(record: IncidentRecord) -> str:

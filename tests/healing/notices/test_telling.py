@@ -15,7 +15,7 @@ from palyra.core.ids import IdSource
 from palyra.governance.alert_record import AlertRecord
 from palyra.governance.alerts import AlertKind, SubjectKind
 from palyra.governance.alerts import Severity as AlertSeverity
-from palyra.governance.approval_record import ApprovalDecision, ApprovalRecord, ApprovalStatus
+from palyra.governance.approval_record import Applicant, ApprovalDecision, ApprovalRecord, ApprovalStatus
 from palyra.healing.notices.desk import NOTICED, NoticeDesk
 from palyra.healing.record import IncidentRecord, TimelineKind
 from palyra.healing.webhooks.courier import Courier
@@ -243,6 +243,17 @@ async def test_a_request_that_was_not_told_before_the_engine_was_killed_is_told_
         pending = [an_approval("a1"), an_approval("a2")]
         home.desk.restore(await home.journal.readers.told(), [], pending)
         assert home.heard() == [("approval:a2", "approval_requested")]
+
+
+async def test_a_remedy_that_has_to_be_allowed_is_told_with_why(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        reason = Applicant("palyra", reason="job j1 keeps failing. Pauses the job.")
+        facts = {"applicants": [reason.to_json()], "subject": "remedy:i1:pause_job"}
+        home.approvals["a1"] = an_approval(principal="palyra", session="", run_ids=("",), facts=facts)
+        home.events.publish(Event("approval.opened", T0, "a1"))
+        (said,) = home.desk.said()
+        assert said.notice.summary == "palyra asks to run pause_job: job j1 keeps failing. Pauses the job."
+        assert said.notice.facts["related"] == {}
 
 
 async def test_a_reminder_goes_out_while_nobody_has_decided(tmp_path: Path) -> None:

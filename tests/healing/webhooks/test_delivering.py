@@ -1,7 +1,7 @@
 """Deliveries from before the first try until they arrived or were given up, over real HTTP and a real journal."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,13 +10,14 @@ import pytest
 
 from palyra.config.operations import NoticeEvent
 from palyra.core.clock import ManualClock
-from palyra.core.conditions import Condition, Severity
-from palyra.core.errors import ConflictError, NotFoundError
+from palyra.core.conditions import Condition, Severity, nobody_cleared, nobody_told
+from palyra.core.errors import ConflictError, JournalUnavailableError, NotFoundError
 from palyra.core.ids import IdSource
 from palyra.healing.webhooks import courier as courier_module
 from palyra.healing.webhooks.courier import Courier
 from palyra.healing.webhooks.sender import Sender
 from palyra.healing.webhooks.target import Webhook
+from palyra.journal.changes import Change
 from palyra.journal.delivery_rows import DELIVERIES, DeliveryRow, DeliveryState
 from palyra.journal.journal import Journal
 from palyra.runs.durable import Durable
@@ -329,3 +330,33 @@ async def test_a_test_is_sent_once_and_leaves_nothing(tmp_path: Path) -> None:
         assert (receiver.got[0].json["event"], post.courier.pending(), post.courier.dead()) == ("test", [], [])
         with pytest.raises(NotFoundError, match="ops"):
             await post.courier.test("opps")
+
+
+class Shut:
+    """A journal that cannot be written."""
+
+    behind = 1
+
+    def submit(
+        self, unit: Sequence[Change], *, patient: bool = False, refused: Callable[[Exception], None] | None = None
+    ) -> "asyncio.Future[None]":
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.set_exception(JournalUnavailableError("The journal cannot be written."))
+        return future
+
+
+async def test_people_are_told_all_the_more_when_the_journal_cannot_be_written() -> None:
+    clock = ManualClock()
+    async with receiving() as receiver:
+        hooks = {"ops": hook(receiver.url)}
+        durable, sender = Durable(Shut()), Sender(Vault(), clock)
+        new_id = IdSource(clock).new
+        courier = Courier(
+            hooks, sender, durable, clock, new_id, tell=nobody_told, clear=nobody_cleared, died=lambda row: None
+        )
+        running = asyncio.create_task(courier.run())
+        courier.post(a_notice(severity=Severity.CRITICAL))
+        await receiver.until(1)
+        running.cancel()
+        await courier.close()
+    assert receiver.got[0].json["event"] == "opened"
