@@ -138,3 +138,12 @@ async def test_from_afar_only_operators_look(here: Premises, monkeypatch: pytest
     assert await asked(here.key) == (403, "role_missing")
     here.engine.access.set_flag("console_read", False)
     assert await asked(viewer) == (403, "feature_off")
+
+
+async def test_how_late_jobs_began_shows(here: Premises) -> None:
+    ended = asyncio.Event()
+    here.engine.events.subscribe(lambda event: ended.set() if event.kind == "job.ended" else None)
+    await here.advance(3_600)
+    await ended.wait()
+    told = await scrape(here)
+    assert of(told, "palyra_scheduler_lateness_seconds_count") > 0
