@@ -118,8 +118,8 @@ class Metrics(Collector):
         yield _histogram("palyra_journal_commit_seconds", "Time of a commit", (), {(): journal.commits})
         yield _histogram("palyra_journal_batch_rows", "Rows of a commit", (), {(): journal.batches})
         yield _gauge("palyra_loop_lag_seconds", "How late the loop runs", (), {(): engine.lag.latest_ms / 1000})
-        late = engine.jobs.scheduler.lateness
-        yield _histogram("palyra_scheduler_lateness_seconds", "How late jobs began", (), {(): late})
+        lateness = {(): engine.jobs.scheduler.lateness}
+        yield _histogram("palyra_scheduler_lateness_seconds", "How late jobs began", (), lateness)
 
 
 Samples = Mapping[Any, float]
