@@ -155,8 +155,8 @@ class Roster:
 
     def plan(self, lane: Lane, now: int) -> Planned:
         """Deals with every slot that is due. Raises ValueError for a job that cannot be planned."""
-        job, slot = lane.job, lane.job.next_slot
-        if slot is None or job.state is not JobState.ACTIVE:
+        job, slot, release_at = lane.job, lane.job.next_slot, lane.job.release_at
+        if slot is None or release_at is None or release_at > now or job.state is not JobState.ACTIVE:
             return Planned([])
         times = times_of_job(job)
         found = plan_misfire(
@@ -267,6 +267,12 @@ class Roster:
             covers_through=due.through,
         )
 
+    def pass_over(self, lane: Lane, slot: int) -> Change:
+        """A slot that needs no fire any more. Raises ValueError."""
+        slots = self.slot_after(lane.job, slot)
+        gone = {"state": JobState.EXHAUSTED, "why": "no slot is left"} if slots["next_slot"] is None else {}
+        return self.save(lane, **slots, **gone)
+
     # States
 
     def fault(self, lane: Lane, error: str, now: int) -> Change:
@@ -301,10 +307,7 @@ class Roster:
         verdict, reason = admit(job.concurrency, lane.occupied, manual=True)
         row = replace(self._made(job, Trigger.MANUAL, Due(0), now, now), slot=None, by=by, key=key, job_revision=0)
         if verdict is Admission.SKIP:
-            skipped = replace(row, state=FireState.SKIPPED, reason=reason, finished_at=now)
-            lane.put(skipped)
-            self.version += 1
-            return skipped, False
+            return replace(row, state=FireState.SKIPPED, reason=reason, finished_at=now), False
         lane.put(row)
         lane.unsaved.add(row.fire_id)
         self.version += 1

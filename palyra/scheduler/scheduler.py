@@ -381,6 +381,9 @@ class Scheduler:
         lane = self.roster.take_in(row, mine)
         head = lane.head
         lane.under_way = head is not None and head.fire_id in self._running
+        if row.next_slot is not None and await self.journal.readers.fire_of_slot(job_id, row.next_slot) is not None:
+            # It was fired before the clock went back.
+            self.write(job_id, [self.roster.pass_over(lane, row.next_slot)])
         self.consider(lane)
 
     async def _journal_back(self) -> bool:
