@@ -307,7 +307,10 @@ class Roster:
         verdict, reason = admit(job.concurrency, lane.occupied, manual=True)
         row = replace(self._made(job, Trigger.MANUAL, Due(0), now, now), slot=None, by=by, key=key, job_revision=0)
         if verdict is Admission.SKIP:
-            return replace(row, state=FireState.SKIPPED, reason=reason, finished_at=now), False
+            skipped = replace(row, state=FireState.SKIPPED, reason=reason, finished_at=now)
+            lane.put(skipped)
+            self.version += 1
+            return skipped, False
         lane.put(row)
         lane.unsaved.add(row.fire_id)
         self.version += 1
