@@ -1,8 +1,13 @@
 """People are told, in a whole house: by webhooks that work and webhooks that do not, of approvals and incidents."""
 
-from palyra.control.commands import DiscardDeadLetters, RetryDeadLetters
-from palyra.control.notice_queries import DeadLettersQuery, WebhookView
+import pytest
+
+from palyra.control.commands import DiscardDeadLetters, RetryDeadLetters, TryWebhook
+from palyra.control.notice_queries import DeadLettersQuery, HeartbeatsQuery, WebhookView
+from palyra.control.remote import RemoteControl
+from palyra.core.errors import BadInputError
 from palyra.healing.record import IncidentRecord
+from palyra.healing.reporters import Report
 from palyra.vault.records import Role
 from tests.end_to_end.asking import ask, closed
 from tests.end_to_end.conftest import Opener
@@ -162,3 +167,36 @@ async def test_dead_letters_that_are_discarded_resolve_it_too_and_acts_are_audit
         assert [(row.actor, row.payload["verb"]) for row in page if row.kind == "notification"] == [
             ("ada", "discarded")
         ]
+
+
+async def test_an_attached_console_sees_and_acts_on_the_same(opened: Opener) -> None:
+    async with receiving() as receiver:
+        receiver.choose = by_path
+        here = await opened(HOOKS.format(url=receiver.url))
+        await closed(here)
+        await ask(here, park="0")
+        await settled(here, "picky", dead=1)
+        here.engine.reporters.take("local", Report("etl", summary="nightly load"))
+        remote = RemoteControl(here.state_dir, operator="", environ={})
+        try:
+            shot = await remote.snapshot(())
+            assert shot.notices == (await here.control.snapshot(())).notices != ()
+            page = await remote.ask(DeadLettersQuery("picky"))
+            assert page.letters == (await here.control.ask(DeadLettersQuery("picky"))).letters
+            assert [view.name for view in page.webhooks] == ["busy", "picky", "good"]
+            (beat,) = (await remote.ask(HeartbeatsQuery("external"))).heartbeats
+            assert (beat.object_id, beat.principal, beat.summary, beat.state) == (
+                "etl",
+                "local",
+                "nightly load",
+                "healthy",
+            )
+            with pytest.raises(BadInputError, match="nonsense"):
+                await remote.ask(HeartbeatsQuery("nonsense"))
+            assert (await remote.send(TryWebhook("good"))).message == "The webhook good answered 200."
+            refused = await remote.send(TryWebhook("picky"))
+            assert (refused.status, refused.data) == ("conflict", {"status": "400"})
+            assert (await remote.send(DiscardDeadLetters((page.letters[0].delivery_id,)))).ok
+            assert (await remote.ask(DeadLettersQuery("picky"))).total == 0
+        finally:
+            await remote.close()
