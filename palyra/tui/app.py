@@ -43,6 +43,7 @@ from palyra.tui.memory import Memory, load_memory, save_memory
 from palyra.tui.screens.approvals import ApprovalsScreen
 from palyra.tui.screens.base import PalyraScreen
 from palyra.tui.screens.budgets import BudgetsScreen
+from palyra.tui.screens.jobs import JobsScreen
 from palyra.tui.screens.listing import ListScreen
 from palyra.tui.screens.models import ModelsScreen
 from palyra.tui.screens.runs import RunsOf, RunsScreen
@@ -59,6 +60,7 @@ SCREENS: tuple[type[PalyraScreen], ...] = (
     ApprovalsScreen,
     UsageScreen,
     RunsScreen,
+    JobsScreen,
     BudgetsScreen,
     ModelsScreen,
 )

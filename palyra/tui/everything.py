@@ -5,6 +5,7 @@ from palyra.control.snapshots import Topic
 from palyra.core.errors import PalyraError
 from palyra.tui.screens.approvals import ApprovalsScreen
 from palyra.tui.screens.budgets import BudgetsScreen
+from palyra.tui.screens.jobs import JobsScreen
 from palyra.tui.screens.models import ModelsScreen
 from palyra.tui.screens.runs import RunsScreen
 from palyra.tui.subjects import Subject
@@ -22,5 +23,7 @@ async def everything(control: Control) -> list[tuple[str, Subject]]:
         *((BudgetsScreen.NAME, item) for item in snapshot.budgets),
         *((ModelsScreen.NAME, item) for item in snapshot.providers),
         *((ModelsScreen.NAME, item) for item in snapshot.models),
+        *((JobsScreen.NAME, item) for item in snapshot.jobs),
+        *((JobsScreen.NAME, item) for item in snapshot.tasks),
         *((RunsScreen.NAME, item) for item in snapshot.runs),
     ]

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+from palyra.control.jobs_queries import JobView
 from palyra.control.serving import ModelView, ProviderView
 from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, GrantView, RunView
+from palyra.control.task_queries import TaskView
 from palyra.control.usage_queries import UsageEntry, UsageNumbers
 from palyra.core.values import value
 
@@ -15,7 +17,19 @@ class AllUsage:
     numbers: UsageNumbers
 
 
-Subject = ApprovalView | GrantView | RunView | BudgetView | AlertView | UsageEntry | AllUsage | ProviderView | ModelView
+Subject = (
+    ApprovalView
+    | GrantView
+    | RunView
+    | BudgetView
+    | AlertView
+    | UsageEntry
+    | AllUsage
+    | ProviderView
+    | ModelView
+    | JobView
+    | TaskView
+)
 
 
 def key_of(subject: Subject) -> str:
@@ -39,6 +53,10 @@ def key_of(subject: Subject) -> str:
             return f"provider:{subject.provider_id}"
         case ModelView():
             return f"model:{subject.model_id}"
+        case JobView():
+            return f"job:{subject.job_id}"
+        case TaskView():
+            return f"task:{subject.task_id}"
 
 
 def budget_key(policy_id: str, scope_value: str) -> str:
@@ -68,6 +86,10 @@ def content_of(subject: Subject) -> object:
             return (subject.health, subject.breaker.state, tuple(states))
         case ModelView():
             return (subject.provider_id, subject.upstream, subject.enabled)
+        case JobView():
+            return (subject.version, subject.state, subject.active_fire, subject.review_id)
+        case TaskView():
+            return (subject.version, subject.state)
 
 
 def label_of(subject: Subject) -> tuple[str, str]:
@@ -91,3 +113,7 @@ def label_of(subject: Subject) -> tuple[str, str]:
             return f"provider {subject.provider_id}", subject.health
         case ModelView():
             return f"model {subject.model_id}", subject.role
+        case JobView():
+            return f"job {subject.name}", f"{subject.schedule} {subject.expression}"
+        case TaskView():
+            return f"task {subject.task_kind.replace('_', ' ')}", f"{subject.state} {subject.owner} {subject.task_id}"

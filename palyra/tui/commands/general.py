@@ -102,6 +102,7 @@ GO_TO = (
     GoTo("2", "approvals", "Approvals", "requests that wait for a word, decided ones, grants"),
     GoTo("4", "usage", "Usage", "tokens, cost and latency over time"),
     GoTo("5", "runs", "Runs", "live and recent runs"),
+    GoTo("6", "jobs", "Jobs", "what fires when, and the tasks in the background"),
     GoTo("7", "budgets", "Budgets", "policies and where their counters stand"),
     GoTo("8", "models", "Models", "providers and their models: health, places, prices"),
 )

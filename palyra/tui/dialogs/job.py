@@ -1,0 +1,217 @@
+"""Making or changing a job: its schedule is read by the engine as it is typed, and its next fires show."""
+
+from collections.abc import Awaitable, Callable
+from typing import Literal, get_args
+
+from textual.app import ComposeResult
+
+from palyra.control.commands import Command
+from palyra.control.jobs_commands import AddJob, EditJob
+from palyra.control.jobs_queries import JobDetail, ScheduleAnswer, ScheduleQuery
+from palyra.control.protocol import Control
+from palyra.control.snapshots import CommandResult
+from palyra.core.clock import Clock
+from palyra.core.errors import PalyraError
+from palyra.core.values import value
+from palyra.tui import glyphs
+from palyra.tui.details.job import slot_lines
+from palyra.tui.dialogs.base import TEXT_WIDTH, Dialog
+from palyra.tui.inquiry import Inquiry, Spawn
+from palyra.tui.themes import Tone
+from palyra.tui.widgets.form import Cycle, Field, Labelled, Push
+from palyra.tui.widgets.lines import BLANK, Line, line, muted, wrap
+
+Send = Callable[[Command], Awaitable[CommandResult | None]]
+ScheduleKind = Literal["cron", "every", "at"]
+SCHEDULES: tuple[ScheduleKind, ...] = get_args(ScheduleKind)
+HINTS = {"cron": "0 9 * * mon-fri", "every": "15m", "at": "2027-01-31T18:00:00+01:00"}
+SHOWN = 10
+AROUND = 9
+"""Rows of the dialog that are neither fields nor slots."""
+
+
+@value
+class Input:
+    """One field of the form: a job's field, its label, what it starts with, and the choices if there are few."""
+
+    field: str
+    label: str
+    value: str
+    choices: tuple[str, ...] = ()
+    hint: str = ""
+    most: int = 200
+
+
+class JobDialog(Dialog[bool]):
+    """True once the engine took it. With a job, changes it; without, makes a new one."""
+
+    def __init__(
+        self,
+        control: Control,
+        send: Send,
+        spawn: Spawn,
+        clock: Clock,
+        job: JobDetail | None,
+        *,
+        zone: str = "UTC",
+    ) -> None:
+        """`zone`: the one a new job begins with."""
+        super().__init__("New job" if job is None else f"Edit job {job.job.name}")
+        self._control = control
+        self._send = send
+        self._spawn = spawn
+        self._clock = clock
+        self._job = job
+        self._inputs = _new_inputs(zone) if job is None else _edit_inputs(job)
+        self._inquiry: Inquiry[ScheduleAnswer] = Inquiry(spawn, self._told, self._untold)
+        self._schedule: ScheduleAnswer | None = None
+        self._trouble = ""
+        self._answer: CommandResult | None = None
+        self._busy = False
+
+    def compose_content(self) -> ComposeResult:
+        for item in self._inputs:
+            if item.choices:
+                yield Labelled(item.label, Cycle(item.choices, item.value, id=item.field))
+            else:
+                box = Field(item.value, id=item.field, placeholder=item.hint, most=item.most)
+                yield Labelled(item.label, box)
+        yield from super().compose_content()
+
+    def compose_buttons(self) -> ComposeResult:
+        yield Push("Cancel", id="keep")
+        yield Push("Save", id="act")
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.query_one(f"#{self._inputs[0].field}").focus()
+        self._typed()
+
+    def on_input_changed(self) -> None:
+        self._typed()
+
+    def on_cycle_changed(self) -> None:
+        self.query_one("#expression", Field).placeholder = HINTS[self._kind()]
+        self._typed()
+
+    def on_input_submitted(self) -> None:
+        self.focus_next()
+
+    def _kind(self) -> ScheduleKind:
+        chosen = self.values()["schedule"]
+        return next(one for one in SCHEDULES if one == chosen)
+
+    def values(self) -> dict[str, str]:
+        """What stands in the form."""
+        found: dict[str, str] = {}
+        for item in self._inputs:
+            box = self.query_one(f"#{item.field}")
+            found[item.field] = str(box.value if isinstance(box, Field | Cycle) else "").strip()
+        return found
+
+    def _typed(self) -> None:
+        self._answer = None
+        values = self.values()
+        if values["expression"]:
+            query = ScheduleQuery(values["expression"], self._kind(), values["timezone"], count=SHOWN)
+            self._inquiry.ask(lambda: self._control.ask(query))
+        else:
+            self._schedule = None
+        self.explain()
+
+    def _told(self, answer: ScheduleAnswer) -> None:
+        if self.is_mounted:
+            self._schedule, self._trouble = answer, ""
+            self.explain()
+
+    def _untold(self, error: PalyraError) -> None:
+        if self.is_mounted:
+            self._schedule, self._trouble = None, str(error)
+            self.explain()
+
+    def explain(self) -> None:
+        self.say([BLANK, *self._words()])
+
+    def _words(self) -> list[Line]:
+        answer, schedule = self._answer, self._schedule
+        if answer is not None and not answer.ok:
+            told = [f"{self._label(fault.field)}: {fault.message} {fault.fix}".strip() for fault in answer.faults]
+            words = told or [f"{answer.message} {answer.fix}".strip()]
+            return [row for one in words for row in wrap(f"{glyphs.BAD} {one}", TEXT_WIDTH, tone=Tone.BAD)]
+        if self._trouble:
+            return wrap(f"{glyphs.ATTENTION} {self._trouble}", TEXT_WIDTH, tone=Tone.WARN)
+        if schedule is None:
+            return [line(muted("its next fires show here"))]
+        if schedule.problems:
+            rows = [wrap(f"{glyphs.ATTENTION} {one}", TEXT_WIDTH, tone=Tone.WARN) for one in schedule.problems]
+            return [row for one in rows for row in one]
+        room = self.app.size.height - len(self._inputs) - AROUND
+        return slot_lines(schedule.instants, self._clock.now_ms(), most=max(1, min(SHOWN, room)))
+
+    def _label(self, field: str) -> str:
+        if field in SCHEDULES or field == "schedule":
+            return "expression"
+        return next((item.label for item in self._inputs if item.field == field), field)
+
+    def act(self) -> None:
+        if not self._busy:
+            self._spawn(self._save(self._command()))
+
+    def _command(self) -> Command:
+        values = self.values()
+        fields = {name: text for name, text in values.items() if name not in ("schedule", "expression")}
+        fields[values["schedule"]] = values["expression"]
+        if self._job is None:
+            return AddJob({name: text for name, text in fields.items() if text})
+        before = {item.field: item.value for item in self._inputs}
+        scheduled = any(values[name] != before[name] for name in ("schedule", "expression", "timezone"))
+        kept = {name: text for name, text in fields.items() if name not in SCHEDULES and text != before.get(name)}
+        if scheduled:
+            kept |= {values["schedule"]: values["expression"], "timezone": values["timezone"]}
+        return EditJob(self._job.job.job_id, kept, self._job.job.version)
+
+    async def _save(self, command: Command) -> None:
+        self._busy = True
+        try:
+            answer = await self._send(command)
+        finally:
+            self._busy = False
+        if answer is not None and answer.ok:
+            self.dismiss(True)
+        elif self.is_mounted:
+            self._answer = answer
+            self.explain()
+
+
+def _new_inputs(zone: str) -> list[Input]:
+    return [
+        Input("name", "name", "", hint="nightly-report"),
+        Input("schedule", "fires", "cron", SCHEDULES),
+        Input("expression", "when", "", hint=HINTS["cron"]),
+        Input("timezone", "zone", zone, hint="Europe/Prague"),
+        Input("prompt", "prompt", "", hint="what the model is asked each time", most=16_384),
+        Input("model", "model", "auto"),
+        Input("misfire", "when missed", "skip", ("skip", "catch_up")),
+        Input("concurrency", "when busy", "forbid", ("forbid", "queue", "replace")),
+        Input("max_attempts", "attempts", "1"),
+    ]
+
+
+def _edit_inputs(detail: JobDetail) -> list[Input]:
+    job, fields = detail.job, detail.fields
+    inputs = [
+        Input("schedule", "fires", job.schedule, SCHEDULES),
+        Input("expression", "when", job.expression),
+        Input("timezone", "zone", job.timezone),
+    ]
+    if job.source == "system":
+        return inputs
+    if job.action == "prompt":
+        inputs.append(Input("prompt", "prompt", fields.get("prompt", ""), most=16_384))
+        inputs.append(Input("model", "model", fields.get("model", "auto")))
+    return [
+        *inputs,
+        Input("misfire", "when missed", job.misfire, ("skip", "catch_up")),
+        Input("concurrency", "when busy", job.concurrency, ("forbid", "queue", "replace")),
+        Input("max_attempts", "attempts", str(detail.max_attempts)),
+    ]
