@@ -1,6 +1,5 @@
 """At a start: jobs as the journal has them, the attempts of a dead engine ended or taken up, zone rules looked at."""
 
-import logging
 from typing import Protocol
 
 from palyra.journal.changes import AuditAdded, Change
@@ -8,13 +7,12 @@ from palyra.journal.job_rows import AttemptRow, FireRow, FireState, JobState
 from palyra.journal.rows import RunRow
 from palyra.runs.states import RunState
 from palyra.scheduler import attempts, troubles
+from palyra.scheduler.jumps import JUMP_MS
 from palyra.scheduler.lane import Lane
 from palyra.scheduler.retrying import AttemptEnd
 from palyra.scheduler.schedule import ScheduleKind
 from palyra.scheduler.scheduler import Scheduler
 from palyra.scheduler.zone_changes import rules_version
-
-log = logging.getLogger(__name__)
 
 INTERRUPTED = AttemptEnd("failed", "interrupted", "the engine ended while it ran")
 
@@ -73,9 +71,8 @@ def _look_at_slots(scheduler: Scheduler, lane: Lane, now: int) -> None:
     unit: list[Change] = []
     try:
         if job.schedule == ScheduleKind.EVERY:
-            following = roster.slot_after(job, job.next_slot)["next_slot"]
-            if following is not None and job.next_slot - now > following - job.next_slot:
-                log.warning("the clock went back: job %s counts from now on", job.name)
+            if job.planned_after - now > JUMP_MS:
+                # It was planned at a time that has yet to come: the clock went back.
                 unit.append(roster.plan_from(lane, now, anchor=now))
         elif job.zone_rules != rules_version():
             slots = roster.slot_after(job, job.planned_after)

@@ -95,6 +95,15 @@ async def test_intervals_whose_next_slot_is_out_of_reach_count_anew_at_a_start(t
         assert (await stage.job()).next_slot == T0 - 24 * HOUR + 60_000
 
 
+async def test_an_anchor_that_is_yet_to_come_stays_over_a_restart(tmp_path: Path) -> None:
+    clock = ManualClock(T0)
+    job = a_job(anchor=T0 + 24 * HOUR, expression="1h")
+    for part, boot in enumerate(("one", "two")):
+        async with bench(tmp_path, *([] if part else [job]), clock=clock, boot=boot) as stage:
+            await stage.turn()
+            assert (await stage.job()).next_slot == T0 + 25 * HOUR
+
+
 async def test_newer_zone_rules_move_slots_at_a_start(tmp_path: Path) -> None:
     job = a_job(
         schedule="cron",
