@@ -33,6 +33,7 @@ from palyra.cli.output import amount, complain, print_foreign_json, print_json, 
 from palyra.cli.pricing import pricing
 from palyra.cli.providers import providers
 from palyra.cli.replay import add_replay
+from palyra.cli.runs import runs
 from palyra.cli.schedule import schedule
 from palyra.cli.tasks import tasks
 from palyra.cli.usage import usage
@@ -65,6 +66,7 @@ def build_app(launch: Launch) -> typer.Typer:
     app.add_typer(schedule(), name="schedule")
     app.add_typer(incidents(launch), name="incidents")
     app.add_typer(notifications(launch), name="notifications")
+    app.add_typer(runs(launch), name="runs")
     app.add_typer(tasks(launch), name="tasks")
     app.add_typer(memory(launch), name="memory")
     app.add_typer(usage(launch), name="usage")

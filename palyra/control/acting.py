@@ -142,7 +142,7 @@ class Acting:
                 return await self._revoke(command, by)
             case CancelRun():
                 await self._engine.runner.cancel(
-                    command.run_id, by, "by_client" if by.attestation == KEY else "by_operator"
+                    command.run_id, by, "by_client" if by.attestation == KEY else "by_operator", command.reason
                 )
                 return CommandResult("accepted", f"Run {command.run_id} is being cancelled.")
             case IssueToken():

@@ -31,6 +31,7 @@ class RunsQuery:
     until: int | None = None
     limit: int = 50
     cursor: str = ""
+    job: str = ""
     kind: Literal["runs"] = "runs"
 
 

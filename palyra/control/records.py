@@ -217,6 +217,7 @@ class Records:
             states=tuple(part for part in query.state.split(",") if part),
             principal=query.principal,
             session=query.session,
+            job=query.job,
             model=query.model,
             text=query.text,
             since=query.since,

@@ -166,15 +166,15 @@ class Runner:
             for timer in timers:
                 timer.cancel()
 
-    async def cancel(self, run_id: str, by: Decider, reason: str = "by_operator") -> None:
-        """Asks a run to stop; the first reason stays. Raises NotFoundError, ConflictError for one that has ended."""
+    async def cancel(self, run_id: str, by: Decider, reason: str = "by_operator", said: str = "") -> None:
+        """Asks a run to stop; the first reason stays, and what was `said`. Raises NotFoundError, ConflictError for one that has ended."""
         run = self.live.get(run_id)
         if run is None:
             row = await self._journal.readers.run(run_id)
             if row is None:
                 raise NotFoundError(f"No run {run_id!r} is known.", fix="Look it up on the Runs screen.")
             raise ConflictError(f"Run {run_id} is already {row.state} ({row.reason}).", code="wrong_state")
-        self._stop(run, reason, by.name)
+        self._stop(run, reason, by.name, said)
 
     def stop(self, run_id: str, reason: str, by: str) -> bool:
         """`cancel` of a run that may have ended: False where it has."""
@@ -183,12 +183,13 @@ class Runner:
             self._stop(run, reason, by)
         return run is not None
 
-    def _stop(self, run: LiveRun, reason: str, by: str) -> None:
+    def _stop(self, run: LiveRun, reason: str, by: str, said: str = "") -> None:
         if not run.ask_to_stop(reason, by):
             return
         unit: list[Change] = []
         if run.saved:
-            unit.append(RunNoted(run.run_id, self._clock.now_ms(), "cancel_asked", {"reason": reason, "by": by}))
+            told = {"reason": reason, "by": by, **({"said": said} if said else {})}
+            unit.append(RunNoted(run.run_id, self._clock.now_ms(), "cancel_asked", told))
         if stopped_state(reason) is RunState.CANCELLED and reason not in SPARES_CHILDREN:
             unit += self.live.children(run.run_id)
         if unit:

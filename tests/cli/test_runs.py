@@ -1,0 +1,42 @@
+"""`palyra runs`: runs are listed, looked at and stopped; also those of an engine in another process."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_commands import Shell
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    for name in ("PALYRA_CONFIG", "PALYRA_STATE_DIR", "PALYRA_OPERATOR"):
+        monkeypatch.delenv(name, raising=False)
+    return Shell(tmp_path)
+
+
+def test_runs_are_listed_and_looked_at_without_an_engine(shell: Shell) -> None:
+    shell("run", "one", "--session", "night")
+    shell("run", "two")
+    runs = shell.json("runs", "list")["runs"]
+    assert [view["state"] for view in runs] == ["completed", "completed"]
+    (night,) = shell.json("runs", "list", "--session", "night", "--state", "completed", "--since", "2026-01-01")["runs"]
+    assert shell.json("runs", "list", "--job", "nightly")["runs"] == []
+    assert night["run_id"] in shell("runs", "list")
+    told = shell("runs", "show", night["run_id"])
+    assert "completed (stop)" in told
+    assert "run_terminal" in told
+    assert shell.json("runs", "show", night["run_id"])["attempts"][0]["state"] == "settled"
+    assert shell("runs", "show", "01NOTHING", code=3)
+    assert "No engine" in shell("runs", "watch", code=5)
+
+
+def test_a_run_that_has_ended_is_not_cancelled(shell: Shell) -> None:
+    shell("run", "one")
+    (view,) = shell.json("runs", "list")["runs"]
+    refused = shell.json("runs", "cancel", view["run_id"], code=4)
+    assert "already completed" in refused["message"]
+    assert "RUN…" in shell("runs", "cancel", code=2)
+    assert "RUN…" in shell("runs", "cancel", view["run_id"], "--principal", "local", code=2)
+    assert "No such run is alive" in shell("runs", "cancel", "--principal", "local", "--yes", code=3)
+    several = shell.json("runs", "cancel", view["run_id"], "01NOTHING", code=1)
+    assert [one["run_id"] for one in several["refused"]] == [view["run_id"], "01NOTHING"]
