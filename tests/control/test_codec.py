@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from palyra.control import codec
 from palyra.control.commands import CancelRun, Command, DecideApproval
+from palyra.control.incidents_queries import TimelineView
 from palyra.control.queries import (
     Answer,
     AuditAnswer,
@@ -36,6 +37,7 @@ st.register_type_strategy(NoteView, st.builds(NoteView, data=MEMBERS))
 st.register_type_strategy(AlertView, st.builds(AlertView, payload=MEMBERS))
 st.register_type_strategy(DecisionDetail, st.builds(DecisionDetail, body=MEMBERS))
 st.register_type_strategy(AddTask, st.builds(AddTask, payload=st.none() | MEMBERS))
+st.register_type_strategy(TimelineView, st.builds(TimelineView, data=MEMBERS))
 st.register_type_strategy(TaskDetail, st.builds(TaskDetail, payload=MEMBERS))
 
 
