@@ -78,6 +78,8 @@ class PolicyKeeper:
         self._defaults = defaults
         self._removed = dict(removed)
         self._reroute_doubt = reroute_doubt
+        self._unsure: set[str] = set()
+        """Policies whose newest edit was told as failed, and may have reached the disk all the same."""
         self._one_at_a_time = asyncio.Lock()
 
     @property
@@ -92,7 +94,8 @@ class PolicyKeeper:
     async def add(self, fields: Mapping[str, str], by: Decider) -> Edited:
         """Raises PolicyInputError (every fault), ConflictError for an id in use."""
         async with self._one_at_a_time:
-            revision = self._removed.get(fields.get("policy_id", ""), 0) + 1
+            policy_id = fields.get("policy_id", "")
+            revision = max(self._removed.get(policy_id, 0), await self._stored(policy_id)) + 1
             policy = parse_policy(fields, defaults=self._defaults, revision=revision)
             if self.current.get(policy.policy_id) is not None:
                 raise ConflictError(
@@ -109,6 +112,7 @@ class PolicyKeeper:
         async with self._one_at_a_time:
             before = self._editable(policy_id, revision)
             policy = edit_policy(before, fields, defaults=self._defaults)
+            policy = replace(policy, revision=max(policy.revision, await self._stored(policy_id) + 1))
             # One that has lost its model can still be edited otherwise.
             doubt = self._doubt(policy) if policy.routing_override != before.routing_override else ""
             others = [one for one in self.current if one.policy_id != policy_id]
@@ -119,8 +123,9 @@ class PolicyKeeper:
         async with self._one_at_a_time:
             before = self._editable(policy_id, revision)
             others = PolicySet([one for one in self.current if one.policy_id != policy_id])
-            edited = await self._put(before, others, by, "removed", revision=before.revision + 1)
-            self._removed[policy_id] = before.revision + 1
+            last = max(before.revision, await self._stored(policy_id)) + 1
+            edited = await self._put(before, others, by, "removed", revision=last)
+            self._removed[policy_id] = last
             return edited
 
     async def count_again(self) -> None:
@@ -178,7 +183,9 @@ class PolicyKeeper:
             payload = {"verb": verb, "revision": revision, "sha256": policy.sha256, "fields": fields}
             saved = PolicyRow(policy.policy_id, revision, policy.sha256, removed, now, by.name, fields)
             audit = AuditAdded(now, "policy", policy.policy_id, by.name, {**payload, "attestation": by.attestation})
+            self._unsure.add(policy.policy_id)
             await self._journal.submit([PolicySaved(saved), audit])
+            self._unsure.discard(policy.policy_id)
         except BaseException:
             self._ledger.drop(recount)
             raise
@@ -192,6 +199,16 @@ class PolicyKeeper:
             changes += voided
         self._durable.write(changes)
         return Edited(policy, ended)
+
+    async def _stored(self, policy_id: str) -> int:
+        """The last revision of a policy on the disk, where memory may not know it; else 0. Raises
+        JournalUnavailableError."""
+        if policy_id not in self._unsure:
+            return 0
+        # What was not written then may yet be on its way.
+        await self._journal.submit(())
+        found = await self._journal.readers.policy_revisions(policy_id, limit=1)
+        return found[0].revision if found else 0
 
     async def _collect(self, recount: Recount) -> None:
         if not recount.needs_rows:

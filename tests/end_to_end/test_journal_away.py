@@ -9,7 +9,7 @@ import anthropic
 import openai
 import pytest
 
-from palyra.control.commands import AddPolicy, DecideApproval, EditPolicy, RevokeGrant
+from palyra.control.commands import AddPolicy, DecideApproval, EditPolicy, RemovePolicy, RevokeGrant
 from palyra.control.queries import ApprovalQuery
 from palyra.control.snapshots import Topic
 from palyra.journal import writer
@@ -234,3 +234,19 @@ async def test_those_who_wait_go_on_waiting(here: Premises, disk: Disk) -> None:
     await back(here, disk)
     await here.allow(approval.approval_id)
     assert (await waiting).status == 200
+
+
+async def test_an_edit_that_was_told_as_failed_and_was_not_is_no_end_of_editing(here: Premises, disk: Disk) -> None:
+    await here.add_budget("day", "1", interval_kind="daily")
+    disk.down = disk.lying = True
+    for command in (EditPolicy("day", {"hard_limit": "0"}), AddPolicy({"policy_id": "new", "hard_limit": "0"})):
+        assert (await here.control.send(command)).status == "denied"
+    await back(here, disk)
+    assert (await here.ask(PLAIN)).status == 200
+    for command in (EditPolicy("day", {"hard_limit": "2"}), AddPolicy({"policy_id": "new", "hard_limit": "3"})):
+        result = await here.control.send(command)
+        assert result.status == "accepted", result.message
+    limits = {one.policy_id: one.hard_limit for one in here.engine.policies.current}
+    assert limits == {"day": 2_000_000_000, "new": 3_000_000_000}
+    for name in ("day", "new"):
+        assert (await here.control.send(RemovePolicy(name))).status == "accepted"
