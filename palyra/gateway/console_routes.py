@@ -19,6 +19,7 @@ from palyra.core.clock import Clock
 from palyra.core.errors import NotFoundError, PalyraError, StateError
 from palyra.core.values import value
 from palyra.gateway import console_acts as acts
+from palyra.gateway import console_tasks
 from palyra.gateway.body import check_media_type, read_body
 from palyra.gateway.callers import Headers, presented
 from palyra.gateway.console_acts import Ask, Serve
@@ -271,6 +272,15 @@ ROUTES = (
     Route("DELETE", "policies/*", _M, acts.remove_policy),
     Route("GET", "models", _V, acts.models),
     Route("GET", "providers", _V, acts.providers),
+    Route("GET", "tasks", _V, console_tasks.tasks),
+    Route("POST", "tasks", _A, console_tasks.add),
+    Route("GET", "tasks/*", _V, console_tasks.task),
+    Route("PATCH", "tasks/*", _A, console_tasks.edit),
+    Route("POST", "tasks/*/cancel", _A, console_tasks.cancel),
+    Route("POST", "tasks/*/pause", _A, console_tasks.pause),
+    Route("POST", "tasks/*/resume", _A, console_tasks.resume),
+    Route("POST", "tasks/*/retry", _A, console_tasks.retry),
+    Route("POST", "tasks/*/priority", _A, console_tasks.priority),
     Route("GET", "heartbeats", _V, acts.heartbeats),
     Route("POST", "heartbeats", None, None, ConsoleDoor.report),
     Route("DELETE", "heartbeats/*", None, None, ConsoleDoor.forget_reporter),
