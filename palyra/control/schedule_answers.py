@@ -17,8 +17,8 @@ from palyra.scheduler.schedule import (
 from palyra.scheduler.zone_changes import changes_between
 
 MOST = 100
-_NEAR_S = 86_400
-"""A change of the clock is told of where it lies in the day before a slot."""
+NEAR_MS = 86_400_000
+"""A change of the clock is told of at the first slot after it, where it lies in the day before that."""
 
 
 def answer_schedule(query: ScheduleQuery, timezone: str, now: int) -> ScheduleAnswer:
@@ -38,10 +38,10 @@ def answer_schedule(query: ScheduleQuery, timezone: str, now: int) -> ScheduleAn
 def upcoming(times: Times, schedule: Schedule, after: int, count: int) -> tuple[InstantView, ...]:
     """The next slots, at most 100."""
     found: list[InstantView] = []
-    slot = times.after(after)
+    before, slot = after, times.after(after)
     while slot is not None and slot <= LATEST_MS and len(found) < min(count, MOST):
-        found.append(_instant(slot, schedule.timezone))
-        slot = times.after(slot)
+        found.append(_instant(slot, schedule.timezone, max(before, slot - NEAR_MS)))
+        before, slot = slot, times.after(slot)
     return tuple(found)
 
 
@@ -50,9 +50,10 @@ def instant_text(at: int) -> str:
     return spell_instant(at)
 
 
-def _instant(at: int, zone: str) -> InstantView:
+def _instant(at: int, zone: str, since: int) -> InstantView:
+    """A change of the clock after `since` is told of."""
     local = datetime.fromtimestamp(at / 1000, UTC).astimezone(load_zone(zone))
     written = local.isoformat(sep=" ", timespec="milliseconds" if at % 1000 else "seconds")
-    changes = changes_between(zone, at // 1000 - _NEAR_S, at // 1000)
+    changes = changes_between(zone, since // 1000, at // 1000)
     mark = "" if not changes else "forward" if changes[-1].after > changes[-1].before else "back"
     return InstantView(at, written[:-6], written[-6:], mark)
