@@ -9,6 +9,7 @@ from palyra.providers.wires import Wire, role_of
 from palyra.runs.background import BackgroundRuns, Recall, nothing_recalled
 from palyra.runs.durable import Durable
 from palyra.tasks.desk import TaskDesk
+from palyra.tasks.ends import POISON
 from palyra.tasks.queue import QueueSettings, Remember, TaskQueue, nothing_remembered
 from palyra.tasks.restoring import restore
 
@@ -58,6 +59,8 @@ async def task_queue(
         remember=remember,
     )
     await restore(desk, engine.journal, engine.boot_id)
+    for row in await engine.journal.readers.failed_tasks(POISON):
+        queue.tell_poisoned(row)
     live.children = desk.stop_below
     return queue
 

@@ -142,7 +142,7 @@ class AlertSaved:
 
 @value
 class AuditAdded:
-    """Appends a link to the audit chain. `kind`: approval, policy, repair, engine, access, grant, alert."""
+    """Appends a link to the audit chain. `kind`: approval, policy, repair, engine, access, grant, alert, task."""
 
     at: int
     kind: str

@@ -333,14 +333,18 @@ class TaskQueue:
             self._stopping.add(row.task_id)
             self._stop_work(row)
             self._clock.call_later(OVERRULE_S, partial(self._overrule, row.task_id, row.fence))
-        poison = f"task:{row.task_id}:{POISON}"
         if row.state is TaskState.FAILED and row.reason == POISON:
-            told = f"Task {row.task_id} was interrupted {row.interruptions} times in a row."
-            self._tell(Condition(Domain.QUEUE, poison, Severity.HIGH, told, row.error, row.task_id, row.updated_at))
+            self.tell_poisoned(row)
         elif before.reason == POISON and row.reason != POISON:
-            self._cleared(poison)
+            self._cleared(_poison(row))
         if not self._sweeping:
             self._wake.set()
+
+    def tell_poisoned(self, row: TaskRow) -> None:
+        """A task that crashes what works on it waits for somebody."""
+        told = f"Task {row.task_id} was interrupted {row.interruptions} times in a row."
+        since = row.updated_at
+        self._tell(Condition(Domain.QUEUE, _poison(row), Severity.HIGH, told, row.error, row.task_id, since))
 
     def _stop_work(self, row: TaskRow) -> None:
         """Whatever carries it out is asked to stop; asked again, that changes nothing."""
@@ -423,6 +427,10 @@ class TaskQueue:
                 while ids := await self._journal.readers.tasks_to_forget(before):
                     await self._journal.submit([TASKS.forgotten(task_id) for task_id in ids])
             await self._clock.sleep(TIDY_EVERY_S)
+
+
+def _poison(row: TaskRow) -> str:
+    return f"task:{row.task_id}:{POISON}"
 
 
 def _summary(row: TaskRow) -> str:

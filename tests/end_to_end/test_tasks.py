@@ -1,15 +1,18 @@
 """Tasks carried out by an engine: claimed, run, tried again, stopped and finished, with the money they spend."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from palyra.control.commands import CancelRun
+from palyra.journal.changes import Change, RunNoted
+from palyra.journal.entity import EntitySaved
 from palyra.journal.task_rows import TaskState, Waits
 from palyra.tasks.moves import WrongStateError
 from tests.end_to_end.asking import closed
 from tests.end_to_end.conftest import Opener
-from tests.end_to_end.premises import Premises
+from tests.end_to_end.premises import Premises, chat
 from tests.end_to_end.task_house import Tasks
 from tests.support.faults import MALFORMED
 from tests.support.upstream import Reply, Upstream
@@ -73,7 +76,9 @@ async def test_a_completed_task_cannot_be_cancelled(here: Premises, tasks: Tasks
 async def test_a_failed_task_and_an_expired_one_start_afresh(here: Premises, tasks: Tasks, upstream: Upstream) -> None:
     upstream.default = MALFORMED
     failed = await tasks.add(max_attempts=3)
-    for _ in range(3):
+    for attempt in (1, 2, 3):
+        await upstream.wait_for_requests(attempt)
+        await tasks.until(failed, TaskState.QUEUED)
         await tasks.turns()
         await here.advance(10)
     row = await tasks.ends(failed)
@@ -224,6 +229,34 @@ async def test_a_run_that_an_operator_cancels_cancels_its_task(
     await here.send(CancelRun(run.run_id))
     row = await tasks.ends(task_id)
     assert (row.state, row.reason) == (TaskState.CANCELLED, "by_operator")
+
+
+async def test_a_request_that_is_cancelled_takes_the_tasks_below_it_along(
+    here: Premises, tasks: Tasks, upstream: Upstream
+) -> None:
+    upstream.default = Reply(gate=asyncio.Event())
+    asking = asyncio.create_task(here.ask(chat()))
+    await upstream.wait_for_requests(1)
+    (parent,) = here.engine.runner.live
+    child = await tasks.add(parent=parent.run_id)
+    later = await tasks.add(parent=child, not_before=here.clock.now_ms() + 3_600_000)
+    kept = await tasks.add(parent=parent.run_id, keep=True, not_before=here.clock.now_ms() + 3_600_000)
+    await upstream.wait_for_requests(2)
+    units: list[Sequence[Change]] = []
+    here.engine.journal.listen(units.append)
+    await here.send(CancelRun(parent.run_id))
+    assert (await asking).status == 410
+    for task_id in (child, later):
+        row = await tasks.ends(task_id)
+        assert (row.state, row.reason) == (TaskState.CANCELLED, "parent_cancelled")
+    asked = next(
+        unit for unit in units if any(isinstance(one, RunNoted) and one.run_id == parent.run_id for one in unit)
+    )
+    saved = [one.values[0] for one in asked if isinstance(one, EntitySaved) and one.table == "tasks"]
+    assert set(saved) == {child, later}
+    assert (await tasks.stands(kept)).state is TaskState.QUEUED
+    (run,) = [run for run in await here.runs() if run.run_id != parent.run_id]
+    assert run.reason == "parent_cancelled"
 
 
 async def test_an_input_that_takes_the_whole_budget_is_not_sent(

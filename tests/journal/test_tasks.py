@@ -154,6 +154,14 @@ async def test_live_ones_are_listed_first_and_the_newest_of_each_first(journal: 
     assert await journal.readers.tasks_ended_since(T0 + 9) == 1
 
 
+async def test_those_that_failed_for_a_reason_are_found(journal: Journal) -> None:
+    ended: dict[str, Any] = {"state": TaskState.FAILED, "reason": "poison"}
+    rows = [a_task(f"t{number}", finished_at=T0 + number, **ended) for number in range(3)]
+    other = a_task("t9", state=TaskState.FAILED, reason="timeout", finished_at=T0)
+    await journal.submit([TASKS.saved(row) for row in [*rows, other]])
+    assert [row.task_id for row in await journal.readers.failed_tasks("poison", 2)] == ["t2", "t1"]
+
+
 async def test_what_is_old_is_forgotten_with_its_texts(journal: Journal) -> None:
     ended = {"state": TaskState.COMPLETED, "finished_at": T0}
     rows = [a_task("t1", **ended), a_task("t2", **{**ended, "finished_at": T0 + 5}), a_task("t3")]

@@ -76,6 +76,14 @@ class TaskReaders(Query):
         )
         return await self._listed(sql, lambda values: values[0], (before, limit))
 
+    async def failed_tasks(self, reason: str, limit: int = 100) -> tuple[TaskRow, ...]:
+        """The newest of those that failed for that reason, newest first."""
+        return await self._saved(
+            TASKS,
+            "WHERE finished_at IS NOT NULL AND state = 'failed' AND reason = ? ORDER BY finished_at DESC LIMIT ?",
+            (reason, max(1, min(limit, MAX_PAGE))),
+        )
+
     async def run_owner(self, run_id: str) -> RunOwner | None:
         found = await self._saved(RUN_OWNERS, "WHERE run_id = ? LIMIT 1", (run_id,))
         return found[0] if found else None
