@@ -171,6 +171,13 @@ class Members:
         self.fault(name, "it is no list of texts", 'Write a list like ["one", "two"].')
         return ()
 
+    def flag(self, name: str) -> bool:
+        """False where there is none."""
+        found = self._data.get(name)
+        if found is not None and not isinstance(found, bool):
+            self.fault(name, "it is neither true nor false", "Write true or false.")
+        return found is True
+
     def whole(self, name: str, most: int = MAX, *, required: bool = False) -> int | None:
         if required and not self.has(name):
             self.fault(name, "it is missing", f"Write a whole number from 1 to {most}.")

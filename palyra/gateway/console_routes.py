@@ -19,7 +19,7 @@ from palyra.core.clock import Clock
 from palyra.core.errors import NotFoundError, PalyraError, StateError
 from palyra.core.values import value
 from palyra.gateway import console_acts as acts
-from palyra.gateway import console_tasks
+from palyra.gateway import console_incidents, console_tasks
 from palyra.gateway.body import check_media_type, read_body
 from palyra.gateway.callers import Headers, presented
 from palyra.gateway.console_acts import Ask, Serve
@@ -281,6 +281,14 @@ ROUTES = (
     Route("POST", "tasks/*/resume", _A, console_tasks.resume),
     Route("POST", "tasks/*/retry", _A, console_tasks.retry),
     Route("POST", "tasks/*/priority", _A, console_tasks.priority),
+    Route("GET", "incidents", _V, console_incidents.incidents),
+    Route("GET", "incidents/*", _V, console_incidents.incident),
+    Route("POST", "incidents/*/acknowledge", _A, console_incidents.acknowledge),
+    Route("POST", "incidents/*/assign", _A, console_incidents.assign),
+    Route("POST", "incidents/*/snooze", _A, console_incidents.snooze),
+    Route("POST", "incidents/*/resolve", _A, console_incidents.resolve),
+    Route("POST", "incidents/*/note", _A, console_incidents.note),
+    Route("POST", "incidents/*/remedy", _A, console_incidents.remedy),
     Route("GET", "heartbeats", _V, acts.heartbeats),
     Route("POST", "heartbeats", None, None, ConsoleDoor.report),
     Route("DELETE", "heartbeats/*", None, None, ConsoleDoor.forget_reporter),
