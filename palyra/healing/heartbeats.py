@@ -106,6 +106,22 @@ class Heartbeats:
         beat = self._beats.get(key)
         return None if beat is None else self._value(key, beat)
 
+    def due(self, key: Key) -> int | None:
+        """The first instant at which work that does not beat again is no longer healthy; None where it is not judged or
+        has ended. As `verdicts.due_at`, without making a value."""
+        beat = self._beats.get(key)
+        if beat is None:
+            return None
+        if beat.failing:
+            return beat.first_seen
+        if beat.phase == PARKED:
+            return None
+        limits = beat.limits or self.limits[key[0]]
+        silent = beat.last_beat + limits.silent_ms
+        if limits.stalled_ms is None:
+            return silent + 1
+        return min(silent, beat.last_progress + limits.stalled_ms) + 1
+
     def limits_for(self, heartbeat: WorkHeartbeat) -> Limits:
         return heartbeat.limits or self.limits[heartbeat.kind]
 

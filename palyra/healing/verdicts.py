@@ -60,8 +60,7 @@ class Watchdog:
 
     def expect(self, key: Key) -> int | None:
         """Work that is new or to be judged otherwise than before. Returns when it is due; None: not judged."""
-        heartbeat = self._heartbeats.get(*key)
-        due = None if heartbeat is None else due_at(heartbeat, self._heartbeats.limits_for(heartbeat))
+        due = self._heartbeats.due(key)
         if due is not None and due < self._queued.get(key, due + 1):
             self._queued[key] = due
             heapq.heappush(self._queue, (due, key))
@@ -76,16 +75,12 @@ class Watchdog:
                 self._late[key] = None
         found: list[tuple[WorkHeartbeat, Verdict]] = []
         for key in tuple(self._late):
-            heartbeat = self._heartbeats.get(*key)
-            if heartbeat is None:
-                del self._late[key]
-                continue
-            judged = verdict(heartbeat, self._heartbeats.limits_for(heartbeat), now)
-            if judged is Verdict.HEALTHY:
+            present = self._heartbeats.due(key)
+            if present is None or present > now:
                 del self._late[key]
                 self.expect(key)
-            else:
-                found.append((heartbeat, judged))
+            elif (heartbeat := self._heartbeats.get(*key)) is not None:
+                found.append((heartbeat, verdict(heartbeat, self._heartbeats.limits_for(heartbeat), now)))
         return found
 
     def next_due(self) -> int | None:
@@ -95,8 +90,7 @@ class Watchdog:
         """
         while self._queue:
             due, key = self._queue[0]
-            heartbeat = self._heartbeats.get(*key)
-            present = None if heartbeat is None else due_at(heartbeat, self._heartbeats.limits_for(heartbeat))
+            present = self._heartbeats.due(key)
             if self._queued.get(key) == due and present is not None and present <= due:
                 return due
             heapq.heappop(self._queue)

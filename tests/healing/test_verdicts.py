@@ -179,3 +179,5 @@ def test_the_queue_finds_exactly_those_that_looking_at_everybody_would(steps: li
             if one.object_id not in every and (due := due_at(one, beats.limits_for(one))) is not None
         ]
         assert watchdog.next_due() == min(dues, default=None)
+        every_due = {one.object_id: due_at(one, beats.limits_for(one)) for one in beats}
+        assert {name: beats.due((TASK, name)) for name in every_due} == every_due
