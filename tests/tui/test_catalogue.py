@@ -10,7 +10,7 @@ from palyra.tui.screens.base import PalyraScreen
 from palyra.tui.widgets.live_table import LiveTable
 
 CLASHING = {"ctrl+a", "ctrl+b", "ctrl+q", "ctrl+s"}
-LATER = set("3690")
+LATER = set("390")
 SHARED = {"a": {"approval.allow_once", "alert.acknowledge"}}
 """Keys of several actions on one screen: each acts on another kind of thing, so that what is selected decides."""
 
@@ -65,4 +65,12 @@ def test_the_tables_own_keys_have_the_ids_and_keys_that_help_tells() -> None:
 def test_what_cannot_be_undone_asks_first() -> None:
     acting = {action.id: action for screen in SCREENS for action in screen.ACTIONS if action.right is not Right.SEE}
     without_dialog = {name for name, action in acting.items() if action.confirm is Confirm.NONE}
-    assert without_dialog == {"approval.allow_once", "alert.acknowledge", "models.discover", "models.clear"}
+    assert without_dialog == {
+        "approval.allow_once",
+        "alert.acknowledge",
+        "job.trigger",
+        "job.pause",
+        "job.retry",
+        "models.discover",
+        "models.clear",
+    }

@@ -54,7 +54,7 @@ def test_a_file_that_cannot_be_understood_is_forgotten(tmp_path: Path, content: 
 
 async def test_a_screen_or_theme_that_no_longer_exists_is_forgotten(tmp_path: Path) -> None:
     kept = tmp_path / "console.json"
-    save_memory(kept, Memory(screen="jobs", theme="no-such", orders={"triage": "no-such"}))
+    save_memory(kept, Memory(screen="no-such", theme="no-such", orders={"triage": "no-such"}))
     async with console(normal(), memory=kept) as desk:
         assert desk.front.NAME == "triage"
         assert desk.app.theme == "palyra-dark"

@@ -204,7 +204,7 @@ class Again(Action["ListScreen"]):
 class Review(Action["ListScreen"]):
     id = "job.review"
     keys = ("R",)
-    title = "Decide on missed slots…"
+    title = "Decide missed slots…"
     help = "one fire for all, one for each in order, or none"
     footer = "review…"
     confirm = Confirm.DIALOG
