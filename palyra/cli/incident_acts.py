@@ -6,7 +6,7 @@ import typer
 
 from palyra.cli.incident_tables import show_modes, show_remedy
 from palyra.cli.launch import Launch
-from palyra.cli.options import DONE, NOT_FOUND, Config, Json, StateDir, act, given_text, place, run
+from palyra.cli.options import DONE, NOT_FOUND, Config, Json, StateDir, act, given_text, place, report, run
 from palyra.cli.output import complain, print_json, say
 from palyra.control.incidents_commands import (
     AckIncidents,
@@ -164,15 +164,14 @@ def add_remedy(app: typer.Typer, launch: Launch) -> None:
         """Shows what is done by itself, or sets it until the engine stops."""
 
         async def work() -> int:
-            where = place(config, state_dir)
-            if feature:
-                if not mode_:
-                    raise BadInputError("A mode is missing.", fix="Give disabled, observe_only or auto.")
-                return await act(launch, where, SetHealingMode(feature, mode_), as_json=as_json)
-            async with launch.reading(where) as control:
+            if feature and not mode_:
+                raise BadInputError("A mode is missing.", fix="Give disabled, observe_only or auto.")
+            async with launch.reading(place(config, state_dir)) as control:
                 healing = (await control.ask(IncidentsQuery(limit=1))).healing
-            if healing is None:
-                raise EngineGoneError("No engine runs: nothing is healed.", fix="Start one with `palyra serve`.")
+                if healing is None:
+                    raise EngineGoneError("No engine runs: nothing is healed.", fix="Start one with `palyra serve`.")
+                if feature:
+                    return report(await control.send(SetHealingMode(feature, mode_)), as_json=as_json)
             if as_json:
                 print_json({"modes": healing.modes, "said": healing.said, "circuits": healing.circuits})
             else:

@@ -158,6 +158,9 @@ async def test_modes_last_until_the_engine_stops_and_are_audited(here: Premises)
     healing = (await here.control.ask(IncidentsQuery())).healing
     assert healing is not None
     assert (healing.modes["jobs"], healing.modes["runs"], healing.said) == ("disabled", "auto", ("jobs",))
+    for wrong, fix in (("rnus", "auto"), "Choose one of runs"), (("runs", "on"), "Choose one of disabled"):
+        refused = await here.control.send(SetHealingMode(*wrong))
+        assert (refused.status, fix in f"{refused.message} {refused.fix}") == ("invalid", True)
     told(here)
     await here.advance(20)
     assert (await here.control.ask(IncidentsQuery())).total == 0
