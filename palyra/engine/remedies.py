@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-from palyra.core.errors import NotFoundError
+from palyra.core.errors import NotFoundError, PalyraError
 from palyra.core.pulse import WorkHeartbeatKind
 from palyra.healing.healing import Healing
 from palyra.healing.record import AUTO, Attempt, IncidentRecord
@@ -53,7 +53,9 @@ def probe_provider(engine: "Engine") -> RemedyAct:
         if provider is None:
             raise NotFoundError(f"No provider {incident.subject} is configured any more.")
         error = await engine.care.upkeep.ask(provider)
-        return "it answers" if error is None else str(error)
+        if error is not None:
+            raise PalyraError(str(error))
+        return "it answers"
 
     def check(incident: IncidentRecord, attempt: Attempt) -> Checked:
         closed = engine.breakers.of(incident.subject).state is BreakerState.CLOSED

@@ -10,10 +10,12 @@ from palyra.core.conditions import Domain, Severity
 from palyra.core.pulse import WorkHeartbeatKind
 from palyra.healing.record import AttemptStatus, IncidentRecord, IncidentState
 from palyra.providers.carrier import ProviderCarrier
+from palyra.providers.errors import ErrorClass, ProviderError
 from palyra.runs.states import RunState
+from palyra.tasks.asking import TaskAsk
 from tests.end_to_end.asking import asking, closed
 from tests.end_to_end.conftest import Opener
-from tests.end_to_end.premises import Premises, chat
+from tests.end_to_end.premises import MINI, Premises, chat
 
 RUN = WorkHeartbeatKind.RUN
 
@@ -75,6 +77,27 @@ async def handed_over(here: Premises) -> ApprovalView:
 
 
 @pytest.mark.usefixtures("hangs")
+async def test_a_task_whose_run_hangs_is_queued_again(opened: Opener) -> None:
+    here = await opened()
+    tasks, live = here.engine.tasks, here.engine.runner.live
+    row, _ = await tasks.desk.submit(TaskAsk(text="hello", model=MINI, owner="local"), "ada")
+    await here.advance(1)
+    await here.until(lambda: any(run.row.phase == "dispatch" for run in live))
+    (run,) = live
+    run_id = run.run_id
+    await here.advance(301)
+    await settled(here, lambda: (now := incident(here, run_id)) is not None and not now.live)
+    found = incident(here, run_id)
+    assert found is not None
+    assert found.reason == "remedy:cancel_run"
+    again = tasks.desk.book.get(row.task_id)
+    assert again is not None
+    assert (again.state.value, again.attempt) in (("queued", 1), ("running", 2))
+    await tasks.desk.cancel(row.task_id, "ada")
+    await settled(here, lambda: tasks.desk.book.get(row.task_id) is None)
+
+
+@pytest.mark.usefixtures("hangs")
 async def test_a_remedy_that_people_must_allow_is_begun_by_their_word(opened: Opener) -> None:
     here = await opened('[healing]\nmode = "auto"\n')
     healing = here.engine.healing
@@ -96,6 +119,49 @@ async def test_a_remedy_that_people_must_allow_is_begun_by_their_word(opened: Op
     await settled(here, lambda: (now := incident(here, run.run_id)) is not None and not now.live)
     last = healing.attempts.of(healing.book.get(found.incident_id))[-1]
     assert (last.asked_by, last.approval_id, last.status) == ("ada", asked.approval_id, AttemptStatus.SUCCEEDED)
+
+
+async def test_a_provider_whose_breaker_stays_open_is_told_of_and_probed(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_given: object, **_named: object) -> object:
+        raise ProviderError(ErrorClass.NETWORK_UNAVAILABLE, "Nobody is there.")
+
+    monkeypatch.setattr(ProviderCarrier, "list_models", away)
+    here = await opened()
+    healing = here.engine.healing
+    here.engine.breakers.of("openai")._open()
+    await here.advance(60)
+    assert healing.book.of(Domain.PROVIDER, "provider:openai") is None
+    await here.advance(0.002)
+    found = healing.book.of(Domain.PROVIDER, "provider:openai")
+    assert found is not None
+    assert (found.severity, found.subject) == (Severity.HIGH, "openai")
+    await here.advance(1)
+    assert [one.remedy for one in healing.attempts.of(found)] == ["probe_provider"]
+    await settled(here, lambda: any(one.status.ended for one in healing.attempts.of(found)))
+    assert healing.attempts.of(found)[0].status is AttemptStatus.FAILED
+
+
+async def test_a_clock_that_was_set_back_and_a_journal_that_is_away_are_told_of(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = await opened()
+    book = here.engine.healing.book
+    await here.advance(1)
+    here.set_wall(here.clock.now_ms() - 120_000)
+    await here.advance(15)
+    clock = book.of(Domain.ENGINE, "engine:clock")
+    assert clock is not None
+    assert (clock.severity, "2m00s" in clock.cause) == (Severity.LOW, True)
+    await here.advance(615)
+    assert not book.get(clock.incident_id).live
+    with monkeypatch.context() as away:
+        away.setattr(type(here.engine.journal), "healthy", property(lambda journal: False))
+        await here.advance(15)
+    journal = book.of(Domain.STORAGE, "storage:journal")
+    assert journal is not None
+    assert journal.severity is Severity.CRITICAL
 
 
 async def test_what_needs_people_in_a_quiet_house_is_nothing(opened: Opener) -> None:
