@@ -453,6 +453,8 @@ class LocalControl:
         if isinstance(query, MemoryAsked):
             return await memory_answer(self._face.engine.memory, query)
         if isinstance(query, JobAsked):
+            if isinstance(query, FiresQuery | JobQuery):
+                await self._face.caught_up()
             return await self._face.jobs.answer(query)
         if isinstance(query, TaskAsked):
             return await self._face.tasks.answer(query)
