@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -43,6 +44,8 @@ class Store:
         self.audit: list[AuditAdded] = []
         self.history: list[TaskRow] = []
         """Every row of a task that was written."""
+        self.chance = random.Random(7)
+        """Where ids come from: the same ones each time."""
 
     def write(self, unit: Sequence[object]) -> None:
         """All of a unit or, where a rule of the journal is broken, nothing. Raises UnitRefusedError."""
@@ -252,7 +255,7 @@ class Stage:
         self.beats = Beats()
         self.told: dict[str, Condition] = {}
         self.stopping_runs: dict[str, bool] = {}
-        self.ids = IdSource(self.clock)
+        self.ids = IdSource(self.clock, self.store.chance.randbytes)
         self.boot_id = self.ids.new()
         journal, durable = cast("Journal", self.paper), cast("Durable", self.paper)
         live = SimpleNamespace(stopping=self.stopping_runs.get)

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
-from hypothesis import settings
+import pytest
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -247,5 +248,13 @@ class CrashingQueue(RuleBasedStateMachine):
         self.loop.close()
 
 
-CrashingQueue.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+class LongLivedQueue(CrashingQueue):
+    """The same for much longer."""
+
+
+PATIENT = settings(deadline=None, suppress_health_check=list(HealthCheck))
+"""A machine that is busy with other things makes no example a bad one."""
+CrashingQueue.TestCase.settings = settings(PATIENT, max_examples=40, stateful_step_count=30)
 TestCrashingQueue = CrashingQueue.TestCase
+LongLivedQueue.TestCase.settings = settings(PATIENT, max_examples=10_000, stateful_step_count=60)
+TestLongLivedQueue = pytest.mark.soak(LongLivedQueue.TestCase)
