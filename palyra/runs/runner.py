@@ -167,7 +167,10 @@ class Runner:
                 timer.cancel()
 
     async def cancel(self, run_id: str, by: Decider, reason: str = "by_operator", said: str = "") -> None:
-        """Asks a run to stop; the first reason stays, and what was `said`. Raises NotFoundError, ConflictError for one that has ended."""
+        """Asks a run to stop; the first reason stays, and what was `said`.
+
+        Raises NotFoundError, ConflictError for one that has ended.
+        """
         run = self.live.get(run_id)
         if run is None:
             row = await self._journal.readers.run(run_id)
