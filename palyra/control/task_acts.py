@@ -107,6 +107,11 @@ async def _each(engine: Engine, command: ActOnTasks, by: Decider) -> CommandResu
 
 async def _one(engine: Engine, command: ActOnTasks, task_id: str, by: Decider) -> TaskRow:
     desk = engine.tasks.desk
+    if command.seen:
+        present = (await desk.find(task_id)).state
+        if present != command.seen:
+            what = f"task {task_id} is {present.value} now, not {command.seen}; nothing was done"
+            raise ConflictError(what, fix="Look again.", code="stale_version")
     match command.verb:
         case "cancel":
             return await desk.cancel(task_id, by.name, command.reason)

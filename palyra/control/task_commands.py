@@ -39,12 +39,16 @@ class AddTask:
 
 @value
 class ActOnTasks:
-    """Cancels, pauses, resumes or retries tasks, each judged alone. `keep_expiry` is of a retry."""
+    """Cancels, pauses, resumes or retries tasks, each judged alone. `keep_expiry` is of a retry.
+
+    `seen` is the state that whoever acts saw: tasks that have another by now are left alone. Empty: whatever it is.
+    """
 
     verb: TaskVerb
     task_ids: tuple[str, ...]
     reason: str = ""
     keep_expiry: bool = False
+    seen: str = ""
     kind: Literal["act_on_tasks"] = "act_on_tasks"
 
 

@@ -73,6 +73,15 @@ async def test_a_completed_task_cannot_be_cancelled(here: Premises, tasks: Tasks
     assert await tasks.in_journal(task_id) == row
 
 
+async def test_who_saw_another_state_acts_on_nothing(here: Premises, tasks: Tasks) -> None:
+    task_id = await tasks.add(not_before=here.clock.now_ms() + 60_000)
+    stale = await here.control.send(ActOnTasks("cancel", (task_id,), seen="running"))
+    assert (stale.status, "is queued now, not running" in stale.message) == ("stale", True)
+    assert (await tasks.stands(task_id)).state is TaskState.QUEUED
+    assert (await here.control.send(ActOnTasks("cancel", (task_id,), seen="queued"))).ok
+    assert (await tasks.stands(task_id)).state is TaskState.CANCELLED
+
+
 async def test_a_failed_task_and_an_expired_one_start_afresh(here: Premises, tasks: Tasks, upstream: Upstream) -> None:
     upstream.default = MALFORMED
     failed = await tasks.add(max_attempts=3)

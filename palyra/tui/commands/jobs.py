@@ -80,8 +80,8 @@ def _switch(subject: JobView | TaskView) -> Command | None:
             return PauseJob(subject.job_id, version=subject.version)
         return ResumeJob(subject.job_id, version=subject.version) if subject.state == "paused" else None
     if subject.state == "queued":
-        return ActOnTasks("pause", (subject.task_id,))
-    return ActOnTasks("resume", (subject.task_id,)) if subject.state == "paused" else None
+        return ActOnTasks("pause", (subject.task_id,), seen=subject.state)
+    return ActOnTasks("resume", (subject.task_id,), seen=subject.state) if subject.state == "paused" else None
 
 
 class NewJob(Action["ListScreen"]):
@@ -159,7 +159,7 @@ class CancelWork(Action["ListScreen"]):
                 keep="Leave it",
                 act="Cancel the task",
             )
-            return self._ask(screen, consequence, ActOnTasks("cancel", (subject.task_id,)))
+            return self._ask(screen, consequence, ActOnTasks("cancel", (subject.task_id,), seen=subject.state))
         if isinstance(subject, JobView):
             behind = f" {plural(subject.waiting, 'fire')} behind it may then start." if subject.waiting else ""
             consequence = Consequence(
@@ -197,7 +197,7 @@ class Again(Action["ListScreen"]):
     def perform(self, screen: "ListScreen") -> Coroutine[Any, Any, None] | None:
         subject = screen.subject
         if isinstance(subject, TaskView):
-            return screen.send(ActOnTasks("retry", (subject.task_id,)))
+            return screen.send(ActOnTasks("retry", (subject.task_id,), seen=subject.state))
         return screen.send(ResetJob(subject.job_id, subject.version)) if isinstance(subject, JobView) else None
 
 
