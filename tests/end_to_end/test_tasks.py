@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from palyra.control.commands import CancelRun
+from palyra.control.task_commands import ActOnTasks
 from palyra.journal.changes import Change, RunNoted
 from palyra.journal.entity import EntitySaved
 from palyra.journal.task_rows import TaskState, Waits
