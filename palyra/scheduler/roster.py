@@ -293,11 +293,15 @@ class Roster:
         return self.put(lane, fire, state=FireState.SKIPPED, reason=reason, finished_at=now)[1]
 
     def plan_from(self, lane: Lane, now: int, **changes: Any) -> Change:
-        """An active job whose slots come after an instant; one without any is exhausted. Raises ValueError."""
+        """An active job whose slots come after an instant; one without any, or that has run as often as it may, is
+        exhausted. Raises ValueError."""
         job = replace(lane.job, **changes)
         slots = self.slot_after(job, now)
+        used_up = job.max_runs is not None and job.fired >= job.max_runs
+        if used_up:
+            slots |= {"next_slot": None, "release_at": None}
         state = JobState.ACTIVE if slots["next_slot"] is not None else JobState.EXHAUSTED
-        why = "" if state is JobState.ACTIVE else "no slot is left"
+        why = MAX_RUNS if used_up else "" if state is JobState.ACTIVE else "no slot is left"
         told = {"state": state, "why": why, "state_by": "", "state_at": now}
         return self.save(lane, **{**told, **slots, **changes})
 

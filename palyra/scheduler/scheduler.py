@@ -134,14 +134,26 @@ class Scheduler:
         ]
 
     def stop_fire(self, job_id: str, reason: str, by: str) -> bool:
-        """Asks the active fire of a job to end. False where none is under way."""
+        """Asks the active fire of a job to end; one that waits to try again ends at once. False where none is
+        active."""
         lane = self.roster.get(job_id)
         head = None if lane is None else lane.head
-        order = None if head is None else self.running(head.fire_id)
-        if order is None:
+        if lane is None or head is None:
             return False
-        self._executor.stop(order, reason, by)
+        order = self.running(head.fire_id)
+        if order is not None:
+            self._executor.stop(order, reason, by)
+        elif head.state is FireState.BACKOFF and not lane.under_way:
+            self._cancel_waiting(lane, head, reason)
+        else:
+            return False
         return True
+
+    def _cancel_waiting(self, lane: Lane, fire: FireRow, reason: str) -> None:
+        gone = {"state": FireState.CANCELLED, "reason": reason, "finished_at": self.clock.now_ms()}
+        _, change = self.roster.put(lane, fire, **gone)
+        self.write(lane.job.job_id, [change])
+        self.consider(lane)
 
     def consider(self, lane: Lane) -> None:
         """Its first fire may be one that can start, now or when its wait is over."""
@@ -173,13 +185,10 @@ class Scheduler:
         if head is None or len(lane.fires) < 2:
             return
         if not lane.under_way:
-            gone = {"state": FireState.CANCELLED, "reason": REPLACED, "finished_at": self.clock.now_ms()}
-            _, change = self.roster.put(lane, head, **gone)
-            self.write(lane.job.job_id, [change])
-            self.consider(lane)
+            self._cancel_waiting(lane, head, REPLACED)
             return
-        if lane.replaced_at is None:
-            now = self.clock.now_ms()
+        now = self.clock.now_ms()
+        if lane.replaced_at is None or now - lane.replaced_at >= REPLACE_MS:
             lane.replaced_at = now
             heapq.heappush(self._alarms, (now + REPLACE_MS, lane.job.job_id, head.fire_id))
             self.stop_fire(lane.job.job_id, REPLACED, "palyra")
@@ -224,11 +233,14 @@ class Scheduler:
         try:
             planned = self.roster.plan(lane, now)
         except Exception as error:
-            log.exception("job %s cannot be planned", lane.job.name)
-            self.write(lane.job.job_id, [self.roster.fault(lane, str(error) or type(error).__name__, now)])
-            self.tell(troubles.faulted(lane.job))
+            self._fault(lane, error, now)
             return
         self._planned(lane, planned, now)
+
+    def _fault(self, lane: Lane, error: Exception, now: int) -> None:
+        log.error("job %s cannot be planned", lane.job.name, exc_info=error)
+        self.write(lane.job.job_id, [self.roster.fault(lane, str(error) or type(error).__name__, now)])
+        self.tell(troubles.faulted(lane.job))
 
     def _planned(self, lane: Lane, planned: Planned, now: int) -> None:
         if not planned.unit:
@@ -257,7 +269,6 @@ class Scheduler:
             if lane.replaced_at is None or now - lane.replaced_at < REPLACE_MS:
                 self.consider(lane)
                 continue
-            lane.replaced_at = now
             for fire in lane.waiting:
                 failed = {"state": FireState.FAILED, "reason": REPLACE_TIMEOUT, "finished_at": now}
                 self.write(job_id, [self.roster.put(lane, fire, **failed)[1]])
@@ -400,13 +411,23 @@ class Scheduler:
         if by_ms < 0:
             for lane in self.roster:
                 if lane.job.state is JobState.ACTIVE or lane.fires:
-                    unit = turned_back(self.roster, lane, by_ms, now)
-                    if unit:
-                        self.write(lane.job.job_id, unit)
-                        self.consider(lane)
+                    self._turn_back(lane, by_ms, now)
             self._place_freed = min(self._place_freed, now)
             self._lane_freed.clear()
         self.roster.rearm()
+
+    def _turn_back(self, lane: Lane, by_ms: int, now: int) -> None:
+        try:
+            unit = turned_back(self.roster, lane, by_ms, now)
+        except ValueError as error:
+            self._fault(lane, error, now)
+            return
+        if lane.replaced_at is not None and lane.head is not None:
+            lane.replaced_at += by_ms
+            heapq.heappush(self._alarms, (lane.replaced_at + REPLACE_MS, lane.job.job_id, lane.head.fire_id))
+        if unit:
+            self.write(lane.job.job_id, unit)
+            self.consider(lane)
 
     async def _nap(self) -> None:
         if self._woken.is_set():

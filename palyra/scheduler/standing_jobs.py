@@ -134,8 +134,8 @@ def change_job(scheduler: Scheduler, lane: Lane, draft: JobDraft) -> None:
     if job.state is JobState.PAUSED:
         unit = [scheduler.roster.save(lane, **changes)]
     else:
-        exhausted = job.max_runs is not None and replace(job, rules=draft.fields["rules"]).max_runs != job.max_runs
-        unit = [scheduler.roster.plan_from(lane, now, **changes, **({"fired": 0} if exhausted else {}))]
+        counted_anew = replace(job, rules=draft.fields["rules"]).max_runs != job.max_runs
+        unit = [scheduler.roster.plan_from(lane, now, **changes, **({"fired": 0} if counted_anew else {}))]
     scheduler.write(job.job_id, unit)
     scheduler.wake()
 

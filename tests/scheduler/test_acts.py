@@ -111,6 +111,16 @@ async def test_pausing_may_stop_what_is_under_way(stage: Bench) -> None:
     assert await stage.story() == [(60, "cancelled", "by_operator", 0)]
 
 
+async def test_pausing_may_stop_what_waits_to_try_again(tmp_path: Path) -> None:
+    async with bench(tmp_path, a_job(max_attempts=5, backoff_ms=10_000)) as stage:
+        stage.hands.ends = [AttemptEnd("failed", "rate_limited")]
+        await stage.at(60)
+        await acts_of(stage).pause("j1", "", "ann", cancel_active=True)
+        await stage.at(120)
+        assert await stage.story() == [(60, "cancelled", "by_operator", 0)]
+        assert len(stage.hands.orders) == 1
+
+
 async def test_an_instant_that_passed_during_a_pause_is_exhausted(tmp_path: Path) -> None:
     async with bench(tmp_path, a_job(schedule="at", expression="2026-11-22T12:01:00Z")) as stage:
         await acts_of(stage).pause("j1", "", "ann")

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from palyra.core.clock import ManualClock, settle_loop
-from palyra.journal.job_rows import FireState
+from palyra.journal.job_rows import FireState, JobState
 from palyra.scheduler.retrying import AttemptEnd
 from tests.scheduler.bench import bench
 from tests.scheduler.rows import T0, a_job
@@ -51,6 +51,29 @@ async def test_waits_are_as_long_as_they_were_when_the_clock_goes_back(tmp_path:
         stage.clock.tick(30)
         await stage.turn()
         assert (await stage.fires())[0].state is FireState.COMPLETED
+
+
+async def test_making_room_takes_five_seconds_also_when_the_clock_goes_back(tmp_path: Path) -> None:
+    async with bench(tmp_path, a_job(concurrency="replace")) as stage:
+        stage.hands.hold = stage.hands.deaf = True
+        await stage.at(60)
+        await stage.at(120)
+        stage.clock.set_wall(T0 - HOUR)
+        await stage.turn()
+        stage.clock.tick(5)
+        await stage.turn()
+        assert (await stage.story())[1] == (120, "failed", "replace_timeout", 0)
+
+
+async def test_a_job_that_cannot_be_planned_keeps_no_other_from_being_turned_back(tmp_path: Path) -> None:
+    bad = a_job("bad", expression="nonsense", next_slot=T0 + HOUR, release_at=T0 + HOUR)
+    async with bench(tmp_path, bad, a_job()) as stage:
+        await stage.turn()
+        stage.clock.set_wall(T0 - HOUR)
+        await stage.turn()
+        assert (await stage.job("bad")).state is JobState.FAULTED
+        assert set(stage.told) == {"job:bad:faulted"}
+        assert (await stage.job()).next_slot == T0 - HOUR + 60_000
 
 
 async def test_a_jump_is_journaled(tmp_path: Path) -> None:

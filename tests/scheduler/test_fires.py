@@ -8,6 +8,7 @@ import pytest
 
 from palyra.core.clock import ManualClock
 from palyra.journal.job_rows import FireState, JobState
+from palyra.scheduler.acts import JobActs
 from palyra.scheduler.retrying import AttemptEnd
 from palyra.scheduler.zone_changes import rules_version
 from tests.scheduler.bench import bench
@@ -132,6 +133,16 @@ async def test_a_fire_that_does_not_make_room_fails_the_next_one(tmp_path: Path)
         assert "job:j1:replace" in stage.told
 
 
+async def test_each_fire_waits_five_seconds_for_one_that_never_makes_room(tmp_path: Path) -> None:
+    async with bench(tmp_path, a_job(concurrency="replace")) as stage:
+        stage.hands.hold = stage.hands.deaf = True
+        for seconds in (60, 120, 125, 180, 184.999):
+            await stage.at(seconds)
+        assert (await stage.story())[2] == (180, "pending", "", 0)
+        await stage.at(185)
+        assert (await stage.story())[2] == (180, "failed", "replace_timeout", 0)
+
+
 async def test_slots_that_are_too_late_are_dropped(tmp_path: Path) -> None:
     async with bench(tmp_path, a_job(max_lateness=30_000)) as stage:
         await stage.at(200)
@@ -178,6 +189,31 @@ async def test_a_job_ends_with_its_last_run(tmp_path: Path) -> None:
         job = await stage.job()
         assert (job.state, job.fired, job.why) == (JobState.EXHAUSTED, 2, "max_runs")
         assert stage.hands.slots == [60, 120]
+
+
+async def test_an_edit_gives_no_further_run_unless_it_says_how_many(tmp_path: Path) -> None:
+    async with bench(tmp_path, a_job(max_runs=2)) as stage:
+        for minute in range(1, 4):
+            await stage.at(minute * 60)
+        row = await JobActs(stage.scheduler, "UTC", "ann").edit("j1", {"prompt": "Say bye."}, "ann")
+        assert (row.state, row.why, row.next_slot) == (JobState.EXHAUSTED, "max_runs", None)
+        await stage.at(600)
+        assert stage.hands.slots == [60, 120]
+        row = await JobActs(stage.scheduler, "UTC", "ann").edit("j1", {"max_runs": "1"}, "ann")
+        assert (row.state, row.fired) == (JobState.ACTIVE, 0)
+        await stage.at(900)
+        assert stage.hands.slots == [60, 120, 660]
+
+
+async def test_runs_by_hand_during_a_pause_count_too(tmp_path: Path) -> None:
+    async with bench(tmp_path, a_job(max_runs=1)) as stage:
+        acts = JobActs(stage.scheduler, "UTC", "ann")
+        await acts.pause("j1", "", "ann")
+        await acts.trigger("j1", "ann")
+        await stage.turn()
+        assert (await acts.resume("j1", "ann")).state is JobState.EXHAUSTED
+        await stage.at(600)
+        assert stage.hands.slots == [None]
 
 
 async def test_five_failures_in_a_row_are_told_and_may_pause_the_job(tmp_path: Path) -> None:
