@@ -1,6 +1,6 @@
 """Incidents as consoles see them, with an engine or out of the journal alone."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from palyra.control.incidents_queries import (
     HealingView,
@@ -92,10 +92,18 @@ async def _recorded(readers: Readers) -> IncidentBook:
 class IncidentViews:
     """Answers about incidents. Without a `healing` loop it is the journal that tells."""
 
-    def __init__(self, readers: Readers, clock: Clock, healing: Callable[[], Healing] | None = None) -> None:
+    def __init__(
+        self,
+        readers: Readers,
+        clock: Clock,
+        healing: Callable[[], Healing] | None = None,
+        caught_up: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`caught_up` waits until the journal tells of what memory does by then."""
         self._readers = readers
         self._clock = clock
         self._healing = healing
+        self._caught_up = caught_up
         self._looked: tuple[int, int] | None = None
         self._top: tuple[tuple[IncidentView, ...], int] = (), 0
 
@@ -143,6 +151,8 @@ class IncidentViews:
         if record is None:
             raise NotFoundError(f"No incident {incident_id!r} is known.", fix="List them with `palyra incidents list`.")
         parent = book.find(record.parent_id)
+        if self._caught_up is not None:
+            await self._caught_up()
         detail = IncidentDetail(
             incident=incident_view(record),
             timeline=tuple(map(timeline_view, await self._readers.incident_timeline(incident_id))),
@@ -156,6 +166,8 @@ class IncidentViews:
         if window not in WINDOWS_MS:
             raise BadInputError(f"{window!r} is no window.", fix=f"Choose one of {', '.join(WINDOWS_MS)}.")
         since = self._clock.now_ms() - WINDOWS_MS[window]
+        if self._caught_up is not None:
+            await self._caught_up()
         return IncidentStats(window, tuple(map(_measures, measure(await self._readers.episodes(since), since))))
 
 

@@ -166,7 +166,7 @@ class EngineFace:
         self.jobs = JobViews(
             engine.journal.readers, engine.clock, engine.config.scheduler.timezone, engine.jobs.scheduler
         )
-        self.incidents = IncidentViews(engine.journal.readers, engine.clock, lambda: engine.healing)
+        self.incidents = IncidentViews(engine.journal.readers, engine.clock, lambda: engine.healing, self.caught_up)
         self._tasks_listed = TaskFold(engine, self.tasks)
         self.prices = PriceAnswers(engine.config, engine.registry, engine.clock, self._drifts)
         present = Present(engine.care, engine.leases, engine.breakers)
@@ -459,7 +459,6 @@ class LocalControl:
         if isinstance(query, TaskAsked):
             return await self._face.tasks.answer(query)
         if isinstance(query, IncidentAsked):
-            await self._face.caught_up()
             return await self._face.incidents.answer(query)
         if isinstance(query, DeadLettersQuery):
             return dead_letters(self._face.engine, query)

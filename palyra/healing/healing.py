@@ -69,10 +69,10 @@ class Healing:
         self.attempts = Attempts(house.new_id, house.boot_id)
         self.chest = RemedyChest()
         self.watch = HeartbeatCheck(self.heartbeats, house.lag, house.clock.now_ms, house.relate)
-        hands = Hands(house.write, house.write_and_wait, self._holds, house.ask, self.wake)
-        self.remedier = Remedier(self.book, self.attempts, self.chest, self.modes, house.clock, hands)
         self._checks = Checks()
         self._checks.add(Check("heartbeats", self.watch.look, self.watch.next_due))
+        hands = Hands(house.write, house.write_and_wait, self._holds, house.ask, self._checks.clear, self.wake)
+        self.remedier = Remedier(self.book, self.attempts, self.chest, self.modes, house.clock, hands)
         self._listeners: list[Callable[[IncidentEvent], None]] = []
         self._woken = asyncio.Event()
         self._sleeps_until = 0

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 ACT_MOST_S = 30.0
 """How long a remedy's act itself may take."""
 POLL_S = 0.25
+CLEARED_REST_MS = 15_000
+"""How long an incident rests whose condition had gone when its remedy was about to begin."""
 AT_ONCE = 32
 """How many remedies are under way at the same time; those of a storm are many."""
 PREVIEW_MOST = 20
@@ -75,13 +77,15 @@ class Hands:
     """What the remedier needs of the house.
 
     `write_and_wait` raises JournalUnavailableError; `holds` tests an incident's condition again; `ask` opens an
-    approval and returns its id, empty where none can be opened; `changed` is called when an attempt ended.
+    approval and returns its id, empty where none can be opened; `helped` is called with the key of a condition that a
+    remedy has put right: what was told of it holds no more; `changed` when an attempt ended.
     """
 
     write: Callable[[Sequence[Change]], None]
     write_and_wait: Callable[[Sequence[Change]], Awaitable[None]]
     holds: Callable[[IncidentRecord], bool]
     ask: Callable[[Escalation], str]
+    helped: Callable[[str], object]
     changed: Callable[[], None]
 
 
@@ -343,6 +347,9 @@ class Remedier:
             if record.state is IncidentState.REMEDIATING:
                 self._release(record, status, remedy, now)
         self._next.pop(attempt.incident_id, None)
+        if status is AttemptStatus.SKIPPED and record is not None:
+            # The next cycle ends it; until then nothing is to be done, unless the condition comes back for longer.
+            self._next[attempt.incident_id] = record.episode, now + CLEARED_REST_MS
         self._hands.write([*self._book.changes(now), *self._attempts.saved(attempt)])
         self._hands.changed()
 
@@ -350,6 +357,7 @@ class Remedier:
         free = replace(record, state=IncidentState.OPEN, version=record.version + 1, updated_at=now)
         if status is AttemptStatus.SUCCEEDED:
             self._book.put(free)
+            self._hands.helped(record.key)
             self._book.gone(record.domain, record.key, now, f"remedy:{remedy.name}")
             record = self._book.get(record.incident_id)
             if record.live and not record.holds:
