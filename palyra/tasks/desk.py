@@ -18,7 +18,7 @@ from palyra.journal.changes import AuditAdded, Change
 from palyra.journal.journal import Journal
 from palyra.journal.task_rows import TASK_INPUTS, TASKS, TaskInput, TaskRow, TaskState
 from palyra.runs.durable import Durable
-from palyra.runs.states import RunState
+from palyra.runs.states import SPARES_CHILDREN, RunState
 from palyra.tasks import moves
 from palyra.tasks.asking import (
     ALONE,
@@ -78,6 +78,8 @@ class TaskDesk:
         """The newest that have ended: the journal may not have heard of it yet."""
         self._arriving: dict[tuple[str, str], asyncio.Future[TaskRow]] = {}
         self._coming = 0
+        self._coming_below: Counter[str] = Counter()
+        """Delegations that are being kept, by their parent."""
         self._waiting: dict[str, list[asyncio.Future[TaskRow]]] = {}
 
     @property
@@ -168,6 +170,23 @@ class TaskDesk:
         if len(self.book) + self._coming > MAX_OPEN:
             raise QueueFullError(len(self.book))
         row, given = new_task(ask, self._ids.new(), self.now, family)
+        above = family.task_id or family.run_id
+        self._coming_below[above] += row.kind == TaskKind.DELEGATION_PROMPT.value
+        try:
+            await self._keep(row, given, by)
+        finally:
+            self._coming_below[above] -= row.kind == TaskKind.DELEGATION_PROMPT.value
+        fault = self._parent_gone(family)
+        self.book.add(row, () if row.keep else bonds, self.now)
+        self.changed(row, row)
+        self._events.publish(Event(MOVED, self.now, row.task_id, {"row": row}))
+        if fault is not None and not row.keep:
+            # Its parent was cancelled while this was being written.
+            self._durable.write([self.move(row, moves.cancel(row, self.now, moves.PARENT_CANCELLED))])
+            raise TaskInputError([fault])
+        return row
+
+    async def _keep(self, row: TaskRow, given: TaskInput, by: str) -> None:
         told = {"verb": "added", "kind": row.kind, "owner": row.owner, "source": row.source}
         unit: list[Change] = [
             TASKS.saved(row),
@@ -181,15 +200,6 @@ class TaskDesk:
             self._durable.write([TASKS.saved(moves.cancel(row, self.now, "not_kept"))])
             raise
         self.inputs.keep(given)
-        fault = self._parent_gone(family)
-        self.book.add(row, () if row.keep else bonds, self.now)
-        self.changed(row, row)
-        self._events.publish(Event(MOVED, self.now, row.task_id, {"row": row}))
-        if fault is not None and not row.keep:
-            # Its parent was cancelled while this was being written.
-            self._durable.write([self.move(row, moves.cancel(row, self.now, moves.PARENT_CANCELLED))])
-            raise TaskInputError([fault])
-        return row
 
     async def _family(self, ask: TaskAsk) -> tuple[Family, frozenset[str]]:
         """What it hangs below, and the runs and tasks that it is stopped with."""
@@ -214,7 +224,8 @@ class TaskDesk:
             depth += await self._depth(parent)
         family = Family(run_id, "" if parent is None else parent.task_id, depth)
         if ask.kind == TaskKind.DELEGATION_PROMPT.value:
-            count = self.book.delegations(family.task_id or family.run_id)
+            above = family.task_id or family.run_id
+            count = self.book.delegations(above) + self._coming_below[above]
             family = Family(family.run_id, family.task_id, depth, count)
         fault = self._parent_gone(family)
         if fault is None and parent is not None and parent.state is TaskState.CANCELLED:
@@ -229,6 +240,16 @@ class TaskDesk:
         if parent is not None and parent.state in (TaskState.CANCEL_REQUESTED, TaskState.CANCELLED):
             return _cancelled("task", parent.task_id)
         return None
+
+    async def was_cancelled(self, above: str) -> bool:
+        """Whether a run or a task was cancelled such that what hangs below it is stopped."""
+        task = self._newest(above) or await self._journal.readers.task(above)
+        if task is not None:
+            return task.state in (TaskState.CANCEL_REQUESTED, TaskState.CANCELLED)
+        if self._live.stopping(above):
+            return True
+        run = await self._journal.readers.run(above)
+        return run is not None and run.state == RunState.CANCELLED.value and run.reason not in SPARES_CHILDREN
 
     async def bonds_above(self, row: TaskRow) -> frozenset[str]:
         """The runs and tasks that a task is stopped with, near and far."""
@@ -310,15 +331,24 @@ class TaskDesk:
         return await self._act(task_id, by, "edited", edited, changes)
 
     async def retry(self, task_id: str, by: str, reason: str = "", *, keep_expiry: bool = False) -> TaskRow:
-        """Raises NotFoundError, WrongStateError, BadInputError, ConflictError where another open task has its key."""
+        """Raises NotFoundError, WrongStateError, BadInputError, QueueFullError; ConflictError where another open task
+        has its key, or what it is stopped with is cancelled."""
         row = await self.find(task_id)
         after = moves.retry(row, self.now, keep_expiry=keep_expiry)
-        other = self.book.of_key(row.owner, row.dedupe_key)
-        if other is not None:
-            raise ConflictError(f"task {other.task_id} is open and has the same dedupe key", code="wrong_state")
-        if len(self.book) >= MAX_OPEN:
-            raise QueueFullError(len(self.book))
         bonds = await self.bonds_above(row)
+        for above in sorted(bonds):
+            if await self.was_cancelled(above):
+                raise ConflictError(
+                    f"task {task_id} hangs below {above}, which is cancelled",
+                    fix=f"Add another like it: palyra tasks add --copy {task_id}.",
+                    code="wrong_state",
+                )
+        other = self.book.of_key(row.owner, row.dedupe_key)
+        if other is not None or (row.owner, row.dedupe_key) in self._arriving:
+            name = "one that is being added" if other is None else other.task_id
+            raise ConflictError(f"task {name} is open and has the same dedupe key", code="wrong_state")
+        if len(self.book) + self._coming >= MAX_OPEN:
+            raise QueueFullError(len(self.book))
         present = self.book.get(task_id)
         if present is not None:
             raise moves.WrongStateError(present, "retry", *moves.RETRIED)

@@ -10,9 +10,8 @@ from palyra.core.errors import JournalUnavailableError
 from palyra.core.values import value
 from palyra.journal.changes import Change
 from palyra.journal.journal import Journal
-from palyra.journal.task_rows import TaskRow, TaskState
+from palyra.journal.task_rows import TaskRow
 from palyra.journal.writer import UnitRefusedError
-from palyra.runs.states import SPARES_CHILDREN, RunState
 from palyra.tasks.desk import TaskDesk
 from palyra.tasks.ends import finalised
 
@@ -42,7 +41,7 @@ async def restore(desk: TaskDesk, journal: Journal, boot_id: str) -> Restored:
             units.append([desk.move(row, finalised(row, run, desk.now))])
             lapsed += 1
     for above in {one for row in rows for one in desk.book.bonds(row.task_id)}:
-        if await _was_cancelled(above, known, journal):
+        if await desk.was_cancelled(above):
             changes = desk.stop_below(above)
             orphaned += len(changes)
             if changes:
@@ -61,14 +60,6 @@ async def _bonds(row: TaskRow, known: Mapping[str, TaskRow], journal: Journal) -
             break
         above = known.get(parent) or await journal.readers.task(parent)
     return frozenset(bonds)
-
-
-async def _was_cancelled(above: str, known: Mapping[str, TaskRow], journal: Journal) -> bool:
-    task = known.get(above) or await journal.readers.task(above)
-    if task is not None:
-        return task.state in (TaskState.CANCELLED, TaskState.CANCEL_REQUESTED)
-    run = await journal.readers.run(above)
-    return run is not None and run.state == RunState.CANCELLED.value and run.reason not in SPARES_CHILDREN
 
 
 async def _write(journal: Journal, units: Sequence[Sequence[Change]]) -> None:

@@ -113,6 +113,48 @@ async def test_a_cancelled_run_stops_the_tasks_below_it_in_its_own_unit(stage: S
     assert stage.now(child.task_id).state is TaskState.CANCELLED
 
 
+async def test_what_hangs_below_something_cancelled_is_not_started_afresh(stage: Stage) -> None:
+    parent = await stage.add()
+    child = await stage.add(parent=parent.task_id, not_before=T0 + 60_000)
+    kept = await stage.add(parent=parent.task_id, keep=True, not_before=T0 + 60_000)
+    await stage.desk.cancel(parent.task_id, "ann")
+    await stage.desk.cancel(kept.task_id, "ann")
+    await stage.turns()
+    with pytest.raises(ConflictError, match="which is cancelled"):
+        await stage.desk.retry(child.task_id, "ann")
+    assert (await stage.desk.retry(kept.task_id, "ann")).state is TaskState.QUEUED
+    await stage.turns()
+    assert [ask.task_id for ask in stage.runs.started] == [parent.task_id, kept.task_id]
+    # Once its parent goes on, so may the child.
+    await stage.desk.retry(parent.task_id, "ann")
+    assert (await stage.desk.retry(child.task_id, "ann")).state is TaskState.QUEUED
+
+
+async def test_delegations_that_come_at_once_are_counted(stage: Stage) -> None:
+    parent = await stage.add()
+    stage.paper.instant = False
+    ask = replace(ASK, kind="delegation_prompt", parent=parent.task_id)
+    coming = [asyncio.create_task(stage.desk.submit(ask, "ada")) for _ in range(10)]
+    await stage.turns()
+    stage.paper.instant = True
+    stage.paper.flush()
+    kept = await asyncio.gather(*coming, return_exceptions=True)
+    assert [isinstance(one, TaskInputError) for one in kept] == [False] * 8 + [True] * 2
+
+
+async def test_a_retry_does_not_pass_one_of_the_same_key_that_is_being_kept(stage: Stage) -> None:
+    failed = await stage.add(dedupe_key="k")
+    await stage.end(failed.task_id, "failed", "permanent_upstream")
+    stage.paper.instant = False
+    coming = asyncio.create_task(stage.desk.submit(replace(ASK, dedupe_key="k"), "ada"))
+    await stage.turns()
+    with pytest.raises(ConflictError, match="same dedupe key"):
+        await stage.desk.retry(failed.task_id, "ann")
+    stage.paper.instant = True
+    stage.paper.flush()
+    assert (await coming)[1]
+
+
 async def test_a_parent_that_fails_leaves_its_children_alone(stage: Stage) -> None:
     parent = await stage.add(max_attempts=1)
     child = await stage.add(parent=parent.task_id)
