@@ -43,6 +43,7 @@ from palyra.tui.memory import Memory, load_memory, save_memory
 from palyra.tui.screens.approvals import ApprovalsScreen
 from palyra.tui.screens.base import PalyraScreen
 from palyra.tui.screens.budgets import BudgetsScreen
+from palyra.tui.screens.incidents import IncidentsScreen
 from palyra.tui.screens.jobs import JobsScreen
 from palyra.tui.screens.listing import ListScreen
 from palyra.tui.screens.models import ModelsScreen
@@ -58,6 +59,7 @@ R = TypeVar("R")
 SCREENS: tuple[type[PalyraScreen], ...] = (
     TriageScreen,
     ApprovalsScreen,
+    IncidentsScreen,
     UsageScreen,
     RunsScreen,
     JobsScreen,

@@ -5,6 +5,7 @@ from palyra.control.snapshots import Topic
 from palyra.core.errors import PalyraError
 from palyra.tui.screens.approvals import ApprovalsScreen
 from palyra.tui.screens.budgets import BudgetsScreen
+from palyra.tui.screens.incidents import IncidentsScreen
 from palyra.tui.screens.jobs import JobsScreen
 from palyra.tui.screens.models import ModelsScreen
 from palyra.tui.screens.runs import RunsScreen
@@ -20,6 +21,7 @@ async def everything(control: Control) -> list[tuple[str, Subject]]:
     return [
         *((ApprovalsScreen.NAME, item) for item in snapshot.approvals if item.status == "pending"),
         *((ApprovalsScreen.NAME, item) for item in snapshot.grants),
+        *((IncidentsScreen.NAME, item) for item in snapshot.incidents),
         *((BudgetsScreen.NAME, item) for item in snapshot.budgets),
         *((ModelsScreen.NAME, item) for item in snapshot.providers),
         *((ModelsScreen.NAME, item) for item in snapshot.models),

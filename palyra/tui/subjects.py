@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
+from palyra.control.incidents_queries import IncidentView
 from palyra.control.jobs_queries import JobView
+from palyra.control.notice_queries import DeliveryView, HeartbeatView
 from palyra.control.serving import ModelView, ProviderView
 from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, GrantView, RunView
 from palyra.control.task_queries import TaskView
@@ -29,6 +31,9 @@ Subject = (
     | ModelView
     | JobView
     | TaskView
+    | IncidentView
+    | HeartbeatView
+    | DeliveryView
 )
 
 
@@ -57,6 +62,12 @@ def key_of(subject: Subject) -> str:
             return f"job:{subject.job_id}"
         case TaskView():
             return f"task:{subject.task_id}"
+        case IncidentView():
+            return f"incident:{subject.incident_id}"
+        case HeartbeatView():
+            return f"heartbeat:{subject.work}:{subject.principal}/{subject.object_id}"
+        case DeliveryView():
+            return f"letter:{subject.delivery_id}"
 
 
 def budget_key(policy_id: str, scope_value: str) -> str:
@@ -90,6 +101,13 @@ def content_of(subject: Subject) -> object:
             return (subject.version, subject.state, subject.active_fire, subject.review_id)
         case TaskView():
             return (subject.version, subject.state)
+        case IncidentView():
+            # How often it was seen and how many hang below it moves while a storm lasts.
+            return (subject.state, subject.severity, subject.summary, subject.acknowledged_by, subject.assignee)
+        case HeartbeatView():
+            return (subject.state, subject.phase)
+        case DeliveryView():
+            return (subject.tries, subject.error)
 
 
 def label_of(subject: Subject) -> tuple[str, str]:
@@ -117,3 +135,9 @@ def label_of(subject: Subject) -> tuple[str, str]:
             return f"job {subject.name}", f"{subject.schedule} {subject.expression}"
         case TaskView():
             return f"task {subject.task_kind.replace('_', ' ')}", f"{subject.state} {subject.owner} {subject.task_id}"
+        case IncidentView():
+            return f"incident {subject.severity}", f"{subject.summary} {subject.incident_id}"
+        case HeartbeatView():
+            return f"heartbeat {subject.object_id}", f"{subject.work} {subject.state}"
+        case DeliveryView():
+            return f"dead letter {subject.webhook}", subject.summary

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 from palyra.control.commands import (
     AckAlert,
@@ -13,13 +13,20 @@ from palyra.control.commands import (
     Command,
     CorrectUsage,
     DecideApproval,
+    DiscardDeadLetters,
     DiscoverModels,
     EditPolicy,
     RemovePolicy,
     RequestOverride,
+    RetryDeadLetters,
     RevokeGrant,
     SnoozeAlert,
 )
+from palyra.control.incidents_commands import IncidentCommand
+from palyra.control.incidents_queries import IncidentQuery, IncidentsQuery
+from palyra.control.jobs_commands import JobCommand
+from palyra.control.jobs_queries import JobQuery, ScheduleQuery
+from palyra.control.notice_queries import DeadLettersQuery, HeartbeatsQuery
 from palyra.control.queries import (
     AlertsPage,
     AlertsQuery,
@@ -48,6 +55,8 @@ from palyra.control.snapshots import (
     Snapshot,
     Topic,
 )
+from palyra.control.task_commands import ActOnTasks
+from palyra.control.task_queries import TaskQuery
 from palyra.control.usage_queries import (
     InsightsQuery,
     UsageQuery,
@@ -56,8 +65,11 @@ from palyra.control.usage_queries import (
 )
 from palyra.core.clock import Clock
 from palyra.core.errors import NotFoundError
+from palyra.tui.details.incident import away
 from tests.tui.fake_alerts import answered
 from tests.tui.fake_budgets import detail_of_budget, last_override, opened
+from tests.tui.fake_incidents import incident_done, incidents_told
+from tests.tui.fake_jobs import job_done, jobs_told, task_done
 from tests.tui.fake_replay import FakeReplays
 from tests.tui.fake_serving import serving_done, serving_told
 from tests.tui.fake_usage import usage_answer
@@ -70,6 +82,9 @@ from tests.tui.fake_views import (
     ident,
 )
 from tests.tui.fake_worlds import World
+
+MOST_INCIDENTS = 200
+"""As many as a snapshot carries."""
 
 
 class FakeControl:
@@ -120,7 +135,8 @@ class FakeControl:
             spend_today_nano_usd=world.spend_today,
             tightest=world.tightest,
             approvals_pending=sum(item.status == "pending" for item in world.approvals),
-            incidents_open=world.incidents,
+            incidents_open=sum(not away(one, self.clock.now_ms()) for one in world.trouble.incidents),
+            incidents=world.trouble.incidents[:MOST_INCIDENTS],
             runs_live=sum(item.live for item in world.runs),
             requests_total=world.requests_total,
             providers=world.providers,
@@ -130,6 +146,8 @@ class FakeControl:
             runs=world.runs if Topic.RUNS in topics else (),
             models=world.models if Topic.MODELS in topics else (),
             budgets=world.budgets if Topic.BUDGETS in topics else (),
+            jobs=world.jobs if Topic.JOBS in topics else (),
+            tasks=world.tasks if Topic.JOBS in topics else (),
         )
 
     async def ask(self, query: Any) -> Any:
@@ -183,6 +201,10 @@ class FakeControl:
             case ConnectionQuery() | SelectionQuery():
                 world = self.world
                 return serving_told(query, world.providers, world.models, self.clock.now_ms(), world.text)
+            case IncidentsQuery() | IncidentQuery() | HeartbeatsQuery() | DeadLettersQuery():
+                return incidents_told(self.world.trouble, query)
+            case JobQuery() | TaskQuery() | ScheduleQuery():
+                return jobs_told(query, self.world.jobs, self.world.tasks, self.world.text)
             case LedgerQuery():
                 return LedgerAnswer(True, True, 10, 5, 1, (), (), ())
             case AuditQuery():
@@ -296,12 +318,27 @@ class FakeControl:
                 return CommandResult("accepted", f"Budget {policy_id} is removed.")
             case CorrectUsage(what=what):
                 return CommandResult("accepted", f"{what} is corrected.")
+            case ActOnTasks():
+                tasks, result = task_done(command, self.world.tasks)
+                self.change(tasks=tasks)
+                return result
             case ClearCredential() | DiscoverModels():
                 changed, result = serving_done(command, self.world.providers)
                 self.change(providers=changed)
                 return result
             case _:
-                raise AssertionError(f"an unknown command: {command!r}")
+                return self._operated(command)
+
+    def _operated(self, command: Command) -> CommandResult:
+        if isinstance(command, get_args(JobCommand)):
+            jobs, result = job_done(command, self.world.jobs)
+            self.change(jobs=jobs)
+            return result
+        known = (*get_args(IncidentCommand), RetryDeadLetters, DiscardDeadLetters)
+        assert isinstance(command, known), f"an unknown command: {command!r}"
+        trouble, result = incident_done(self.world.trouble, command, self.clock.now_ms(), self.world.operator.name)
+        self.change(trouble=trouble)
+        return result
 
     def _decide(self, command: DecideApproval) -> CommandResult:
         item = self._approval(command.approval_id)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
+from palyra.control.jobs_queries import JobView
 from palyra.control.serving import ModelView, ProviderView
 from palyra.control.snapshots import (
     AlertView,
@@ -12,7 +13,10 @@ from palyra.control.snapshots import (
     OperatorView,
     RunView,
 )
+from palyra.control.task_queries import TaskView
 from tests.tui.fake_alerts import reaching
+from tests.tui.fake_incidents import Trouble, evil, morning, storm_of
+from tests.tui.fake_jobs import evil_jobs, evil_tasks, many_jobs, morning_jobs, morning_tasks
 from tests.tui.fake_serving import evil_model, evil_provider, many_models, many_providers, models, providers
 from tests.tui.fake_views import (
     CENT,
@@ -42,7 +46,9 @@ class World:
     operator: OperatorView = field(default_factory=operator)
     spend_today: int = 0
     tightest: BudgetView | None = None
-    incidents: int = 0
+    trouble: Trouble = field(default_factory=Trouble)
+    jobs: tuple[JobView, ...] = ()
+    tasks: tuple[TaskView, ...] = ()
     requests_total: int = 0
     providers: tuple[ProviderView, ...] = ()
     approvals: tuple[ApprovalView, ...] = ()
@@ -64,7 +70,7 @@ def empty() -> World:
 
 
 def normal() -> World:
-    """An ordinary morning: three approvals, one alert, some runs."""
+    """An ordinary morning: three approvals, some incidents, one alert, some runs, jobs and tasks."""
     team = budget("team-day", 4_121 * CENT, 31 * CENT, 45 * USD, status="soft_limit")
     return World(
         spend_today=4_127 * CENT,
@@ -127,6 +133,9 @@ def normal() -> World:
         ),
         grants=(grant(1, "session", 20 * USD, 90 * CENT),),
         alerts=(reaching(ident(5001), NOW),),
+        trouble=morning(),
+        jobs=morning_jobs(),
+        tasks=morning_tasks(),
         runs=(
             run(0, "running", "agent-ci", "openai/gpt-5.4", None),
             run(1, "parked", "agent-ci", "openai/gpt-5.4", None, approval_id=ident(1001)),
@@ -190,7 +199,7 @@ def normal() -> World:
 
 
 def storm() -> World:
-    """200 approvals at once, 300 runs, twelve alerts, a lagging loop."""
+    """200 approvals and 500 incidents at once, 500 jobs, 300 runs, twelve alerts, a lagging loop."""
     world = normal()
     asking = tuple(
         approval(
@@ -215,7 +224,9 @@ def storm() -> World:
         spend_today=123_456 * CENT,
         requests_total=98_765,
         tightest=budget("team-day", 4_490 * CENT, 9 * CENT, 45 * USD, status="soft_limit"),
-        incidents=17,
+        trouble=storm_of(),
+        jobs=many_jobs(),
+        tasks=(),
         approvals=asking,
         alerts=tuple(
             AlertView(
@@ -246,60 +257,63 @@ def storm() -> World:
 def hostile() -> World:
     """Whatever outsiders can name carries what a terminal would obey or mistake."""
     base = normal()
-    evil = HOSTILE
+    text = HOSTILE
     return replace(
         base,
-        engine=engine(problems=(f"config: {evil}",), gateway_url="http://127.0.0.1:8787"),
-        tightest=budget(evil, 44 * USD, 0, 45 * USD),
-        providers=(evil_provider(evil),),
-        models=(evil_model(evil),),
+        engine=engine(problems=(f"config: {text}",), gateway_url="http://127.0.0.1:8787"),
+        tightest=budget(text, 44 * USD, 0, 45 * USD),
+        providers=(evil_provider(text),),
+        models=(evil_model(text),),
         approvals=tuple(
             replace(
                 item,
-                principal=evil,
-                key_id=evil,
-                session=evil,
-                model=evil,
-                policy_ids=(evil,),
-                reason=evil,
-                decided_by=evil,
-                risk=evil,
+                principal=text,
+                key_id=text,
+                session=text,
+                model=text,
+                policy_ids=(text,),
+                reason=text,
+                decided_by=text,
+                risk=text,
                 evaluations=tuple(
-                    replace(value, policy_id=evil, scope_value=evil, message=evil) for value in item.evaluations
+                    replace(value, policy_id=text, scope_value=text, message=text) for value in item.evaluations
                 ),
                 counterfactual=tuple(
-                    replace(value, value=evil, policy_id=evil, target=evil) for value in item.counterfactual
+                    replace(value, value=text, policy_id=text, target=text) for value in item.counterfactual
                 ),
             )
             for item in base.approvals
         ),
         grants=tuple(
-            replace(item, principal=evil, session=evil, policy_id=evil, scope_value=evil, granted_by=evil)
+            replace(item, principal=text, session=text, policy_id=text, scope_value=text, granted_by=text)
             for item in base.grants
         ),
         alerts=tuple(
-            replace(item, kind=evil, summary=evil, subject=evil, subject_kind=evil, sentences=(evil,), acted_by=evil)
+            replace(item, kind=text, summary=text, subject=text, subject_kind=text, sentences=(text,), acted_by=text)
             for item in base.alerts
         ),
         runs=tuple(
             replace(
                 item,
-                principal=evil,
-                session=evil,
-                model=evil,
-                model_asked=evil,
-                reason=evil,
-                message=evil,
-                phase=evil,
-                key_id=evil,
-                flags=(evil,),
+                principal=text,
+                session=text,
+                model=text,
+                model_asked=text,
+                reason=text,
+                message=text,
+                phase=text,
+                key_id=text,
+                flags=(text,),
             )
             for item in base.runs
         ),
         older_runs=(),
         budgets=tuple(
-            replace(item, policy_id=f"{evil}{number}", name=evil, scope_value=evil)
+            replace(item, policy_id=f"{text}{number}", name=text, scope_value=text)
             for number, item in enumerate(base.budgets)
         ),
-        text=evil,
+        trouble=evil(text),
+        jobs=evil_jobs(text),
+        tasks=evil_tasks(text),
+        text=text,
     )

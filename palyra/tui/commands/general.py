@@ -100,6 +100,7 @@ class Quit(Action["PalyraScreen"]):
 GO_TO = (
     GoTo("1", "triage", "Triage", "what needs a person now"),
     GoTo("2", "approvals", "Approvals", "requests that wait for a word, decided ones, grants"),
+    GoTo("3", "incidents", "Incidents", "what went wrong, and what is done about it"),
     GoTo("4", "usage", "Usage", "tokens, cost and latency over time"),
     GoTo("5", "runs", "Runs", "live and recent runs"),
     GoTo("6", "jobs", "Jobs", "what fires when, and the tasks in the background"),

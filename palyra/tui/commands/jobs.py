@@ -189,7 +189,9 @@ class Again(Action["ListScreen"]):
         subject = screen.subject
         if isinstance(subject, TaskView):
             return READY if subject.state in RETRIED else HIDDEN
-        return READY if isinstance(subject, JobView) and subject.state == "faulted" else HIDDEN
+        if not isinstance(subject, JobView) or subject.state != "faulted":
+            return HIDDEN
+        return dimmed(reason) if (reason := screen.palyra.refusal(Right.ADMINISTER)) else READY
 
     def footer_of(self, screen: "ListScreen") -> str:
         return "retry" if isinstance(screen.subject, TaskView) else "reset"

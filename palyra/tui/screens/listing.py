@@ -24,6 +24,8 @@ from palyra.tui.widgets.live_table import MARKER_CELLS, MAX_ROWS, LiveTable
 from palyra.tui.widgets.rows import Cell, CellValue, Row
 
 Sortable = Any
+PATIENCE_SECONDS = 2.0
+"""How long a list may take to come to what was jumped to."""
 
 
 @value
@@ -57,6 +59,8 @@ class ListScreen(PalyraScreen):
         self._told: tuple[str, object] | None = None
         self._told_at = 0.0
         self._shown_key = ""
+        self._sought: tuple[str, float] | None = None
+        """What is to be selected once it is listed, and until when (monotonic) it is waited for."""
 
     # What subclasses say.
 
@@ -140,6 +144,7 @@ class ListScreen(PalyraScreen):
         if not shown:
             self.table.set_empty(self._empty(snapshot))
         self.table.update_rows(self._make_rows())
+        self._select_sought()
         if self.opened and self._shown_key not in self._subjects:
             self.close_detail()
         self.draw_detail()
@@ -285,7 +290,20 @@ class ListScreen(PalyraScreen):
         """Selects a thing, letting go of a filter that hides it."""
         if self.filter and key not in self._subjects:
             self.set_filter("")
-        self.table.select(key)
+        self._sought = (key, self.palyra.clock.monotonic() + PATIENCE_SECONDS)
+        self._select_sought()
+
+    def _select_sought(self) -> None:
+        """A screen that was just brought to the front lists old things for a moment."""
+        if self._sought is None:
+            return
+        key, until = self._sought
+        if key in self._subjects:
+            self._sought = None
+            self.table.select(key)
+        elif self.palyra.clock.monotonic() > until:
+            self._sought = None
+            self.flash("It is not listed here any more.", Tone.WARN)
 
     def move(self, name: str) -> None:
         """Scrolls the opened detail, or moves the cursor of the list."""

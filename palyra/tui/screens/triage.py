@@ -1,8 +1,9 @@
-"""Home: what needs a person now. Requests with people waiting first, then other requests, then alerts."""
+"""Home: what needs a person now. Requests with people waiting first, then others, then incidents, then alerts."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from palyra.control.incidents_queries import IncidentView
 from palyra.control.queries import ApprovalDetail, ApprovalQuery
 from palyra.control.snapshots import AlertView, ApprovalView, Snapshot, Topic
 from palyra.core.errors import PalyraError
@@ -14,13 +15,24 @@ from palyra.tui.commands.alerts import ALERTS
 from palyra.tui.commands.decide import DECISIONS
 from palyra.tui.commands.explain import Explain
 from palyra.tui.commands.general import EVERYWHERE
+from palyra.tui.commands.incidents import INCIDENTS
 from palyra.tui.commands.lists import LISTS, OPENING
 from palyra.tui.details.alert import alert_lines, alert_preview
 from palyra.tui.details.approval import approval_lines, approval_preview
+from palyra.tui.details.incident import (
+    incident_lines,
+    incident_mark,
+    incident_preview,
+    mark_words,
+    needs_a_person,
+    state_words,
+    summary_words,
+)
 from palyra.tui.details.teach import point_a_client_here
 from palyra.tui.details.words import alert_mark, approval_mark, model_words
 from palyra.tui.inquiry import Inquiry
 from palyra.tui.screens.listing import ListScreen, Order
+from palyra.tui.screens.story import IncidentStory
 from palyra.tui.subjects import Subject
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.columns import Column
@@ -37,7 +49,7 @@ COLUMNS = (
     Column("budget", safe("budget"), 13, flex=1, most=30),
     Column("age", safe("age"), 6, align="right"),
 )
-HERE = (*DECISIONS, *ALERTS, Explain(), *OPENING)
+HERE = (*DECISIONS, *INCIDENTS, *ALERTS, Explain(), *OPENING)
 
 
 def urgency(approval: ApprovalView) -> tuple[int, int]:
@@ -86,11 +98,11 @@ class TriageScreen(ListScreen):
     LABEL = "Triage"
     TOPICS: ClassVar[tuple[Topic, ...]] = (Topic.APPROVALS,)
     COLUMNS = COLUMNS
-    FIELDS = ("what", "state", "who", "model", "budget", "session", "risk", "id", "kind", "text")
+    FIELDS = ("what", "state", "who", "model", "budget", "session", "risk", "id", "kind", "text", "severity")
     ESSENTIAL = frozenset({"who", "model", "over", "budget"})
     ORDERS = (
         Order("urgency"),
-        Order("age", "age", lambda item: item.requested_at if isinstance(item, ApprovalView) else item.first_seen),
+        Order("age", "age", lambda item: _since(item)),
         Order("who", "who", lambda item: item.principal if isinstance(item, ApprovalView) else "~"),
     )
     ACTIONS = (*HERE, *LISTS, *EVERYWHERE)
@@ -99,12 +111,15 @@ class TriageScreen(ListScreen):
     def __init__(self) -> None:
         super().__init__()
         self._history = RequesterHistory(self)
+        self._story = IncidentStory(self)
         self._needing = 0
 
     def items(self, snapshot: Snapshot) -> Sequence[Subject]:
         asking = sorted((item for item in snapshot.approvals if item.status == "pending"), key=urgency)
-        self._needing = len(asking) + sum(alert.needs_a_person for alert in snapshot.alerts)
-        return [*asking, *snapshot.alerts]
+        open_ones = sum(needs_a_person(incident, snapshot.at) for incident in snapshot.incidents)
+        unlisted = max(0, snapshot.incidents_open - len(snapshot.incidents))
+        self._needing = len(asking) + open_ones + unlisted + sum(alert.needs_a_person for alert in snapshot.alerts)
+        return [*asking, *snapshot.incidents, *snapshot.alerts]
 
     def fields(self, subject: Subject) -> Mapping[str, str]:
         if isinstance(subject, ApprovalView):
@@ -118,6 +133,16 @@ class TriageScreen(ListScreen):
                 "risk": subject.risk,
                 "id": subject.approval_id,
             }
+        if isinstance(subject, IncidentView):
+            return {
+                "what": "incident",
+                "state": f"{subject.state} {state_words(subject, self.now)[0]}",
+                "who": subject.assignee,
+                "kind": subject.domain,
+                "text": f"{subject.summary} {subject.cause}",
+                "severity": subject.severity,
+                "id": subject.incident_id,
+            }
         assert isinstance(subject, AlertView)
         state = subject.severity if subject.needs_a_person else subject.state
         return {"what": "alert", "state": state, "kind": subject.kind, "text": subject.summary, "id": subject.alert_id}
@@ -125,6 +150,8 @@ class TriageScreen(ListScreen):
     def cells_of(self, subject: Subject) -> tuple[CellValue, ...]:
         if isinstance(subject, ApprovalView):
             return approval_cells(subject, "approval", self.now)
+        if isinstance(subject, IncidentView):
+            return incident_cells(subject, self.now)
         assert isinstance(subject, AlertView)
         glyph, word, tone = alert_mark(subject)
         return (
@@ -141,18 +168,24 @@ class TriageScreen(ListScreen):
     def detail(self, subject: Subject, width: int) -> list[Line]:
         if isinstance(subject, ApprovalView):
             return approval_lines(subject, self._history.of(subject), self.zone, self.now, width)
+        if isinstance(subject, IncidentView):
+            return incident_lines(subject, self._story.of(subject), self.zone, self.now, width)
         assert isinstance(subject, AlertView)
         return alert_lines(subject, self.zone, self.now, width)
 
     def preview(self, subject: Subject, width: int) -> list[Line]:
         if isinstance(subject, ApprovalView):
             return approval_preview(subject, self._history.of(subject), self.now, width)
+        if isinstance(subject, IncidentView):
+            return incident_preview(subject, self._story.of(subject), self.zone, self.now, width)
         assert isinstance(subject, AlertView)
         return alert_preview(subject, self.zone, self.now, width)
 
     def look_up(self, subject: Subject) -> None:
         if isinstance(subject, ApprovalView):
             self._history.look_up(subject)
+        elif isinstance(subject, IncidentView):
+            self._story.look_up(subject)
 
     def teach(self, snapshot: Snapshot) -> list[Line]:
         return point_a_client_here(snapshot.engine, self.size.width)
@@ -160,11 +193,40 @@ class TriageScreen(ListScreen):
     def trail(self, subject: Subject) -> str:
         if isinstance(subject, AlertView):
             return subject.kind.replace("_", " ")
+        if isinstance(subject, IncidentView):
+            return f"incident {show.short_id(subject.incident_id)}"
         return show.short_id(subject.approval_id) if isinstance(subject, ApprovalView) else ""
 
     def summary(self) -> Line:
         need = f"{self._needing} {'needs' if self._needing == 1 else 'need'} you"
         return (muted(f"{need if self._needing else 'nothing needs you'} {glyphs.SEPARATOR} / filter"),)
+
+
+def _since(subject: Subject) -> int:
+    if isinstance(subject, ApprovalView):
+        return subject.requested_at
+    if isinstance(subject, IncidentView):
+        return subject.opened_at
+    return subject.first_seen if isinstance(subject, AlertView) else 0
+
+
+def incident_cells(incident: IncidentView, now: int) -> tuple[CellValue, ...]:
+    """An incident as a row of Triage: what is wrong over three columns, then what is done about it."""
+    glyph, word, tone = incident_mark(incident, now)
+    plain = Tone.PLAIN if needs_a_person(incident, now) else Tone.MUTED
+    state, state_tone = state_words(incident, now)
+    doing = " ".join(text for text in (incident.assignee, mark_words(incident)) if text)
+    known = part(state, state_tone) if state != "open" else part(doing, Tone.MUTED)
+    return (
+        part(glyph, tone),
+        part("incident", plain),
+        part(word, tone),
+        cell(part(summary_words(incident), plain), span=3),
+        safe(""),
+        safe(""),
+        known,
+        cell(muted(show.age(now - incident.opened_at)), ticking=True),
+    )
 
 
 def approval_cells(approval: ApprovalView, kind: str, now: int) -> tuple[CellValue, ...]:
