@@ -39,6 +39,8 @@ AT_ONCE = 32
 """How many remedies are under way at the same time; those of a storm are many."""
 PREVIEW_MOST = 20
 NEVER = 1 << 62
+LOOK_AGAIN_MS = 60_000
+"""Where there is no remedy for an incident there may be one a minute later."""
 
 _ENDS = {
     AttemptStatus.SUCCEEDED: TimelineKind.REMEDY_SUCCEEDED,
@@ -137,6 +139,8 @@ class Remedier:
         known = self._next.get(record.incident_id)
         if known is None or known[0] != record.episode or known[1] >= NEVER or not record.live:
             return None
+        if not any(remedy.auto.by_itself for remedy in self._chest.for_incident(record)):
+            return None
         return known[1]
 
     def _consider(self, record: IncidentRecord, now: int) -> int:
@@ -145,8 +149,10 @@ class Remedier:
             return NEVER
         remedy = next((one for one in self._chest.for_incident(record) if one.auto.by_itself), None)
         mode = self._modes.of(record.feature)
-        if remedy is None or mode is HealingMode.DISABLED:
+        if mode is HealingMode.DISABLED:
             return NEVER
+        if remedy is None:
+            return now + LOOK_AGAIN_MS
         if mode is HealingMode.OBSERVE_ONLY:
             if not self._attempts.of(record):
                 self._observe(record, remedy, now)
