@@ -16,6 +16,8 @@ from palyra.core.values import value
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 _NUMERIC = re.compile(r"(?:0[xX][0-9A-Fa-f]*|[0-9]+)(?:\.(?:0[xX][0-9A-Fa-f]*|[0-9]+))*\.?")
 _MAX_URL = 2048
+_LAST_FOUR_BYTES = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+"""Networks whose addresses end with an IPv4 one; `::` and `::1` lie there too and are their own."""
 
 
 class Reach(StrEnum):
@@ -27,12 +29,26 @@ class Reach(StrEnum):
 
 
 def reach_of(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Reach:
-    """Everything that is neither loopback nor globally routable counts as private, unspecified and multicast too."""
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
+    """Everything that is neither loopback nor globally routable counts as private, unspecified and multicast too.
+
+    An IPv6 address that carries an IPv4 one leads where that leads.
+    """
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.is_site_local:
+            return Reach.PRIVATE
+        address = _carried(address) or address
     if address.is_loopback:
         return Reach.LOOPBACK
     return Reach.PUBLIC if address.is_global and not address.is_multicast else Reach.PRIVATE
+
+
+def _carried(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Of mapped addresses, of NAT64 (RFC 6052), of 6to4 (RFC 3056) and of the old compatible form (RFC 4291)."""
+    if address.ipv4_mapped is not None or address.sixtofour is not None:
+        return address.ipv4_mapped or address.sixtofour
+    if any(address in network for network in _LAST_FOUR_BYTES) and int(address) > 1:
+        return ipaddress.IPv4Address(address.packed[-4:])
+    return None
 
 
 def reach_of_host(host: str) -> Reach | None:

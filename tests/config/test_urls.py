@@ -133,6 +133,14 @@ def test_a_trailing_slash_is_dropped() -> None:
         ("0.0.0.0", Reach.PRIVATE),
         ("255.255.255.255", Reach.PRIVATE),
         ("ff02::1", Reach.PRIVATE),
+        ("fec0::1", Reach.PRIVATE),
+        ("::", Reach.PRIVATE),
+        ("64:ff9b::a00:1", Reach.PRIVATE),
+        ("64:ff9b::808:808", Reach.PUBLIC),
+        ("2002:a00:1::", Reach.PRIVATE),
+        ("2002:808:808::1", Reach.PUBLIC),
+        ("::10.0.0.1", Reach.PRIVATE),
+        ("::127.0.0.1", Reach.LOOPBACK),
     ],
 )
 def test_how_far_an_address_is_away(address: str, reach: Reach) -> None:
