@@ -7,6 +7,8 @@ Five fields: minute, hour, day, month, weekday. `*`, a value, `a-b`, lists with 
 import re
 from typing import NamedTuple
 
+from croniter import croniter  # type: ignore[import-untyped]
+
 from palyra.config.kinds import Kind, show
 from palyra.config.problem import Code, Fault
 from palyra.core.values import value
@@ -54,33 +56,44 @@ def check_cron(text: str) -> list[str]:
     if len(parts) != len(FIELDS):
         seconds = "; no seconds" if len(parts) == len(FIELDS) + 1 else ""
         return [f"5 fields needed (minute hour day month weekday), got {len(parts)}{seconds}"]
-    found, chosen = _read(parts)
-    return found or _never(parts, chosen)
+    found, _ = _read(parts)
+    return found or _never(parts, cron_values(text))
 
 
 def cron_values(text: str) -> dict[str, frozenset[int]]:
     """The values that each field of a well-formed expression chooses, by its name; weekday 7 is told as 0."""
-    _, chosen = _read(text.split())
-    return {**chosen, "weekday": frozenset(number % 7 for number in chosen["weekday"])}
+    _, plain = _read(text.split())
+    expanded = croniter.expand(" ".join(plain))[0]
+    return {
+        field.name: frozenset(range(field.low, field.high + 1) if values == ["*"] else map(int, values))
+        for field, values in zip(FIELDS[:4], expanded[:4], strict=True)
+    } | {"weekday": frozenset(range(7) if expanded[4] == ["*"] else (int(number) % 7 for number in expanded[4]))}
 
 
-def _read(parts: list[str]) -> tuple[list[str], dict[str, frozenset[int]]]:
-    """Everything wrong with five fields, and what they choose."""
+def _read(parts: list[str]) -> tuple[list[str], list[str]]:
+    """Everything wrong with five fields, and the fields in the words that croniter reads as they are meant.
+
+    It takes a range of one value, like `4-4`, for every value.
+    """
     found: list[str] = []
-    chosen: dict[str, frozenset[int]] = {}
+    plain: list[str] = []
     for field, part in zip(FIELDS, parts, strict=True):
-        values: set[int] = set()
+        items: list[str] = []
         for item in part.split(","):
             try:
-                values.update(_values(field, part, item))
+                items.append(_plain(_span(field, part, item)))
             except ValueError as error:
                 found.append(f"{field.name}: {error}")
-        chosen[field.name] = frozenset(values)
-    return found, chosen
+        plain.append(",".join(items))
+    return found, plain
 
 
-def _values(field: Field, part: str, item: str) -> range:
-    """The values one list item chooses. Raises ValueError saying what is wrong."""
+def _plain(span: range) -> str:
+    return str(span[0]) if len(span) == 1 else f"{span[0]}-{span[-1]}/{span.step}"
+
+
+def _span(field: Field, part: str, item: str) -> range:
+    """What one list item spans. Raises ValueError saying what is wrong."""
     if not item:
         raise ValueError(f'empty list item in "{part}"')
     if odd := re.search(r"[?LW#]", re.sub(r"[A-Za-z]{3,}", "", item)):
