@@ -14,6 +14,7 @@ from palyra.scheduler.schedule import ScheduleKind
 from palyra.scheduler.scheduler import Scheduler
 from palyra.scheduler.zone_changes import rules_version
 
+UNREADABLE = "what the journal has of its action and rules cannot be read"
 INTERRUPTED = AttemptEnd("failed", "interrupted", "the engine ended while it ran")
 
 
@@ -29,13 +30,15 @@ async def restore(scheduler: Scheduler, runs: RunReader) -> None:
         fires.setdefault(fire.job_id, []).append(fire)
     ended = {fire.job_id: fire for fire in await readers.last_ended_fires()}
     open_attempts = {attempt.fire_id: attempt for attempt in await readers.open_attempts()}
-    now = scheduler.clock.now_ms()
+    now, unreadable = scheduler.clock.now_ms(), frozenset(await readers.unreadable_jobs())
     for job in await readers.jobs():
         lane = roster.take_in(job, fires.get(job.job_id, ()))
         lane.last = ended.get(job.job_id)
         head = lane.head
         if head is not None and head.state is FireState.RUNNING:
             await _take_up(scheduler, lane, head, open_attempts.get(head.fire_id), runs)
+        if job.job_id in unreadable:
+            scheduler.write(job.job_id, [roster.fault(lane, UNREADABLE, now)])
         _look_at_slots(scheduler, lane, now)
         scheduler.consider(lane)
         if lane.review is not None:

@@ -12,9 +12,10 @@ from palyra.core.errors import JournalUnavailableError
 from palyra.core.scope import Scope
 from palyra.journal.batch import write
 from palyra.journal.changes import RunSaved
-from palyra.journal.job_rows import FireState
+from palyra.journal.job_rows import FireState, JobState
 from palyra.journal.journal import Journal
 from palyra.journal.rows import RunRow
+from palyra.scheduler.acts import JobActs
 from tests.scheduler.bench import bench
 from tests.scheduler.rows import T0, a_job
 
@@ -190,3 +191,21 @@ async def test_nothing_is_started_while_the_journal_cannot_be_written(
         assert stage.hands.slots == [60]
         assert "storage:journal" not in stage.told
         assert await stage.story() == [(60, "completed", "", 0)]
+
+
+@pytest.mark.parametrize(("column", "text"), [("work", "{broken"), ("rules", "[1]")])
+async def test_a_job_whose_payload_cannot_be_read_hinders_no_other(tmp_path: Path, column: str, text: str) -> None:
+    async with bench(tmp_path, a_job("bad"), a_job()):
+        pass
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as database, database:
+        database.execute(f"UPDATE jobs SET {column} = ? WHERE job_id = 'bad'", (text,))
+    async with bench(tmp_path) as stage:
+        await stage.at(60)
+        assert stage.hands.slots == [60]
+        job = await stage.job("bad")
+        assert (job.state, job.next_slot, "cannot be read" in job.why) == (JobState.FAULTED, None, True)
+        assert set(stage.told) == {"job:bad:faulted"}
+        edited = {"prompt": "Say hello.", "every": "1m"}
+        await JobActs(stage.scheduler, "UTC", "ann").edit("bad", edited, "ann")
+        await stage.at(120)
+        assert [state for _, state, _, _ in await stage.story("bad")] == ["completed"]

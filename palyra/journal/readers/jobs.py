@@ -8,6 +8,19 @@ from palyra.journal.readers.query import Query, whole
 MAX_PAGE = 500
 
 
+def _sound(column: str) -> str:
+    """Whether a column holds an object of JSON."""
+    return f"CASE WHEN json_valid({column}) THEN json_type({column}) = 'object' ELSE 0 END"
+
+
+_PAYLOADS = sorted(JOBS.table.json_columns)
+_COLUMNS = ", ".join(
+    f"CASE WHEN {_sound(name)} THEN {name} ELSE '{{}}' END AS {name}" if name in _PAYLOADS else name
+    for name in JOBS.table.columns
+)
+"""A payload that cannot be read is empty: it keeps nobody from reading other jobs."""
+
+
 @value
 class FirePage:
     fires: tuple[FireRow, ...]
@@ -17,11 +30,20 @@ class FirePage:
 class JobReaders(Query):
     async def jobs(self) -> tuple[JobRow, ...]:
         """All of them, as they were made."""
-        return await self._saved(JOBS, "ORDER BY seq LIMIT -1")
+        return await self._jobs("ORDER BY seq LIMIT -1")
 
     async def job(self, job_id: str) -> JobRow | None:
-        found = await self._saved(JOBS, "WHERE job_id = ? LIMIT 1", (job_id,))
+        found = await self._jobs("WHERE job_id = ? LIMIT 1", (job_id,))
         return found[0] if found else None
+
+    async def _jobs(self, tail: str, parameters: tuple[str, ...] = ()) -> tuple[JobRow, ...]:
+        sql = f"SELECT json_group_array({JOBS.table.array()}) FROM (SELECT {_COLUMNS} FROM jobs {tail})"
+        return await self._listed(sql, JOBS.read, parameters)
+
+    async def unreadable_jobs(self) -> tuple[str, ...]:
+        """The ids of jobs with a payload that cannot be read."""
+        unsound = " OR ".join(f"NOT ({_sound(name)})" for name in _PAYLOADS)
+        return await self._listed(f"SELECT json_group_array(job_id) FROM jobs WHERE {unsound}", str)
 
     async def open_fires(self, job_id: str = "") -> tuple[FireRow, ...]:
         """Those that have not ended, of one job or of all, as they were made."""
