@@ -5,6 +5,7 @@ from dataclasses import replace
 from palyra.control.commands import AckAlert, SnoozeAlert
 from palyra.control.snapshots import AlertView, CommandResult
 from tests.tui.desk import SMALL, console
+from tests.tui.fake_incidents import Trouble
 from tests.tui.fake_views import NOW, budget, ident, operator
 from tests.tui.fake_worlds import World, normal
 
@@ -29,7 +30,7 @@ def an_alert(number: int, **fields: object) -> AlertView:
 
 
 def world(*alerts: AlertView) -> World:
-    return replace(normal(), approvals=(), alerts=alerts)
+    return replace(normal(), approvals=(), alerts=alerts, trouble=Trouble())
 
 
 async def test_an_alert_offers_its_own_keys_and_no_decision() -> None:

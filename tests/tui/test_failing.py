@@ -75,7 +75,7 @@ async def test_a_snapshot_that_cannot_be_drawn(monkeypatch: pytest.MonkeyPatch) 
         await desk.press("2")
         assert "2 waiting" in desk.text
         await desk.press("1")
-        assert "4 need you" in desk.title
+        assert "5 need you" in desk.title
         assert "could not be shown" not in desk.text
 
 
@@ -123,7 +123,7 @@ async def test_a_handler_that_raises_costs_its_screen_and_no_more(monkeypatch: p
         await until_replaced(desk, broken)
         panel_is_calm(desk)
         await desk.press("1")
-        assert "4 need you" in desk.title
+        assert "5 need you" in desk.title
         await desk.press("2")
         assert "2 waiting" in desk.text
         assert desk.front is not broken

@@ -217,7 +217,7 @@ async def test_a_failing_query_is_a_line_and_not_an_end() -> None:
 
 async def test_below_80_by_24_one_line_says_what_matters() -> None:
     async with console(normal(), size=(60, 12)) as desk:
-        assert desk.lines[0].startswith("A 3  I 0  $41.27 today")
+        assert desk.lines[0].startswith("A 3  I 2  $41.27 today")
         assert "enlarge to 80×24" in desk.lines[1]
         await desk.ready()
         await desk.press("a", "2")

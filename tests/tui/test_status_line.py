@@ -29,7 +29,7 @@ async def drawn(world: World, width: int, marks: Marks = LIVE) -> str:
 
 async def test_at_80_columns_it_is_as_drawn() -> None:
     shown = await drawn(normal(), 80)
-    assert shown == "● ready · enforced   today $41.27   team-day █████████▎ 92 %    A 3  I 0  10:42Z"
+    assert shown == "● ready · enforced   today $41.27   team-day █████████▎ 92 %    A 3  I 2  10:42Z"
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Prague"])
@@ -39,7 +39,7 @@ async def test_the_name_of_a_budget_outlasts_its_gauge(zone: str) -> None:
     tight = budget("research-day", 1_990 * CENT, 0, 2_000 * CENT)
     shown = await drawn(replace(world, tightest=tight), 80)
     assert "research-day" in shown
-    assert "DEMO  A 3  I 0" in shown
+    assert "DEMO  A 3  I 2" in shown
 
 
 async def test_wide_terminals_name_the_providers() -> None:

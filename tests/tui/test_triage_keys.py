@@ -10,17 +10,18 @@ from tests.tui.fake_views import CENT, approval, ident
 from tests.tui.fake_worlds import normal, storm
 
 
-async def test_people_waiting_come_first_then_age_then_alerts() -> None:
+async def test_people_waiting_come_first_then_age_then_incidents_then_alerts() -> None:
     async with console(normal()) as desk:
-        rows = desk.lines[3:7]
+        rows = desk.lines[3:10]
         assert [
             "agent-ci" in rows[0],
             "maria" in rows[1],
             "nightly" in rows[2],
-            "team-day reaches its limit" in rows[3],
-        ] == [True] * 4
+            "run 01KA…007F is silent" in rows[3],
+            "team-day reaches its limit" in rows[6],
+        ] == [True] * 5
         assert rows[0].startswith("▌▲ approval 2 waiting")
-        assert "4 need you" in desk.title
+        assert "5 need you" in desk.title
 
 
 async def test_from_a_cold_start_the_most_urgent_is_allowed_with_one_key() -> None:
@@ -79,7 +80,7 @@ async def test_the_requesters_history_is_asked_once_for_each_selection_and_never
 async def test_moving_keys() -> None:
     async with console(storm()) as desk:
         subjects = list(desk.list._subjects)
-        for key, place in [("j", 1), ("down", 2), ("k", 1), ("up", 0), ("G", 211), ("g", 0), ("end", 211), ("home", 0)]:
+        for key, place in [("j", 1), ("down", 2), ("k", 1), ("up", 0), ("G", 411), ("g", 0), ("end", 411), ("home", 0)]:
             await desk.press(key)
             assert desk.list.table.selected_key == subjects[place], key
         await desk.press("pagedown")
@@ -98,7 +99,7 @@ async def test_enter_opens_and_escape_closes() -> None:
         assert "esc back" in desk.footer
         await desk.press("escape")
         assert not desk.list.opened
-        assert "4 need you" in desk.title
+        assert "5 need you" in desk.title
         assert "esc back" not in desk.footer
 
 

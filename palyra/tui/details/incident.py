@@ -231,8 +231,9 @@ def _timeline(timeline: Sequence[TimelineView], zone: str, now: int, width: int)
     lines: list[Line] = []
     for entry in reversed(timeline):
         by = f" by {entry.by}" if entry.by and entry.by != "palyra" else ""
-        words = f"{show.moment(entry.at, zone, now)}  {entry.kind.replace('_', ' ')}{by}  {_facts(entry, zone, now)}"
-        lines += wrap(words.rstrip(), width - 1, indent=" ", hang=" " * 11)
+        words = f"{show.moment(entry.at, zone, now)} {entry.kind.replace('_', ' ')}{by}"
+        facts = _facts(entry, zone, now)
+        lines += wrap(f"{words}: {facts}" if facts else words, width - 1, indent=" ", hang=" " * 11)
     return lines or [line(" ", muted("nothing yet"))]
 
 

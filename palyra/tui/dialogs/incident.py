@@ -22,7 +22,7 @@ from palyra.tui.details.incident import auto_words, summary_words
 from palyra.tui.dialogs.base import TEXT_WIDTH, Dialog, sentences
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.form import Cycle, Field, Labelled, Push
-from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, wrap
+from palyra.tui.widgets.lines import BLANK, Line, column, line, muted, part, wrap
 
 R = TypeVar("R")
 
@@ -35,6 +35,8 @@ _MODE_WORDS = {
     "observe_only": "What is found becomes an incident; no remedy begins by itself.",
     "disabled": "Nothing is looked for: what hangs goes on hanging, and nobody is told.",
 }
+
+_MODE_TONES = {"auto": Tone.PLAIN}
 
 
 def ref(incident: IncidentView) -> IncidentRef:
@@ -294,11 +296,13 @@ class HealingModeDialog(Dialog[SetHealingMode]):
 
 
 def _mode_lines(modes: dict[str, str], said: tuple[str, ...]) -> list[Line]:
-    return [
-        line(
-            muted(f"{name:<16}"),
-            part(mode.replace("_", " "), Tone.PLAIN if mode == "auto" else Tone.WARN),
-            muted("  set by an operator" if name in said else ""),
+    """Two features a line; a star marks what an operator set."""
+    pieces = [
+        (
+            muted(f"{name:<14}"),
+            column(f"{mode.replace('_', ' ')}{' *' if name in said else ''}", 17, _MODE_TONES.get(mode, Tone.WARN)),
         )
         for name, mode in modes.items()
     ]
+    rows = [tuple(piece for pair in pieces[at : at + 2] for piece in pair) for at in range(0, len(pieces), 2)]
+    return [*rows, *([line(muted("* set by an operator"))] if said else [])]

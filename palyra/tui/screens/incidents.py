@@ -49,7 +49,7 @@ COLUMNS = (
     Column("sign", safe(""), 1),
     Column("severity", safe("severity"), 8),
     Column("state", safe("state"), 8),
-    Column("summary", safe("what"), 24, flex=4, most=120),
+    Column("summary", safe("what"), 20, flex=4, most=120),
     Column("owner", safe("owner"), 8, flex=1, most=16, priority=1),
     Column("below", safe("below"), 5, align="right", priority=2),
     Column("times", safe("times"), 6, align="right"),
@@ -345,7 +345,7 @@ class IncidentsScreen(ListScreen):
             total = 0 if page is None else page.total
             words = part(f"failing: {', '.join(failing)}", Tone.WARN)
             return (muted(plural(total, "dead letter")), *self._further(words, len(failing)))
-        return self._counts()
+        return () if self.opened else self._counts()
 
     def _counts(self) -> Line:
         """How many are open by severity, the modes that differ, the circuits that are open."""
@@ -355,7 +355,7 @@ class IncidentsScreen(ListScreen):
             return ()
         for severity in reversed(page.open):
             if page.open[severity]:
-                parts += self._further(severity_part(severity, page.open[severity]), len(parts))
+                parts += [*([muted(", ")] if parts else []), severity_part(severity, page.open[severity])]
         parts = parts or [muted("none open")]
         if page.healing is not None:
             parts += [muted(f" {glyphs.SEPARATOR} "), *_mode_words(page.healing)]
