@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from palyra.config.operations import Maintenance
 from palyra.core.errors import NotFoundError
+from palyra.engine.tasks import unknown_model
 from palyra.engine.upkeep import upkeep
 from palyra.journal.readers import Readers
 from palyra.journal.task_rows import TaskFilter, TaskRow
@@ -52,7 +53,7 @@ async def jobs_room(engine: "Engine", durable: Durable) -> Jobs:
         engine.clock,
         {**upkeep(engine, tell, clear), Maintenance.MEMORY_MAINTENANCE: engine.memory.maintain},
         TaskDoor(engine.tasks.desk, engine.journal.readers),
-        engine.memory.remember,
+        engine.memory.answer,
     )
     settings = SchedulerSettings(
         enabled=config.scheduler.enabled,
@@ -74,7 +75,11 @@ async def jobs_room(engine: "Engine", durable: Durable) -> Jobs:
     await restore(scheduler, engine.journal.readers)
     synchronise(scheduler, config.jobs)
     add_system_jobs(scheduler)
-    return Jobs(scheduler, JobActs(scheduler, config.scheduler.timezone, FIRST_PRINCIPAL))
+
+    def not_there(model: str) -> str:
+        return unknown_model(engine.registry, model)
+
+    return Jobs(scheduler, JobActs(scheduler, config.scheduler.timezone, FIRST_PRINCIPAL, not_there))
 
 
 class TaskDoor:

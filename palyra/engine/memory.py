@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from palyra.journal.changes import Change
 from palyra.journal.task_rows import TaskRow
 from palyra.memory.memory import Memory
 from palyra.memory.reading import VacuumTimes
@@ -52,8 +53,8 @@ async def memory_room(engine: "Engine") -> Memory:
 def remember_result(memory: Memory) -> Remember:
     """Keeps the results of tasks that ask for it. Nobody else is ever in the session that a task has for itself."""
 
-    async def remember(row: TaskRow, text: str) -> None:
+    def remember(row: TaskRow, text: str) -> list[Change]:
         alone = row.session == f"task:{row.task_id}"
-        await memory.remember(replace(row.scope, session="") if alone else row.scope, text, row.target_run_id)
+        return memory.answer(replace(row.scope, session="") if alone else row.scope, text, row.target_run_id)
 
     return remember

@@ -5,6 +5,9 @@ from palyra.journal.entity import Entity
 
 UPKEEP_ID = 1
 """The one row that tells what maintenance did."""
+UNSETTLED = "run:"
+"""Begins the digest of an answer that was written with the end of its run; the run's id follows. It gets the digest of
+its text once it is known whether its owner has that text there already."""
 
 
 @value

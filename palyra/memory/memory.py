@@ -13,7 +13,16 @@ from palyra.core.scope import Scope
 from palyra.core.values import value
 from palyra.journal.changes import AuditAdded, Change
 from palyra.journal.journal import Journal
-from palyra.journal.note_rows import NOTES, UPKEEP, UPKEEP_ID, VECTORS, MemoryNoteRow, MemoryUpkeepRow, MemoryVectorRow
+from palyra.journal.note_rows import (
+    NOTES,
+    UNSETTLED,
+    UPKEEP,
+    UPKEEP_ID,
+    VECTORS,
+    MemoryNoteRow,
+    MemoryUpkeepRow,
+    MemoryVectorRow,
+)
 from palyra.journal.readers.memory import NoteFilter
 from palyra.memory.capacity import over_capacity, vacuum_due
 from palyra.memory.indexing import Embed, Indexer
@@ -87,8 +96,13 @@ class Memory:
         self._indexer = Indexer(journal, clock, limits.embeddings_model, embed)
         self._turn = asyncio.Lock()
         self._upkeep_turn = asyncio.Lock()
+        self._index_turn = asyncio.Lock()
+        """Nobody pays twice for the vector of one note."""
         self._woken = asyncio.Event()
         self._traces = False
+        self._unsettled = False
+        self._next_number = 1
+        """Notes that are on their way to the journal have numbers already."""
         self._installed = clock.now_ms()
         self._upkeep: MemoryUpkeepRow | None = None
         self._entries = 0
@@ -101,15 +115,18 @@ class Memory:
         begun = await readers.recorded_since()
         self._installed = self._clock.now_ms() if begun is None else begun
         self._entries = (await readers.note_counts(self._clock.now_ms(), self._indexer.model)).entries
+        _, self._next_number = await readers.note_alike("", ("", ""), "")
+        self._unsettled = True
         self._woken.set()
 
     async def run(self) -> None:
-        """Makes vectors of notes that wait for them, and clears away what forgotten notes left, whenever there are
-        some; what fails waits for the next maintenance."""
+        """Settles answers, makes vectors of notes that wait for them, and clears away what forgotten notes left,
+        whenever there are some; what fails waits for the next maintenance."""
         while True:
             await self._woken.wait()
             self._woken.clear()
             try:
+                await self._settle()
                 if self._traces:
                     self._traces = False
                     await self._journal.tidy()
@@ -132,38 +149,17 @@ class Memory:
         digest = sha256(text.encode()).hexdigest()
         place = (ask.place.scope.value, ask.place.value)
         async with self._turn:
-            before, number = await self._journal.readers.note_alike(ask.owner, place, digest)
+            before, _ = await self._journal.readers.note_alike(ask.owner, place, digest)
             unit: list[Change] = []
             if before is not None and _alive(before, now):
                 tags = tuple(dict.fromkeys([*before.tags, *tags]))[:MAX_TAGS]
                 row = replace(before, version=before.version + 1, used_at=now, expires_at=end, tags=tags)
                 unit = [NOTES.saved(row)]
             else:
-                row = MemoryNoteRow(
-                    number=number,
-                    note_id=self._ids.new(),
-                    version=1,
-                    scope=place[0],
-                    scope_value=place[1],
-                    owner=ask.owner,
-                    digest=digest,
-                    bytes=len(text.encode()),
-                    created_at=now,
-                    used_at=now,
-                    recalled_at=None,
-                    recall_count=0,
-                    expires_at=end,
-                    run_id=ask.run_id,
-                    tags=tags,
-                    text=text,
-                )
+                row = self._fresh(ask, text, tags, digest, end, now)
                 if before is not None:
                     unit.append(NOTES.forgotten(before.number))
-                unit.append(NOTES.saved(row))
-                if self._indexer.immediate:
-                    vector = words_vector(text)
-                    unit.append(VECTORS.saved(MemoryVectorRow(number, 1, self._indexer.model, vector)))
-                self._entries += 1
+                unit += self._made(row)
             await self._journal.submit(unit)
             await self._keep_room(now)
         if not self._indexer.immediate:
@@ -171,14 +167,73 @@ class Memory:
         (note,) = await self.reading.shown([row])
         return Kept(note, fresh=row.version == 1)
 
-    async def remember(self, scope: Scope, text: str, run_id: str, tags: Sequence[str] = ()) -> None:
-        """Keeps an answer, cut where it is too long, for its principal: with its job, else with its session.
-
-        Raises JournalUnavailableError.
-        """
+    def answer(self, scope: Scope, text: str, run_id: str) -> list[Change]:
+        """What keeps an answer, cut where it is too long, for its principal: with its job, else with its session. To be
+        written in one unit with the end of its run."""
         kept = cut_text(text)
-        if self._limits.enabled and kept:
-            await self.add(NoteAsk(kept, place_of_answer(scope), scope.principal, tuple(tags), run_id))
+        if not self._limits.enabled or not kept:
+            return []
+        now = self._clock.now_ms()
+        ask = NoteAsk(kept, place_of_answer(scope), scope.principal, (), run_id)
+        row = self._fresh(ask, kept, (), UNSETTLED + run_id, read_end(None, self._limits.ttl_days, now), now)
+        self._unsettled = True
+        self._woken.set()
+        return self._made(row)
+
+    async def _settle(self) -> None:
+        """Answers whose text their owners had there already renew that note and are none of their own."""
+        if not self._unsettled:
+            return
+        self._unsettled = False
+        async with self._turn:
+            now = self._clock.now_ms()
+            async with self._journal.fence() as readers:
+                rows = await readers.unsettled_notes()
+            for row in rows:
+                digest = sha256(row.text.encode()).hexdigest()
+                place = (row.scope, row.scope_value)
+                before, _ = await self._journal.readers.note_alike(row.owner, place, digest)
+                settled = replace(row, version=row.version + 1, digest=digest)
+                unit: list[Change] = []
+                if before is not None and _alive(before, now):
+                    renewed = replace(before, version=before.version + 1, used_at=now, expires_at=row.expires_at)
+                    unit += [NOTES.forgotten(row.number), NOTES.saved(renewed)]
+                    self._entries -= 1
+                else:
+                    unit += [NOTES.forgotten(before.number)] if before is not None else []
+                    unit.append(NOTES.saved(settled))
+                await self._journal.submit(unit)
+            await self._keep_room(now)
+
+    def _fresh(
+        self, ask: NoteAsk, text: str, tags: tuple[str, ...], digest: str, end: int | None, now: int
+    ) -> MemoryNoteRow:
+        number, self._next_number = self._next_number, self._next_number + 1
+        return MemoryNoteRow(
+            number=number,
+            note_id=self._ids.new(),
+            version=1,
+            scope=ask.place.scope.value,
+            scope_value=ask.place.value,
+            owner=ask.owner,
+            digest=digest,
+            bytes=len(text.encode()),
+            created_at=now,
+            used_at=now,
+            recalled_at=None,
+            recall_count=0,
+            expires_at=end,
+            run_id=ask.run_id,
+            tags=tags,
+            text=text,
+        )
+
+    def _made(self, row: MemoryNoteRow) -> list[Change]:
+        self._entries += 1
+        unit: list[Change] = [NOTES.saved(row)]
+        if self._indexer.immediate:
+            unit.append(VECTORS.saved(MemoryVectorRow(row.number, 1, self._indexer.model, words_vector(row.text))))
+        return unit
 
     async def forget(self, note_ids: Sequence[str], by: str) -> int:
         """Deletes notes, all or none. Their ids stay in the audit, their texts nowhere in the journal's file.
@@ -268,6 +323,8 @@ class Memory:
             return await self._maintain()
 
     async def _maintain(self) -> Mapping[str, object]:
+        self._unsettled = True
+        await self._settle()
         began, now = self._clock.monotonic(), self._clock.now_ms()
         readers, earlier = self._journal.readers, self._upkeep
         async with self._turn:
@@ -333,12 +390,13 @@ class Memory:
 
     async def _index(self) -> int:
         """Makes one batch of vectors, and says how many."""
-        vectors = await self._indexer.made(await self._indexer.pending())
-        if not vectors:
-            return 0
-        async with self._turn:
-            await self._journal.submit(await self._indexer.saved(vectors))
-        return len(vectors)
+        async with self._index_turn:
+            vectors = await self._indexer.made(await self._indexer.pending())
+            if not vectors:
+                return 0
+            async with self._turn:
+                await self._journal.submit(await self._indexer.saved(vectors))
+            return len(vectors)
 
     async def figures(self) -> MemoryFigures:
         """How it stands. Raises JournalUnavailableError."""

@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 
 MaintenanceWork = Callable[[], Awaitable[Mapping[str, object]]]
 """Does one kind of upkeep; what was done, as numbers. `changed: 0` says that there was nothing to do."""
-Remember = Callable[[Scope, str, str], Awaitable[None]]
-"""Keeps a text as a note of a scope: (scope, text, run_id)."""
+Remember = Callable[[Scope, str, str], Sequence[Change]]
+"""What keeps a text as a note of a scope: (scope, text, run_id)."""
 
 
 class Tasks(Protocol):
@@ -39,8 +39,9 @@ class Tasks(Protocol):
     async def cancel(self, task_id: str, reason: str, by: str) -> None: ...
 
 
-async def nothing_remembered(_scope: Scope, _text: str, _run_id: str) -> None:
+def nothing_remembered(_scope: Scope, _text: str, _run_id: str) -> Sequence[Change]:
     """Where no notes are kept."""
+    return ()
 
 
 class Carrying:
@@ -97,14 +98,19 @@ class Carrying:
             recall=job.recall,
             beat=order.beat,
             begun=lambda row: order.begun(),
-            ended=lambda result: order.ended(_end_of(result)),
+            ended=lambda result: [*order.ended(_end_of(result)), *self._note(order, result)],
         )
-        result = await self._runs.run(ask)
-        if job.remember and result.completed and result.text:
-            try:
-                await self._remember(job.scope, result.text, result.run_id)
-            except Exception:
-                log.exception("the answer of job %s could not be kept as a note", job.name)
+        await self._runs.run(ask)
+
+    def _note(self, order: Order, result: PromptResult) -> Sequence[Change]:
+        """The answer as a note; work is not undone where that fails."""
+        if not (order.job.remember and result.completed and result.text):
+            return ()
+        try:
+            return self._remember(order.job.scope, result.text, result.run_id)
+        except Exception:
+            log.exception("the answer of job %s could not be kept as a note", order.job.name)
+            return ()
 
     async def _in_parts(self, order: Order, doing: "_Doing") -> None:
         """Work whose rows are not a run's own: its beginning is durable before it begins."""

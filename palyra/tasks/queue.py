@@ -7,7 +7,8 @@ what is too old, ends leases that lapsed, and gives free workers the next tasks 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from palyra.core.clock import Clock
@@ -45,12 +46,12 @@ LOOK_EVERY_S = 15.0
 """How often the queue looks for tasks that wait although workers are idle."""
 STUCK = "queue:stuck"
 
-Remember = Callable[[TaskRow, str], Awaitable[None]]
-"""Keeps the answer of a task as a note."""
+Remember = Callable[[TaskRow, str], Sequence[Change]]
+"""What keeps the answer of a task as a note; `target_run_id` is the run that gave it."""
 
 
-async def nothing_remembered(_row: TaskRow, _text: str) -> None:
-    pass
+def nothing_remembered(_row: TaskRow, _text: str) -> Sequence[Change]:
+    return ()
 
 
 @value
@@ -275,6 +276,8 @@ class TaskQueue:
         changes: list[Change] = [self.desk.move(row, ended)]
         if ended.state is TaskState.COMPLETED:
             changes += carried.result_of(ended)
+            if row.remember and isinstance(end, PromptResult):
+                changes += self._note(replace(row, target_run_id=end.run_id), end.text)
         if ended.state is TaskState.CANCELLED:
             changes += self.desk.stop_below(ended.task_id)
         return changes
@@ -299,12 +302,13 @@ class TaskQueue:
     def woken(self) -> None:
         self._wake.set()
 
-    async def keep_note(self, row: TaskRow, text: str) -> None:
+    def _note(self, row: TaskRow, text: str) -> Sequence[Change]:
         """The answer of a completed task as a note; work is not undone where that fails."""
         try:
-            await self._remember(row, text)
+            return self._remember(row, text)
         except Exception:
             log.exception("the answer of task %s could not be remembered", row.task_id)
+            return ()
 
     def left(self, worker: Worker) -> None:
         """A worker's coroutine has ended, in peace or not."""

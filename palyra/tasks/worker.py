@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from palyra.config.operations import TaskKind
@@ -107,9 +106,7 @@ class Worker:
         if newest.state is TaskState.CANCEL_REQUESTED:
             self._unmade(RunState.CANCELLED, newest.reason)
             return
-        result = await queue.runs.run(self._ask(row, given))
-        if result.completed and row.remember:
-            await queue.keep_note(replace(row, target_run_id=result.run_id), result.text)
+        await queue.runs.run(self._ask(row, given))
 
     def _unmade(self, state: RunState, reason: str) -> None:
         """The attempt ends without a run."""

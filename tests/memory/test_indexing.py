@@ -78,6 +78,20 @@ async def test_notes_are_indexed_as_they_come_without_waiting_for_maintenance(ke
         work.cancel()
 
 
+async def test_nobody_pays_twice_for_a_vector_that_two_want_at_once(keeping: Keeping) -> None:
+    model = Model()
+    memory = await keeping.memory(embed=model.embed)
+    await keep(memory, "cat")
+    work = asyncio.create_task(memory.run())
+    try:
+        await memory.maintain()
+        while await pending(memory):
+            await settle_loop()
+        assert model.asked == [("ann", ["cat"])]
+    finally:
+        work.cancel()
+
+
 async def test_a_changed_model_makes_all_vectors_anew_in_the_background(keeping: Keeping) -> None:
     memory = await keeping.memory()
     for text in ("cat food", "disk three"):

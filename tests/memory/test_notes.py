@@ -99,14 +99,41 @@ async def test_notes_are_recalled_by_their_owner_in_the_places_a_run_lies_in(kee
 
 async def test_an_answer_is_kept_with_its_job_and_cut_where_it_is_too_long(keeping: Keeping) -> None:
     memory = await keeping.memory()
-    await memory.remember(WORK, "x" * 20_000, "run-1", ("daily",))
-    await memory.remember(Scope("ann", "s1"), " short ", "run-2")
-    await memory.remember(Scope("ann", "s1"), " \n ", "run-3")
+    await keeping.journal.submit(memory.answer(WORK, "x" * 20_000, "run-1"))
+    await keeping.journal.submit(memory.answer(Scope("ann", "s1"), " short ", "run-2"))
+    assert memory.answer(Scope("ann", "s1"), " \n ", "run-3") == []
     short, long = await memory.reading.notes(None, (), "", limit=500)
     assert (short.scope, short.scope_value, short.text, short.run_id) == ("session", "s1", "short", "run-2")
-    assert (long.scope, long.scope_value, long.tags) == ("job", "nightly", ("daily",))
+    assert (long.scope, long.scope_value, long.run_id) == ("job", "nightly", "run-1")
     assert len(long.text.encode()) == MAX_TEXT
     assert long.text.endswith("x …")
+
+
+async def test_an_answer_is_found_at_once_and_one_the_owner_had_there_renews_that_note_after_a_kill_too(
+    keeping: Keeping,
+) -> None:
+    memory = await keeping.memory()
+    old = (await keep(memory, "The backup takes four hours.")).note
+    await keeping.clock.advance(60)
+    await keeping.journal.submit(memory.answer(WORK, "The backup takes four hours.", "run-1"))
+    await keeping.journal.submit(memory.answer(WORK, "The disk is full.", "run-2"))
+    assert "The disk is full." in await memory.recall(WORK, "disk full", 1)
+    after = await keeping.memory()
+    await after.maintain()
+    disk, backup = await after.reading.notes(None, (), "", limit=500)
+    assert (backup.note_id, backup.expires_at) == (old.note_id, (old.expires_at or 0) + 60_000)
+    assert (disk.text, disk.run_id, disk.recall_count, disk.indexed) == ("The disk is full.", "run-2", 1, True)
+    assert not (await keep(after, "The disk is full.")).fresh
+    assert (await keep(after, "Something else.")).fresh
+    assert len(await after.reading.notes(None, (), "", limit=500)) == 3
+
+
+async def test_notes_that_come_while_an_answer_is_written_have_numbers_of_their_own(keeping: Keeping) -> None:
+    memory = await keeping.memory()
+    answer = memory.answer(WORK, "The disk is full.", "run-1")
+    await keep(memory, "Something else.")
+    await keeping.journal.submit(answer)
+    assert len(await memory.reading.notes(None, (), "", limit=500)) == 2
 
 
 async def test_a_forgotten_note_leaves_its_id_and_time_and_nothing_of_its_text(
@@ -146,7 +173,7 @@ async def test_switched_off_it_keeps_and_recalls_nothing(keeping: Keeping) -> No
     memory = await keeping.memory(MemoryLimits(enabled=False))
     with pytest.raises(PalyraError, match="switched off"):
         await keep(memory, "Not kept.")
-    await memory.remember(WORK, "Not kept either.", "run-1")
+    assert memory.answer(WORK, "Not kept either.", "run-1") == []
     assert await memory.recall(WORK, "kept", 3) == ()
     assert (await memory.figures()).notes == 0
     assert (await memory.maintain())["indexed"] == 0

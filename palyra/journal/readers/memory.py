@@ -10,7 +10,7 @@ from operator import mul
 from typing import Any
 
 from palyra.core.values import value
-from palyra.journal.note_rows import NOTES, UPKEEP, VECTORS, MemoryNoteRow, MemoryUpkeepRow, NoteCounts
+from palyra.journal.note_rows import NOTES, UNSETTLED, UPKEEP, VECTORS, MemoryNoteRow, MemoryUpkeepRow, NoteCounts
 from palyra.journal.readers.query import Query
 from palyra.journal.vector_extension import knows_vectors
 
@@ -62,6 +62,10 @@ class MemoryReaders(Query):
         )
         (number,) = await self._listed(_NEXT_NUMBER, lambda values: int(values[0]))
         return (rows[0] if rows else None), number
+
+    async def unsettled_notes(self) -> tuple[MemoryNoteRow, ...]:
+        """Answers that were written with the ends of their runs and not looked at since, oldest first."""
+        return await self._saved(NOTES, f"WHERE digest LIKE '{UNSETTLED}%' ORDER BY number LIMIT -1", ())
 
     async def notes(
         self, which: NoteFilter, *, limit: int = 50, before: int | None = None
