@@ -79,15 +79,25 @@ async def test_notes_are_indexed_as_they_come_without_waiting_for_maintenance(ke
 
 
 async def test_nobody_pays_twice_for_a_vector_that_two_want_at_once(keeping: Keeping) -> None:
-    model = Model()
-    memory = await keeping.memory(embed=model.embed)
+    asked: list[object] = []
+    answered = asyncio.Event()
+
+    async def embed(_owner: str, texts: object) -> list[list[float]]:
+        asked.append(texts)
+        await answered.wait()
+        return [[1.0, 2.0]]
+
+    memory = await keeping.memory(embed=embed)
     await keep(memory, "cat")
     work = asyncio.create_task(memory.run())
+    upkeep = asyncio.create_task(memory.maintain())
     try:
-        await memory.maintain()
-        while await pending(memory):
+        for _ in range(20):
             await settle_loop()
-        assert model.asked == [("ann", ["cat"])]
+        answered.set()
+        await upkeep
+        assert asked == [["cat"]]
+        assert await pending(memory) == 0
     finally:
         work.cancel()
 
@@ -140,16 +150,17 @@ async def test_vectors_that_cannot_be_are_not_kept(keeping: Keeping, wrong: list
 
 
 async def test_a_note_forgotten_while_its_vector_is_made_stays_forgotten(keeping: Keeping) -> None:
-    answered = asyncio.Event()
+    asked, answered = asyncio.Event(), asyncio.Event()
 
     async def embed(_owner: str, texts: object) -> list[list[float]]:
+        asked.set()
         await answered.wait()
         return [[1.0, 2.0]] * 2
 
     memory = await keeping.memory(embed=embed)
     gone, stays = [(await keep(memory, text)).note.note_id for text in ("gone", "stays")]
     indexing = asyncio.create_task(memory.maintain())
-    await settle_loop()
+    await asked.wait()
     await memory.forget([gone], "op")
     answered.set()
     await indexing
