@@ -1,7 +1,7 @@
 """Opening the books: every counter rebuilt from the journal, at one instant, and compared with the live ones."""
 
 import asyncio
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 from palyra.control.queries import (
     LedgerAnswer,
@@ -10,11 +10,12 @@ from palyra.control.queries import (
     LedgerQuery,
 )
 from palyra.engine import Engine
+from palyra.engine.books import hold_rows
 from palyra.governance.counters import CounterState
 from palyra.governance.policy_set import PolicySet
 from palyra.governance.verify import verify
 from palyra.journal.readers import Readers
-from palyra.journal.rows import GrantRow, HoldRow
+from palyra.journal.rows import GrantRow
 
 
 async def check_ledger(engine: Engine, query: LedgerQuery) -> LedgerAnswer:
@@ -49,7 +50,7 @@ async def check_rows(
     Everything handed over is a value of one moment, so that the counting can be done off the loop.
     """
     grants: tuple[GrantRow, ...] = await readers.grants()
-    report = await asyncio.to_thread(verify, _rows(readers), policies, now, live=live, grants=grants)
+    report = await asyncio.to_thread(verify, hold_rows(readers), policies, now, live=live, grants=grants)
     orphans = tuple(row.hold_id for row in report.open_holds if row.hold_id not in running)
     differing = await readers.rollup_differences() if sums else ()
     return LedgerAnswer(
@@ -90,20 +91,3 @@ async def check_sums(readers: Readers, cursor: str) -> LedgerAnswer:
         sums_share=check.share,
         sums_cursor=check.cursor,
     )
-
-
-def _rows(readers: Readers) -> Iterator[HoldRow]:
-    """Every hold, for another thread: chunk by chunk, since a heap full of rows would make collections long."""
-    loop = asyncio.get_running_loop()
-    chunks = readers.holds_for_rebuild(0)
-
-    async def more() -> tuple[HoldRow, ...]:
-        async for rows in chunks:
-            return rows
-        return ()
-
-    def each() -> Iterator[HoldRow]:
-        while rows := asyncio.run_coroutine_threadsafe(more(), loop).result():
-            yield from rows
-
-    return each()

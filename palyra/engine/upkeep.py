@@ -1,13 +1,16 @@
 """The work of system jobs: what each does is told as numbers, `changed` 0 where there was nothing to do."""
 
+import asyncio
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from palyra.config.operations import Maintenance
 from palyra.core.conditions import Clear, Condition, Domain, Severity, Tell
+from palyra.core.errors import JournalUnavailableError
 from palyra.core.events import Event
 from palyra.core.windows import DAY_MS
+from palyra.engine.books import counted_again
 from palyra.journal.readers.sums_check import first_cursors
 from palyra.providers.entries import ProviderEntry
 from palyra.scheduler.carrying import MaintenanceWork
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from palyra.engine.engine import Engine
 
 CHECKED_MS = 2 * DAY_MS
-ROLLUP = "storage:rollup"
+ROLLUP, DISK, AUDIT = "storage:rollup", "storage:disk", "storage:audit"
 MOST_TOLD = 5
 
 
@@ -41,15 +44,22 @@ def upkeep(engine: "Engine", tell: Tell, clear: Clear) -> dict[Maintenance, Main
 
     async def health() -> Mapping[str, object]:
         asked, failed = await _ask(engine, [one for one in _due(engine) if one.probe])
-        disk = shutil.disk_usage(engine.state_dir)
-        low = disk.free < engine.config.journal.disk_low
+        disk = await asyncio.to_thread(shutil.disk_usage, engine.state_dir)
+        limits = engine.config.journal
+        low = disk.free < limits.disk_low
+        severity = Severity.CRITICAL if disk.free < limits.disk_stop else Severity.HIGH
+        left = [f"{disk.free >> 20} MiB are left; journal.disk_low is {limits.disk_low >> 20} MiB."] if low else []
+        told_of(DISK, severity, "The disk of the state directory is nearly full", left)
+        broken = [] if engine.journal.audit_intact else ["`palyra audit verify` tells from where on."]
+        told_of(AUDIT, Severity.HIGH, "The audit chain does not fit its head", broken)
         return {
             "asked": asked,
             "failed": failed,
             "disk_free": disk.free,
             "disk_low": int(low),
-            "journal_ok": int(engine.journal.healthy),
-            "changed": int(asked > 0 or low),
+            "journal_ok": int(await _writes(engine)),
+            "audit_ok": int(not broken),
+            "changed": int(asked > 0 or low or bool(broken)),
         }
 
     async def discovery() -> Mapping[str, object]:
@@ -73,19 +83,31 @@ def upkeep(engine: "Engine", tell: Tell, clear: Clear) -> dict[Maintenance, Main
                 check = await engine.journal.readers.check_sums(cursor)
                 found += check.differences
                 cursor = check.cursor
+        books = await counted_again(engine)
+        counters = [
+            f"{one.policy_id} {one.scope_value}: {one.what} is {one.live}, not {one.rebuilt}"
+            for one in books.differences
+        ]
+        counters += [
+            f"{one.policy_id} {one.scope_value}: {one.amount} above its limit" for one in books.overshoot if one.amount
+        ]
+        what = " and ".join(
+            [*(["sums of usage"] if found else []), *(["counters of budgets"] if counters else [])],
+        )
+        told_of(ROLLUP, Severity.HIGH, f"{what.capitalize()} are not what the rows say", [*found, *counters])
+        return {
+            "differences": len(found),
+            "counters": books.counters,
+            "counter_differences": len(counters),
+            "changed": int(bool(found or counters)),
+        }
+
+    def told_of(key: str, severity: Severity, summary: str, found: Sequence[str]) -> None:
+        """What was found wrong; nothing ends it."""
         if found:
-            tell(
-                Condition(
-                    Domain.STORAGE,
-                    ROLLUP,
-                    Severity.HIGH,
-                    "Sums of usage are not what the rows say",
-                    "; ".join(found[:MOST_TOLD]),
-                )
-            )
+            tell(Condition(Domain.STORAGE, key, severity, summary, "; ".join(found[:MOST_TOLD])))
         else:
-            clear(ROLLUP)
-        return {"differences": len(found), "changed": int(bool(found))}
+            clear(key)
 
     return {
         Maintenance.MEMORY_MAINTENANCE: engine.memory.maintain,
@@ -96,6 +118,15 @@ def upkeep(engine: "Engine", tell: Tell, clear: Clear) -> dict[Maintenance, Main
         Maintenance.APPROVALS_SWEEP: approvals,
         Maintenance.ROLLUP_CHECK: rollups,
     }
+
+
+async def _writes(engine: "Engine") -> bool:
+    """Whether the journal still writes, as it says when it is asked to."""
+    try:
+        await engine.journal.submit(())
+    except JournalUnavailableError:
+        return False
+    return engine.journal.healthy
 
 
 def _due(engine: "Engine") -> list[ProviderEntry]:

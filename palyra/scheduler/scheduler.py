@@ -92,7 +92,7 @@ class Scheduler:
         """Seconds between the release of a fire, or the end of a wait that was declared, and its start."""
         self.conflicts = 0
         self._executor = executor
-        self._pulse: Pulse = pulse or NoPulse()
+        self._pulse: Pulse = NoPulse() if pulse is None else pulse
         self._keeping = Keeping(journal, self._conflict)
         self._jumps = Jumps(clock)
         self._woken = asyncio.Event()

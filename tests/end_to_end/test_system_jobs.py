@@ -1,0 +1,72 @@
+"""Palyra's own jobs in a running house: what they find, and what comes of it."""
+
+import shutil
+from types import SimpleNamespace
+
+import pytest
+
+from palyra.control.jobs_commands import TriggerJob
+from palyra.control.jobs_queries import FireView
+from palyra.core.conditions import Domain, Severity
+from palyra.healing.record import IncidentRecord
+from tests.end_to_end.conftest import Opener
+from tests.end_to_end.premises import Premises, chat
+from tests.end_to_end.test_scheduled_jobs import ended
+
+CALLS = '[[budgets]]\npolicy_id = "calls"\nmetric_kind = "requests"\nhard_limit = 100\n'
+KINDS = '[providers.found]\nkind = "openai_compatible"\nbase_url = "{base}/v1"\n'
+
+
+async def done(here: Premises, name: str, times: int = 1) -> FireView:
+    """Triggers a job and waits for the end of its fire of so many by hand; whatever else it fired does not count."""
+    name = f"system.{name}"
+    assert (await here.send(TriggerJob(name))).ok
+    fires = [fire for fire in await ended(here, times, name) if fire.trigger == "manual"]
+    assert len(fires) == times
+    assert fires[-1].state == "completed"
+    return fires[-1]
+
+
+async def storage(here: Premises, key: str) -> IncidentRecord | None:
+    await here.advance(0)
+    return here.engine.healing.book.of(Domain.STORAGE, key)
+
+
+async def test_counters_that_are_not_what_the_rows_say_are_an_incident(opened: Opener) -> None:
+    here = await opened(CALLS)
+    assert (await here.ask(chat())).status == 200
+    await here.rest()
+    assert (await done(here, "rollup_check")).detail == {"differences": 0, "counters": 1, "counter_differences": 0}
+    assert await storage(here, "storage:rollup") is None
+    ledger = here.engine.ledger
+    (policy,) = ledger.policies
+    cell = ledger.books.cell(next(iter(ledger.books)), "*", here.clock.now_ms())
+    cell.move(5, 0, 0)
+    assert (await done(here, "rollup_check", 2)).detail["counter_differences"] == 1
+    found = await storage(here, "storage:rollup")
+    assert found is not None
+    assert (found.severity, found.live) == (Severity.HIGH, True)
+    assert (str(found.summary), str(found.cause)) == (
+        "Counters of budgets are not what the rows say",
+        f"{policy.policy_id} *: settled is 6, not 1",
+    )
+    cell.move(-5, 0, 0)
+    await done(here, "rollup_check", 3)
+
+
+async def test_a_disk_that_is_nearly_full_is_an_incident(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = await opened()
+    before = await done(here, "health_check")
+    assert (before.detail["disk_low"], before.detail["journal_ok"], before.detail["audit_ok"]) == (0, 1, 1)
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=100 << 20))
+        assert (await done(here, "health_check", 2)).detail["disk_low"] == 1
+        found = await storage(here, "storage:disk")
+        assert found is not None
+        assert (found.severity, "100 MiB are left" in found.cause) == (Severity.HIGH, True)
+        full.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1 << 20))
+        await done(here, "health_check", 3)
+        assert (await storage(here, "storage:disk") or found).severity is Severity.CRITICAL
+    await done(here, "health_check", 4)
+    await here.advance(600)
+    assert not here.engine.healing.book.get(found.incident_id).live
