@@ -44,7 +44,7 @@ DIALOGS = {
     "resolve": ["3", "R"],
     "healing_mode": ["3", "M"],
     "new_job": ["6", "n"],
-    "review": ["6", "S", "S", "R"],
+    "review": ["6", "j", "j", "j", "j", "R"],
     "export": ["4", "e"],
 }
 WORLDS = {"empty": empty, "normal": normal, "storm": storm, "hostile": hostile}

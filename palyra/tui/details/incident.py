@@ -191,15 +191,11 @@ def _evidence(incident: IncidentView, detail: IncidentDetail, width: int) -> lis
 
 
 def _remedies(remedies: Sequence[RemedyView], width: int) -> list[Line]:
-    rows: list[list[Cell]] = [
-        [remedy.name, part(f"{remedy.risk} risk", _risk_tone(remedy)), remedy.blast, auto_words(remedy)]
-        for remedy in remedies
-    ]
-    return table(["remedy", "risk", "reaches", "begun"], rows, width, right=frozenset())
-
-
-def _risk_tone(remedy: RemedyView) -> Tone:
-    return {"low": Tone.GOOD, "medium": Tone.WARN}.get(remedy.risk, Tone.BAD)
+    lines: list[Line] = []
+    for remedy in remedies:
+        words = f"{remedy.name}: {remedy.risk} risk, reaches the {remedy.blast}, {auto_words(remedy)}"
+        lines += wrap(words, width - 1, indent=" ", hang="   ")
+    return lines
 
 
 def _attempts(attempts: Sequence[RemedyAttemptView], zone: str, now: int, width: int) -> list[Line]:

@@ -28,6 +28,8 @@ _FIRES: dict[str, tuple[str, Tone]] = {
     "cancelled": (glyphs.CROSSED, Tone.MUTED),
     "skipped": (glyphs.CROSSED, Tone.MUTED),
 }
+ROOMY = 60
+"""From this width on a slot is told in UTC too."""
 _MARKS = {"forward": "clocks go forward", "back": "clocks go back"}
 
 
@@ -95,20 +97,21 @@ def job_lines(job: JobView, detail: JobDetail | None, zone: str, now: int, width
         lines.append(line(" ", part(f"{plural(job.failures, 'fire')} in a row failed", Tone.BAD)))
     if detail is None:
         return [*lines, BLANK, line(" ", muted("next slots and fires …"))]
-    lines += [BLANK, heading("next"), *slot_lines(detail.upcoming, now)]
+    lines += [BLANK, heading("next"), *slot_lines(detail.upcoming, now, width=width)]
     lines += [BLANK, heading("fires"), *_fires(detail.fires, zone, now, width)]
     return [*lines, BLANK, *_rules(job, detail, width)]
 
 
-def slot_lines(upcoming: Sequence[InstantView], now: int, *, most: int = 10) -> list[Line]:
-    """One slot a line: local time, UTC, how far away, and whether clocks are changed there."""
+def slot_lines(upcoming: Sequence[InstantView], now: int, *, most: int = 10, width: int = ROOMY) -> list[Line]:
+    """One slot a line: local time, UTC where there is room for it, how far away, whether clocks are changed there."""
     if not upcoming:
         return [line(" ", muted("none"))]
     return [
         line(
             " ",
             part(f"{one.local} {one.offset}"),
-            muted(f"  {show.clock(one.at, 'UTC')}  in {show.span(one.at - now)}"),
+            muted(f"  {show.clock(one.at, 'UTC')}" if width >= ROOMY else ""),
+            muted(f"  in {show.span(one.at - now)}"),
             *((part(f"  {_MARKS.get(one.mark, one.mark)}", Tone.WARN),) if one.mark else ()),
         )
         for one in upcoming[:most]
@@ -141,8 +144,8 @@ def _fires(fires: Sequence[FireView], zone: str, now: int, width: int) -> list[L
 
 def _rules(job: JobView, detail: JobDetail, width: int) -> list[Line]:
     values: list[tuple[str, Part]] = [
-        ("when missed", part(job.misfire.replace("_", " "))),
-        ("when busy", part(job.concurrency)),
+        ("if missed", part(job.misfire.replace("_", " "))),
+        ("if busy", part(job.concurrency)),
         ("attempts", part(str(detail.max_attempts))),
         ("lasts", part(f"at most {show.span(detail.max_duration)}")),
         ("jitter", part(f"{detail.jitter_ms:,} ms")),
