@@ -89,11 +89,13 @@ async def test_nobody_pays_twice_for_a_vector_that_two_want_at_once(keeping: Kee
 
     memory = await keeping.memory(embed=embed)
     await keep(memory, "cat")
-    work = asyncio.create_task(memory.run())
     upkeep = asyncio.create_task(memory.maintain())
+    while not asked:
+        await settle_loop()
+    work = asyncio.create_task(memory.run())
     try:
         for _ in range(20):
-            await settle_loop()
+            assert await pending(memory) == 1
         answered.set()
         await upkeep
         assert asked == [["cat"]]
