@@ -193,9 +193,9 @@ def upstream(directory: Path, core: int, module: str = "benchmarks.upstream", po
 
 
 @contextmanager
-def headless(directory: Path, upstream_port: int, core: int) -> Iterator[Target]:
-    """`palyra serve`."""
-    port, places = _installation(directory, upstream_port)
+def headless(directory: Path, upstream_port: int, core: int, more: str = "") -> Iterator[Target]:
+    """`palyra serve`, with `more` in its configuration."""
+    port, places = _installation(directory, upstream_port, more)
     process = subprocess.Popen(pinned(core, "-m", "palyra.entry", "serve", *places), stdout=subprocess.DEVNULL)
     try:
         yield _ready(port, directory, process.pid)
@@ -222,9 +222,9 @@ class Screen:
 
 
 @contextmanager
-def console(directory: Path, upstream_port: int, core: int) -> Iterator[Screen]:
+def console(directory: Path, upstream_port: int, core: int, more: str = "") -> Iterator[Screen]:
     """`palyra-tui` with its engine in the same process, at 120 by 40."""
-    port, places = _installation(directory, upstream_port)
+    port, places = _installation(directory, upstream_port, more)
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", HEIGHT, WIDTH, 0, 0))
     program = "from palyra.entry import console; console()"
@@ -250,12 +250,12 @@ def console(directory: Path, upstream_port: int, core: int) -> Iterator[Screen]:
         reader.join()
 
 
-def _installation(directory: Path, upstream_port: int) -> tuple[int, list[str]]:
+def _installation(directory: Path, upstream_port: int, more: str) -> tuple[int, list[str]]:
     """A fresh state directory with its configuration: the gateway's port and the options that name both."""
     directory.mkdir()
     port = free_port()
     config = directory / "benchmark.toml"
-    config.write_text(CONFIG.format(gateway=port, upstream=upstream_port))
+    config.write_text(CONFIG.format(gateway=port, upstream=upstream_port) + more)
     return port, ["--config", str(config), "--state-dir", str(directory / "state")]
 
 

@@ -43,7 +43,7 @@ def month(seed: int, size: Size, root: Path) -> Iterator[Month]:
         kill_every=size.kill_every,
     )
     with pytest.MonkeyPatch.context() as patch:
-        _threads(patch, queues)
+        threads_within(patch, queues)
         _taps(patch, made)
         patch.setattr(writer, "_commit", made.disk.commit)
         patch.setattr(engine_module, "IdSource", partial(IdSource, entropy=random.Random(seed + 2).randbytes))
@@ -56,7 +56,7 @@ def month(seed: int, size: Size, root: Path) -> Iterator[Month]:
             with _logs(made):
                 yield made
         finally:
-            _forget_connections()
+            forget_connections()
 
 
 class _Told(logging.Handler):
@@ -90,14 +90,14 @@ def _lock(made: Month, state_dir: Path) -> EngineLock:
     return lock
 
 
-def _forget_connections() -> None:
+def forget_connections() -> None:
     """Those of the dead were closed beneath them; nobody is to complain when they are collected."""
     for one in gc.get_objects():
         if isinstance(one, aiosqlite.core.Connection) and isinstance(one._tx, InlineQueue):
             one._connection = None
 
 
-def _threads(patch: pytest.MonkeyPatch, queues: InlineQueues) -> None:
+def threads_within(patch: pytest.MonkeyPatch, queues: InlineQueues) -> None:
     patch.setattr(aiosqlite.core, "SimpleQueue", queues)
     patch.setattr(aiosqlite.core, "Thread", InlineThread)
     patch.delattr(aiosqlite.core.Connection, "__del__")
