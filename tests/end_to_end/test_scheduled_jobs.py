@@ -124,9 +124,12 @@ async def kept(here: Premises) -> Sequence[NoteView]:
 
 async def test_an_answer_is_kept_as_a_note_and_recalled_by_the_next_fire(opened: Opener, upstream: Upstream) -> None:
     here = await opened(f"{JOB}remember = true\nrecall = 2\n")
+    units: list[set[str]] = []
+    here.engine.journal.listen(lambda unit: units.append({getattr(one, "table", type(one).__name__) for one in unit}))
     await here.advance(60)
     await ended(here)
     assert [note.text for note in await kept(here)] == ["Hello world."]
+    assert [unit for unit in units if {"RunSaved", "job_fires", "memory_notes"} <= unit]
     await here.advance(60)
     await ended(here, 2)
     first, _ = upstream.seen[-1].json["messages"]
