@@ -13,6 +13,7 @@ from palyra.core.windows import DAY_MS
 from palyra.engine.books import counted_again
 from palyra.journal.readers.sums_check import first_cursors
 from palyra.providers.entries import ProviderEntry
+from palyra.providers.health import HealthState
 from palyra.scheduler.carrying import MaintenanceWork
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def upkeep(engine: "Engine", tell: Tell, clear: Clear) -> dict[Maintenance, Main
 
     async def discovery() -> Mapping[str, object]:
         asked, failed = await _ask(engine, [one for one in _due(engine) if one.discover])
-        return {"asked": asked, "failed": failed, "changed": int(asked > 0)}
+        models = sum(len(engine.care.discovery.of(name).models) for name in engine.registry.providers)
+        return {"asked": asked, "failed": failed, "models": models, "changed": int(asked > 0)}
 
     async def approvals() -> Mapping[str, object]:
         now = engine.clock.now_ms()
@@ -130,12 +132,18 @@ async def _writes(engine: "Engine") -> bool:
 
 
 def _due(engine: "Engine") -> list[ProviderEntry]:
-    now, care = engine.clock.monotonic(), engine.care.upkeep
-    return [one for one in engine.registry.providers.values() if (due := care.due(one, now)) is not None and due <= now]
+    """Those that should have been asked by now; without credentials there is no asking."""
+    now, care = engine.clock.monotonic(), engine.care
+    return [
+        one
+        for one in engine.registry.providers.values()
+        if (due := care.upkeep.due(one, now)) is not None
+        and due <= now
+        and care.state(one.id) is not HealthState.MISSING_AUTH
+    ]
 
 
-async def _ask(engine: "Engine", providers: list[ProviderEntry]) -> tuple[int, int]:
-    failed = 0
-    for provider in providers:
-        failed += await engine.care.upkeep.ask(provider) is not None
-    return len(providers), failed
+async def _ask(engine: "Engine", providers: Sequence[ProviderEntry]) -> tuple[int, int]:
+    """Asks all of them at once, so that nobody waits for one that does not answer. How many were asked, and failed."""
+    errors = await asyncio.gather(*map(engine.care.upkeep.ask, providers))
+    return len(errors), sum(error is not None for error in errors)

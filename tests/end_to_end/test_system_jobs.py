@@ -12,9 +12,18 @@ from palyra.healing.record import IncidentRecord
 from tests.end_to_end.conftest import Opener
 from tests.end_to_end.premises import Premises, chat
 from tests.end_to_end.test_scheduled_jobs import ended
+from tests.support.upstream import Upstream
 
 CALLS = '[[budgets]]\npolicy_id = "calls"\nmetric_kind = "requests"\nhard_limit = 100\n'
-KINDS = '[providers.found]\nkind = "openai_compatible"\nbase_url = "{base}/v1"\n'
+FINDS = """
+[[models]]
+provider = "found"
+upstream = "acme-8b"
+[providers.found]
+kind = "openai_compatible"
+base_url = "{base}/v1"
+discover = true
+"""
 
 
 async def done(here: Premises, name: str, times: int = 1) -> FireView:
@@ -70,3 +79,14 @@ async def test_a_disk_that_is_nearly_full_is_an_incident(opened: Opener, monkeyp
     await done(here, "health_check", 4)
     await here.advance(600)
     assert not here.engine.healing.book.get(found.incident_id).live
+
+
+async def test_lists_of_models_that_nobody_asked_for_are_fetched(opened: Opener, upstream: Upstream) -> None:
+    upstream.models = ["acme-8b", "acme-9b"]
+    here = await opened(FINDS.format(base=upstream.base_url))
+    # The loop that asks by itself waits a second after the start; the job does not.
+    first = (await done(here, "model_discovery")).detail
+    assert int(first["asked"]) >= 1
+    assert int(first["models"]) >= 2
+    assert here.engine.registry.known("found/acme-9b") is not None
+    assert (await done(here, "model_discovery", 2)).detail["asked"] == 0
