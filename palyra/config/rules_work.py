@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from palyra.config.choices import ProviderModelRole
 from palyra.config.findings import Findings
-from palyra.config.operations import JobAction, JobConfig, ProbeConfig, ProbeKind, WebhookFormat
+from palyra.config.operations import JobAction, JobConfig, ProbeConfig, ProbeKind, TaskKind, WebhookFormat
 from palyra.config.problem import Code, Fault
 from palyra.config.references import check_model
 from palyra.config.rules_upstream import check_reach
@@ -50,6 +50,12 @@ def _check_action(found: Findings, table: Path, row: JobConfig) -> None:
             found.add(Code.MISSING, key, f"a job of action {action} needs it", f"Set {action}")
         if action is not row.action and given:
             found.add(Code.CONFLICT, key, f"the job's action is {row.action}", "Remove it, or change the action")
+    if row.action is JobAction.TASK:
+        if row.task is TaskKind.DELEGATION_PROMPT:
+            text = "a delegation needs a parent, and a job has none"
+            found.add(Code.CONFLICT, (*table, "task"), text, "Choose another kind")
+        if row.input is None and row.task is not None and found.sound((*table, "input")):
+            found.add(Code.MISSING, (*table, "input"), "a job of action task needs it", "Set input")
 
 
 def check_memory(found: Findings) -> None:

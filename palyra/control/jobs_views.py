@@ -20,6 +20,7 @@ from palyra.control.jobs_queries import (
 from palyra.control.schedule_answers import answer_schedule, upcoming
 from palyra.core.clock import Clock
 from palyra.core.errors import NotFoundError
+from palyra.core.redact import redact
 from palyra.journal.job_rows import FireRow, JobRow, JobSource, JobState
 from palyra.journal.readers import Readers
 from palyra.scheduler.job_input import fields_of
@@ -169,7 +170,7 @@ def what_of(job: JobRow) -> str:
     work = job.work
     match job.action:
         case "prompt":
-            prompt = " ".join(str(work.get("prompt", "")).split())
+            prompt = redact(" ".join(str(work.get("prompt", "")).split()))
             return f"{work.get('model', 'auto')}: {prompt[:SHOWN]}{'…' if len(prompt) > SHOWN else ''}"
         case "task":
             return f"task {work.get('task', '')}"

@@ -2,7 +2,7 @@
 durable."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from palyra.core.errors import BadInputError, ConflictError, JournalUnavailableError, NotFoundError
@@ -28,8 +28,15 @@ _KEPT = {JobSource.SYSTEM: "Palyra's own", JobSource.CONFIG: "a job of the confi
 class JobActs:
     """Every act that carries a version is refused where the job has another by now."""
 
-    def __init__(self, scheduler: Scheduler, timezone: str, owner: str) -> None:
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        timezone: str,
+        owner: str,
+        unknown_model: Callable[[str], str] = lambda _name: "",
+    ) -> None:
         self._scheduler = scheduler
+        self._unknown_model = unknown_model
         self._timezone = timezone
         self._owner = owner
 
@@ -38,7 +45,7 @@ class JobActs:
     async def add(self, fields: Mapping[str, str], by: str) -> JobRow:
         """Raises JobInputError with every fault, ConflictError for a name that is taken."""
         scheduler = self._scheduler
-        draft = parse_job(fields, timezone=self._timezone, owner=self._owner, now=scheduler.clock.now_ms())
+        draft = self._parsed(fields, self._timezone, self._owner)
         if scheduler.roster.find(draft.name) is not None:
             raise JobInputError([FieldFault("name", f'there is a job "{draft.name}" already', "Choose another.")])
         if len(scheduler.roster) >= MAX_JOBS:
@@ -64,7 +71,7 @@ class JobActs:
             kept = fields_of(job)
             if {"cron", "every", "at"} & set(fields):
                 kept = {key: text for key, text in kept.items() if key not in ("cron", "every", "at")}
-            draft = self._parsed({**kept, **fields}, job)
+            draft = self._parsed({**kept, **fields}, job.timezone, job.owner)
             other = self._scheduler.roster.find(draft.name)
             if other is not None and other is not lane:
                 raise JobInputError([FieldFault("name", f'there is a job "{draft.name}" already', "Choose another.")])
@@ -74,15 +81,15 @@ class JobActs:
         await self._done(lane.job, "edited", by, {"version": lane.job.version})
         return lane.job
 
-    def _parsed(self, fields: Mapping[str, str], job: JobRow) -> JobDraft:
+    def _parsed(self, fields: Mapping[str, str], timezone: str, owner: str) -> JobDraft:
         now = self._scheduler.clock.now_ms()
-        return parse_job(fields, timezone=job.timezone, owner=job.owner, now=now)
+        return parse_job(fields, timezone=timezone, owner=owner, now=now, unknown_model=self._unknown_model)
 
-    def _system_draft(self, job: JobRow, fields: Mapping[str, str]):  # type: ignore[no-untyped-def]
+    def _system_draft(self, job: JobRow, fields: Mapping[str, str]) -> JobDraft:
         kept = {**fields_of(job), "name": "x"}
         if {"cron", "every", "at"} & set(fields):
             kept = {key: text for key, text in kept.items() if key not in ("cron", "every", "at")}
-        return replace(self._parsed({**kept, **fields}, job), name=job.name)
+        return replace(self._parsed({**kept, **fields}, job.timezone, job.owner), name=job.name)
 
     async def delete(self, name: str, by: str, *, version: int | None = None) -> None:
         """Raises NotFoundError, ConflictError for a job that is not an operator's, or active."""

@@ -4,12 +4,12 @@ Each field is read by the kind that reads it in the configuration file, so both 
 a grammar of their own. Bad input is refused whole, with every field at fault.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from palyra.config.amounts import spell_duration
 from palyra.config.kinds import Kind
-from palyra.config.operations import JobAction, JobConfig
+from palyra.config.operations import JobAction, JobConfig, TaskKind
 from palyra.config.problem import Fault, either
 from palyra.config.suggest import nearest
 from palyra.core.errors import BadInputError
@@ -68,8 +68,16 @@ class JobDraft:
     anchor: int | None = None
 
 
-def parse_job(data: Mapping[str, str], *, timezone: str, owner: str, now: int) -> JobDraft:
-    """A job from its fields as text; an absent or blank one is its default. Raises JobInputError."""
+def parse_job(
+    data: Mapping[str, str],
+    *,
+    timezone: str,
+    owner: str,
+    now: int,
+    unknown_model: Callable[[str], str] = lambda _name: "",
+) -> JobDraft:
+    """A job from its fields as text; an absent or blank one is its default. `unknown_model` says why a model cannot be
+    asked for, or nothing. Raises JobInputError."""
     values, faults = _read(data)
     schedule, found = _schedule(data, timezone, now)
     faults += found
@@ -82,6 +90,9 @@ def parse_job(data: Mapping[str, str], *, timezone: str, owner: str, now: int) -
         faults.append(FieldFault("name", f'names in "{RESERVED}" are Palyra\'s own', "Choose another."))
     action, found = _action(data, values)
     faults += found
+    model = str(values.get("model", "auto"))
+    if model != "auto" and (told := unknown_model(model)):
+        faults.append(FieldFault("model", told))
     if faults or schedule is None:
         raise JobInputError(faults)
     row = JobConfig.model_construct(**{"owner": owner, **values, "action": action})
@@ -194,4 +205,9 @@ def _action(data: Mapping[str, str], values: Mapping[str, Any]) -> tuple[JobActi
         if other is not action:
             message = f"the job's action is {action}"
             faults.append(FieldFault(other.value, message, "Remove it, or change the action."))
+    if action is JobAction.TASK:
+        if values.get("task") is TaskKind.DELEGATION_PROMPT:
+            faults.append(FieldFault("task", "a delegation needs a parent, and a job has none", "Choose another kind."))
+        if not data.get("input", "").strip():
+            faults.append(FieldFault("input", "a job of action task needs it", "Give input."))
     return action, faults

@@ -70,6 +70,17 @@ def test_everything_wrong_is_told_at_once(shell: Shell) -> None:
     assert shell("jobs", "list", "--state", "faulted").startswith("No jobs.")
 
 
+def test_a_model_that_nobody_knows_is_refused(shell: Shell) -> None:
+    told = shell("jobs", "add", "X", "--every", "1h", "--prompt", "p", "--model", "nope/none", code=2)
+    assert told.startswith("model: There is no model")
+
+
+def test_what_looks_like_a_secret_is_not_listed(shell: Shell) -> None:
+    prompt = "Use sk-abcdefghijklmnopqrstuvwxyz0123456789ABCD for it."
+    shell("jobs", "add", "X", "--every", "1h", "--prompt", prompt)
+    assert "abcdefghij" not in shell("jobs", "list")
+
+
 def test_an_instant_may_be_so_far_ahead(shell: Shell) -> None:
     shell("jobs", "add", "soon", "--at", "in 30m", "--prompt", "p")
     (view,) = [view for view in shell.json("jobs", "list")["jobs"] if view["name"] == "soon"]

@@ -55,8 +55,11 @@ async def test_a_job_is_added_planned_and_fired(stage: Bench) -> None:
             {"name": "x", "every": "5m", "prompt": "p", "jitter_ms": "70000", "concurrency": "maybe"},
             ["jitter_ms", "concurrency"],
         ),
-        ({"name": "x", "every": "5m", "task": "summary", "maintenance": "rollup_check"}, ["maintenance"]),
-        ({"name": "x", "every": "5m", "action": "task", "prompt": "p"}, ["task", "prompt"]),
+        ({"name": "x", "every": "5m", "task": "summary", "input": "i", "maintenance": "rollup_check"}, ["maintenance"]),
+        ({"name": "x", "every": "5m", "action": "task", "prompt": "p"}, ["task", "prompt", "input"]),
+        ({"name": "x", "every": "5m", "task": "summary"}, ["input"]),
+        ({"name": "x", "every": "5m", "task": "delegation_prompt", "input": "i"}, ["task"]),
+        ({"name": "x", "every": "1ms", "prompt": "p", "model": "nope/none"}, ["model", "schedule.every"]),
         ({"name": "x", "every": "5m", "prompt": "p", "promt": "q"}, ["promt"]),
         ({"name": "x", "cron": "* * * * *", "prompt": "p", "anchor": "2026-11-22"}, ["anchor"]),
         ({"name": "x" * 129, "every": "5m", "prompt": "p" * 17_000}, ["name", "prompt"]),
@@ -65,8 +68,9 @@ async def test_a_job_is_added_planned_and_fired(stage: Bench) -> None:
 async def test_everything_wrong_with_a_new_job_is_told_at_once(
     stage: Bench, fields: dict[str, str], faults: list[str]
 ) -> None:
+    acts = JobActs(stage.scheduler, "UTC", "local", lambda name: f"There is no model {name}.")
     with pytest.raises(JobInputError) as refused:
-        await acts_of(stage).add(fields, "ann")
+        await acts.add(fields, "ann")
     assert sorted(fault.field for fault in refused.value.faults) == sorted(faults)
     assert len(stage.scheduler.roster) == 1
 
