@@ -62,7 +62,7 @@ def test_a_job_is_added_shown_run_paused_and_deleted(shell: Shell) -> None:
 
 def test_everything_wrong_is_told_at_once(shell: Shell) -> None:
     refused = shell.json("jobs", "add", "x", "--cron", "60 * * *", "--tz", "Europe/Pragu", "--task", "sing", code=2)
-    assert {fault["field"] for fault in refused["faults"]} == {"schedule.cron", "schedule.timezone", "task"}
+    assert {fault["field"] for fault in refused["faults"]} == {"schedule.cron", "schedule.timezone", "task", "input"}
     told = shell("jobs", "add", "x", "--cron", "60 * * * *", "--prompt", "p", code=2)
     assert "schedule.cron.minute: 60 is outside 0-59" in told
     assert "not in the future" in shell("jobs", "add", "x", "--at", "2020-01-01T00:00:00Z", "--prompt", "p", code=2)
