@@ -28,7 +28,7 @@ LOSE = "DELETE FROM job_fires WHERE rowid = 3"
 DOUBLE = "UPDATE job_fires SET coalesced_count = 1, covers_through = slot + 3600000 WHERE job_id = 'hours'"
 OPEN = "UPDATE job_fires SET state = 'running', finished_at = NULL WHERE rowid = 2"
 SILENT = "UPDATE job_fires SET state = 'skipped', reason = '' WHERE rowid = 2"
-FAULTED = "UPDATE jobs SET state = 'faulted'"
+FAULTED = "UPDATE jobs SET state = 'faulted', next_slot = NULL, release_at = NULL"
 
 
 def test_a_journal_that_does_not_fit_is_seen() -> None:
