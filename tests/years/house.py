@@ -205,6 +205,7 @@ class House:
         """In order: what runs is given back."""
         self.tasks.stop_claims()
         self.scheduler.drain()
+        self._loops[-1].cancel()
         await self.scheduler.close()
         for live in list(self.runs.live):
             self.runs.cancel(live, "engine_stopping", "palyra")

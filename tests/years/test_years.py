@@ -1,4 +1,4 @@
-"""A century goes by, and thirty days minute after minute: every slot is accounted for, nothing is done twice, and
+"""A century goes by, and days minute after minute: every slot is accounted for, nothing is done twice, and
 nobody who is well is stopped.
 
 `PALYRA_SIM_SEED=N pytest tests/years` plays other years, and the same ones again where they failed.
@@ -49,6 +49,13 @@ def test_so_do_daily_jobs() -> None:
     play(days(2), seed_asked(USUAL))
 
 
+def test_so_do_minutes() -> None:
+    with years(minutes(3), seed_asked(USUAL)) as made:
+        made.run()
+        assert verdict(made) == []
+
+
+@pytest.mark.soak
 def test_so_do_thirty_days_of_minutes() -> None:
     play(minutes(), seed_asked(USUAL))
 
