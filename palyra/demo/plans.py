@@ -78,6 +78,7 @@ class PastPlans:
         assert plan.estimate is not None
         records = {model: ModelRecord(entry.upstream, entry.kind.value, card)}
         kept = self._recorder.changes(given, plan, records, prompt, at=at, awaited=(), again=False)
+        self._recorder.durable(kept)
         return PastPlan(
             given.decision_id,
             plan.estimate.bound_usd,

@@ -77,16 +77,24 @@ def packed(plan: Plan, candidates: Iterable[Candidate], again: bool, later: bool
 
 
 class PlanRecorder:
-    """Makes what is to be kept of each plan. Remembers which names the journal has, so that they are sent once."""
+    """Makes what is to be kept of each plan, with the names it refers to that the journal does not have for certain.
+
+    A name counts as kept once a unit that carries it is durable: until then each plan brings it along, since the unit
+    of an earlier one may fail after the later one was made, or never be written.
+    """
 
     def __init__(self) -> None:
         self._known: set[int] = set()
         self._scopes: dict[tuple[object, ...], tuple[int, str]] = {}
         self._shapes: dict[tuple[object, ...], tuple[int, str, tuple[RateCard, ...]]] = {}
 
-    def forget(self) -> None:
-        """After a write that may have failed: every name is sent again."""
-        self._known.clear()
+    def durable(self, unit: Iterable[object]) -> None:
+        """These changes are in the journal now."""
+        for change in unit:
+            if isinstance(change, NameKept):
+                if len(self._known) >= KNOWN_AT_MOST:
+                    self._known.clear()
+                self._known.add(change.name)
 
     def changes(
         self,
@@ -105,13 +113,11 @@ class PlanRecorder:
         kept: list[NameKept | PlanKept] = []
         scope, scope_text = self._scope(given.scope)
         shape, shape_text, cards = self._shape(given, models)
-        if len(self._known) > KNOWN_AT_MOST:
-            self._known.clear()
         if shape not in self._known:
-            kept += [self._name(name_of(card.card_id), dumps(card.to_json())) for card in cards]
-            kept.append(self._name(shape, shape_text))
+            kept += [NameKept(name_of(card.card_id), dumps(card.to_json())) for card in cards]
+            kept.append(NameKept(shape, shape_text))
         if scope not in self._known:
-            kept.append(self._name(scope, scope_text))
+            kept.append(NameKept(scope, scope_text))
         first = next((one for one in plan.tried if one.candidate is plan.first), None)
         kept.append(
             PlanKept(
@@ -126,10 +132,6 @@ class PlanRecorder:
             )
         )
         return kept
-
-    def _name(self, name: int, text: str) -> NameKept:
-        self._known.add(name)
-        return NameKept(name, text)
 
     def _scope(self, scope: Scope) -> tuple[int, str]:
         tags = tuple(scope.tags.items())

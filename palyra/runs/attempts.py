@@ -112,11 +112,8 @@ class Attempts:
         write fail and yet have happened, nothing stays held. What took no hold is true whether it can be written now
         or not."""
         unit = [*unit, *run.begun()]
-        try:
-            await (self._journal.submit(unit) if held else self._durable.wait(unit))
-        except BaseException:
-            self._planner.recorder.forget()
-            raise
+        await (self._journal.submit(unit) if held else self._durable.wait(unit))
+        self._planner.recorder.durable(unit)
         run.known()
 
     def _answers(self, run: LiveRun, attempt: Attempt) -> None:

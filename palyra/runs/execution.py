@@ -7,7 +7,7 @@ from palyra.core.clock import Clock
 from palyra.core.events import Event, EventHub
 from palyra.governance.approvals import ApprovalDesk, Opened
 from palyra.governance.decision import ReasonCode, RoutingAction
-from palyra.journal.changes import Change, DecisionMade, NameKept, RunNoted
+from palyra.journal.changes import Change, DecisionMade, RunNoted
 from palyra.providers.credentials import Unavailable, Why
 from palyra.providers.leases import FOREGROUND, Lease
 from palyra.providers.registry import ModelEntry
@@ -102,7 +102,6 @@ class Execution:
                     return outcome
                 continue
             if self._turns_from(planned):
-                self._drop(planned)
                 continue
             if self._sent is not None:
                 return await self._no_further(planned, self._sent)
@@ -126,13 +125,6 @@ class Execution:
                 self._crossings.to(wire)
         return complexity_of(parsed)
 
-    def _drop(self, planned: Planned) -> None:
-        """A plan is made anew: of what was to be kept of it the names are, and at once, since plans of other requests
-        refer to them from now on."""
-        names = [change for change in planned.kept if isinstance(change, NameKept)]
-        if names:
-            self._means.durable.write(names)
-
     def _turns_from(self, planned: Planned) -> bool:
         """Whether others are looked at because what was asked for cannot be reached now."""
         named = self._wanted[0]
@@ -149,7 +141,6 @@ class Execution:
         assert planned.option is not None
         entry = planned.option.entry
         if trail.permit is not None and not trail.permit.good:
-            self._drop(planned)
             return self._next_or_end(entry, BREAKER_OPEN)
         way = means.ways.take(
             entry.provider,
@@ -213,7 +204,6 @@ class Execution:
     async def _in_line(self, planned: Planned, entry: ModelEntry, found: Unavailable | None) -> Outcome | None:
         """Waits for a place with a provider, holding nothing. None: plan again, with the place or on another model."""
         means, run, trail = self._means, self._run, self._trail
-        self._drop(planned)
         if trail.unwritten:
             means.durable.write([*trail.endings(), means.live.renew(run, **run.spent())])
         means.live.touch(run, Phase.LEASE)
