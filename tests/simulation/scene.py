@@ -8,6 +8,10 @@ from tests.config.loading import sound
 from tests.simulation import prices
 
 BASE = """
+# Its own work waits for threads that ask the loop, and here there are none. It has simulations of its own.
+[scheduler]
+enabled = false
+
 [gateway]
 drain_seconds = 5
 keepalive_seconds = 10
