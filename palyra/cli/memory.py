@@ -17,6 +17,7 @@ from palyra.control.memory_queries import (
 )
 from palyra.core.durations import parse_duration_ms
 from palyra.core.errors import BadInputError
+from palyra.core.plural import plural
 
 LINE = 72
 """Characters of a note in a list."""
@@ -193,7 +194,7 @@ def _tell(told: MemoryStats) -> None:
     say(f"{told.state} · {told.notes:,} notes, {told.bytes:,} bytes{f' ({scopes})' if scopes else ''}")
     entries = f"{told.max_entries:,} notes" if told.max_entries else "any number of notes"
     size = f"{told.max_bytes:,} bytes" if told.max_bytes else "any size"
-    kept = f"{told.ttl_days} days" if told.ttl_days else "for good"
+    kept = plural(told.ttl_days, "day") if told.ttl_days else "for good"
     say(f"limits: {entries}, {size}, kept {kept}; {told.expired_waiting:,} have ended and wait to be deleted")
     dimensions = f", {told.dimensions} dimensions" if told.dimensions else ""
     say(f"vectors: {told.vectors_indexed:,} made, {told.vectors_pending:,} wait; {told.embeddings_model}{dimensions}")

@@ -7,6 +7,7 @@ from palyra.cli.output import amount, instant, say, table
 from palyra.control.plain import USD_METRIC
 from palyra.control.queries import RunDetail
 from palyra.control.snapshots import RunView
+from palyra.core.plural import plural
 
 
 def print_runs(runs: Sequence[RunView]) -> None:
@@ -47,7 +48,9 @@ def print_run(detail: RunDetail) -> None:
     say(line_of(view))
     if view.message:
         say(view.message)
-    say(f"session {view.session} · {view.wire} · {view.attempts} attempts · decision {view.decision_id or '–'}")
+    say(
+        f"session {view.session} · {view.wire} · {plural(view.attempts, 'attempt')} · decision {view.decision_id or '–'}"
+    )
     if detail.attempts:
         table(
             ("attempt", "hold", "model", "state", "error", "held", "charged"),

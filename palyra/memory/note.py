@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from palyra.config.suggest import nearest
 from palyra.core.errors import BadInputError
+from palyra.core.plural import plural
 from palyra.core.redact import redact
 from palyra.core.safe_text import safe
 from palyra.core.scope import Scope
@@ -174,7 +175,9 @@ def read_end(ttl_ms: int | None, ttl_days: int, now: int) -> int | None:
     if ttl_ms is None:
         return now + ttl_days * DAY_MS if ttl_days else None
     if ttl_ms < 0 or (ttl_days and ttl_ms > ttl_days * DAY_MS):
-        raise NoteFaultError("ttl", f"notes are kept for {ttl_days} days (memory.ttl_days)", "Shorten it, or say none.")
+        raise NoteFaultError(
+            "ttl", f"notes are kept for {plural(ttl_days, 'day')} (memory.ttl_days)", "Shorten it, or say none."
+        )
     return now + ttl_ms
 
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from palyra.core.clock import Clock, Timer
 from palyra.core.events import Event, EventHub
 from palyra.core.ids import IdSource
+from palyra.core.plural import plural
 from palyra.core.scope import Scope
 from palyra.core.values import value
 from palyra.journal.changes import Change
@@ -193,7 +194,7 @@ class BackgroundRuns:
             if ask.token_budget is not None:
                 left = ask.token_budget - self._runner.planner.expected_input(parsed, ask.scope.principal)
                 if left <= 0:
-                    told = f"The input alone takes the {ask.token_budget} tokens that it may use."
+                    told = f"The input alone takes the {plural(ask.token_budget, 'token')} that it may use."
                     self._unmade(work, RunState.FAILED, BUDGET_USED_UP, told)
                     return
                 most = left if ask.max_tokens is None else min(left, ask.max_tokens)

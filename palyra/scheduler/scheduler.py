@@ -444,7 +444,7 @@ class Scheduler:
         """Seconds to the earliest release or alarm, at most the longest sleep."""
         now = self.clock.now_ms()
         moments = [self._alarms[0][0]] if self._alarms else []
-        release = self.roster.next_release() if self.settings.enabled else None
+        release = self.roster.next_release() if self.settings.enabled and not self._stopping else None
         if release is not None:
             moments.append(release)
         return (
