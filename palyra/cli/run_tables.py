@@ -48,9 +48,8 @@ def print_run(detail: RunDetail) -> None:
     say(line_of(view))
     if view.message:
         say(view.message)
-    say(
-        f"session {view.session} · {view.wire} · {plural(view.attempts, 'attempt')} · decision {view.decision_id or '–'}"
-    )
+    tries = plural(view.attempts, "attempt")
+    say(f"session {view.session} · {view.wire} · {tries} · decision {view.decision_id or '–'}")
     if detail.attempts:
         table(
             ("attempt", "hold", "model", "state", "error", "held", "charged"),
