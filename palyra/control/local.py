@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import Any, overload
+from typing import Any
 
 from palyra import __version__
 from palyra.control.acting import Acting
@@ -15,82 +15,43 @@ from palyra.control.connections import Connections
 from palyra.control.folding import Fold
 from palyra.control.incidents_queries import (
     IncidentAsked,
-    IncidentDetail,
-    IncidentQuery,
-    IncidentsPage,
-    IncidentsQuery,
-    IncidentStats,
-    IncidentStatsQuery,
 )
 from palyra.control.incidents_views import IncidentViews
 from palyra.control.jobs_queries import (
-    FiresPage,
     FiresQuery,
     JobAsked,
-    JobDetail,
     JobQuery,
-    JobsPage,
-    JobsQuery,
-    ScheduleAnswer,
-    ScheduleQuery,
 )
 from palyra.control.jobs_views import JobViews
 from palyra.control.ledger_check import check_ledger
 from palyra.control.memory_answers import memory_answer
 from palyra.control.memory_queries import (
     MemoryAsked,
-    MemoryStats,
-    MemoryStatsQuery,
-    NoteSearchAnswer,
-    NoteSearchQuery,
-    NotesPage,
-    NotesQuery,
 )
 from palyra.control.notice_answers import dead_letters, heartbeats_page, notice_views
-from palyra.control.notice_queries import DeadLettersPage, DeadLettersQuery, HeartbeatsPage, HeartbeatsQuery
+from palyra.control.notice_queries import DeadLettersQuery, HeartbeatsQuery
 from palyra.control.price_answers import PriceAnswers
 from palyra.control.prices import (
-    CostAnswer,
-    CostQuery,
-    PriceAnswer,
     PriceAsk,
-    PriceCheckAnswer,
-    PriceCheckQuery,
-    PriceQuery,
 )
+from palyra.control.protocol import Control
 from palyra.control.queries import (
     AlertsPage,
     AlertsQuery,
     Answer,
-    ApprovalDetail,
-    ApprovalQuery,
-    ApprovalsPage,
-    ApprovalsQuery,
-    AuditAnswer,
-    AuditQuery,
     BudgetDetail,
     BudgetQuery,
-    DecisionDetail,
-    DecisionQuery,
-    LedgerAnswer,
     LedgerQuery,
     Query,
-    RunDetail,
-    RunQuery,
-    RunsPage,
-    RunsQuery,
 )
 from palyra.control.records import Records
 from palyra.control.replaying import ReplayDesk
-from palyra.control.replays import ReplayAsk, ReplayProgress
+from palyra.control.replays import ReplayAsk
 from palyra.control.selection import explain_selection
 from palyra.control.serving_answers import serving_answer
 from palyra.control.serving_queries import (
-    ConnectionAnswer,
     ConnectionQuery,
-    SelectionAnswer,
     SelectionQuery,
-    ServingAnswer,
     ServingAsk,
     ServingQuery,
     ServingTold,
@@ -109,23 +70,11 @@ from palyra.control.snapshots import (
 from palyra.control.task_fold import TaskFold
 from palyra.control.task_queries import (
     TaskAsked,
-    TaskDetail,
-    TaskQuery,
-    TasksPage,
-    TasksQuery,
-    TaskStats,
-    TaskStatsQuery,
 )
 from palyra.control.task_views import TaskViews
 from palyra.control.usage import with_present
 from palyra.control.usage_queries import (
-    InsightsAnswer,
     InsightsQuery,
-    UsageAnswer,
-    UsageQuery,
-    UsageRowsPage,
-    UsageRowsQuery,
-    UsageRunsQuery,
 )
 from palyra.control.views import approval_view, budget_view, grant_view, run_view
 from palyra.core.errors import JournalUnavailableError
@@ -359,7 +308,7 @@ class _Shown:
     view: ApprovalView
 
 
-class LocalControl:
+class LocalControl(Control):
     """One operator's control of the engine in this process."""
 
     def __init__(self, face: EngineFace, operator: OperatorView) -> None:
@@ -377,77 +326,7 @@ class LocalControl:
     async def send(self, command: Command) -> CommandResult:
         return await self._acting.carry_out(command, self._operator)
 
-    @overload
-    async def ask(self, query: RunsQuery) -> RunsPage: ...
-    @overload
-    async def ask(self, query: RunQuery) -> RunDetail: ...
-    @overload
-    async def ask(self, query: DecisionQuery) -> DecisionDetail: ...
-    @overload
-    async def ask(self, query: ApprovalQuery) -> ApprovalDetail: ...
-    @overload
-    async def ask(self, query: ApprovalsQuery) -> ApprovalsPage: ...
-    @overload
-    async def ask(self, query: BudgetQuery) -> BudgetDetail: ...
-    @overload
-    async def ask(self, query: AlertsQuery) -> AlertsPage: ...
-    @overload
-    async def ask(self, query: UsageQuery) -> UsageAnswer: ...
-    @overload
-    async def ask(self, query: UsageRunsQuery) -> RunsPage: ...
-    @overload
-    async def ask(self, query: UsageRowsQuery) -> UsageRowsPage: ...
-    @overload
-    async def ask(self, query: InsightsQuery) -> InsightsAnswer: ...
-    @overload
-    async def ask(self, query: LedgerQuery) -> LedgerAnswer: ...
-    @overload
-    async def ask(self, query: AuditQuery) -> AuditAnswer: ...
-    @overload
-    async def ask(self, query: ReplayAsk) -> ReplayProgress: ...
-    @overload
-    async def ask(self, query: PriceQuery) -> PriceAnswer: ...
-    @overload
-    async def ask(self, query: CostQuery) -> CostAnswer: ...
-    @overload
-    async def ask(self, query: PriceCheckQuery) -> PriceCheckAnswer: ...
-    @overload
-    async def ask(self, query: ServingQuery) -> ServingAnswer: ...
-    @overload
-    async def ask(self, query: SelectionQuery) -> SelectionAnswer: ...
-    @overload
-    async def ask(self, query: ConnectionQuery) -> ConnectionAnswer: ...
-    @overload
-    async def ask(self, query: DeadLettersQuery) -> DeadLettersPage: ...
-    @overload
-    async def ask(self, query: HeartbeatsQuery) -> HeartbeatsPage: ...
-    @overload
-    async def ask(self, query: IncidentsQuery) -> IncidentsPage: ...
-    @overload
-    async def ask(self, query: IncidentQuery) -> IncidentDetail: ...
-    @overload
-    async def ask(self, query: IncidentStatsQuery) -> IncidentStats: ...
-    @overload
-    async def ask(self, query: TasksQuery) -> TasksPage: ...
-    @overload
-    async def ask(self, query: TaskQuery) -> TaskDetail: ...
-    @overload
-    async def ask(self, query: TaskStatsQuery) -> TaskStats: ...
-    @overload
-    async def ask(self, query: NotesQuery) -> NotesPage: ...
-    @overload
-    async def ask(self, query: NoteSearchQuery) -> NoteSearchAnswer: ...
-    @overload
-    async def ask(self, query: MemoryStatsQuery) -> MemoryStats: ...
-    @overload
-    async def ask(self, query: JobsQuery) -> JobsPage: ...
-    @overload
-    async def ask(self, query: JobQuery) -> JobDetail: ...
-    @overload
-    async def ask(self, query: FiresQuery) -> FiresPage: ...
-    @overload
-    async def ask(self, query: ScheduleQuery) -> ScheduleAnswer: ...
-    async def ask(self, query: Query) -> Answer:
+    async def answer(self, query: Query) -> Answer:
         if isinstance(query, ServingAsk):
             return await self._face.serving(query, self._operator)
         if isinstance(query, MemoryAsked):

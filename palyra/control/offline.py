@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import Any, Self
 
 from palyra import __version__
 from palyra.config.model import LoadedConfig
@@ -11,103 +11,65 @@ from palyra.control.alerts import SHOWN_MOST, alert_view, alerts_page, recorded_
 from palyra.control.budgets import budget_detail
 from palyra.control.commands import Command
 from palyra.control.incidents_queries import (
-    IncidentDetail,
     IncidentQuery,
-    IncidentsPage,
     IncidentsQuery,
-    IncidentStats,
     IncidentStatsQuery,
 )
 from palyra.control.incidents_views import SHOWN_MOST as INCIDENTS_MOST
 from palyra.control.incidents_views import IncidentViews, recorded_incidents
 from palyra.control.jobs_queries import (
-    FiresPage,
     FiresQuery,
-    JobDetail,
     JobQuery,
-    JobsPage,
     JobsQuery,
-    ScheduleAnswer,
     ScheduleQuery,
 )
 from palyra.control.jobs_views import JobViews
 from palyra.control.ledger_check import check_rows, check_sums
 from palyra.control.memory_answers import recorded_memory
 from palyra.control.memory_queries import (
-    MemoryStats,
     MemoryStatsQuery,
-    NoteSearchAnswer,
     NoteSearchQuery,
-    NotesPage,
     NotesQuery,
 )
 from palyra.control.notice_answers import recorded_dead_letters
-from palyra.control.notice_queries import DeadLettersPage, DeadLettersQuery, HeartbeatsPage, HeartbeatsQuery
+from palyra.control.notice_queries import DeadLettersQuery, HeartbeatsQuery
 from palyra.control.price_answers import PriceAnswers, recorded_drifts
 from palyra.control.prices import (
-    CostAnswer,
-    CostQuery,
-    PriceAnswer,
     PriceAsk,
-    PriceCheckAnswer,
-    PriceCheckQuery,
-    PriceQuery,
 )
+from palyra.control.protocol import Control
 from palyra.control.queries import (
-    AlertsPage,
     AlertsQuery,
     Answer,
-    ApprovalDetail,
     ApprovalQuery,
-    ApprovalsPage,
     ApprovalsQuery,
-    AuditAnswer,
     AuditQuery,
     BudgetDetail,
     BudgetQuery,
-    DecisionDetail,
-    DecisionQuery,
-    LedgerAnswer,
     LedgerQuery,
     Query,
-    RunDetail,
-    RunQuery,
-    RunsPage,
-    RunsQuery,
 )
 from palyra.control.records import Records
 from palyra.control.replaying import ReplayDesk
-from palyra.control.replays import ReplayAsk, ReplayProgress
+from palyra.control.replays import ReplayAsk
 from palyra.control.selection import explain_selection
 from palyra.control.serving_answers import serving_answer
 from palyra.control.serving_queries import (
-    ConnectionAnswer,
     ConnectionQuery,
-    SelectionAnswer,
     SelectionQuery,
-    ServingAnswer,
     ServingQuery,
 )
 from palyra.control.serving_views import ServingViews
 from palyra.control.snapshots import CommandResult, EngineView, OperatorView, Snapshot, Topic
 from palyra.control.task_queries import (
-    TaskDetail,
     TaskQuery,
-    TasksPage,
     TasksQuery,
-    TaskStats,
     TaskStatsQuery,
 )
 from palyra.control.task_views import TaskViews
 from palyra.control.usage import with_present
 from palyra.control.usage_queries import (
-    InsightsAnswer,
     InsightsQuery,
-    UsageAnswer,
-    UsageQuery,
-    UsageRowsPage,
-    UsageRowsQuery,
-    UsageRunsQuery,
 )
 from palyra.control.views import approval_view, budget_views
 from palyra.core.clock import Clock
@@ -188,7 +150,7 @@ class _Serving:
     views: ServingViews
 
 
-class OfflineControl:
+class OfflineControl(Control):
     """Answers from the journal as it lies. Commands are denied: they need an engine.
 
     With a journal that cannot be read only what the configuration tells (prices) is answered; `readers` is the reason
@@ -330,77 +292,7 @@ class OfflineControl:
     async def send(self, command: Command) -> CommandResult:
         return CommandResult("denied", NO_ENGINE, "Start palyra-tui or `palyra serve` first.")
 
-    @overload
-    async def ask(self, query: RunsQuery) -> RunsPage: ...
-    @overload
-    async def ask(self, query: RunQuery) -> RunDetail: ...
-    @overload
-    async def ask(self, query: DecisionQuery) -> DecisionDetail: ...
-    @overload
-    async def ask(self, query: ApprovalQuery) -> ApprovalDetail: ...
-    @overload
-    async def ask(self, query: ApprovalsQuery) -> ApprovalsPage: ...
-    @overload
-    async def ask(self, query: BudgetQuery) -> BudgetDetail: ...
-    @overload
-    async def ask(self, query: AlertsQuery) -> AlertsPage: ...
-    @overload
-    async def ask(self, query: UsageQuery) -> UsageAnswer: ...
-    @overload
-    async def ask(self, query: UsageRunsQuery) -> RunsPage: ...
-    @overload
-    async def ask(self, query: UsageRowsQuery) -> UsageRowsPage: ...
-    @overload
-    async def ask(self, query: InsightsQuery) -> InsightsAnswer: ...
-    @overload
-    async def ask(self, query: LedgerQuery) -> LedgerAnswer: ...
-    @overload
-    async def ask(self, query: AuditQuery) -> AuditAnswer: ...
-    @overload
-    async def ask(self, query: ReplayAsk) -> ReplayProgress: ...
-    @overload
-    async def ask(self, query: PriceQuery) -> PriceAnswer: ...
-    @overload
-    async def ask(self, query: CostQuery) -> CostAnswer: ...
-    @overload
-    async def ask(self, query: PriceCheckQuery) -> PriceCheckAnswer: ...
-    @overload
-    async def ask(self, query: ServingQuery) -> ServingAnswer: ...
-    @overload
-    async def ask(self, query: SelectionQuery) -> SelectionAnswer: ...
-    @overload
-    async def ask(self, query: ConnectionQuery) -> ConnectionAnswer: ...
-    @overload
-    async def ask(self, query: DeadLettersQuery) -> DeadLettersPage: ...
-    @overload
-    async def ask(self, query: HeartbeatsQuery) -> HeartbeatsPage: ...
-    @overload
-    async def ask(self, query: IncidentsQuery) -> IncidentsPage: ...
-    @overload
-    async def ask(self, query: IncidentQuery) -> IncidentDetail: ...
-    @overload
-    async def ask(self, query: IncidentStatsQuery) -> IncidentStats: ...
-    @overload
-    async def ask(self, query: TasksQuery) -> TasksPage: ...
-    @overload
-    async def ask(self, query: TaskQuery) -> TaskDetail: ...
-    @overload
-    async def ask(self, query: TaskStatsQuery) -> TaskStats: ...
-    @overload
-    async def ask(self, query: NotesQuery) -> NotesPage: ...
-    @overload
-    async def ask(self, query: NoteSearchQuery) -> NoteSearchAnswer: ...
-    @overload
-    async def ask(self, query: MemoryStatsQuery) -> MemoryStats: ...
-    @overload
-    async def ask(self, query: JobsQuery) -> JobsPage: ...
-    @overload
-    async def ask(self, query: JobQuery) -> JobDetail: ...
-    @overload
-    async def ask(self, query: FiresQuery) -> FiresPage: ...
-    @overload
-    async def ask(self, query: ScheduleQuery) -> ScheduleAnswer: ...
-    async def ask(self, query: Query) -> Answer:
+    async def answer(self, query: Query) -> Answer:
         match query:
             case ServingQuery():
                 rest = await self._serving()

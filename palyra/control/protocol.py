@@ -1,7 +1,8 @@
 """The one face the engine shows to consoles, in this process or over the socket."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection
-from typing import Protocol, overload
+from typing import overload
 
 from palyra.control.commands import Command
 from palyra.control.incidents_queries import (
@@ -83,7 +84,7 @@ from palyra.control.usage_queries import (
 )
 
 
-class Control(Protocol):
+class Control(ABC):
     """Snapshots out, commands in.
 
     Errors: NotFoundError for an unknown id, BadInputError for a malformed query, EngineGoneError when an attached
@@ -91,13 +92,17 @@ class Control(Protocol):
     """
 
     @property
+    @abstractmethod
     def attached(self) -> bool:
         """Whether the engine lives in another process."""
-        ...
 
-    async def snapshot(self, topics: Collection[Topic]) -> Snapshot: ...
+    @abstractmethod
+    async def snapshot(self, topics: Collection[Topic]) -> Snapshot:
+        """What the screens of these topics show."""
 
-    async def send(self, command: Command) -> CommandResult: ...
+    @abstractmethod
+    async def send(self, command: Command) -> CommandResult:
+        """What came of a command."""
 
     @overload
     async def ask(self, query: RunsQuery) -> RunsPage: ...
@@ -169,6 +174,14 @@ class Control(Protocol):
     async def ask(self, query: FiresQuery) -> FiresPage: ...
     @overload
     async def ask(self, query: ScheduleQuery) -> ScheduleAnswer: ...
-    async def ask(self, query: Query) -> Answer: ...
+    async def ask(self, query: Query) -> Answer:
+        """The answer to a question; its type follows from the question's."""
+        return await self.answer(query)
 
-    async def close(self) -> None: ...
+    @abstractmethod
+    async def answer(self, query: Query) -> Answer:
+        """What `ask` hands over: the answer that belongs to the question."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Lets go of what is its own."""

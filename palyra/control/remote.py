@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import TypeVar, overload
+from typing import TypeVar
 
 import httpx
 
@@ -21,84 +21,13 @@ from palyra.control.codec import (
     encode_query,
 )
 from palyra.control.commands import Command
-from palyra.control.incidents_queries import (
-    IncidentDetail,
-    IncidentQuery,
-    IncidentsPage,
-    IncidentsQuery,
-    IncidentStats,
-    IncidentStatsQuery,
-)
-from palyra.control.jobs_queries import (
-    FiresPage,
-    FiresQuery,
-    JobDetail,
-    JobQuery,
-    JobsPage,
-    JobsQuery,
-    ScheduleAnswer,
-    ScheduleQuery,
-)
-from palyra.control.memory_queries import (
-    MemoryStats,
-    MemoryStatsQuery,
-    NoteSearchAnswer,
-    NoteSearchQuery,
-    NotesPage,
-    NotesQuery,
-)
-from palyra.control.notice_queries import DeadLettersPage, DeadLettersQuery, HeartbeatsPage, HeartbeatsQuery
-from palyra.control.prices import CostAnswer, CostQuery, PriceAnswer, PriceCheckAnswer, PriceCheckQuery, PriceQuery
+from palyra.control.protocol import Control
 from palyra.control.queries import (
-    AlertsPage,
-    AlertsQuery,
     Answer,
-    ApprovalDetail,
-    ApprovalQuery,
-    ApprovalsPage,
-    ApprovalsQuery,
-    AuditAnswer,
-    AuditQuery,
-    BudgetDetail,
-    BudgetQuery,
-    DecisionDetail,
-    DecisionQuery,
-    LedgerAnswer,
-    LedgerQuery,
     Query,
-    RunDetail,
-    RunQuery,
-    RunsPage,
-    RunsQuery,
-)
-from palyra.control.replays import ReplayAsk, ReplayProgress
-from palyra.control.serving_queries import (
-    ConnectionAnswer,
-    ConnectionQuery,
-    SelectionAnswer,
-    SelectionQuery,
-    ServingAnswer,
-    ServingQuery,
 )
 from palyra.control.snapshots import CommandResult, Snapshot, Topic
 from palyra.control.sockets import find_socket
-from palyra.control.task_queries import (
-    TaskDetail,
-    TaskQuery,
-    TasksPage,
-    TasksQuery,
-    TaskStats,
-    TaskStatsQuery,
-)
-from palyra.control.usage_queries import (
-    InsightsAnswer,
-    InsightsQuery,
-    UsageAnswer,
-    UsageQuery,
-    UsageRowsPage,
-    UsageRowsQuery,
-    UsageRunsQuery,
-)
 from palyra.core.errors import (
     BadInputError,
     ConflictError,
@@ -116,7 +45,7 @@ JSON = {"Content-Type": "application/json"}
 _BY_STATUS: Mapping[int, type[PalyraError]] = {400: BadInputError, 404: NotFoundError, 409: ConflictError}
 
 
-class RemoteControl:
+class RemoteControl(Control):
     """Speaks to the engine that holds a state directory.
 
     `operator` is whom the person claims to be where several share an account, else `environ` says it. Every method
@@ -153,77 +82,7 @@ class RemoteControl:
         response = await self._exchange("POST", COMMANDS, content=encode_command(command))
         return self._understood(decode_result, response)
 
-    @overload
-    async def ask(self, query: RunsQuery) -> RunsPage: ...
-    @overload
-    async def ask(self, query: RunQuery) -> RunDetail: ...
-    @overload
-    async def ask(self, query: DecisionQuery) -> DecisionDetail: ...
-    @overload
-    async def ask(self, query: ApprovalQuery) -> ApprovalDetail: ...
-    @overload
-    async def ask(self, query: ApprovalsQuery) -> ApprovalsPage: ...
-    @overload
-    async def ask(self, query: BudgetQuery) -> BudgetDetail: ...
-    @overload
-    async def ask(self, query: AlertsQuery) -> AlertsPage: ...
-    @overload
-    async def ask(self, query: UsageQuery) -> UsageAnswer: ...
-    @overload
-    async def ask(self, query: UsageRunsQuery) -> RunsPage: ...
-    @overload
-    async def ask(self, query: UsageRowsQuery) -> UsageRowsPage: ...
-    @overload
-    async def ask(self, query: InsightsQuery) -> InsightsAnswer: ...
-    @overload
-    async def ask(self, query: LedgerQuery) -> LedgerAnswer: ...
-    @overload
-    async def ask(self, query: AuditQuery) -> AuditAnswer: ...
-    @overload
-    async def ask(self, query: ReplayAsk) -> ReplayProgress: ...
-    @overload
-    async def ask(self, query: PriceQuery) -> PriceAnswer: ...
-    @overload
-    async def ask(self, query: CostQuery) -> CostAnswer: ...
-    @overload
-    async def ask(self, query: PriceCheckQuery) -> PriceCheckAnswer: ...
-    @overload
-    async def ask(self, query: ServingQuery) -> ServingAnswer: ...
-    @overload
-    async def ask(self, query: SelectionQuery) -> SelectionAnswer: ...
-    @overload
-    async def ask(self, query: ConnectionQuery) -> ConnectionAnswer: ...
-    @overload
-    async def ask(self, query: DeadLettersQuery) -> DeadLettersPage: ...
-    @overload
-    async def ask(self, query: HeartbeatsQuery) -> HeartbeatsPage: ...
-    @overload
-    async def ask(self, query: IncidentsQuery) -> IncidentsPage: ...
-    @overload
-    async def ask(self, query: IncidentQuery) -> IncidentDetail: ...
-    @overload
-    async def ask(self, query: IncidentStatsQuery) -> IncidentStats: ...
-    @overload
-    async def ask(self, query: TasksQuery) -> TasksPage: ...
-    @overload
-    async def ask(self, query: TaskQuery) -> TaskDetail: ...
-    @overload
-    async def ask(self, query: TaskStatsQuery) -> TaskStats: ...
-    @overload
-    async def ask(self, query: NotesQuery) -> NotesPage: ...
-    @overload
-    async def ask(self, query: NoteSearchQuery) -> NoteSearchAnswer: ...
-    @overload
-    async def ask(self, query: MemoryStatsQuery) -> MemoryStats: ...
-    @overload
-    async def ask(self, query: JobsQuery) -> JobsPage: ...
-    @overload
-    async def ask(self, query: JobQuery) -> JobDetail: ...
-    @overload
-    async def ask(self, query: FiresQuery) -> FiresPage: ...
-    @overload
-    async def ask(self, query: ScheduleQuery) -> ScheduleAnswer: ...
-    async def ask(self, query: Query) -> Answer:
+    async def answer(self, query: Query) -> Answer:
         response = await self._exchange("POST", QUERY, content=encode_query(query))
         answer = self._understood(decode_answer, response)
         if not isinstance(answer, ANSWERS[type(query)]):

@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp.web_request import BaseRequest
 
 from palyra.control.commands import Command
+from palyra.control.protocol import Control
 from palyra.control.queries import AuditAnswer, Query, RunsPage
 from palyra.control.snapshots import CommandResult, EngineView, OperatorView, Snapshot, Topic
 from palyra.gateway.operators import OperatorsServer, Peer, peer_of
@@ -51,7 +52,7 @@ def snapshot_for(identity: Identity) -> Snapshot:
 
 
 @dataclass
-class FixedControl:
+class FixedControl(Control):
     """Answers with what the test says, and remembers what it was asked."""
 
     identity: Identity
@@ -71,7 +72,7 @@ class FixedControl:
         self.engine.fail()
         return CommandResult("accepted", "Done.", data={"by": self.identity.operator})
 
-    async def ask(self, query: Query) -> Any:
+    async def answer(self, query: Query) -> Any:
         self.engine.queries.append(query)
         self.engine.fail()
         return self.engine.answer

@@ -27,6 +27,7 @@ from palyra.control.incidents_queries import IncidentQuery, IncidentsQuery
 from palyra.control.jobs_commands import JobCommand
 from palyra.control.jobs_queries import JobQuery, ScheduleQuery
 from palyra.control.notice_queries import DeadLettersQuery, HeartbeatsQuery
+from palyra.control.protocol import Control
 from palyra.control.queries import (
     AlertsPage,
     AlertsQuery,
@@ -87,7 +88,7 @@ MOST_INCIDENTS = 200
 """As many as a snapshot carries."""
 
 
-class FakeControl:
+class FakeControl(Control):
     """Control over a `World`. Commands act on it; `sent` and `asked` remember what came.
 
     `trouble`, when set, is raised by every snapshot and query; `gate` and `snapshot_gate`,
@@ -150,7 +151,7 @@ class FakeControl:
             tasks=world.tasks if Topic.JOBS in topics else (),
         )
 
-    async def ask(self, query: Any) -> Any:
+    async def answer(self, query: Any) -> Any:
         self.asked.append(query)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
