@@ -6,6 +6,7 @@ Every failure is a StateError that names the path and what to do. A crash at any
 import errno
 import fcntl
 import os
+import re
 import secrets
 import stat
 from collections.abc import Collection, Iterator
@@ -53,11 +54,11 @@ def private_dir(path: Path, *, ours: Collection[str] = ()) -> Path:
     return path
 
 
-def read_private(path: Path, limit: int) -> bytes | None:
+def read_private(path: Path, limit: int, *, tighten: bool = True) -> bytes | None:
     """The content of a private file; None when there is none.
 
-    Permissions that let others read are tightened; ones that let others write, another owner, a symlink, and more
-    than `limit` bytes are refused. Raises StateError.
+    Permissions that let others read are tightened, or refused where `tighten` is false; ones that let others write,
+    another owner, a symlink, and more than `limit` bytes are refused. Raises StateError.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -77,6 +78,11 @@ def read_private(path: Path, limit: int) -> bytes | None:
                 f"{path} can be written by other accounts (mode {stat.S_IMODE(found.st_mode):04o}).",
                 fix=f"Check what it says, then run: chmod 600 {path}",
             )
+        if found.st_mode & _OTHERS and not tighten:
+            raise StateError(
+                f"{path} can be read by other accounts (mode {stat.S_IMODE(found.st_mode):04o}).",
+                fix=f"Run: chmod 600 {path}",
+            )
         if found.st_mode & _OTHERS:
             os.fchmod(descriptor, 0o600)
         try:
@@ -93,40 +99,59 @@ def write_private(path: Path, data: bytes, *, backups: int = 0) -> None:
 
     `backups` keeps that many earlier contents as `.bak.1` (the newest) and so on. Raises StateError.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
         if path.is_symlink():
             raise _symlink(path)
-        try:
-            _write_new(temporary, data)
-            if backups:
-                _rotate(path, backups)
-            os.rename(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync_dir(path.parent)
+        _put(path, data, backups)
     except OSError as error:
         raise _unusable(path, "written", error) from error
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Replaces a file that is there, durably as `write_private` does; its mode and group stay. Raises StateError."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+def replace_file(path: Path, data: bytes, *, backups: int = 0) -> None:
+    """Replaces a file that is there, durably and with backups as `write_private` does; its mode, owner and group stay.
+    Raises StateError."""
     try:
-        found = path.stat()
-        try:
-            _write_new(temporary, data)
-            with suppress(PermissionError):
-                os.chown(temporary, found.st_uid, found.st_gid)
-            os.chmod(temporary, stat.S_IMODE(found.st_mode))
-            os.rename(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync_dir(path.parent)
+        _put(path, data, backups, path.stat())
     except OSError as error:
         raise _unusable(path, "written", error) from error
+
+
+def rotate_backups(path: Path, keep: int) -> None:
+    """Moves a file's backups up by one, the oldest of `keep` out, and makes its present content `.bak.1` as well.
+
+    The path itself is never absent meanwhile; a file that is not there has nothing to keep. Raises StateError.
+    """
+    try:
+        _rotate(path, keep)
+    except OSError as error:
+        raise _unusable(path, "kept as a backup", error) from error
+
+
+def backups_of(path: Path) -> list[Path]:
+    """A file's backups that are there, the newest first."""
+    numbered = re.compile(re.escape(path.name) + r"\.bak\.([1-9][0-9]{0,3})")
+    found = [(int(match[1]), match[0]) for match in map(numbered.fullmatch, _names(path.parent)) if match is not None]
+    return [path.with_name(name) for _, name in sorted(found)]
+
+
+def drop_backups(path: Path) -> None:
+    """Removes a file's backups, durably: what they hold is not to be had any more. Raises StateError."""
+    remove_files(backups_of(path))
+
+
+def remove_files(paths: Collection[Path]) -> None:
+    """Removes files of one directory, durably and in this order; one that is not there is no error. Raises
+    StateError."""
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise _unusable(path, "removed", error) from error
+    for directory in {path.parent for path in paths}:
+        try:
+            _sync_dir(directory)
+        except OSError as error:
+            raise _unusable(directory, "written", error) from error
 
 
 @contextmanager
@@ -167,6 +192,31 @@ def private_lock(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _put(path: Path, data: bytes, backups: int, dress: os.stat_result | None = None) -> None:
+    """`dress` tells whose the new file is and its mode; None: ours alone."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        _write_new(temporary, data)
+        if dress is not None:
+            with suppress(PermissionError):
+                os.chown(temporary, dress.st_uid, dress.st_gid)
+            os.chmod(temporary, stat.S_IMODE(dress.st_mode))
+        if backups:
+            _rotate(path, backups)
+        os.rename(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_dir(path.parent)
+
+
+def _names(directory: Path) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []
 
 
 def _write_new(path: Path, data: bytes) -> None:

@@ -11,7 +11,16 @@ import pytest
 
 from palyra.core import private_files
 from palyra.core.errors import StateError
-from palyra.core.private_files import private_dir, private_lock, read_private, write_private
+from palyra.core.private_files import (
+    backups_of,
+    drop_backups,
+    private_dir,
+    private_lock,
+    read_private,
+    replace_file,
+    rotate_backups,
+    write_private,
+)
 
 
 def mode(path: Path) -> int:
@@ -119,6 +128,17 @@ def test_a_file_others_could_read_is_tightened(tmp_path: Path, loose: int) -> No
     assert mode(file) == 0o600
 
 
+def test_a_file_others_could_read_is_refused_by_who_asks_for_that(tmp_path: Path) -> None:
+    file = tmp_path / "f"
+    write_private(file, b"x")
+    for loose in (0o640, 0o604):
+        file.chmod(loose)
+        with pytest.raises(StateError, match="can be read by other accounts") as raised:
+            read_private(file, 10, tighten=False)
+        assert "chmod 600" in raised.value.fix
+        assert mode(file) == loose
+
+
 @pytest.mark.parametrize("loose", [0o660, 0o602, 0o666])
 def test_a_file_others_could_write_is_refused(tmp_path: Path, loose: int) -> None:
     file = tmp_path / "f"
@@ -163,6 +183,36 @@ def test_without_backups_none_are_kept(tmp_path: Path) -> None:
     write_private(tmp_path / "f", b"1")
     write_private(tmp_path / "f", b"2")
     assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def test_a_replaced_file_keeps_its_mode_and_so_do_its_backups(tmp_path: Path) -> None:
+    file = tmp_path / "f"
+    file.write_bytes(b"0")
+    file.chmod(0o640)
+    for number in range(1, 8):
+        replace_file(file, b"%d" % number, backups=5)
+    assert [path.read_bytes() for path in backups_of(file)] == [b"6", b"5", b"4", b"3", b"2"]
+    assert {mode(path) for path in tmp_path.iterdir()} == {0o640}
+    with pytest.raises(StateError, match="cannot be written"):
+        replace_file(tmp_path / "none", b"x", backups=5)
+
+
+def test_rotating_leaves_the_file_itself_alone(tmp_path: Path) -> None:
+    file = tmp_path / "f"
+    rotate_backups(file, 5)
+    assert list(tmp_path.iterdir()) == []
+    write_private(file, b"1")
+    rotate_backups(file, 5)
+    assert (file.read_bytes(), [path.name for path in backups_of(file)]) == (b"1", ["f.bak.1"])
+
+
+def test_backups_are_told_apart_from_what_only_looks_like_them_and_can_be_dropped(tmp_path: Path) -> None:
+    for name in ("f", "f.bak.1", "f.bak.2", "f.bak.10", "f.bak.0", "f.bak.x", "ff.bak.1", "f.bak.1.bak.1"):
+        write_private(tmp_path / name, b"x")
+    assert [path.name for path in backups_of(tmp_path / "f")] == ["f.bak.1", "f.bak.2", "f.bak.10"]
+    drop_backups(tmp_path / "f")
+    assert {path.name for path in tmp_path.iterdir()} == {"f", "f.bak.0", "f.bak.x", "ff.bak.1", "f.bak.1.bak.1"}
+    assert backups_of(tmp_path / "elsewhere" / "f") == []
 
 
 STEPS = ["open", "fsync", "rename", "link", "replace", "fchmod"]
