@@ -13,6 +13,7 @@ from palyra.config.kinds import Choice, Duration, Flag, Listing, Size, Text, Who
 from palyra.config.names import ID, LABEL, MODEL_CHOICE, MODEL_ID, PERSON, TAG, VAULT_REF, FilePath, Moment, Zone
 from palyra.config.section import Section
 from palyra.config.urls import Url
+from palyra.core.conditions import Severity
 
 
 class Misfire(StrEnum):
@@ -82,13 +83,6 @@ class WebhookFormat(StrEnum):
     JSON = "json"
     SLACK = "slack"
     PAGERDUTY = "pagerduty"
-
-
-class Severity(StrEnum):
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
-    CRITICAL = "critical"
 
 
 class ProbeKind(StrEnum):

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from palyra.config.operations import Maintenance
 from palyra.core.errors import NotFoundError
 from palyra.engine.tasks import unknown_model
 from palyra.engine.upkeep import upkeep
@@ -51,7 +50,7 @@ async def jobs_room(engine: "Engine", durable: Durable) -> Jobs:
         engine.background,
         durable,
         engine.clock,
-        {**upkeep(engine, tell, clear), Maintenance.MEMORY_MAINTENANCE: engine.memory.maintain},
+        upkeep(engine, tell, clear),
         TaskDoor(engine.tasks.desk, engine.journal.readers),
         engine.memory.answer,
     )

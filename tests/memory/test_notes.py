@@ -262,5 +262,5 @@ def test_tags_and_ends_are_checked() -> None:
     assert read_end(7, 1, 5) == 12
     assert read_end(10**12, 0, 5) == 10**12 + 5
     for ttl in (-1, DAY_S * 1000 + 1):
-        with pytest.raises(NoteFaultError, match="1 days"):
+        with pytest.raises(NoteFaultError, match="for 1 day "):
             read_end(ttl, 1, 5)

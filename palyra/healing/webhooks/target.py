@@ -54,7 +54,7 @@ def webhooks(rows: Iterable[WebhookConfig]) -> dict[str, Webhook]:
             url=row.url,
             format=row.format,
             events=frozenset(row.events),
-            min_severity=Severity(row.min_severity),
+            min_severity=row.min_severity,
             secret_ref=row.secret_ref,
             allow_private=row.allow_private,
         )
