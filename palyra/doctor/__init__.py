@@ -1,0 +1,1 @@
+"""The doctor: what is wrong with an installation, what would put it right, and how to take that back."""

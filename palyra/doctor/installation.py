@@ -1,0 +1,182 @@
+"""An installation as it was read: values alone, so that checks and plans are functions of them.
+
+Every input is read on its own; what became of that is its `Reading`. Paths inside the state directory are named
+relative to it, with `/` between the parts. Nothing here is redacted: bytes of secrets are among it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import field
+from enum import StrEnum
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from palyra.core.values import value
+
+if TYPE_CHECKING:
+    from palyra.config.load import LoadResult
+
+T = TypeVar("T")
+
+
+class NotReadError(Exception):
+    """An input could not be read at all: its reader failed or ran out of time. The text says why."""
+
+
+class NothingToReadError(Exception):
+    """There is nothing to read, for a reason that another check tells. The text is that reason."""
+
+
+@value
+class Reading(Generic[T]):
+    """What came of reading one input: exactly one of the three is set.
+
+    `problem`: the reader itself failed or ran out of time, so that checks of it cannot answer. `absent`: there is
+    nothing to read, for a reason told elsewhere, so that checks of it are skipped.
+    """
+
+    found: T | None = None
+    problem: str = ""
+    absent: str = ""
+
+    def get(self) -> T:
+        """Raises NotReadError, NothingToReadError."""
+        if self.problem:
+            raise NotReadError(self.problem)
+        if self.found is None:
+            raise NothingToReadError(self.absent)
+        return self.found
+
+
+class Kind(StrEnum):
+    """What lies at a path."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    LINK = "link"
+    SOCKET = "socket"
+    OTHER = "other"
+
+
+@value
+class Facts:
+    """What the file system says of a path itself, not of what a link leads to.
+
+    `mode` holds permission bits only, `size` is in bytes, `mtime_ms` in UTC unix ms; `leads_to` is a link's text.
+    """
+
+    kind: Kind
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime_ms: int
+    inode: int = 0
+    device: int = 0
+    leads_to: str = ""
+
+
+@value
+class Input:
+    """One path. `facts` None: nothing is there. `data` None: its bytes were not read, `problem` says why where that is
+    a fault: no permission, larger than the limit, an error of the disk."""
+
+    path: Path
+    facts: Facts | None = None
+    data: bytes | None = field(default=None, repr=False)
+    problem: str = ""
+
+    @property
+    def exists(self) -> bool:
+        return self.facts is not None
+
+    @property
+    def is_file(self) -> bool:
+        return self.facts is not None and self.facts.kind is Kind.FILE
+
+    @property
+    def sha256(self) -> str:
+        """Of the bytes, in hex; empty where they were not read."""
+        return "" if self.data is None else sha256(self.data).hexdigest()
+
+
+@value
+class Space:
+    """What is left on the file system of the state directory: bytes, and inodes (None: it does not count them)."""
+
+    free: int
+    inodes: int | None
+
+
+@value
+class StateTree:
+    """The state directory and everything in it, links not followed.
+
+    `entries` by relative name; small files with their bytes, the journal, logs and backups of the journal without.
+    `problem` says why the tree could not be listed in full.
+    """
+
+    root: Input
+    entries: Mapping[str, Input] = field(default_factory=dict)
+    space: Space | None = None
+    problem: str = ""
+
+    def at(self, name: str) -> Input:
+        """What lies at a relative name; one that does not exist where nothing does."""
+        return self.entries.get(name) or Input(self.root.path / name)
+
+
+@value
+class ConfigCandidate:
+    """One place a configuration may be. `source`: `--config`, `PALYRA_CONFIG`, `user` or `system`; `named`: somebody
+    asked for this very file. `input` has the bytes of the file a link leads to; `target` is that file, every link
+    resolved, with facts and without bytes."""
+
+    source: str
+    named: bool
+    input: Input
+    target: Input
+
+
+@value
+class ConfigFiles:
+    """Where configurations may be, in order. `chosen` is the first that is there, or the named one; None: none is.
+
+    `backups` are the `.bak.N` beside the chosen file's target (or beside the place of the default one), by number.
+    """
+
+    candidates: tuple[ConfigCandidate, ...]
+    chosen: ConfigCandidate | None
+    backups: Mapping[int, Input] = field(default_factory=dict)
+
+    @property
+    def place(self) -> ConfigCandidate:
+        """The chosen file, else the one a first configuration would be written to."""
+        return self.chosen or self.candidates[0]
+
+
+@value
+class EngineFacts:
+    """Whether an engine holds the state directory, as the kernel says: `pid` of the lock's holder.
+
+    `responds` is None where nobody asked it.
+    """
+
+    running: bool
+    pid: int | None = None
+    responds: bool | None = None
+
+
+@value
+class Installation:
+    """Everything that was read, at `now_ms` (UTC unix ms), by the account `uid`."""
+
+    now_ms: int
+    uid: int
+    environ: Mapping[str, str] = field(repr=False)
+    state_dir: Path
+    state: Reading[StateTree]
+    config_files: Reading[ConfigFiles]
+    settings: "Reading[LoadResult]"
+    """What the configuration means; absent where its file cannot be parsed, so that defaults are assumed."""
+    engine: Reading[EngineFacts]
