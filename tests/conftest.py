@@ -1,6 +1,7 @@
 """What holds for every test."""
 
-from collections.abc import Iterable
+import faulthandler
+from collections.abc import Generator, Iterable
 
 import pytest
 from hypothesis import settings
@@ -15,3 +16,19 @@ def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("soak") is not None:
             item.add_marker(pytest.mark.timeout(0))
+
+
+TEARDOWN_S = 240
+"""A teardown that takes longer waits for something that will never be: its process is ended."""
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """Once a test has failed, its limit of time no longer holds, and what its fixtures wait for would hold up all."""
+    if item.get_closest_marker("soak") is not None:
+        return (yield)
+    faulthandler.dump_traceback_later(TEARDOWN_S, exit=True)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()

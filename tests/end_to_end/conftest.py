@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator, Generator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
@@ -16,7 +16,7 @@ from tests.end_to_end.premises import Premises, premises
 from tests.support.upstream import Upstream
 
 FAILED = pytest.StashKey[bool]()
-LONGEST_S = 40
+LONGEST_S = 120
 """A test that takes longer waits for something that will never be."""
 
 
@@ -28,8 +28,25 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-@pytest.fixture(autouse=True)
-def _ends_at_all() -> Iterator[None]:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    if "soak" in item.keywords:
+        return (yield)
+    with ends_at_all():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """A test that has failed has no limit of time any more, and its house may wait for what will never be."""
+    if "soak" in item.keywords:
+        return (yield)
+    with ends_at_all():
+        return (yield)
+
+
+@contextmanager
+def ends_at_all() -> Iterator[None]:
     """Turns a wait for ever into a failure, also one of the house that is being closed.
 
     A running loop is stopped after its turn, once it is told who waits for what: an error raised amid one would end in

@@ -245,6 +245,8 @@ class Premises:
     def abandon(self) -> None:
         """The test has failed: whatever still runs is stopped, and nobody asks how the books stand."""
         self.abandoned = True
+        self.engine.tasks.stop_claims()
+        self.engine.jobs.drain()
         for run in self.engine.runner.live:
             run.ask_to_stop("engine_stopping")
 
