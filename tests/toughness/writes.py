@@ -1,7 +1,9 @@
 """One fire and one task, killed by SIGKILL before or after the n-th of their writes, and brought to rest by the next
-engine. `python -m tests.toughness.writes KIND DIRECTORY` prints what each death came to, as lines of JSON.
+engine. `python -m tests.toughness.writes KIND DIRECTORY` prints what each death came to, as lines of JSON: first a life
+that nothing happens to, then one for each side of each write, until there is no write of that number.
 
-Each life is a fork of a process that has everything loaded: it owns no loop and no thread by then.
+Each unit is a commit of its own, so that a write has one number however the threads run, and the jobs of the system are
+paused. Each life is a fork of a process that has everything loaded: it owns no loop and no thread by then.
 """
 
 import asyncio
@@ -15,6 +17,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +52,15 @@ class Deaths:
     commits: int = 0
 
     def stand_between(self) -> None:
-        commit = writer._commit
+        commit, take = writer._commit, writer.Writer._take_batch
+
+        def one_by_one(writing: writer.Writer) -> Any:
+            rest = list(writing._queue)[1:]
+            for _ in rest:
+                writing._queue.pop()
+            taken = take(writing)
+            writing._queue.extend(rest)
+            return taken
 
         def counted(*given: Any) -> Any:
             if not self.armed or not any(unit.rows for unit in given[1].units()):
@@ -63,12 +74,17 @@ class Deaths:
             return None
 
         writer._commit = counted  # type: ignore[assignment]
+        writer.Writer._take_batch = one_by_one  # type: ignore[method-assign,assignment]
 
 
 async def first_life(kind: str, state_dir: Path, deaths: Deaths, told: Path) -> int:
     """Does the work; returns how many commits it took."""
+    deaths.stand_between()
     clock = ManualClock(T0)
     engine = await Engine.open(Installation(sound(""), state_dir), clock, {})
+    await at_rest(engine, clock)
+    for lane in engine.jobs.roster.system:
+        await engine.jobs.acts.pause(lane.job.name, "a quiet house", "ada")
     await at_rest(engine, clock)
     if kind == "fire":
         await engine.jobs.acts.add({**JOB, "at": spell_instant(clock.now_ms() + 2_000)}, "ada")
@@ -81,10 +97,10 @@ async def first_life(kind: str, state_dir: Path, deaths: Deaths, told: Path) -> 
         await engine.tasks.desk.submit(ASK, "ada")
         told.touch()
         await at_rest(engine, clock)
-    count = deaths.commits
+    commits = deaths.commits
     deaths.armed = False
     await engine.close()
-    return count
+    return commits
 
 
 async def next_life(kind: str, state_dir: Path) -> int:
@@ -173,7 +189,6 @@ def one_death(kind: str, root: Path, place: int, *, after: bool) -> dict[str, An
     name = f"{kind}-{place}-{'after' if after else 'before'}"
     state_dir, told = root / name, root / f"{name}.told"
     deaths = Deaths(place, after)
-    deaths.stand_between()
     commits, ended_by = forked(lambda: first_life(kind, state_dir, deaths, told))
     if place:
         forked(lambda: next_life(kind, state_dir))
@@ -190,9 +205,12 @@ def main(kind: str, root: str) -> None:
     logging.disable(logging.CRITICAL)
     whole = one_death(kind, Path(root), 0, after=False)
     say(whole)
-    for place in range(1, whole["commits"] + 1):
+    for place in count(1):
         for after in (False, True):
-            say(one_death(kind, Path(root), place, after=after))
+            death = one_death(kind, Path(root), place, after=after)
+            say(death)
+            if not death["killed"]:
+                return
 
 
 if __name__ == "__main__":
