@@ -1,10 +1,10 @@
 """What a repair does to one file: its state before and after, known before anything is written."""
 
 import hashlib
-import stat
 from enum import StrEnum
 
 from palyra.core.values import value
+from palyra.doctor.installation import Input, Kind
 
 PRIVATE_FILE = 0o600
 PRIVATE_DIR = 0o700
@@ -29,19 +29,13 @@ class Root(StrEnum):
     STATE = "state"
 
 
-class Kind(StrEnum):
-    FILE = "file"
-    DIRECTORY = "directory"
-    SOCKET = "socket"
-    OTHER = "other"
-
-
 @value
 class FileFacts:
     """What can be told of a path without showing what is in it.
 
     `sha256` (hex) and `size` (bytes) are of regular files; `mode` is permission bits, `owner` a uid. What does not
-    exist has none of them.
+    exist has none of them. `mark` stands for the content where that is too large to be read for a plan: it changes
+    when the file is written.
     """
 
     exists: bool
@@ -50,12 +44,7 @@ class FileFacts:
     mode: int = 0
     owner: int = -1
     kind: Kind = Kind.FILE
-
-    def same_content(self, other: "FileFacts") -> bool:
-        """Whether both are absent, or of one kind and content, whoever may read them."""
-        if not self.exists or not other.exists:
-            return self.exists == other.exists
-        return (self.kind, self.sha256, self.size) == (other.kind, other.sha256, other.size)
+    mark: str = ""
 
 
 ABSENT = FileFacts(exists=False)
@@ -66,13 +55,20 @@ def facts_of(data: bytes, mode: int, owner: int) -> FileFacts:
     return FileFacts(True, hashlib.sha256(data).hexdigest(), len(data), mode, owner)
 
 
-def kind_of(mode: int) -> Kind:
-    """The kind in a `st_mode`."""
-    if stat.S_ISREG(mode):
-        return Kind.FILE
-    if stat.S_ISDIR(mode):
-        return Kind.DIRECTORY
-    return Kind.SOCKET if stat.S_ISSOCK(mode) else Kind.OTHER
+def facts_read(found: Input) -> FileFacts:
+    """Facts of a path as it was read."""
+    if found.facts is None:
+        return ABSENT
+    facts = found.facts
+    if facts.kind is Kind.FILE and found.data is not None:
+        return facts_of(found.data, facts.mode, facts.uid)
+    size = facts.size if facts.kind is Kind.FILE else 0
+    mark = mark_of(facts.size, facts.mtime_ms, facts.inode) if facts.kind is Kind.FILE else ""
+    return FileFacts(True, "", size, facts.mode, facts.uid, facts.kind, mark)
+
+
+def mark_of(size: int, mtime_ms: int, inode: int) -> str:
+    return f"{size}.{mtime_ms}.{inode}"
 
 
 @value

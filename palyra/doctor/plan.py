@@ -13,7 +13,7 @@ FORMAT = 1
 
 
 @value
-class Input:
+class Source:
     """A file that a step was computed from, and what it was like then."""
 
     name: str
@@ -37,7 +37,7 @@ class RepairStep:
     needs_stop: bool = False
     security: bool = False
     notes: tuple[str, ...] = ()
-    inputs: tuple[Input, ...] = ()
+    inputs: tuple[Source, ...] = ()
 
 
 @value
