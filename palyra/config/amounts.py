@@ -1,7 +1,7 @@
 """Numbers with units as a configuration spells them: durations, sizes, dollars."""
 
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from palyra.config.problem import Code, Fault
 from palyra.core.durations import parse_duration_ms
@@ -53,6 +53,15 @@ def spell_size(size: int) -> str:
         if size >= unit and size % unit == 0:
             return f"{size // unit}{name}"
     return f"{size}B"
+
+
+def toml_float(text: str) -> Decimal:
+    """What `tomllib` is to make of a number with a point or exponent: exact. One whose exponent no Decimal can hold is
+    no number, which every key refuses in its place."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return Decimal("NaN")
 
 
 def read_decimal(value: object, noun: str = "an amount in US dollars") -> Decimal:

@@ -7,10 +7,10 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+from palyra.config.amounts import toml_float
 from palyra.config.environment import read_environment
 from palyra.config.fill import fill
 from palyra.config.findings import Findings
@@ -42,6 +42,21 @@ class LoadResult:
     warnings: tuple[Problem, ...] = ()
     origins: Mapping[str, Origin] = field(default_factory=dict)
     path: Path | None = None
+
+
+@value
+class Sources:
+    """Where a configuration is looked for, so that it can be read again: the file asked for, the environment and the
+    values of the command line as `load_config` takes them."""
+
+    named: Path | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
+    flags: Mapping[str, str | None] = field(default_factory=dict)
+    system_file: Path = SYSTEM_FILE
+
+    def load(self) -> LoadResult:
+        """What is there now."""
+        return load_config(self.named, self.environ, self.flags, system_file=self.system_file)
 
 
 @dataclass(slots=True)
@@ -188,7 +203,7 @@ def _parse(data: bytes, name: str) -> tuple[dict[str, Any], dict[tuple[str | int
     too_deep = Fault(Code.TOO_LARGE, f"values nest deeper than {MAX_DEPTH} levels", "Nest less deeply")
     try:
         lines = lines_of(text)
-        tree = tomllib.loads(text, parse_float=_decimal)
+        tree = tomllib.loads(text, parse_float=toml_float)
     except TooDeepError as error:
         raise _PlacedError(too_deep, error.line) from None
     except RecursionError:
@@ -209,14 +224,6 @@ def _syntax(message: str, text: str) -> _PlacedError:
     said = message[: place.start()]
     fault = Fault(Code.SYNTAX, f"this is no TOML: {said} (line {line}{column})", "Correct the line")
     return _PlacedError(fault, line)
-
-
-def _decimal(text: str) -> Decimal:
-    """An exact number; one whose exponent no Decimal can hold is no number, which every key refuses in its place."""
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        return Decimal("NaN")
 
 
 def _read_flags(flags: Mapping[str, str | None]) -> tuple[Layer, list[Problem]]:

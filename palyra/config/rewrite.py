@@ -4,12 +4,14 @@ import copy
 import os
 import tomllib
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
+from palyra.config.amounts import toml_float
 from palyra.config.load import interpret
 from palyra.config.paths import MAX_FILE, read_config_file
 from palyra.core.errors import BadInputError, ConflictError, PalyraError, StateError
@@ -27,14 +29,14 @@ def set_defaults(path: Path, models: Mapping[str, str], environ: Mapping[str, st
     meanwhile.
     """
     target = Path(os.path.realpath(path))
-    before = after = _read(target, path)
+    before = after = read_whole(target, path)
     for role, model in models.items():
         after = with_value(after, "defaults", role, model)
     loaded = interpret(after, path, environ, {})
     if loaded.config is None:
         problems = "\n".join(f"  {problem}" for problem in loaded.problems)
         raise BadInputError(f"The configuration could not be used with that:\n{problems}")
-    if _read(target, path) != before:
+    if read_whole(target, path) != before:
         raise ConflictError(f"{path} was changed meanwhile; nothing was written.", fix="Try again.")
     if after != before:
         replace_file(target, after)
@@ -51,14 +53,14 @@ def with_value(data: bytes, table: str, key: str, text: str) -> bytes:
     changing anything else."""
     try:
         source = data.decode()
-        expected: dict[str, Any] = copy.deepcopy(tomllib.loads(source))
+        expected: dict[str, Any] = copy.deepcopy(tomllib.loads(source, parse_float=toml_float))
         expected.setdefault(table, {})[key] = text
         document = tomlkit.parse(source)
         if table not in document:
             document[table] = tomlkit.table()
         document[table][key] = text
         written = tomlkit.dumps(document)
-        same = tomllib.loads(written) == expected
+        same = same_data(tomllib.loads(written, parse_float=toml_float), expected)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, TOMLKitError, TypeError, AttributeError) as error:
         raise PalyraError(f"The file cannot be rewritten: {reason_of(error)}.", fix=BY_HAND) from None
     if not same:
@@ -66,7 +68,21 @@ def with_value(data: bytes, table: str, key: str, text: str) -> bytes:
     return written.encode()
 
 
-def _read(target: Path, named: Path) -> bytes:
+def same_data(first: object, second: object) -> bool:
+    """Whether two trees that `tomllib` read are the same: types, rows in their order, numbers digit by digit."""
+    if type(first) is not type(second):
+        return False
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(same_data(first[name], second[name]) for name in first)
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(same_data, first, second))
+    if isinstance(first, Decimal):
+        return str(first) == str(second)
+    return first == second
+
+
+def read_whole(target: Path, named: Path) -> bytes:
+    """The bytes of a configuration file, for rewriting it. Raises StateError."""
     found = read_config_file(target)
     if found.data is None or len(found.data) > MAX_FILE:
         raise StateError(f"{named} cannot be read: {found.refused or 'it is not there, or too large'}.")
