@@ -142,7 +142,7 @@ class IncidentViews:
             tuple(incident_view(record) for record in found[:limit]),
             len(found),
             counts,
-            None if self._healing is None else healing_view(self._healing()),
+            None if self._healing is None else healing_view(self._healing(), now),
         )
 
     async def _detail(self, incident_id: str) -> IncidentDetail:
@@ -171,12 +171,12 @@ class IncidentViews:
         return IncidentStats(window, tuple(map(_measures, measure(await self._readers.episodes(since), since))))
 
 
-def healing_view(healing: Healing) -> HealingView:
+def healing_view(healing: Healing, now: int) -> HealingView:
     features = [*(feature.value for feature in Feature), ENGINE]
     return HealingView(
         modes={name: healing.modes.of(name).value for name in features},
         said=tuple(name for name in features if healing.modes.said(name)),
-        circuits=dict(healing.attempts.circuits),
+        circuits=healing.attempts.circuits(now),
         suspended_until=healing.watch.suspended_until,
         last_look_at=healing.last_look_at,
         heartbeats=len(healing.heartbeats),

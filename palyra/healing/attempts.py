@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from palyra.healing.guards import CIRCUIT_WITHIN_MS, SUBJECT_WITHIN_MS, TRIES_MOST, Tried
-from palyra.healing.record import AUTO, INTERRUPTED, Attempt, AttemptStatus, IncidentRecord
+from palyra.healing.record import AUTO, INTERRUPTED, Attempt, AttemptStatus, Circuit, IncidentRecord
 from palyra.healing.remedies import Remedy
 from palyra.journal.changes import Change
-from palyra.journal.incident_rows import ATTEMPTS
+from palyra.journal.incident_rows import ATTEMPTS, CIRCUITS
 
 
 class Attempts:
@@ -20,12 +20,13 @@ class Attempts:
         self._of: dict[str, dict[str, Attempt]] = {}
         self._subjects: dict[str, deque[Attempt]] = {}
         self._features: dict[str, deque[Attempt]] = {}
-        self.circuits: dict[str, int] = {}
-        """Until when each feature's circuit is open (unix ms)."""
+        self._circuits: dict[str, Circuit] = {}
+        """The last one of each feature."""
 
-    def restore(self, rows: Iterable[Attempt], at: int) -> list[Attempt]:
+    def restore(self, rows: Iterable[Attempt], circuits: Iterable[Circuit], at: int) -> list[Attempt]:
         """Takes what is known from before, oldest first. Returns those that another boot left behind, as they ended."""
         left: list[Attempt] = []
+        self._circuits = {circuit.feature: circuit for circuit in circuits}
         for row in rows:
             if not row.status.ended:
                 row = self.ended(row, AttemptStatus.FAILED, INTERRUPTED, at)
@@ -72,8 +73,24 @@ class Attempts:
             episode=[one for one in self.of(record) if one.remedy == remedy.name],
             subject=self._subjects.get(record.subject, ()) if record.subject else (),
             feature=[one.planned_at for one in lately],
-            circuit_until=self.circuits.get(record.feature, 0),
+            circuit_until=self._until(record.feature, at),
         )
+
+    def open_circuit(self, feature: str, at: int, until: int) -> Change:
+        """Nothing of a feature is begun by itself until then; what makes that durable."""
+        before = self._circuits.get(feature)
+        circuit = Circuit(feature, 1 if before is None else before.version + 1, at, until)
+        self._circuits[feature] = circuit
+        return CIRCUITS.saved(circuit)
+
+    def circuits(self, at: int) -> dict[str, int]:
+        """Until when each open circuit is (unix ms), by feature."""
+        return {feature: self._until(feature, at) for feature in self._circuits if self._until(feature, at) > at}
+
+    def _until(self, feature: str, at: int) -> int:
+        """0 where it is closed; also where it has not opened yet, since the clock was set back."""
+        circuit = self._circuits.get(feature)
+        return circuit.until if circuit is not None and circuit.opened_at <= at < circuit.until else 0
 
     def left(self, record: IncidentRecord, remedy: Remedy) -> int:
         """How many automatic attempts are left in this episode."""
@@ -89,8 +106,6 @@ class Attempts:
         for subject, tries in list(self._subjects.items()):
             if not tries or at - tries[-1].planned_at >= SUBJECT_WITHIN_MS:
                 del self._subjects[subject]
-        for feature in [feature for feature, until in self.circuits.items() if at >= until]:
-            del self.circuits[feature]
 
     @staticmethod
     def saved(*attempts: Attempt) -> list[Change]:

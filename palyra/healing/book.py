@@ -73,9 +73,9 @@ class IncidentBook:
         self.version = 0
         """Grows with everything a console could show."""
 
-    def restore(self, records: Iterable[IncidentRecord], episodes: Iterable[Episode]) -> None:
+    def restore(self, records: Iterable[IncidentRecord], episodes: Iterable[Episode], at: int = 0) -> None:
         """Takes what is known from before. `episodes`: the present one of each record, and those that began or ended of
-        late."""
+        late. What opened within the last minute may still become a storm."""
         for record in sorted(records, key=lambda record: record.resolved_at or record.opened_at):
             self._place(record)
         for record in self._by_id.values():
@@ -87,6 +87,9 @@ class IncidentBook:
             record_of = self._by_id.get(episode.incident_id)
             if record_of is not None and record_of.episode == episode.episode:
                 self.paper.remember(episode)
+        for record in sorted(self._by_id.values(), key=lambda record: record.opened_at):
+            if not record.parent_id and not record.storm and 0 <= at - record.opened_at <= STORM_WITHIN_MS:
+                self._openings.setdefault((record.domain, record.family), {})[record.incident_id] = record.opened_at
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -369,7 +372,8 @@ class IncidentBook:
     def _adopt(self, parent: IncidentRecord, child: IncidentRecord, at: int) -> None:
         before = self._by_id.get(child.parent_id)
         self.log(child, at, TimelineKind.GROUPED, PALYRA, {"parent": parent.incident_id})
-        self.put(replace(child, parent_id=parent.incident_id, version=child.version + 1, updated_at=at))
+        hung = self.put(replace(child, parent_id=parent.incident_id, version=child.version + 1, updated_at=at))
+        self._cover(hung, parent, at)
         family = self._children.setdefault(parent.incident_id, {})
         family[child.incident_id] = None
         parent = self._by_id[parent.incident_id]
@@ -381,6 +385,23 @@ class IncidentBook:
         if before is not None and before.live:
             self._leave(child)
             self.settle(self._by_id[before.incident_id], at, CHILDREN_RESOLVED)
+
+    def _cover(self, child: IncidentRecord, parent: IncidentRecord, at: int) -> None:
+        """What people said of a parent before goes for a child that comes later."""
+        told = {"parent": parent.incident_id}
+        now = child
+        if parent.acknowledged_at is not None and child.acknowledged_at is None:
+            now = replace(now, acknowledged_at=at, acknowledged_by=parent.acknowledged_by)
+            self.log(now, at, TimelineKind.ACKNOWLEDGED, parent.acknowledged_by, told)
+        if parent.assignee and not child.assignee:
+            now = replace(now, assignee=parent.assignee)
+            self.log(now, at, TimelineKind.ASSIGNED, PALYRA, {"to": parent.assignee, **told})
+        snoozed = parent.snoozed_until is not None and at < parent.snoozed_until
+        if snoozed and child.snoozed_until is None and child.severity.rank <= parent.severity.rank:
+            now = replace(now, snoozed_until=parent.snoozed_until, snooze_reason=parent.snooze_reason)
+            self.log(now, at, TimelineKind.SNOOZED, PALYRA, {"until": parent.snoozed_until, **told})
+        if now is not child:
+            self.paper.episode_moved(self.put(now))
 
     # Keeping
 

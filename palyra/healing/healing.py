@@ -115,8 +115,9 @@ class Healing:
         """Incidents as they were; what ended with the engine before, ends. Raises JournalUnavailableError."""
         now = self._clock.now_ms()
         records, episodes = await readers.incidents(), await readers.latest_episodes(now - FLAPPING_WITHIN_MS)
-        self.book.restore(records, episodes)
-        left = self.attempts.restore(await readers.remedy_attempts(now - FLAPPING_WITHIN_MS), now)
+        self.book.restore(records, episodes, now)
+        tries, circuits = await readers.remedy_attempts(now - FLAPPING_WITHIN_MS), await readers.healing_circuits()
+        left = self.attempts.restore(tries, circuits, now)
         for attempt in left:
             record = self.book.find(attempt.incident_id)
             if record is not None:

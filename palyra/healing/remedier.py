@@ -166,7 +166,7 @@ class Remedier:
             case Outcome.CAPPED:
                 self._escalate(record, remedy, now, "It was tried as often as it may be.")
             case Outcome.CIRCUIT:
-                self._attempts.circuits[record.feature] = judged.at
+                self._hands.write([self._attempts.open_circuit(record.feature, now, judged.at)])
                 parent = self._book.find(record.parent_id)
                 concerned = parent if parent is not None and parent.storm and parent.live else record
                 self._escalate(concerned, remedy, now, f"Too many remedies of {record.feature} within 10 minutes.")

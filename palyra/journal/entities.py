@@ -5,7 +5,7 @@ from typing import Any
 
 from palyra.journal.delivery_rows import DELIVERIES, REPORTERS, TOLD, WEBHOOKS
 from palyra.journal.entity import Entity, EntityForgotten, EntitySaved
-from palyra.journal.incident_rows import ATTEMPTS, EPISODES, INCIDENTS, TIMELINE
+from palyra.journal.incident_rows import ATTEMPTS, CIRCUITS, EPISODES, INCIDENTS, TIMELINE
 from palyra.journal.job_rows import JOB_ATTEMPTS, JOB_FIRES, JOBS
 from palyra.journal.note_rows import NOTES, UPKEEP, VECTORS
 from palyra.journal.statements import insert_into, replaced
@@ -21,6 +21,7 @@ ENTITIES: tuple[Entity[Any], ...] = (
     TIMELINE,
     ATTEMPTS,
     EPISODES,
+    CIRCUITS,
     TASKS,
     TASK_INPUTS,
     TASK_RESULTS,

@@ -1,4 +1,4 @@
-"""Incidents, their timelines, what was tried about them and how long they lasted, as they are kept."""
+"""Incidents, their timelines, remedies that were tried, open circuits and episodes, as they are kept."""
 
 from dataclasses import field
 from enum import StrEnum
@@ -182,7 +182,18 @@ class Episode:
     resolved_at: int | None = None
 
 
+@value
+class Circuit:
+    """Too many remedies of a feature were begun by themselves: nothing more is until `until` (UTC unix ms)."""
+
+    feature: str
+    version: int
+    opened_at: int
+    until: int
+
+
 INCIDENTS = Entity(IncidentRecord, "incidents", ["incident_id"], version="revision")
 TIMELINE = Entity(TimelineEntry, "incident_timeline", ["entry_id"], version="")
 ATTEMPTS = Entity(Attempt, "remedy_attempts", ["attempt_id"])
 EPISODES = Entity(Episode, "incident_episodes", ["incident_id", "episode"])
+CIRCUITS = Entity(Circuit, "healing_circuits", ["feature"])

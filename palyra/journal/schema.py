@@ -8,6 +8,7 @@ with the kind of window behind it where that is a rolling one.
 
 from palyra.journal.alert_schema import ALERTS
 from palyra.journal.answers_schema import ANSWERS
+from palyra.journal.circuit_schema import CIRCUITS
 from palyra.journal.correction_schema import CORRECTIONS
 from palyra.journal.credential_schema import CREDENTIALS
 from palyra.journal.delivery_schema import DELIVERIES
@@ -389,6 +390,7 @@ END;
     (13, JOBS),
     (14, MEMORY),
     (15, CORRECTIONS),
+    (16, CIRCUITS),
 )
 
 LATEST = MIGRATIONS[-1][0]

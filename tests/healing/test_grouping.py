@@ -163,3 +163,23 @@ def test_children_hang_below_their_parents_again_after_a_start() -> None:
         f"heartbeat:run:r{number}" for number in range(6)
     }
     assert len(later.below(parent.incident_id)) == 5
+
+
+def test_what_people_said_of_a_parent_goes_for_those_that_come_later() -> None:
+    book = a_book()
+    acts = Acts(book)
+    for number in range(5):
+        run(book, f"r{number}")
+    parent = storm(book).incident_id
+    acts.acknowledge(parent, "ada", T0 + 10)
+    acts.assign(parent, "bob", "ada", T0 + 11)
+    acts.snooze(parent, 3_600_000, "known", "ada", T0 + 12)
+    late = book.get(run(book, "late", T0 + 20))
+    assert (late.acknowledged_by, late.acknowledged_at, late.assignee) == ("ada", T0 + 20, "bob")
+    assert (late.snoozed_until, late.snooze_reason) == (T0 + 12 + 3_600_000, "known")
+    book.changes(T0 + 20)
+    worse = book.get(run(book, "worse", T0 + 30, severity=Severity.CRITICAL))
+    assert (worse.acknowledged_by, worse.snoozed_until) == ("ada", None)
+    assert storm(book).snoozed_until is None
+    woken = book.get(run(book, "woken", T0 + 40))
+    assert (woken.acknowledged_by, woken.snoozed_until) == ("ada", None)

@@ -151,3 +151,52 @@ async def test_a_start_that_nothing_happened_in_writes_nothing(journal: Journal)
     later = await a_stage(journal=journal, boot_id="boot-2", clock=ManualClock(T0 + 5_000))
     assert later.written == []
     await later.close()
+
+
+async def test_a_circuit_stays_open_over_a_restart_and_is_told_of_once(journal: Journal) -> None:
+    stage = await probing_many(journal, "boot-1", T0, 16_000)
+    while not stage.escalations:
+        await stage.pass_time(1_000)
+    assert len(stage.cancelled) == 10
+    (until,) = stage.healing.attempts.circuits(stage.clock.now_ms()).values()
+    await dies(stage)
+    later = await probing_many(journal, "boot-2", stage.clock.now_ms() + 2_000, 0)
+    assert later.healing.attempts.circuits(later.clock.now_ms()) == {"providers": until}
+    await later.pass_time(until - later.clock.now_ms() - 1)
+    assert (later.cancelled, later.escalations) == ([], [])
+    await later.pass_time(30_000)
+    assert later.healing.attempts.circuits(later.clock.now_ms()) == {}
+    assert later.cancelled != []
+    await later.close()
+
+
+async def probing_many(journal: Journal, boot_id: str, at: int, apart_ms: int) -> Stage:
+    """Eight providers, none of which answers a probe; far enough apart they are no storm."""
+    stage = await a_stage(journal=journal, boot_id=boot_id, clock=ManualClock(at))
+
+    async def probe(record: IncidentRecord, attempt: Attempt) -> str:
+        stage.cancelled.append((record.subject, stage.clock.now_ms()))
+        return "asked"
+
+    silent = RemedyAct(probe, lambda record, attempt: helped(False, attempt), lambda record: [])
+    stage.healing.chest.add("probe_provider", silent)
+    for number in range(8):
+        name = f"p{number}"
+        stage.healing.tell(condition(f"provider:{name}", Severity.HIGH, Domain.PROVIDER, subject=name))
+        await stage.pass_time(apart_ms)
+    return stage
+
+
+async def test_the_fifth_within_a_minute_makes_a_storm_of_four_that_came_before_a_restart(journal: Journal) -> None:
+    stage = await a_stage(journal=journal)
+    for number in range(4):
+        stage.healing.tell(condition(f"job:j{number}:faulted", subject=f"j{number}"))
+        await stage.pass_time(10_000)
+    await dies(stage)
+    later = await a_stage(journal=journal, boot_id="boot-2", clock=ManualClock(T0 + 55_000))
+    for number in range(5):
+        later.healing.tell(condition(f"job:j{number}:faulted", subject=f"j{number}"))
+    await later.pass_time(1_000)
+    (storm,) = [one for one in later.incidents() if one.storm]
+    assert storm.children == 5
+    await later.close()

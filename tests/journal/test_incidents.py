@@ -11,11 +11,13 @@ from palyra.core.clock import ManualClock
 from palyra.core.conditions import Domain, Severity
 from palyra.journal.incident_rows import (
     ATTEMPTS,
+    CIRCUITS,
     EPISODES,
     INCIDENTS,
     TIMELINE,
     Attempt,
     AttemptStatus,
+    Circuit,
     Episode,
     IncidentRecord,
     IncidentState,
@@ -23,6 +25,7 @@ from palyra.journal.incident_rows import (
     TimelineKind,
 )
 from palyra.journal.journal import Journal
+from palyra.journal.schema import MIGRATIONS
 from palyra.journal.writer import UnitRefusedError
 from tests.journal.samples import T0
 from tests.journal.test_migrating import older
@@ -126,5 +129,18 @@ async def test_an_older_journal_learns_to_keep_them(tmp_path: Path, clock: Manua
     try:
         await journal.submit(UNIT)
         assert await journal.readers.incidents() == (SILENT,)
+    finally:
+        await journal.close()
+
+
+async def test_a_journal_of_before_learns_to_keep_circuits(tmp_path: Path, clock: ManualClock) -> None:
+    (number,) = [number for number, sql in MIGRATIONS if "CREATE TABLE healing_circuits" in sql]
+    older(tmp_path, clock, number - 1).close()
+    journal = await Journal.open(tmp_path, clock)
+    try:
+        first, second = Circuit("runs", 1, T0, T0 + 600_000), Circuit("runs", 2, T0 + 9, T0 + 600_009)
+        await journal.submit([CIRCUITS.saved(second)])
+        await journal.submit([CIRCUITS.saved(first)])
+        assert await journal.readers.healing_circuits() == (second,)
     finally:
         await journal.close()

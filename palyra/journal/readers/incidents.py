@@ -2,10 +2,12 @@
 
 from palyra.journal.incident_rows import (
     ATTEMPTS,
+    CIRCUITS,
     EPISODES,
     INCIDENTS,
     TIMELINE,
     Attempt,
+    Circuit,
     Episode,
     IncidentRecord,
     TimelineEntry,
@@ -49,6 +51,10 @@ class IncidentReaders(Query):
     async def latest_attempts(self, limit: int = 32) -> tuple[Attempt, ...]:
         """Newest first."""
         return await self._saved(ATTEMPTS, "ORDER BY seq DESC LIMIT ?", (max(1, min(limit, MAX_PAGE)),))
+
+    async def healing_circuits(self) -> tuple[Circuit, ...]:
+        """The last one of each feature, open or not."""
+        return await self._saved(CIRCUITS, "ORDER BY feature LIMIT -1")
 
     async def episodes(self, since: int) -> tuple[Episode, ...]:
         """Those opened at `since` (unix ms) or later, oldest first."""

@@ -123,7 +123,9 @@ def test_pagerduty_has_its_own_words_for_severities(severity: Severity, theirs: 
 
 
 def test_a_webhook_is_told_what_it_wants_and_never_of_itself() -> None:
-    grave = hook("https://x.example", events=(NoticeEvent.OPENED, NoticeEvent.APPROVAL_REQUESTED), min_severity="high")
+    grave = hook(
+        "https://x.example", events=(NoticeEvent.OPENED, NoticeEvent.APPROVAL_REQUESTED), min_severity=Severity.HIGH
+    )
     assert grave.wants(a_notice())
     assert not grave.wants(a_notice(NoticeEvent.RESOLVED))
     assert not grave.wants(a_notice(severity=Severity.MEDIUM))
