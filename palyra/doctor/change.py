@@ -81,7 +81,8 @@ class PlannedChange:
 
     `work` names the journal work whose product is the new content: it is made beside the target before that is
     touched, and only then `after` knows its digest. `source` is the target a MOVE keeps, `{run}` in a target stands for
-    the id of the run. `levels` are the directories a MKDIR makes, the target the innermost.
+    the id of the run. `timeless` is the digest (hex) of the content as it would be were it always the same time, where
+    it holds the present one: a plan made again a moment later is the same plan.
     """
 
     repair_id: str
@@ -95,4 +96,4 @@ class PlannedChange:
     holds_secret: bool = False
     work: str = ""
     source: str = ""
-    levels: int = 1
+    timeless: str = ""

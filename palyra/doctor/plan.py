@@ -81,5 +81,5 @@ def _change(change: PlannedChange) -> dict[str, object]:
         "source": change.source,
         "work": change.work,
         "before": asdict(change.before),
-        "after": asdict(change.after),
+        "after": {**asdict(change.after), "sha256": change.timeless or change.after.sha256},
     }

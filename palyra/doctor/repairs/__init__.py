@@ -1,0 +1,1 @@
+"""Repairs: each a function of what was read and found to the bytes it would write."""
