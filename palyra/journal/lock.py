@@ -3,9 +3,11 @@
 import fcntl
 import json
 import os
+from dataclasses import field
 from pathlib import Path
 
 from palyra.core.errors import StateError
+from palyra.core.processes import ProcessMark, own_mark
 from palyra.core.values import value
 
 LOCK_FILE = "engine.lock"
@@ -17,6 +19,7 @@ class LockHolder:
 
     pid: int
     socket: str
+    process: ProcessMark | None = field(default=None, compare=False)
 
 
 class EngineLock:
@@ -56,7 +59,7 @@ class EngineLock:
                 code="locked",
             ) from error
         self._descriptor = descriptor
-        self._describe({"pid": os.getpid(), "socket": str(socket) if socket else ""})
+        self._describe({**own_mark().to_json(), "socket": str(socket) if socket else ""})
 
     def release(self) -> None:
         """Lets go; the file stays, since removing it would let two engines lock two files of one name."""
@@ -69,12 +72,20 @@ class EngineLock:
     def holder(self) -> LockHolder | None:
         """Who took the lock last and did not let go in order; None when nobody is written there."""
         try:
-            data = json.loads(self.path.read_bytes())
-            return LockHolder(int(data["pid"]), str(data["socket"]))
-        except (OSError, ValueError, TypeError, KeyError):
+            return read_holder(self.path.read_bytes())
+        except OSError:
             return None
 
     def _describe(self, data: dict[str, object]) -> None:
         assert self._descriptor is not None
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, json.dumps(data).encode() + b"\n", 0)
+
+
+def read_holder(data: bytes) -> LockHolder | None:
+    """Whom the content of a lock file names; None for nobody."""
+    try:
+        told = json.loads(data)
+        return LockHolder(int(told["pid"]), str(told["socket"]), ProcessMark.read(told))
+    except (ValueError, TypeError, KeyError):
+        return None

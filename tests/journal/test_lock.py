@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from palyra.core.errors import StateError
+from palyra.core.processes import own_mark
 from palyra.journal.lock import EngineLock, LockHolder
 
 HOLD = """
 import sys
 from pathlib import Path
+from palyra.core.processes import own_mark
 from palyra.journal.lock import EngineLock
 EngineLock(Path(sys.argv[1])).acquire(Path("/run/palyra.sock"))
 print("held", flush=True)
@@ -63,7 +65,7 @@ def test_the_file_is_for_its_owner_and_says_who_and_where(tmp_path: Path) -> Non
     lock = EngineLock(tmp_path)
     lock.acquire(tmp_path / "socket")
     assert stat.S_IMODE(lock.path.stat().st_mode) == 0o600
-    assert json.loads(lock.path.read_text()) == {"pid": os.getpid(), "socket": str(tmp_path / "socket")}
+    assert json.loads(lock.path.read_text()) == {**own_mark().to_json(), "socket": str(tmp_path / "socket")}
     lock.release()
 
 
