@@ -8,6 +8,7 @@ from palyra.journal.entity import Entity, EntityForgotten, EntitySaved
 from palyra.journal.incident_rows import ATTEMPTS, CIRCUITS, EPISODES, INCIDENTS, TIMELINE
 from palyra.journal.job_rows import JOB_ATTEMPTS, JOB_FIRES, JOBS
 from palyra.journal.note_rows import NOTES, UPKEEP, VECTORS
+from palyra.journal.observation_rows import FAILURES, PROBES, SIZES
 from palyra.journal.statements import insert_into, replaced
 from palyra.journal.tables import Values
 from palyra.journal.task_rows import RUN_OWNERS, TASK_INPUTS, TASK_RESULTS, TASKS
@@ -32,6 +33,9 @@ ENTITIES: tuple[Entity[Any], ...] = (
     JOBS,
     JOB_FIRES,
     JOB_ATTEMPTS,
+    FAILURES,
+    PROBES,
+    SIZES,
 )
 
 _SAVED: Mapping[str, int] = {entity.table.name: 2 * place for place, entity in enumerate(ENTITIES, start=1)}

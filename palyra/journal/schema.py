@@ -16,6 +16,7 @@ from palyra.journal.incident_schema import INCIDENTS
 from palyra.journal.job_schema import JOBS
 from palyra.journal.memory_schema import MEMORY
 from palyra.journal.meter_schema import METER
+from palyra.journal.observation_schema import OBSERVATIONS
 from palyra.journal.readings_schema import READINGS
 from palyra.journal.replay_schema import REPLAY_LOG
 from palyra.journal.sums_schema import SUMS
@@ -391,6 +392,7 @@ END;
     (14, MEMORY),
     (15, CORRECTIONS),
     (16, CIRCUITS),
+    (17, OBSERVATIONS),
 )
 
 LATEST = MIGRATIONS[-1][0]

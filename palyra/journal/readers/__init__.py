@@ -12,6 +12,7 @@ from palyra.journal.readers.holds import HoldReaders
 from palyra.journal.readers.incidents import IncidentReaders
 from palyra.journal.readers.jobs import JobReaders
 from palyra.journal.readers.memory import MemoryReaders
+from palyra.journal.readers.observations import ObservationReaders
 from palyra.journal.readers.runs import RunReaders
 from palyra.journal.readers.status import StatusReaders
 from palyra.journal.readers.tasks import TaskReaders
@@ -29,6 +30,7 @@ class Readers(
     TaskReaders,
     MemoryReaders,
     JobReaders,
+    ObservationReaders,
 ):
     """Everything that can be asked. Cancelling a question stops its query.
 

@@ -1,0 +1,39 @@
+"""Failures, services outside and the journal's growth outlive the engine."""
+
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from palyra.core.clock import ManualClock
+from palyra.journal.journal import Journal
+from palyra.journal.observation_rows import FAILURES, PROBES, SIZES, FailureRow, ProbeRow, SizeRow
+from tests.journal.samples import T0
+from tests.journal.test_migrating import older
+
+FAILURE = FailureRow(
+    "f1", 1, T0, T0, "webhook", "ops", "http_503", "upstream", "busy", {"incident": "i1"}, 1
+)  # fmt: skip
+PROBE = ProbeRow("browser", 1, "0a1b", "down", 3, 0, T0, 12, "refused", "unreachable", T0, ((497_000, 3, 0),))
+
+
+async def test_the_newest_count_of_a_failure_is_kept(journal: Journal) -> None:
+    more = replace(FAILURE, version=2, count=200, last_at=T0 + 59_000)
+    await journal.submit([FAILURES.saved(FAILURE)])
+    await journal.submit([FAILURES.saved(more), FAILURES.saved(FAILURE)])
+    assert await journal.readers.failures() == (more,)
+    await journal.submit([FAILURES.forgotten("f1")])
+    assert await journal.readers.failures() == ()
+
+
+async def test_a_journal_of_the_version_before_learns_to_keep_them(tmp_path: Path, clock: ManualClock) -> None:
+    with closing(older(tmp_path, clock, 16)):
+        pass
+    journal = await Journal.open(tmp_path, clock)
+    try:
+        assert await journal.readers.probes() == ()
+        await journal.submit([PROBES.saved(PROBE), SIZES.saved(SizeRow(497_000, 4_096)), FAILURES.saved(FAILURE)])
+        assert await journal.readers.probes() == (PROBE,)
+        assert await journal.readers.journal_sizes() == (SizeRow(497_000, 4_096),)
+        assert await journal.readers.failures() == (FAILURE,)
+    finally:
+        await journal.close()
