@@ -1,6 +1,7 @@
 """What a repair does to one file: its state before and after, known before anything is written."""
 
 import hashlib
+import stat
 from enum import StrEnum
 
 from palyra.core.values import value
@@ -67,6 +68,14 @@ def facts_read(found: Input) -> FileFacts:
     return FileFacts(True, "", size, facts.mode, facts.uid, facts.kind, mark)
 
 
+def kind_of(mode: int) -> Kind:
+    """The kind in a `st_mode`."""
+    kinds = ((stat.S_ISREG, Kind.FILE), (stat.S_ISDIR, Kind.DIRECTORY), (stat.S_ISSOCK, Kind.SOCKET))
+    if stat.S_ISLNK(mode):
+        return Kind.LINK
+    return next((kind for is_one, kind in kinds if is_one(mode)), Kind.OTHER)
+
+
 def mark_of(size: int, mtime_ms: int, inode: int) -> str:
     return f"{size}.{mtime_ms}.{inode}"
 
@@ -77,7 +86,8 @@ class PlannedChange:
 
     `target` is relative to `root`, with `/` between its parts; `.` is the root itself. `was` and `content` are the
     bytes before and after where they are known and small enough to be shown; `content` is None for what has none
-    (deletes, modes, directories) and for what only `work` can make.
+    (deletes, modes, directories), for what only `work` can make, and for what is brought back from the file
+    `content_from`, relative to the state directory.
 
     `work` names the journal work whose product is the new content: it is made beside the target before that is
     touched, and only then `after` knows its digest. `source` is the target a MOVE keeps, `{run}` in a target stands for
@@ -97,3 +107,4 @@ class PlannedChange:
     work: str = ""
     source: str = ""
     timeless: str = ""
+    content_from: str = ""

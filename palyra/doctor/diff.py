@@ -11,6 +11,8 @@ from palyra.doctor.change import Action, FileFacts, PlannedChange
 
 MOST_LINES = 2_000
 """A longer diff is cut and says so."""
+MOST_COMPARED = 20_000
+"""Lines of both sides together; of more only the sizes are told."""
 
 _KEY_BEGINS = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _KEY_ENDS = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
@@ -41,8 +43,8 @@ def _unseen(change: PlannedChange) -> str:
 
 def _unified(change: PlannedChange) -> str:
     before, after = _lines(change.was), _lines(change.content)
-    if before is None or after is None:
-        return f"{_size(change.before)} → {_size(change.after)}, no text\n"
+    if before is None or after is None or len(before) + len(after) > MOST_COMPARED:
+        return f"{_size(change.before)} → {_size(change.after)}\n"
     shown = [
         f"--- {change.target if change.before.exists else '/dev/null'}",
         f"+++ {change.target if change.after.exists else '/dev/null'}",
