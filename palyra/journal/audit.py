@@ -115,35 +115,52 @@ _BEFORE_ALL = -(1 << 63)
 def verify(journal: Path, head_file: Path, *, live: bool = False) -> AuditReport:
     """Reads the whole chain in chunks, beside a running engine or without one. Blocks: call it on a thread.
 
-    While an engine is `live`, it adds rows between its head and now, and that is as it should be.
-
     Raises StateError when the journal cannot be read.
     """
-    head: Link | None = None
-    unreadable = False
-    try:
-        head = HeadFile(head_file).read()
-    except StateError:
-        unreadable = True
     try:
         with closing(sqlite3.connect(f"{journal.absolute().as_uri()}?mode=ro", uri=True)) as database:
             database.execute("BEGIN")
-            walk = _Walk(head)
-            for row in _rows(database):
-                walk.step(row)
-            stored = database.execute("SELECT count(*) FROM decisions").fetchone()[0]
+            return verify_chain(database, HeadFile(head_file), live)
     except sqlite3.Error as error:
         raise StateError(
             f"The journal {journal} cannot be read: {error}.",
             fix="Restore it from backups/, or choose another --state-dir.",
         ) from error
+
+
+def verify_chain(
+    database: sqlite3.Connection, head_file: HeadFile, live: bool = False, newest: int | None = None
+) -> AuditReport:
+    """Follows the chain in an open database: all of it, or its `newest` links from the digest before them on.
+
+    While an engine is `live`, it adds rows between its head and now, and that is as it should be. Raises sqlite3.Error.
+    """
+    head: Link | None = None
+    unreadable = False
+    try:
+        head = head_file.read()
+    except StateError:
+        unreadable = True
+    start = None if newest is None else _link_before(database, newest)
+    walk = _Walk(head, start or GENESIS)
+    for row in _rows(database, _BEFORE_ALL if start is None else start.seq):
+        walk.step(row)
     status = HeadStatus.UNREADABLE if unreadable else walk.head_status()
     if live and status is HeadStatus.BEHIND:
         status = HeadStatus.OK
-    unlinked = max(0, stored - walk.decisions) if walk.first_bad is None else 0
+    unlinked = 0
+    if walk.first_bad is None and start is None:
+        stored = database.execute("SELECT count(*) FROM decisions").fetchone()[0]
+        unlinked = max(0, stored - walk.decisions)
     ok = walk.first_bad is None and unlinked == 0 and status in (HeadStatus.OK, HeadStatus.BEHIND)
     message = walk.fault or (f"{plural(unlinked, 'decision')} outside the chain" if unlinked else _VERDICTS[status])
     return AuditReport(ok, walk.count, walk.first_bad, walk.link, status, unlinked, message)
+
+
+def _link_before(database: sqlite3.Connection, newest: int) -> Link | None:
+    """The link that the `newest` ones follow; None where there are no more than these."""
+    row = database.execute("SELECT seq, digest FROM audit ORDER BY seq DESC LIMIT 1 OFFSET ?", (newest,)).fetchone()
+    return None if row is None else Link(*row)
 
 
 _VERDICTS = {
@@ -156,8 +173,8 @@ _VERDICTS = {
 }
 
 
-def _rows(database: sqlite3.Connection) -> Iterator[list[Any]]:
-    last = _BEFORE_ALL
+def _rows(database: sqlite3.Connection, last: int) -> Iterator[list[Any]]:
+    """Links past `last`."""
     while chunk := json.loads(database.execute(_LINKS, (last, CHUNK)).fetchone()[0]):
         yield from chunk
         last = chunk[-1][0]
@@ -166,10 +183,11 @@ def _rows(database: sqlite3.Connection) -> Iterator[list[Any]]:
 class _Walk:
     """Follows the chain row by row. After a bad row it goes on from the digest stored there."""
 
-    def __init__(self, head: Link | None) -> None:
+    def __init__(self, head: Link | None, start: Link) -> None:
         self._head = head
-        self._met_head = head == GENESIS
-        self.link = GENESIS
+        self._start = start
+        self._met_head = head in (GENESIS, start)
+        self.link = start
         self.count = 0
         self.decisions = 0
         self.first_bad: int | None = None
@@ -197,7 +215,7 @@ class _Walk:
             return HeadStatus.MISSING
         if self._head.seq > self.link.seq:
             return HeadStatus.ROWS_MISSING
-        if not self._met_head:
+        if not self._met_head and self._head.seq >= self._start.seq:
             return HeadStatus.DIFFERS
         return HeadStatus.OK if self._head == self.link else HeadStatus.BEHIND
 

@@ -68,11 +68,15 @@ class Connection(aiosqlite.Connection):
 
 
 class ReaderConnection(Connection):
-    """A connection that can only read and whose jobs can be stopped from the loop."""
+    """A connection that can only read and whose jobs can be stopped from the loop.
 
-    def __init__(self, path: Path, extension: VectorExtension) -> None:
+    `immutable`: nobody writes to the file and its WAL is empty, so that reading it leaves nothing beside it.
+    """
+
+    def __init__(self, path: Path, extension: VectorExtension, *, immutable: bool = False) -> None:
         super().__init__(self._open, iter_chunk_size=64)
         self._path = path
+        self._options = "mode=ro&immutable=1" if immutable else "mode=ro"
         self._extension = extension
         self._stopped = False
 
@@ -87,7 +91,7 @@ class ReaderConnection(Connection):
             self._connection.interrupt()
 
     def _open(self) -> sqlite3.Connection:
-        address = f"{self._path.absolute().as_uri()}?mode=ro"
+        address = f"{self._path.absolute().as_uri()}?{self._options}"
         database = self._extension.connect(
             lambda: sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
         )
@@ -132,9 +136,11 @@ async def open_writer(path: Path, checkpoint_pages: int) -> Connection:
     return connection
 
 
-async def open_reader(path: Path, extension: VectorExtension = NO_EXTENSION) -> ReaderConnection:
+async def open_reader(
+    path: Path, extension: VectorExtension = NO_EXTENSION, *, immutable: bool = False
+) -> ReaderConnection:
     """Raises sqlite3.Error."""
-    connection = ReaderConnection(path, extension)
+    connection = ReaderConnection(path, extension, immutable=immutable)
     await connection.open()
     return connection
 
