@@ -1,11 +1,8 @@
 """One try of one delivery over HTTP: to an address that may be reached, without redirects, within five seconds."""
 
 import asyncio
-import ipaddress
 import logging
-import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
@@ -13,6 +10,7 @@ import httpx
 from palyra.config.urls import reach_of, refusal
 from palyra.core.clock import Clock
 from palyra.core.redact import Secret, redact_error
+from palyra.core.resolving import Address, Resolve, system_addresses
 from palyra.core.safe_text import safe
 from palyra.healing.webhooks.body import Letter, letter
 from palyra.healing.webhooks.rules import Outcome, answered
@@ -27,16 +25,6 @@ TIMEOUT_S = 5.0
 MOST_READ = 512
 """Bytes of an answer that are looked at: they may say what was wrong."""
 MOST_TOLD = 200
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
-"""The addresses of a host and port. Raises OSError."""
-
-
-async def system_addresses(host: str, port: int) -> Sequence[Address]:
-    """As the machine resolves names."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return tuple(dict.fromkeys(ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found))
 
 
 class Sender:

@@ -11,8 +11,9 @@ import pytest
 
 from palyra.config.operations import WebhookFormat
 from palyra.core.clock import ManualClock
+from palyra.core.resolving import Address
 from palyra.healing.webhooks.rules import Outcome
-from palyra.healing.webhooks.sender import TIMEOUT_S, Address, Sender
+from palyra.healing.webhooks.sender import TIMEOUT_S, Sender
 from tests.gateway.certificates import make
 from tests.healing.webhooks.receiver import Answer, receiving
 from tests.healing.webhooks.samples import SECRET, Vault, a_delivery, hook
