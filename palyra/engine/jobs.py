@@ -1,7 +1,9 @@
 """The scheduler of an engine: jobs as they were, those of the file as it says, carried out by the engine's parts."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from palyra.config.operations import JobConfig
 from palyra.core.errors import NotFoundError
 from palyra.engine.tasks import unknown_model
 from palyra.engine.upkeep import upkeep
@@ -14,7 +16,7 @@ from palyra.scheduler.execution import Order
 from palyra.scheduler.restoring import restore
 from palyra.scheduler.retrying import AttemptEnd
 from palyra.scheduler.scheduler import Scheduler, SchedulerSettings
-from palyra.scheduler.standing_jobs import add_system_jobs, synchronise
+from palyra.scheduler.standing_jobs import Synchronised, add_system_jobs, synchronise
 from palyra.tasks.asking import TaskAsk
 from palyra.tasks.desk import TaskDesk
 from palyra.vault.access import FIRST_PRINCIPAL
@@ -33,6 +35,11 @@ class Jobs:
 
     async def run(self) -> None:
         await self.scheduler.run()
+
+    def apply(self, jobs: Sequence[JobConfig]) -> Synchronised:
+        """Makes the file's jobs what `[[jobs]]` says now: new ones are added, changed ones planned anew, those that are
+        gone removed with their open fires. What operators paused stays paused. It holds at once and is durable soon."""
+        return synchronise(self.scheduler, jobs)
 
     def drain(self) -> None:
         """Starts nothing more."""

@@ -13,6 +13,7 @@ from palyra.journal.job_rows import JOB_FIRES, FireRow, FireState, JobRow, JobSo
 from palyra.scheduler import troubles
 from palyra.scheduler.job_input import FIELDS, JobDraft, JobInputError, fields_of, parse_job
 from palyra.scheduler.lane import Lane, times_of_job
+from palyra.scheduler.retrying import BY_OPERATOR
 from palyra.scheduler.scheduler import Scheduler
 from palyra.scheduler.standing_jobs import add_job, change_job
 
@@ -77,7 +78,6 @@ class JobActs:
                 raise JobInputError([FieldFault("name", f'there is a job "{draft.name}" already', "Choose another.")])
         self._refuse_without_journal()
         change_job(self._scheduler, lane, draft)
-        self._scheduler.clear(troubles.key(job.job_id, troubles.FAULTED))
         await self._done(lane.job, "edited", by, {"version": lane.job.version})
         return lane.job
 
@@ -103,8 +103,7 @@ class JobActs:
         self._refuse_without_journal()
         unit = self._scheduler.roster.forget(job.job_id)
         self._scheduler.write(job.job_id, unit)
-        for what in (troubles.FAULTED, troubles.REVIEW, troubles.FAILING, troubles.REPLACE):
-            self._scheduler.clear(troubles.key(job.job_id, what))
+        troubles.clear_all(self._scheduler.clear, job.job_id)
         await self._done(job, "deleted", by)
 
     async def pause(
@@ -120,7 +119,7 @@ class JobActs:
         unit = self._scheduler.roster.pause(lane, reason, by, self._scheduler.clock.now_ms())
         self._scheduler.write(lane.job.job_id, unit)
         if cancel_active:
-            self._scheduler.stop_fire(lane.job.job_id, "by_operator", by)
+            self._scheduler.stop_fire(lane.job.job_id, BY_OPERATOR, by)
         await self._done(lane.job, "paused", by, {"reason": reason})
         return lane.job
 

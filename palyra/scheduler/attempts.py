@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from palyra.core.redact import redact
 from palyra.core.values import value
 from palyra.journal.changes import Change
-from palyra.journal.job_rows import JOB_ATTEMPTS, AttemptRow, FireState, JobState
+from palyra.journal.job_rows import JOB_ATTEMPTS, JOB_FIRES, AttemptRow, FireRow, FireState, JobState
 from palyra.scheduler.lane import Lane
 from palyra.scheduler.retrying import AttemptEnd, Verdict, after_attempt
 from palyra.scheduler.roster import MAX_RUNS, Roster
@@ -76,9 +77,7 @@ def end(roster: Roster, lane: Lane, attempt: AttemptRow, came_to: AttemptEnd, no
         reason=verdict.reason,
         retry_at=verdict.retry_at,
         attempts=fire.attempts - (not verdict.counted),
-        input_tokens=fire.input_tokens + came_to.input_tokens,
-        output_tokens=fire.output_tokens + came_to.output_tokens,
-        cost=None if fire.cost is None or came_to.cost is None else fire.cost + came_to.cost,
+        **_used(fire, came_to),
         error=message if verdict.state not in (FireState.COMPLETED, FireState.CANCELLED) else "",
         detail=came_to.detail,
         changed=came_to.changed or verdict.state is not FireState.COMPLETED,
@@ -94,6 +93,23 @@ def end(roster: Roster, lane: Lane, attempt: AttemptRow, came_to: AttemptEnd, no
         if pause_after and lane.job.failures >= pause_after and lane.job.state is JobState.ACTIVE:
             unit += roster.pause(lane, f"{lane.job.failures} fires in a row failed", "palyra", now)
     return Ended(unit, verdict)
+
+
+def end_alone(attempt: AttemptRow, fire: FireRow | None, came_to: AttemptEnd, now: int) -> list[Change]:
+    """An attempt whose fire was ended before it, because its job went; what it used is counted all the same. None for
+    a fire that another engine has."""
+    unit: list[Change] = [JOB_ATTEMPTS.saved(_closed(attempt, came_to, redact(came_to.message)[:MESSAGE_MOST], now))]
+    if fire is not None:
+        unit.append(JOB_FIRES.saved(replace(fire, revision=fire.revision + 1, **_used(fire, came_to))))
+    return unit
+
+
+def _used(fire: FireRow, came_to: AttemptEnd) -> dict[str, Any]:
+    return {
+        "input_tokens": fire.input_tokens + came_to.input_tokens,
+        "output_tokens": fire.output_tokens + came_to.output_tokens,
+        "cost": None if fire.cost is None or came_to.cost is None else fire.cost + came_to.cost,
+    }
 
 
 def _closed(attempt: AttemptRow, came_to: AttemptEnd, message: str, now: int) -> AttemptRow:

@@ -24,6 +24,7 @@ RETRIED = frozenset(
 DEFERRED, DEFERRED_MS = "deferred", 5_000
 SELF_HEALING, STALLED = "self_healing", "stalled"
 ENGINE_STOPPING = "engine_stopping"
+BY_OPERATOR = "by_operator"
 LONGEST_BACKOFF_MS = HOUR_MS
 
 

@@ -19,14 +19,14 @@ from palyra.core.pulse import NoPulse, Pulse, WorkHeartbeatKind
 from palyra.core.spread import Spread
 from palyra.core.values import value
 from palyra.journal.changes import AuditAdded, Change
-from palyra.journal.job_rows import AttemptRow, FireRow, FireState, JobState
+from palyra.journal.job_rows import JOB_ATTEMPTS, AttemptRow, FireRow, FireState, JobState
 from palyra.journal.readers.jobs import JobReaders
 from palyra.scheduler import attempts, troubles
 from palyra.scheduler.execution import Executor, Order
 from palyra.scheduler.jumps import Jumps, turned_back
 from palyra.scheduler.keeping import Keeping, Records
 from palyra.scheduler.lane import Lane
-from palyra.scheduler.retrying import ENGINE_STOPPING, AttemptEnd
+from palyra.scheduler.retrying import BY_OPERATOR, ENGINE_STOPPING, AttemptEnd
 from palyra.scheduler.roster import Planned, Roster
 
 log = logging.getLogger(__name__)
@@ -57,9 +57,13 @@ class SchedulerSettings:
 
 @dataclass(slots=True)
 class _Running:
+    """`asked`: why somebody asked it to end. `gone`: what its fire ended as before it, when its job was removed."""
+
     order: Order
     attempt: AttemptRow
     ended: bool = False
+    asked: str = ""
+    gone: FireRow | None = None
     task: "asyncio.Task[None] | None" = None
 
 
@@ -126,7 +130,10 @@ class Scheduler:
         return len(self._running)
 
     def overdue(self, now: int, by_ms: int = 60_000) -> list[tuple[str, int]]:
-        """Jobs with a slot that was released longer ago than that and has no fire yet: (job_id, slot)."""
+        """Jobs with a slot that was released longer ago than that and has no fire yet: (job_id, slot). A scheduler that
+        is switched off owes none."""
+        if not self.settings.enabled:
+            return []
         return [
             (lane.job.job_id, lane.job.next_slot)
             for lane in self.roster
@@ -140,14 +147,32 @@ class Scheduler:
         head = None if lane is None else lane.head
         if lane is None or head is None:
             return False
-        order = self.running(head.fire_id)
-        if order is not None:
-            self._executor.stop(order, reason, by)
+        running = self._running.get(head.fire_id)
+        if running is not None and not running.ended:
+            self._stop(running, reason, by)
         elif head.state is FireState.BACKOFF and not lane.under_way:
             self._cancel_waiting(lane, head, reason)
         else:
             return False
         return True
+
+    def dismiss(self, lane: Lane, reason: str, by: str) -> list[Change]:
+        """Every fire of a job that goes is cancelled, and the attempt that is under way asked to end."""
+        gone = {"state": FireState.CANCELLED, "reason": reason, "finished_at": self.clock.now_ms()}
+        unit: list[Change] = []
+        for fire in [*lane.fires, *([lane.review] if lane.review is not None else [])]:
+            moved, change = self.roster.put(lane, fire, **gone)
+            unit.append(change)
+            running = self._running.get(fire.fire_id)
+            if running is not None and not running.ended:
+                running.gone = moved
+                self._stop(running, BY_OPERATOR, by)
+        self._lane_freed.pop(lane.job.job_id, None)
+        return unit
+
+    def _stop(self, running: _Running, reason: str, by: str) -> None:
+        running.asked = running.asked or reason
+        self._executor.stop(running.order, reason, by)
 
     def _cancel_waiting(self, lane: Lane, fire: FireRow, reason: str) -> None:
         gone = {"state": FireState.CANCELLED, "reason": reason, "finished_at": self.clock.now_ms()}
@@ -327,6 +352,10 @@ class Scheduler:
         order = running.order
         order.beat("start", 0)
         try:
+            if running.asked:
+                # It was told to end before anybody could hear of it.
+                self._left(running, AttemptEnd("cancelled", running.asked))
+                return
             await self._executor.carry_out(order)
         except asyncio.CancelledError:
             self._left(running, AttemptEnd("cancelled", ENGINE_STOPPING))
@@ -351,6 +380,8 @@ class Scheduler:
             self.write(running.order.job.job_id, running.order.ended(end))
 
     def _begun(self, lane: Lane, attempt: AttemptRow, held_until: int | None) -> Sequence[Change]:
+        if lane.head is None or lane.head.fire_id != attempt.fire_id:
+            return [JOB_ATTEMPTS.saved(attempt)]
         return attempts.begin(self.roster, lane, attempt, held_until)
 
     def _ended(self, lane: Lane, attempt: AttemptRow, end: AttemptEnd) -> Sequence[Change]:
@@ -359,6 +390,8 @@ class Scheduler:
             return []
         running.ended = True
         now = self.clock.now_ms()
+        if all(fire.fire_id != attempt.fire_id for fire in lane.fires):
+            return attempts.end_alone(attempt, running.gone, end, now)
         self._lane_freed[lane.job.job_id] = now
         ended = attempts.end(self.roster, lane, attempt, end, now, self.settings.pause_after)
         self._judge(lane, ended.verdict.state)

@@ -1,4 +1,5 @@
-"""Jobs that nobody adds by hand: the system's own, and those of the configuration file. Looked at at each start."""
+"""Jobs that nobody adds by hand: the system's own, and those of the configuration file. Looked at at each start, the
+file's also when it is read again."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +8,8 @@ from typing import Any
 from palyra.config.operations import JobConfig, Maintenance
 from palyra.core.values import value
 from palyra.journal.changes import Change
-from palyra.journal.job_rows import JOB_FIRES, FireState, JobRow, JobSource, JobState
+from palyra.journal.job_rows import JOB_FIRES, JobRow, JobSource, JobState
+from palyra.scheduler import troubles
 from palyra.scheduler.job_input import RESERVED, JobDraft, from_config
 from palyra.scheduler.lane import Lane
 from palyra.scheduler.schedule import Schedule, ScheduleKind
@@ -24,6 +26,7 @@ SYSTEM_SCHEDULES = {
     Maintenance.APPROVALS_SWEEP: Schedule(ScheduleKind.EVERY, "30s"),
     Maintenance.ROLLUP_CHECK: Schedule(ScheduleKind.CRON, "15 3 * * *"),
 }
+JOB_REMOVED = "job_removed"
 OFF_IN_FILE = "enabled = false in the configuration file"
 AT_START = frozenset({Maintenance.MEMORY_MAINTENANCE})
 
@@ -44,7 +47,7 @@ def add_system_jobs(scheduler: Scheduler) -> None:
             fields = {"action": "maintenance", "work": {"maintenance": action.value}, "owner": SYSTEM}
             draft = JobDraft(name, schedule, {**fields, "session": f"job:{name}", "labels": {}, "rules": {}})
             lane = add_job(scheduler, draft, JobSource.SYSTEM, SYSTEM)
-        if action in AT_START and lane.job.state is JobState.ACTIVE and not lane.fires:
+        if scheduler.settings.enabled and action in AT_START and lane.job.state is JobState.ACTIVE and not lane.fires:
             row, _ = scheduler.roster.manual(lane, SYSTEM, None, scheduler.clock.now_ms())
             scheduler.admitted(lane, row, [JOB_FIRES.saved(row)], replaces=False)
 
@@ -137,14 +140,13 @@ def change_job(scheduler: Scheduler, lane: Lane, draft: JobDraft) -> None:
         counted_anew = replace(job, rules=draft.fields["rules"]).max_runs != job.max_runs
         unit = [scheduler.roster.plan_from(lane, now, **changes, **({"fired": 0} if counted_anew else {}))]
     scheduler.write(job.job_id, unit)
+    scheduler.clear(troubles.key(job.job_id, troubles.FAULTED))
     scheduler.wake()
 
 
 def remove(scheduler: Scheduler, lane: Lane) -> None:
     """The job goes; fires of it that have not ended are cancelled. What it did stays."""
-    now, job_id = scheduler.clock.now_ms(), lane.job.job_id
-    scheduler.stop_fire(job_id, "by_operator", CONFIG)
-    gone = {"state": FireState.CANCELLED, "reason": "job_removed", "finished_at": now}
-    open_ones = [*lane.fires, *([lane.review] if lane.review is not None else [])]
-    unit = [scheduler.roster.put(lane, fire, **gone)[1] for fire in open_ones]
+    job_id = lane.job.job_id
+    unit = scheduler.dismiss(lane, JOB_REMOVED, CONFIG)
     scheduler.write(job_id, [*unit, *scheduler.roster.forget(job_id)])
+    troubles.clear_all(scheduler.clear, job_id)

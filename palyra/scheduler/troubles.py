@@ -1,6 +1,6 @@
 """What the scheduler tells of jobs that do not do well."""
 
-from palyra.core.conditions import Condition, Domain, Severity
+from palyra.core.conditions import Clear, Condition, Domain, Severity
 from palyra.journal.job_rows import JobRow
 
 FAULTED, REVIEW, FAILING, REPLACE = "faulted", "review", "failing", "replace"
@@ -10,6 +10,12 @@ JOURNAL_FAILURES = 3
 
 def key(job_id: str, what: str) -> str:
     return f"job:{job_id}:{what}"
+
+
+def clear_all(clear: Clear, job_id: str) -> None:
+    """Nothing is wrong any more with a job that is not there."""
+    for what in (FAULTED, REVIEW, FAILING, REPLACE):
+        clear(key(job_id, what))
 
 
 def faulted(job: JobRow) -> Condition:

@@ -55,7 +55,7 @@ class Hands:
 
     def stop(self, order: Order, reason: str, by: str) -> None:
         self.stops.append((order.fire.fire_id, reason))
-        if not self.deaf:
+        if not self.deaf and order.fire.fire_id in self._open:
             self.finish(AttemptEnd("cancelled", reason), order.fire.fire_id)
 
     def finish(self, end: AttemptEnd = COMPLETED, fire_id: str = "") -> None:

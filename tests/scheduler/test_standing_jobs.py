@@ -1,13 +1,16 @@
 """Jobs of the configuration file are what it says, at each start; those of the system are there."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from palyra.config.operations import JobAction, JobConfig, Maintenance
-from palyra.core.clock import ManualClock
-from palyra.journal.job_rows import JobRow, JobSource, JobState
+from palyra.config.operations import Concurrency, JobAction, JobConfig, Maintenance
+from palyra.core.clock import ManualClock, settle_loop
+from palyra.journal.job_rows import FireState, JobRow, JobSource, JobState
 from palyra.scheduler.acts import JobActs
 from palyra.scheduler.job_input import fields_of, from_config, parse_job
+from palyra.scheduler.retrying import AttemptEnd
 from palyra.scheduler.standing_jobs import SYSTEM_SCHEDULES, Synchronised, add_system_jobs, schedule_of, synchronise
 from tests.scheduler.bench import Bench, bench
 from tests.scheduler.rows import T0
@@ -66,6 +69,61 @@ async def test_a_name_that_the_file_takes_is_the_files(tmp_path: Path) -> None:
         synchronise(stage.scheduler, [a_row()])
         await stage.turn()
         assert [(row.name, row.source) for row in await stage.journal.readers.jobs()] == [("Report", JobSource.CONFIG)]
+
+
+async def test_a_job_that_the_file_drops_ends_its_attempt_and_what_that_used_is_kept(tmp_path: Path) -> None:
+    async with bench(tmp_path) as stage:
+        synchronise(stage.scheduler, [a_row(cron=None, every=60_000, concurrency=Concurrency.QUEUE)])
+        job_id = found(stage, "report").job_id
+        stage.hands.hold = stage.hands.deaf = True
+        await stage.at(60)
+        await stage.at(120)
+        assert synchronise(stage.scheduler, []) == Synchronised(removed=1)
+        await stage.turn()
+        running, waiting = await stage.fires(job_id)
+        assert stage.hands.stops == [(running.fire_id, "by_operator")]
+        stage.hands.finish(AttemptEnd("cancelled", "by_operator", input_tokens=3, output_tokens=1, cost=7))
+        await stage.turn()
+        running, waiting = await stage.fires(job_id)
+        assert (running.state, running.reason, running.cost) == (FireState.CANCELLED, "job_removed", 7)
+        assert (waiting.state, waiting.reason, waiting.attempts) == (FireState.CANCELLED, "job_removed", 0)
+        (attempt,) = await stage.journal.readers.attempts(running.fire_id)
+        assert (attempt.state, attempt.reason) == ("cancelled", "by_operator")
+        assert await stage.journal.readers.jobs() == ()
+        assert stage.scheduler.busy == 0
+
+
+async def test_a_job_that_the_file_drops_before_its_attempt_began_runs_nothing(tmp_path: Path) -> None:
+    async with bench(tmp_path) as stage:
+        synchronise(stage.scheduler, [a_row(cron=None, every=60_000)])
+        job_id = found(stage, "report").job_id
+        await stage.turn()
+        stage.clock.tick(60)
+        await stage.scheduler.turn()
+        await stage.journal.submit(())
+        await settle_loop()
+        stage.scheduler._start_ready()
+        assert stage.scheduler.busy
+        synchronise(stage.scheduler, [])
+        await stage.turn()
+        assert stage.hands.orders == []
+        (fire,) = await stage.fires(job_id)
+        assert (fire.state, fire.reason) == (FireState.CANCELLED, "job_removed")
+        assert await stage.journal.readers.open_attempts() == ()
+
+
+async def test_a_faulted_job_that_the_file_mends_is_well_again(tmp_path: Path) -> None:
+    async with bench(tmp_path) as stage:
+        synchronise(stage.scheduler, [a_row()])
+        await stage.turn()
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as database, database:
+        database.execute("UPDATE jobs SET timezone = 'Mars/Base', zone_rules = '' WHERE name_key = 'report'")
+    async with bench(tmp_path) as stage:
+        job_id = found(stage, "report").job_id
+        assert (found(stage, "report").state, set(stage.told)) == (JobState.FAULTED, {f"job:{job_id}:faulted"})
+        assert synchronise(stage.scheduler, [a_row()]) == Synchronised(changed=1)
+        assert (found(stage, "report").state, found(stage, "report").next_slot) == (JobState.ACTIVE, T0 + 2 * 3_600_000)
+        assert stage.told == {}
 
 
 async def test_memory_is_looked_after_at_a_start(tmp_path: Path) -> None:
