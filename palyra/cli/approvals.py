@@ -46,8 +46,18 @@ def describe(view: ApprovalView) -> str:
     return "\n".join(lines)
 
 
+def _over(view: ApprovalView) -> str:
+    """How far it goes beyond which budgets; a remedy goes beyond none."""
+    if view.subject:
+        return "–"
+    return f"{amount(view.excess, view.excess_metric)} over {', '.join(view.policy_ids)}"
+
+
 def _wants(view: ApprovalView) -> list[str]:
     lines: list[str] = []
+    if view.subject:
+        _, incident_id, remedy = view.subject.split(":")
+        lines.append(f"  wants    to run {remedy} on incident {incident_id}")
     if view.refused:
         tools = f", {plural(view.tools, 'tool')}" if view.tools else ""
         lines.append(
@@ -93,8 +103,8 @@ def approvals(launch: Launch) -> typer.Typer:
                         view.decision or view.status,
                         view.principal,
                         view.session or "any",
-                        view.model or "–",
-                        f"{amount(view.excess, view.excess_metric)} over {', '.join(view.policy_ids)}",
+                        view.model or view.subject.rpartition(":")[2] or "–",
+                        _over(view),
                         str(view.waiting),
                         instant(view.requested_at),
                     )

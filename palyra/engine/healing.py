@@ -1,6 +1,5 @@
 """The self-healing loop of an engine: incidents as they were, and the parts of the house it works with."""
 
-import logging
 from typing import TYPE_CHECKING
 
 from palyra.core.conditions import Condition, Domain, Severity
@@ -14,7 +13,9 @@ from palyra.governance.approvals import Petition
 from palyra.healing.checks import Check
 from palyra.healing.healing import Healing, HealingMeans
 from palyra.healing.heartbeats import WorkHeartbeat
-from palyra.healing.remedier import Escalation, read_subject
+from palyra.healing.record import IncidentEvent, IncidentEventKind
+from palyra.healing.remedier import Escalation, read_subject, subject_of
+from palyra.healing.remedies import BY_NAME
 from palyra.runs.beating import longest_silence_ms
 from palyra.runs.durable import Durable
 from palyra.runs.settings import run_settings
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from palyra.engine.engine import Engine
     from palyra.engine.jobs import Jobs
 
-log = logging.getLogger(__name__)
-
 PALYRA = "palyra"
+EPISODE = "episode"
+"""What an approval of a remedy keeps of the incident that it was asked about."""
+INCIDENT_ENDED = "incident_ended"
 
 
 async def self_healing(engine: "Engine", durable: Durable) -> Healing:
@@ -55,6 +57,7 @@ async def self_healing(engine: "Engine", durable: Durable) -> Healing:
         engine.registry.providers[provider].timeouts, streaming=streaming, most_s=settings.max_duration_s
     )
     engine.events.subscribe(lambda event: _decided(engine, healing, event), "approval.ended")
+    healing.on_event(lambda event: _withdrawn(engine, durable, event))
     await healing.restore(engine.journal.readers)
     return healing
 
@@ -124,6 +127,7 @@ def _ask(engine: "Engine", durable: Durable, escalation: Escalation) -> str:
         applicant=Applicant(PALYRA, reason=words[:500]),
         subject=escalation.subject,
         risk=remedy.risk.value,
+        facts={EPISODE: record.episode},
     )
     opened = engine.desk.open(petition, now)
     if opened is None:
@@ -135,14 +139,35 @@ def _ask(engine: "Engine", durable: Durable, escalation: Escalation) -> str:
     return opened.record.approval_id
 
 
-def _decided(engine: "Engine", healing: Healing, event: Event) -> None:
-    """Somebody allowed a remedy: it is begun."""
-    record = engine.desk.find(event.subject)
-    asked = None if record is None else read_subject(record.subject)
-    if record is None or asked is None or record.decision is not ApprovalDecision.ALLOW:
+def _withdrawn(engine: "Engine", durable: Durable, event: IncidentEvent) -> None:
+    """An episode is over: nobody has to decide about its remedies any more."""
+    if event.kind not in (IncidentEventKind.RESOLVED, IncidentEventKind.STABLE) or event.record.live:
         return
-    try:
-        healing.remedier.run(*asked, record.decided_by, engine.clock.now_ms(), approval_id=record.approval_id)
-    except PalyraError as error:
-        log.warning("the remedy that was allowed by approval %s was not begun: %s", record.approval_id, error)
+    now = engine.clock.now_ms()
+    subjects = {subject_of(event.record.incident_id, remedy) for remedy in BY_NAME}
+    ended, changes = engine.desk.withdraw(subjects, now, INCIDENT_ENDED)
+    if changes:
+        durable.write(changes)
+    for approval in ended:
+        engine.events.publish(Event("approval.ended", now, approval.approval_id))
+
+
+def _decided(engine: "Engine", healing: Healing, event: Event) -> None:
+    """Somebody allowed a remedy: it is begun, if the episode that was shown still lasts. Otherwise its incident tells
+    how it came out."""
+    approval = engine.desk.find(event.subject)
+    asked = None if approval is None else read_subject(approval.subject)
+    if approval is None or asked is None or approval.reason == INCIDENT_ENDED:
+        return
+    now, by = engine.clock.now_ms(), approval.decided_by or PALYRA
+    remedier = healing.remedier
+    if approval.decision is ApprovalDecision.ALLOW:
+        try:
+            remedier.run(*asked, by, now, episode=approval.facts.get(EPISODE), approval_id=approval.approval_id)
+        except PalyraError as error:
+            remedier.leave(*asked, by, now, approval_id=approval.approval_id, detail=error.message)
+    else:
+        words = "nobody decided in time" if approval.decision is ApprovalDecision.TIMEOUT else "denied"
+        told = f"{words}: {approval.reason}" if approval.reason else words
+        remedier.leave(*asked, by, now, approval_id=approval.approval_id, detail=told)
     healing.settle()

@@ -19,7 +19,8 @@ class ApprovalStatus(StrEnum):
 
 
 class ApprovalDecision(StrEnum):
-    """`TIMEOUT`: nobody answered in time; `ERROR`: a policy was edited meanwhile, so the numbers shown are void."""
+    """`TIMEOUT`: nobody answered in time; `ERROR`: what was shown is void, since a policy was edited meanwhile or an
+    incident ended."""
 
     ALLOW = "allow"
     DENY = "deny"

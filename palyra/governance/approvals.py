@@ -366,6 +366,19 @@ class ApprovalDesk:
         self.version += 1
         return ended, (*changes, *voided)
 
+    def withdraw(
+        self, subjects: Collection[str], at: int, reason: str
+    ) -> tuple[list[ApprovalRecord], tuple[Change, ...]]:
+        """Nobody has to decide about these subjects, none a budget, any more: what is asked ends as an error."""
+        ended: list[ApprovalRecord] = []
+        changes: list[Change] = []
+        for record in tuple(self._pending.values()):
+            if record.subject in subjects:
+                record, written = self._resolve(record, ApprovalDecision.ERROR, at, reason=reason)
+                ended.append(record)
+                changes += written
+        return ended, tuple(changes)
+
     def reconcile(self, policies: PolicySet, at: int) -> tuple[Change, ...]:
         """After a start: ends what was asked or granted under terms that are no longer those of its policy.
 
@@ -443,6 +456,11 @@ class ApprovalDesk:
     def _granted(self, record: ApprovalRecord, ruling: Ruling, at: int, policies: PolicySet) -> tuple[GrantRow, ...]:
         """One grant for each budget that would be breached. Raises BadInputError."""
         terms = GrantTerms(ruling.scope, ruling.duration_ms, ruling.amount)
+        if record.subject and terms != GrantTerms(GrantKind.ONCE, None, None):
+            raise BadInputError(
+                f"Approval {record.approval_id} is about no budget: there is nothing to grant.",
+                fix="Allow or deny it, without a scope.",
+            )
         check_terms(terms, record.evaluations, self.settings.max_grant_usd)
         whom = Beneficiary(
             record.approval_id, record.principal, record.session, record.run_ids, granted_by=ruling.by.name

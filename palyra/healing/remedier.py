@@ -216,13 +216,28 @@ class Remedier:
         return [remedy.does, *(line for one in concerned for line in self._chest.act(remedy).preview(one))]
 
     def run(
-        self, incident_id: str, name: str, by: str, now: int, *, version: int | None = None, approval_id: str = ""
+        self,
+        incident_id: str,
+        name: str,
+        by: str,
+        now: int,
+        *,
+        version: int | None = None,
+        episode: int | None = None,
+        approval_id: str = "",
     ) -> list[Attempt]:
-        """Begins a remedy that somebody asked for; caps do not apply to people. For a storm, on each below it.
+        """Begins a remedy that somebody asked for; caps do not apply to people. For a storm, on each below it. Somebody
+        who saw one `episode` asked for nothing in a later one.
 
         Raises NotFoundError, and ConflictError where nothing is to be done or a remedy is running.
         """
         record = self._current(incident_id, version)
+        if episode is not None and record.episode != episode:
+            raise ConflictError(
+                f"Incident {incident_id} ended meanwhile, and opened again as episode {record.episode}.",
+                fix="Look at it again.",
+                code="stale_version",
+            )
         remedy = self._named(record, name)
         concerned = self._concerned(record, remedy) if record.storm else [record]
         free = [one for one in concerned if one.state is IncidentState.OPEN]
@@ -241,6 +256,13 @@ class Remedier:
         data = {"remedy": name, "reason": f"{by} asks for it.", "approval_id": approval}
         self._book.log(record, now, TimelineKind.ESCALATED, by, data)
         return approval
+
+    def leave(self, incident_id: str, name: str, by: str, now: int, *, approval_id: str, detail: str) -> None:
+        """A remedy that people were asked about is not begun: its incident tells why."""
+        record = self._book.find(incident_id)
+        if record is not None:
+            data = {"remedy": name, "detail": detail, "approval_id": approval_id}
+            self._book.log(record, now, TimelineKind.REMEDY_SKIPPED, by, data)
 
     def _shown(self, record: IncidentRecord, name: str) -> tuple[str, ...]:
         """As much of a preview as a person reads."""

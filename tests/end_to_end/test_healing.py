@@ -5,8 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
+from palyra.control.commands import DecideApproval
+from palyra.control.incidents_commands import IncidentRef, ResolveIncidents
 from palyra.control.snapshots import ApprovalView
 from palyra.core.conditions import Domain, Severity
+from palyra.core.errors import ConflictError
 from palyra.core.pulse import WorkHeartbeatKind
 from palyra.healing.record import AttemptStatus, IncidentRecord, IncidentState
 from palyra.providers.carrier import ProviderCarrier
@@ -119,6 +122,53 @@ async def test_a_remedy_that_people_must_allow_is_begun_by_their_word(opened: Op
     await settled(here, lambda: (now := incident(here, run.run_id)) is not None and not now.live)
     last = healing.attempts.of(healing.book.get(found.incident_id))[-1]
     assert (last.asked_by, last.approval_id, last.status) == ("ada", asked.approval_id, AttemptStatus.SUCCEEDED)
+
+
+@pytest.mark.usefixtures("hangs")
+async def test_what_people_were_asked_of_an_episode_ends_with_it_and_allows_nothing_later(opened: Opener) -> None:
+    here = await opened()
+    healing = here.engine.healing
+    await here.call(chat(stream=True))
+    live = here.engine.runner.live
+    await here.until(lambda: any(run.row.phase == "dispatch" for run in live))
+    (run,) = live
+    with pytest.MonkeyPatch.context() as deaf:
+        deaf.setattr(here.engine.runner, "stop", lambda *given: True)
+        asked = await handed_over(here)
+    refused = await here.control.send(DecideApproval(asked.approval_id, "allow", scope="session"))
+    assert (refused.status, "without a scope" in refused.fix) == ("invalid", True)
+    found = incident(here, run.run_id)
+    assert found is not None
+    await here.send(ResolveIncidents((IncidentRef(found.incident_id),), force=True))
+    (ended,) = await here.approvals()
+    assert (ended.status, ended.decision, ended.reason) == ("resolved", "error", "incident_ended")
+    late = await here.control.send(DecideApproval(asked.approval_id, "allow"))
+    assert late.status == "conflict"
+    with pytest.raises(ConflictError, match="resolved already"):
+        healing.remedier.run(found.incident_id, "cancel_run", "ada", here.clock.now_ms(), episode=found.episode)
+    here.engine.runner.stop(run.run_id, "self_healing", "ada")
+    await here.rest()
+
+
+@pytest.mark.usefixtures("hangs")
+async def test_why_a_remedy_was_not_begun_stands_in_the_timeline(opened: Opener) -> None:
+    here = await opened()
+    await here.call(chat(stream=True))
+    live = here.engine.runner.live
+    await here.until(lambda: any(run.row.phase == "dispatch" for run in live))
+    (run,) = live
+    with pytest.MonkeyPatch.context() as deaf:
+        deaf.setattr(here.engine.runner, "stop", lambda *given: True)
+        asked = await handed_over(here)
+    await here.deny(asked.approval_id, "it is a long one")
+    found = incident(here, run.run_id)
+    assert found is not None
+    assert (found.live, found.severity) == (True, Severity.CRITICAL)
+    await here.written()
+    *_, told = await here.engine.journal.readers.incident_timeline(found.incident_id)
+    assert (told.kind.value, told.by, told.data["detail"]) == ("remedy_skipped", "ada", "denied: it is a long one")
+    here.engine.runner.stop(run.run_id, "self_healing", "ada")
+    await here.rest()
 
 
 async def test_a_provider_whose_breaker_stays_open_is_told_of_and_probed(

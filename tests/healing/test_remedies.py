@@ -257,3 +257,20 @@ async def test_what_was_handed_over_is_recorded_with_its_approval(staged: Staged
 def test_the_subject_of_an_approval_tells_incident_and_remedy() -> None:
     assert read_subject(subject_of("01ABC", "cancel_run")) == ("01ABC", "cancel_run")
     assert read_subject("usage-budget:team") is None
+
+
+async def test_whoever_saw_one_episode_asked_for_nothing_in_the_next(staged: Staged) -> None:
+    stage = await staged(healing_config("observe_only"))
+    stage.beat("r1")
+    await stage.pass_time(121_000)
+    (found,) = stage.incidents()
+    stage.beat("r1")
+    await stage.pass_time(15_000)
+    await stage.pass_time(121_000)
+    now = stage.clock.now_ms()
+    with pytest.raises(ConflictError, match="opened again as episode 2"):
+        stage.healing.remedier.run(found.incident_id, "cancel_run", "ada", now, episode=1)
+    assert stage.cancelled == []
+    (begun,) = stage.healing.remedier.run(found.incident_id, "cancel_run", "ada", now, episode=2)
+    assert begun.episode == 2
+    await stage.pass_time(1_000)

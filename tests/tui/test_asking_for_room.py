@@ -218,3 +218,36 @@ async def test_u_on_a_decided_approval_revokes_what_it_came_to() -> None:
         assert "u revoke…" in desk.footer
         await desk.press("u", "right", "enter")
         assert [type(command).__name__ for command in desk.control.sent] == ["RevokeGrant"]
+
+
+async def test_a_remedy_is_allowed_or_denied_and_nothing_else() -> None:
+    world = normal()
+    first, *others = world.approvals
+    remedy = replace(
+        asked_for_room(first, "Run r1 is silent.", None),
+        principal="palyra",
+        policy_ids=(),
+        evaluations=(),
+        excess_metric="",
+        risk="medium",
+        subject=f"remedy:{ident(7001)}:cancel_run",
+    )
+    async with console(replace(world, approvals=(remedy, *others))) as desk:
+        await desk.press("2")
+        await desk.ready()
+        desk.list.find(f"approval:{remedy.approval_id}")
+        await desk.settle()
+        assert any("cancel_run" in one for one in desk.lines)
+        await desk.press("enter")
+        await desk.ready()
+        assert "a allow " in desk.footer
+        assert "allow…" not in desk.footer
+        await desk.press("A")
+        assert desk.dialog == ""
+        await desk.press("d")
+        assert "Deny the remedy cancel_run?" in desk.box
+        assert "nothing more is tried by itself" in desk.box
+        await desk.press("escape")
+        await desk.ready()
+        await desk.press("a")
+        assert desk.control.sent == [DecideApproval(remedy.approval_id, "allow", remedy.version)]

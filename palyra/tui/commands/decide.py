@@ -37,6 +37,8 @@ class AllowOnce(_OnPending):
 
     def footer_of(self, screen: "ListScreen") -> str:
         approval = pending(screen)
+        if approval is not None and approval.subject:
+            return "allow"
         if approval is None or not screen.opened:
             return self.footer
         most = ", ".join(dict.fromkeys(quantity(item.metric_kind, item.once_cap) for item in breached(approval)))
@@ -56,6 +58,11 @@ class AllowMore(_OnPending):
     help = "a grant for a session, a time or an amount"
     footer = "allow…"
     confirm = Confirm.DIALOG
+
+    def offer(self, screen: "ListScreen") -> Offer:
+        """A remedy is allowed or not: nothing is granted with it."""
+        approval = pending(screen)
+        return HIDDEN if approval is None or approval.subject else READY
 
     def perform(self, screen: "ListScreen") -> Coroutine[Any, Any, None] | None:
         approval = pending(screen)

@@ -60,7 +60,7 @@ def approval_lines(
             lines += [row for grant in detail.grants for row in grant_words(grant, zone, now, width)]
     if approval.refused:
         lines += [BLANK, *_budgets(approval.evaluations, zone, now, width)]
-    else:
+    elif approval.evaluations:
         lines += [BLANK, *standing_lines(approval, now, width)]
     if approval.refused:
         lines += [BLANK, heading("would pass without you"), *_counterfactual(approval, now, width)]
@@ -86,9 +86,15 @@ def _refused(approval: ApprovalView) -> list[Pair]:
 
 def _asked(approval: ApprovalView) -> list[Pair]:
     """What was asked for in words, with no request behind it."""
+    if approval.subject:
+        return [
+            ("remedy", strong(room_words(approval))),
+            ("incident", part(approval.subject.split(":")[1])),
+            ("risk", part(approval.risk, risk_tone(approval.risk))),
+        ]
     return [
         ("who", _who(approval)),
-        ("session", part(session_words(approval.session))),
+        ("session", part(approval.session or "every one of theirs")),
         ("asks for", strong(room_words(approval))),
         ("risk", _risk(approval)),
     ]
@@ -280,8 +286,8 @@ def approval_preview(approval: ApprovalView, detail: ApprovalDetail | None, now:
         strong(approval.principal),
         muted(" asks for "),
         strong(what),
-        muted(" in session "),
-        part(session_words(approval.session)),
+        muted(" in "),
+        part(session_words(approval)),
     )
     lines = [spread(who, waiting_words(approval, now), width - 1)]
     if approval.applicants:

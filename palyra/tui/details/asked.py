@@ -3,7 +3,7 @@
 from palyra.control.snapshots import ApprovalView
 from palyra.tui import format as show
 from palyra.tui.details.layout import Cell, table
-from palyra.tui.details.words import counter_words
+from palyra.tui.details.words import counter_words, place_words, remedy_words
 from palyra.tui.widgets.lines import Line, line, muted, part, strong, wrap
 
 WIDE_TABLE_FROM = 72
@@ -12,15 +12,17 @@ WIDE_TABLE_FROM = 72
 def room_words(approval: ApprovalView) -> str:
     """`$5.00 more`, `room up to the limit once more`, or the remedy that is asked for."""
     if approval.subject:
-        return approval.subject
+        return remedy_words(approval)
     if approval.wanted is None:
         return "room, no amount named"
     return f"{show.quantity(approval.excess_metric, approval.wanted)} more than the limit"
 
 
-def session_words(session: str) -> str:
-    """A grant without a session serves each of the principal's."""
-    return session or "every one of theirs"
+def session_words(approval: ApprovalView) -> str:
+    """`session s1`, where a grant without a session serves each of the principal's; for a remedy its incident."""
+    if approval.subject:
+        return place_words(approval)
+    return f"session {approval.session or 'every one of theirs'}"
 
 
 def reason_lines(approval: ApprovalView, width: int) -> list[Line]:

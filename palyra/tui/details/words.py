@@ -109,8 +109,27 @@ def breached(approval: ApprovalView) -> tuple[EvaluationView, ...]:
 
 
 def model_words(approval: ApprovalView) -> str:
-    """The model a request is for, as lists show it; what was asked for in words names none."""
+    """The model a request is for, as lists show it, or the remedy; what was asked for in words names none."""
+    if approval.subject:
+        return remedy_words(approval)
     return show.short_model(approval.model) if approval.refused else "asks for room"
+
+
+def remedy_words(approval: ApprovalView) -> str:
+    """`cancel_run` of `remedy:<incident>:cancel_run`."""
+    return approval.subject.rpartition(":")[2]
+
+
+def over_words(approval: ApprovalView) -> str:
+    """How far a request goes beyond its budgets; a remedy goes beyond none."""
+    return show.NONE if approval.subject else show.quantity(approval.excess_metric, approval.excess)
+
+
+def place_words(approval: ApprovalView) -> str:
+    """The session that asks, or the incident that a remedy is for."""
+    if approval.subject:
+        return f"incident {show.short_id(approval.subject.split(':')[1])}"
+    return approval.session or "any"
 
 
 def risk_tone(risk: str) -> Tone:

@@ -18,7 +18,7 @@ from palyra.tui.commands.lists import LISTS, OPENING
 from palyra.tui.details.approval import approval_lines, waiting_words
 from palyra.tui.details.grant import grant_lines
 from palyra.tui.details.teach import point_a_client_here
-from palyra.tui.details.words import approval_mark, grant_mark, model_words, risk_tone
+from palyra.tui.details.words import approval_mark, grant_mark, model_words, over_words, place_words, risk_tone
 from palyra.tui.inquiry import Inquiry
 from palyra.tui.screens.listing import ListScreen, Order
 from palyra.tui.screens.triage import RequesterHistory, urgency
@@ -127,9 +127,9 @@ class ApprovalsScreen(ListScreen):
             part(glyph, tone),
             part(word, tone),
             part(subject.principal, plain),
-            part(subject.session or "any", Tone.MUTED),
+            part(place_words(subject), Tone.MUTED),
             part(model_words(subject), plain),
-            part(show.quantity(subject.excess_metric, subject.excess), plain),
+            part(over_words(subject), plain),
             part(subject.risk, risk_tone(subject.risk) if pending else Tone.MUTED),
             cell(part(budget, plain), muted(f" +{more}")) if more > 0 else part(budget, plain),
             cell(muted(left), ticking=True),

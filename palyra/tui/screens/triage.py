@@ -29,7 +29,7 @@ from palyra.tui.details.incident import (
     summary_words,
 )
 from palyra.tui.details.teach import point_a_client_here
-from palyra.tui.details.words import alert_mark, approval_mark, model_words
+from palyra.tui.details.words import alert_mark, approval_mark, model_words, over_words
 from palyra.tui.inquiry import Inquiry
 from palyra.tui.screens.listing import ListScreen, Order
 from palyra.tui.screens.story import IncidentStory
@@ -241,7 +241,7 @@ def approval_cells(approval: ApprovalView, kind: str, now: int) -> tuple[CellVal
         part(word, tone if approval.waiting or approval.status != "pending" else Tone.MUTED),
         part(approval.principal),
         part(model_words(approval)),
-        part(show.quantity(approval.excess_metric, approval.excess)),
+        part(over_words(approval)),
         cell(part(budget), muted(f" +{more}")) if more > 0 else part(budget),
         cell(muted(show.age(end - approval.requested_at)), ticking=True),
     )
