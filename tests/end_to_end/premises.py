@@ -70,6 +70,7 @@ upstream = "claude-haiku-4-5"
 provider = "own"
 upstream = "acme-7b"
 """
+QUIET = "\n[scheduler]\nenabled = false\n"
 MINI, HAIKU, ACME = "openai/gpt-4o-mini", "anthropic/claude-haiku-4-5", "own/acme-7b"
 
 
@@ -261,9 +262,11 @@ class Premises:
 
 
 def configuration(upstream: Upstream, text: str = "") -> LoadedConfig:
-    """The providers of these tests, and whatever a test adds; what it does not ask for is tried once."""
+    """The providers of these tests, and whatever a test adds; what it does not ask for is tried once, and no jobs of the
+    system come between where none of its own do."""
     providers = PROVIDERS.format(base=upstream.base_url, key=UPSTREAM_KEY)
-    return sound(text + one_try(text) + providers, flags={"gateway.bind": "127.0.0.1:0"})
+    quiet = "" if "[scheduler]" in text or "[[jobs]]" in text else QUIET
+    return sound(text + quiet + one_try(text) + providers, flags={"gateway.bind": "127.0.0.1:0"})
 
 
 @asynccontextmanager

@@ -213,8 +213,7 @@ async def test_a_grant_is_revoked_at_once_and_that_is_written_later(here: Premis
 
 @pytest.mark.parametrize("park", ["0", "60"])
 async def test_an_approval_asked_for_while_it_is_away_is_open_afterwards(opened: Opener, disk: Disk, park: str) -> None:
-    # Jobs of the system would meet the trouble first, and the door be closed by then.
-    here = await opened("[scheduler]\nenabled = false\n")
+    here = await opened()
     await here.add_budget("desk", "0", action="approval_required")
     disk.down = True
     assert (await here.ask(PLAIN, {"X-Palyra-Park": park})).status == 503
