@@ -91,6 +91,16 @@ class Disk:
         os.rename(made, path)
         self.sync_dir(path.parent)
 
+    def give_back(self, kept: Path, path: Path, mode: int, owner: int) -> None:
+        """Puts a backup back into its place, where it can be without taking new space for it."""
+        if kept.stat().st_dev != path.parent.stat().st_dev:
+            self.put(path, kept, mode, owner)
+            return
+        if owner not in (-1, kept.stat().st_uid):
+            with suppress(PermissionError):
+                os.chown(kept, owner, -1)
+        self.take(kept, path, mode)
+
     def keep(self, path: Path, kept: Path) -> None:
         """Gives a file a second name, under which it stays when the first is given to another."""
         self._seam("link")
