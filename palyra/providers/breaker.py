@@ -81,6 +81,9 @@ class Breaker:
         self._ended: deque[tuple[float, bool]] = deque()
         """When dispatches ended, and whether they failed; those within the window."""
         self._failures = 0
+        self.opened_total = 0
+        self.opened_since_s: float | None = None
+        """When it opened last without having closed since, monotonic seconds."""
         self.era = 0
         """Grows with every change of state: what was sent in an earlier one says nothing of this one."""
 
@@ -115,6 +118,20 @@ class Breaker:
         self._probing = probe
         return Permit(self, self.era, probe=probe)
 
+    @property
+    def probing(self) -> bool:
+        """Whether a request tries the provider out."""
+        return self._probing
+
+    @property
+    def cooldown_s(self) -> float:
+        """For how long it opens next, or is open."""
+        return self._cooldown_s
+
+    @property
+    def settings(self) -> BreakerSettings:
+        return self._settings
+
     def configure(self, settings: BreakerSettings) -> None:
         """Other `[breaker]` keys. A breaker that is open stays so for as long as it was going to."""
         self._settings = settings
@@ -147,6 +164,9 @@ class Breaker:
 
     def _open(self) -> None:
         self._open_until = self._clock.monotonic() + self._cooldown_s
+        self.opened_total += 1
+        if self.opened_since_s is None:
+            self.opened_since_s = self._clock.monotonic()
         self._turn(BreakerState.OPEN)
 
     def _turn(self, state: BreakerState) -> None:
@@ -155,6 +175,7 @@ class Breaker:
         if state is BreakerState.CLOSED:
             self._ended.clear()
             self._failures = 0
+            self.opened_since_s = None
         self._changed(state)
 
     def _forget(self) -> None:

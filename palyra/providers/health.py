@@ -73,6 +73,11 @@ class Latency:
         insort(self._sorted, took_ms)
 
     @property
+    def p95(self) -> int | None:
+        """None while fewer than five are known."""
+        return self._sorted[(len(self._sorted) - 1) * 95 // 100] if len(self._sorted) >= LATENCIES_NEEDED else None
+
+    @property
     def p50(self) -> int | None:
         """None while fewer than five are known."""
         return self._sorted[(len(self._sorted) - 1) // 2] if len(self._sorted) >= LATENCIES_NEEDED else None
@@ -80,7 +85,8 @@ class Latency:
 
 @value
 class HealthReport:
-    """One provider. `rate` is the observed part of successes, 0 to 1; `detail` says what is wrong, empty if nothing."""
+    """One provider. `rate` is the observed part of successes, 0 to 1; `detail` says what is wrong, empty if nothing.
+    `seen`: anything was heard of it; `last_message` is what its last error said."""
 
     state: HealthState
     rate: float
@@ -89,12 +95,28 @@ class HealthReport:
     last_error: str = ""
     last_error_at: int | None = None
     detail: str = ""
+    p95_ms: int | None = None
+    last_success_at: int | None = None
+    last_message: str = ""
+    seen: bool = False
 
 
 class _Record:
     """What was seen of one provider."""
 
-    __slots__ = ("at", "calls", "cause", "last_error", "last_error_at", "latency", "probe_failed", "seen", "successes")
+    __slots__ = (
+        "at",
+        "calls",
+        "cause",
+        "last_error",
+        "last_error_at",
+        "last_message",
+        "latency",
+        "probe_failed",
+        "seen",
+        "succeeded_at",
+        "successes",
+    )
 
     def __init__(self, now_s: float) -> None:
         self.at = now_s
@@ -109,6 +131,8 @@ class _Record:
         """The class of the newest failure that says the provider is not well."""
         self.last_error = ""
         self.last_error_at: int | None = None
+        self.last_message = ""
+        self.succeeded_at: int | None = None
 
     def count(self, success: bool, now_s: float) -> None:
         fade = self._fade(now_s) * 0.5 ** (1 / HALVED_AFTER_CALLS)
@@ -142,6 +166,8 @@ class Health:
         if error is None:
             record.seen = True
             record.probe_failed = False
+            if not end.unknown:
+                record.succeeded_at = self._clock.now_ms()
             if end.first_byte_ms is not None:
                 record.latency.add(end.first_byte_ms)
                 self._latency_of(end.provider, end.model).add(end.first_byte_ms)
@@ -182,7 +208,19 @@ class Health:
         rate = record.rate(self._clock.monotonic())
         state, detail = self._judged(provider, record, rate)
         p50 = record.latency.p50
-        return HealthReport(state, rate, p50, latency_label(p50), record.last_error, record.last_error_at, detail)
+        return HealthReport(
+            state,
+            rate,
+            p50,
+            latency_label(p50),
+            record.last_error,
+            record.last_error_at,
+            detail,
+            record.latency.p95,
+            record.succeeded_at,
+            record.last_message,
+            record.seen,
+        )
 
     def model_p50(self, provider_id: str, model: str) -> int | None:
         """The median time to the first byte of a model, by its public id; None while fewer than five are known."""
@@ -224,6 +262,7 @@ class Health:
 
     def _note(self, record: _Record, error: ProviderError) -> None:
         record.last_error = error.error_class.value
+        record.last_message = error.message
         if error.counts_for_breaker:
             record.cause = record.last_error
         record.last_error_at = self._clock.now_ms()

@@ -63,6 +63,15 @@ class LeaseCount:
     limit: int
 
 
+@value
+class LeaseQueue:
+    """Who waits for a place at a provider, and the most places there will ever be."""
+
+    foreground: int
+    background: int
+    ceiling: int
+
+
 class Lease:
     """A place that is held until `release`."""
 
@@ -260,6 +269,12 @@ class Leases:
         desk = self._desks.get(provider_id)
         limit = None if desk is None else desk.credentials.get(credential_id)
         return LeaseCount(0, self._settings.credential_start) if limit is None else limit.count
+
+    def queue(self, provider_id: str) -> LeaseQueue:
+        desk = self._desks.get(provider_id)
+        if desk is None:
+            return LeaseQueue(0, 0, self._settings.provider_max)
+        return LeaseQueue(len(desk.foreground), len(desk.background), desk.provider.ceiling)
 
     def waiting(self, provider_id: str | None = None) -> int:
         """How many wait at a provider, or at all of them."""

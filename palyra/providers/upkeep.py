@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Collection
 
 from palyra.core.clock import Clock
+from palyra.core.values import value
 from palyra.providers.breaker import Breakers, BreakerState, Permit
 from palyra.providers.discovery import AGAIN_S, Discovery
 from palyra.providers.entries import ProviderEntry
@@ -22,6 +23,15 @@ GRACE_S = 5.0
 """For so long a breaker that lets one try waits for a request before a model list is its probe."""
 KEEP_S = 60.0
 """How often it is written down when each credential was used last."""
+
+
+@value
+class Asked:
+    """What came of asking a provider for its models: when (unix ms), how long it took, and what failed."""
+
+    at: int
+    took_ms: int
+    error: ProviderError | None
 
 
 class Upkeep:
@@ -47,6 +57,8 @@ class Upkeep:
         self._moved = moved
         self._asked: dict[str, float] = {}
         """When each was asked last, monotonic seconds."""
+        self.newest: dict[str, Asked] = {}
+        """What each was last found to be when it was asked."""
         self._failed: dict[str, bool] = {}
         """Whether it could not be asked then."""
         self._heard: dict[str, float] = {}
@@ -80,7 +92,7 @@ class Upkeep:
     async def ask(self, provider: ProviderEntry) -> ProviderError | None:
         """Asks a provider for its models now: what it says is its list, that it says anything a sign of life."""
         permit = self._breakers.of(provider.id).enter()
-        self._asked[provider.id] = self._clock.monotonic()
+        began = self._asked[provider.id] = self._clock.monotonic()
         try:
             error = await self._discovery.refresh(provider)
         except asyncio.CancelledError:
@@ -89,6 +101,8 @@ class Upkeep:
             raise
         self._asked[provider.id] = self._clock.monotonic()
         self._failed[provider.id] = error is not None
+        took = round((self._clock.monotonic() - began) * 1000)
+        self.newest[provider.id] = Asked(self._clock.now_ms(), took, error)
         self._health.probed(provider.id, error)
         if permit is not None:
             _conclude(permit, provider.id, error)

@@ -35,7 +35,7 @@ class AttemptEnd:
 
     `error` None: it succeeded, unless `unknown`: it was stopped before its provider had answered, or never sent.
     `first_byte_ms` is how long the first byte took, None where none came. `last`: its dispatch ends with it, otherwise
-    the same model is asked once more. `model` is its public id.
+    the same model is asked once more. `model` is its public id; `number` says which attempt of its run it was.
     """
 
     provider: str
@@ -45,6 +45,8 @@ class AttemptEnd:
     unknown: bool = False
     last: bool = True
     model: str = ""
+    run_id: str = ""
+    number: int = 0
 
 
 def conclude(permit: Permit, end: AttemptEnd) -> None:

@@ -88,4 +88,15 @@ def _end(attempt: Attempt, delivered: Delivered, trace: Traced, *, last: bool) -
     """What keepers hear. An attempt that somebody stopped succeeded as far as it got, if its provider had answered."""
     error = delivered.error
     unknown = error is None and not attempt.answered
-    return AttemptEnd(trace.provider, trace.credential, error, trace.first_byte_ms, unknown, last, trace.model)
+    hold = attempt.hold
+    return AttemptEnd(
+        trace.provider,
+        trace.credential,
+        error,
+        trace.first_byte_ms,
+        unknown,
+        last,
+        trace.model,
+        hold.run_id,
+        hold.attempt,
+    )

@@ -15,7 +15,8 @@ class Tracing:
     def __init__(self) -> None:
         self.attempts: Counter[tuple[str, str]] = Counter()
         """By provider and error class, which is empty for those that did not fail."""
-        self.retries = 0
+        self.retries: Counter[str] = Counter()
+        """By provider."""
         self.failovers: Counter[str] = Counter()
         """By the provider that was failed over to."""
         self.waits: defaultdict[str, Spread] = defaultdict(lambda: Spread(WAITS_S))
@@ -24,7 +25,7 @@ class Tracing:
     def hear(self, trace: Traced) -> None:
         self.attempts[trace.provider, trace.error_class] += 1
         if trace.course in (Course.RETRY, Course.FAILOVER_RETRY):
-            self.retries += 1
+            self.retries[trace.provider] += 1
         elif trace.course == Course.FAILOVER:
             self.failovers[trace.provider] += 1
 
