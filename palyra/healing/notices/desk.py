@@ -21,6 +21,7 @@ from palyra.healing.notices.notice import (
     Notice,
     of_alert,
     of_approval,
+    of_approval_end,
     of_incident,
 )
 from palyra.healing.notices.quieting import Told, after_telling, kept_until, word_of
@@ -106,7 +107,7 @@ class NoticeDesk:
             else:
                 self._ask(approval)
         for subject in rows:
-            self._durable.write([TOLD.forgotten(subject)])
+            self._forget(subject)
 
     async def run(self) -> None:
         """Tells what had to wait, for as long as the engine runs."""
@@ -180,7 +181,8 @@ class NoticeDesk:
             resolved_at=told.resolved_at,
         )
         self._told[subject] = (row, told)
-        names = self._say(of_incident(event, record, now), [TOLD.saved(row)])
+        reach = Severity.LOW if before is None else before[1].severity
+        names = self._say(of_incident(event, record, now, reach), [TOLD.saved(row)])
         if names:
             self._noted(record.incident_id, TimelineKind.NOTIFIED, {"event": event.value, "ways": list(names)})
 
@@ -228,7 +230,7 @@ class NoticeDesk:
             if approval is not None and approval.pending:
                 self._ask(approval)
         elif self._asked.pop(_subject(APPROVAL, event.subject), None) is not None:
-            self._durable.write([TOLD.forgotten(_subject(APPROVAL, event.subject))])
+            self._forget(_subject(APPROVAL, event.subject))
 
     def _ask(self, approval: ApprovalRecord) -> None:
         notice = of_approval(approval, self._clock.now_ms())
@@ -237,6 +239,14 @@ class NoticeDesk:
         row = ToldRow(notice.subject, 1, notice.event, notice.severity.value, False, True, notice.at)
         self._asked[notice.subject] = row
         self._say(notice, [TOLD.saved(row)])
+
+    def _forget(self, subject: str) -> None:
+        """Nothing more is to be told of it, but to what still pages people for an approval."""
+        about, _, object_id = subject.partition(":")
+        if about == APPROVAL:
+            self._courier.post(of_approval_end(object_id, self._clock.now_ms()), [TOLD.forgotten(subject)])
+        else:
+            self._durable.write([TOLD.forgotten(subject)])
 
     def _say(self, notice: Notice, also: Sequence[Change] = ()) -> tuple[str, ...]:
         """Tells it by every way there is; the names of the ways."""

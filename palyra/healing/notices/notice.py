@@ -33,7 +33,9 @@ class Notice:
 
     `event` is a NoticeEvent, or `test`. `subject` names what it is about (`incident:<id>`), `facts` holds what is known
     of it under that word, and under `related` the ids of what belongs to it. `webhook` names the webhook that it is
-    about, `of_webhooks` says that it is about some.
+    about, `of_webhooks` says that it is about some. `reach` is how strong it was when it was told before: an end goes
+    to whoever heard of the beginning. `takes_back` names the event whose alarm it ends: it goes only where alarms stand
+    until they are taken back.
     """
 
     event: str
@@ -44,6 +46,8 @@ class Notice:
     facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     webhook: str = ""
     of_webhooks: bool = False
+    reach: Severity = Severity.LOW
+    takes_back: str = ""
 
     @property
     def about(self) -> str:
@@ -59,8 +63,8 @@ class Notice:
         return self.event == NoticeEvent.APPROVAL_REQUESTED or self.severity.rank >= Severity.HIGH.rank
 
 
-def of_incident(event: NoticeEvent, record: IncidentRecord, at: int) -> Notice:
-    """An incident as it stands."""
+def of_incident(event: NoticeEvent, record: IncidentRecord, at: int, reach: Severity = Severity.LOW) -> Notice:
+    """An incident as it stands; `reach` as for a notice."""
     facts = {
         "incident_id": record.incident_id,
         "domain": record.domain.value,
@@ -91,6 +95,7 @@ def of_incident(event: NoticeEvent, record: IncidentRecord, at: int) -> Notice:
         facts=_plain(INCIDENT, facts, record.related),
         webhook=record.key.removeprefix(WEBHOOK_KEY) if record.key.startswith(WEBHOOK_KEY) else "",
         of_webhooks=record.domain is Domain.NOTIFICATION,
+        reach=reach,
     )
 
 
@@ -132,6 +137,19 @@ def of_approval(record: ApprovalRecord, at: int, event: NoticeEvent = NoticeEven
         f"{APPROVAL}:{record.approval_id}",
         _cut(asked, LONGEST_SUMMARY),
         _plain(APPROVAL, facts, {"run": runs[0]} if runs else {}),
+    )
+
+
+def of_approval_end(approval_id: str, at: int) -> Notice:
+    """Nobody waits for that word any more."""
+    return Notice(
+        NoticeEvent.RESOLVED,
+        at,
+        Severity.LOW,
+        f"{APPROVAL}:{approval_id}",
+        f"Approval {approval_id} is no longer pending",
+        {"related": {}},
+        takes_back=NoticeEvent.APPROVAL_REQUESTED,
     )
 
 

@@ -2,9 +2,9 @@
 
 It looks at how things stand, not at what happened, so a notice that had to wait is told only where it is still true,
 and a restart loses none. Rules: a critical incident is told at once, others after 5 s so that a parent can adopt them;
-one coming back and one end are told in an hour; children and what was put away are silent; while an incident flaps
-nothing is told but that it does, and once that it has stopped; high ones that nobody acknowledged are told again every
-4 h.
+one coming back and one end are told in an hour; children and what was put away are silent, but whoever heard that a
+child began hears that it is over; while an incident flaps nothing is told but that it does, and once that it has
+stopped; high ones that nobody acknowledged are told again every 4 h.
 """
 
 from palyra.config.operations import NoticeEvent
@@ -35,6 +35,11 @@ class Told:
     resolved_at: int | None = None
     event: str = ""
 
+    @property
+    def awaited(self) -> bool:
+        """Whether people, and what pages them, wait for the end of it."""
+        return self.open or self.flapping
+
 
 @value
 class Word:
@@ -49,7 +54,7 @@ _SILENT = Word()
 
 def word_of(record: IncidentRecord, told: Told | None, at: int) -> Word:
     """What people are to be told of an incident at this instant."""
-    if record.parent_id:
+    if record.parent_id and (record.live or told is None or not told.awaited):
         return _SILENT
     if record.snoozed_until is not None and at < record.snoozed_until:
         return Word(look_at=record.snoozed_until)
@@ -73,21 +78,23 @@ def word_of(record: IncidentRecord, told: Told | None, at: int) -> Word:
 def kept_until(record: IncidentRecord, told: Told, at: int) -> int | None:
     """Until when it has to be known what people were told (UTC unix ms); None while there is no end to it.
 
-    Of a child nothing needs to be known: should it stand alone some day, that will be news.
+    Of a child that nobody heard of nothing needs to be known: should it stand alone some day, that will be news.
     """
-    if record.parent_id:
+    if record.parent_id and not told.awaited:
         return at
-    if record.live or told.open or told.flapping:
+    if record.live or told.awaited:
         return None
     return max(_hour_after(told.reopened_at, at), _hour_after(told.resolved_at, at))
 
 
 def after_telling(record: IncidentRecord, told: Told | None, event: NoticeEvent, at: int) -> Told:
     """What people know once they were told of the event."""
+    begins = event in (NoticeEvent.OPENED, NoticeEvent.REOPENED)
+    before = record.severity if told is None or begins else told.severity
     return Told(
         at=at,
         open=record.live,
-        severity=record.severity,
+        severity=max(before, record.severity, key=lambda severity: severity.rank),
         flapping=event is NoticeEvent.FLAPPING,
         reopened_at=at if event is NoticeEvent.REOPENED else None if told is None else told.reopened_at,
         resolved_at=at if event is NoticeEvent.RESOLVED else None if told is None else told.resolved_at,

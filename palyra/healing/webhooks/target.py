@@ -36,10 +36,12 @@ class Webhook:
         """Whether it is told: never of itself, and of requests for a person's word whatever their severity."""
         if notice.event == TEST:
             return notice.object_id == self.name
+        if notice.takes_back:
+            return self.format is WebhookFormat.PAGERDUTY and notice.takes_back in self.events
         if notice.event not in self.events or notice.webhook == self.name:
             return False
         asked = notice.event == NoticeEvent.APPROVAL_REQUESTED
-        return asked or notice.severity.rank >= self.min_severity.rank
+        return asked or max(notice.severity.rank, notice.reach.rank) >= self.min_severity.rank
 
 
 def webhooks(rows: Iterable[WebhookConfig]) -> dict[str, Webhook]:

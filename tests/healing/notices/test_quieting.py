@@ -27,12 +27,26 @@ def test_a_critical_one_waits_for_nobody() -> None:
     assert word_of(incident(severity=Severity.CRITICAL), None, T0) == Word(OPENED)
 
 
-def test_a_child_is_never_told_of() -> None:
+def test_a_child_is_never_told_of_but_its_end_to_whom_its_beginning_was() -> None:
     child = incident(parent_id="storm")
-    for record in (child, ended(child, T0 + 9), replace(child, severity=Severity.CRITICAL)):
+    over = ended(child, T0 + 9)
+    for record in (child, over, replace(child, severity=Severity.CRITICAL)):
         assert word_of(record, None, T0 + HOUR) == Word()
-        assert word_of(record, TOLD, T0 + HOUR) == Word()
-    assert kept_until(child, TOLD, T0 + HOUR) == T0 + HOUR
+        assert word_of(record, replace(TOLD, open=False), T0 + HOUR) == Word()
+        assert kept_until(record, replace(TOLD, open=False), T0 + HOUR) == T0 + HOUR
+    assert word_of(child, TOLD, T0 + HOUR) == Word()
+    assert kept_until(child, TOLD, T0 + HOUR) is None
+    assert word_of(over, TOLD, T0 + HOUR) == Word(RESOLVED)
+    told = after_telling(over, TOLD, RESOLVED, T0 + HOUR)
+    assert (word_of(over, told, T0 + HOUR), kept_until(over, told, T0 + HOUR)) == (Word(), T0 + HOUR)
+    assert word_of(over, replace(TOLD, flapping=True), T0 + HOUR) == Word(NoticeEvent.STABLE)
+
+
+def test_how_strong_it_was_when_it_was_told_counts_until_it_is_over() -> None:
+    worse = after_telling(incident(severity=Severity.CRITICAL), TOLD, NoticeEvent.ESCALATED, T0)
+    milder = after_telling(incident(severity=Severity.MEDIUM), worse, NoticeEvent.REMINDER, T0 + 1)
+    assert milder.severity is Severity.CRITICAL
+    assert after_telling(incident(severity=Severity.MEDIUM), milder, REOPENED, T0 + 2).severity is Severity.MEDIUM
 
 
 def test_what_was_put_away_is_silent_until_it_comes_back() -> None:
