@@ -142,12 +142,14 @@ class ConfigCandidate:
 class ConfigFiles:
     """Where configurations may be, in order. `chosen` is the first that is there, or the named one; None: none is.
 
-    `backups` are the `.bak.N` beside the chosen file's target (or beside the place of the default one), by number.
+    `backups` are the `.bak.N` beside the chosen file's target (or beside the place of the default one), by number;
+    `directory_exists` is whether the directory they lie in is there.
     """
 
     candidates: tuple[ConfigCandidate, ...]
     chosen: ConfigCandidate | None
     backups: Mapping[int, Input] = field(default_factory=dict)
+    directory_exists: bool = True
 
     @property
     def place(self) -> ConfigCandidate:
