@@ -7,6 +7,7 @@ from typing import Any, get_args
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json
 
+from palyra.control.audit_queries import AuditLogPage, AuditLogQuery
 from palyra.control.commands import Command
 from palyra.control.incidents_queries import (
     IncidentDetail,
@@ -108,6 +109,7 @@ ANSWERS: dict[type, type] = {
     InsightsQuery: InsightsAnswer,
     LedgerQuery: LedgerAnswer,
     AuditQuery: AuditAnswer,
+    AuditLogQuery: AuditLogPage,
     ReplayQuery: ReplayProgress,
     ReplayProgressQuery: ReplayProgress,
     CancelReplay: ReplayProgress,

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import overload
 
+from palyra.control.audit_queries import AuditLogPage, AuditLogQuery
 from palyra.control.commands import Command
 from palyra.control.incidents_queries import (
     IncidentDetail,
@@ -130,6 +131,8 @@ class Control(ABC):
     async def ask(self, query: LedgerQuery) -> LedgerAnswer: ...
     @overload
     async def ask(self, query: AuditQuery) -> AuditAnswer: ...
+    @overload
+    async def ask(self, query: AuditLogQuery) -> AuditLogPage: ...
     @overload
     async def ask(self, query: ReplayAsk) -> ReplayProgress: ...
     @overload

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from palyra.control.audit_queries import AuditAsked, AuditTold
 from palyra.control.incidents_queries import IncidentAsked, IncidentTold
 from palyra.control.jobs_queries import JobAsked, JobTold
 from palyra.control.memory_queries import MemoryAsked, MemoryTold
@@ -295,6 +296,7 @@ Query = Annotated[
     | AlertsQuery
     | LedgerQuery
     | AuditQuery
+    | AuditAsked
     | ReplayAsk
     | PriceAsk
     | ServingAsk
@@ -316,6 +318,7 @@ Answer = (
     | AlertsPage
     | LedgerAnswer
     | AuditAnswer
+    | AuditTold
     | ReplayProgress
     | PriceTold
     | ServingTold

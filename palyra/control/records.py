@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from palyra.control.attempts import other_notes, retries_in, traced, traces_of
+from palyra.control.audit_log import audit_log
+from palyra.control.audit_queries import AuditLogQuery
 from palyra.control.incidents_queries import IncidentQuery, IncidentsQuery, IncidentStatsQuery
 from palyra.control.jobs_queries import FiresQuery, JobQuery, JobsQuery, ScheduleQuery
 from palyra.control.memory_queries import MemoryStatsQuery, NoteSearchQuery, NotesQuery
@@ -113,6 +115,8 @@ class Records:
                 return await self._usage.insights(query)
             case AuditQuery():
                 return await self.audit()
+            case AuditLogQuery():
+                return await audit_log(self._readers, query)
             case LedgerQuery() | AlertsQuery() | BudgetQuery() | PriceQuery() | CostQuery() | PriceCheckQuery():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
             case ReplayQuery() | ReplayProgressQuery() | CancelReplay():

@@ -8,6 +8,7 @@ with the kind of window behind it where that is a rolling one.
 
 from palyra.journal.alert_schema import ALERTS
 from palyra.journal.answers_schema import ANSWERS
+from palyra.journal.audit_schema import DEEDS
 from palyra.journal.circuit_schema import CIRCUITS
 from palyra.journal.correction_schema import CORRECTIONS
 from palyra.journal.credential_schema import CREDENTIALS
@@ -393,6 +394,7 @@ END;
     (15, CORRECTIONS),
     (16, CIRCUITS),
     (17, OBSERVATIONS),
+    (18, DEEDS),
 )
 
 LATEST = MIGRATIONS[-1][0]

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from palyra.journal.connection import ReaderPool
 from palyra.journal.readers.alerts import AlertReaders
+from palyra.journal.readers.audit import AuditReaders
 from palyra.journal.readers.credentials import CredentialReaders
 from palyra.journal.readers.deliveries import DeliveryReaders
 from palyra.journal.readers.governance import GovernanceReaders
@@ -24,6 +25,7 @@ class Readers(
     StatusReaders,
     GovernanceReaders,
     AlertReaders,
+    AuditReaders,
     CredentialReaders,
     DeliveryReaders,
     IncidentReaders,

@@ -1,0 +1,27 @@
+"""Links of the audit chain as consoles see them."""
+
+from typing import Any, cast
+
+from palyra.control.audit_queries import AuditEntry, AuditLogPage, AuditLogQuery
+from palyra.core.errors import BadInputError
+from palyra.core.redact import redact, redact_data
+from palyra.journal.readers import Readers
+from palyra.journal.readers.audit import MAX_PAGE, AuditRow
+
+_VERBS = ("verb", "outcome", "decision", "state", "action")
+"""Where a payload says what was done, first match."""
+
+
+async def audit_log(readers: Readers, query: AuditLogQuery) -> AuditLogPage:
+    """A page. Raises BadInputError for a size that no page has."""
+    if not 1 <= query.limit <= MAX_PAGE:
+        raise BadInputError(f"A page has 1 to {MAX_PAGE} entries, not {query.limit}.")
+    rows = await readers.audit_rows(before=query.before, kind=query.audit_kind, deeds=query.deeds, limit=query.limit)
+    more = len(rows) == query.limit and rows[-1].seq > 1
+    return AuditLogPage(tuple(map(entry_of, rows)), rows[-1].seq if more else None)
+
+
+def entry_of(row: AuditRow) -> AuditEntry:
+    data = cast(dict[str, Any], redact_data(row.payload))
+    verb = next((str(data[name]) for name in _VERBS if data.get(name)), "")
+    return AuditEntry(row.seq, row.at, row.kind, redact(row.subject), redact(row.actor), verb, row.digest, data)
