@@ -9,12 +9,17 @@ from dataclasses import field
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from palyra.core.processes import Life, ProcessMark
 from palyra.core.values import value
+from palyra.doctor.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from palyra.config.load import LoadResult
+    from palyra.config.model import LoadedConfig
+    from palyra.journal.examination import Examined
+    from palyra.providers.auth_profiles import AuthProfiles
 
 T = TypeVar("T")
 
@@ -158,15 +163,115 @@ class ConfigFiles:
 
 
 @value
+class Document:
+    """A configuration's file as TOML data; `fault` says why it is none (with line and column, from 1; 0 unknown)."""
+
+    tree: Mapping[str, Any] = field(default_factory=dict)
+    fault: str = ""
+    line: int = 0
+    column: int = 0
+
+
+@value
 class EngineFacts:
     """Whether an engine holds the state directory, as the kernel says: `pid` of the lock's holder.
 
-    `responds` is None where nobody asked it.
+    `responds` is None where nobody asked it; `boot_id` is what its rows in the journal carry. `left` is what the lock
+    file says of a holder that let go of it without a word, `left_life` whether that one lives.
     """
 
     running: bool
     pid: int | None = None
     responds: bool | None = None
+    boot_id: str = ""
+    left: ProcessMark | None = None
+    left_life: Life = Life.DEAD
+
+
+@value
+class Zones:
+    """Zones in use that are unknown to the pinned rules, and those for which the system's copy differs from them."""
+
+    used: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    differing: tuple[str, ...] = ()
+
+
+@value
+class JournalRead:
+    """`refused` says why it cannot be opened as a journal at all; else there is `examined`."""
+
+    examined: "Examined | None" = None
+    refused: str = ""
+
+
+class VaultCondition(StrEnum):
+    ABSENT = "absent"
+    OK = "ok"
+    LOCKED = "locked"
+    WRONG_KEY = "wrong_key"
+    DAMAGED = "damaged"
+    NEWER = "newer"
+
+
+@value
+class VaultRead:
+    """The vault as far as it can be opened. `refs` are its entries, `tampered` and `empty` those among them; `expects`
+    is the id of the key it is sealed with, `offered` of the one there is."""
+
+    condition: VaultCondition
+    detail: str = ""
+    refs: tuple[str, ...] = ()
+    tampered: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
+    expects: str = ""
+    offered: str = ""
+
+
+@value
+class AccessRead:
+    """The access registry. `data` is its object where it is one of a version known here; else `fault` says what is
+    wrong. `newer`: it is of a later Palyra."""
+
+    data: Mapping[str, Any] | None = field(default=None, repr=False)
+    fault: str = ""
+    newer: bool = False
+
+
+@value
+class RecoveryRun:
+    """A recovery run as its manifest tells: `finished` has an end mark, `fault` says why it cannot be read."""
+
+    run_id: str
+    finished: bool
+    kind: str = ""
+    created_at_ms: int = 0
+    fault: str = ""
+
+
+@value
+class Recovery:
+    """Recovery runs by id; `holder` is who holds the doctor's lock now, None for nobody."""
+
+    runs: tuple[RecoveryRun, ...] = ()
+    holder: int | None = None
+
+
+@value
+class Reached:
+    """What came of asking something outside: empty `fault` when it answers."""
+
+    id: str
+    fault: str = ""
+    critical: bool = False
+
+
+@value
+class Online:
+    """What was asked over the network: providers for their models, and probes."""
+
+    providers: tuple[Reached, ...] = ()
+    probes: tuple[Reached, ...] = ()
 
 
 @value
@@ -182,3 +287,33 @@ class Installation:
     settings: "Reading[LoadResult]"
     """What the configuration means; absent where its file cannot be parsed, so that defaults are assumed."""
     engine: Reading[EngineFacts]
+    document: Reading[Document]
+    """Absent where there is no file, or its bytes could not be read."""
+    surroundings: Reading[Surroundings]
+    zones: Reading[Zones]
+    journal: Reading[JournalRead]
+    """Absent where there is none."""
+    vault: Reading[VaultRead]
+    profiles: "Reading[AuthProfiles]"
+    """Absent where there is no file."""
+    access: Reading[AccessRead]
+    """Absent where there is no file."""
+    recovery: Reading[Recovery]
+    online: Reading[Online]
+    """Absent unless it was asked for."""
+
+    def config(self) -> "LoadedConfig":
+        """The configuration in force. Raises NotReadError, and NothingToReadError where it has problems."""
+        loaded = self.settings.get()
+        if loaded.config is None:
+            raise NothingToReadError("the configuration has problems (config.values)")
+        return loaded.config
+
+    def assumed(self) -> "tuple[LoadedConfig, bool]":
+        """The configuration in force, or defaults where it cannot be had; and whether it is defaults."""
+        try:
+            return self.config(), False
+        except (NotReadError, NothingToReadError):
+            from palyra.config.model import LoadedConfig
+
+            return LoadedConfig(), True

@@ -86,7 +86,8 @@ class Examined:
 
     `newest_at` is when the newest row was written. `integrity` has SQLite's own words, empty for a sound file, and
     `foreign_keys` rows that refer to none. `sums_whole` and `audit_whole`: not only what is recent was looked at.
-    `jobs` and `tasks` may be of an engine that runs: its boot is not told here.
+    `holds` and `tasks` may be of an engine that runs: its boot is not told here. `zones` are those that operators'
+    policies and jobs are reckoned in.
     """
 
     version: int
@@ -101,6 +102,7 @@ class Examined:
     holds: tuple[OpenHold, ...] = ()
     jobs: tuple[JobTrouble, ...] = ()
     tasks: tuple[LeasedTask, ...] = ()
+    zones: tuple[str, ...] = ()
     problems: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -184,6 +186,7 @@ async def _examine(pool: ReaderPool, state_dir: Path, clock: Clock, asking: Aski
         holds=await part("holds", lambda: pool.run(_open_holds)) or (),
         jobs=await part("jobs", lambda: _jobs(readers, clock.now_ms())) or (),
         tasks=await part("tasks", lambda: pool.run(_leased_tasks)) or (),
+        zones=await part("zones", lambda: pool.run(_zones)) or (),
     )
 
 
@@ -283,6 +286,12 @@ def _leased_tasks(database: sqlite3.Connection) -> tuple[LeasedTask, ...]:
     columns = "task_id, kind, boot_id, lease_until"
     found = database.execute(f"SELECT {columns} FROM tasks WHERE lease_until IS NOT NULL ORDER BY seq").fetchall()
     return tuple(LeasedTask(*row) for row in found)
+
+
+def _zones(database: sqlite3.Connection) -> tuple[str, ...]:
+    policies = "SELECT json_extract(body, '$.timezone') FROM policies WHERE json_valid(body)"
+    found = database.execute(f"SELECT timezone FROM jobs UNION {policies}").fetchall()
+    return tuple(sorted(zone for (zone,) in found if zone))
 
 
 async def _jobs(readers: Readers, now: int) -> tuple[JobTrouble, ...]:
