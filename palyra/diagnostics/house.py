@@ -3,6 +3,8 @@
 Times UTC unix ms, durations ms, money int nano-dollars.
 """
 
+from dataclasses import field
+
 from palyra.core.values import value
 from palyra.diagnostics.declared import Address, Public
 from palyra.diagnostics.reasons import UNUSED, Judged, ReasonCode, judged, reason, those, when
@@ -64,6 +66,24 @@ class GatewayData:
     draining: bool
     own_5xx_5m: int = 0
     wanted: bool = True
+
+
+@value
+class DoorFigures:
+    """What the gateway itself tells. Durations in seconds; requests by the class of their status."""
+
+    listening: bool = False
+    address: str = ""
+    tls: bool = False
+    connections: int = 0
+    active_runs: int = 0
+    requests_5m: int = 0
+    status_5m: dict[str, int] = field(default_factory=lambda: {"2xx": 0, "4xx": 0, "402": 0, "5xx": 0})
+    own_5xx_5m: int = 0
+    overhead_p50_s: float | None = None
+    overhead_p99_s: float | None = None
+    first_byte_p50_s: float | None = None
+    refused_hosts_total: int = 0
 
 
 def judge_gateway(data: GatewayData) -> Judged:

@@ -51,6 +51,15 @@ class Listener:
         host, port = self._socket.getsockname()[:2]
         return str(host), int(port)
 
+    @property
+    def listening(self) -> bool:
+        return self._socket is not None
+
+    @property
+    def connections(self) -> int:
+        """Those that are open."""
+        return len(self._open)
+
     def listen(self, settings: GatewayConfig, factory: Callable[[], asyncio.Protocol]) -> None:
         """Binds and accepts. Raises StateError for an address that is taken, not allowed or not ours."""
         host, port = split_bind(settings.bind)

@@ -10,6 +10,7 @@ from aiohttp.web_request import BaseRequest
 
 from palyra.core.clock import Clock
 from palyra.core.errors import StateError
+from palyra.diagnostics.house import DoorFigures
 from palyra.gateway.body import CallerLeftError, check_media_type
 from palyra.gateway.callers import Doorkeeper, authenticate, check_query, is_near
 from palyra.gateway.connection import Connection, Door, headers_too_large
@@ -23,6 +24,7 @@ from palyra.gateway.errors import (
     refusal_reply,
 )
 from palyra.gateway.inference import Inference, Visit
+from palyra.gateway.lately import INTERNAL, Lately, by_class
 from palyra.gateway.listener import Listener
 from palyra.gateway.listing import list_models, show_model
 from palyra.gateway.ports import House, Key, Metered
@@ -59,6 +61,10 @@ _TOLD_APART = frozenset({*_WIRES, MODELS, COUNTING_PATH, METRICS, "/healthz", "/
 """Addresses that logs and metrics tell apart; the others are one, since callers may ask for any."""
 
 
+def _nobody_told(where: str, what: str) -> None:
+    pass
+
+
 class Gateway:
     """Serves one engine. `open` binds, `close` ends every connection."""
 
@@ -75,6 +81,9 @@ class Gateway:
         self._inference = Inference(house, clock, self._door.date)
         self._console = ConsoleDoor(house, control_for, clock, self._door.date)
         self._keeper: Doorkeeper | None = None
+        self._lately = Lately(clock)
+        self.broke: Callable[[str, str], None] = _nobody_told
+        """Told of requests that failed by a fault of our own: of which kind, and what was said."""
         self._probes: dict[str, Callable[[], Reply]] = {"/healthz": self._health, "/readyz": self._ready}
 
     @property
@@ -88,6 +97,24 @@ class Gateway:
     def running(self) -> int:
         """Requests being executed."""
         return self._inference.running
+
+    def figures(self) -> DoorFigures:
+        """How it does."""
+        statuses = self._lately.statuses()
+        return DoorFigures(
+            listening=self._listener.listening,
+            address=self.url if self._listener.listening else "",
+            tls=bool(self._settings.tls_cert),
+            connections=self._listener.connections,
+            active_runs=self.running,
+            requests_5m=statuses.total(),
+            status_5m=by_class(statuses),
+            own_5xx_5m=statuses[str(INTERNAL)],
+            overhead_p50_s=self._lately.overhead(0.5),
+            overhead_p99_s=self._lately.overhead(0.99),
+            first_byte_p50_s=self._lately.first_byte(0.5),
+            refused_hosts_total=self._lately.refused_hosts,
+        )
 
     def open(self) -> None:
         """Listens. Raises StateError naming the address, who holds it and the key to change."""
@@ -111,18 +138,21 @@ class Gateway:
         try:
             answer = await self._answer(request, connection, path, query, wire, visit)
         except RefusedError as error:
+            self._lately.refused_hosts += error.refusal.code == "host_not_allowed"
             answer = refusal_reply(
                 wire, error.refusal, self._door.date, error.headers, param=error.param, close=error.close
             )
         except CallerLeftError:
             answer = Handled(keep=False, status=CALLER_LEFT)
-        except Exception:
+        except Exception as failed:
             log.exception("A request to %s failed", path if path in _WIRES else "the gateway")
+            self.broke(path if path in _TOLD_APART else "other", f"{type(failed).__name__}: {failed}")
             answer = refusal_reply(wire, internal_error(), self._door.date, close=True)
         seconds = self._clock.monotonic() - started
         endpoint = path if path in _TOLD_APART else "other"
+        first_byte = None if visit.began is None else visit.began - started
+        self._lately.served(answer.status, seconds, first_byte, visit.away_s)
         if self._metrics is not None:
-            first_byte = None if visit.began is None else visit.began - started
             self._metrics.tallies.served(endpoint, answer.status, seconds, first_byte=first_byte, away=visit.away_s)
         if access_log.isEnabledFor(logging.DEBUG):
             access_log.debug(

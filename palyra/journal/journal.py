@@ -117,6 +117,10 @@ class Journal:
     def stats(self) -> JournalStats:
         return self._writer.stats()
 
+    def slowest_commit_ms(self, seconds: float) -> float | None:
+        """The 99th percentile of the commits that ended in the last so many seconds; None where none did."""
+        return self._writer.slowest(seconds)
+
     @property
     def commits(self) -> Spread:
         """Seconds that commits took."""

@@ -56,6 +56,8 @@ class JournalStats:
     commit_p50_ms: float
     commit_p99_ms: float
     last_error: str
+    oldest_wait_ms: float = 0.0
+    batch_rows_p50: int | None = None
 
 
 @dataclass(slots=True)
@@ -145,6 +147,10 @@ class Writer:
         self._last_batch_rows = 0
         self._last_error = ""
         self._durations: deque[float] = deque(maxlen=REMEMBERED_COMMITS)
+        self._committed: deque[tuple[float, int]] = deque(maxlen=REMEMBERED_COMMITS)
+        """When the newest commits ended, in monotonic seconds, and their rows."""
+        self._waiting_since = 0.0
+        """Since when something waits, in monotonic seconds."""
         self.commits = Spread(COMMIT_S)
         """Seconds that commits took."""
         self.batches = Spread(BATCH_ROWS)
@@ -183,6 +189,8 @@ class Writer:
             if refused is not None:
                 loop.call_soon(refused, error)
             return durable
+        if not self._queue:
+            self._waiting_since = self._clock.monotonic()
         self._queue.append(_Waiting(unit, durable, patient, refused))
         self._queue_rows += unit.rows
         self._urgent += not patient
@@ -290,6 +298,7 @@ class Writer:
         if rows:
             seconds = self._clock.monotonic() - started
             self._durations.append(seconds * 1000)
+            self._committed.append((started + seconds, rows))
             self.commits.add(seconds)
             self.batches.add(rows)
             self._healthy = True
@@ -356,8 +365,18 @@ class Writer:
         self._queue_rows = sum(item.unit.rows for item in left if isinstance(item, _Waiting))
         self._urgent = sum(isinstance(item, Gate) for item in left)
 
+    def slowest(self, seconds: float) -> float | None:
+        """The 99th percentile of the commits that ended in the last so many seconds, in ms; None where none did."""
+        since = self._clock.monotonic() - seconds
+        lately = sorted(
+            took for took, (ended, _) in zip(self._durations, self._committed, strict=True) if ended > since
+        )
+        return lately[len(lately) * 99 // 100] if lately else None
+
     def stats(self) -> JournalStats:
         ordered = sorted(self._durations)
+        rows = sorted(count for _, count in self._committed)
+        waited = self._clock.monotonic() - self._waiting_since if self._queue else 0.0
         return JournalStats(
             healthy=self._healthy,
             queue_units=sum(isinstance(waiting, _Waiting) for waiting in self._queue),
@@ -372,6 +391,8 @@ class Writer:
             commit_p50_ms=ordered[len(ordered) // 2] if ordered else 0.0,
             commit_p99_ms=ordered[len(ordered) * 99 // 100] if ordered else 0.0,
             last_error=self._last_error,
+            oldest_wait_ms=waited * 1000,
+            batch_rows_p50=rows[len(rows) // 2] if rows else None,
         )
 
 

@@ -5,8 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from palyra.core.clock import ManualClock
+from palyra.journal.changes import AuditAdded
 from palyra.journal.journal import Journal
 from palyra.journal.observation_rows import FAILURES, PROBES, SIZES, FailureRow, ProbeRow, SizeRow
+from palyra.journal.schema import LATEST
 from tests.journal.samples import T0
 from tests.journal.test_migrating import older
 
@@ -23,6 +25,26 @@ async def test_the_newest_count_of_a_failure_is_kept(journal: Journal) -> None:
     assert await journal.readers.failures() == (more,)
     await journal.submit([FAILURES.forgotten("f1")])
     assert await journal.readers.failures() == ()
+
+
+async def test_what_is_told_of_the_file_itself(journal: Journal) -> None:
+    before = await journal.readers.journal_facts()
+    assert (before.schema_version, before.audit_rows, before.audit_head) == (LATEST, 0, "")
+    await journal.submit([AuditAdded(T0, "engine", "b", "palyra", {"verb": "started"})])
+    after = await journal.readers.journal_facts()
+    assert after.audit_rows == 1
+    assert len(after.audit_head) == 64
+    assert after.pages > after.free_pages >= 0
+    stats = journal.stats
+    assert (stats.batch_rows_p50, stats.oldest_wait_ms) == (1, 0)
+
+
+async def test_slow_commits_are_those_of_late(journal: Journal, clock: ManualClock) -> None:
+    assert journal.slowest_commit_ms(60) is None
+    await journal.submit([FAILURES.saved(FAILURE)])
+    assert journal.slowest_commit_ms(60) == 0
+    clock.tick(61)
+    assert journal.slowest_commit_ms(60) is None
 
 
 async def test_a_journal_of_the_version_before_learns_to_keep_them(tmp_path: Path, clock: ManualClock) -> None:

@@ -64,6 +64,10 @@ class WebhookState:
         return self.dead > 0 and (self.row.delivered_at or 0) <= (self.row.failed_at or 0)
 
 
+def _nobody_told(row: DeliveryRow) -> None:
+    pass
+
+
 class Courier:
     """Owns every delivery and dead letter. Everything but `run`, `test` and `close` is synchronous."""
 
@@ -83,6 +87,8 @@ class Courier:
         self.webhooks = webhooks
         self.version = 0
         """Grows with everything a console could show."""
+        self.failed: Callable[[DeliveryRow], None] = _nobody_told
+        """Told of every try that failed."""
         self._sender = sender
         self._durable = durable
         self._clock = clock
@@ -300,10 +306,12 @@ class Courier:
                 self._durable.write([DELIVERIES.forgotten(tried.delivery_id), WEBHOOKS.saved(row)])
                 self._clear(WEBHOOK_KEY + name)
             case Fate.AGAIN:
+                self.failed(tried)
                 one.row = replace(tried, next_at=now + round(verdict.wait_s * 1000))
                 one.due = self._clock.monotonic() + verdict.wait_s
                 self._durable.write([DELIVERIES.saved(one.row)])
             case Fate.DEAD:
+                self.failed(tried)
                 del self._waiting[name][tried.delivery_id]
                 self._durable.write(self._bury(tried, outcome, now))
 
