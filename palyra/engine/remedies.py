@@ -119,9 +119,13 @@ def retry_task(engine: "Engine") -> RemedyAct:
         return "it is queued again"
 
     def check(incident: IncidentRecord, attempt: Attempt) -> Checked:
-        # A task that is open still is in the book; how it ended is told by its condition, which a new end tells again.
-        row = engine.tasks.desk.book.get(incident.subject)
-        return Checked(Status.WAITING if row is not None else Status.VERIFIED, "", None)
+        row = engine.tasks.desk.newest(incident.subject)
+        if row is None:
+            return Checked(Status.FAILED, "nobody knows how it ended")
+        if not row.state.terminal:
+            return Checked(Status.WAITING)
+        done = row.state is TaskState.COMPLETED
+        return Checked(Status.VERIFIED if done else Status.FAILED, f"the task is {row.state} {row.reason}".rstrip())
 
     def preview(incident: IncidentRecord) -> Sequence[str]:
         return (f"The task {incident.subject} is queued with fresh attempts.",)

@@ -111,6 +111,13 @@ def upkeep(engine: "Engine", tell: Tell, clear: Clear) -> dict[Maintenance, Main
         else:
             clear(key)
 
+    for key in (ROLLUP, DISK, AUDIT):
+        known = engine.healing.book.of(Domain.STORAGE, key)
+        if known is not None and known.holds:
+            # Whoever finds it gone is the next one to look, which may be a day from now.
+            tell(
+                Condition(Domain.STORAGE, key, known.severity, known.summary, known.cause, since=known.condition_since)
+            )
     return {
         Maintenance.MEMORY_MAINTENANCE: engine.memory.maintain,
         Maintenance.JOURNAL_CHECKPOINT: checkpoint,

@@ -116,12 +116,12 @@ class TaskDesk:
 
     async def find(self, task_id: str) -> TaskRow:
         """A task of any age. Raises NotFoundError."""
-        row = self._newest(task_id) or await self._journal.readers.task(task_id)
+        row = self.newest(task_id) or await self._journal.readers.task(task_id)
         if row is None:
             raise NotFoundError(f"No task {task_id!r} is known.", fix="See `palyra tasks list`.")
-        return self._newest(task_id) or row
+        return self.newest(task_id) or row
 
-    def _newest(self, task_id: str) -> TaskRow | None:
+    def newest(self, task_id: str) -> TaskRow | None:
         """What memory knows of a task."""
         return self.book.get(task_id) or self._ended.get(task_id)
 
@@ -205,7 +205,7 @@ class TaskDesk:
         """What it hangs below, and the runs and tasks that it is stopped with."""
         if not ask.parent:
             return ALONE, NO_BONDS
-        parent = self._newest(ask.parent) or await self._journal.readers.task(ask.parent)
+        parent = self.newest(ask.parent) or await self._journal.readers.task(ask.parent)
         run_id = "" if parent is not None else ask.parent
         if parent is None:
             run = await self._journal.readers.run(run_id)
@@ -216,7 +216,7 @@ class TaskDesk:
                 return Family(fault=_cancelled("run", run_id)), NO_BONDS
             owner = await self._journal.readers.run_owner(run_id)
             if owner is not None and owner.task_id:
-                parent = self._newest(owner.task_id) or await self._journal.readers.task(owner.task_id)
+                parent = self.newest(owner.task_id) or await self._journal.readers.task(owner.task_id)
         bonds = {run_id} if run_id else set()
         depth = 1
         if parent is not None:
@@ -236,14 +236,14 @@ class TaskDesk:
         """Why nothing may hang below it any more, as far as memory tells."""
         if family.run_id and self._live.stopping(family.run_id):
             return _cancelled("run", family.run_id)
-        parent = self._newest(family.task_id) if family.task_id else None
+        parent = self.newest(family.task_id) if family.task_id else None
         if parent is not None and parent.state in (TaskState.CANCEL_REQUESTED, TaskState.CANCELLED):
             return _cancelled("task", parent.task_id)
         return None
 
     async def was_cancelled(self, above: str) -> bool:
         """Whether a run or a task was cancelled such that what hangs below it is stopped."""
-        task = self._newest(above) or await self._journal.readers.task(above)
+        task = self.newest(above) or await self._journal.readers.task(above)
         if task is not None:
             return task.state in (TaskState.CANCEL_REQUESTED, TaskState.CANCELLED)
         if self._live.stopping(above):
@@ -259,7 +259,7 @@ class TaskDesk:
             return known
         bonds = {one for one in (row.parent_run_id, row.parent_task_id) if one}
         if row.parent_task_id:
-            parent = self._newest(row.parent_task_id) or await self._journal.readers.task(row.parent_task_id)
+            parent = self.newest(row.parent_task_id) or await self._journal.readers.task(row.parent_task_id)
             if parent is not None:
                 bonds |= await self.bonds_above(parent)
         return frozenset(bonds)
@@ -268,7 +268,7 @@ class TaskDesk:
         """How deep it hangs: 0 below nothing."""
         depth = 0
         while row.parent_task_id and depth <= MAX_DEPTH:
-            above = self._newest(row.parent_task_id) or await self._journal.readers.task(row.parent_task_id)
+            above = self.newest(row.parent_task_id) or await self._journal.readers.task(row.parent_task_id)
             depth += 1
             if above is None:
                 return depth

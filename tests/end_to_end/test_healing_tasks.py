@@ -5,13 +5,16 @@ from collections.abc import Callable
 
 import pytest
 
+from palyra.control.incidents_commands import IncidentRef, RunRemedy
 from palyra.core.conditions import Domain
 from palyra.core.pulse import WorkHeartbeatKind
 from palyra.healing.record import AttemptStatus, IncidentRecord
+from palyra.journal.task_rows import TaskState
 from palyra.providers.carrier import ProviderCarrier
 from palyra.tasks.asking import TaskAsk
 from tests.end_to_end.conftest import Opener
 from tests.end_to_end.premises import MINI, Premises
+from tests.support.upstream import Reply
 
 TASK = WorkHeartbeatKind.BACKGROUND_TASK
 QUICK = '[healing]\nfeatures.runs = "disabled"\n[healing.stalled_after]\nbackground_task = "30s"\n'
@@ -70,6 +73,65 @@ async def test_a_hung_task_without_attempts_left_fails(opened: Opener) -> None:
     row = await here.engine.tasks.desk.find(task_id)
     assert (row.state.value, row.reason) == ("failed", "stalled")
     assert here.engine.healing.heartbeats.get(TASK, task_id) is None
+
+
+def interruptions(here: Premises, task_id: str) -> int:
+    row = here.engine.tasks.desk.newest(task_id)
+    return 0 if row is None else row.interruptions
+
+
+async def poisoned(here: Premises) -> tuple[str, IncidentRecord]:
+    """A task that whoever worked on it was lost with three times, and its incident."""
+    tasks = here.engine.tasks
+    row, _ = await tasks.desk.submit(
+        TaskAsk(text="hello", model=MINI, owner="local", max_attempts=10, backoff_ms=1), "ada"
+    )
+    for lost in range(3):
+        await settled(here, lambda: row.task_id in tasks._workers)
+        tasks._workers[row.task_id].abandon()
+        await settled(here, lambda times=lost + 1: interruptions(here, row.task_id) == times)  # type: ignore[misc]
+    key = f"task:{row.task_id}:poison"
+    await settled(here, lambda: here.engine.healing.book.of(Domain.QUEUE, key) is not None)
+    found = here.engine.healing.book.of(Domain.QUEUE, key)
+    assert found is not None
+    return row.task_id, found
+
+
+async def allowed(here: Premises, found: IncidentRecord) -> None:
+    """Somebody asks for the remedy that the incident has, and is allowed it."""
+    asked = await here.send(RunRemedy(IncidentRef(found.incident_id)))
+    assert asked.data["remedy"] == "retry_task"
+    await here.allow(asked.data["approval_id"])
+
+
+@pytest.mark.parametrize("well", [True, False])
+async def test_a_poisoned_task_is_tried_again_by_somebodys_word_and_helped_once_it_completes(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch, well: bool
+) -> None:
+    here = await opened('[healing]\nfeatures.runs = "disabled"\n')
+    with monkeypatch.context() as hanging:
+
+        async def send(*_given: object, **_named: object) -> object:
+            return await asyncio.get_running_loop().create_future()
+
+        hanging.setattr(ProviderCarrier, "send", send)
+        task_id, found = await poisoned(here)
+        assert here.engine.healing.attempts.of(found) == []
+        await here.advance(0)
+    if not well:
+        here.upstream.replies += [Reply(status=400)] * 3
+    await allowed(here, found)
+    book, attempts = here.engine.healing.book, here.engine.healing.attempts
+    await settled(here, lambda: bool(tried := attempts.of(found)) and tried[-1].status.ended)
+    (tried,) = attempts.of(found)
+    row = await here.engine.tasks.desk.find(task_id)
+    assert tried.asked_by == "ada"
+    if well:
+        assert (row.state, tried.status) == (TaskState.COMPLETED, AttemptStatus.SUCCEEDED)
+        assert book.get(found.incident_id).reason == "remedy:retry_task"
+    else:
+        assert (row.state, tried.status) == (TaskState.FAILED, AttemptStatus.FAILED)
+        assert "the task is failed" in tried.detail
 
 
 def _id(here: Premises, task_id: str) -> str:

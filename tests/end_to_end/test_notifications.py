@@ -3,6 +3,8 @@
 import pytest
 
 from palyra.control.commands import DiscardDeadLetters, RetryDeadLetters, TryWebhook
+from palyra.control.incidents_commands import IncidentRef, RunRemedy
+from palyra.control.incidents_queries import IncidentQuery
 from palyra.control.notice_queries import DeadLettersQuery, HeartbeatsQuery, WebhookView
 from palyra.control.remote import RemoteControl
 from palyra.core.errors import BadInputError
@@ -200,3 +202,27 @@ async def test_an_attached_console_sees_and_acts_on_the_same(opened: Opener) -> 
             assert (await remote.ask(DeadLettersQuery("picky"))).total == 0
         finally:
             await remote.close()
+
+
+async def test_what_a_webhook_did_not_take_is_sent_again_as_a_remedy_and_helped_once_it_arrives(opened: Opener) -> None:
+    async with receiving() as receiver:
+        receiver.choose = by_path
+        here = await opened(HOOKS.format(url=receiver.url))
+        await closed(here)
+        await ask(here, park="0")
+        await settled(here, "picky", dead=1)
+        await settled(here, "busy", pending=1)
+        found = await incident(here, "webhook:picky")
+        detail = await here.control.ask(IncidentQuery(found.incident_id))
+        assert [(one.name, one.auto, one.left) for one in detail.remedies] == [("retry_deliveries", "no", 0)]
+        assert "1 dead letter would be sent" in detail.remedies[0].preview[1]
+        receiver.choose = lambda got: Answer()
+        begun = await here.send(RunRemedy(IncidentRef(found.incident_id), "retry_deliveries"))
+        await settled(here, "picky", delivered=1, dead=0)
+        while (detail := await here.control.ask(IncidentQuery(found.incident_id))).incident.live:
+            await here.advance(0.25)
+            await here.written()
+        (tried,) = detail.attempts
+        assert (tried.attempt_id, tried.status) == (begun.data["attempts"], "succeeded")
+        assert detail.incident.reason == "remedy:retry_deliveries"
+        assert len({got.headers["x-palyra-delivery"] for got in receiver.got if got.path == "/picky"}) == 1

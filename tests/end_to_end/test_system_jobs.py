@@ -81,6 +81,30 @@ async def test_a_disk_that_is_nearly_full_is_an_incident(opened: Opener, monkeyp
     assert not here.engine.healing.book.get(found.incident_id).live
 
 
+async def test_what_a_job_found_wrong_holds_over_a_restart_until_the_job_finds_it_gone(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=100 << 20))
+        here = await opened()
+        await done(here, "health_check")
+        found = await storage(here, "storage:disk")
+        assert found is not None
+        await here.close()
+        again = await opened()
+        await again.advance(31)
+        kept = again.engine.healing.book.get(found.incident_id)
+        assert (kept.live, kept.episode, kept.summary, kept.condition_since) == (
+            True,
+            1,
+            found.summary,
+            found.condition_since,
+        )
+    await done(again, "health_check", 2)
+    await again.advance(31)
+    assert not again.engine.healing.book.get(found.incident_id).live
+
+
 async def test_lists_of_models_that_nobody_asked_for_are_fetched(opened: Opener, upstream: Upstream) -> None:
     upstream.models = ["acme-8b", "acme-9b"]
     here = await opened(FINDS.format(base=upstream.base_url))

@@ -307,7 +307,7 @@ class Stage:
 
     def now(self, task_id: str) -> TaskRow:
         """A task as memory has it, or as it was written last."""
-        row = self.desk._newest(task_id)
+        row = self.desk.newest(task_id)
         return self.store.tasks[task_id] if row is None else row
 
     async def end(self, task_id: str, state: str = "completed", reason: str = "stop", **fields: Any) -> TaskRow:

@@ -95,8 +95,9 @@ class Installation:
     def places(self) -> list[str]:
         return ["--state-dir", str(self.state_dir), *(["--config", str(self.config)] if self.config else [])]
 
-    def serve(self, *arguments: str, terminal: bool = False) -> Engine:
-        """Starts an engine and does not wait for it; with `terminal`, as the foreground program of one."""
+    def serve(self, *arguments: str, terminal: bool = False, before: str = "") -> Engine:
+        """Starts an engine and does not wait for it; with `terminal`, as the foreground program of one. `before` as for
+        a nursery."""
         ready_file = self.state_dir.with_suffix(".ready.json")
         ready_file.unlink(missing_ok=True)
         if "--bind" not in arguments:
@@ -105,7 +106,7 @@ class Installation:
         output, theirs = os.openpty() if terminal else os.pipe()
         errors = tempfile.TemporaryFile()  # noqa: SIM115 the engine keeps it
         streams = (theirs, theirs, theirs) if terminal else (theirs, theirs, errors.fileno())
-        child = self.nursery.start("palyra", argv, streams, environ=self.environ, terminal=terminal)
+        child = self.nursery.start("palyra", argv, streams, environ=self.environ, terminal=terminal, before=before)
         os.close(theirs)
         self.engines.append(Engine(child, output, errors, ready_file))
         return self.engines[-1]
