@@ -18,6 +18,7 @@ from palyra.doctor.surroundings import Surroundings
 if TYPE_CHECKING:
     from palyra.config.load import LoadResult
     from palyra.config.model import LoadedConfig
+    from palyra.doctor.plan import RepairStep
     from palyra.journal.examination import Examined
     from palyra.providers.auth_profiles import AuthProfiles
 
@@ -251,10 +252,12 @@ class RecoveryRun:
 
 @value
 class Recovery:
-    """Recovery runs by id; `holder` is who holds the doctor's lock now, None for nobody."""
+    """Recovery runs by id; `holder` is who holds the doctor's lock now, None for nobody. `undo` takes the newest run
+    back that was cut short, None where none was."""
 
     runs: tuple[RecoveryRun, ...] = ()
     holder: int | None = None
+    undo: "RepairStep | None" = None
 
 
 @value

@@ -28,6 +28,7 @@ from palyra.doctor.installation import (
 from palyra.doctor.reading_config import read_config_files, read_document, read_settings
 from palyra.doctor.reading_engine import read_engine, read_recovery
 from palyra.doctor.reading_secrets import read_access, read_profiles_of, read_vault
+from palyra.doctor.rolling_back import with_undo
 from palyra.doctor.surroundings import Terminal, differs_from_system, known_zone, look_around
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ async def read_installation(where: Where, means: Means) -> Installation:
     surroundings = await read("surroundings", lambda: look_around(means.terminal))
     tree = state.found or StateTree(files.look(state_dir, read=False))
     engine = await read("engine", lambda: read_engine(tree))
-    recovery = await read("recovery", lambda: read_recovery(tree))
+    recovery = await read("recovery", lambda: with_undo(read_recovery(tree), config_files.found, state_dir))
     access = await read("access", lambda: read_access(tree))
     loaded = settings.found.config if settings.found is not None else None
     profiles = await read("profiles", lambda: read_profiles_of(tree, loaded))

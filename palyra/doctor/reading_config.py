@@ -45,7 +45,7 @@ def read_config_files(
         if chosen is None and (place.named or one.facts is not None or one.problem):
             chosen = candidate
     beside = (chosen or candidates[0]).target.path
-    return ConfigFiles(tuple(candidates), chosen, _backups(files, beside))
+    return ConfigFiles(tuple(candidates), chosen, _backups(files, beside), beside.parent.is_dir())
 
 
 def _backups(files: Files, path: Path) -> dict[int, Input]:

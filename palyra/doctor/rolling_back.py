@@ -1,7 +1,6 @@
 """Taking a run back: its whole chain is looked at first, then its entries are undone strictly in reverse."""
 
 import os
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from palyra.doctor.comparing import Fate, Judged, judge
 from palyra.doctor.confinement import is_temporary, may_touch
 from palyra.doctor.disk import Disk, OutsideError
 from palyra.doctor.execution import Execution
-from palyra.doctor.installation import Kind
+from palyra.doctor.installation import ConfigFiles, Kind, Recovery
 from palyra.doctor.manifest import (
     Entry,
     EntryState,
@@ -26,9 +25,9 @@ from palyra.doctor.manifest import (
     StepOutcome,
 )
 from palyra.doctor.plan import RepairStep
-from palyra.doctor.runs import RECOVERY, RUNS, RunRecord, Who, forget_old_runs, load_run, run_dir
+from palyra.doctor.repairs.recovery import UNDO
+from palyra.doctor.runs import RECOVERY, RUNS, RunRecord, Who, forget_old_runs, load_run, load_runs, run_dir
 
-UNDO = "recovery.undo"
 _SHOWN = 256 * 1024
 """Bytes of a file that is shown in a diff at most."""
 
@@ -240,6 +239,20 @@ def _manifest(new_id: str, run: Manifest, site: Site, who: Who, now: int, *, for
     )
 
 
-def unfinished(runs: Sequence[object]) -> list[Manifest]:
-    """Runs without an end, the newest first."""
-    return [run for run in runs if isinstance(run, Manifest) and run.state is RunState.RUNNING]
+def site_of(config_files: ConfigFiles, state_dir: Path) -> Site:
+    place = config_files.place
+    return Site(state_dir, place.target.path, str(place.input.path))
+
+
+def with_undo(recovery: Recovery, config_files: ConfigFiles | None, state_dir: Path) -> Recovery:
+    """With the step that takes back the newest run that was cut short. One whose doctor is at work is none, nor one
+    that nothing can take back."""
+    if config_files is None or recovery.holder is not None or all(run.finished for run in recovery.runs):
+        return recovery
+    for run in load_runs(state_dir):
+        if isinstance(run, Manifest) and run.state is RunState.RUNNING:
+            try:
+                return replace(recovery, undo=plan_undoing(run, site_of(config_files, state_dir), force=True).step)
+            except (PalyraError, OSError):
+                return recovery
+    return recovery

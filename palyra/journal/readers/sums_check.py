@@ -4,10 +4,20 @@ from collections.abc import Sequence
 
 from palyra.core.errors import BadInputError
 from palyra.core.values import value
-from palyra.core.windows import DAY_MS, HOUR_MS
+from palyra.core.windows import DAY_MS
 from palyra.journal.readers.query import whole
 from palyra.journal.readers.usage import UsageReaders
-from palyra.journal.readers.usage_facts import COLUMNS, DAYS, METRICS, OF_RUNS, OF_USAGE, TAG_KEY, WHOLE_KEY, named
+from palyra.journal.readers.usage_facts import (
+    COLUMNS,
+    DAYS,
+    METRICS,
+    OF_RUNS,
+    OF_USAGE,
+    REASON_STEPS,
+    TAG_KEY,
+    WHOLE_KEY,
+    named,
+)
 from palyra.journal.readers.usage_sums import KINDS, QUARTER_MS, SUMS, all_keys
 from palyra.journal.rows import SumsCheck
 
@@ -51,14 +61,34 @@ def _rows(keys: str, facts: Sequence[str], table: str, at: str, tags: str = "") 
     return f"SELECT {keys}, {named(facts)} FROM {table}{tags} WHERE {at} >= ?1 AND {at} < ?2"
 
 
-def _of_kind(kind: str) -> _Sums:
+def facts_of_kind(kind: str) -> str:
+    """SQL of what the rows of [?1, ?2) add to the sums of a kind of key: (start, name, provider, metrics…)."""
     name = TAG_KEY if kind == "tag" else COLUMNS.get(kind, WHOLE_KEY)
     provider = "provider" if kind == "model" else "''"
     tags = ", json_each(tags) AS each_tag" if kind == "tag" else ""
-    real = " UNION ALL ".join(
+    return " UNION ALL ".join(
         _rows(f"{at} - {at} % {QUARTER_MS} AS start, {name} AS name, {provider} AS provider", facts, table, at, tags)
         for table, at, facts in _SOURCES
     )
+
+
+def facts_of_days() -> str:
+    """The same for the days of everybody: (day, principal, model, metrics…)."""
+    return " UNION ALL ".join(
+        _rows(f"{at} - {at} % {DAY_MS} AS day, principal, model", facts, table, at) for table, at, facts in _SOURCES
+    )
+
+
+def facts_of_reasons(step: int) -> str:
+    """The same for the reasons of decisions by steps of so many ms: (start, reason, 1)."""
+    return (
+        f"SELECT at - at % {step} AS start, code.value AS reason, 1 AS decisions FROM decisions"
+        " CROSS JOIN json_each(reason_codes) AS code WHERE at >= ?1 AND at < ?2"
+    )
+
+
+def _of_kind(kind: str) -> _Sums:
+    real = facts_of_kind(kind)
     less = ", ".join(f"ifnull(before.{metric}, 0) - entry.{metric}" for metric in METRICS)
     key = f"{{0}}.kind = '{kind}' AND {{0}}.name = keys.name AND {{0}}.provider = keys.provider"
     return _Sums(
@@ -73,9 +103,7 @@ def _of_kind(kind: str) -> _Sums:
 
 
 def _of_days() -> _Sums:
-    real = " UNION ALL ".join(
-        _rows(f"{at} - {at} % {DAY_MS} AS day, principal, model", facts, table, at) for table, at, facts in _SOURCES
-    )
+    real = facts_of_days()
     return _Sums(
         DAYS,
         "day, principal, model",
@@ -90,9 +118,8 @@ def _of_reasons(step: int) -> _Sums:
         f"decision_reasons {step}",
         "start, reason",
         ("decisions",),
-        f"SELECT at - at % {step} AS start, code.value AS reason, 1 AS decisions FROM decisions"
-        " CROSS JOIN json_each(reason_codes) AS code WHERE at >= ?1 AND at < ?2 UNION ALL"
-        f" SELECT start, reason, -decisions FROM decision_reasons WHERE step = {step} AND start >= ?1 AND start < ?2",
+        f"{facts_of_reasons(step)} UNION ALL SELECT start, reason, -decisions FROM decision_reasons"
+        f" WHERE step = {step} AND start >= ?1 AND start < ?2",
     )
 
 
@@ -100,7 +127,7 @@ _ROW_TIMES = tuple((table, at) for table, at, _ in _SOURCES)
 _GROUPS = (
     _Group(QUARTER_MS, _ROW_TIMES, tuple(_of_kind(kind) for kind in KINDS)),
     _Group(DAY_MS, _ROW_TIMES, (_of_days(),)),
-    _Group(DAY_MS, (("decisions", "at"),), (_of_reasons(DAY_MS), _of_reasons(HOUR_MS))),
+    _Group(DAY_MS, (("decisions", "at"),), tuple(_of_reasons(step) for step in REASON_STEPS)),
 )
 
 
