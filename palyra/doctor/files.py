@@ -68,7 +68,11 @@ class Files:
     def space(self, path: Path) -> Space:
         """Raises OSError."""
         found = self.statvfs(path)
-        return Space(found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None)
+        return Space(
+            found.f_bavail * found.f_frsize,
+            found.f_favail if found.f_files else None,
+            read_only=bool(found.f_flag & os.ST_RDONLY),
+        )
 
     def _bytes(self, path: Path, limit: int, *, follow: bool) -> bytes:
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | (0 if follow else os.O_NOFOLLOW)

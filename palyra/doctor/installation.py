@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from palyra.core.processes import Life, ProcessMark
 from palyra.core.values import value
+from palyra.doctor.leftovers import Leftover
 from palyra.doctor.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class Space:
 
     free: int
     inodes: int | None
+    read_only: bool = False
 
 
 @value
@@ -156,6 +158,9 @@ class ConfigFiles:
     chosen: ConfigCandidate | None
     backups: Mapping[int, Input] = field(default_factory=dict)
     directory_exists: bool = True
+
+    temporaries: tuple[Input, ...] = ()
+    """Files beside it that somebody began to write in its place."""
 
     @property
     def place(self) -> ConfigCandidate:
@@ -302,6 +307,7 @@ class Installation:
     access: Reading[AccessRead]
     """Absent where there is no file."""
     recovery: Reading[Recovery]
+    leftovers: Reading[tuple[Leftover, ...]]
     online: Reading[Online]
     """Absent unless it was asked for."""
 

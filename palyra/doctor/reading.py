@@ -26,7 +26,7 @@ from palyra.doctor.installation import (
     Zones,
 )
 from palyra.doctor.reading_config import read_config_files, read_document, read_settings
-from palyra.doctor.reading_engine import read_engine, read_recovery
+from palyra.doctor.reading_engine import find_leftovers, read_engine, read_recovery
 from palyra.doctor.reading_secrets import read_access, read_profiles_of, read_vault
 from palyra.doctor.rolling_back import with_undo
 from palyra.doctor.surroundings import Terminal, differs_from_system, known_zone, look_around
@@ -98,6 +98,7 @@ async def read_installation(where: Where, means: Means) -> Installation:
     profiles = await read("profiles", lambda: read_profiles_of(tree, loaded))
     vault = await read("vault", lambda: read_vault(tree, loaded or _defaults(), environ))
     engine, journal = await _journal(tree, engine, means)
+    leftovers = await read("leftovers", lambda: find_leftovers(tree, config_files.found, engine.get(), now))
     examined = journal.found.examined if journal.found is not None else None
     used = zones_in_use(loaded, examined)
     zones = await read("zones", lambda: _zones(used, now))
@@ -118,6 +119,7 @@ async def read_installation(where: Where, means: Means) -> Installation:
         profiles=profiles,
         access=access,
         recovery=recovery,
+        leftovers=leftovers,
         online=Reading(absent=NOT_ASKED),
     )
     return found if means.ask_network is None else await _asked(found, means.ask_network)

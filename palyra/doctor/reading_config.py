@@ -13,7 +13,6 @@ from palyra.doctor.installation import (
     ConfigCandidate,
     ConfigFiles,
     Document,
-    Input,
     Kind,
     NothingToReadError,
     Reading,
@@ -45,16 +44,19 @@ def read_config_files(
         if chosen is None and (place.named or one.facts is not None or one.problem):
             chosen = candidate
     beside = (chosen or candidates[0]).target.path
-    return ConfigFiles(tuple(candidates), chosen, _backups(files, beside), beside.parent.is_dir())
-
-
-def _backups(files: Files, path: Path) -> dict[int, Input]:
-    try:
-        names = [entry.name for entry in path.parent.iterdir() if entry.name.startswith(f"{path.name}.bak.")]
-    except OSError:
-        return {}
+    names = _names_beside(beside)
     numbers = {int(match[1]): name for name in names if (match := _BACKUP.search(name)) is not None}
-    return {number: files.look(path.with_name(numbers[number]), limit=MAX_FILE) for number in sorted(numbers)}
+    backups = {number: files.look(beside.with_name(numbers[number]), limit=MAX_FILE) for number in sorted(numbers)}
+    begun = [name for name in names if name.startswith(f"{beside.name}.tmp.")]
+    temporaries = tuple(files.look(beside.with_name(name), limit=MAX_FILE) for name in begun)
+    return ConfigFiles(tuple(candidates), chosen, backups, beside.parent.is_dir(), temporaries)
+
+
+def _names_beside(path: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in path.parent.iterdir() if entry.name.startswith(f"{path.name}."))
+    except OSError:
+        return []
 
 
 def read_document(config_files: ConfigFiles) -> Document:

@@ -53,15 +53,12 @@ class Terminal:
 @value
 class Surroundings:
     """`packages` at fault with what is wrong; `zones_missing` is why the pinned zone rules cannot be read, empty when
-    they can; `zones_unknown` and `zones_differing` are of those asked about, the latter from the system's copy.
-    `terminal` is None where nobody looks at one."""
+    they can. `terminal` is None where nobody looks at one."""
 
     python: tuple[int, ...]
     packages: Mapping[str, str]
     sqlite: tuple[int, ...]
     zones_missing: str = ""
-    zones_unknown: tuple[str, ...] = ()
-    zones_differing: tuple[str, ...] = ()
     terminal: Terminal | None = None
 
 

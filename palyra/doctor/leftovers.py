@@ -1,0 +1,27 @@
+"""What the dead left behind, as far as that is proven."""
+
+from enum import StrEnum
+from pathlib import Path
+
+from palyra.core.values import value
+
+
+class Left(StrEnum):
+    TEMPORARY = "temporary"
+    SOCKET = "socket"
+    MARKER = "marker"
+    ROTATION = "rotation"
+
+
+@value
+class Leftover:
+    """Something nobody needs any more. `name` is relative to the state directory, or absolute for what lies beside the
+    configuration. `removable`: whose it was is proven dead; `proof` says how, or why not, and `manual` what a person
+    does then."""
+
+    name: str
+    path: Path
+    what: Left
+    removable: bool
+    proof: str
+    manual: str = ""
