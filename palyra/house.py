@@ -40,6 +40,8 @@ class House:
         gateway = Gateway(engine, engine.clock, Metrics(engine), self.control_for)
         gateway.open()
         self.gateway = gateway
+        engine.diagnosing.doors = gateway.figures
+        gateway.broke = engine.diagnosing.hearing.gateway
         socket = OperatorsServer(engine.state_dir, engine.access, self.control_for, self.environ)
         await socket.open()
         self.socket = socket

@@ -22,6 +22,16 @@ class Spread:
     def count(self) -> int:
         return sum(self.counts)
 
+    def quantile(self, part: float) -> float | None:
+        """The smallest bound that so many of them (0 to 1) are at most, the largest one for what is above all; None
+        where there are none."""
+        wanted, below = part * self.count, 0
+        for bound, count in zip(self.bounds, self.counts, strict=False):
+            below += count
+            if below and below >= wanted:
+                return bound
+        return self.bounds[-1] if self.count else None
+
     def up_to(self) -> list[tuple[str, int]]:
         """Each bound as text, and how many were at most that; `+Inf` has all."""
         below, found = 0, []

@@ -101,7 +101,8 @@ class StallData:
 
 @value
 class EventLoopData:
-    """Of the last 60 s; `longest_stall` of the last hour. `suspended_ms_total` is time the machine slept: no lag."""
+    """Of the last 60 s; `longest_stall` of the last hour. `suspended_ms_total` is time the machine slept: no lag.
+    `stalled_60s`: it stood still for a second within the last minute."""
 
     samples: int
     lag_p50_ms: float | None
@@ -111,12 +112,13 @@ class EventLoopData:
     stalls_over_1s_total: int
     tasks_alive: int
     suspended_ms_total: int = 0
+    stalled_60s: bool = False
 
 
 def judge_event_loop(data: EventLoopData) -> Judged:
-    stalled = data.lag_max_ms is not None and data.lag_max_ms >= STALL_MS
+    late_once = data.lag_max_ms is not None and data.lag_max_ms >= STALL_MS
     late = data.lag_p99_ms is not None and data.lag_p99_ms > LAG_HIGH_MS
-    return judged(when(ReasonCode.STALLED, stalled), when(ReasonCode.LAG_HIGH, late))
+    return judged(when(ReasonCode.STALLED, data.stalled_60s or late_once), when(ReasonCode.LAG_HIGH, late))
 
 
 @value

@@ -141,8 +141,8 @@ class RecentAttempt:
 
 @value
 class SelfHealingData:
-    """`cycle_age_ms` is how long ago the loop last looked, None before the first time. `circuits_open` are remedies
-    that failed too often, `remedy` of `incident`. `grave`: ids of incidents that are high or critical, not snoozed."""
+    """`cycle_age_ms` is how long ago the loop last looked, None before the first time. `circuits_open` are
+    features whose remedies were begun too often. `grave`: ids of incidents that are high or critical, not snoozed."""
 
     mode: Public
     features: dict[Public, Public]

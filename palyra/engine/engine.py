@@ -23,9 +23,11 @@ from palyra.core.private_files import private_dir
 from palyra.core.supervisor import Supervisor
 from palyra.core.values import value
 from palyra.engine.alerting import alert_watch
+from palyra.engine.diagnostics import Diagnosing, diagnosing
 from palyra.engine.healing import heal_jobs, self_healing
 from palyra.engine.jobs import Jobs, jobs_room
 from palyra.engine.memory import memory_room, remember_result
+from palyra.engine.noted import Noted
 from palyra.engine.notices import notices
 from palyra.engine.tasks import background_runs, task_queue
 from palyra.governance.approval_record import ApprovalRecord
@@ -51,14 +53,14 @@ from palyra.providers.breaker import Breakers, BreakerSettings, BreakerState
 from palyra.providers.cache import ResponseCache
 from palyra.providers.care import ProviderCare
 from palyra.providers.carrier import ProviderCarrier
-from palyra.providers.credential_sources import credential_sources
+from palyra.providers.credential_sources import CredentialSources, credential_sources
 from palyra.providers.credentials import Credentials
 from palyra.providers.fingerprints import Fingerprints
 from palyra.providers.leases import Leases, LeaseSettings
 from palyra.providers.registry import Registry
 from palyra.providers.retry import RetryRule, RetrySettings
 from palyra.providers.transport import Transport
-from palyra.providers.ways import Ways
+from palyra.providers.ways import AttemptEnd, Ways
 from palyra.runs.background import BackgroundRuns
 from palyra.runs.cached import KeptAnswer, kept_answers
 from palyra.runs.corrections import Corrections
@@ -139,6 +141,9 @@ class Engine:
         self.background: BackgroundRuns
         self.tasks: TaskQueue
         self.jobs: Jobs
+        self.sources: CredentialSources
+        self.noted = Noted()
+        self.diagnosing: Diagnosing
         self._durable: Durable
         self._notices: list[str] = []
         self._supervisor = Supervisor(clock)
@@ -207,6 +212,8 @@ class Engine:
         )
         self.jobs = await jobs_room(self, self._durable)
         heal_jobs(self.healing, self.jobs)
+        self.diagnosing = await diagnosing(self, self._durable, vault)
+        self._closing.push_async_callback(self.diagnosing.close)
         self._keep_up()
         now = clock.now_ms()
         started = AuditAdded(now, "engine", self.boot_id, "palyra", {"verb": "started"})
@@ -282,7 +289,7 @@ class Engine:
 
     async def _credit(self, environ: Mapping[str, str], vault: SecretSource) -> None:
         """The providers' credentials, with what an earlier engine learned of them."""
-        sources = credential_sources(self.state_dir, self.config, environ, vault)
+        self.sources = sources = credential_sources(self.state_dir, self.config, environ, vault)
         self._notices += map(str, sources.profiles.problems)
         self.credentials = Credentials(self.clock, self._durable.write, Fingerprints.open(self.state_dir).of)
         self.credentials.restore(await self.journal.readers.credentials())
@@ -379,8 +386,13 @@ class Engine:
             clock=self.clock,
             local=lambda provider: not providers[provider].on_network,
             healthy=lambda provider: self.care.healthy(provider),
-            heard=lambda end: self.care.heard(end),
+            heard=self._heard,
         )
+
+    def _heard(self, end: AttemptEnd) -> None:
+        """How an attempt at a provider ended."""
+        self.care.heard(end)
+        self.diagnosing.hearing.attempt(end)
 
     def _breaker_turned(self, provider: str, state: BreakerState) -> None:
         log.warning("the breaker of provider %s is %s", provider, state.value)
@@ -397,6 +409,8 @@ class Engine:
         start("memory", self.memory.run)
         start("tasks", self.tasks.run)
         start("jobs", self.jobs.run)
+        start("diagnostics", self.diagnosing.run)
+        start("probes", self.diagnosing.prober.run)
         start("old tasks", self.tasks.tidy)
         start(UPKEEP, self.care.upkeep.run)
 

@@ -29,6 +29,8 @@ def upkeep(engine: "Engine", tell: Tell, clear: Clear) -> dict[Maintenance, Main
 
     async def checkpoint() -> Mapping[str, object]:
         done = await engine.journal.checkpoint()
+        engine.noted.checkpoint_at = engine.clock.now_ms()
+        engine.noted.checkpoint_busy_total += done.busy
         return {"pages": done.pages, "moved": done.moved, "busy": int(done.busy), "changed": int(done.moved > 0)}
 
     async def vacuum() -> Mapping[str, object]:
@@ -96,6 +98,9 @@ def upkeep(engine: "Engine", tell: Tell, clear: Clear) -> dict[Maintenance, Main
         what = " and ".join(
             [*(["sums of usage"] if found else []), *(["counters of budgets"] if counters else [])],
         )
+        engine.noted.rollup_at = engine.clock.now_ms()
+        engine.noted.rollup_differences = len(found)
+        engine.noted.ledger_differs = bool(counters)
         told_of(ROLLUP, Severity.HIGH, f"{what.capitalize()} are not what the rows say", [*found, *counters])
         return {
             "differences": len(found),

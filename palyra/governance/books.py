@@ -190,6 +190,11 @@ class Books:
             for cell in budget.all_cells():
                 self._remember(budget, cell, cell.start)
 
+    @property
+    def counters(self) -> int:
+        """How many counters are in memory."""
+        return sum(budget.counters for budget in self._budgets.values())
+
     def states(self, at: int) -> tuple[CounterState, ...]:
         """Every counter that counts at an instant or holds something open, in a fixed order, without zeros."""
         states = [state for budget in self._budgets.values() for state in budget.states(at)]

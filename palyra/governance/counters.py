@@ -230,6 +230,12 @@ class Budget:
             if not total.cells:
                 self.totals.pop(cell.scope_value, None)
 
+    @property
+    def counters(self) -> int:
+        """How many cells there are."""
+        windows = sum(len(window) for window in self.windows.values())
+        return windows + sum(len(total.cells) for total in self.totals.values())
+
     def all_cells(self) -> list[Cell]:
         cells = [cell for window in self.windows.values() for cell in window.values()]
         for total in self.totals.values():

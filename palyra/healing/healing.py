@@ -79,6 +79,8 @@ class Healing:
         """Monotonic ms."""
         self.last_look_at: int | None = None
         self.last_look_ms = 0.0
+        self.looked_s: float | None = None
+        """When it looked last, in monotonic seconds."""
         self.looks = 0
         self.heartbeats.on_change(self._work_changed)
 
@@ -181,7 +183,8 @@ class Healing:
             self.attempts.forget(lambda one: (known := self.book.find(one)) is not None and known.live, now)
         planned = self.remedier.plan(now)
         self._hand_over(now)
-        self.last_look_at, self.last_look_ms = now, (self._clock.monotonic() - began) * 1000
+        self.looked_s = self._clock.monotonic()
+        self.last_look_at, self.last_look_ms = now, (self.looked_s - began) * 1000
         self.looks += 1
         dues = [due for due in (planned, self._checks.next_due(now)) if due is not None]
         return self.heartbeats.now() + max(1, min(dues) - now) if dues else None

@@ -116,6 +116,7 @@ class CredentialStanding:
     last_error: str = ""
     last_error_at: int | None = None
     detail: str = ""
+    fingerprint: str = ""
 
 
 @dataclass(slots=True)
@@ -379,6 +380,7 @@ def _standing(slot: _Slot, now: int) -> CredentialStanding:
         last_error=noted.last_error,
         last_error_at=noted.last_error_at,
         detail=slot.offer.detail,
+        fingerprint=noted.fingerprint,
     )
 
 

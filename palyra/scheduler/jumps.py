@@ -16,13 +16,25 @@ class Jumps:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._wall, self._monotonic = clock.now_ms(), clock.monotonic()
+        self.looks = 0
+        self.total = 0
+        """How often wall time has jumped."""
 
     def look(self) -> int | None:
         """By how many ms wall time jumped since the last look, negative for back; None where it did not."""
         wall, monotonic = self._clock.now_ms(), self._clock.monotonic()
         by = (wall - self._wall) - round((monotonic - self._monotonic) * 1000)
         self._wall, self._monotonic = wall, monotonic
-        return by if abs(by) > JUMP_MS else None
+        self.looks += 1
+        if abs(by) <= JUMP_MS:
+            return None
+        self.total += 1
+        return by
+
+    @property
+    def looked_at(self) -> tuple[int, float] | None:
+        """When it looked last, in unix ms and in monotonic seconds; None before the first time."""
+        return (self._wall, self._monotonic) if self.looks else None
 
 
 def turned_back(roster: Roster, lane: Lane, by_ms: int, now: int) -> list[Change]:

@@ -98,7 +98,7 @@ class Scheduler:
         self._executor = executor
         self._pulse: Pulse = NoPulse() if pulse is None else pulse
         self._keeping = Keeping(journal, self._conflict)
-        self._jumps = Jumps(clock)
+        self.jumps = Jumps(clock)
         self._woken = asyncio.Event()
         self._running: dict[str, _Running] = {}
         self._ready: list[tuple[bool, int, int, str, str]] = []
@@ -230,7 +230,7 @@ class Scheduler:
         """Everything that can be done now."""
         self._woken.clear()
         now = self.clock.now_ms()
-        by = self._jumps.look()
+        by = self.jumps.look()
         if by is not None:
             self._jumped(by, now)
         if self._keeping.behind and not await self._journal_back():

@@ -104,6 +104,8 @@ class TaskQueue:
         self.stale_writes = 0
         """Writes of workers that did not own their task any more."""
         self.claims = 0
+        self.lapses = 0
+        """Leases that ended before their work did."""
         desk.changed = self._moved
 
     # What others see
@@ -389,6 +391,7 @@ class TaskQueue:
         newest = self.desk.book.get(row.task_id)
         if newest is None or not newest.state.leased or newest.fence != worker.fence:
             return
+        self.lapses += 1
         log.warning("task %s: its worker is gone", row.task_id)
         self.desk.write([self.desk.move(newest, after(newest, Interrupted(), self._clock.now_ms()))])
         if not worker.run_id:
