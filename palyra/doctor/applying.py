@@ -70,7 +70,7 @@ class RunResult:
 
     @property
     def complete(self) -> bool:
-        return all(step.outcome is Outcome.APPLIED for step in self.steps)
+        return all(step.outcome in (Outcome.APPLIED, Outcome.UNDONE) for step in self.steps)
 
     @property
     def conflict(self) -> bool:
@@ -139,7 +139,7 @@ def finish(
     record: RunRecord, outcomes: Sequence[StepOutcome], site: Site, who: Who, tools: Tools, verb: str
 ) -> RunResult:
     """Ends a run: the audit row first, so that no run is finished without one."""
-    applied = sum(outcome.outcome is Outcome.APPLIED for outcome in outcomes)
+    applied = sum(outcome.outcome in (Outcome.APPLIED, Outcome.UNDONE) for outcome in outcomes)
     state = RunState.COMPLETED if applied == len(outcomes) else RunState.PARTIAL if applied else RunState.FAILED
     now, trouble = tools.clock.now_ms(), ""
     manifest = record.manifest

@@ -25,8 +25,8 @@ class RepairStep:
     """A repair, carried out as a whole or not at all.
 
     `force`: only when asked for by force; `needs_stop`: only without a live engine; `security`: it changes who may do
-    what. `notes` are told with it: backups that were rejected, rows that will be lost. `inputs` are files it was
-    computed from beside those it changes.
+    what. `notes` are told with it: backups that were rejected, files that were changed since. `inputs` are files it was
+    computed from beside those it changes. `undoes` is the run it takes back.
     """
 
     repair_id: str
@@ -38,6 +38,7 @@ class RepairStep:
     security: bool = False
     notes: tuple[str, ...] = ()
     inputs: tuple[Source, ...] = ()
+    undoes: str = ""
 
 
 @value
@@ -68,6 +69,7 @@ def _step(step: RepairStep) -> dict[str, object]:
         "repair_id": step.repair_id,
         "force": step.force,
         "needs_stop": step.needs_stop,
+        "undoes": step.undoes,
         "changes": [_change(change) for change in step.changes],
         "inputs": [{"name": one.name, **asdict(one.facts)} for one in step.inputs],
     }

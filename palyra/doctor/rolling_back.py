@@ -87,6 +87,7 @@ def plan_undoing(run: Manifest, site: Site, *, force: bool = False) -> Undoing:
         tuple(changes),
         force=bool(conflicts),
         notes=tuple(notes),
+        undoes=run.run_id,
         needs_stop=any(
             change.target.startswith("journal.db") and change.action is not Action.CHMOD for change in changes
         ),

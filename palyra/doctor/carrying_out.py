@@ -1,0 +1,47 @@
+"""A plan or a rollback from its planning to its end, whoever asked for it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from palyra.core.clock import Clock
+from palyra.doctor.applying import RunResult, Site, Terms, Tools, apply_plan
+from palyra.doctor.execution import PlanChangedError, Work
+from palyra.doctor.plan import Plan
+from palyra.doctor.repairs import journal
+from palyra.doctor.rolling_back import roll_back
+from palyra.doctor.runs import Who
+from palyra.journal.mending import bring_up_to_date, count_sums_anew, settle
+from palyra.journal.salvaging import salvage
+
+
+def journal_works(clock: Clock) -> Mapping[str, Work]:
+    """What makes a new journal out of the one there is, by the names plans use."""
+
+    def migrated(source: Path, product: Path) -> tuple[str, ...]:
+        return bring_up_to_date(source, product, clock.now_ms())
+
+    def salvaged(source: Path, product: Path) -> tuple[str, ...]:
+        return salvage(source, product, clock.now_ms())
+
+    return {
+        journal.SETTLE: settle,
+        journal.MIGRATE: migrated,
+        journal.ROLLUPS: count_sums_anew,
+        journal.SALVAGE: salvaged,
+    }
+
+
+def carry_out(plan: Plan, terms: Terms, site: Site, who: Who, tools: Tools, *, digest: str = "") -> RunResult:
+    """Applies a plan; `digest`, where one is given, has to be its own.
+
+    A plan whose step takes a run back does that. Raises what `apply_plan` and `roll_back` raise.
+    """
+    if digest and digest != plan.digest:
+        raise PlanChangedError(
+            f"The plan is not {digest} any more; nothing was written.",
+            fix="Look at the new plan first.",
+        )
+    undoing = next((step for step in plan.steps if step.undoes), None)
+    if undoing is not None and undoing.force <= terms.force and terms.steps in (None, (undoing.repair_id,)):
+        return roll_back(undoing.undoes, site, who, tools, force=terms.force, live=terms.live)
+    return apply_plan(plan, terms, site, who, tools)
