@@ -7,6 +7,7 @@ from pathlib import Path
 from palyra.config.kinds import Kind, show
 from palyra.config.problem import Code, Fault
 from palyra.core.values import value
+from palyra.core.vault_refs import VAULT_REF as VAULT_REF_FORM
 from palyra.core.windows import nearest_zones, zone_names
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -77,11 +78,8 @@ VARIABLE = Name(
     "the name of an environment variable; the key itself belongs into that variable",
     secret=True,
 )
-_REF_ID = r"[A-Za-z0-9._@-]{1,128}"
 VAULT_REF = Name(
-    re.compile(
-        rf"(?:global|principal:[A-Za-z0-9._@:-]{{1,128}}|channel:{_REF_ID}:{_REF_ID})/[A-Za-z0-9._-]{{1,128}}",
-    ),
+    VAULT_REF_FORM,
     "a vault reference such as global/openai-key; the key itself belongs into the vault",
     secret=True,
     code=Code.BAD_REFERENCE,

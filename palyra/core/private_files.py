@@ -154,6 +154,16 @@ def remove_files(paths: Collection[Path]) -> None:
             raise _unusable(directory, "written", error) from error
 
 
+def rename_file(old: Path, new: Path) -> None:
+    """Gives a file another name, durably; what bore the name is replaced. Raises StateError."""
+    try:
+        os.rename(old, new)
+        for directory in {old.parent, new.parent}:
+            _sync_dir(directory)
+    except OSError as error:
+        raise _unusable(old, "renamed", error) from error
+
+
 @contextmanager
 def new_private_file(path: Path) -> Iterator[BinaryIO]:
     """A file to write piece by piece, 0600, that takes `path`'s place durably once the block ends without an error.

@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palyra.core import redact as room
-from palyra.core.redact import KnownSecrets, Secret, names_secret, redact, redact_data, redact_error, remember
+from palyra.core.redact import (
+    MAX_PATTERN,
+    KnownSecrets,
+    Secret,
+    names_secret,
+    redact,
+    redact_data,
+    redact_error,
+    remember,
+)
 
 R = "[redacted]"
 
@@ -71,6 +80,31 @@ def test_a_known_value_is_found_however_it_is_written(secret: str, before: bytes
         hidden = known.hide(f"<{written}>")
         assert R in hidden
         assert secret not in hidden.replace(R, "")
+
+
+@pytest.mark.parametrize("size", [MAX_PATTERN, MAX_PATTERN + 1, 3000, 65_536])
+def test_a_long_value_is_found_in_its_usual_forms(size: int) -> None:
+    line = '{"key": "-----/++ ü", "n": 1}\n'
+    secret = (line * (size // len(line) + 1))[:size]
+    known = KnownSecrets()
+    known.add(secret)
+    forms = [secret, json.dumps(secret), json.dumps(secret, ensure_ascii=False), quote(secret, safe=""), quote(secret)]
+    for lead in ("", "a", "bc"):
+        blob = f"{lead}{secret}tail".encode()
+        forms += [base64.b64encode(blob).decode(), base64.urlsafe_b64encode(blob).decode()]
+    for form in forms:
+        hidden = known.hide(f"<{form}>")
+        assert R in hidden
+        assert len(hidden) < 64
+
+
+def test_many_values_cost_no_more_than_what_is_looked_at() -> None:
+    known = KnownSecrets()
+    for number in range(300):
+        known.add(f"value-number-{number:06}")
+    assert known.hide("of value-number-000007 and value-number-000299") == f"of {R} and {R}"
+    known.add("one-more-value")
+    assert known.hide("one-more-value") == R
 
 
 def test_a_short_value_is_not_searched_for() -> None:
