@@ -8,6 +8,7 @@ line here in the registry `entities.ENTITIES` and its questions.
 
 from collections.abc import Sequence
 from dataclasses import fields
+from operator import attrgetter
 from types import UnionType
 from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
@@ -38,13 +39,17 @@ class Entity(Generic[Row]):
             frozenset(name for name in names if kinds[name].json),
             frozenset(name for name in names if kinds[name].nullable),
         )
-        self._names = names
         self._kinds = [kinds[name] for name in names]
+        self._values = attrgetter(*names) if len(names) > 1 else lambda row: (getattr(row, names[0]),)
+        self._plain = [kind.sort is int and not kind.nullable for kind in self._kinds]
 
     def saved(self, row: Row) -> "EntitySaved":
         """The change that inserts or replaces a row. Raises TypeError or ValueError for data that is no JSON."""
-        values = [kind.store(getattr(row, name)) for name, kind in zip(self._names, self._kinds, strict=True)]
-        return EntitySaved(self.table.name, tuple(values))
+        stored = [
+            given if type(given) is int and plain else kind.store(given)
+            for given, kind, plain in zip(self._values(row), self._kinds, self._plain, strict=True)
+        ]
+        return EntitySaved(self.table.name, tuple(stored))
 
     def forgotten(self, *key: str | int) -> "EntityForgotten":
         """The change that deletes a row, given the values of its key in order; deleting none is no error."""
@@ -71,6 +76,9 @@ class EntityForgotten:
     key: tuple[str | int, ...]
 
 
+_NOTHING = {tuple: "[]", dict: "{}"}
+
+
 class _Kind:
     """What a field holds, read off its annotation."""
 
@@ -86,12 +94,15 @@ class _Kind:
             raise TypeError(f"{hint} cannot be kept in a column")
 
     def store(self, given: Any) -> Any:
+        if type(given) is str and not self.json:
+            return given if given.isascii() else clean(given)
         if given is None:
             if not self.nullable:
                 raise TypeError("a column that is never NULL was given None")
             return None
         if self.json:
-            return dumps(given)
+            # A small text is made sooner than its maker is called.
+            return dumps(given) if given else _NOTHING[self.sort]
         if isinstance(given, str):
             return clean(str(given))
         return given if isinstance(given, bytes) else int(given)

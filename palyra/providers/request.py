@@ -1,6 +1,7 @@
 """Reading a caller's body: the fields that decide spending, and the facts estimates are made from."""
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 from palyra.core.values import value
@@ -129,6 +130,21 @@ def parse_request(wire: Wire, body: bytes, *, max_depth: int = MAX_DEPTH, counti
         choices=choices,
         service_tier=service_tier,
         prompt=_prompt(wire, data),
+        digest=hashlib.sha256(body).hexdigest(),
+    )
+
+
+def with_ceiling(parsed: ParsedRequest, most: int) -> ParsedRequest:
+    """A chat request that named no ceiling, with one."""
+    assert parsed.wire is Wire.CHAT
+    assert not parsed.max_tokens_fields
+    body = b'%s,"max_tokens":%d}' % (parsed.body.rstrip()[:-1], most)
+    return replace(
+        parsed,
+        body=body,
+        data={**parsed.data, "max_tokens": most},
+        max_tokens=most,
+        max_tokens_fields=("max_tokens",),
         digest=hashlib.sha256(body).hexdigest(),
     )
 

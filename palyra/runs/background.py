@@ -22,7 +22,7 @@ from palyra.journal.rows import RunRow
 from palyra.journal.task_rows import RUN_OWNERS, RunOwner
 from palyra.providers.errors import ErrorClass
 from palyra.providers.registry import ModelNotFoundError
-from palyra.providers.request import RequestError, parse_request
+from palyra.providers.request import RequestError, parse_request, with_ceiling
 from palyra.providers.stream import ChatReader
 from palyra.providers.wires import Wire
 from palyra.runs.durable import Durable
@@ -190,15 +190,17 @@ class BackgroundRuns:
             self._unmade(work, RunState.CANCELLED, work.stopped)
             return
         try:
-            parsed = parse_request(Wire.CHAT, ask.body(recalled))
-            if ask.token_budget is not None:
+            if ask.token_budget is None:
+                parsed = parse_request(Wire.CHAT, ask.body(recalled))
+            else:
+                parsed = parse_request(Wire.CHAT, replace(ask, max_tokens=None).body(recalled))
                 left = ask.token_budget - self._runner.planner.expected_input(parsed, ask.scope.principal)
                 if left <= 0:
                     told = f"The input alone takes the {plural(ask.token_budget, 'token')} that it may use."
                     self._unmade(work, RunState.FAILED, BUDGET_USED_UP, told)
                     return
                 most = left if ask.max_tokens is None else min(left, ask.max_tokens)
-                parsed = parse_request(Wire.CHAT, replace(ask, max_tokens=most).body(recalled))
+                parsed = with_ceiling(parsed, most)
         except ModelNotFoundError as error:
             self._unmade(work, RunState.FAILED, "model_not_found", str(error))
             return

@@ -4,10 +4,10 @@ A move gives the next version of the row; nothing else writes one. Instants are 
 """
 
 import hashlib
-from dataclasses import replace
 from typing import Any
 
 from palyra.core.errors import BadInputError, ConflictError
+from palyra.core.values import altered
 from palyra.journal.task_rows import TaskRow, TaskState, Waits
 
 LEASE_MS = 30_000
@@ -48,7 +48,7 @@ def next_version(row: TaskRow, now: int, **changes: Any) -> TaskRow:
         changes = {"boot_id": "", "worker_id": "", "lease_until": None, **changes}
     if state.terminal:
         changes.setdefault("finished_at", now)
-    return replace(row, version=row.version + 1, updated_at=now, **changes)
+    return altered(row, {"version": row.version + 1, "updated_at": now, **changes})
 
 
 def due(row: TaskRow, now: int) -> bool:

@@ -234,7 +234,7 @@ class TaskQueue:
         self._workers[row.task_id] = worker
         self._alive.add(worker)
         worker.start(written)
-        self._pulse.record(WorkHeartbeatKind.BACKGROUND_TASK, row.task_id, _summary(claimed), "claim", 0)
+        self._pulse.record(WorkHeartbeatKind.BACKGROUND_TASK, row.task_id, worker.summary, "claim", 0)
 
     # What a worker asks for
 
@@ -299,7 +299,7 @@ class TaskQueue:
     def beat(self, worker: Worker, phase: str, progress: int) -> None:
         row = self.desk.book.get(worker.task_id)
         if row is not None and row.state.leased and row.fence == worker.fence:
-            self._pulse.record(WorkHeartbeatKind.BACKGROUND_TASK, row.task_id, _summary(row), phase, progress)
+            self._pulse.record(WorkHeartbeatKind.BACKGROUND_TASK, row.task_id, worker.summary, phase, progress)
 
     def woken(self) -> None:
         self._wake.set()
@@ -438,7 +438,3 @@ class TaskQueue:
 
 def _poison(row: TaskRow) -> str:
     return f"task:{row.task_id}:{POISON}"
-
-
-def _summary(row: TaskRow) -> str:
-    return f"{row.kind} of {row.owner}, attempt {row.attempt} of {row.max_attempts}"

@@ -50,6 +50,7 @@ class Worker:
         self.fence = row.fence
         self.deadline = deadline
         self.run_id = ""
+        self.summary = f"{row.kind} of {row.owner}, attempt {row.attempt} of {row.max_attempts}"
         self.parked = False
         self._row = row
         self._queue = queue

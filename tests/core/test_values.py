@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, field, fields, is_dataclass, replace
 import pytest
 from pydantic import TypeAdapter
 
-from palyra.core.values import value
+from palyra.core.values import altered, value
 
 
 @value
@@ -29,6 +29,14 @@ class Marked(Place):
     """A place with a mark that does not count when places are compared."""
 
     mark: str = field(default="", compare=False)
+
+
+@value
+class Row:
+    """Nothing is looked at when one is made."""
+
+    name: str
+    number: int = 1
 
 
 @value
@@ -89,3 +97,13 @@ def test_only_the_type_checker_refuses_a_change() -> None:
     with pytest.raises(TypeError):
         Place(number=1)  # type: ignore[call-arg]
     assert place == Place("a", 2)
+
+
+def test_an_altered_value_is_what_replacing_makes() -> None:
+    given = Folded("A")
+    assert altered(given, {"text": "B"}).text == replace(given, text="B").text
+    row = Row("a", 2)
+    assert altered(row, {"number": 3}) == replace(row, number=3) == Row("a", 3)
+    assert row == Row("a", 2)
+    with pytest.raises(AttributeError):
+        altered(row, {"nothing": 1})

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from palyra.providers.request import ParsedRequest, RequestError, parse_request
+from palyra.providers.request import ParsedRequest, RequestError, parse_request, with_ceiling
 from palyra.providers.wires import Wire
 from tests.providers.bodies import chat, compact, messages
 
@@ -134,3 +134,11 @@ def test_a_member_twice_is_refused_before_anything_else_is_read() -> None:
     with pytest.raises(RequestError) as refusal:
         parse_request(Wire.CHAT, b'{"max_tokens": 5, "model": 3, "max_tokens": 9000}')
     assert refusal.value.code == "duplicate_member"
+
+
+@pytest.mark.parametrize("text", ["hello", "\u00fc\u4e16\n}", ""])
+def test_a_ceiling_that_is_added_is_as_if_it_had_been_asked_for(text: str) -> None:
+    data = {"model": "m", "messages": [{"role": "user", "content": text}], "stream": True}
+    parsed = with_ceiling(parse_request(Wire.CHAT, json.dumps(data).encode()), 77)
+    assert parsed == parse_request(Wire.CHAT, parsed.body)
+    assert (parsed.max_tokens, json.loads(parsed.body)) == (77, {**data, "max_tokens": 77})
