@@ -11,6 +11,7 @@ from palyra.cli.alerts import alerts
 from palyra.cli.approvals import approvals
 from palyra.cli.budgets import budgets
 from palyra.cli.dead_letters import notifications
+from palyra.cli.diagnostics import add_diagnostics
 from palyra.cli.incidents import incidents
 from palyra.cli.jobs import jobs
 from palyra.cli.launch import Launch
@@ -78,6 +79,7 @@ def build_app(launch: Launch) -> typer.Typer:
     app.add_typer(audit(launch), name="audit")
     app.add_typer(access(launch), name="access")
     add_explain(app, launch)
+    add_diagnostics(app, launch)
     add_replay(app, launch)
     _add_status(app, launch)
     _add_run(app, launch)

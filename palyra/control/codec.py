@@ -9,6 +9,7 @@ from pydantic_core import PydanticSerializationError, from_json
 
 from palyra.control.audit_queries import AuditLogPage, AuditLogQuery
 from palyra.control.commands import Command
+from palyra.control.diagnostics_queries import Diagnosis, DiagnosticsQuery
 from palyra.control.incidents_queries import (
     IncidentDetail,
     IncidentQuery,
@@ -134,6 +135,7 @@ ANSWERS: dict[type, type] = {
     NotesQuery: NotesPage,
     NoteSearchQuery: NoteSearchAnswer,
     MemoryStatsQuery: MemoryStats,
+    DiagnosticsQuery: Diagnosis,
 }
 """Which answer belongs to which query."""
 

@@ -12,6 +12,8 @@ from palyra.control.alerts import SHOWN_MOST, AlertViews, alerts_page
 from palyra.control.budgets import budget_detail
 from palyra.control.commands import Command
 from palyra.control.connections import Connections
+from palyra.control.diagnostics_answers import diagnostics_answer
+from palyra.control.diagnostics_queries import DiagnosticsQuery
 from palyra.control.folding import Fold
 from palyra.control.incidents_queries import (
     IncidentAsked,
@@ -343,6 +345,8 @@ class LocalControl(Control):
             return dead_letters(self._face.engine, query)
         if isinstance(query, HeartbeatsQuery):
             return heartbeats_page(self._face.engine.healing, query)
+        if isinstance(query, DiagnosticsQuery):
+            return await diagnostics_answer(self._face.engine, query)
         if isinstance(query, LedgerQuery):
             return await check_ledger(self._face.engine, query)
         if isinstance(query, PriceAsk):

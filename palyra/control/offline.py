@@ -10,6 +10,8 @@ from palyra.config.model import LoadedConfig
 from palyra.control.alerts import SHOWN_MOST, alert_view, alerts_page, recorded_alerts
 from palyra.control.budgets import budget_detail
 from palyra.control.commands import Command
+from palyra.control.diagnostics_answers import no_diagnostics
+from palyra.control.diagnostics_queries import DiagnosticsQuery
 from palyra.control.incidents_queries import (
     IncidentQuery,
     IncidentsQuery,
@@ -305,6 +307,8 @@ class OfflineControl(Control):
                 raise EngineGoneError(NO_ENGINE, fix="Connections are tested by an engine; start one.")
             case HeartbeatsQuery():
                 raise EngineGoneError(NO_ENGINE, fix="Heartbeats are in an engine's memory; start one.")
+            case DiagnosticsQuery():
+                raise no_diagnostics(query)
             case JobsQuery() | JobQuery() | FiresQuery() | ScheduleQuery():
                 return await JobViews(self._readers, self._clock, self._config.scheduler.timezone).answer(query)
             case IncidentsQuery() | IncidentQuery() | IncidentStatsQuery():

@@ -14,10 +14,11 @@ USD_METRIC = "estimated_cost_usd"
 def plain(value: object) -> Any:
     """A value of `control` as JSON data.
 
+    A `_` that keeps a name from being a keyword is left out.
     Every `…_nano_usd` gains a `…_usd` text; amounts of a budget are named `…_nano_usd` where its metric is money.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields: dict[str, Any] = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        fields: dict[str, Any] = {f.name.removesuffix("_"): getattr(value, f.name) for f in dataclasses.fields(value)}
         if isinstance(value, UsageNumbers):
             fields["total_tokens"] = value.total_tokens
         if isinstance(value, ApprovalDetail):

@@ -6,6 +6,7 @@ from typing import overload
 
 from palyra.control.audit_queries import AuditLogPage, AuditLogQuery
 from palyra.control.commands import Command
+from palyra.control.diagnostics_queries import Diagnosis, DiagnosticsQuery
 from palyra.control.incidents_queries import (
     IncidentDetail,
     IncidentQuery,
@@ -177,6 +178,8 @@ class Control(ABC):
     async def ask(self, query: FiresQuery) -> FiresPage: ...
     @overload
     async def ask(self, query: ScheduleQuery) -> ScheduleAnswer: ...
+    @overload
+    async def ask(self, query: DiagnosticsQuery) -> Diagnosis: ...
     async def ask(self, query: Query) -> Answer:
         """The answer to a question; its type follows from the question's."""
         return await self.answer(query)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from palyra.control.audit_queries import AuditAsked, AuditTold
+from palyra.control.diagnostics_queries import Diagnosis, DiagnosticsQuery
 from palyra.control.incidents_queries import IncidentAsked, IncidentTold
 from palyra.control.jobs_queries import JobAsked, JobTold
 from palyra.control.memory_queries import MemoryAsked, MemoryTold
@@ -305,7 +306,8 @@ Query = Annotated[
     | JobAsked
     | TaskAsked
     | IncidentAsked
-    | MemoryAsked,
+    | MemoryAsked
+    | DiagnosticsQuery,
     Field(discriminator="kind"),
 ]
 Answer = (
@@ -328,4 +330,5 @@ Answer = (
     | TaskTold
     | IncidentTold
     | MemoryTold
+    | Diagnosis
 )

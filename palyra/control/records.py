@@ -9,6 +9,7 @@ from typing import Protocol
 from palyra.control.attempts import other_notes, retries_in, traced, traces_of
 from palyra.control.audit_log import audit_log
 from palyra.control.audit_queries import AuditLogQuery
+from palyra.control.diagnostics_queries import DiagnosticsQuery
 from palyra.control.incidents_queries import IncidentQuery, IncidentsQuery, IncidentStatsQuery
 from palyra.control.jobs_queries import FiresQuery, JobQuery, JobsQuery, ScheduleQuery
 from palyra.control.memory_queries import MemoryStatsQuery, NoteSearchQuery, NotesQuery
@@ -123,7 +124,7 @@ class Records:
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
             case ServingQuery() | SelectionQuery() | ConnectionQuery() | DeadLettersQuery() | HeartbeatsQuery():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
-            case NotesQuery() | NoteSearchQuery() | MemoryStatsQuery():
+            case NotesQuery() | NoteSearchQuery() | MemoryStatsQuery() | DiagnosticsQuery():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
             case JobsQuery() | JobQuery() | FiresQuery() | ScheduleQuery():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from palyra.control.diagnostics_answers import STARTING
 from palyra.control.plain import decision_json, plain
 from palyra.control.queries import (
     ApprovalDetail,
@@ -159,7 +160,7 @@ def listed(name: str, items: Sequence[Any], next_cursor: str) -> Told:
 # Refusals
 
 
-_SAID_OF = {"cursor": "cursor", "period": "since", "zone": "timezone"}
+_SAID_OF = {"cursor": "cursor", "period": "since", "zone": "timezone", "section:": "section"}
 """Words of a query's refusal, and the member of the address they are about."""
 
 
@@ -173,6 +174,8 @@ def refusal_of(error: PalyraError) -> RefusedError:
             return invalid("invalid_field", str(error), param=_SAID_OF.get(said))
         case ConflictError():
             return conflict("wrong_state", str(error), None)
+        case EngineGoneError() if error.code == STARTING:
+            return overloaded(STARTING, str(error), RETRY_S)
         case JournalUnavailableError() | EngineGoneError():
             return overloaded("journal_unavailable", str(error), RETRY_S)
     return forbidden(error.code, str(error))

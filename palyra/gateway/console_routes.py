@@ -19,7 +19,7 @@ from palyra.core.clock import Clock
 from palyra.core.errors import NotFoundError, PalyraError, StateError
 from palyra.core.values import value
 from palyra.gateway import console_acts as acts
-from palyra.gateway import console_incidents, console_tasks
+from palyra.gateway import console_diagnostics, console_incidents, console_tasks
 from palyra.gateway.body import check_media_type, read_body
 from palyra.gateway.callers import Headers, presented
 from palyra.gateway.console_acts import Ask, Serve
@@ -289,6 +289,7 @@ ROUTES = (
     Route("POST", "incidents/*/resolve", _A, console_incidents.resolve),
     Route("POST", "incidents/*/note", _A, console_incidents.note),
     Route("POST", "incidents/*/remedy", _A, console_incidents.remedy),
+    Route("GET", "diagnostics", _V, console_diagnostics.diagnostics),
     Route("GET", "heartbeats", _V, acts.heartbeats),
     Route("POST", "heartbeats", None, None, ConsoleDoor.report),
     Route("DELETE", "heartbeats/*", None, None, ConsoleDoor.forget_reporter),
