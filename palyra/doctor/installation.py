@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from palyra.core.processes import Life, ProcessMark
+from palyra.core.redact import Secret
 from palyra.core.values import value
 from palyra.doctor.leftovers import Leftover
 from palyra.doctor.surroundings import Surroundings
@@ -232,6 +233,8 @@ class VaultRead:
     empty: tuple[str, ...] = ()
     expects: str = ""
     offered: str = ""
+    secrets: Mapping[str, Secret] = field(default_factory=dict, repr=False)
+    """Of the references that are in use."""
 
 
 @value

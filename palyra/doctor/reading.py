@@ -15,6 +15,7 @@ from palyra.core.values import value
 from palyra.doctor.files import Files, read_tree
 from palyra.doctor.guarding import guarded
 from palyra.doctor.installation import (
+    ConfigFiles,
     EngineFacts,
     Installation,
     JournalRead,
@@ -22,13 +23,13 @@ from palyra.doctor.installation import (
     NotReadError,
     Online,
     Reading,
+    Recovery,
     StateTree,
     Zones,
 )
 from palyra.doctor.reading_config import read_config_files, read_document, read_settings
 from palyra.doctor.reading_engine import find_leftovers, read_engine, read_recovery
-from palyra.doctor.reading_secrets import read_access, read_profiles_of, read_vault
-from palyra.doctor.rolling_back import with_undo
+from palyra.doctor.reading_secrets import read_access, read_profiles_of, read_vault, references_in
 from palyra.doctor.surroundings import Terminal, differs_from_system, known_zone, look_around
 
 if TYPE_CHECKING:
@@ -92,11 +93,12 @@ async def read_installation(where: Where, means: Means) -> Installation:
     surroundings = await read("surroundings", lambda: look_around(means.terminal))
     tree = state.found or StateTree(files.look(state_dir, read=False))
     engine = await read("engine", lambda: read_engine(tree))
-    recovery = await read("recovery", lambda: with_undo(read_recovery(tree), config_files.found, state_dir))
+    recovery = await read("recovery", lambda: _recovery(tree, config_files.found))
     access = await read("access", lambda: read_access(tree))
     loaded = settings.found.config if settings.found is not None else None
     profiles = await read("profiles", lambda: read_profiles_of(tree, loaded))
-    vault = await read("vault", lambda: read_vault(tree, loaded or _defaults(), environ))
+    wanted = references_in(loaded, profiles.found)
+    vault = await read("vault", lambda: read_vault(tree, loaded or _defaults(), environ, wanted))
     engine, journal = await _journal(tree, engine, means)
     leftovers = await read("leftovers", lambda: find_leftovers(tree, config_files.found, engine.get(), now))
     examined = journal.found.examined if journal.found is not None else None
@@ -136,6 +138,13 @@ async def attempted(work: Callable[[], Awaitable[T]]) -> Reading[T]:
     except Exception as error:
         # Whatever is wrong with one input, the others are still read.
         return Reading(problem=f"{type(error).__name__}: {reason_of(error)}")
+
+
+def _recovery(tree: StateTree, config_files: ConfigFiles | None) -> Recovery:
+    from palyra.doctor.rolling_back import with_undo
+
+    found = read_recovery(tree)
+    return with_undo(found, config_files, tree.root.path) if found.runs else found
 
 
 def _defaults() -> "LoadedConfig":

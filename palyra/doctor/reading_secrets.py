@@ -1,12 +1,13 @@
-"""Reading what is secret, or says who may do what: the vault, auth profiles, the access registry."""
+"""Reading what is secret, or says who may do what: the vault, auth profiles, credentials, the access registry."""
 
-import json
 from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from palyra.core.redact import Secret
 from palyra.doctor.installation import (
     AccessRead,
     Input,
+    Installation,
     NothingToReadError,
     StateTree,
     VaultCondition,
@@ -16,7 +17,9 @@ from palyra.doctor.installation import (
 if TYPE_CHECKING:
     from palyra.config.model import LoadedConfig
     from palyra.providers.auth_profiles import AuthProfiles
+    from palyra.providers.credentials import Credentials
     from palyra.vault.sealing import VaultFile
+    from palyra.vault.secrets import Resolution
 
 VAULT_FILE = "vault/vault.json"
 PROFILES_FILE = "auth_profiles.toml"
@@ -24,8 +27,10 @@ REGISTRY_FILE = "access_registry.json"
 _OTHERS = 0o077
 
 
-def read_vault(tree: StateTree, config: "LoadedConfig", environ: Mapping[str, str]) -> VaultRead:
-    """Opens the vault's bytes with the key there is. Nothing that is opened is kept."""
+def read_vault(
+    tree: StateTree, config: "LoadedConfig", environ: Mapping[str, str], wanted: Collection[str]
+) -> VaultRead:
+    """Opens the vault's bytes with the key there is. Of what is opened, only the `wanted` references are kept."""
     from palyra.vault.sealing import DamagedError, NewerError, VaultFile
 
     found = tree.at(VAULT_FILE)
@@ -39,12 +44,18 @@ def read_vault(tree: StateTree, config: "LoadedConfig", environ: Mapping[str, st
         return VaultRead(VaultCondition.NEWER, f"it has version {error}")
     except DamagedError as error:
         return VaultRead(VaultCondition.DAMAGED, str(error))
-    return _open(file, tree, config, environ)
+    return _open(file, tree, config, environ, wanted)
 
 
-def _open(file: "VaultFile", tree: StateTree, config: "LoadedConfig", environ: Mapping[str, str]) -> VaultRead:
+def _open(
+    file: "VaultFile",
+    tree: StateTree,
+    config: "LoadedConfig",
+    environ: Mapping[str, str],
+    wanted: Collection[str],
+) -> VaultRead:
     from palyra.core.errors import StateError
-    from palyra.vault.sealing import key_id_of
+    from palyra.vault.sealing import TamperedError, key_id_of
 
     try:
         key = _key(tree, config, environ)
@@ -54,22 +65,20 @@ def _open(file: "VaultFile", tree: StateTree, config: "LoadedConfig", environ: M
         return VaultRead(VaultCondition.LOCKED, "there is no key for it", file.refs, expects=file.key_id)
     if not file.opens_with(key):
         return VaultRead(VaultCondition.WRONG_KEY, refs=file.refs, expects=file.key_id, offered=key_id_of(key))
-    tampered, empty = _look_into(file, key)
-    return VaultRead(VaultCondition.OK, "", file.refs, tampered, empty, file.key_id, key_id_of(key))
-
-
-def _look_into(file: "VaultFile", key: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Entries that do not authenticate, and empty ones."""
-    from palyra.vault.sealing import TamperedError
-
-    tampered, empty = [], []
+    tampered, empty, secrets = [], [], {}
     for ref in file.refs:
         try:
-            if not file.get(key, ref):
-                empty.append(ref)
+            text = file.get(key, ref)
         except TamperedError:
             tampered.append(ref)
-    return tuple(tampered), tuple(empty)
+            continue
+        if not text:
+            empty.append(ref)
+        elif ref in wanted:
+            secrets[ref] = Secret(text)
+    return VaultRead(
+        VaultCondition.OK, "", file.refs, tuple(tampered), tuple(empty), file.key_id, key_id_of(key), secrets
+    )
 
 
 def _key(tree: StateTree, config: "LoadedConfig", environ: Mapping[str, str]) -> bytes | None:
@@ -132,6 +141,58 @@ def read_profiles_of(tree: StateTree, config: "LoadedConfig | None") -> "AuthPro
     return read_profiles(found.data, _Everything() if config is None else config.providers)
 
 
+def references_in(config: "LoadedConfig | None", profiles: "AuthProfiles | None") -> frozenset[str]:
+    """What of the vault providers need, themselves or through auth profiles."""
+    wanted = set() if profiles is None else {profile.vault_ref for profile in profiles.profiles.values()}
+    if config is not None:
+        wanted |= {row.api_key_vault_ref for row in config.providers.values() if row.api_key_vault_ref is not None}
+    return frozenset(wanted)
+
+
+class _ReadVault:
+    """The vault as it was read, for whoever looks references up."""
+
+    def __init__(self, vault: VaultRead) -> None:
+        self._vault = vault
+
+    def resolve(self, ref: str) -> "Resolution":
+        from palyra.vault.secrets import Resolution, SecretState
+
+        vault = self._vault
+        if ref in vault.secrets:
+            return Resolution(SecretState.RESOLVED, vault.secrets[ref])
+        if ref in vault.tampered:
+            return Resolution(SecretState.TAMPERED)
+        match vault.condition:
+            case VaultCondition.OK | VaultCondition.ABSENT:
+                return Resolution(SecretState.MISSING)
+            case VaultCondition.WRONG_KEY:
+                return Resolution(SecretState.WRONG_KEY)
+            case _:
+                return Resolution(SecretState.LOCKED)
+
+
+def credentials_of(found: Installation, config: "LoadedConfig") -> "Credentials":
+    """Every provider's credentials as they stand, with what the journal has noted of them.
+
+    Raises NotReadError where vault or profiles could not be read.
+    """
+    from palyra.core.clock import ManualClock
+    from palyra.providers.auth_profiles import NONE
+    from palyra.providers.credential_sources import CredentialSources
+    from palyra.providers.credentials import Credentials
+    from palyra.providers.fingerprints import KEY_FILE, Fingerprints
+
+    profiles = NONE if found.profiles.absent else found.profiles.get()
+    sources = CredentialSources(found.environ, _ReadVault(found.vault.get()), profiles)
+    fingerprints = Fingerprints.given(found.state.get().at(KEY_FILE).data)
+    credentials = Credentials(ManualClock(found.now_ms), lambda changes: None, fingerprints.of)
+    examined = found.journal.found.examined if found.journal.found is not None else None
+    credentials.restore(() if examined is None else examined.credentials)
+    credentials.configure(sources.pools(config))
+    return credentials
+
+
 def read_access(tree: StateTree) -> AccessRead:
     """Raises NothingToReadError where there is no file."""
     found = tree.at(REGISTRY_FILE)
@@ -144,20 +205,9 @@ def read_access(tree: StateTree) -> AccessRead:
 
 def parse_access(data: bytes) -> AccessRead:
     """The registry's object, of the right shape down to its lists, or what is wrong with it."""
-    from palyra.vault.access import VERSION
+    from palyra.vault.registry_shape import RegistryFaultError, parse_document
 
     try:
-        document: Any = json.loads(data)
-    except (ValueError, RecursionError):
-        return AccessRead(fault="it is no JSON")
-    if not isinstance(document, dict):
-        return AccessRead(fault="it is no object")
-    version = document.get("version", VERSION)
-    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-        return AccessRead(fault="it has no version this program understands")
-    if version > VERSION:
-        return AccessRead(fault=f"it has version {version}; this Palyra knows {VERSION}", newer=True)
-    for name, kind in (("gateway_keys", list), ("operators", list), ("feature_flags", dict)):
-        if not isinstance(document.get(name, kind()), kind):
-            return AccessRead(fault=f"its {name} are not what they should be")
-    return AccessRead(document)
+        return AccessRead(parse_document(data))
+    except RegistryFaultError as error:
+        return AccessRead(fault=f"it {error}", newer=error.newer)

@@ -24,6 +24,7 @@ from palyra.journal.journal import JOURNAL_FILE
 from palyra.journal.migrations import version_of
 from palyra.journal.readers import Readers
 from palyra.journal.readers.sums_check import first_cursors
+from palyra.journal.rows import CredentialRow
 from palyra.journal.schema import LATEST
 from palyra.journal.vector_extension import installed_extension
 
@@ -87,7 +88,7 @@ class Examined:
     `newest_at` is when the newest row was written. `integrity` has SQLite's own words, empty for a sound file, and
     `foreign_keys` rows that refer to none. `sums_whole` and `audit_whole`: not only what is recent was looked at.
     `holds` and `tasks` may be of an engine that runs: its boot is not told here. `zones` are those that operators'
-    policies and jobs are reckoned in.
+    policies and jobs are reckoned in, `credentials` what is noted of those of providers.
     """
 
     version: int
@@ -103,6 +104,8 @@ class Examined:
     jobs: tuple[JobTrouble, ...] = ()
     tasks: tuple[LeasedTask, ...] = ()
     zones: tuple[str, ...] = ()
+    job_names: tuple[str, ...] = ()
+    credentials: tuple[CredentialRow, ...] = ()
     problems: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -187,6 +190,8 @@ async def _examine(pool: ReaderPool, state_dir: Path, clock: Clock, asking: Aski
         jobs=await part("jobs", lambda: _jobs(readers, clock.now_ms())) or (),
         tasks=await part("tasks", lambda: pool.run(_leased_tasks)) or (),
         zones=await part("zones", lambda: pool.run(_zones)) or (),
+        job_names=await part("job_names", lambda: pool.run(_job_names)) or (),
+        credentials=await part("credentials", readers.credentials) or (),
     )
 
 
@@ -292,6 +297,10 @@ def _zones(database: sqlite3.Connection) -> tuple[str, ...]:
     policies = "SELECT json_extract(body, '$.timezone') FROM policies WHERE json_valid(body)"
     found = database.execute(f"SELECT timezone FROM jobs UNION {policies}").fetchall()
     return tuple(sorted(zone for (zone,) in found if zone))
+
+
+def _job_names(database: sqlite3.Connection) -> tuple[str, ...]:
+    return tuple(name for (name,) in database.execute("SELECT name FROM jobs ORDER BY seq"))
 
 
 async def _jobs(readers: Readers, now: int) -> tuple[JobTrouble, ...]:

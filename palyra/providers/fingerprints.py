@@ -44,7 +44,12 @@ class Fingerprints:
 
         Raises StateError when the file is not private.
         """
-        return cls(_key_of(read_private(state_dir / KEY_FILE, 1024)) or entropy(KEY_BYTES))
+        return cls.given(read_private(state_dir / KEY_FILE, 1024), entropy)
+
+    @classmethod
+    def given(cls, data: bytes | None, entropy: Callable[[int], bytes] = secrets.token_bytes) -> "Fingerprints":
+        """With the key in what was read from its file; without a usable one every credential looks new."""
+        return cls(_key_of(data) or entropy(KEY_BYTES))
 
     def of(self, secret: Secret) -> str:
         return hmac.new(self._key, secret.reveal().encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:DIGITS]
