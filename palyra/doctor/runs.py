@@ -164,8 +164,9 @@ class RunRecord:
     def begin(self) -> None:
         """Raises StateError where no manifest can be written."""
         try:
-            for directory in (self.directory, self.directory / BACKUPS):
-                self._disk.mkdir(directory, 0o700)
+            for directory in (self.directory.parent, self.directory, self.directory / BACKUPS):
+                if not directory.exists():
+                    self._disk.mkdir(directory, 0o700)
             self._write()
         except OSError as error:
             raise StateError(

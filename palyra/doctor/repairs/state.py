@@ -1,6 +1,7 @@
 """Repairs of the state directory: it is made, closed to others, and cleared of what the dead left behind."""
 
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from palyra.doctor.change import ABSENT, PRIVATE_DIR, PRIVATE_FILE, Action, FileFacts, PlannedChange, Root
 from palyra.doctor.finding import Finding
@@ -57,14 +58,14 @@ def permissions(installation: Installation, findings: Sequence[Finding]) -> Repa
 
 
 def cleanup(installation: Installation, findings: Sequence[Finding]) -> RepairStep | None:
-    tree = installation.state.found
-    if tree is None:
-        return None
-    left = [
-        removed(CLEANUP, Root.STATE, name, found, holds_secret=True)
-        for name in objects_of(findings, CLEANUP)
-        if _removable(found := tree.at(name))
-    ]
+    tree, files = installation.state.found, installation.config_files.found
+    beside = {} if files is None else {str(one.path): one for one in files.temporaries}
+    left = []
+    for name in objects_of(findings, CLEANUP):
+        root, target = (Root.CONFIG, PurePath(name).name) if name in beside else (Root.STATE, name)
+        found = beside.get(name) or (None if tree is None else tree.at(name))
+        if found is not None and _removable(found):
+            left.append(removed(CLEANUP, root, target, found, holds_secret=True))
     if not left:
         return None
     return RepairStep(

@@ -1,0 +1,49 @@
+"""The plan for what was found: every repair that has something to do, in the order they are carried out."""
+
+from collections.abc import Callable, Collection, Sequence
+
+from palyra.doctor.finding import Finding
+from palyra.doctor.installation import Installation
+from palyra.doctor.plan import Plan, RepairStep, make_plan
+from palyra.doctor.repairs import config, journal, recovery, state
+
+Repair = Callable[[Installation, Sequence[Finding]], RepairStep | None]
+
+REPAIRS: dict[str, Repair] = {
+    recovery.UNDO: recovery.undo,
+    state.CREATE: state.create,
+    config.INITIALIZE: config.initialize,
+    config.RESTORE: config.restore_backup,
+    config.REINITIALIZE: config.reinitialize,
+    config.MIGRATE: config.migrate,
+    journal.SALVAGE: journal.salvage,
+    journal.MIGRATE: journal.migrate,
+    journal.ROLLUPS: journal.rollups,
+    state.CLEANUP: state.cleanup,
+    config.PERMISSIONS: config.permissions,
+    state.PERMISSIONS: state.permissions,
+}
+"""What writes a file comes before what sets modes, so that no mode is taken back by a new file."""
+
+
+def plan_repairs(
+    installation: Installation,
+    findings: Sequence[Finding],
+    *,
+    only: Collection[str] = (),
+    skip: Collection[str] = (),
+) -> Plan:
+    """A pure function of what was read and found. `only` and `skip` are ids of repairs; an empty `only` is all.
+
+    An unfinished run is taken back first and alone: what other repairs would do is looked at again after that.
+    """
+    wanted = [name for name in REPAIRS if (not only or name in only) and name not in skip]
+    steps: list[RepairStep] = []
+    for name in wanted:
+        step = REPAIRS[name](installation, findings)
+        if step is not None:
+            steps.append(step)
+            if name == recovery.UNDO:
+                break
+    files = installation.config_files.found
+    return make_plan(steps, None if files is None else files.place.target.path, installation.state_dir)
