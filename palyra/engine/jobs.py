@@ -1,15 +1,17 @@
 """The scheduler of an engine: jobs as they were, those of the file as it says, carried out by the engine's parts."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from palyra.config.operations import JobConfig
-from palyra.core.errors import NotFoundError
+from palyra.core.errors import JournalUnavailableError, NotFoundError
 from palyra.engine.tasks import unknown_model
 from palyra.engine.upkeep import upkeep
-from palyra.journal.readers import Readers
-from palyra.journal.task_rows import TaskFilter, TaskRow
+from palyra.journal.journal import Journal
+from palyra.journal.task_rows import TaskFilter, TaskRow, TaskState, TaskUsage
 from palyra.runs.durable import Durable
+from palyra.runs.states import RunState
 from palyra.scheduler.acts import JobActs
 from palyra.scheduler.carrying import Carrying
 from palyra.scheduler.execution import Order
@@ -58,7 +60,7 @@ async def jobs_room(engine: "Engine", durable: Durable) -> Jobs:
         durable,
         engine.clock,
         upkeep(engine, tell, clear),
-        TaskDoor(engine.tasks.desk, engine.journal.readers),
+        TaskDoor(engine.tasks.desk, engine.journal),
         engine.memory.answer,
     )
     settings = SchedulerSettings(
@@ -91,9 +93,9 @@ async def jobs_room(engine: "Engine", durable: Durable) -> Jobs:
 class TaskDoor:
     """The background queue as jobs see it: an attempt's task is known by a key of its own."""
 
-    def __init__(self, desk: TaskDesk, readers: Readers) -> None:
+    def __init__(self, desk: TaskDesk, journal: Journal) -> None:
         self._desk = desk
-        self._readers = readers
+        self._journal = journal
 
     async def submit(self, order: Order) -> str:
         """Raises TaskInputError, QueueFullError, JournalUnavailableError."""
@@ -121,7 +123,7 @@ class TaskDoor:
         return row.task_id
 
     async def _of_key(self, job: str, key: str) -> TaskRow | None:
-        page = await self._readers.tasks(TaskFilter(job=job), limit=500)
+        page = await self._journal.readers.tasks(TaskFilter(job=job), limit=500)
         return next((row for row in page.tasks if row.dedupe_key == key), None)
 
     async def ended(self, task_id: str) -> AttemptEnd:
@@ -129,9 +131,23 @@ class TaskDoor:
             row = await self._desk.ended(task_id)
         except NotFoundError as error:
             return AttemptEnd("failed", "interrupted", str(error))
-        state = row.state.value if row.state.value in ("completed", "cancelled") else "failed"
-        detail = {"task_id": task_id, "tokens": row.tokens}
-        return AttemptEnd(state, row.reason, row.error, detail=detail)
+        state = row.state.value if row.state in (TaskState.COMPLETED, TaskState.CANCELLED) else "failed"
+        used = TaskUsage(0, row.tokens, None)
+        with suppress(JournalUnavailableError):
+            await self._journal.submit(())
+            used = await self._journal.readers.task_usage(task_id)
+            run = await self._journal.readers.run(row.target_run_id)
+            if state == "failed" and run is not None and run.state == RunState.REFUSED and run.reason == row.reason:
+                state = "refused"
+        return AttemptEnd(
+            state,
+            row.reason,
+            row.error,
+            input_tokens=used.input_tokens,
+            output_tokens=used.output_tokens,
+            cost=used.cost,
+            detail={"task_id": task_id},
+        )
 
     async def cancel(self, task_id: str, reason: str, by: str) -> None:
         await self._desk.cancel(task_id, by, reason)

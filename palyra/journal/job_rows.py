@@ -100,6 +100,11 @@ class JobRow:
         return self.action == "maintenance"
 
     @property
+    def outlives(self) -> bool:
+        """Whether its work goes on in the next engine: a task stays in its queue."""
+        return self.action == "task"
+
+    @property
     def scope(self) -> Scope:
         """Who pays for its work."""
         labels = self.labels

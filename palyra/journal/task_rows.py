@@ -132,6 +132,15 @@ class TaskResult:
 
 
 @value
+class TaskUsage:
+    """What all runs of a task used, in tokens and nano-dollars; cost None where the price of one is not known."""
+
+    input_tokens: int
+    output_tokens: int
+    cost: int | None
+
+
+@value
 class RunOwner:
     """For whom a run was made: a job's fire or a task, its how many-th attempt, and the run it hangs below."""
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Protocol
 
 from palyra.config.operations import JobAction, Maintenance
@@ -19,6 +20,7 @@ from palyra.scheduler.retrying import AttemptEnd
 
 log = logging.getLogger(__name__)
 
+RUN_TIMEOUT, TOOK_TOO_LONG = "run_timeout", "it took longer than it may"
 MaintenanceWork = Callable[[], Awaitable[Mapping[str, object]]]
 """Does one kind of upkeep; what was done, as numbers. `changed: 0` says that there was nothing to do."""
 Remember = Callable[[Scope, str, str], Sequence[Change]]
@@ -33,10 +35,12 @@ class Tasks(Protocol):
         ...
 
     async def ended(self, task_id: str) -> AttemptEnd:
-        """Waits for a task's end."""
+        """Waits for a task's end, with what all its runs used."""
         ...
 
-    async def cancel(self, task_id: str, reason: str, by: str) -> None: ...
+    async def cancel(self, task_id: str, reason: str, by: str) -> None:
+        """Asks it to end. Raises PalyraError where it has ended."""
+        ...
 
 
 def nothing_remembered(_scope: Scope, _text: str, _run_id: str) -> Sequence[Change]:
@@ -63,21 +67,26 @@ class Carrying:
         self._tasks = tasks
         self._remember = remember
         self._stopped: dict[str, str] = {}
-        """Attempts of tasks and maintenance that were asked to end, with the reason."""
+        """Attempts of maintenance that were asked to end, with the reason."""
         self._works: dict[str, asyncio.Task[AttemptEnd]] = {}
+        self._asked: dict[str, asyncio.Future[str]] = {}
+        """By attempt of a task under way: why it was asked to end."""
 
     async def carry_out(self, order: Order) -> None:
         match JobAction(order.job.action):
             case JobAction.PROMPT:
                 await self._prompt(order)
             case JobAction.TASK:
-                await self._in_parts(order, self._task)
+                await self._task(order)
             case JobAction.MAINTENANCE:
-                await self._in_parts(order, self._maintain)
+                await self._maintenance_work(order)
 
     def stop(self, order: Order, reason: str, by: str) -> None:
         if self._runs.cancel(order.attempt_id, reason, by):
             return
+        asked = self._asked.get(order.attempt_id)
+        if asked is not None and not asked.done():
+            asked.set_result(reason)
         work = self._works.get(order.attempt_id)
         if work is not None:
             self._stopped.setdefault(order.attempt_id, reason)
@@ -112,10 +121,10 @@ class Carrying:
             log.exception("the answer of job %s could not be kept as a note", order.job.name)
             return ()
 
-    async def _in_parts(self, order: Order, doing: "_Doing") -> None:
-        """Work whose rows are not a run's own: its beginning is durable before it begins."""
-        begun = list(order.begun())
-        work = self._works[order.attempt_id] = asyncio.ensure_future(self._begun(order, begun, doing))
+    # Work whose rows are not a run's own: its beginning is durable before it begins.
+
+    async def _maintenance_work(self, order: Order) -> None:
+        work = self._works[order.attempt_id] = asyncio.ensure_future(self._maintained(order, list(order.begun())))
         try:
             end = await work
         except asyncio.CancelledError:
@@ -131,17 +140,21 @@ class Carrying:
             self._stopped.pop(order.attempt_id, None)
         self._durable.write(order.ended(end))
 
-    async def _begun(self, order: Order, begun: Sequence[Change], doing: "_Doing") -> AttemptEnd:
-        if begun:
-            await self._durable.wait(begun)
-        beating = asyncio.create_task(self._beat(order))
+    async def _maintained(self, order: Order, begun: Sequence[Change]) -> AttemptEnd:
         try:
-            async with self._clock.timeout(order.job.max_duration / 1000):
-                return await doing(order)
+            await self._durable.wait(begun)
+            async with self._beating(order), self._clock.timeout(order.job.max_duration / 1000):
+                return await self._maintain(order)
         except TimeoutError:
-            return AttemptEnd("failed", "run_timeout", "it took longer than it may")
+            return AttemptEnd("failed", RUN_TIMEOUT, TOOK_TOO_LONG)
         except PalyraError as error:
             return AttemptEnd("failed", error.code, str(error))
+
+    @asynccontextmanager
+    async def _beating(self, order: Order) -> AsyncIterator[None]:
+        beating = asyncio.create_task(self._beat(order))
+        try:
+            yield
         finally:
             beating.cancel()
 
@@ -150,17 +163,45 @@ class Carrying:
             await self._clock.sleep(BEAT_EVERY_S)
             order.beat("work", None)
 
-    async def _task(self, order: Order) -> AttemptEnd:
+    async def _task(self, order: Order) -> None:
+        """Cancelled, it leaves the task in its queue, for the next engine to go on with."""
+        self._asked[order.attempt_id] = asyncio.get_running_loop().create_future()
+        begun = () if order.adopted else list(order.begun())
+        try:
+            if begun:
+                await self._durable.wait(begun)
+            async with self._beating(order):
+                end = await self._queued(order)
+        except PalyraError as error:
+            end = AttemptEnd("failed", error.code, str(error))
+        finally:
+            self._asked.pop(order.attempt_id).cancel()
+        self._durable.write(order.ended(end))
+
+    async def _queued(self, order: Order) -> AttemptEnd:
+        """The end of its task, which is waited for also when it was asked to end: only then another may begin."""
         if self._tasks is None:
             return AttemptEnd("failed", "no_task_queue", "there is no queue for tasks")
+        asked = self._asked[order.attempt_id]
         task_id = await self._tasks.submit(order)
+        ended = asyncio.ensure_future(self._tasks.ended(task_id))
         try:
-            return await self._tasks.ended(task_id)
-        except asyncio.CancelledError:
-            reason = self._stopped.get(order.attempt_id)
-            if reason is not None:
-                await self._tasks.cancel(task_id, reason, "palyra")
-            raise
+            try:
+                async with self._clock.timeout(order.job.max_duration / 1000):
+                    await asyncio.wait((ended, asked), return_when=asyncio.FIRST_COMPLETED)
+            except TimeoutError:
+                asked.set_result(RUN_TIMEOUT)
+            if not ended.done():
+                with suppress(PalyraError):
+                    await self._tasks.cancel(task_id, asked.result(), "palyra")
+            end = await ended
+        finally:
+            ended.cancel()
+        if not asked.done() or end.state != "cancelled":
+            return end
+        if asked.result() == RUN_TIMEOUT:
+            return replace(end, state="failed", reason=RUN_TIMEOUT, message=TOOK_TOO_LONG)
+        return replace(end, reason=asked.result())
 
     async def _maintain(self, order: Order) -> AttemptEnd:
         action = Maintenance(order.job.work["maintenance"])
@@ -170,9 +211,6 @@ class Carrying:
         done = dict(await work())
         changed = bool(done.pop("changed", True))
         return AttemptEnd("completed", detail=done, changed=changed)
-
-
-_Doing = Callable[[Order], Awaitable[AttemptEnd]]
 
 
 def _end_of(result: PromptResult) -> AttemptEnd:

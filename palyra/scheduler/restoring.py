@@ -55,7 +55,7 @@ async def _take_up(
     now = scheduler.clock.now_ms()
     if attempt is None:
         attempt = AttemptRow(f"{fire.fire_id}:{fire.tries}", 1, fire.fire_id, fire.tries, fire.boot_id, now)
-    elif lane.job.action == "task":
+    elif lane.job.outlives:
         scheduler.adopt(lane, fire, attempt)
         return
     run = await runs.run(attempt.attempt_id)

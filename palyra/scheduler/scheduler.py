@@ -352,13 +352,16 @@ class Scheduler:
         order = running.order
         order.beat("start", 0)
         try:
-            if running.asked:
+            if running.asked and not order.adopted:
                 # It was told to end before anybody could hear of it.
                 self._left(running, AttemptEnd("cancelled", running.asked))
                 return
+            if running.asked:
+                asyncio.get_running_loop().call_soon(self._executor.stop, order, running.asked, "palyra")
             await self._executor.carry_out(order)
         except asyncio.CancelledError:
-            self._left(running, AttemptEnd("cancelled", ENGINE_STOPPING))
+            if not order.job.outlives:
+                self._left(running, AttemptEnd("cancelled", ENGINE_STOPPING))
             raise
         except Exception as error:
             log.exception("a fire of job %s could not be carried out", order.job.name)

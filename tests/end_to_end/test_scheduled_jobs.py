@@ -40,9 +40,9 @@ async def ended(here: Premises, count: int = 1, name: str = "hello") -> list[Fir
         await asyncio.sleep(0)
 
 
-async def in_state(here: Premises, state: str) -> FireView:
+async def in_state(here: Premises, state: str, name: str = "hello") -> FireView:
     while True:
-        for fire in await fires(here):
+        for fire in await fires(here, name):
             if fire.state == state:
                 return fire
         await asyncio.sleep(0)

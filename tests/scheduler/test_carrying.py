@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from typing import Any, cast
 
 import pytest
@@ -45,6 +44,7 @@ class NoRuns:
 class Queue:
     def __init__(self) -> None:
         self.cancelled: list[tuple[str, str]] = []
+        self.heeds = True
         self.end: asyncio.Future[AttemptEnd] = asyncio.get_running_loop().create_future()
 
     async def submit(self, order: Order) -> str:
@@ -55,6 +55,8 @@ class Queue:
 
     async def cancel(self, task_id: str, reason: str, by: str) -> None:
         self.cancelled.append((task_id, reason))
+        if self.heeds:
+            self.end.set_result(AttemptEnd("cancelled", "by_operator", cost=9))
 
 
 class Desk:
@@ -165,8 +167,42 @@ async def test_a_task_is_waited_for_and_cancelled_with_its_fire() -> None:
     order = other.order("task")
     work = asyncio.create_task(other.carrying.carry_out(order))
     await settle_loop()
-    other.carrying.stop(order, "by_operator", "ann")
-    with suppress(asyncio.CancelledError):
+    other.carrying.stop(order, "self_healing", "palyra")
+    await work
+    assert other.queue.cancelled == [("task of a1", "self_healing")]
+    assert [(end.state, end.reason, end.cost) for end in other.ends] == [("cancelled", "self_healing", 9)]
+
+
+async def test_a_task_that_is_done_before_it_hears_that_it_should_stop_is_done() -> None:
+    desk = Desk()
+    desk.queue.heeds = False
+    order = desk.order("task")
+    work = asyncio.create_task(desk.carrying.carry_out(order))
+    await settle_loop()
+    desk.carrying.stop(order, "replaced", "palyra")
+    await settle_loop()
+    assert desk.ends == []
+    desk.queue.end.set_result(AttemptEnd("completed", cost=5))
+    await work
+    assert desk.ends == [AttemptEnd("completed", cost=5)]
+
+
+async def test_a_task_that_takes_too_long_is_stopped_and_fails() -> None:
+    desk = Desk()
+    work = asyncio.create_task(desk.carrying.carry_out(desk.order("task", max_duration=60_000)))
+    await desk.clock.advance(59)
+    assert (desk.queue.cancelled, desk.beats) == ([], ["work"] * 3)
+    await desk.clock.advance(1)
+    await work
+    assert desk.queue.cancelled == [("task of a1", "run_timeout")]
+    assert [(end.state, end.reason, end.cost) for end in desk.ends] == [("failed", "run_timeout", 9)]
+
+
+async def test_an_engine_that_stops_leaves_the_task_in_its_queue() -> None:
+    desk = Desk()
+    work = asyncio.create_task(desk.carrying.carry_out(desk.order("task")))
+    await settle_loop()
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
         await work
-    assert other.queue.cancelled == [("task of a1", "by_operator")]
-    assert [(end.state, end.reason) for end in other.ends] == [("cancelled", "by_operator")]
+    assert (desk.ends, desk.queue.cancelled) == ([], [])

@@ -125,7 +125,7 @@ class House:
             self.durable,
             clock,
             {Maintenance.HEALTH_CHECK: self._health_check},
-            TaskDoor(self.desk, journal.readers),
+            TaskDoor(self.desk, journal),
         )
         self.scheduler = Scheduler(
             journal,

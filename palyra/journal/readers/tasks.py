@@ -14,10 +14,12 @@ from palyra.journal.task_rows import (
     TaskPage,
     TaskResult,
     TaskRow,
+    TaskUsage,
 )
 
 MAX_PAGE = 500
 EVERY_TASK = TaskFilter()
+NOTHING_USED = TaskUsage(0, 0, 0)
 
 
 class TaskReaders(Query):
@@ -92,6 +94,17 @@ class TaskReaders(Query):
         """The newest ones, oldest of them first."""
         newest = "(SELECT seq FROM run_owners WHERE task_id = ? AND task_id <> '' ORDER BY seq DESC LIMIT ?)"
         return await self._saved(RUN_OWNERS, f"WHERE seq IN {newest} ORDER BY seq LIMIT -1", (task_id, MAX_PAGE))
+
+    async def task_usage(self, task_id: str) -> TaskUsage:
+        sums = "sum(input_tokens), sum(output_tokens), CASE WHEN count(cost) = count(*) THEN sum(cost) END, count(*)"
+        sql = (
+            f"SELECT json_array(json_array({sums})) FROM run_owners JOIN runs USING (run_id)"
+            " WHERE task_id = ? AND task_id <> ''"
+        )
+        found = await self._listed(
+            sql, lambda values: TaskUsage(*values[:3]) if values[3] else NOTHING_USED, (task_id,)
+        )
+        return found[0]
 
     async def runs_of_fire(self, fire_id: str) -> tuple[RunOwner, ...]:
         """Oldest first."""
