@@ -17,7 +17,8 @@ from palyra.control.commands import IssueToken, SetFeature
 from palyra.core.clock import SystemClock
 from palyra.core.errors import BadInputError
 from palyra.vault.access import AccessRegistry
-from palyra.vault.records import FLAGS, Role
+from palyra.vault.records import Role
+from palyra.vault.registry_shape import FLAGS
 
 STATES = {"on": True, "off": False}
 

@@ -7,9 +7,9 @@ understood gives nobody any right: every key is refused until a person has looke
 
 import hashlib
 import hmac
-import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from palyra.core.errors import ConflictError, NotFoundError, StateError
 from palyra.core.private_files import private_dir, private_lock, read_private, write_private
 from palyra.core.reasons import reason_of
 from palyra.vault.records import (
-    FLAGS,
     GatewayKey,
     Operator,
     RecordError,
@@ -28,6 +27,14 @@ from palyra.vault.records import (
     write_key,
     write_operator,
 )
+from palyra.vault.registry_shape import (
+    FLAGS,
+    RegistryFaultError,
+    new_document,
+    parse_document,
+    record_faults,
+    render_document,
+)
 
 REGISTRY_FILE = "access_registry.json"
 FIRST_KEY = "default"
@@ -36,7 +43,6 @@ FIRST_PRINCIPAL = "local"
 """Whom the key of the first start pays for; it lies in a file that only the state's owner may read."""
 
 KEY_FILE = "gateway-key.txt"
-VERSION = 1
 BACKUPS = 5
 
 _MAX_REGISTRY = 8 * 1024 * 1024
@@ -123,7 +129,7 @@ class AccessRegistry:
         """
         with private_lock(self.path.parent):
             data = read_private(self.path, _MAX_REGISTRY)
-            document = _parse(data) if data is not None else _new_document()
+            document = _parse(data) if data is not None else new_document()
             token = self._append_key(document, entropy, key_id, principal, fields)
             self._store(document)
         return token
@@ -145,7 +151,7 @@ class AccessRegistry:
         """
         with private_lock(self.path.parent):
             data = read_private(self.path, _MAX_REGISTRY)
-            document = _parse(data) if data is not None else _new_document()
+            document = _parse(data) if data is not None else new_document()
             token = f"{TOKEN_PREFIX}{operator_id}_{entropy(32)}"
             digest = hashlib.sha256(token.encode()).digest()
             records = document.setdefault("operators", [])
@@ -168,7 +174,7 @@ class AccessRegistry:
             raise NotFoundError(f"There is no feature {name!r}.", fix=f"The known ones are {', '.join(FLAGS)}.")
         with private_lock(self.path.parent):
             data = read_private(self.path, _MAX_REGISTRY)
-            document = _parse(data) if data is not None else _new_document()
+            document = _parse(data) if data is not None else new_document()
             document.setdefault("feature_flags", {})[name] = on
             self._store(document)
 
@@ -213,7 +219,7 @@ class AccessRegistry:
         return made
 
     def _create(self, entropy: Callable[[int], str]) -> None:
-        document = _new_document()
+        document = new_document()
         token = self._append_key(document, entropy, FIRST_KEY, FIRST_PRINCIPAL, {})
         # The key file comes first: a crash between the two makes another key at the next start instead of losing it.
         write_private(self.key_file, f"{token}\n".encode())
@@ -245,7 +251,7 @@ class AccessRegistry:
         return token
 
     def _store(self, document: dict[str, Any]) -> None:
-        data = json.dumps(document, indent=2).encode() + b"\n"
+        data = render_document(document)
         write_private(self.path, data, backups=BACKUPS)
         self._read(data)
 
@@ -258,32 +264,23 @@ class AccessRegistry:
             self.unavailable, self.operators_registered = str(error), True
             self.keys, self.operators, self._tokens, self._flags = {}, (), {}, {}
             return
-        faults: list[str] = []
         flags = document.get("feature_flags", {})
         self._flags = {name: flags.get(name) is True for name in FLAGS}
         keys: dict[str, GatewayKey] = {}
-        for number, record in enumerate(document.get("gateway_keys", []), start=1):
-            try:
+        for record in document.get("gateway_keys", []):
+            with suppress(RecordError):
                 key = read_key(record, mode_override=self.flag("mode_override"))
-            except RecordError as error:
-                faults.append(f"gateway key {number}: {error}")
-                continue
-            if key.key_id in keys:
-                faults.append(f"gateway key {number}: key_id {key.key_id} is taken by an earlier one")
-            else:
-                keys[key.key_id] = key
+                keys.setdefault(key.key_id, key)
         operators: list[Operator] = []
         records = document.get("operators", [])
-        for number, record in enumerate(records, start=1):
-            try:
+        for record in records:
+            with suppress(RecordError):
                 operators.append(read_operator(record))
-            except RecordError as error:
-                faults.append(f"operator {number}: {error}")
         self.keys = keys
         self.operators = tuple(operators)
         self._tokens = first_of_each(operators)
         self.operators_registered = bool(records)
-        self.faults = tuple(faults)
+        self.faults = tuple(map(str, record_faults(document)))
         self.unavailable = ""
 
 
@@ -321,31 +318,16 @@ def _mark(path: Path) -> tuple[int, int, int]:
     return facts.st_mtime_ns, facts.st_ino, facts.st_size
 
 
-def _new_document() -> dict[str, Any]:
-    return {"version": VERSION, "operators": [], "gateway_keys": [], "feature_flags": dict(FLAGS)}
-
-
 def _parse(data: bytes) -> dict[str, Any]:
-    """The registry's data, of the right shape down to its lists. Raises StateError, code `access_unavailable`."""
+    """Raises StateError, code `access_unavailable`, for what is no registry."""
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
-        raise _broken("is no JSON") from None
-    if not isinstance(document, dict):
-        raise _broken("is no object")
-    version = document.get("version", VERSION)
-    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-        raise _broken("has no version this program understands")
-    if version > VERSION:
-        raise StateError(
-            f"The access registry has version {version}; this Palyra knows version {VERSION}.",
-            fix="Upgrade Palyra.",
-            code="access_unavailable",
-        )
-    for name, kind in (("gateway_keys", list), ("operators", list), ("feature_flags", dict)):
-        if not isinstance(document.get(name, kind()), kind):
-            raise _broken(f"has a {name} that is not what it should be")
-    return document
+        return parse_document(data)
+    except RegistryFaultError as error:
+        if error.newer:
+            raise StateError(
+                f"The access registry {error}.", fix="Upgrade Palyra.", code="access_unavailable"
+            ) from None
+        raise _broken(str(error)) from None
 
 
 def _broken(what: str) -> StateError:

@@ -28,16 +28,6 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-FLAGS = {
-    "console_read": True,
-    "console_write": False,
-    "external_heartbeats": True,
-    "mode_override": True,
-    "console_repair": True,
-}
-"""Feature flags and their values in a new registry; one that is missing later counts as false."""
-
-
 @value
 class GatewayKey:
     """A key of the gateway and whom it speaks for. Times are UTC unix ms.

@@ -6,7 +6,8 @@ from typing import Any
 
 from palyra.gateway.console_routes import ROUTES
 from palyra.vault.access import AccessRegistry
-from palyra.vault.records import FLAGS, Role
+from palyra.vault.records import Role
+from palyra.vault.registry_shape import FLAGS
 from tests.end_to_end.asking import ASKED, ask
 from tests.end_to_end.conftest import Opener
 from tests.end_to_end.premises import Premises

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from palyra.core.clock import ManualClock
 from palyra.core.errors import ConflictError, StateError
 from palyra.vault.access import KEY_FILE, REGISTRY_FILE, AccessRegistry
-from palyra.vault.records import FLAGS, GatewayKey, Role
+from palyra.vault.records import GatewayKey, Role
+from palyra.vault.registry_shape import FLAGS
 
 NOW = 1_795_348_800_000
 
@@ -319,11 +320,12 @@ def test_one_bad_record_does_not_take_the_others_along(tmp_path: Path) -> None:
     assert key is not None
     assert key.principal == "b"
     assert registry.faults == (
+        "operator 1: id is not what it should be",
+        "operator 2: role is not what it should be",
+        "operator 3: eve has neither identity nor token",
         "gateway key 1: it is no object",
         "gateway key 2: hash is not what it should be",
         "gateway key 4: key_id second is taken by an earlier one",
-        "operator 1: id is not what it should be",
-        "operator 2: role is not what it should be",
     )
     assert [(one.operator_id, one.name, one.role, one.identities, one.enabled) for one in registry.operators] == [
         ("eve", "eve", Role.VIEWER, (), False)
