@@ -3,12 +3,11 @@
 A second pass finds nothing and changes nothing.
 """
 
-from dataclasses import replace
 from typing import Any
 
 from palyra.config.choices import OrphanHolds
 from palyra.core.clock import Clock
-from palyra.core.values import value
+from palyra.core.values import altered, value
 from palyra.governance.holds import Ending
 from palyra.governance.ledger import Ledger
 from palyra.governance.policy_set import PolicySet
@@ -54,6 +53,7 @@ async def end_interrupted(
         holds.setdefault(hold.run_id, []).append(hold)
     runs = charged = released = 0
     unit: list[Change] = []
+    written = journal.submit(unit)
     async for rows in journal.readers.orphan_runs(boot_id):
         for row in rows:
             now = clock.now_ms()
@@ -62,13 +62,15 @@ async def end_interrupted(
             runs += 1
             charged += sum(ending.change.state != "released" for _, ending in endings)
             released += sum(ending.change.state == "released" for _, ending in endings)
-        await journal.submit(unit)
-        unit = []
+        # One chunk is written while the next is worked out.
+        await written
+        written, unit = journal.submit(unit), []
+    await written
     for left in holds.values():
         for hold in left:
             now = clock.now_ms()
             ending = _end(ledger, hold, now, orphans)
-            unit += _ended(hold, ending, now)
+            unit += _ended(hold, ending, now)[0]
             charged += ending.change.state != "released"
             released += ending.change.state == "released"
     if unit:
@@ -80,34 +82,37 @@ def _end(ledger: Ledger, hold: HoldRow, at: int, orphans: OrphanHolds) -> Ending
     return ledger.recover(hold.hold_id, at=at, orphans=orphans)
 
 
-def _ended(hold: HoldRow, ending: Ending, at: int) -> list[Change]:
-    changes: list[Change] = [ending.change]
-    if ending.change.state != "released":
-        changes.append(UsageRecorded(_usage(hold, ending, at)))
-    return changes
+def _ended(hold: HoldRow, ending: Ending, at: int) -> tuple[list[Change], UsageRow | None]:
+    """What ends a hold, with what it is charged for."""
+    if ending.change.state == "released":
+        return [ending.change], None
+    usage = _usage(hold, ending, at)
+    return [ending.change, UsageRecorded(usage)], usage
 
 
 def _interrupted(row: RunRow, endings: list[tuple[HoldRow, Ending]], at: int) -> list[Change]:
     changes: list[Change] = []
     cost, input_tokens, output_tokens = row.cost, row.input_tokens, row.output_tokens
     for hold, ending in endings:
-        changes += _ended(hold, ending, at)
-        if ending.change.state != "released":
-            usage = _usage(hold, ending, at)
+        unit, usage = _ended(hold, ending, at)
+        changes += unit
+        if usage is not None:
             cost = None if usage.charge is None or cost is None else cost + usage.charge
             input_tokens += usage.input_total
             output_tokens += usage.output_total
-    ended = replace(
+    ended = altered(
         row,
-        version=row.version + 1,
-        state=RunState.FAILED.value,
-        reason="interrupted",
-        message="The engine died while this ran.",
-        finished_at=at,
-        cost=cost,
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        flags=(*row.flags, RECOVERED_FLAG) if endings else row.flags,
+        {
+            "version": row.version + 1,
+            "state": RunState.FAILED.value,
+            "reason": "interrupted",
+            "message": "The engine died while this ran.",
+            "finished_at": at,
+            "cost": cost,
+            "input_tokens": input_tokens,
+            "output_tokens": output_tokens,
+            "flags": (*row.flags, RECOVERED_FLAG) if endings else row.flags,
+        },
     )
     note = {"state": ended.state, "reason": ended.reason}
     return [*changes, RunSaved(ended), RunNoted(row.run_id, at, "run_terminal", note)]

@@ -1,0 +1,147 @@
+"""How long a start takes that finds many runs which a dead engine left behind.
+
+`python -m benchmarks.recovery` lets a run hang in an engine of this process, copies the journal under it as a kill
+would leave it, and makes 10,000 of that run, each with its hold and a reading of its meter, under three budgets. The
+time is the whole of `Engine.open`, to where a gateway may open: counters rebuilt, holds charged, runs ended, all of it
+durable. A second start finds nothing.
+"""
+
+import argparse
+import asyncio
+import json
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+
+from palyra.config.load import interpret
+from palyra.config.model import LoadedConfig
+from palyra.core.clock import SystemClock
+from palyra.core.scope import Scope
+from palyra.engine import Engine, Installation
+from palyra.journal.journal import JOURNAL_FILE
+from palyra.runs.background import PromptAsk
+
+GOAL_S = 5.0
+CONFIG = """
+version = 1
+[providers.hanging]
+kind = "deterministic"
+script = [{ delay_ms = 3_600_000 }]
+[[models]]
+provider = "hanging"
+upstream = "slow"
+[[budgets]]
+policy_id = "all"
+metric_kind = "total_tokens"
+interval_kind = "daily"
+hard_limit = 9_000_000_000
+[[budgets]]
+policy_id = "everybody"
+scope_kind = "user"
+scope_id = "*"
+metric_kind = "requests"
+interval_kind = "monthly"
+hard_limit = 9_000_000_000
+[[budgets]]
+policy_id = "model"
+scope_kind = "model"
+scope_id = "*"
+metric_kind = "total_tokens"
+interval_kind = "rolling_24h"
+hard_limit = 9_000_000_000
+"""
+
+
+def configured(directory: Path) -> LoadedConfig:
+    """Raises RuntimeError where the file does not mean what it should."""
+    loaded = interpret(CONFIG.encode(), directory / "palyra.toml", {}, {})
+    if loaded.config is None:
+        raise RuntimeError("\n".join(map(str, loaded.problems)))
+    return loaded.config
+
+
+async def left_behind(directory: Path, config: LoadedConfig) -> Path:
+    """A state directory as it is while a run hangs."""
+    alive, dead = directory / "alive", directory / "dead"
+    engine = await Engine.open(Installation(config, alive), SystemClock(), {})
+    ask = PromptAsk(prompt="Say hello.", scope=Scope("bench", "bench"), source="task", model="hanging/slow")
+    hanging = asyncio.create_task(engine.background.run(ask))
+    while not await engine.journal.readers.open_holds():
+        await asyncio.sleep(0.01)
+    await engine.journal.submit(())
+    shutil.copytree(alive, dead, ignore=shutil.ignore_patterns("*.sock", "*.lock"))
+    hanging.cancel()
+    await asyncio.gather(hanging, return_exceptions=True)
+    await engine.close()
+    return dead
+
+
+def multiply(dead: Path, count: int) -> None:
+    """So many of the run that hangs."""
+    with closing(sqlite3.connect(dead / JOURNAL_FILE, isolation_level=None)) as database:
+        database.execute("BEGIN")
+        made = {"runs": "run_id", "decisions": "decision_id", "holds": "hold_id", "run_owners": "run_id"}
+        for table, key in made.items():
+            columns = [name for _, name, *_ in database.execute(f"PRAGMA table_info({table})") if name != "seq"]
+            anew = {name: f"{name} || '-' || n.i" for name in {key, "run_id"}}
+            told = ", ".join(anew.get(name, name) for name in columns)
+            database.execute(
+                f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count:d})"
+                f" INSERT INTO {table} ({', '.join(columns)}) SELECT {told} FROM {table} CROSS JOIN n"
+                f" WHERE run_id IN (SELECT run_id FROM runs WHERE finished_at IS NULL AND run_id NOT LIKE '%-%')"
+            )
+        database.execute("UPDATE holds SET metered_input = 20, metered_output = 640 WHERE state = 'held'")
+        database.execute("COMMIT")
+
+
+async def started(dead: Path, config: LoadedConfig) -> tuple[float, float, int]:
+    """Wall and processor seconds of a start, and the runs that it ended."""
+    began, worked = time.perf_counter(), time.process_time()
+    engine = await Engine.open(Installation(config, dead), SystemClock(), {})
+    took, busy = time.perf_counter() - began, time.process_time() - worked
+    ended = engine.recovered.runs
+    await engine.close()
+    return took, busy, ended
+
+
+async def measured(directory: Path, count: int) -> dict[str, float]:
+    config = configured(directory)
+    dead = await left_behind(directory, config)
+    multiply(dead, count)
+    took, busy, ended = await started(dead, config)
+    if ended != count:
+        raise RuntimeError(f"{ended} runs were ended, not {count}")
+    again, _, none = await started(dead, config)
+    if none:
+        raise RuntimeError(f"the second start ended {none} runs")
+    return {"start_s": took, "start_processor_s": busy, "second_start_s": again, "runs": float(count)}
+
+
+def rows(numbers: dict[str, float]) -> list[tuple[str, str, str]]:
+    """Rows of the table: what, the number, the goal."""
+    runs = f"{numbers['runs']:,.0f}"
+    return [
+        (f"a start that ends {runs} runs", f"{numbers['start_s']:.1f} s", f"<= {GOAL_S:.0f} s"),
+        ("processor time of it", f"{numbers['start_processor_s']:.1f} s", ""),
+        ("the next start", f"{numbers['second_start_s']:.1f} s", ""),
+    ]
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(prog="python -m benchmarks.recovery", description=__doc__)
+    options.add_argument("--runs", type=int, default=10_000, metavar="N", help="how many runs hung (10,000)")
+    options.add_argument("--directory", type=Path, metavar="D", help="where state lies (the temporary directory)")
+    chosen = options.parse_args()
+    with tempfile.TemporaryDirectory(prefix="palyra-bench-", dir=chosen.directory) as directory:
+        numbers = asyncio.run(measured(Path(directory), chosen.runs))
+    for what, number, goal in rows(numbers):
+        print(f"{what:<40}{number:>14}   {goal}".rstrip())
+    sys.stdout.write(json.dumps(numbers) + "\n")
+
+
+if __name__ == "__main__":
+    main()
