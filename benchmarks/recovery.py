@@ -69,9 +69,10 @@ async def left_behind(directory: Path, config: LoadedConfig) -> Path:
     alive, dead = directory / "alive", directory / "dead"
     engine = await Engine.open(Installation(config, alive), SystemClock(), {})
     ask = PromptAsk(prompt="Say hello.", scope=Scope("bench", "bench"), source="task", model="hanging/slow")
+    sent = asyncio.Event()
+    engine.events.subscribe(lambda event: sent.set() if event.data["run"].phase == "dispatch" else None, "run.moved")
     hanging = asyncio.create_task(engine.background.run(ask))
-    while not await engine.journal.readers.open_holds():
-        await asyncio.sleep(0.01)
+    await sent.wait()
     await engine.journal.submit(())
     shutil.copytree(alive, dead, ignore=shutil.ignore_patterns("*.sock", "*.lock"))
     hanging.cancel()

@@ -235,7 +235,7 @@ class Records:
         async with self._readers.at_one_moment() as readers:
             row = await readers.run(run_id)
             if row is None:
-                raise NotFoundError(f"No run {run_id!r} is known.", fix="Look it up on the Runs screen.")
+                raise NotFoundError(f"No run {run_id!r} is known.", fix="See `palyra runs list`.")
             holds = await readers.holds_of_run(run_id)
             usage = attempts_of(await readers.usage_of_run(run_id))
             notes = await readers.run_notes(run_id)

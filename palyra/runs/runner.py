@@ -175,7 +175,7 @@ class Runner:
         if run is None:
             row = await self._journal.readers.run(run_id)
             if row is None:
-                raise NotFoundError(f"No run {run_id!r} is known.", fix="Look it up on the Runs screen.")
+                raise NotFoundError(f"No run {run_id!r} is known.", fix="See `palyra runs list`.")
             raise ConflictError(f"Run {run_id} is already {row.state} ({row.reason}).", code="wrong_state")
         self._stop(run, reason, by.name, said)
 
