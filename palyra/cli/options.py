@@ -133,6 +133,10 @@ def report(result: CommandResult, *, as_json: bool) -> int:
         say(result.message)
     else:
         complain(f"{result.message} {result.fix}".strip())
+    return exit_code(result)
+
+
+def exit_code(result: CommandResult) -> int:
     return _STATUS_CODES.get(result.status, REFUSED)
 
 

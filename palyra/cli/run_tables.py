@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from palyra.cli.output import amount, instant, say, table
 from palyra.control.plain import USD_METRIC
-from palyra.control.queries import RunDetail
+from palyra.control.queries import NoteView, RunDetail
 from palyra.control.snapshots import RunView
 from palyra.core.plural import plural
 
@@ -43,6 +43,11 @@ def line_of(view: RunView) -> str:
     return f"{instant(at)}  {view.run_id}  {view.state} ({said})  {view.principal}  {model}  {cost}"
 
 
+def line_of_note(note: NoteView) -> str:
+    """An entry of a run's timeline."""
+    return f"{instant(note.at)}  {note.kind}  {json.dumps(note.data, ensure_ascii=False)}"
+
+
 def print_run(detail: RunDetail) -> None:
     view = detail.run
     say(line_of(view))
@@ -71,4 +76,4 @@ def print_run(detail: RunDetail) -> None:
         for sentence in detail.decision.sentences:
             say(sentence)
     for note in detail.notes:
-        say(f"{instant(note.at)}  {note.kind}  {json.dumps(note.data, ensure_ascii=False)}")
+        say(line_of_note(note))

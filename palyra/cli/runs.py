@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from palyra.cli.launch import Launch
-from palyra.cli.options import DONE, REFUSED, Config, Json, StateDir, moment_of, place, report, run
+from palyra.cli.options import DONE, REFUSED, Config, Json, StateDir, exit_code, moment_of, place, report, run
 from palyra.cli.output import complain, print_json, say
-from palyra.cli.run_tables import line_of, print_run, print_runs
+from palyra.cli.run_tables import line_of, line_of_note, print_run, print_runs
 from palyra.cli.selecting import sure
 from palyra.control.commands import CancelRun
 from palyra.control.protocol import Control
@@ -130,8 +130,7 @@ async def _follow(control: Control, run_id: str, *, as_json: bool) -> int:
             say(line_of(detail.run))
         version = detail.run.version
         for note in detail.notes[told:]:
-            if as_json:
-                print_json(note)
+            print_json(note) if as_json else say(line_of_note(note))
         told = len(detail.notes)
         if not detail.run.live:
             return DONE
@@ -195,5 +194,5 @@ def _told(results: list[tuple[str, CommandResult]], *, as_json: bool) -> int:
     else:
         say(f"{len(done):,} runs are being cancelled, {len(refused)} refused.")
         for _, result in refused:
-            complain(result.message)
-    return report(refused[0][1], as_json=False) if refused and not as_json else (REFUSED if refused else DONE)
+            complain(f"{result.message} {result.fix}".strip())
+    return exit_code(refused[0][1]) if refused else DONE

@@ -38,5 +38,9 @@ def test_a_run_that_has_ended_is_not_cancelled(shell: Shell) -> None:
     assert "RUN…" in shell("runs", "cancel", code=2)
     assert "RUN…" in shell("runs", "cancel", view["run_id"], "--principal", "local", code=2)
     assert "No such run is alive" in shell("runs", "cancel", "--principal", "local", "--yes", code=3)
-    several = shell.json("runs", "cancel", view["run_id"], "01NOTHING", code=1)
+    assert shell.json("runs", "show", view["run_id"])["run"] == view
+    several = shell.json("runs", "cancel", view["run_id"], "01NOTHING", code=4)
     assert [one["run_id"] for one in several["refused"]] == [view["run_id"], "01NOTHING"]
+    told = shell("runs", "cancel", "01NOTHING", view["run_id"], code=3)
+    assert told.splitlines()[0] == "0 runs are being cancelled, 2 refused."
+    assert "No run '01NOTHING' is known. See `palyra runs list`." in told

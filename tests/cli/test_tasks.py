@@ -1,10 +1,14 @@
 """`palyra tasks` on a real state directory, without an engine running: tasks are made, held, changed and looked at."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from palyra.core.clock import SystemClock
+from palyra.engine import Engine, Installation
 from tests.cli.test_commands import Shell
+from tests.config.loading import sound
 
 
 @pytest.fixture
@@ -71,6 +75,25 @@ def test_tasks_are_held_released_changed_and_stopped(shell: Shell) -> None:
     assert shell.json("tasks", "show", task_id)["task"]["state"] == "queued"
     assert shell("tasks", "cancel", "01NOTHING", code=3)
     assert shell.json("audit", "verify")["ok"] is True
+
+
+def test_a_completed_task_is_neither_cancelled_nor_tried_again(shell: Shell) -> None:
+    task_id = shell("tasks", "add", "--input", "x").strip()
+
+    async def carried_out() -> None:
+        engine = await Engine.open(Installation(sound(""), shell.state_dir), SystemClock(), {})
+        engine.tasks.open_claims()
+        assert (await engine.tasks.desk.ended(task_id)).state == "completed"
+        await engine.close()
+
+    asyncio.run(carried_out())
+    before = shell.json("tasks", "show", task_id)
+    for verb in ("cancel", "retry", "pause"):
+        refused = shell.json("tasks", verb, task_id, code=4)
+        assert refused["message"] == f"task {task_id} is completed; {verb} does not apply"
+    assert f"task {task_id} is completed; cancel does not apply" in shell("tasks", "cancel", task_id, code=4)
+    assert shell.json("tasks", "show", task_id) == before
+    assert shell("tasks", "add", "--copy", task_id).strip() != task_id
 
 
 def test_several_are_judged_each_alone(shell: Shell) -> None:
