@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Coroutine
 
+from palyra.config.model import LoadedConfig
 from palyra.control.protocol import Control
 from palyra.control.remote import RemoteControl
 from palyra.core.clock import Clock, SystemClock
@@ -51,6 +52,10 @@ class Console(PalyraApp):
         """The terminal was closed without a signal: nobody sees the screen, so it ends in order."""
         self.hang_up()
 
+    async def follow(self, config: LoadedConfig) -> None:
+        """The configuration of an engine in this process was read again."""
+        self._herald.ring(ringing(config.notifications.bell, config.notifications.osc9, os.environ))
+
     def stop(self) -> None:
         self.exit()
 
@@ -80,11 +85,13 @@ async def run_console(
     Raises PalyraError for a state directory or address that cannot be had.
     """
     clock = SystemClock()
-    with open_log(installation):
+    with open_log(installation) as kept:
         async with open_house(installation, clock, os.environ, serving=False) as house:
+            house.follow(kept)
             identity = house.own_identity(operator, os.environ)
             control = house.control_for(identity, read_only=read_only)
             app = Console(control, installation, clock, read_only=read_only, ascii_only=ascii_only)
+            house.engine.reloading.listen(app.follow)
             beside: list[asyncio.Task[None]] = []
 
             async def open_doors() -> None:

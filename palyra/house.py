@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from palyra.config.model import LoadedConfig
+from palyra.config.operations import LoggingConfig
 from palyra.control.local import Doors, EngineFace, LocalControl
 from palyra.control.snapshots import OperatorView
 from palyra.control.sockets import socket_path
 from palyra.core.clock import Clock
-from palyra.core.logs import EngineLog
+from palyra.core.logs import EngineLog, LogSettings
 from palyra.core.private_files import private_dir
+from palyra.core.reasons import reason_of
 from palyra.engine import Engine, Installation
 from palyra.gateway.metrics import Metrics
 from palyra.gateway.operators import OperatorsServer
@@ -46,6 +49,18 @@ class House:
         await socket.open()
         self.socket = socket
         engine.tasks.open_claims()
+
+    def follow(self, kept: EngineLog) -> None:
+        """Has the log go on as `[logging]` says, whenever the configuration is read again."""
+
+        async def again(config: LoadedConfig) -> None:
+            settings = log_settings(config.logging)
+            try:
+                await asyncio.to_thread(kept.configure, self.engine.state_dir / config.logging.file, settings)
+            except OSError as error:
+                log.warning("the log stays where it is: %s", reason_of(error))
+
+        self.engine.reloading.listen(again)
 
     def doors(self) -> Doors:
         return Doors(
@@ -119,10 +134,8 @@ def open_log(installation: Installation, *, attached: bool = False) -> EngineLog
     private_dir(installation.state_dir, ours=STATE_FILES)
     settings = installation.config.logging
     path = installation.state_dir / settings.file
-    return EngineLog(
-        path.with_stem(f"{path.stem}-console") if attached else path,
-        level=settings.level.value,
-        style=settings.format.value,
-        max_size=settings.max_size,
-        keep=settings.keep,
-    )
+    return EngineLog(path.with_stem(f"{path.stem}-console") if attached else path, log_settings(settings))
+
+
+def log_settings(config: LoggingConfig) -> LogSettings:
+    return LogSettings(config.level.value, config.format.value, config.max_size, config.keep)

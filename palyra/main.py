@@ -15,7 +15,7 @@ from palyra.cli.app import build_app
 from palyra.cli.launch import GatewayDoor, Place
 from palyra.cli.options import run_to_end
 from palyra.cli.output import complain
-from palyra.config.load import LoadResult, load_config
+from palyra.config.load import LoadResult, Sources
 from palyra.config.paths import state_dir as find_state_dir
 from palyra.config.rewrite import set_defaults
 from palyra.control.offline import offline_control
@@ -39,12 +39,14 @@ class ConfigError(BadInputError):
 
 def installation(place: Place, *, bind: str | None = None) -> Installation:
     """What an engine started here would run on. Raises ConfigError with all problems at once."""
-    loaded = load_config(place.config, os.environ, {"gateway.bind": bind})
+    sources = Sources(place.config, dict(os.environ), {"gateway.bind": bind})
+    loaded = sources.load()
     if loaded.config is None:
         raise ConfigError(problem_text(loaded))
     for warning in loaded.warnings:
         complain(str(warning))
-    return Installation(loaded.config, find_state_dir(place.state_dir, os.environ), loaded.path)
+    state_dir = find_state_dir(place.state_dir, os.environ)
+    return Installation(loaded.config, state_dir, loaded.path, sources=sources, warnings=loaded.warnings)
 
 
 def problem_text(loaded: LoadResult) -> str:
@@ -115,6 +117,15 @@ class Launcher:
         async with open_house(found, SystemClock(), os.environ) as house:
             yield GatewayDoor(house.doors().gateway_url, house.engine.access.key_file)
 
+    @asynccontextmanager
+    async def running(self, place: Place) -> AsyncIterator[Control | None]:
+        remote = await running_engine(place, find_state_dir(place.state_dir, os.environ))
+        try:
+            yield remote
+        finally:
+            if remote is not None:
+                await remote.close()
+
     def set_defaults(self, path: Path, models: Mapping[str, str]) -> tuple[str, ...]:
         return set_defaults(path, models, os.environ)
 
@@ -145,10 +156,11 @@ async def serve(place: Place, bind: str | None, ready_file: Path | None) -> int:
         drain_seconds=found.config.gateway.drain_seconds,
         last_words=lambda: say(STDERR, "Stopped hard; the next start ends what was held."),
     )
-    with open_log(found):
+    with open_log(found) as kept:
         signals.install()
         try:
             async with open_house(found, clock, os.environ) as house:
+                house.follow(kept)
                 settle_heap()
                 tell_ready(house, ready_file)
                 await stop.wait()

@@ -37,6 +37,10 @@ class Launch(Protocol):
         """The running engine, else one started for this command alone."""
         ...
 
+    def running(self, place: Place) -> AbstractAsyncContextManager[Control | None]:
+        """The running engine, None where none runs; the configuration is not read."""
+        ...
+
     def gateway(self, place: Place) -> AbstractAsyncContextManager[GatewayDoor]:
         """The running engine's gateway, else one started for this command alone."""
         ...

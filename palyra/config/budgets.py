@@ -1,6 +1,7 @@
 """The `[[budgets]]` row and the kinds of text only budgets use."""
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ from palyra.config.names import ID, LABEL, MODEL_FORM, MODEL_ID, PERSON, PROVIDE
 from palyra.config.problem import Code, Fault
 from palyra.config.section import Section
 from palyra.config.suggest import nearest
+from palyra.core.money import decimal_usd
 from palyra.core.values import value
 from palyra.core.windows import Interval
 
@@ -35,6 +37,9 @@ class UnknownPriceKind(Kind):
 
     noun = "what to do without a price"
     hint = "Write block, allow or flat: and an amount, like flat:1.00"
+
+    def spell(self, value: UnknownPrice) -> str:
+        return str(value)
 
     def read(self, value: object) -> UnknownPrice:
         if not isinstance(value, str):
@@ -54,6 +59,9 @@ class OverrideForm(Kind):
 
     noun = "a routing override"
     hint = "Write none, mode:suggest, mode:dry_run, mode:enforced, degrade, or model: and a model id"
+
+    def spell(self, value: RoutingOverride) -> str:
+        return str(value)
 
     def read(self, value: object) -> RoutingOverride:
         if not isinstance(value, str):
@@ -78,6 +86,11 @@ class Limit(Kind):
 
     def read(self, value: object) -> int:
         return read_usd(value)
+
+    def spell_in(self, value: Any, siblings: Mapping[str, Any]) -> object:
+        if isinstance(value, Percent):
+            return str(value)
+        return decimal_usd(value) if siblings.get("metric_kind") is MetricKind.ESTIMATED_COST_USD else value
 
     def read_in(self, value: object, siblings: dict[str, Any]) -> int:
         if siblings.get("metric_kind") in (MetricKind.TOTAL_TOKENS, MetricKind.REQUESTS):

@@ -7,6 +7,7 @@ are.
 
 import json
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -25,7 +26,7 @@ from palyra.config.amounts import (
 )
 from palyra.config.problem import Code, Fault
 from palyra.config.suggest import nearest
-from palyra.core.money import Usd
+from palyra.core.money import Usd, decimal_usd
 from palyra.core.redact import Secret
 from palyra.core.values import value
 
@@ -72,6 +73,15 @@ class Kind:
         """As `read`, knowing the values of the keys declared before this one in the same table."""
         del siblings
         return self.read(value)
+
+    def spell(self, value: Any) -> object:
+        """The inverse of `read`: what a file would hold, as JSON data."""
+        return value
+
+    def spell_in(self, value: Any, siblings: Mapping[str, Any]) -> object:
+        """As `spell`, knowing the typed values of the same table."""
+        del siblings
+        return self.spell(value)
 
     def wrong(self, value: object) -> Fault:
         """The refusal of a value of another type."""
@@ -230,6 +240,9 @@ class Choice(Kind):
     def hint(self) -> str:
         return f"Write one of: {', '.join(choice.value for choice in self.choices)}"
 
+    def spell(self, value: StrEnum) -> str:
+        return value.value
+
     def read(self, value: object) -> StrEnum:
         if not isinstance(value, str):
             raise self.wrong(value)
@@ -255,6 +268,9 @@ class Duration(Kind):
             f'Write a duration like "90s" or "1h30m" (units d, h, m, s, ms) or whole seconds, '
             f"from {spell_duration(self.low)} to {spell_duration(self.high)}"
         )
+
+    def spell(self, value: int) -> str:
+        return spell_duration(value)
 
     def read(self, value: object) -> int:
         if isinstance(value, str):
@@ -289,6 +305,9 @@ class Size(Kind):
         limits = f"{spell_size(self.low)} to {spell_size(self.high)}"
         return f'Write a size like "64MiB" (units B, KiB, MiB, GiB) or a number of bytes, from {limits}'
 
+    def spell(self, value: int) -> str:
+        return spell_size(value)
+
     def read(self, value: object) -> int:
         if isinstance(value, str):
             try:
@@ -313,6 +332,10 @@ class Amount(Kind):
     """Nano-dollars, from a decimal number or string of dollars."""
 
     noun = "an amount in US dollars"
+    hint = 'Write dollars with at most 9 decimals, like 12.50 or "12.50"'
+
+    def spell(self, value: Usd) -> str:
+        return decimal_usd(value)
 
     def read(self, value: object) -> Usd:
         return read_usd(value)
@@ -334,6 +357,9 @@ class Listing(Kind):
     @property
     def secret(self) -> bool:
         return self.item.secret
+
+    def spell(self, value: tuple[Any, ...]) -> list[object]:
+        return [self.item.spell(entry) for entry in value]
 
     def read(self, value: object) -> tuple[Any, ...]:
         if not isinstance(value, list):
@@ -367,6 +393,9 @@ class SecretText(Kind):
     noun = "text"
     hint = "Write the key in quotes, or better name a variable that holds it in api_key_env"
     secret = True
+
+    def spell(self, value: Secret) -> str:
+        return str(value)
 
     def read(self, value: object) -> Secret:
         if not isinstance(value, str):

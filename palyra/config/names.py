@@ -111,6 +111,9 @@ class FilePath(Kind):
     noun = "a path"
     hint = "Write the path in quotes, from the root or from the state directory"
 
+    def spell(self, value: Path) -> str:
+        return str(value)
+
     def read(self, value: object) -> Path:
         if not isinstance(value, str):
             raise self.wrong(value)
@@ -131,6 +134,11 @@ class Moment(Kind):
     def hint(self) -> str:
         date_too = "" if self.exact else ", or a UTC date like 2026-12-24"
         return f"Write it without quotes and with an offset, like 2026-12-24T18:00:00+01:00{date_too}"
+
+    def spell(self, value: int) -> str:
+        """Of the form that TOML writes without quotes."""
+        moment = _EPOCH + timedelta(milliseconds=value)
+        return moment.isoformat(timespec="milliseconds" if value % 1000 else "seconds").replace("+00:00", "Z")
 
     def read(self, value: object) -> int:
         if isinstance(value, datetime):

@@ -38,6 +38,9 @@ class Share(Kind):
     noun = "a share"
     hint = 'Write it in quotes from "0" to "1", like "0.15" for 15 % off'
 
+    def spell(self, value: Decimal) -> str:
+        return f"{value:f}"
+
     def read(self, value: object) -> Decimal:
         if not isinstance(value, str) or _DECIMAL.fullmatch(value) is None:
             raise self.wrong(value)

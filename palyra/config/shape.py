@@ -30,9 +30,10 @@ class Form(Enum):
 
 @value
 class Entry:
-    """One key of a table. `kind` is set for values, `table` for tables and rows."""
+    """One key of a table; the model calls it `attribute`. `kind` is set for values, `table` for tables and rows."""
 
     name: str
+    attribute: str
     form: Form
     required: bool
     kind: Kind | None = None
@@ -53,16 +54,16 @@ def _entry(attribute: str, field: FieldInfo) -> Entry:
     for note in field.metadata:
         if isinstance(note, Kind):
             unset = not required and field.default is None
-            return Entry(name, Form.VALUE, required, kind=note, unset=unset)
+            return Entry(name, attribute, Form.VALUE, required, kind=note, unset=unset)
     annotation: Any = field.annotation
     if isinstance(annotation, type) and issubclass(annotation, Section):
-        return Entry(name, Form.TABLE, required, table=annotation)
+        return Entry(name, attribute, Form.TABLE, required, table=annotation)
     arguments = get_args(annotation)
     if get_origin(annotation) is tuple:
-        return Entry(name, Form.ROWS, required, table=arguments[0])
+        return Entry(name, attribute, Form.ROWS, required, table=arguments[0])
     if isinstance(arguments[1], type) and issubclass(arguments[1], Section):
-        return Entry(name, Form.NAMED_TABLES, required, table=arguments[1])
-    return Entry(name, Form.NAMED_VALUES, required, kind=_kind_of(arguments[1]))
+        return Entry(name, attribute, Form.NAMED_TABLES, required, table=arguments[1])
+    return Entry(name, attribute, Form.NAMED_VALUES, required, kind=_kind_of(arguments[1]))
 
 
 def _kind_of(annotation: Any) -> Kind:
@@ -87,11 +88,11 @@ def entry_at(model: type[Section], path: Path) -> Entry | None:
                 return entry
             rest.pop(0)
             if not rest:
-                return Entry(entry.name, Form.TABLE, required=False, table=table)
+                return Entry(entry.name, entry.attribute, Form.TABLE, required=False, table=table)
         elif entry.form is Form.NAMED_VALUES:
             if len(rest) > 1:
                 return None
-            return Entry(entry.name, Form.VALUE, required=False, kind=entry.kind) if rest else entry
+            return Entry(entry.name, entry.attribute, Form.VALUE, required=False, kind=entry.kind) if rest else entry
     return entry
 
 

@@ -11,11 +11,13 @@ from urllib.parse import SplitResult, urlsplit
 
 from palyra.config.kinds import Kind, show
 from palyra.config.problem import Code, Fault
+from palyra.core.redact import Secret
 from palyra.core.values import value
 
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 _NUMERIC = re.compile(r"(?:0[xX][0-9A-Fa-f]*|[0-9]+)(?:\.(?:0[xX][0-9A-Fa-f]*|[0-9]+))*\.?")
 _MAX_URL = 2048
+_SECRET_PART = re.compile(r"(?=.*[0-9A-Z])[A-Za-z0-9_.~%-]{16,}")
 _LAST_FOUR_BYTES = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 """Networks whose addresses end with an IPv4 one; `::` and `::1` lie there too and are their own."""
 
@@ -86,11 +88,23 @@ class Url(Kind):
     noun = "an address"
     hint = 'Write it like "https://api.example.com/v1"'
 
+    def spell(self, value: str) -> str:
+        """With asterisks for what may be secret in its path."""
+        parts = urlsplit(value)
+        return parts._replace(
+            path="/".join(str(Secret(one)) if is_secret_part(one) else one for one in parts.path.split("/"))
+        ).geturl()
+
     def read(self, value: object) -> str:
         if not isinstance(value, str):
             raise self.wrong(value)
         split_url(value)
         return value.rstrip("/")
+
+
+def is_secret_part(part: str) -> bool:
+    """Whether a part of a path is nobody's word."""
+    return _SECRET_PART.fullmatch(part) is not None
 
 
 def split_url(text: str) -> SplitResult:

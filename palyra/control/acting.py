@@ -17,6 +17,7 @@ from palyra.control.commands import (
     DiscoverModels,
     EditPolicy,
     IssueToken,
+    Reload,
     RemovePolicy,
     RequestOverride,
     RetryDeadLetters,
@@ -25,6 +26,7 @@ from palyra.control.commands import (
     SnoozeAlert,
     TryWebhook,
 )
+from palyra.control.config_acts import reload_configuration
 from palyra.control.incidents_acts import act_on_incident
 from palyra.control.incidents_commands import (
     AckIncidents,
@@ -80,6 +82,7 @@ ADMINS = (
     ClearCredential,
     IssueToken,
     SetFeature,
+    Reload,
     AddJob,
     EditJob,
     DeleteJob,
@@ -163,6 +166,8 @@ class Acting:
                 return discard_dead_letters(self._engine, command, by)
             case TryWebhook():
                 return await try_webhook(self._engine, command)
+            case Reload():
+                return await reload_configuration(self._engine, by)
             case AddNote() | ForgetNotes() | ForgetScope():
                 return await act_on_notes(self._engine.memory, command, by)
             case (

@@ -9,6 +9,7 @@ from pydantic_core import PydanticSerializationError, from_json
 
 from palyra.control.audit_queries import AuditLogPage, AuditLogQuery
 from palyra.control.commands import Command
+from palyra.control.config_queries import ConfigAnswer, ConfigQuery
 from palyra.control.diagnostics_queries import Diagnosis, DiagnosticsQuery
 from palyra.control.incidents_queries import (
     IncidentDetail,
@@ -136,6 +137,7 @@ ANSWERS: dict[type, type] = {
     NoteSearchQuery: NoteSearchAnswer,
     MemoryStatsQuery: MemoryStats,
     DiagnosticsQuery: Diagnosis,
+    ConfigQuery: ConfigAnswer,
 }
 """Which answer belongs to which query."""
 

@@ -176,6 +176,13 @@ class TryWebhook:
     kind: Literal["try_webhook"] = "try_webhook"
 
 
+@value
+class Reload:
+    """Reads the configuration file again and puts in force what may change under way; with any problem, nothing."""
+
+    kind: Literal["reload"] = "reload"
+
+
 Command = Annotated[
     DecideApproval
     | RequestOverride
@@ -194,6 +201,7 @@ Command = Annotated[
     | RetryDeadLetters
     | DiscardDeadLetters
     | TryWebhook
+    | Reload
     | JobCommand
     | TaskCommand
     | IncidentCommand

@@ -1,11 +1,18 @@
 """Folding the engine's events into what a status line and lists need, so that no snapshot asks the journal."""
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
 from palyra.core.clock import Clock
+from palyra.core.errors import JournalUnavailableError
 from palyra.core.events import Event, EventHub
 from palyra.core.windows import Interval, Window, window_for
 from palyra.journal.readers import Readers
 from palyra.journal.rows import RunRow
 from palyra.runs.live import LiveRun
+
+Fence = Callable[[], AbstractAsyncContextManager[Readers]]
+"""A look at the journal as it is in this very step."""
 
 RECENT_RUNS = 300
 """How many ended runs are shown beside those that are alive."""
@@ -49,6 +56,25 @@ class Fold:
         for row in reversed(page.runs):
             if row.run_id not in self._live:
                 self._ended.setdefault(row.run_id, row)
+
+    async def move_to(self, timezone: str, fence: Fence) -> None:
+        """Counts today's spending by the days of another zone. Where the journal cannot be read it stays as it was."""
+        if timezone == self._timezone:
+            return
+        before = self._timezone, self._day, self._spent, self._other_days
+        now = self._clock.now_ms()
+        # What ends from here on is heard of; what ended so far is in the journal as this fence sees it.
+        pinned = fence()
+        self._timezone, self._day, self._spent, self._other_days = timezone, None, 0, {}
+        self._roll(now)
+        try:
+            async with pinned as readers:
+                self._spent += (await readers.status_counts(now, timezone)).spent_today
+        except JournalUnavailableError:
+            since = self._spent
+            self._timezone, self._day, spent, self._other_days = before
+            self._spent = spent + since
+        self.version += 1
 
     def close(self) -> None:
         self._leave()

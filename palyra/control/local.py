@@ -7,10 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from palyra import __version__
+from palyra.config.model import LoadedConfig
 from palyra.control.acting import Acting
 from palyra.control.alerts import SHOWN_MOST, AlertViews, alerts_page
 from palyra.control.budgets import budget_detail
 from palyra.control.commands import Command
+from palyra.control.config_acts import config_answer
+from palyra.control.config_queries import ConfigQuery
 from palyra.control.connections import Connections
 from palyra.control.diagnostics_answers import diagnostics_answer
 from palyra.control.diagnostics_queries import DiagnosticsQuery
@@ -82,8 +85,8 @@ from palyra.control.views import approval_view, budget_view, grant_view, run_vie
 from palyra.core.errors import JournalUnavailableError
 from palyra.core.values import value
 from palyra.engine import Engine
+from palyra.engine.settings import policy_defaults
 from palyra.governance.approval_record import ApprovalRecord
-from palyra.governance.policy_input import PolicyDefaults
 from palyra.governance.standing import each_standing, forecast_of
 from palyra.journal.rows import GrantRow, RunRow
 from palyra.pricing.drift import EstimateDrift
@@ -109,9 +112,7 @@ class EngineFace:
         self.engine = engine
         self.doors = doors
         self.fold = Fold(engine.clock, engine.events, engine.config.governance.timezone)
-        governance = engine.config.governance
-        defaults = PolicyDefaults(governance.timezone, governance.on_unknown_price)
-        self.replays = ReplayDesk(engine.state_dir, defaults, engine.clock)
+        self.replays = ReplayDesk(engine.state_dir, policy_defaults(engine.config), engine.clock)
         self.records = Records(engine.journal.readers, engine.state_dir, engine.clock, self)
         self.tasks = TaskViews(engine.journal.readers, engine.clock, engine)
         self.jobs = JobViews(
@@ -130,6 +131,14 @@ class EngineFace:
         self._shown: dict[str, _Shown] = {}
         self._runs_shown: dict[str, tuple[RunRow, int | None, RunView]] = {}
         """Views with what they were made from."""
+        engine.reloading.listen(self._reloaded)
+
+    async def _reloaded(self, config: LoadedConfig) -> None:
+        """What consoles are shown follows the configuration in force."""
+        engine = self.engine
+        self.prices = PriceAnswers(config, engine.registry, engine.clock, self._drifts)
+        self.replays.configure(policy_defaults(config))
+        await self.fold.move_to(config.governance.timezone, engine.journal.fence)
 
     async def begin(self) -> None:
         await self.fold.begin(self.engine.journal.readers)
@@ -331,6 +340,8 @@ class LocalControl(Control):
     async def answer(self, query: Query) -> Answer:
         if isinstance(query, ServingAsk):
             return await self._face.serving(query, self._operator)
+        if isinstance(query, ConfigQuery):
+            return await config_answer(self._face.engine)
         if isinstance(query, MemoryAsked):
             return await memory_answer(self._face.engine.memory, query)
         if isinstance(query, JobAsked):

@@ -10,6 +10,7 @@ from palyra.config.model import LoadedConfig
 from palyra.control.alerts import SHOWN_MOST, alert_view, alerts_page, recorded_alerts
 from palyra.control.budgets import budget_detail
 from palyra.control.commands import Command
+from palyra.control.config_queries import ConfigAnswer, ConfigQuery
 from palyra.control.diagnostics_answers import no_diagnostics
 from palyra.control.diagnostics_queries import DiagnosticsQuery
 from palyra.control.incidents_queries import (
@@ -78,8 +79,9 @@ from palyra.core.clock import Clock
 from palyra.core.errors import EngineGoneError, StateError
 from palyra.core.ids import IdSource
 from palyra.core.values import value
+from palyra.engine.settings import approval_settings, policy_defaults
 from palyra.governance.approval_record import ApprovalRecord
-from palyra.governance.approvals import ApprovalDesk, ApprovalSettings
+from palyra.governance.approvals import ApprovalDesk
 from palyra.governance.grants import Grant, GrantBook, GrantState, drawing_since
 from palyra.governance.ledger import Ledger
 from palyra.governance.policy_input import PolicyDefaults, from_config
@@ -181,8 +183,7 @@ class OfflineControl(Control):
 
     @property
     def _defaults(self) -> PolicyDefaults:
-        governance = self._config.governance
-        return PolicyDefaults(governance.timezone, governance.on_unknown_price)
+        return policy_defaults(self._config)
 
     @property
     def attached(self) -> bool:
@@ -259,7 +260,7 @@ class OfflineControl(Control):
         """What an engine would plan with, had one been started a moment ago."""
         config, clock, readers = self._config, self._clock, self._readers
         ledger = await self._ledger(clock.now_ms())
-        settings = ApprovalSettings(config.approvals.ttl, config.approvals.four_eyes, config.approvals.max_grant_usd)
+        settings = approval_settings(config)
         decided = [ApprovalRecord.from_row(row) for row in reversed(await readers.approvals("resolved", limit=100))]
         desk = ApprovalDesk(IdSource(clock).new, ledger.grants, settings, decided)
         experience = Experience(Learner())
@@ -303,6 +304,8 @@ class OfflineControl(Control):
             case SelectionQuery():
                 planner = await self._planner(await self._serving())
                 return await explain_selection(planner, query, self._clock.now_ms(), live=False, failover=False)
+            case ConfigQuery():
+                return ConfigAnswer(False, str(self._config_path or ""), self._config.version)
             case ConnectionQuery():
                 raise EngineGoneError(NO_ENGINE, fix="Connections are tested by an engine; start one.")
             case HeartbeatsQuery():

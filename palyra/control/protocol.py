@@ -6,6 +6,7 @@ from typing import overload
 
 from palyra.control.audit_queries import AuditLogPage, AuditLogQuery
 from palyra.control.commands import Command
+from palyra.control.config_queries import ConfigAnswer, ConfigQuery
 from palyra.control.diagnostics_queries import Diagnosis, DiagnosticsQuery
 from palyra.control.incidents_queries import (
     IncidentDetail,
@@ -180,6 +181,8 @@ class Control(ABC):
     async def ask(self, query: ScheduleQuery) -> ScheduleAnswer: ...
     @overload
     async def ask(self, query: DiagnosticsQuery) -> Diagnosis: ...
+    @overload
+    async def ask(self, query: ConfigQuery) -> ConfigAnswer: ...
     async def ask(self, query: Query) -> Answer:
         """The answer to a question; its type follows from the question's."""
         return await self.answer(query)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from palyra.control.audit_queries import AuditAsked, AuditTold
+from palyra.control.config_queries import ConfigAnswer, ConfigQuery
 from palyra.control.diagnostics_queries import Diagnosis, DiagnosticsQuery
 from palyra.control.incidents_queries import IncidentAsked, IncidentTold
 from palyra.control.jobs_queries import JobAsked, JobTold
@@ -307,7 +308,8 @@ Query = Annotated[
     | TaskAsked
     | IncidentAsked
     | MemoryAsked
-    | DiagnosticsQuery,
+    | DiagnosticsQuery
+    | ConfigQuery,
     Field(discriminator="kind"),
 ]
 Answer = (
@@ -331,4 +333,5 @@ Answer = (
     | IncidentTold
     | MemoryTold
     | Diagnosis
+    | ConfigAnswer
 )

@@ -9,6 +9,7 @@ from typing import Protocol
 from palyra.control.attempts import other_notes, retries_in, traced, traces_of
 from palyra.control.audit_log import audit_log
 from palyra.control.audit_queries import AuditLogQuery
+from palyra.control.config_queries import ConfigQuery
 from palyra.control.diagnostics_queries import DiagnosticsQuery
 from palyra.control.incidents_queries import IncidentQuery, IncidentsQuery, IncidentStatsQuery
 from palyra.control.jobs_queries import FiresQuery, JobQuery, JobsQuery, ScheduleQuery
@@ -124,7 +125,7 @@ class Records:
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
             case ServingQuery() | SelectionQuery() | ConnectionQuery() | DeadLettersQuery() | HeartbeatsQuery():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
-            case NotesQuery() | NoteSearchQuery() | MemoryStatsQuery() | DiagnosticsQuery():
+            case NotesQuery() | NoteSearchQuery() | MemoryStatsQuery() | DiagnosticsQuery() | ConfigQuery():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
             case JobsQuery() | JobQuery() | FiresQuery() | ScheduleQuery():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")

@@ -60,6 +60,10 @@ class ReplayDesk:
         self._running: dict[str, _Running] = {}
         self._ended: dict[str, ReplayProgress] = {}
 
+    def configure(self, defaults: PolicyDefaults) -> None:
+        """What policies of replays that are started from now on inherit."""
+        self._defaults = defaults
+
     async def ask(self, query: ReplayAsk) -> ReplayProgress:
         """Raises BadInputError, ConflictError (too many at once), NotFoundError."""
         if isinstance(query, ReplayQuery):

@@ -12,6 +12,7 @@ from typing import Self
 from palyra.core.errors import PalyraError
 from palyra.core.redact import redact
 from palyra.core.safe_text import safe
+from palyra.core.values import value
 
 log = logging.getLogger(__name__)
 
@@ -36,33 +37,40 @@ class _RedactedJson(logging.Formatter):
         return json.dumps(line)
 
 
+@value
+class LogSettings:
+    """`style`: text or json. `max_size` bytes go into one file, `keep` earlier ones stay."""
+
+    level: str = "info"
+    style: str = "text"
+    max_size: int = 10 * 1024 * 1024
+    keep: int = 5
+
+
 class EngineLog:
-    """Takes every record of the process while open: our own from `level` on, those of libraries from warnings on.
+    """Takes every record of the process while open: our own from the level on, those of libraries from warnings on."""
 
-    `style`: text or json.
-    """
+    def __init__(self, path: Path, settings: LogSettings | None = None) -> None:
+        settings = settings or LogSettings()
+        self._lines: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+        self._handler = logging.handlers.QueueHandler(self._lines)
+        self._begin(path, _opened(path, settings), settings.level)
+        logging.getLogger().addHandler(self._handler)
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        level: str = "info",
-        style: str = "text",
-        max_size: int = 10 * 1024 * 1024,
-        keep: int = 5,
-    ) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        target = logging.handlers.RotatingFileHandler(path, maxBytes=max_size, backupCount=keep, encoding="utf-8")
-        path.chmod(0o600)
-        target.setFormatter(_RedactedJson() if style == "json" else _Redacted(FORMAT))
-        lines: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+    def _begin(self, path: Path, target: logging.handlers.RotatingFileHandler, level: str) -> None:
         self.path = path
         self._target = target
-        self._handler = logging.handlers.QueueHandler(lines)
-        self._listener = logging.handlers.QueueListener(lines, target)
+        self._listener = logging.handlers.QueueListener(self._lines, target)
         logging.getLogger("palyra").setLevel(level.upper())
-        logging.getLogger().addHandler(self._handler)
         self._listener.start()
+
+    def configure(self, path: Path, settings: LogSettings) -> None:
+        """Goes on with other settings, in another file if `path` is another. Raises OSError where that cannot be
+        opened; the log goes on as it was then."""
+        target = _opened(path, settings)
+        self._listener.stop()
+        self._target.close()
+        self._begin(path, target, settings.level)
 
     def __enter__(self) -> Self:
         return self
@@ -78,6 +86,16 @@ class EngineLog:
         logging.getLogger().removeHandler(self._handler)
         self._listener.stop()
         self._target.close()
+
+
+def _opened(path: Path, settings: LogSettings) -> logging.handlers.RotatingFileHandler:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    target = logging.handlers.RotatingFileHandler(
+        path, maxBytes=settings.max_size, backupCount=settings.keep, encoding="utf-8"
+    )
+    path.chmod(0o600)
+    target.setFormatter(_RedactedJson() if settings.style == "json" else _Redacted(FORMAT))
+    return target
 
 
 def keep_terminal_clean() -> None:

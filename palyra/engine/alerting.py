@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING
 
 from palyra.config.choices import ProviderModelRole
+from palyra.engine.settings import alert_settings
 from palyra.governance.alert_book import AlertBook
 from palyra.governance.alert_record import AlertRecord
-from palyra.governance.alerts import AlertSettings, ProviderState
+from palyra.governance.alerts import ProviderState
 from palyra.pricing.drift import estimate_drift
 from palyra.runs.durable import Durable
 from palyra.runs.watch import AlertWatch, Surroundings
@@ -16,14 +17,8 @@ if TYPE_CHECKING:
 
 async def alert_watch(engine: "Engine", durable: Durable) -> AlertWatch:
     """Alerts as they were, and what is to be judged from now on."""
-    governance, registry, readers = engine.config.governance, engine.registry, engine.journal.readers
-    settings = AlertSettings(
-        lookback_ms=governance.alert_lookback,
-        cooldown_ms=governance.alert_cooldown,
-        spike_usd=governance.spike_usd,
-        mix_percent=governance.model_mix_percent,
-        mix_min_runs=governance.model_mix_min_runs,
-    )
+    registry, readers = engine.registry, engine.journal.readers
+    settings = alert_settings(engine.config)
     ended = await readers.resolved_alerts(engine.clock.now_ms() - settings.cooldown_ms, limit=500)
     records = [AlertRecord.from_row(row) for row in [*reversed(ended), *await readers.live_alerts()]]
     around = Surroundings(

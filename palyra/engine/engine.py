@@ -6,14 +6,14 @@ Order of start: lock, journal, ledger rebuilt, the dead engine's holds ended; on
 import contextlib
 import logging
 import os
-import random
 import stat
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
+from palyra.config.load import Sources
 from palyra.config.model import LoadedConfig
+from palyra.config.problem import Problem
 from palyra.core.clock import Clock
 from palyra.core.errors import JournalUnavailableError
 from palyra.core.events import Event, EventHub
@@ -29,16 +29,24 @@ from palyra.engine.jobs import Jobs, jobs_room
 from palyra.engine.memory import memory_room, remember_result
 from palyra.engine.noted import Noted
 from palyra.engine.notices import notices
+from palyra.engine.reloading import Reloading
+from palyra.engine.settings import (
+    approval_settings,
+    breaker_settings,
+    failover_settings,
+    lease_settings,
+    policy_defaults,
+    retry_rule,
+    terms,
+)
 from palyra.engine.tasks import background_runs, task_queue
 from palyra.governance.approval_record import ApprovalRecord
-from palyra.governance.approvals import ApprovalDesk, ApprovalSettings
-from palyra.governance.candidates import OutputLimits
+from palyra.governance.approvals import ApprovalDesk
 from palyra.governance.grants import GrantBook
 from palyra.governance.ledger import Ledger
 from palyra.governance.policy import UsageBudgetPolicyRecord
-from palyra.governance.policy_input import PolicyDefaults, from_config
+from palyra.governance.policy_input import from_config
 from palyra.governance.policy_set import PolicySet
-from palyra.governance.terms import kept_terms
 from palyra.healing.healing import Healing
 from palyra.healing.notices.room import Notices
 from palyra.healing.reporters import Reporters
@@ -49,16 +57,15 @@ from palyra.journal.rows import PolicyRow
 from palyra.memory.memory import Memory
 from palyra.pricing.book import PriceBook
 from palyra.pricing.learn import Learner
-from palyra.providers.breaker import Breakers, BreakerSettings, BreakerState
+from palyra.providers.breaker import Breakers, BreakerState
 from palyra.providers.cache import ResponseCache
 from palyra.providers.care import ProviderCare
 from palyra.providers.carrier import ProviderCarrier
 from palyra.providers.credential_sources import CredentialSources, credential_sources
 from palyra.providers.credentials import Credentials
 from palyra.providers.fingerprints import Fingerprints
-from palyra.providers.leases import Leases, LeaseSettings
+from palyra.providers.leases import Leases
 from palyra.providers.registry import Registry
-from palyra.providers.retry import RetryRule, RetrySettings
 from palyra.providers.transport import Transport
 from palyra.providers.ways import AttemptEnd, Ways
 from palyra.runs.background import BackgroundRuns
@@ -71,13 +78,12 @@ from palyra.runs.experience import Experience, recall_all
 from palyra.runs.overrides import Overrides
 from palyra.runs.parking import Parking
 from palyra.runs.planning import Planner
-from palyra.runs.policies import PolicyKeeper, given_way, operator_policies
+from palyra.runs.policies import IN_CONFIG_FILE, PolicyKeeper, given_way, operator_policies
 from palyra.runs.price_book import price_book
 from palyra.runs.recovery import Recovered, end_interrupted, rebuild
 from palyra.runs.reroutes import Doubt, reroute_doubt
 from palyra.runs.runner import Runner
 from palyra.runs.settings import run_settings
-from palyra.runs.trail import FailoverSettings
 from palyra.runs.watch import AlertWatch
 from palyra.tasks.queue import TaskQueue
 from palyra.vault.access import STATE_FILES, AccessRegistry
@@ -92,12 +98,18 @@ UPKEEP = "providers"
 
 @value
 class Installation:
-    """What an engine is started on. `config_path` None: defaults. `demo` marks made-up traffic on every screen."""
+    """What an engine is started on. `config_path` None: defaults. `demo` marks made-up traffic on every screen.
+
+    `sources` is where the configuration can be read again, None for one that was made up; `warnings` are what was said
+    when it was read.
+    """
 
     config: LoadedConfig
     state_dir: Path
     config_path: Path | None = None
     demo: bool = False
+    sources: Sources | None = None
+    warnings: tuple[Problem, ...] = ()
 
 
 class Engine:
@@ -144,8 +156,10 @@ class Engine:
         self.sources: CredentialSources
         self.noted = Noted()
         self.diagnosing: Diagnosing
+        self.reloading = Reloading(self, installation)
         self._durable: Durable
         self._notices: list[str] = []
+        self._dead_reroutes: list[str] = []
         self._supervisor = Supervisor(clock)
         self._closing = AsyncExitStack()
 
@@ -217,21 +231,13 @@ class Engine:
         self._keep_up()
         now = clock.now_ms()
         started = AuditAdded(now, "engine", self.boot_id, "palyra", {"verb": "started"})
-        await self.journal.submit([started, TermsKept(now, self._terms())])
+        await self.journal.submit([started, TermsKept(now, terms(config, self.policies.current))])
         self.phase = "ready"
-
-    def _terms(self) -> dict[str, Any]:
-        """What plans are made under, for replays."""
-        config = self.config
-        limits = OutputLimits(
-            config.runs.default_output_tokens, config.governance.min_output_tokens, config.governance.clamp_output
-        )
-        return kept_terms(self.policies.current, config.smart_routing, limits)
 
     async def _restore(self) -> None:
         """Policies, grants, approvals and counters as they were, and the dead engine's work ended."""
         config, readers = self.config, self.journal.readers
-        defaults = PolicyDefaults(config.governance.timezone, config.governance.on_unknown_price)
+        defaults = policy_defaults(config)
         rows = await self._give_way(await readers.policies())
         policies = PolicySet([*(from_config(row) for row in config.budgets), *operator_policies(rows, defaults)])
         grants = GrantBook(await readers.grants(state="active"))
@@ -249,12 +255,7 @@ class Engine:
         ]
         rows_of_grants = [row for row in older if row is not None]
         records = [ApprovalRecord.from_row(row) for row in [*rows_of_grants, *reversed(decided), *pending]]
-        settings = ApprovalSettings(
-            ttl_ms=config.approvals.ttl,
-            four_eyes=config.approvals.four_eyes,
-            max_grant_usd=config.approvals.max_grant_usd,
-        )
-        self.desk = ApprovalDesk(self.ids.new, grants, settings, records)
+        self.desk = ApprovalDesk(self.ids.new, grants, approval_settings(config), records)
         voided = self.desk.reconcile(policies, now)
         if voided:
             await self.journal.submit(voided)
@@ -267,6 +268,15 @@ class Engine:
             self.journal, self.ledger, self.policies, self._durable, self.clock, self.events, self.ids
         )
 
+    def check_reroutes(self) -> None:
+        """Finds the budgets that reroute to a model that is not there."""
+        doubts = [(policy.policy_id, self._reroute_doubt(policy)) for policy in self.ledger.policies]
+        self._dead_reroutes = [
+            f"The budget {policy_id} cannot reroute: {doubt.fault.message}."
+            for policy_id, doubt in doubts
+            if doubt is not None and doubt.certain
+        ]
+
     def _reroute_doubt(self, policy: UsageBudgetPolicyRecord) -> Doubt | None:
         providers = self.config.providers.items()
         discovering = {name for name, one in providers if one.enabled and one.discover}
@@ -278,7 +288,7 @@ class Engine:
         removals = given_way(rows, {row.policy_id for row in self.config.budgets}, now)
         unit: list[Change] = []
         for row in removals:
-            payload = {"verb": "removed", "revision": row.revision, "sha256": row.sha256, "reason": "in_config_file"}
+            payload = {"verb": "removed", "revision": row.revision, "sha256": row.sha256, "reason": IN_CONFIG_FILE}
             unit += [PolicySaved(row), AuditAdded(now, "policy", row.policy_id, "palyra", payload)]
             told = f"The operators' budget {row.policy_id} was removed: the configuration file has one of that id."
             self._notices.append(told)
@@ -299,10 +309,7 @@ class Engine:
         config, clock = self.config, self.clock
         self.book = price_book(config, self.registry)
         self.registry.consult(self.book.context_window)
-        for policy in self.ledger.policies:
-            doubt = self._reroute_doubt(policy)
-            if doubt is not None and doubt.certain:
-                self._notices.append(f"The budget {policy.policy_id} cannot reroute: {doubt.fault.message}.")
+        self.check_reroutes()
         transport = Transport(clock, self.registry.refuses_address)
         self._closing.push_async_callback(transport.close)
         gateway = config.gateway
@@ -350,35 +357,16 @@ class Engine:
             parking=self.parking,
             experience=self.experience,
             settings=settings,
-            rule=RetryRule(RetrySettings(config.retries.max, config.retries.base_ms), random.uniform),
-            failover=FailoverSettings(config.failover.enabled, config.failover.max_candidates),
+            rule=retry_rule(config),
+            failover=failover_settings(config),
             cache=self.kept,
         )
 
     def _lead(self) -> Ways:
         """The ways to providers: breakers, credentials, places."""
-        breaker, leases, providers = self.config.breaker, self.config.leases, self.registry.providers
-        self.breakers = Breakers(
-            self.clock,
-            BreakerSettings(
-                breaker.failures,
-                breaker.ratio,
-                breaker.window / 1000,
-                breaker.cooldown / 1000,
-                breaker.cooldown_cap / 1000,
-            ),
-            self._breaker_turned,
-        )
-        self.leases = Leases(
-            self.clock,
-            LeaseSettings(
-                leases.provider_start,
-                leases.provider_max,
-                leases.credential_start,
-                leases.credential_max,
-                self.config.gateway.max_waiting,
-            ),
-        )
+        providers = self.registry.providers
+        self.breakers = Breakers(self.clock, breaker_settings(self.config), self._breaker_turned)
+        self.leases = Leases(self.clock, lease_settings(self.config))
         return Ways(
             breakers=self.breakers,
             credentials=self.credentials,
@@ -469,6 +457,8 @@ class Engine:
         told += self.access.faults
         told += self.credentials.ending(self.clock.now_ms())
         told += self._notices
+        told += self._dead_reroutes
+        told += self.reloading.told()
         return told
 
     @property

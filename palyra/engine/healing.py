@@ -18,7 +18,6 @@ from palyra.healing.remedier import Escalation, read_subject, subject_of
 from palyra.healing.remedies import BY_NAME
 from palyra.runs.beating import longest_silence_ms
 from palyra.runs.durable import Durable
-from palyra.runs.settings import run_settings
 
 if TYPE_CHECKING:
     from palyra.engine.engine import Engine
@@ -51,10 +50,10 @@ async def self_healing(engine: "Engine", durable: Durable) -> Healing:
         **task_remedies(engine, healing),
     }.items():
         healing.chest.add(name, act)
-    live, settings = engine.runner.live, run_settings(engine.config)
+    live = engine.runner.live
     live.pulse = healing.heartbeats
     live.silence = lambda provider, streaming: longest_silence_ms(
-        engine.registry.providers[provider].timeouts, streaming=streaming, most_s=settings.max_duration_s
+        engine.registry.providers[provider].timeouts, streaming=streaming, most_s=engine.config.runs.max_duration / 1000
     )
     engine.events.subscribe(lambda event: _decided(engine, healing, event), "approval.ended")
     healing.on_event(lambda event: _withdrawn(engine, durable, event))

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from palyra.control.commands import AddPolicy, CancelRun, Command, EditPolicy, RemovePolicy, RevokeGrant
+from palyra.control.commands import AddPolicy, CancelRun, Command, EditPolicy, Reload, RemovePolicy, RevokeGrant
 from palyra.control.notice_queries import HeartbeatsQuery
 from palyra.control.protocol import Control
 from palyra.control.queries import (
@@ -350,6 +350,20 @@ async def revoke(ask: Ask) -> Told:
     read_nothing(ask.body)
     result = await _do(ask, RevokeGrant(ask.identity), _grant_record)
     return Told({"message": result.message, **(await _as_it_stands(ask, _grant_record) or {})})
+
+
+async def reload(ask: Ask) -> Told:
+    ask.words()
+    read_nothing(ask.body)
+    result = await ask.control.send(Reload())
+    if not result.ok:
+        raise refusal_for(result, {"problems": [fault.message for fault in result.faults]} if result.faults else None)
+    applied, pending = (names_of(result.data[name]) for name in ("applied", "pending"))
+    return Told({"message": result.message, "applied": applied, "pending_restart": pending})
+
+
+def names_of(text: str) -> list[str]:
+    return text.split(",") if text else []
 
 
 async def acknowledge(ask: Ask) -> Told:

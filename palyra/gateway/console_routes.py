@@ -290,6 +290,7 @@ ROUTES = (
     Route("POST", "incidents/*/note", _A, console_incidents.note),
     Route("POST", "incidents/*/remedy", _A, console_incidents.remedy),
     Route("GET", "diagnostics", _V, console_diagnostics.diagnostics),
+    Route("POST", "config/reload", _M, acts.reload),
     Route("GET", "heartbeats", _V, acts.heartbeats),
     Route("POST", "heartbeats", None, None, ConsoleDoor.report),
     Route("DELETE", "heartbeats/*", None, None, ConsoleDoor.forget_reporter),

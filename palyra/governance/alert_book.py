@@ -43,6 +43,10 @@ class AlertBook:
             if record.live:
                 self._keep(record)
 
+    def configure(self, cooldown_ms: int) -> None:
+        """Another time within which people are not told of a key again."""
+        self._cooldown_ms = cooldown_ms
+
     def __len__(self) -> int:
         return len(self._by_id)
 

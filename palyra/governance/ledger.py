@@ -68,6 +68,10 @@ class Ledger:
         """The mode of a policy without its own."""
         return self.judge.default_mode
 
+    def configure(self, default_mode: RoutingMode) -> None:
+        """Another mode for policies without their own. Holds that are open stay what they are."""
+        self.judge.default_mode = default_mode
+
     def budget(self, policy_id: str) -> Budget | None:
         """A policy with its counters."""
         return self.books.get(policy_id)

@@ -64,6 +64,11 @@ class PriceBook:
         self._cards: dict[tuple[str, str], _Resolved] = {}
         self._dialects: dict[tuple[str, Flavour], Dialect] = {}
 
+    def configure(self, overrides: Iterable[UsagePricingRecord]) -> None:
+        """Other rows of the operator's, for every lookup from now on; a card that was handed out stays as it is."""
+        self._overrides = Overrides(overrides)
+        self._cards.clear()
+
     @property
     def version(self) -> str:
         """The version of the price package."""

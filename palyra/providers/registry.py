@@ -147,6 +147,20 @@ class Registry:
             self._told[provider_id] = told
             self._build()
 
+    def refuses(self, defaults: DefaultsConfig) -> str:
+        """Why these cannot be the models `auto` begins with, among those there are; empty where they can."""
+        try:
+            self._default(defaults.chat, ProviderModelRole.CHAT)
+            self._default(defaults.embeddings, ProviderModelRole.EMBEDDINGS)
+        except ModelNotFoundError as error:
+            return error.message
+        return ""
+
+    def configure(self, defaults: DefaultsConfig) -> None:
+        """Other models for `auto` to begin with. Raises ModelNotFoundError."""
+        self._defaults = defaults
+        self._build()
+
     def consult(self, packaged: PackagedContext) -> None:
         """Has the price package asked where neither the operator nor a provider says how much a model takes."""
         self._packaged = packaged

@@ -57,6 +57,10 @@ class Attempts:
         self._clock = clock
         self._settings = settings
 
+    def configure(self, settings: RunSettings) -> None:
+        """Other settings, for attempts that are made from now on."""
+        self._settings = settings
+
     async def make(
         self, run: LiveRun, request: RunRequest, client: Client, planned: Planned, way: Way, trail: Trail
     ) -> tuple[Attempt, Delivered]:

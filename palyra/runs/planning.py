@@ -95,11 +95,15 @@ class Planner:
         self._earlier = earlier
         self._ids = ids
         self._boot_id = boot_id
+        self.configure(settings, routing)
+        self._known: dict[str, _Known] = {}
+        self.recorder = PlanRecorder()
+
+    def configure(self, settings: RunSettings, routing: SmartRoutingRuntimeConfig) -> None:
+        """Other settings, for every plan from now on."""
         self._settings = settings
         self._limits = OutputLimits(settings.default_output_tokens, settings.min_output_tokens, settings.clamp_output)
         self._routing = routing
-        self._known: dict[str, _Known] = {}
-        self.recorder = PlanRecorder()
 
     @property
     def models(self) -> Sequence[ModelEntry]:

@@ -22,6 +22,8 @@ from palyra.journal.rows import PolicyRow
 from palyra.runs.durable import Durable
 from palyra.runs.reroutes import Doubt
 
+PALYRA = "palyra"
+IN_CONFIG_FILE = "in_config_file"
 ROWS_PER_STEP = 100
 """How many rows are counted again before everybody else gets a turn."""
 
@@ -36,6 +38,22 @@ class Edited:
     doubt: str = ""
 
 
+@value
+class FileTaken:
+    """What the configuration file's policies became: ids that are new, changed and gone, the operators' that gave way
+    to one of the same id, and the approvals that ended."""
+
+    added: tuple[str, ...] = ()
+    edited: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    given_way: tuple[str, ...] = ()
+    ended: tuple[ApprovalRecord, ...] = ()
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        return (*self.added, *self.edited, *self.removed)
+
+
 def operator_policies(rows: Sequence[PolicyRow], defaults: PolicyDefaults) -> tuple[UsageBudgetPolicyRecord, ...]:
     """The policies operators made, from their newest revisions; removed ones are left out."""
     return tuple(
@@ -48,7 +66,7 @@ def operator_policies(rows: Sequence[PolicyRow], defaults: PolicyDefaults) -> tu
 def given_way(rows: Sequence[PolicyRow], taken: Collection[str], at: int) -> list[PolicyRow]:
     """The removals of operators' policies whose ids the configuration file uses by now: the file wins."""
     return [
-        replace(row, revision=row.revision + 1, removed=True, updated_at=at, updated_by="palyra")
+        replace(row, revision=row.revision + 1, removed=True, updated_at=at, updated_by=PALYRA)
         for row in rows
         if not row.removed and row.policy_id in taken
     ]
@@ -128,6 +146,54 @@ class PolicyKeeper:
             self._removed[policy_id] = last
             return edited
 
+    async def take_file(
+        self, policies: Sequence[UsageBudgetPolicyRecord], defaults: PolicyDefaults, note: Callable[[FileTaken], Change]
+    ) -> FileTaken:
+        """Puts the configuration file's policies in force in place of those it had; operators' of the same ids give
+        way. What was spent stays: counters are recounted where a policy counts something else now. `note` is made
+        durable with it.
+
+        Raises JournalUnavailableError; nothing has changed then.
+        """
+        async with self._one_at_a_time:
+            before = self.current
+            ours = {policy.policy_id for policy in policies}
+            operators = [policy for policy in before if policy.source is PolicySource.OPERATOR]
+            wanted = PolicySet([*policies, *(policy for policy in operators if policy.policy_id not in ours)])
+            taken = _taken(before, wanted)
+            now = self._clock.now_ms()
+            unit: list[Change] = [note(taken)]
+            giving_way = {
+                policy.policy_id: max(policy.revision, await self._stored(policy.policy_id)) + 1
+                for policy in operators
+                if policy.policy_id in ours
+            }
+            for policy in operators:
+                if policy.policy_id in giving_way:
+                    unit += _gives_way(policy, giving_way[policy.policy_id], now)
+            recount = self._ledger.begin(wanted, now)
+            try:
+                await self._collect(recount)
+                self._unsure |= giving_way.keys()
+                await self._journal.submit(unit)
+                self._unsure -= giving_way.keys()
+            except BaseException:
+                self._ledger.drop(recount)
+                raise
+            self._removed |= giving_way
+            now = self._clock.now_ms()
+            changes: list[Change] = list(self._ledger.apply(recount, now))
+            ended: list[ApprovalRecord] = []
+            for policy_id in (*taken.edited, *taken.removed):
+                if _decides_alike(before.get(policy_id), wanted.get(policy_id)):
+                    continue
+                resolved, voided = self._desk.void(policy_id, now)
+                ended += resolved
+                changes += voided
+            self._durable.write(changes)
+            self._defaults = defaults
+            return replace(taken, ended=tuple(ended))
+
     async def count_again(self) -> None:
         """Counts every budget from the journal: a clock that was far ahead and is right again made memory forget.
 
@@ -158,7 +224,7 @@ class PolicyKeeper:
         if policy.source is PolicySource.CONFIG:
             raise ConflictError(
                 f"The budget {policy_id} comes from the configuration file.",
-                fix="Edit it there, then restart.",
+                fix="Edit it there, then run `palyra reload`.",
                 code="read_only",
             )
         if revision is not None and revision != policy.revision:
@@ -221,4 +287,27 @@ class PolicyKeeper:
                         await asyncio.sleep(0)
 
 
-__all__ = ["Edited", "PolicyInputError", "PolicyKeeper", "given_way", "operator_policies"]
+def _taken(before: PolicySet, wanted: PolicySet) -> FileTaken:
+    old = {policy.policy_id: policy for policy in before}
+    new = {policy.policy_id: policy for policy in wanted}
+    both = [name for name in new if name in old]
+    return FileTaken(
+        added=tuple(name for name in new if name not in old),
+        edited=tuple(name for name in both if new[name] != old[name]),
+        removed=tuple(name for name in old if name not in new),
+        given_way=tuple(name for name in both if new[name].source is not old[name].source),
+    )
+
+
+def _gives_way(policy: UsageBudgetPolicyRecord, revision: int, now: int) -> list[Change]:
+    """An operator's policy whose id the file has taken is removed for good."""
+    row = PolicyRow(policy.policy_id, revision, policy.sha256, True, now, PALYRA, policy.fields())
+    payload = {"verb": "removed", "revision": revision, "sha256": policy.sha256, "reason": IN_CONFIG_FILE}
+    return [PolicySaved(row), AuditAdded(now, "policy", policy.policy_id, PALYRA, payload)]
+
+
+def _decides_alike(first: UsageBudgetPolicyRecord | None, second: UsageBudgetPolicyRecord | None) -> bool:
+    return first is not None and second is not None and first.sha256 == second.sha256
+
+
+__all__ = ["Edited", "FileTaken", "PolicyInputError", "PolicyKeeper", "given_way", "operator_policies"]

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from palyra.core.clock import Clock, Timer
@@ -122,6 +123,12 @@ class Runner:
             draining=lambda: self._draining,
             late=self._came_late,
         )
+
+    def configure(self, settings: RunSettings, rule: RetryRule, failover: FailoverSettings) -> None:
+        """Other settings. A run under way goes on by the rules of retrying it began with."""
+        self._settings = settings
+        self._means.attempts.configure(settings)
+        self._means = replace(self._means, rule=rule, failover=failover)
 
     def _came_late(self) -> None:
         self.late_terminal_writes += 1

@@ -105,6 +105,11 @@ class AlertWatch:
             if record.payload["refused_at"] is not None:
                 self.hearing.remember(*_refusals_of(record.payload))
 
+    def configure(self, settings: AlertSettings) -> None:
+        """Other thresholds; what is live is judged by them when it is looked at next."""
+        self._settings = settings
+        self.book.configure(settings.cooldown_ms)
+
     async def run(self) -> None:
         """Judges each second, for as long as the engine runs."""
         for budget in self._ledger.books:

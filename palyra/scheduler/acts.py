@@ -62,7 +62,9 @@ class JobActs:
         lane = self._lane(name, version)
         job = lane.job
         if job.source is JobSource.CONFIG:
-            raise ConflictError(f"{job.name} is a job of the configuration file.", fix="Edit it there, then restart.")
+            raise ConflictError(
+                f"{job.name} is a job of the configuration file.", fix="Edit it there, then run `palyra reload`."
+            )
         fixed = sorted(set(fields) & set(FIELDS) - RESCHEDULABLE) if job.source is JobSource.SYSTEM else []
         if fixed:
             raise ConflictError(f"{job.name} is Palyra's own: {', '.join(fixed)} cannot be changed.")

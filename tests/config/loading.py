@@ -11,9 +11,11 @@ FILE = Path("/somewhere/palyra.toml")
 
 def load(text: str, env: Mapping[str, str] | None = None, flags: Mapping[str, str | None] | None = None) -> LoadResult:
     """What a file of this text means; a text without a version gets one, on the line of its first key."""
-    if "version" not in text:
-        text = f"version = 1\n{text}"
-    return interpret(text.encode(), FILE, env or {}, flags or {})
+    return interpret(versioned(text).encode(), FILE, env or {}, flags or {})
+
+
+def versioned(text: str) -> str:
+    return text if "version" in text else f"version = 1\n{text}"
 
 
 def sound(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from palyra.core.errors import StateError
-from palyra.core.logs import EngineLog
+from palyra.core.logs import EngineLog, LogSettings
 
 
 def test_lines_lose_secrets_and_control_bytes_tracebacks_included(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_lines_lose_secrets_and_control_bytes_tracebacks_included(tmp_path: Path
 
 
 def test_json_lines_parse_and_a_closed_log_takes_no_more(tmp_path: Path) -> None:
-    log = EngineLog(tmp_path / "palyra.log", style="json", level="warning")
+    log = EngineLog(tmp_path / "palyra.log", LogSettings(style="json", level="warning"))
     logging.getLogger("palyra.runs").info("too quiet")
     logging.getLogger("palyra.runs").error("run %s failed", "01K")
     log.close()
@@ -62,7 +62,7 @@ def test_a_fault_that_ends_the_program_is_the_last_line_and_an_error_for_people_
 LOST = """
 import asyncio, gc, logging, sys, threading
 from pathlib import Path
-from palyra.core.logs import EngineLog, keep_terminal_clean
+from palyra.core.logs import EngineLog, LogSettings, keep_terminal_clean
 
 class Unruly:
     def __del__(self):

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 import anthropic
 import openai
 
+from palyra.config.load import Sources
 from palyra.config.model import LoadedConfig
-from palyra.control.commands import AddPolicy, Command, DecideApproval
+from palyra.control.commands import AddPolicy, Command, DecideApproval, Reload
 from palyra.control.local import LocalControl
 from palyra.control.offline import offline_control
 from palyra.control.queries import (
@@ -32,7 +33,7 @@ from palyra.engine import Engine, Installation
 from palyra.house import House, open_house
 from palyra.vault.identity import Attestation, Identity
 from palyra.vault.records import Role
-from tests.config.loading import sound
+from tests.config.loading import sound, versioned
 from tests.gateway.stand_in import Caller, RawAnswer
 from tests.support.one_try import one_try
 from tests.support.upstream import Upstream
@@ -162,6 +163,17 @@ class Premises:
 
     # Operators
 
+    def rewrite(self, text: str) -> None:
+        """The configuration file says something else now, besides the providers."""
+        path = self.house.engine.installation.config_path
+        assert path is not None
+        path.write_text(file_text(self.upstream, text))
+
+    async def reload(self, text: str) -> CommandResult:
+        """The configuration file says something else, and is read again."""
+        self.rewrite(text)
+        return await self.control.send(Reload())
+
     def operator(self, name: str, role: Role) -> LocalControl:
         return self.house.control_for(Identity(name, role, Attestation.UID, name))
 
@@ -261,12 +273,20 @@ class Premises:
         assert audit.ok, audit
 
 
+FLAGS = {"gateway.bind": "127.0.0.1:0"}
+
+
 def configuration(upstream: Upstream, text: str = "") -> LoadedConfig:
-    """The providers of these tests, and whatever a test adds; what it does not ask for is tried once, and no jobs of the
-    system come between where none of its own do."""
+    """The configuration of `file_text`."""
+    return sound(file_text(upstream, text), flags=FLAGS)
+
+
+def file_text(upstream: Upstream, text: str = "") -> str:
+    """The providers of these tests, and whatever a test adds; what it does not ask for is tried once, and no jobs of
+    the system come between where none of its own do."""
     providers = PROVIDERS.format(base=upstream.base_url, key=UPSTREAM_KEY)
     quiet = "" if "[scheduler]" in text or "[[jobs]]" in text else QUIET
-    return sound(text + quiet + one_try(text) + providers, flags={"gateway.bind": "127.0.0.1:0"})
+    return versioned(text + quiet + one_try(text) + providers)
 
 
 @asynccontextmanager
@@ -277,13 +297,17 @@ async def premises(
     clock = clock or ManualClock()
     config = configuration(upstream, text)
     async with AsyncExitStack() as stack:
-        house = await stack.enter_async_context(open_house(Installation(config, state_dir), clock, {}))
+        file = state_dir.with_suffix(".toml")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(file_text(upstream, text))
+        installation = Installation(config, state_dir, file, sources=Sources(file, {}, FLAGS))
+        house = await stack.enter_async_context(open_house(installation, clock, {}))
         here = Premises(house, clock, upstream, stack)
         yield here
         if here.abandoned:
             return
         await here.check()
-    async with offline_control(config, state_dir, None, clock) as control:
+    async with offline_control(house.engine.config, state_dir, None, clock) as control:
         books = await control.ask(LedgerQuery())
         assert books.ok, books
         assert (await control.ask(AuditQuery())).ok

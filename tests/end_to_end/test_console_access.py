@@ -57,6 +57,7 @@ TABLE = {
     "POST incidents/*/resolve": (APPROVER, False),
     "POST incidents/*/note": (APPROVER, False),
     "POST incidents/*/remedy": (APPROVER, False),
+    "POST config/reload": (ADMIN, False),
     "GET heartbeats": (VIEWER, False),
     "POST heartbeats": (NO_OPERATOR, True),
     "DELETE heartbeats/*": (NO_OPERATOR, True),

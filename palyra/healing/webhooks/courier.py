@@ -34,6 +34,8 @@ FLYING_AT_MOST = 8
 """Tries at a time, for one webhook."""
 _LONGEST_MS = round(max(BACKOFF_S[-1] * (1 + JITTER), LONGEST_WAIT_S) * 1000)
 
+GONE = Outcome(error="no webhook of this name is configured any more")
+
 Died = Callable[[DeliveryRow], None]
 """Hears of a delivery that was given up."""
 
@@ -84,7 +86,7 @@ class Courier:
         died: Died,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        self.webhooks = webhooks
+        self.webhooks = dict(webhooks)
         self.version = 0
         """Grows with everything a console could show."""
         self.failed: Callable[[DeliveryRow], None] = _nobody_told
@@ -105,9 +107,7 @@ class Courier:
 
     def restore(self, deliveries: Iterable[DeliveryRow], rows: Iterable[WebhookRow]) -> None:
         """Takes up what an earlier engine left: what waits goes on, and what is dead is a condition again."""
-        for row in rows:
-            if row.name in self.webhooks:
-                self._rows[row.name] = row
+        self._rows |= {row.name: row for row in rows}
         now = self._clock.now_ms()
         for delivery in sorted(deliveries, key=lambda one: (one.ended_at or 0, one.delivery_id)):
             if delivery.state is DeliveryState.DEAD:
@@ -118,8 +118,27 @@ class Courier:
                 due = self._clock.monotonic() + wait_ms / 1000
                 self._waiting[delivery.webhook][delivery.delivery_id] = _Waiting(delivery, due)
             else:
-                outcome = Outcome(error="no webhook of this name is configured any more")
-                self._durable.write(self._bury(delivery, outcome, now))
+                self._durable.write(self._bury(delivery, GONE, now))
+        self._tell_failing()
+
+    def configure(self, webhooks: Mapping[str, Webhook]) -> None:
+        """Other webhooks. What waits for one that is gone becomes a dead letter, once it is not being sent any more."""
+        gone = self.webhooks.keys() - webhooks.keys()
+        self.webhooks = dict(webhooks)
+        for name in webhooks:
+            self._waiting.setdefault(name, {})
+            self._rows.setdefault(name, WebhookRow(name, 0))
+        now = self._clock.now_ms()
+        for name in gone:
+            self._clear(WEBHOOK_KEY + name)
+            for waiting in [one for one in self._waiting[name].values() if not one.flying]:
+                del self._waiting[name][waiting.row.delivery_id]
+                self._durable.write(self._bury(waiting.row, GONE, now))
+        self._tell_failing()
+        self.version += 1
+        self._moved.set()
+
+    def _tell_failing(self) -> None:
         for name in self.webhooks:
             if self.state(name).failing:
                 self._tell(self._condition(name))
@@ -297,7 +316,8 @@ class Courier:
         verdict = judge(outcome, tries, self._uniform)
         tried = replace(one.row, version=one.row.version + 1, tries=tries, status=outcome.status, error=outcome.error)
         self.version += 1
-        match verdict.fate:
+        fate = Fate.DEAD if verdict.fate is Fate.AGAIN and name not in self.webhooks else verdict.fate
+        match fate:
             case Fate.ARRIVED:
                 del self._waiting[name][tried.delivery_id]
                 told = self._rows[name]

@@ -1,17 +1,14 @@
 """An address that is told, as it is configured, and which notices it is told."""
 
-import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from palyra.config.operations import NoticeEvent, WebhookConfig, WebhookFormat
+from palyra.config.urls import is_secret_part
 from palyra.core.conditions import Severity
 from palyra.core.redact import remember
 from palyra.core.values import value
 from palyra.healing.notices.notice import TEST, Notice
-
-_SECRET_PART = re.compile(r"(?=.*[0-9A-Z])[A-Za-z0-9_.~%-]{16,}")
-"""A part of a path that is nobody's word."""
 
 
 @value
@@ -49,7 +46,7 @@ def webhooks(rows: Iterable[WebhookConfig]) -> dict[str, Webhook]:
     found: dict[str, Webhook] = {}
     for row in rows:
         for part in urlsplit(row.url).path.split("/"):
-            if _SECRET_PART.fullmatch(part):
+            if is_secret_part(part):
                 remember(part)
         found[row.name] = Webhook(
             name=row.name,

@@ -73,7 +73,9 @@ def budget_lines(
         where = config_path or "palyra.toml"
         lines += [
             BLANK,
-            *wrap(f"declared in {where}: change it there, then restart", width - 1, indent=" ", tone=Tone.MUTED),
+            *wrap(
+                f"declared in {where}: change it there, then `palyra reload`", width - 1, indent=" ", tone=Tone.MUTED
+            ),
         ]
     if detail is None:
         return [*lines, BLANK, line(" ", muted("counters, grants and history …"))]

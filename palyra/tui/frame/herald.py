@@ -46,6 +46,10 @@ class Herald:
         """The gravest notice that was not told yet, and how many there are."""
         self._rung: float | None = None
 
+    def ring(self, ringing: Ringing) -> None:
+        """From now on, this is what the terminal gets."""
+        self._ringing = ringing
+
     def open(self) -> None:
         """Keeps the terminal's title for later."""
         self._write(KEEP_TITLE)
