@@ -1,7 +1,6 @@
 """What holds for every test."""
 
 import faulthandler
-import sys
 from collections.abc import Generator, Iterable
 
 import pytest
@@ -28,7 +27,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     """Once a test has failed, its limit of time no longer holds, and what its fixtures wait for would hold up all."""
     if item.get_closest_marker("soak") is not None:
         return (yield)
-    faulthandler.dump_traceback_later(TEARDOWN_S, exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(TEARDOWN_S, exit=True, file=2)
     try:
         return (yield)
     finally:

@@ -9,6 +9,7 @@ import typer
 from palyra.cli.access import access
 from palyra.cli.alerts import alerts
 from palyra.cli.approvals import approvals
+from palyra.cli.audit import audit
 from palyra.cli.budgets import budgets
 from palyra.cli.dead_letters import notifications
 from palyra.cli.diagnostics import add_diagnostics
@@ -38,7 +39,7 @@ from palyra.cli.runs import runs
 from palyra.cli.schedule import schedule
 from palyra.cli.tasks import tasks
 from palyra.cli.usage import usage
-from palyra.cli.verify import add_explain, audit, ledger
+from palyra.cli.verify import add_explain, ledger
 from palyra.cli.windows import windows
 from palyra.control.snapshots import Snapshot
 from palyra.core.errors import BadInputError, PalyraError

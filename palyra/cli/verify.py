@@ -1,4 +1,4 @@
-"""`palyra explain`, `palyra ledger verify`, `palyra audit verify`: the books, opened."""
+"""`palyra explain` and `palyra ledger verify`: the books, opened."""
 
 from dataclasses import replace
 from typing import Annotated
@@ -12,7 +12,6 @@ from palyra.cli.progress import ProgressBar
 from palyra.control.plain import decision_json, plain
 from palyra.control.protocol import Control
 from palyra.control.queries import (
-    AuditQuery,
     DecisionQuery,
     LedgerAnswer,
     LedgerQuery,
@@ -138,28 +137,3 @@ def _print(answer: LedgerAnswer) -> None:
     for text in answer.rollup_differences:
         say(f"✖ {text}")
     say("ledger is clean" if answer.ok else "ledger has faults")
-
-
-def audit(launch: Launch) -> typer.Typer:
-    app = typer.Typer(help="The audit chain.", no_args_is_help=True)
-
-    @app.callback()
-    def group() -> None:
-        """The audit chain."""
-
-    @app.command("verify")
-    def verify(config: Config = None, state_dir: StateDir = None, as_json: Json = False) -> None:
-        """Follows the hash chain from its first link to the head kept outside the database; exit 1 if broken."""
-
-        async def work() -> int:
-            async with launch.reading(place(config, state_dir)) as control:
-                answer = await control.ask(AuditQuery())
-            if as_json:
-                print_json(answer)
-            else:
-                say(answer.message)
-            return DONE if answer.ok else REFUSED
-
-        run(work)
-
-    return app

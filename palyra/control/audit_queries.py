@@ -1,16 +1,37 @@
 """What a console may ask about the audit chain beside whether it is whole, and the answer. Times UTC unix ms."""
 
+import json
 from dataclasses import field
 from typing import Any, Literal
 
+from palyra.core.errors import BadInputError
+from palyra.core.money import format_usd
 from palyra.core.values import value
+
+AUDIT_KINDS = (
+    "access",
+    "alert",
+    "approval",
+    "config",
+    "decision",
+    "engine",
+    "grant",
+    "incident",
+    "job",
+    "memory",
+    "notification",
+    "policy",
+    "repair",
+    "task",
+    "usage",
+    "vault",
+)
 
 
 @value
 class AuditLogQuery:
-    """A page of the chain, newest first. `deeds`: without the decisions about requests. `audit_kind`: only that kind
-    (decision, approval, grant, policy, alert, incident, job, task, memory, access, repair, usage, notification,
-    engine). `before`: only numbers lower than it; `limit` 1 to 500."""
+    """A page of the chain, newest first. `deeds`: without the decisions about requests. `audit_kind`: only that one
+    of `AUDIT_KINDS`. `before`: only numbers lower than it; `limit` 1 to 500."""
 
     deeds: bool = False
     audit_kind: str = ""
@@ -44,3 +65,29 @@ class AuditLogPage:
 
 AuditAsked = AuditLogQuery
 AuditTold = AuditLogPage
+
+
+def read_kind(text: str) -> str:
+    """A kind of entries, or "" for any. Raises BadInputError."""
+    if text and text not in AUDIT_KINDS:
+        raise BadInputError(f"No entry is of the kind {text!r}.", fix=f"Use one of: {', '.join(AUDIT_KINDS)}.")
+    return text
+
+
+def told_data(entry: AuditEntry) -> str:
+    """What was written down beside the verb, on one line: `name value, name value`."""
+    return ", ".join(f"{name} {told}" for name, told in told_pairs(entry) if told != entry.verb)
+
+
+def told_pairs(entry: AuditEntry) -> list[tuple[str, str]]:
+    """What was written down, as people read it: names without underscores, nano-dollars as dollars."""
+    pairs = []
+    for name, told in entry.data.items():
+        if name.endswith("_nano_usd") and type(told) is int:
+            name, told = name.removesuffix("_nano_usd"), format_usd(told)
+        pairs.append((name.replace("_", " "), _spelt(told)))
+    return pairs
+
+
+def _spelt(told: Any) -> str:
+    return told if isinstance(told, str) else json.dumps(told, ensure_ascii=False)

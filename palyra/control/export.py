@@ -9,7 +9,6 @@ import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -18,6 +17,7 @@ from palyra.control.usage_queries import (
     UsageRowsPage,
     UsageRowsQuery,
 )
+from palyra.core.instants import spell_exactly
 from palyra.core.money import decimal_usd
 from palyra.core.safe_text import safe
 from palyra.core.values import value
@@ -53,7 +53,7 @@ def columns(record: UsageRecord) -> dict[str, Any]:
     """An attempt as it is exported, by name."""
     charge = record.charge_nano_usd
     return {
-        "at": datetime.fromtimestamp(record.at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "at": spell_exactly(record.at),
         "at_ms": record.at,
         "run_id": record.run_id,
         "attempt": record.attempt,
@@ -99,7 +99,7 @@ async def export_usage(
 
     `write` gets UTF-8, a page at a time; `shown` says that a terminal will get it. Raises what the control raises.
     """
-    pen: _Csv | _Json = _Csv(shown) if form is ExportFormat.CSV else _Json()
+    pen = pen_for(form, NAMES, shown)
     written = 0
     write(pen.begin())
     cursor = query.cursor
@@ -117,12 +117,26 @@ async def export_usage(
     return written
 
 
+class Pen(Protocol):
+    """Writes rows of named values as one file, part by part, in UTF-8."""
+
+    def begin(self) -> bytes: ...
+    def rows(self, rows: Iterable[dict[str, Any]]) -> bytes: ...
+    def end(self) -> bytes: ...
+
+
+def pen_for(form: ExportFormat, names: Sequence[str], shown: bool) -> Pen:
+    """`names` head the columns; `shown`: for a terminal, which must not obey what it is shown."""
+    return _Csv(names, shown) if form is ExportFormat.CSV else _Json()
+
+
 class _Csv:
-    def __init__(self, shown: bool) -> None:
+    def __init__(self, names: Sequence[str], shown: bool) -> None:
+        self._names = names
         self._shown = shown
 
     def begin(self) -> bytes:
-        return self._lines([NAMES])
+        return self._lines([self._names])
 
     def rows(self, rows: Iterable[dict[str, Any]]) -> bytes:
         return self._lines([[self._text(value) for value in row.values()] for row in rows])

@@ -29,3 +29,8 @@ def parse_instant_ms(text: str) -> int:
     if not 0 <= moment <= LATEST_MS:
         raise ValueError(f"{text[:64]!r} is outside the years 1970 to 9999")
     return moment
+
+
+def spell_exactly(at: int) -> str:
+    """UTC unix ms as `2026-11-22T12:00:00.000Z`, as other programs read it."""
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

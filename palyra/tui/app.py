@@ -41,6 +41,7 @@ from palyra.tui.frame.notice import Flash, flash
 from palyra.tui.glyphs import AsciiFilter
 from palyra.tui.memory import Memory, load_memory, save_memory
 from palyra.tui.screens.approvals import ApprovalsScreen
+from palyra.tui.screens.audit import AuditScreen
 from palyra.tui.screens.base import PalyraScreen
 from palyra.tui.screens.budgets import BudgetsScreen
 from palyra.tui.screens.incidents import IncidentsScreen
@@ -65,6 +66,7 @@ SCREENS: tuple[type[PalyraScreen], ...] = (
     JobsScreen,
     BudgetsScreen,
     ModelsScreen,
+    AuditScreen,
 )
 HOME = TriageScreen.NAME
 HERE = Path(__file__).parent

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from palyra.control.audit_queries import AuditEntry
 from palyra.control.incidents_queries import IncidentView
 from palyra.control.jobs_queries import JobView
 from palyra.control.notice_queries import DeliveryView, HeartbeatView
@@ -34,6 +35,7 @@ Subject = (
     | IncidentView
     | HeartbeatView
     | DeliveryView
+    | AuditEntry
 )
 
 
@@ -68,6 +70,8 @@ def key_of(subject: Subject) -> str:
             return f"heartbeat:{subject.work}:{subject.principal}/{subject.object_id}"
         case DeliveryView():
             return f"letter:{subject.delivery_id}"
+        case AuditEntry():
+            return f"audit:{subject.seq}"
 
 
 def budget_key(policy_id: str, scope_value: str) -> str:
@@ -108,6 +112,8 @@ def content_of(subject: Subject) -> object:
             return (subject.state, subject.phase)
         case DeliveryView():
             return (subject.tries, subject.error)
+        case AuditEntry():
+            return subject.digest
 
 
 def label_of(subject: Subject) -> tuple[str, str]:
@@ -141,3 +147,5 @@ def label_of(subject: Subject) -> tuple[str, str]:
             return f"heartbeat {subject.object_id}", f"{subject.work} {subject.state}"
         case DeliveryView():
             return f"dead letter {subject.webhook}", subject.summary
+        case AuditEntry():
+            return f"audit {subject.kind} {subject.verb}".strip(), f"{subject.actor} {subject.subject}"

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, get_args
 
+from palyra.control.audit_queries import AuditLogQuery
 from palyra.control.commands import (
     AckAlert,
     AddPolicy,
@@ -68,6 +69,7 @@ from palyra.core.clock import Clock
 from palyra.core.errors import NotFoundError
 from palyra.tui.details.incident import away
 from tests.tui.fake_alerts import answered
+from tests.tui.fake_audit import audit_page
 from tests.tui.fake_budgets import detail_of_budget, last_override, opened
 from tests.tui.fake_incidents import incident_done, incidents_told
 from tests.tui.fake_jobs import job_done, jobs_told, task_done
@@ -210,6 +212,8 @@ class FakeControl(Control):
                 return LedgerAnswer(True, True, 10, 5, 1, (), (), ())
             case AuditQuery():
                 return AuditAnswer(True, 42, "c0ffee", None, "the chain holds")
+            case AuditLogQuery():
+                return audit_page(self.world.audit, query)
             case _:
                 raise AssertionError(f"an unknown query: {query!r}")
 

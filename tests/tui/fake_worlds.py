@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
+from palyra.control.audit_queries import AuditEntry
 from palyra.control.jobs_queries import JobView
 from palyra.control.serving import ModelView, ProviderView
 from palyra.control.snapshots import (
@@ -15,6 +16,7 @@ from palyra.control.snapshots import (
 )
 from palyra.control.task_queries import TaskView
 from tests.tui.fake_alerts import reaching
+from tests.tui.fake_audit import evil_audit, long_audit, morning_audit
 from tests.tui.fake_incidents import Trouble, evil, morning, storm_of
 from tests.tui.fake_jobs import evil_jobs, evil_tasks, many_jobs, morning_jobs, morning_tasks
 from tests.tui.fake_serving import evil_model, evil_provider, many_models, many_providers, models, providers
@@ -58,6 +60,7 @@ class World:
     runs: tuple[RunView, ...] = ()
     older_runs: tuple[RunView, ...] = ()
     budgets: tuple[BudgetView, ...] = ()
+    audit: tuple[AuditEntry, ...] = ()
     usage: bool = False
     text: str = ""
     """Stands in every name that comes from outside, when not empty."""
@@ -195,6 +198,7 @@ def normal() -> World:
             ),
         ),
         usage=True,
+        audit=morning_audit(),
     )
 
 
@@ -227,6 +231,7 @@ def storm() -> World:
         trouble=storm_of(),
         jobs=many_jobs(),
         tasks=(),
+        audit=long_audit(),
         approvals=asking,
         alerts=tuple(
             AlertView(
@@ -263,6 +268,7 @@ def hostile() -> World:
         engine=engine(problems=(f"config: {text}",), gateway_url="http://127.0.0.1:8787"),
         tightest=budget(text, 44 * USD, 0, 45 * USD),
         providers=(evil_provider(text),),
+        audit=evil_audit(),
         models=(evil_model(text),),
         approvals=tuple(
             replace(

@@ -10,7 +10,7 @@ from palyra.tui.screens.base import PalyraScreen
 from palyra.tui.widgets.live_table import LiveTable
 
 CLASHING = {"ctrl+a", "ctrl+b", "ctrl+q", "ctrl+s"}
-LATER = set("90")
+LATER = {"9"}
 SHARED = {
     "a": {"approval.allow_once", "incident.acknowledge", "alert.acknowledge"},
     "s": {"incident.snooze", "alert.snooze"},

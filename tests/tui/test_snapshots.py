@@ -26,6 +26,8 @@ SCREENS = {
     "job_opened": ["6", "enter"],
     "models": ["8"],
     "provider_opened": ["8", "enter"],
+    "audit": ["0"],
+    "audit_opened": ["0", "enter"],
     "model_opened": ["8", "j", "enter"],
 }
 DIALOGS = {
@@ -46,6 +48,7 @@ DIALOGS = {
     "new_job": ["6", "n"],
     "review": ["6", "j", "j", "j", "j", "R"],
     "export": ["4", "e"],
+    "export_audit": ["0", "e"],
 }
 WORLDS = {"empty": empty, "normal": normal, "storm": storm, "hostile": hostile}
 SIZES = {"80x24": SMALL, "120x40": LARGE}

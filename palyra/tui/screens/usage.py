@@ -26,7 +26,7 @@ from palyra.tui.commands.lists import LISTS, Back
 from palyra.tui.commands.usage import BREAKDOWN, DAYS, HOURS, MEASURE, USAGE
 from palyra.tui.details.teach import point_a_client_here
 from palyra.tui.details.usage import panel_lines, under_lines
-from palyra.tui.dialogs.export import ExportDialog
+from palyra.tui.dialogs.export import ExportDialog, UsageExport
 from palyra.tui.dialogs.what_if import WhatIfDialog
 from palyra.tui.inquiry import Inquiry
 from palyra.tui.screens.listing import ListScreen, Order
@@ -358,16 +358,9 @@ class UsageScreen(ListScreen):
         assert self.snapshot is not None, "offered only with numbers at hand"
         assert self._answer is not None, "offered only with numbers at hand"
         palyra = self.palyra
-        return ExportDialog(
-            palyra.control,
-            palyra.spawn,
-            palyra.clock,
-            palyra.copy,
-            state_dir=self.snapshot.engine.state_dir,
-            span=span_of(self.bucket_kind, self.zone, self.now),
-            title=self.span_title,
-            attempts=self._answer.total.attempts,
-        )
+        span = span_of(self.bucket_kind, self.zone, self.now)
+        what = UsageExport(palyra.control, span, self.span_title, self._answer.total.attempts)
+        return ExportDialog(what, palyra.spawn, palyra.clock, palyra.copy, state_dir=self.snapshot.engine.state_dir)
 
 
 def _first(entry: UsageEntry | AllUsage, amount: int) -> float:

@@ -1,0 +1,211 @@
+"""Audit: what people and Palyra did, newest first, and whether the chain that vouches for it is whole."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from palyra.control.audit_queries import AuditEntry, AuditLogPage, AuditLogQuery, told_data
+from palyra.control.queries import AuditAnswer, AuditQuery
+from palyra.control.snapshots import Snapshot, Topic
+from palyra.core.errors import PalyraError
+from palyra.core.plural import plural
+from palyra.core.safe_text import safe
+from palyra.tui import format as show
+from palyra.tui import glyphs
+from palyra.tui.commands.action import bindings
+from palyra.tui.commands.audit import AUDIT
+from palyra.tui.commands.general import EVERYWHERE
+from palyra.tui.commands.lists import LISTS, OPENING
+from palyra.tui.details.audit import audit_lines
+from palyra.tui.dialogs.export import AuditExport, ExportDialog
+from palyra.tui.inquiry import Inquiry
+from palyra.tui.screens.listing import ListScreen, Order
+from palyra.tui.subjects import Subject
+from palyra.tui.themes import Tone
+from palyra.tui.widgets.columns import Column
+from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, wrap
+from palyra.tui.widgets.live_table import MAX_ROWS, LiveTable
+from palyra.tui.widgets.rows import CellValue
+
+COLUMNS = (
+    Column("at", safe("at"), 10),
+    Column("who", safe("who"), 10, flex=1, most=26),
+    Column("what", safe("what"), 20, flex=1, most=30),
+    Column("subject", safe("to"), 11, flex=1, most=28),
+    Column("told", safe("told"), 10, flex=3, priority=1),
+    Column("seq", safe("entry"), 8, align="right", priority=2),
+)
+PAGE = 100
+PREVIEW_LINES = 4
+AHEAD = 5
+"""So many rows before the end the next page is asked for."""
+
+
+class AuditScreen(ListScreen):
+    """The newest entries come by themselves, older ones as the cursor nears the end."""
+
+    NAME = "audit"
+    LABEL = "Audit"
+    TOPICS: ClassVar[tuple[Topic, ...]] = ()
+    COLUMNS = COLUMNS
+    FIELDS = ("who", "kind", "what", "to", "told", "entry")
+    ORDERS = (
+        Order("newest"),
+        Order("who", "who", lambda entry: entry.actor),
+        Order("what", "what", lambda entry: (entry.kind, entry.verb)),
+    )
+    ACTIONS = (*AUDIT, *OPENING, *LISTS, *EVERYWHERE)
+    BINDINGS = bindings(ACTIONS)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deeds = True
+        """Without the decisions about requests."""
+        self.verdict: AuditAnswer | None = None
+        self.verifying = False
+        self._entries: dict[int, AuditEntry] = {}
+        self._next: int | None = None
+        self._known_version = -1
+        self._newest: Inquiry[AuditLogPage] | None = None
+        self._older: Inquiry[AuditLogPage] | None = None
+        self._checks: Inquiry[AuditAnswer] | None = None
+
+    # Asking.
+
+    def take(self, snapshot: Snapshot) -> None:
+        super().take(snapshot)
+        if snapshot.version != self._known_version:
+            self._known_version = snapshot.version
+            self._ask_newest()
+
+    def show_decisions(self, shown: bool) -> None:
+        """Lists decisions about requests too, or leaves them out."""
+        self.deeds = not shown
+        self._entries, self._next = {}, None
+        self.redraw()
+        self._ask_newest()
+
+    def _ask_newest(self) -> None:
+        if self._newest is None:
+            self._newest = Inquiry(self.palyra.spawn, self._add_newest, self._fail)
+        query = AuditLogQuery(deeds=self.deeds, limit=PAGE)
+        self._newest.ask(lambda: self.palyra.control.ask(query))
+
+    def _add_newest(self, page: AuditLogPage) -> None:
+        held, oldest = len(self._entries), min((entry.seq for entry in page.entries), default=0)
+        if not held or (oldest > max(self._entries) and page.next_before is not None):
+            # Nothing is known yet, or so much came that what is known lies behind a gap.
+            self._entries, self._next = {}, page.next_before
+        self._entries.update((entry.seq, entry) for entry in page.entries)
+        self.redraw()
+        self._ask_near_end()
+
+    def _add_older(self, page: AuditLogPage) -> None:
+        self._entries.update((entry.seq, entry) for entry in page.entries)
+        self._next = page.next_before
+        self.redraw()
+        self._ask_near_end()
+
+    def _ask_near_end(self) -> None:
+        if self._next is None or len(self._entries) >= MAX_ROWS or (self._older is not None and self._older.busy):
+            return
+        if self.table.selected_key in list(self._subjects)[-AHEAD:]:
+            if self._older is None:
+                self._older = Inquiry(self.palyra.spawn, self._add_older, self._fail)
+            query = AuditLogQuery(deeds=self.deeds, before=self._next, limit=PAGE)
+            self._older.ask(lambda: self.palyra.control.ask(query))
+
+    def on_live_table_selected(self, event: LiveTable.Selected) -> None:
+        super().on_live_table_selected(event)
+        self._ask_near_end()
+
+    def _fail(self, error: PalyraError) -> None:
+        self.flash(f"The audit could not be read: {error}", Tone.WARN)
+
+    def verify(self) -> None:
+        """Follows the whole chain beside the screen; what it says stays in the title."""
+        if self._checks is None:
+            self._checks = Inquiry(self.palyra.spawn, self._show_verdict, self._fail_check)
+        self.verifying = True
+        self._checks.ask(lambda: self.palyra.control.ask(AuditQuery()))
+        self.flash("Following the chain from its first entry; you can go on working.")
+        self.refresh_frame()
+
+    def _show_verdict(self, answer: AuditAnswer) -> None:
+        self.verdict, self.verifying = answer, False
+        broken = "" if answer.first_bad is None else f"Broken at entry {answer.first_bad:,} of "
+        said = f"{broken}{plural(answer.rows, 'entry', 'entries')}: {answer.message}."
+        self.flash(said, Tone.GOOD if answer.ok else Tone.BAD)
+        self.refresh_frame()
+
+    def _fail_check(self, error: PalyraError) -> None:
+        self.verifying = False
+        self._fail(error)
+
+    # Drawing.
+
+    def items(self, snapshot: Snapshot) -> Sequence[Subject]:
+        return [self._entries[seq] for seq in sorted(self._entries, reverse=True)]
+
+    def fields(self, subject: Subject) -> Mapping[str, str]:
+        assert isinstance(subject, AuditEntry)
+        return {
+            "who": subject.actor,
+            "kind": subject.kind,
+            "what": f"{subject.kind} {subject.verb}",
+            "to": subject.subject,
+            "told": told_data(subject),
+            "entry": str(subject.seq),
+        }
+
+    def cells_of(self, subject: Subject) -> tuple[CellValue, ...]:
+        assert isinstance(subject, AuditEntry)
+        own = subject.actor == "palyra"
+        return (
+            part(show.moment(subject.at, self.zone, self.now), Tone.MUTED),
+            part(subject.actor, Tone.MUTED if own else Tone.ACCENT),
+            part(f"{subject.kind} {subject.verb}".strip().replace("_", " ")),
+            part(show.short_id(subject.subject) if len(subject.subject) == 26 else subject.subject),
+            part(told_data(subject), Tone.MUTED),
+            part(f"{subject.seq:,}", Tone.MUTED),
+        )
+
+    def detail(self, subject: Subject, width: int) -> list[Line]:
+        assert isinstance(subject, AuditEntry)
+        return audit_lines(subject, self.zone, width)
+
+    def preview(self, subject: Subject, width: int) -> list[Line]:
+        assert isinstance(subject, AuditEntry)
+        whole = f"{subject.actor}: {subject.kind} {subject.verb}".strip().replace("_", " ")
+        told = wrap(told_data(subject), width - 1, indent=" ", tone=Tone.MUTED)
+        return [line(" ", part(whole), muted(f"  {subject.subject}")), *told[:PREVIEW_LINES]]
+
+    def teach(self, snapshot: Snapshot) -> list[Line]:
+        return [
+            BLANK,
+            line(" ", part("Nothing is written down yet.")),
+            line(" ", muted("What people decide, edit and repair comes here, each entry with a digest")),
+            line(" ", muted("that vouches for it and for all before it.")),
+        ]
+
+    def trail(self, subject: Subject) -> str:
+        return f"entry {subject.seq:,}" if isinstance(subject, AuditEntry) else ""
+
+    def summary(self) -> Line:
+        more = "" if self._next is None else "+"
+        what = "" if self.deeds else f"with decisions {glyphs.SEPARATOR} "
+        shown = muted(f"{what}{self._listed:,}{more} shown")
+        if self.verifying:
+            return (muted(f"verifying {glyphs.SEPARATOR} "), shown)
+        if self.verdict is None:
+            return (muted(f"not verified {glyphs.SEPARATOR} "), shown)
+        word = "chain whole" if self.verdict.ok else "chain broken"
+        return (part(word, Tone.GOOD if self.verdict.ok else Tone.BAD), muted(f" {glyphs.SEPARATOR} "), shown)
+
+    # Exporting.
+
+    def export_dialog(self) -> ExportDialog:
+        """Asks how the audit is to be written out."""
+        assert self.snapshot is not None, "offered only with entries at hand"
+        palyra = self.palyra
+        work = AuditExport(palyra.control, AuditLogQuery(deeds=self.deeds), max(self._entries, default=0))
+        return ExportDialog(work, palyra.spawn, palyra.clock, palyra.copy, state_dir=self.snapshot.engine.state_dir)

@@ -1,0 +1,142 @@
+"""Audit: what people did, newest first, and every key of it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from palyra.control.audit_queries import AuditEntry, AuditLogQuery
+from palyra.control.queries import AuditAnswer, AuditQuery
+from tests.tui.desk import LARGE, console
+from tests.tui.fake_audit import entry
+from tests.tui.fake_views import ident
+from tests.tui.fake_worlds import empty, normal, storm
+from tests.tui.test_usage_dialogs import finished
+
+
+async def test_what_people_did_comes_without_decisions_about_requests_unless_asked_for() -> None:
+    async with console(normal()) as desk:
+        await desk.press("0")
+        assert [line.split()[1:4] for line in desk.lines[3:10]][:3] == [
+            ["pavel", "access", "operator"],
+            ["ana", "job", "paused"],
+            ["ana", "incident", "acknowledged"],
+        ]
+        assert "7 shown" in desk.title
+        assert "not verified" in desk.title
+        await desk.press("a")
+        assert "with decisions · 17 shown" in desk.title
+        assert [query.deeds for query in desk.control.asked if isinstance(query, AuditLogQuery)] == [True, False]
+        await desk.press("a")
+        assert "7 shown" in desk.title
+
+
+async def test_new_entries_come_by_themselves_and_the_cursor_stays_on_its_own() -> None:
+    async with console(normal()) as desk:
+        await desk.press("0", "j")
+        before = desk.list.table.selected_key
+        desk.control.change(audit=(*desk.control.world.audit, entry(199, "policy", "removed", "ana", "old-budget")))
+        await desk.jump(1)
+        assert desk.list.table.selected_key == before
+        assert desk.lines[3].split()[1:4] == ["ana", "policy", "removed"]
+        asked = len(desk.control.asked)
+        await desk.jump(1)
+        assert len(desk.control.asked) == asked, "nothing happened, nothing is asked"
+
+
+async def test_older_pages_come_as_the_cursor_nears_the_end() -> None:
+    async with console(storm()) as desk:
+        await desk.press("0")
+        assert "100+ shown" in desk.title
+        await desk.press("G")
+        assert "200+ shown" in desk.title
+        assert desk.control.most_in_flight == 1
+
+
+async def test_more_than_a_page_at_once_leaves_no_gap() -> None:
+    async with console(storm()) as desk:
+        await desk.press("0", "G")
+        flood = tuple(entry(number, "policy", "edited", "ana", "b") for number in range(1_200, 1_400))
+        desk.control.change(audit=(*desk.control.world.audit, *flood))
+        await desk.jump(1)
+        await desk.press("g")
+        numbers = [one.seq for one in desk.list.items(desk.snapshot) if isinstance(one, AuditEntry)]
+        assert numbers == list(range(1_399, 1_399 - len(numbers), -1))
+
+
+async def test_the_chain_is_verified_and_what_was_found_stays() -> None:
+    async with console(normal()) as desk:
+        await desk.press("0", "V")
+        assert "42 entries: the chain holds." in desk.text
+        assert "chain whole · 7 shown" in desk.title
+        assert sum(isinstance(query, AuditQuery) for query in desk.control.asked) == 1
+
+
+async def test_a_broken_chain_is_told_with_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with console(normal()) as desk:
+        answer = desk.control._answer
+        broken = AuditAnswer(False, 42, "", 17, "row 17 does not fit its digest and the row before it")
+
+        def told(query: Any) -> Any:
+            return broken if isinstance(query, AuditQuery) else answer(query)
+
+        monkeypatch.setattr(desk.control, "_answer", told)
+        await desk.press("0", "V")
+        assert "Broken at entry 17 of 42 entries: row 17 does not fit" in desk.text
+        assert "chain broken" in desk.title
+
+
+async def test_opened_an_entry_tells_all_that_was_written_down() -> None:
+    async with console(normal(), size=LARGE) as desk:
+        await desk.press("0")
+        await desk.press("enter")
+        for words in ("access operator added", "approver", "attestation", "digest of this entry"):
+            assert words in desk.text
+        assert "Audit › entry 198" in desk.title
+
+
+async def test_from_an_entry_to_what_it_is_about() -> None:
+    world = normal()
+    approval = world.approvals[0]
+    world.audit = (entry(7, "approval", "opened", "palyra", approval.approval_id),)
+    async with console(world) as desk:
+        await desk.press("0")
+        await desk.jump(1)
+        await desk.press("J")
+        assert desk.app.screen.name == "approvals"
+        assert desk.list.table.selected_key == f"approval:{approval.approval_id}"
+
+
+async def test_an_entry_about_nothing_that_is_listed_offers_no_jump() -> None:
+    world = normal()
+    world.audit = (entry(7, "engine", "started", "palyra", ident(1)),)
+    async with console(world) as desk:
+        await desk.press("0")
+        assert "jump" not in desk.footer
+        await desk.press("J")
+        assert desk.app.screen.name == "audit"
+
+
+async def test_it_is_written_to_a_file(tmp_path: Path) -> None:
+    world = normal()
+    world.engine = replace(world.engine, state_dir=str(tmp_path))
+    async with console(world) as desk:
+        await desk.press("0", "e")
+        assert "what people and Palyra did, each with its digest" in desk.box
+        await desk.press("right")
+        desk.focus("act")
+        await desk.press("enter")
+        await finished(desk)
+        assert "7 entries in" in desk.box
+    (file,) = (tmp_path / "exports").iterdir()
+    told = json.loads(file.read_bytes())
+    assert [one["seq"] for one in told] == [198, 189, 184, 168, 167, 156, 141]
+    assert told[0]["data"]["role"] == "approver"
+
+
+async def test_an_empty_one_teaches() -> None:
+    async with console(empty()) as desk:
+        await desk.press("0")
+        assert "Nothing is written down yet." in desk.text
