@@ -1,4 +1,7 @@
-"""Auth profiles: `auth_profiles.toml`, read record by record, so that one broken record costs only itself."""
+"""Auth profiles: `auth_profiles.toml`, read record by record, so that one broken record costs only itself.
+
+How the file is rewritten is `profile_rewriting`'s.
+"""
 
 import tomllib
 from collections.abc import Collection, Mapping
@@ -69,52 +72,100 @@ _REQUIRED: Mapping[str, Kind] = {
 _OPTIONAL: Mapping[str, Kind] = {"expires_at": Moment(exact=True), "enabled": Flag()}
 
 
+class ProfilesFaultError(Exception):
+    """The file as a whole gives no profile; the message completes "auth_profiles.toml …". `newer`: it is of a later
+    version of Palyra."""
+
+    def __init__(self, what: str, *, newer: bool = False) -> None:
+        super().__init__(what)
+        self.newer = newer
+
+
+@value
+class Judged:
+    """A file's data and what is to be thought of it.
+
+    `bad` are positions in `profile` of records that cannot be used, with why; -1 stands for a `profile` that is no
+    list. `unknown` are root keys. `unstamped` is whether the version is missing.
+    """
+
+    tree: Mapping[str, Any]
+    profiles: Mapping[str, AuthProfile]
+    bad: Mapping[int, ProfileProblem]
+    unknown: Mapping[str, ProfileProblem]
+    unstamped: bool
+    more: tuple[ProfileProblem, ...] = ()
+    """What is wrong besides."""
+
+    @property
+    def problems(self) -> tuple[ProfileProblem, ...]:
+        return (*self.unknown.values(), *self.bad.values(), *self.more)
+
+
 def read_profiles(data: bytes, providers: Collection[str]) -> AuthProfiles:
     """The profiles a file declares, for providers with these ids. Never raises and never writes.
 
     A file of a later version or that is no TOML gives no profile. Of two records with one id the first counts.
     """
     try:
+        judged = judge(data)
+    except ProfilesFaultError as error:
+        return unreadable_profiles(str(error))
+    problems = list(judged.problems)
+    usable: dict[str, AuthProfile] = {}
+    for name, profile in judged.profiles.items():
+        if profile.provider in providers:
+            usable[name] = profile
+        else:
+            problems.append(ProfileProblem(profile.line, f'there is no provider "{profile.provider}"'))
+    return AuthProfiles(usable, tuple(problems))
+
+
+def judge(data: bytes) -> Judged:
+    """What a file's records are worth by their form, whichever providers there are. Raises ProfilesFaultError."""
+    try:
         text = data.decode("utf-8")
         tree = tomllib.loads(text)
         lines = lines_of(text)
     except UnicodeDecodeError:
-        return unreadable_profiles("is not UTF-8")
+        raise ProfilesFaultError("is not UTF-8") from None
     except tomllib.TOMLDecodeError as error:
-        return unreadable_profiles(f"is no TOML: {error}")
+        raise ProfilesFaultError(f"is no TOML: {error}") from None
     except (TooDeepError, RecursionError):
-        return unreadable_profiles("nests too deep")
+        raise ProfilesFaultError("nests too deep") from None
     version = tree.get("version", VERSION)
     if type(version) is not int or version < 1:
-        return unreadable_profiles("has a version that is no whole number from 1 on")
+        raise ProfilesFaultError("has a version that is no whole number from 1 on")
     if version > VERSION:
-        return unreadable_profiles(f"has version {version}; this Palyra knows {VERSION}: upgrade Palyra")
-    problems = [
-        ProfileProblem(lines.get((name,), 0), f'unknown key "{name}"')
+        raise ProfilesFaultError(f"has version {version}; this Palyra knows {VERSION}: upgrade Palyra", newer=True)
+    unknown = {
+        name: ProfileProblem(lines.get((name,), 0), f'unknown key "{name}"')
         for name in tree
         if name not in ("version", "profile")
-    ]
+    }
+    bad: dict[int, ProfileProblem] = {}
+    more: list[ProfileProblem] = []
     records = tree.get("profile", [])
     if not isinstance(records, list):
-        problems.append(ProfileProblem(lines.get(("profile",), 0), "profiles are written as [[profile]]"))
+        bad[-1] = ProfileProblem(lines.get(("profile",), 0), "profiles are written as [[profile]]")
         records = []
     found: dict[str, AuthProfile] = {}
     for position, record in enumerate(records):
         line = lines.get(("profile", position), lines.get(("profile",), 0))
         if position >= MAX_PROFILES:
-            problems.append(ProfileProblem(line, f"only the first {MAX_PROFILES} profiles are read"))
+            more.append(ProfileProblem(line, f"only the first {MAX_PROFILES} profiles are read"))
             break
-        profile = _profile(record, line, providers)
+        profile = _profile(record, line)
         if isinstance(profile, str):
-            problems.append(ProfileProblem(line, profile))
+            bad[position] = ProfileProblem(line, profile)
         elif (first := found.get(profile.id)) is not None:
-            problems.append(ProfileProblem(line, f'profile "{profile.id}" is declared already in line {first.line}'))
+            bad[position] = ProfileProblem(line, f'profile "{profile.id}" is declared already in line {first.line}')
         else:
             found[profile.id] = profile
-    return AuthProfiles(found, tuple(problems))
+    return Judged(tree, found, bad, unknown, "version" not in tree, tuple(more))
 
 
-def _profile(record: object, line: int, providers: Collection[str]) -> AuthProfile | str:
+def _profile(record: object, line: int) -> AuthProfile | str:
     """A record as a profile, or what is wrong with it."""
     if not isinstance(record, dict):
         return "a profile is a table"
@@ -133,8 +184,6 @@ def _profile(record: object, line: int, providers: Collection[str]) -> AuthProfi
             return f"{name} is not written as it must be. {fault.fix}."
     if "expires_at" in read and read["type"] is not ProfileType.TOKEN:
         return f'only profiles of type "{ProfileType.TOKEN}" expire'
-    if read["provider"] not in providers:
-        return f'there is no provider "{read["provider"]}"'
     return AuthProfile(**read, line=line)
 
 
