@@ -37,7 +37,7 @@ class Verify(Action["AuditScreen"]):
 class WithDecisions(Action["AuditScreen"]):
     id = "audit.decisions"
     keys = ("a",)
-    title = "Decisions about requests, too"
+    title = "With decisions"
     help = "lists what was decided about each request among what people did, or leaves it out again"
     footer = "decisions"
     on_selection = False
