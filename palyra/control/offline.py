@@ -104,7 +104,7 @@ from palyra.runs.policies import operator_policies
 from palyra.runs.previewing import planner_at_rest
 from palyra.runs.price_book import price_book
 from palyra.vault.access import KEY_FILE
-from palyra.vault.secrets import NoVault
+from palyra.vault.vault import Vault
 
 NO_ENGINE = "No engine runs on this state directory; this is what its journal tells."
 NEVER_RAN = "No engine has run on this state directory yet; this is what a first start would find."
@@ -252,9 +252,13 @@ class OfflineControl(Control):
         fingerprints = Fingerprints.read(self._state_dir)
         credentials = Credentials(self._clock, _unwritten, fingerprints.of)
         credentials.restore(await self._readers.credentials())
-        sources = credential_sources(self._state_dir, self._config, self._environ, NoVault())
+        sources = credential_sources(self._state_dir, self._config, self._environ, self._vault())
         credentials.configure(sources.pools(self._config))
         return _Serving(registry, book, ServingViews(registry, credentials, book, self._clock, None))
+
+    def _vault(self) -> Vault:
+        settings = self._config.vault
+        return Vault.open(self._state_dir, settings.key_source.value, self._environ, settings.key_file, settle=False)
 
     async def _planner(self, serving: _Serving) -> Planner:
         """What an engine would plan with, had one been started a moment ago."""

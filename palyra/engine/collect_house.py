@@ -213,7 +213,7 @@ class Opened(Protocol):
 
 async def vault(engine: "Engine") -> VaultData:
     """What the configuration and the profiles refer to is looked up, and forgotten at once."""
-    source = engine.sources.vault
+    source = engine.secrets.vault
     counts = dict.fromkeys(SecretState, 0)
     missing: list[str] = []
     for number, ref in enumerate(sorted(_references(engine)), start=1):

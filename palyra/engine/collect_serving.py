@@ -181,7 +181,7 @@ def _unused_health(engine: "Engine", one: AuthProfile, now: int) -> CredentialHe
     """The health of a record that no provider uses."""
     if not one.enabled:
         return CredentialHealth.DISABLED
-    state = engine.sources.vault.resolve(one.vault_ref).state
+    state = engine.secrets.vault.resolve(one.vault_ref).state
     if state is not SecretState.RESOLVED:
         return CredentialHealth.UNREADABLE if state.unreadable else CredentialHealth.MISSING
     if one.expires_at is None:

@@ -30,6 +30,7 @@ from palyra.engine.memory import memory_room, remember_result
 from palyra.engine.noted import Noted
 from palyra.engine.notices import notices
 from palyra.engine.reloading import Reloading
+from palyra.engine.secrets import Keeping, secrets_room
 from palyra.engine.settings import (
     approval_settings,
     breaker_settings,
@@ -61,9 +62,8 @@ from palyra.providers.breaker import Breakers, BreakerState
 from palyra.providers.cache import ResponseCache
 from palyra.providers.care import ProviderCare
 from palyra.providers.carrier import ProviderCarrier
-from palyra.providers.credential_sources import CredentialSources, credential_sources
+from palyra.providers.credential_sources import CredentialSources
 from palyra.providers.credentials import Credentials
-from palyra.providers.fingerprints import Fingerprints
 from palyra.providers.leases import Leases
 from palyra.providers.registry import Registry
 from palyra.providers.transport import Transport
@@ -87,7 +87,7 @@ from palyra.runs.settings import run_settings
 from palyra.runs.watch import AlertWatch
 from palyra.tasks.queue import TaskQueue
 from palyra.vault.access import STATE_FILES, AccessRegistry
-from palyra.vault.secrets import NoVault, SecretSource
+from palyra.vault.secrets import SecretSource
 
 log = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ class Engine:
         self.background: BackgroundRuns
         self.tasks: TaskQueue
         self.jobs: Jobs
-        self.sources: CredentialSources
+        self.secrets: Keeping
         self.noted = Noted()
         self.diagnosing: Diagnosing
         self.reloading = Reloading(self, installation)
@@ -173,20 +173,20 @@ class Engine:
         socket: Path | None = None,
         vault: SecretSource | None = None,
     ) -> "Engine":
-        """Starts everything but the doors. `vault` is where credentials are kept that are named by reference.
+        """Starts everything but the doors. `vault` takes the place of the state directory's own.
 
         Raises StateError when the state directory cannot be used.
         """
         engine = cls(installation, clock)
         try:
-            await engine._start(environ, vault or NoVault(), socket)
+            await engine._start(environ, vault, socket)
         except BaseException:
             await engine._supervisor.close()
             await engine._closing.aclose()
             raise
         return engine
 
-    async def _start(self, environ: Mapping[str, str], vault: SecretSource, socket: Path | None) -> None:
+    async def _start(self, environ: Mapping[str, str], vault: SecretSource | None, socket: Path | None) -> None:
         config, clock = self.config, self.clock
         private_dir(self.state_dir, ours=STATE_FILES)
         lock = EngineLock(self.state_dir)
@@ -205,13 +205,13 @@ class Engine:
         self._closing.push_async_callback(self._durable.flush)
         self.registry = Registry.from_config(config)
         await self._restore()
-        await self._credit(environ, vault)
+        self.secrets = await secrets_room(self, environ, vault)
         self._build()
         await recall_all(self.experience, self.journal.readers, self.registry)
         self.watch = await alert_watch(self, self._durable)
         self.journal.listen(self.watch.hearing.hear)
         self.healing = await self_healing(self, self._durable)
-        self.notices = await notices(self, self._durable, self.healing, vault)
+        self.notices = await notices(self, self._durable, self.healing, self.secrets.vault)
         self._closing.push_async_callback(self.notices.close)
         self.memory = await memory_room(self)
         self.background = background_runs(self, self._durable, self.memory.recall)
@@ -226,7 +226,7 @@ class Engine:
         )
         self.jobs = await jobs_room(self, self._durable)
         heal_jobs(self.healing, self.jobs)
-        self.diagnosing = await diagnosing(self, self._durable, vault)
+        self.diagnosing = await diagnosing(self, self._durable, self.secrets.vault)
         self._closing.push_async_callback(self.diagnosing.close)
         self._keep_up()
         now = clock.now_ms()
@@ -296,14 +296,6 @@ class Engine:
             await self.journal.submit(unit)
         newest = {row.policy_id: row for row in [*rows, *removals]}
         return list(newest.values())
-
-    async def _credit(self, environ: Mapping[str, str], vault: SecretSource) -> None:
-        """The providers' credentials, with what an earlier engine learned of them."""
-        self.sources = sources = credential_sources(self.state_dir, self.config, environ, vault)
-        self._notices += map(str, sources.profiles.problems)
-        self.credentials = Credentials(self.clock, self._durable.write, Fingerprints.open(self.state_dir).of)
-        self.credentials.restore(await self.journal.readers.credentials())
-        self.credentials.configure(sources.pools(self.config))
 
     def _build(self) -> None:
         config, clock = self.config, self.clock
@@ -455,11 +447,17 @@ class Engine:
         if self.access.unavailable:
             told.append(self.access.unavailable)
         told += self.access.faults
+        told += self.secrets.problems()
         told += self.credentials.ending(self.clock.now_ms())
         told += self._notices
         told += self._dead_reroutes
         told += self.reloading.told()
         return told
+
+    @property
+    def sources(self) -> CredentialSources:
+        """Where credentials come from at present."""
+        return self.secrets.sources
 
     @property
     def reporters(self) -> Reporters:

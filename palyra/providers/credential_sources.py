@@ -6,12 +6,12 @@ from urllib.parse import urlsplit
 
 from palyra.config.choices import ModelProviderKind
 from palyra.config.model import LoadedConfig
-from palyra.config.names import VAULT_REF
 from palyra.config.providers import DEFAULT_BASE_URLS, ProviderConfig
 from palyra.core.errors import StateError
 from palyra.core.private_files import read_private
 from palyra.core.redact import Secret
 from palyra.core.values import value
+from palyra.core.vault_refs import split_ref
 from palyra.providers.auth_profiles import (
     MAX_FILE,
     NONE,
@@ -21,7 +21,7 @@ from palyra.providers.auth_profiles import (
     unreadable_profiles,
 )
 from palyra.providers.credentials import CredentialHealth, Offer, Pool
-from palyra.vault.secrets import NoVault, Resolution, SecretSource, SecretState
+from palyra.vault.secrets import Resolution, SecretSource, SecretState
 
 
 @value
@@ -29,7 +29,7 @@ class CredentialSources:
     """Where credentials are looked up: variables, the vault, and the profiles that name entries of it."""
 
     environ: Mapping[str, str]
-    vault: SecretSource = NoVault()
+    vault: SecretSource | None = None
     profiles: AuthProfiles = NONE
 
     def pools(self, config: LoadedConfig) -> dict[str, Pool]:
@@ -71,8 +71,9 @@ class CredentialSources:
 
     def _resolved(self, identity: str, ref: str) -> Offer:
         resolution = Resolution(SecretState.INVALID_REF)
-        if VAULT_REF.pattern.fullmatch(ref):
-            resolution = self.vault.resolve(ref)
+        if split_ref(ref) is not None:
+            none = Resolution(SecretState.MISSING)
+            resolution = none if self.vault is None else self.vault.resolve(ref)
         if resolution.secret is not None:
             return _given(identity, resolution.secret.reveal(), f"the vault's entry for {identity}")
         flaw = CredentialHealth.UNREADABLE if resolution.state.unreadable else CredentialHealth.MISSING

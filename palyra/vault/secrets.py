@@ -39,10 +39,3 @@ class SecretSource(Protocol):
     def resolve(self, ref: str) -> Resolution:
         """Never raises: what is wrong is told by the state."""
         ...
-
-
-class NoVault:
-    """Where there is no vault, every reference is missing."""
-
-    def resolve(self, ref: str) -> Resolution:
-        return Resolution(SecretState.MISSING)

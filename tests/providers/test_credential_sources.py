@@ -10,7 +10,7 @@ from palyra.providers.auth_profiles import AuthProfiles, ProfileType, read_profi
 from palyra.providers.credential_sources import CredentialSources
 from palyra.providers.credentials import CredentialHealth, Pool
 from palyra.providers.fingerprints import KEY_FILE, Fingerprints
-from palyra.vault.secrets import NoVault, Resolution, SecretState
+from palyra.vault.secrets import Resolution, SecretState
 
 
 class Vault:
@@ -108,7 +108,7 @@ def test_an_entry_that_cannot_be_read_is_told_apart_from_none(
 
 
 def test_without_a_vault_every_reference_is_missing(tmp_path: Path) -> None:
-    (offer,) = pool(tmp_path, 'api_key_vault_ref = "global/key"', CredentialSources({}, NoVault())).offers
+    (offer,) = pool(tmp_path, 'api_key_vault_ref = "global/key"', CredentialSources({})).offers
     assert (offer.flaw, offer.detail) == (CredentialHealth.MISSING, "the vault has no entry for vault:global/key")
 
 
