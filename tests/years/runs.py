@@ -172,7 +172,7 @@ class Runs:
         def durable(done: "asyncio.Future[None]") -> None:
             told = not done.cancelled() and done.exception() is None
             if told and accepted and result.completed and not house.dead():
-                house.tally.done(ask.task_id or ask.fire_id)
+                house.tally.done(ask)
 
         written.add_done_callback(durable)
         return result

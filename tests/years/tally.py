@@ -32,18 +32,24 @@ class Tally:
             if (ask.task_id, fence) in self._leases:
                 self.faults.append(f"task {ask.task_id} was carried out twice under fence {fence}")
             self._leases.add((ask.task_id, fence))
-        work = ask.task_id or ask.fire_id
-        if work in self._done:
-            self.faults.append(f"{work} was carried out again although it was done")
+        for work in _works(ask):
+            if work in self._done:
+                self.faults.append(f"{work} was carried out again although it was done")
 
-    def done(self, work: str) -> None:
+    def done(self, ask: PromptAsk) -> None:
         """Somebody was told, durably, that it is done."""
-        if work in self._done:
-            self.faults.append(f"{work} was done twice")
-        self._done.add(work)
+        for work in _works(ask):
+            if work in self._done:
+                self.faults.append(f"{work} was done twice")
+            self._done.add(work)
 
     def stopped(self, ask: PromptAsk, reason: str, *, beats: bool) -> None:
         """Palyra asks work to end."""
         if beats and (reason == "self_healing" or (reason == "replaced" and ask.source == "task")):
             self.faults.append(f"{ask.source} run {ask.run_id} was stopped ({reason}) while it was well")
         self.seen[f"stopped: {reason}"] += 1
+
+
+def _works(ask: PromptAsk) -> list[str]:
+    """What a run is made for: a task, the fire that it belongs to, or both."""
+    return [work for work in (ask.task_id, ask.fire_id) if work]

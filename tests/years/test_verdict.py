@@ -92,13 +92,13 @@ def test_what_happens_twice_outside_is_a_fault() -> None:
     tally = Tally()
     ask = PromptAsk("x", Scope("ann", "s"), "task", run_id="r1", task_id="t1")
     tally.attempt(ask, 1)
-    tally.done("t1")
+    tally.done(ask)
     tally.stopped(ask, "self_healing", beats=False)
     tally.slot("j1", 60, "f1")
     tally.slot("j1", 60, "f1")
     assert tally.faults == []
     tally.attempt(replace(ask, run_id="r2"), 1)
-    tally.done("t1")
+    tally.done(ask)
     tally.stopped(ask, "self_healing", beats=True)
     tally.slot("j1", 60, "f2")
     assert len(tally.faults) == 5
