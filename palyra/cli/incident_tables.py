@@ -7,6 +7,7 @@ from palyra.control.incidents_queries import (
     IncidentsPage,
     IncidentStats,
     IncidentView,
+    ProviderCallView,
     RemedyView,
     TimelineView,
 )
@@ -59,6 +60,7 @@ def show_detail(detail: IncidentDetail) -> None:
         ("below", "" if detail.parent is None else f"{detail.parent.incident_id} {detail.parent.summary}"),
         ("last beat", "" if detail.last_beat_ms is None else f"{format_duration(detail.last_beat_ms)} ago"),
         ("advanced", "" if detail.last_progress_ms is None else f"{format_duration(detail.last_progress_ms)} ago"),
+        ("last call", "" if detail.call is None else _call(detail.call)),
         ("next try", "" if detail.next_try is None else instant(detail.next_try)),
     ]
     for name, text in facts:
@@ -74,6 +76,13 @@ def show_detail(detail: IncidentDetail) -> None:
         say(f"  tried     {instant(attempt.planned_at)} {attempt.remedy} {who}, {attempt.status}{told}")
     for line in detail.timeline:
         say(f"  {instant(line.at)} {line.kind.replace('_', ' ')} by {line.by}{_data(line)}")
+
+
+def _call(call: ProviderCallView) -> str:
+    if call.dispatched_at is None:
+        return f"none so far{f', {call.ended}' if call.ended else ''}"
+    when = instant(call.dispatched_at)
+    return f"{call.model or call.provider}, attempt {call.attempts} {when}, {call.ended or call.phase}"
 
 
 def show_remedy(remedy: RemedyView) -> None:

@@ -148,9 +148,23 @@ class RemedyView:
 
 
 @value
+class ProviderCallView:
+    """The last call to a provider of the run that an incident is about: `attempts` were made, the last one at
+    `dispatched_at`, None where none was. `ended` says how the run ended, empty while it goes on."""
+
+    provider: str
+    model: str
+    attempts: int
+    dispatched_at: int | None
+    phase: str
+    ended: str
+
+
+@value
 class IncidentDetail:
     """An incident in full. `next_try`: when a remedy may be begun by itself next; `last_beat_ms` and
-    `last_progress_ms` are how long ago its subject beat and advanced, None where it does not beat."""
+    `last_progress_ms` are how long ago its subject beat and advanced, None where it does not beat. `call` is None where
+    it is about no run."""
 
     incident: IncidentView
     timeline: tuple[TimelineView, ...]
@@ -162,6 +176,7 @@ class IncidentDetail:
     last_beat_ms: int | None = None
     last_progress_ms: int | None = None
     phase: str = ""
+    call: ProviderCallView | None = None
 
 
 @value

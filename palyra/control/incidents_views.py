@@ -1,6 +1,7 @@
 """Incidents as consoles see them, with an engine or out of the journal alone."""
 
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 
 from palyra.control.incidents_queries import (
     HealingView,
@@ -14,6 +15,7 @@ from palyra.control.incidents_queries import (
     IncidentTold,
     IncidentView,
     MeasuresView,
+    ProviderCallView,
     RemedyAttemptView,
     RemedyView,
     TimelineView,
@@ -159,8 +161,16 @@ class IncidentViews:
             attempts=tuple(map(attempt_view, await self._readers.attempts_of_incident(incident_id))),
             children=tuple(incident_view(child) for child in book.children(incident_id)[:PAGE_MOST]),
             parent=None if parent is None else incident_view(parent),
+            call=await self._call(record.related.get("run", "")),
         )
         return detail if self._healing is None else with_present(detail, record, self._healing())
+
+    async def _call(self, run_id: str) -> ProviderCallView | None:
+        run = await self._readers.run(run_id) if run_id else None
+        if run is None:
+            return None
+        ended = f"{run.state} {run.reason}".rstrip() if run.finished_at is not None else ""
+        return ProviderCallView(run.provider, run.model, run.attempts, run.dispatched_at, run.phase, ended)
 
     async def _stats(self, window: str) -> IncidentStats:
         if window not in WINDOWS_MS:
@@ -196,17 +206,13 @@ def with_present(detail: IncidentDetail, record: IncidentRecord, healing: Healin
     now, beat = healing.heartbeats.now(), None
     if record.family.startswith("heartbeat:"):
         beat = healing.heartbeats.get(WorkHeartbeatKind(record.family.removeprefix("heartbeat:")), record.subject)
-    return IncidentDetail(
-        detail.incident,
-        detail.timeline,
-        detail.attempts,
-        detail.children,
-        detail.parent,
-        tuple(remedies),
-        healing.remedier.next_try(record),
-        None if beat is None else now - beat.last_beat,
-        None if beat is None else now - beat.last_progress,
-        "" if beat is None else beat.phase,
+    return replace(
+        detail,
+        remedies=tuple(remedies),
+        next_try=healing.remedier.next_try(record),
+        last_beat_ms=None if beat is None else now - beat.last_beat,
+        last_progress_ms=None if beat is None else now - beat.last_progress,
+        phase="" if beat is None else beat.phase,
     )
 
 

@@ -24,7 +24,7 @@ from palyra.control.commands import (
     SnoozeAlert,
 )
 from palyra.control.incidents_commands import IncidentCommand
-from palyra.control.incidents_queries import IncidentQuery, IncidentsQuery
+from palyra.control.incidents_queries import IncidentQuery, IncidentsQuery, IncidentStatsQuery
 from palyra.control.jobs_commands import JobCommand
 from palyra.control.jobs_queries import JobQuery, ScheduleQuery
 from palyra.control.notice_queries import DeadLettersQuery, HeartbeatsQuery
@@ -204,7 +204,7 @@ class FakeControl(Control):
             case ConnectionQuery() | SelectionQuery():
                 world = self.world
                 return serving_told(query, world.providers, world.models, self.clock.now_ms(), world.text)
-            case IncidentsQuery() | IncidentQuery() | HeartbeatsQuery() | DeadLettersQuery():
+            case IncidentsQuery() | IncidentQuery() | IncidentStatsQuery() | HeartbeatsQuery() | DeadLettersQuery():
                 return incidents_told(self.world.trouble, query)
             case JobQuery() | TaskQuery() | ScheduleQuery():
                 return jobs_told(query, self.world.jobs, self.world.tasks, self.world.text)

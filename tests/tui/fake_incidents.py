@@ -22,7 +22,11 @@ from palyra.control.incidents_queries import (
     IncidentQuery,
     IncidentsPage,
     IncidentsQuery,
+    IncidentStats,
+    IncidentStatsQuery,
     IncidentView,
+    MeasuresView,
+    ProviderCallView,
     RemedyAttemptView,
     RemedyView,
     TimelineView,
@@ -71,6 +75,12 @@ class Trouble:
     said: tuple[str, ...] = ()
     circuits: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    measures: tuple[MeasuresView, ...] = (
+        MeasuresView("", 38, 9, 2, 260, 131_000, 522_000),
+        MeasuresView("critical", 2, 0, 0, 90, 41_000, 1_260_000),
+        MeasuresView("high", 21, 3, 1, 310, 96_000, 402_000),
+        MeasuresView("low", 15, 6, 1, None, None, None),
+    )
 
 
 def incident(number: int, severity: str, summary: str, **changes: Any) -> IncidentView:
@@ -283,8 +293,8 @@ def evil(text: str) -> Trouble:
 
 
 def incidents_told(
-    trouble: Trouble, query: IncidentsQuery | IncidentQuery | HeartbeatsQuery | DeadLettersQuery
-) -> IncidentsPage | IncidentDetail | HeartbeatsPage | DeadLettersPage:
+    trouble: Trouble, query: IncidentsQuery | IncidentQuery | IncidentStatsQuery | HeartbeatsQuery | DeadLettersQuery
+) -> IncidentsPage | IncidentDetail | IncidentStats | HeartbeatsPage | DeadLettersPage:
     """What the engine answers."""
     match query:
         case IncidentsQuery():
@@ -295,6 +305,8 @@ def incidents_told(
                 counts[one.severity] = counts.get(one.severity, 0) + 1
             healing = HealingView(trouble.modes, trouble.said, trouble.circuits, None, NOW, len(trouble.beats))
             return IncidentsPage(tuple(found[: query.limit]), len(found), counts, healing)
+        case IncidentStatsQuery():
+            return IncidentStats(query.window, trouble.measures)
         case IncidentQuery():
             return _detail(trouble, query.incident_id)
         case HeartbeatsQuery():
@@ -325,6 +337,7 @@ def _detail(trouble: Trouble, incident_id: str) -> IncidentDetail:
         4 * MINUTE if beats else None,
         5 * MINUTE if beats else None,
         "stream" if beats else "",
+        ProviderCallView("openai", "openai/gpt-5.4", 2, NOW - 5 * MINUTE, "stream", "") if beats else None,
     )
 
 

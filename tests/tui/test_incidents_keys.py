@@ -376,3 +376,21 @@ async def test_a_resolved_incident_ends_in_the_list_and_a_snapshot_wins_over_an_
             f"incident:{ident(7002)}",
             f"incident:{ident(7001)}",
         ]
+
+
+async def test_how_soon_trouble_was_found_known_and_over_is_told_by_severity_and_window() -> None:
+    async with console(normal()) as desk:
+        await desk.press("3")
+        await desk.ready()
+        assert "MTTA" not in desk.title
+        await desk.press("t")
+        assert desk.dialog == "MeasuresDialog"
+        for window in ("24h", "7d", "30d"):
+            assert f"{window} " in desk.box
+        assert "all 38 9 2 0.3 s 2:11 8:42" in desk.box
+        await desk.press("escape")
+        assert desk.dialog == ""
+    async with console(normal(), size=(120, 40)) as desk:
+        await desk.press("3")
+        await desk.ready()
+        assert "MTTA 2:11 · MTTR 8:42 in 7d" in desk.title

@@ -49,6 +49,7 @@ DIALOGS = {
     "review": ["6", "j", "j", "j", "j", "R"],
     "export": ["4", "e"],
     "export_audit": ["0", "e"],
+    "measures": ["3", "t"],
 }
 WORLDS = {"empty": empty, "normal": normal, "storm": storm, "hostile": hostile}
 SIZES = {"80x24": SMALL, "120x40": LARGE}

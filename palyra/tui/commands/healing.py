@@ -12,6 +12,7 @@ from palyra.core.plural import plural
 from palyra.tui.commands.action import HIDDEN, READY, Action, Confirm, Offer, Right, dimmed
 from palyra.tui.dialogs.confirm import ConfirmDialog, Consequence
 from palyra.tui.dialogs.incident import HealingModeDialog, ref
+from palyra.tui.dialogs.measures import MeasuresDialog
 from palyra.tui.themes import Tone
 
 if TYPE_CHECKING:
@@ -131,6 +132,24 @@ class DiscardLetter(Action["IncidentsScreen"]):
             await screen.send(DiscardDeadLetters((letter.delivery_id,)))
 
 
+class ShowMeasures(Action["IncidentsScreen"]):
+    id = "incident.measures"
+    keys = ("t",)
+    title = "Times to find, know, end…"
+    help = "by severity, over a day, a week and a month: MTTD, MTTA, MTTR"
+    footer = "times…"
+    on_selection = False
+
+    def perform(self, screen: "IncidentsScreen") -> Coroutine[Any, Any, None]:
+        return self._read(screen)
+
+    async def _read(self, screen: "IncidentsScreen") -> None:
+        palyra = screen.palyra
+        text = await palyra.ask(MeasuresDialog(palyra.control, palyra.spawn))
+        if text:
+            palyra.copy(text)
+
+
 class SetMode(Action["IncidentsScreen"]):
     id = "healing.mode"
     keys = ("M",)
@@ -168,4 +187,5 @@ HEALING: tuple[Action["IncidentsScreen"], ...] = (
     ShowHeartbeats(),
     ShowDeadLetters(),
     SetMode(),
+    ShowMeasures(),
 )

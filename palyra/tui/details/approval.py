@@ -94,7 +94,7 @@ def _asked(approval: ApprovalView) -> list[Pair]:
         ]
     return [
         ("who", _who(approval)),
-        ("session", part(approval.session or "every one of theirs")),
+        ("session", part(session_words(approval))),
         ("asks for", strong(room_words(approval))),
         ("risk", _risk(approval)),
     ]
@@ -286,7 +286,7 @@ def approval_preview(approval: ApprovalView, detail: ApprovalDetail | None, now:
         strong(approval.principal),
         muted(" asks for "),
         strong(what),
-        muted(" in "),
+        muted(" in " if approval.subject else " in session "),
         part(session_words(approval)),
     )
     lines = [spread(who, waiting_words(approval, now), width - 1)]

@@ -19,10 +19,8 @@ def room_words(approval: ApprovalView) -> str:
 
 
 def session_words(approval: ApprovalView) -> str:
-    """`session s1`, where a grant without a session serves each of the principal's; for a remedy its incident."""
-    if approval.subject:
-        return place_words(approval)
-    return f"session {approval.session or 'every one of theirs'}"
+    """A grant without a session serves each of the principal's; a remedy is for an incident."""
+    return place_words(approval) if approval.subject else approval.session or "every one of theirs"
 
 
 def reason_lines(approval: ApprovalView, width: int) -> list[Line]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from palyra.control.incidents_queries import (
     IncidentDetail,
     IncidentView,
+    ProviderCallView,
     RemedyAttemptView,
     RemedyView,
     TimelineView,
@@ -131,7 +132,7 @@ def incident_lines(
     lines += [BLANK, *pairs(values, width)]
     if detail is None:
         return [*lines, BLANK, line(" ", muted("evidence, attempts and timeline …"))]
-    lines += _evidence(incident, detail, width)
+    lines += _evidence(incident, detail, zone, now, width)
     if detail.remedies:
         lines += [BLANK, heading("remedies (m)"), *_remedies(detail.remedies, width)]
     if detail.attempts:
@@ -174,7 +175,15 @@ def _known(incident: IncidentView, zone: str, now: int) -> str:
     return f"{incident.acknowledged_by}, {show.moment(incident.acknowledged_at, zone, now)}"
 
 
-def _evidence(incident: IncidentView, detail: IncidentDetail, width: int) -> list[Line]:
+def call_words(call: ProviderCallView, zone: str, now: int) -> str:
+    """`openai/gpt-5.4, attempt 2 since 4:12, stream`; or how it ended."""
+    if call.dispatched_at is None:
+        return f"none so far{f', {call.ended}' if call.ended else ''}"
+    when = show.moment(call.dispatched_at, zone, now)
+    return f"{call.model or call.provider}, attempt {call.attempts} at {when}, {call.ended or call.phase}"
+
+
+def _evidence(incident: IncidentView, detail: IncidentDetail, zone: str, now: int, width: int) -> list[Line]:
     values: list[tuple[str, Part]] = []
     if detail.last_beat_ms is not None:
         values.append(("last beat", part(f"{show.age(detail.last_beat_ms)} ago")))
@@ -182,6 +191,8 @@ def _evidence(incident: IncidentView, detail: IncidentDetail, width: int) -> lis
         values.append(("progress", part(f"{show.age(detail.last_progress_ms)} ago")))
     if detail.phase:
         values.append(("phase", part(detail.phase)))
+    if detail.call is not None:
+        values.append(("last call", part(call_words(detail.call, zone, now))))
     values += [(kind.replace("_", " ")[:10], part(name)) for kind, name in incident.related.items()]
     if incident.subject and incident.subject not in incident.related.values():
         values.append(("subject", part(incident.subject)))
@@ -250,5 +261,8 @@ def _facts(entry: TimelineView, zone: str, now: int) -> str:
 
 def severity_part(severity: str, count: int) -> Part:
     """`2 critical`, as loud as it is."""
-    _, tone = _SEVERITIES.get(severity, (glyphs.ATTENTION, Tone.WARN))
-    return part(f"{count:,} {severity}", tone)
+    return part(f"{count:,} {severity}", severity_tone(severity))
+
+
+def severity_tone(severity: str) -> Tone:
+    return _SEVERITIES.get(severity, (glyphs.ATTENTION, Tone.WARN))[1]

@@ -4,7 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 from palyra.control.commands import Command
-from palyra.control.incidents_queries import HealingView, IncidentsPage, IncidentsQuery, IncidentView
+from palyra.control.incidents_queries import (
+    HealingView,
+    IncidentsPage,
+    IncidentsQuery,
+    IncidentStats,
+    IncidentStatsQuery,
+    IncidentView,
+)
 from palyra.control.notice_queries import (
     DeadLettersPage,
     DeadLettersQuery,
@@ -33,6 +40,7 @@ from palyra.tui.details.incident import (
     state_words,
     summary_words,
 )
+from palyra.tui.details.measures import means_line
 from palyra.tui.details.notices import beat_lines, beat_mark, letter_lines, work_words
 from palyra.tui.inquiry import Inquiry
 from palyra.tui.screens.listing import ListScreen, Order
@@ -78,6 +86,7 @@ _LAYOUTS: dict[View, tuple[Column, ...]] = {"incidents": COLUMNS, "heartbeats": 
 _LABELS: dict[View, str] = {"heartbeats": "heartbeats", "letters": "dead letters"}
 _RANKS = {"critical": 0, "high": 1, "medium": 2, "low": 3}
 _STATES = {"failing": 0, "silent": 0, "stalled": 1}
+STATS_FRESH_MS = 60_000
 FRESH_MS = 5_000
 """How old an answer about what a snapshot does not carry may be while nothing changes."""
 
@@ -108,6 +117,9 @@ class IncidentsScreen(ListScreen):
         self._letters: DeadLettersPage | None = None
         self._asked_for: tuple[object, ...] | None = None
         self._inquiry: Inquiry[IncidentsPage | HeartbeatsPage | DeadLettersPage] | None = None
+        self._stats: IncidentStats | None = None
+        self._stats_at: int | None = None
+        self._measuring: Inquiry[IncidentStats] | None = None
 
     # What the snapshot does not carry.
 
@@ -119,6 +131,7 @@ class IncidentsScreen(ListScreen):
     def take(self, snapshot: Snapshot) -> None:
         super().take(snapshot)
         self._look(snapshot)
+        self._measure(snapshot)
 
     def on_screen_resume(self) -> None:
         super().on_screen_resume()
@@ -147,6 +160,20 @@ class IncidentsScreen(ListScreen):
                 self._inquiry.ask(lambda: control.ask(HeartbeatsQuery(limit=MAX_ROWS)))
             case "letters":
                 self._inquiry.ask(lambda: control.ask(DeadLettersQuery(limit=MAX_ROWS)))
+
+    def _measure(self, snapshot: Snapshot) -> None:
+        """Asks for the means of a week, where there is room for them, once a minute."""
+        if not self.wide or self._stats_at == snapshot.at // STATS_FRESH_MS:
+            return
+        self._stats_at = snapshot.at // STATS_FRESH_MS
+        if self._measuring is None:
+            self._measuring = Inquiry(self.palyra.spawn, self._measured, self._fail)
+        control = self.palyra.control
+        self._measuring.ask(lambda: control.ask(IncidentStatsQuery()))
+
+    def _measured(self, stats: IncidentStats) -> None:
+        self._stats = stats
+        self.redraw()
 
     def _apply(self, page: IncidentsPage | HeartbeatsPage | DeadLettersPage) -> None:
         match page:
@@ -318,6 +345,7 @@ class IncidentsScreen(ListScreen):
             line(" ", part("h", Tone.ACCENT, bold=True), muted("  shows the heartbeats of all work")),
             line(" ", part("D", Tone.ACCENT, bold=True), muted("  shows notifications that nobody took")),
             line(" ", part("M", Tone.ACCENT, bold=True), muted("  says what may be done about trouble by itself")),
+            line(" ", part("t", Tone.ACCENT, bold=True), muted("  tells how soon it was found, taken up and ended")),
         ]
 
     def trail(self, subject: Subject) -> str:
@@ -363,7 +391,8 @@ class IncidentsScreen(ListScreen):
             parts += self._further(part(f"circuit open: {', '.join(circuits)}", Tone.BAD), len(circuits))
             if page.healing.suspended_until is not None and page.healing.suspended_until > self.now:
                 parts += self._further(part("judging suspended", Tone.WARN), 1)
-        return tuple(parts)
+        means = means_line(self._stats) if self._stats is not None and self.wide else ()
+        return (*parts, *([muted(f" {glyphs.SEPARATOR} ")] if means else []), *means)
 
     @staticmethod
     def _further(piece: Part, count: int) -> Line:
