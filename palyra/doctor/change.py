@@ -86,8 +86,8 @@ class PlannedChange:
 
     `target` is relative to `root`, with `/` between its parts; `.` is the root itself. `was` and `content` are the
     bytes before and after where they are known and small enough to be shown; `content` is None for what has none
-    (deletes, modes, directories), for what only `work` can make, and for what is brought back from the file
-    `content_from`, relative to the state directory.
+    (deletes, modes, directories), for what only `work` can make, and for what is too large of what is brought
+    back from the file `content_from`, relative to the state directory.
 
     `work` names the journal work whose product is the new content: it is made beside the target before that is
     touched, and only then `after` knows its digest. `source` is the target a MOVE keeps, `{run}` in a target stands for

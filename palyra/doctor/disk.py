@@ -109,7 +109,7 @@ class Disk:
 
     def copy(self, path: Path, to: Path) -> FileFacts:
         """A copy that only its owner can read, with the facts of what was copied."""
-        self._write(to, path, 0o600, os.geteuid())
+        self._write(to, path, 0o600, -1)
         self.sync_dir(to.parent)
         found = path.lstat()
         copied = self.facts(to)
@@ -160,6 +160,7 @@ class Disk:
             os.close(descriptor)
 
     def _write(self, path: Path, content: bytes | Path, mode: int, owner: int) -> None:
+        """What is copied keeps the time of its last change."""
         self._seam("open")
         with os.fdopen(os.open(path, _NEW, 0o600), "wb") as file:
             self._seam("write")
@@ -169,6 +170,9 @@ class Disk:
                 with os.fdopen(os.open(content, _READ), "rb") as source:
                     while chunk := source.read(_CHUNK):
                         file.write(chunk)
+                    file.flush()
+                    found = os.fstat(source.fileno())
+                    os.utime(file.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
             file.flush()
             if owner not in (-1, os.geteuid()):
                 with suppress(PermissionError):

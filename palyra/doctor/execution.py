@@ -151,9 +151,10 @@ class Execution:
                 disk.put(path, content, change.after.mode, change.after.owner, path.with_name(entry.temporary))
 
     def _content(self, change: PlannedChange) -> bytes | Path:
-        if change.content is not None:
-            return change.content
-        return self._disk.roots[Root.STATE] / change.content_from
+        if change.content_from:
+            return self._disk.roots[Root.STATE] / change.content_from
+        assert change.content is not None
+        return change.content
 
     @staticmethod
     def _came_out(change: PlannedChange, found: FileFacts, after: FileFacts) -> bool:

@@ -204,7 +204,7 @@ def _inverse(one: Judged, run: Manifest, site: Site) -> PlannedChange | None:
     was = _shown(Disk(site.roots).path(entry.root, entry.target)) if now.exists else b""
     content = _shown(kept)
     change = _change(entry, action, now, replace(before, mark=""))
-    return replace(change, was=was, content=content, content_from="" if content is not None else name)
+    return replace(change, was=was, content=content, content_from=name)
 
 
 def _change(entry: Entry, action: Action, before: FileFacts, after: FileFacts) -> PlannedChange:

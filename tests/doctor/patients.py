@@ -18,7 +18,7 @@ from palyra.doctor.manifest import Outcome
 from palyra.doctor.plan import Plan
 from palyra.doctor.planning import plan_repairs
 from palyra.doctor.reading import Means, Where, read_installation
-from palyra.doctor.rolling_back import roll_back, site_of
+from palyra.doctor.rolling_back import roll_back
 from palyra.doctor.runs import Who
 
 WHO = Who("local:tester", "owner")
@@ -75,8 +75,7 @@ class Patient:
         return plan_repairs(*self.look(), only=only)
 
     def site(self) -> Site:
-        files = self.look()[0].config_files.get()
-        return site_of(files, self.state)
+        return Site(self.state, self.config.resolve(), str(self.config))
 
     def tools(self, seam: Seam = no_seam) -> Tools:
         return Tools(self.clock, journal_works(self.clock), seam)
