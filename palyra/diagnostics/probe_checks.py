@@ -1,6 +1,7 @@
 """One check of a service outside: an HTTP status, a TCP connection or a Unix socket, within the probe's own limit."""
 
 import asyncio
+import contextlib
 import ssl
 from urllib.parse import urlsplit
 
@@ -71,10 +72,10 @@ class ProbeChecks:
             case ProbeKind.TCP:
                 host, port = split_host_port(probe.target)
                 _, writer = await asyncio.open_connection(host, port)
-                writer.close()
+                await _leave(writer)
             case ProbeKind.UNIX:
                 _, writer = await asyncio.open_unix_connection(probe.target)
-                writer.close()
+                await _leave(writer)
 
     async def _ask(self, probe: ProbeConfig) -> None:
         secret = self._secret(probe)
@@ -133,6 +134,13 @@ class ProbeChecks:
                 limits=httpx.Limits(max_keepalive_connections=0),
             )
         return self._client
+
+
+async def _leave(writer: asyncio.StreamWriter) -> None:
+    """It was reached, which was all."""
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 def _told(error: Exception) -> str:
