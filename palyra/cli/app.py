@@ -11,6 +11,7 @@ from palyra.cli.alerts import alerts
 from palyra.cli.approvals import approvals
 from palyra.cli.audit import audit
 from palyra.cli.budgets import budgets
+from palyra.cli.config import config_commands
 from palyra.cli.dead_letters import notifications
 from palyra.cli.diagnostics import add_diagnostics
 from palyra.cli.incidents import incidents
@@ -34,6 +35,7 @@ from palyra.cli.options import (
 from palyra.cli.output import amount, complain, print_foreign_json, print_json, say
 from palyra.cli.pricing import pricing
 from palyra.cli.providers import providers
+from palyra.cli.reload import add_reload
 from palyra.cli.replay import add_replay
 from palyra.cli.runs import runs
 from palyra.cli.schedule import schedule
@@ -75,6 +77,7 @@ def build_app(launch: Launch) -> typer.Typer:
     app.add_typer(pricing(launch), name="pricing")
     app.add_typer(models(launch), name="models")
     app.add_typer(providers(launch), name="providers")
+    app.add_typer(config_commands(launch), name="config")
     app.add_typer(windows(launch), name="windows")
     app.add_typer(ledger(launch), name="ledger")
     app.add_typer(audit(launch), name="audit")
@@ -82,6 +85,7 @@ def build_app(launch: Launch) -> typer.Typer:
     add_explain(app, launch)
     add_diagnostics(app, launch)
     add_replay(app, launch)
+    add_reload(app, launch)
     _add_status(app, launch)
     _add_run(app, launch)
 

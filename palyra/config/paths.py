@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 
 import platformdirs
@@ -30,6 +31,22 @@ class FileRead:
 
     data: bytes | None = None
     refused: str | None = None
+
+
+class Standing(StrEnum):
+    """How a place stands where a configuration may be."""
+
+    READABLE = "readable"
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+
+
+def standing_of(path: Path) -> Standing:
+    """Whether a file is there and can be read."""
+    found = read_config_file(path)
+    if found.data is not None:
+        return Standing.READABLE
+    return Standing.MISSING if found.refused is None else Standing.UNREADABLE
 
 
 def config_candidates(
