@@ -3,10 +3,8 @@
 import asyncio
 import os
 import tempfile
-from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 from palyra.core.errors import PalyraError
 from palyra.diagnostics.collecting import OffLoop
@@ -17,6 +15,7 @@ from palyra.diagnostics.house import (
     LastRun,
     RecoveryData,
     ReferenceCounts,
+    ReloadData,
     StallData,
     VaultData,
 )
@@ -37,7 +36,7 @@ from palyra.diagnostics.storing import (
 from palyra.doctor.manifest import Manifest, RunState
 from palyra.doctor.runs import load_runs
 from palyra.runs.settings import run_settings
-from palyra.vault.secrets import Resolution, SecretState
+from palyra.vault.secrets import SecretState
 
 if TYPE_CHECKING:
     from palyra.engine.engine import Engine
@@ -193,24 +192,6 @@ async def event_loop(engine: "Engine") -> EventLoopData:
     )
 
 
-@runtime_checkable
-class Opened(Protocol):
-    """A vault that can tell how it is."""
-
-    @property
-    def state(self) -> StrEnum: ...
-
-    @property
-    def key_source(self) -> str: ...
-
-    @property
-    def key_id(self) -> str: ...
-
-    def entries(self) -> Sequence[object]: ...
-
-    def resolve(self, ref: str) -> Resolution: ...
-
-
 async def vault(engine: "Engine") -> VaultData:
     """What the configuration and the profiles refer to is looked up, and forgotten at once."""
     source = engine.secrets.vault
@@ -223,7 +204,7 @@ async def vault(engine: "Engine") -> VaultData:
             missing.append(ref)
         if number % TURN == 0:
             await asyncio.sleep(0)
-    opened = source if isinstance(source, Opened) else None
+    opened = engine.secrets.opened
     return VaultData(
         state="absent" if opened is None else opened.state.value,
         key_source=engine.config.vault.key_source.value if opened is None else opened.key_source,
@@ -247,7 +228,9 @@ def _references(engine: "Engine") -> set[str]:
 
 
 async def config(engine: "Engine") -> ConfigData:
-    return ConfigData(version=engine.config.version, problems=0, warnings=0, pending_restart=(), last_reload=None)
+    state = engine.reloading.state
+    last = None if state.reloaded_at is None else ReloadData(state.reloaded_at, bool(state.reload_ok))
+    return ConfigData(state.version, len(state.problems), len(state.warnings), state.pending_restart, last)
 
 
 async def recovery(engine: "Engine", off_loop: OffLoop) -> RecoveryData:

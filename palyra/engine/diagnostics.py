@@ -136,7 +136,7 @@ class Diagnosing:
 
     def _of_engine(self) -> EngineData:
         engine = self._engine
-        path = engine.installation.config_path
+        state = engine.reloading.state
         return EngineData(
             version=__version__,
             boot_id=engine.boot_id,
@@ -144,7 +144,8 @@ class Diagnosing:
             started_at=engine.started_at,
             uptime_ms=max(0, engine.clock.now_ms() - engine.started_at),
             phase=engine.phase,
-            config_path=None if path is None else str(path),
+            config_path=state.path or None,
+            config_pending=state.pending_restart,
         )
 
     def _collectors(self) -> list[Collector[Any]]:

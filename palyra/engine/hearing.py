@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from palyra.core.events import Event
 from palyra.core.rolling import Rolling
 from palyra.diagnostics.failure import BAD_STATUS, UNREACHABLE, Source, is_failure
 from palyra.diagnostics.failures import FailureBook
@@ -36,6 +37,7 @@ class Hearing:
         """Models that were used although nobody knew their price."""
         self._journal_failures = 0
         engine.journal.listen(self.hear)
+        engine.events.subscribe(self._refused, "config.refused")
 
     def attempt(self, end: AttemptEnd) -> None:
         """How an attempt at a provider ended."""
@@ -55,6 +57,11 @@ class Hearing:
 
     def collector(self, name: str, why: str) -> None:
         self.failures.record(Source.COLLECTOR, name, "collector", why)
+
+    def _refused(self, event: Event) -> None:
+        """The configuration was read again and is not valid."""
+        told = "; ".join(map(str, event.data["problems"]))
+        self.failures.record(Source.CONFIG, event.subject, "invalid_reload", told)
 
     def look(self) -> None:
         """Whether the journal has refused something since the last look."""

@@ -208,6 +208,8 @@ class Reloading:
             engine.notices.courier.configure(webhooks(config.notifications.webhook))
         if "jobs" in changed:
             engine.jobs.apply(config.jobs)
+        if "probes" in changed:
+            engine.diagnosing.prober.configure(config.probes)
 
     def _subject(self, loaded: LoadResult) -> str:
         return loaded.path.name if loaded.path is not None else "defaults"
