@@ -1,7 +1,7 @@
 """Making the checks: each under its own guard and limit, and none of them kept from its turn by another."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 
 from palyra.core.clock import Clock
 from palyra.core.reasons import reason_of
@@ -58,14 +58,14 @@ async def examine(
     clock: Clock,
     checks: Sequence[Check] = CHECKS,
     *,
-    wanted: Collection[str] | None = None,
+    wants: Callable[[str], bool] = lambda check: True,
     deep: bool = False,
 ) -> Examination:
-    """Makes these checks, or the `wanted` ones among them. `deep`: without limits."""
+    """Makes those of these checks that somebody `wants`, by their id. `deep`: without limits."""
     results: list[CheckResult] = []
     findings: list[Finding] = []
     for check in (*checks, *probe_checks(found)):
-        if wanted is not None and check.id not in wanted:
+        if not wants(check.id):
             continue
         result, told = await _made(check, found, clock, deep=deep)
         results.append(result)
