@@ -1,14 +1,27 @@
 """Where `palyra` and `palyra-tui` begin: until a program is loaded and ready to hear of it, Ctrl+C just ends it."""
 
+import sys
+
 from palyra.core.signals import die_of_interrupts
+
+DOCTOR = "doctor"
 
 
 def cli() -> None:
     """`palyra`."""
     die_of_interrupts()
+    if sys.argv[1:2] == [DOCTOR]:
+        sys.exit(_doctor(sys.argv[2:]))
     from palyra.main import cli as program
 
     program()
+
+
+def _doctor(arguments: list[str]) -> int:
+    """The doctor loads nothing of what it may find broken."""
+    from palyra.cli.doctor import run
+
+    return run(arguments)
 
 
 def console() -> None:

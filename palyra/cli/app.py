@@ -14,6 +14,7 @@ from palyra.cli.budgets import budgets
 from palyra.cli.config import config_commands
 from palyra.cli.dead_letters import notifications
 from palyra.cli.diagnostics import add_diagnostics
+from palyra.cli.doctor import command as doctor
 from palyra.cli.incidents import incidents
 from palyra.cli.jobs import jobs
 from palyra.cli.launch import Launch
@@ -82,6 +83,7 @@ def build_app(launch: Launch) -> typer.Typer:
     app.add_typer(ledger(launch), name="ledger")
     app.add_typer(audit(launch), name="audit")
     app.add_typer(access(launch), name="access")
+    app.command("doctor")(doctor)
     add_explain(app, launch)
     add_diagnostics(app, launch)
     add_replay(app, launch)

@@ -11,6 +11,7 @@ from palyra.control.audit_queries import AuditLogPage, AuditLogQuery
 from palyra.control.commands import Command
 from palyra.control.config_queries import ConfigAnswer, ConfigQuery
 from palyra.control.diagnostics_queries import Diagnosis, DiagnosticsQuery
+from palyra.control.doctor_queries import JournalExamination, JournalExaminationQuery
 from palyra.control.incidents_queries import (
     IncidentDetail,
     IncidentQuery,
@@ -138,6 +139,7 @@ ANSWERS: dict[type, type] = {
     MemoryStatsQuery: MemoryStats,
     DiagnosticsQuery: Diagnosis,
     ConfigQuery: ConfigAnswer,
+    JournalExaminationQuery: JournalExamination,
 }
 """Which answer belongs to which query."""
 

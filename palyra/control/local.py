@@ -17,6 +17,8 @@ from palyra.control.config_queries import ConfigQuery
 from palyra.control.connections import Connections
 from palyra.control.diagnostics_answers import diagnostics_answer
 from palyra.control.diagnostics_queries import DiagnosticsQuery
+from palyra.control.doctor_answers import examined_journal
+from palyra.control.doctor_queries import JournalExaminationQuery
 from palyra.control.folding import Fold
 from palyra.control.incidents_queries import (
     IncidentAsked,
@@ -358,6 +360,8 @@ class LocalControl(Control):
             return heartbeats_page(self._face.engine.healing, query)
         if isinstance(query, DiagnosticsQuery):
             return await diagnostics_answer(self._face.engine, query)
+        if isinstance(query, JournalExaminationQuery):
+            return await examined_journal(self._face.engine, query)
         if isinstance(query, LedgerQuery):
             return await check_ledger(self._face.engine, query)
         if isinstance(query, PriceAsk):

@@ -13,6 +13,7 @@ from palyra.control.commands import Command
 from palyra.control.config_queries import ConfigAnswer, ConfigQuery
 from palyra.control.diagnostics_answers import no_diagnostics
 from palyra.control.diagnostics_queries import DiagnosticsQuery
+from palyra.control.doctor_queries import JournalExamination, JournalExaminationQuery
 from palyra.control.incidents_queries import (
     IncidentQuery,
     IncidentsQuery,
@@ -88,6 +89,7 @@ from palyra.governance.policy_input import PolicyDefaults, from_config
 from palyra.governance.policy_set import PolicySet
 from palyra.healing.webhooks.target import webhooks
 from palyra.journal.changes import Change
+from palyra.journal.examination import Asking, examine
 from palyra.journal.journal import NO_JOURNAL, empty_readers, open_readers
 from palyra.journal.readers import Readers
 from palyra.journal.rows import GrantRow, HoldRow
@@ -314,6 +316,9 @@ class OfflineControl(Control):
                 raise EngineGoneError(NO_ENGINE, fix="Connections are tested by an engine; start one.")
             case HeartbeatsQuery():
                 raise EngineGoneError(NO_ENGINE, fix="Heartbeats are in an engine's memory; start one.")
+            case JournalExaminationQuery():
+                asking = Asking(query.deep, query.limit_s)
+                return JournalExamination("", await examine(self._state_dir, self._clock, asking))
             case DiagnosticsQuery():
                 raise no_diagnostics(query)
             case JobsQuery() | JobQuery() | FiresQuery() | ScheduleQuery():

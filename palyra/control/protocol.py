@@ -8,6 +8,7 @@ from palyra.control.audit_queries import AuditLogPage, AuditLogQuery
 from palyra.control.commands import Command
 from palyra.control.config_queries import ConfigAnswer, ConfigQuery
 from palyra.control.diagnostics_queries import Diagnosis, DiagnosticsQuery
+from palyra.control.doctor_queries import JournalExamination, JournalExaminationQuery
 from palyra.control.incidents_queries import (
     IncidentDetail,
     IncidentQuery,
@@ -183,6 +184,8 @@ class Control(ABC):
     async def ask(self, query: DiagnosticsQuery) -> Diagnosis: ...
     @overload
     async def ask(self, query: ConfigQuery) -> ConfigAnswer: ...
+    @overload
+    async def ask(self, query: JournalExaminationQuery) -> JournalExamination: ...
     async def ask(self, query: Query) -> Answer:
         """The answer to a question; its type follows from the question's."""
         return await self.answer(query)

@@ -8,6 +8,7 @@ from pydantic import Field
 from palyra.control.audit_queries import AuditAsked, AuditTold
 from palyra.control.config_queries import ConfigAnswer, ConfigQuery
 from palyra.control.diagnostics_queries import Diagnosis, DiagnosticsQuery
+from palyra.control.doctor_queries import JournalExamination, JournalExaminationQuery
 from palyra.control.incidents_queries import IncidentAsked, IncidentTold
 from palyra.control.jobs_queries import JobAsked, JobTold
 from palyra.control.memory_queries import MemoryAsked, MemoryTold
@@ -309,7 +310,8 @@ Query = Annotated[
     | IncidentAsked
     | MemoryAsked
     | DiagnosticsQuery
-    | ConfigQuery,
+    | ConfigQuery
+    | JournalExaminationQuery,
     Field(discriminator="kind"),
 ]
 Answer = (
@@ -334,4 +336,5 @@ Answer = (
     | MemoryTold
     | Diagnosis
     | ConfigAnswer
+    | JournalExamination
 )

@@ -11,6 +11,7 @@ from palyra.control.audit_log import audit_log
 from palyra.control.audit_queries import AuditLogQuery
 from palyra.control.config_queries import ConfigQuery
 from palyra.control.diagnostics_queries import DiagnosticsQuery
+from palyra.control.doctor_queries import JournalExaminationQuery
 from palyra.control.incidents_queries import IncidentQuery, IncidentsQuery, IncidentStatsQuery
 from palyra.control.jobs_queries import FiresQuery, JobQuery, JobsQuery, ScheduleQuery
 from palyra.control.memory_queries import MemoryStatsQuery, NoteSearchQuery, NotesQuery
@@ -125,7 +126,9 @@ class Records:
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
             case ServingQuery() | SelectionQuery() | ConnectionQuery() | DeadLettersQuery() | HeartbeatsQuery():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
-            case NotesQuery() | NoteSearchQuery() | MemoryStatsQuery() | DiagnosticsQuery() | ConfigQuery():
+            case DiagnosticsQuery() | ConfigQuery() | JournalExaminationQuery():
+                raise BadInputError("This is answered by the engine or by whoever stands in for it.")
+            case NotesQuery() | NoteSearchQuery() | MemoryStatsQuery():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
             case JobsQuery() | JobQuery() | FiresQuery() | ScheduleQuery():
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")

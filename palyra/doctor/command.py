@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from palyra.core.clock import Clock
 from palyra.core.errors import BadInputError, ConflictError, PalyraError, StateError
 from palyra.core.values import value
-from palyra.doctor.checks.catalogue import CHECKS
+from palyra.doctor.checks.catalogue import CHECKS, ONLINE
 from palyra.doctor.checks.check import Check
 from palyra.doctor.examining import Examination, examine
 from palyra.doctor.installation import Installation
@@ -124,7 +124,12 @@ class _Look:
     deep: bool
 
     async def examine(self, found: Installation) -> Examination:
-        return await examine(found, self.hands.clock, self.hands.checks, wants=self.selection.wants, deep=self.deep)
+        return await examine(found, self.hands.clock, self.hands.checks, wants=self._wants, deep=self.deep)
+
+    def _wants(self, check: str) -> bool:
+        """What asks the network is made where that was asked for, or the check itself was."""
+        silent = check in ONLINE and self.means.ask_network is None and self.selection.checks is None
+        return self.selection.wants(check) and not silent
 
     async def again(self) -> Examination:
         return await self.examine(await read_installation(self.where, self.means))

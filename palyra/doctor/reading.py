@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from palyra.config.paths import SYSTEM_FILE
 from palyra.config.paths import state_dir as find_state_dir
 from palyra.core.clock import Clock
-from palyra.core.errors import PalyraError
+from palyra.core.errors import EngineGoneError, PalyraError
 from palyra.core.reasons import reason_of
 from palyra.core.values import value
 from palyra.doctor.files import Files, read_tree
@@ -46,7 +46,7 @@ NOT_ASKED = "the network is asked only with --online"
 
 AskEngine = Callable[["Asking"], Awaitable["tuple[str, Examined]"]]
 """Has the engine that holds the state directory examine its journal; its boot id and what it found. Raises TimeoutError
-and PalyraError where it does not answer."""
+and EngineGoneError where it does not answer, PalyraError where it refuses."""
 AskNetwork = Callable[["Installation"], Awaitable[Online]]
 
 
@@ -182,9 +182,12 @@ async def _through_engine(found: EngineFacts, means: Means) -> tuple[Reading[Eng
         return Reading(found=found), Reading(absent=f"an engine holds it (pid {found.pid})")
     try:
         boot_id, examined = await means.ask_engine(Asking(means.deep, _limit(means), live=True))
-    except (PalyraError, TimeoutError) as error:
+    except (EngineGoneError, TimeoutError) as error:
         silent = EngineFacts(running=True, pid=found.pid, responds=False)
         return Reading(found=silent), Reading(problem=f"the engine (pid {found.pid}) did not answer: {error}")
+    except PalyraError as error:
+        refusing = EngineFacts(running=True, pid=found.pid, responds=True)
+        return Reading(found=refusing), Reading(problem=f"the engine (pid {found.pid}) cannot tell: {error}")
     answering = EngineFacts(running=True, pid=found.pid, responds=True, boot_id=boot_id)
     return Reading(found=answering), Reading(found=JournalRead(examined))
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from palyra.providers.auth_profiles import AuthProfiles
     from palyra.providers.credentials import Credentials
     from palyra.vault.sealing import VaultFile
-    from palyra.vault.secrets import Resolution
+    from palyra.vault.secrets import Resolution, SecretSource
 
 VAULT_FILE = "vault/vault.json"
 PROFILES_FILE = "auth_profiles.toml"
@@ -142,10 +142,11 @@ def read_profiles_of(tree: StateTree, config: "LoadedConfig | None") -> "AuthPro
 
 
 def references_in(config: "LoadedConfig | None", profiles: "AuthProfiles | None") -> frozenset[str]:
-    """What of the vault providers need, themselves or through auth profiles."""
+    """What of the vault providers need, themselves or through auth profiles, and probes."""
     wanted = set() if profiles is None else {profile.vault_ref for profile in profiles.profiles.values()}
     if config is not None:
         wanted |= {row.api_key_vault_ref for row in config.providers.values() if row.api_key_vault_ref is not None}
+        wanted |= {probe.secret_ref for probe in config.probes if probe.secret_ref is not None}
     return frozenset(wanted)
 
 
@@ -172,6 +173,11 @@ class _ReadVault:
                 return Resolution(SecretState.LOCKED)
 
 
+def secrets_of(found: Installation) -> "SecretSource":
+    """The vault as it was read. Raises NotReadError where it could not be."""
+    return _ReadVault(found.vault.get())
+
+
 def credentials_of(found: Installation, config: "LoadedConfig") -> "Credentials":
     """Every provider's credentials as they stand, with what the journal has noted of them.
 
@@ -184,7 +190,7 @@ def credentials_of(found: Installation, config: "LoadedConfig") -> "Credentials"
     from palyra.providers.fingerprints import KEY_FILE, Fingerprints
 
     profiles = NONE if found.profiles.absent else found.profiles.get()
-    sources = CredentialSources(found.environ, _ReadVault(found.vault.get()), profiles)
+    sources = CredentialSources(found.environ, secrets_of(found), profiles)
     fingerprints = Fingerprints.given(found.state.get().at(KEY_FILE).data)
     credentials = Credentials(ManualClock(found.now_ms), lambda changes: None, fingerprints.of)
     examined = found.journal.found.examined if found.journal.found is not None else None

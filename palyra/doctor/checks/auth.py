@@ -11,6 +11,8 @@ STALE = ("rejected", "expired", "expiring")
 
 
 def registry(found: Installation) -> Iterator[Finding]:
+    if found.profiles.absent:
+        return
     profiles = found.profiles.get()
     if not profiles.unusable:
         return
@@ -59,6 +61,8 @@ def health(found: Installation) -> Iterator[Finding]:
 
 
 def records(found: Installation) -> Iterator[Finding]:
+    if found.profiles.absent:
+        return
     profiles = found.profiles.get()
     if profiles.unusable:
         raise NothingToReadError("no auth profile can be read (auth.registry)")

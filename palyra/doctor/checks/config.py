@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from palyra.config.problem import Code, Fault, LayerName, Problem
 from palyra.doctor.checks.check import Check
 from palyra.doctor.finding import Finding, Severity
-from palyra.doctor.installation import ConfigCandidate, Installation, Kind
+from palyra.doctor.installation import ConfigCandidate, Installation, Kind, NothingToReadError
 from palyra.doctor.reading_config import WHOLE_FILE, parse
 
 RESTORE, REINITIALIZE = "config.restore_backup", "config.reinitialize"
@@ -38,8 +38,7 @@ def is_found(found: Installation) -> Iterator[Finding]:
 
 def syntax(found: Installation) -> Iterator[Finding]:
     chosen = found.config_files.get().chosen
-    document = found.document.get()
-    if chosen is None or not document.fault:
+    if chosen is None or not (document := found.document.get()).fault:
         return
     place = f" (line {document.line}, column {document.column})" if document.column else ""
     place = place or (f" (line {document.line})" if document.line else "")
@@ -66,9 +65,11 @@ def version(found: Installation) -> Iterator[Finding]:
     from palyra.config.versions import CURRENT, version_of
 
     chosen = found.config_files.get().chosen
-    document = found.document.get()
-    if chosen is None or document.fault:
+    if chosen is None:
         return
+    document = found.document.get()
+    if document.fault:
+        raise NothingToReadError("the configuration cannot be parsed (config.syntax)")
     path = str(chosen.input.path)
     try:
         written = version_of(document.tree)
