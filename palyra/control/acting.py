@@ -1,9 +1,11 @@
 """Carrying out commands: each is checked against the operator's role and the state they saw, done, and read back."""
 
 import asyncio
+from typing import get_args
 
 from palyra.config.choices import MetricKind
-from palyra.control.access_acts import issue_token, set_feature
+from palyra.control.access_acts import act_on_access, issue_token, set_feature
+from palyra.control.access_commands import AccessCommand
 from palyra.control.alerts import answer_alert
 from palyra.control.commands import (
     AckAlert,
@@ -53,6 +55,8 @@ from palyra.control.memory_answers import act_on_notes
 from palyra.control.memory_commands import AddNote, ForgetNotes, ForgetScope
 from palyra.control.notice_answers import discard_dead_letters, retry_dead_letters, try_webhook
 from palyra.control.provider_acts import clear_credential, discover_models
+from palyra.control.secrets_acts import act_on_secrets
+from palyra.control.secrets_commands import SecretsCommand
 from palyra.control.snapshots import CommandResult, FaultView, OperatorView
 from palyra.control.task_acts import act_on_task
 from palyra.control.task_commands import ActOnTasks, AddTask, EditTask, PrioritiseTask
@@ -88,6 +92,8 @@ ADMINS = (
     DeleteJob,
     ResetJob,
     SetHealingMode,
+    *get_args(AccessCommand),
+    *get_args(SecretsCommand),
 )
 """Commands that take an admin; the others take an approver."""
 
@@ -136,6 +142,10 @@ class Acting:
         return CommandResult("denied", text, fix, code=code)
 
     async def _do(self, command: Command, by: Decider) -> CommandResult:
+        if isinstance(command, AccessCommand):
+            return await act_on_access(self._engine, command, by)
+        if isinstance(command, SecretsCommand):
+            return await act_on_secrets(self._engine, command, by)
         match command:
             case DecideApproval():
                 return await self._decide(command, by)

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json
 
+from palyra.control.access_queries import AccessAnswer, AccessQuery
 from palyra.control.audit_queries import AuditLogPage, AuditLogQuery
 from palyra.control.commands import Command
 from palyra.control.config_queries import ConfigAnswer, ConfigQuery
@@ -63,6 +64,7 @@ from palyra.control.queries import (
     RunsQuery,
 )
 from palyra.control.replays import CancelReplay, ReplayProgress, ReplayProgressQuery, ReplayQuery
+from palyra.control.secrets_queries import AuthAnswer, AuthQuery, VaultAnswer, VaultQuery
 from palyra.control.serving_queries import (
     ConnectionAnswer,
     ConnectionQuery,
@@ -137,6 +139,9 @@ ANSWERS: dict[type, type] = {
     NotesQuery: NotesPage,
     NoteSearchQuery: NoteSearchAnswer,
     MemoryStatsQuery: MemoryStats,
+    AccessQuery: AccessAnswer,
+    VaultQuery: VaultAnswer,
+    AuthQuery: AuthAnswer,
     DiagnosticsQuery: Diagnosis,
     ConfigQuery: ConfigAnswer,
     JournalExaminationQuery: JournalExamination,

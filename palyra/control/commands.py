@@ -5,9 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from palyra.control.access_commands import AccessCommand
 from palyra.control.incidents_commands import IncidentCommand
 from palyra.control.jobs_commands import JobCommand
 from palyra.control.memory_commands import MemoryCommand
+from palyra.control.secrets_commands import SecretsCommand
 from palyra.control.task_commands import TaskCommand
 from palyra.core.values import value
 
@@ -190,6 +192,8 @@ Command = Annotated[
     | CancelRun
     | IssueToken
     | SetFeature
+    | AccessCommand
+    | SecretsCommand
     | AddPolicy
     | EditPolicy
     | RemovePolicy

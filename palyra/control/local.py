@@ -8,6 +8,8 @@ from typing import Any
 
 from palyra import __version__
 from palyra.config.model import LoadedConfig
+from palyra.control.access_queries import AccessQuery
+from palyra.control.access_views import access_answer
 from palyra.control.acting import Acting
 from palyra.control.alerts import SHOWN_MOST, AlertViews, alerts_page
 from palyra.control.budgets import budget_detail
@@ -54,6 +56,8 @@ from palyra.control.queries import (
 from palyra.control.records import Records
 from palyra.control.replaying import ReplayDesk
 from palyra.control.replays import ReplayAsk
+from palyra.control.secrets_queries import SecretsAsked
+from palyra.control.secrets_views import secrets_answer
 from palyra.control.selection import explain_selection
 from palyra.control.serving_answers import serving_answer
 from palyra.control.serving_queries import (
@@ -354,6 +358,10 @@ class LocalControl(Control):
             return await self._face.tasks.answer(query)
         if isinstance(query, IncidentAsked):
             return await self._face.incidents.answer(query)
+        if isinstance(query, AccessQuery):
+            return access_answer(self._face.engine.access, self._face.engine.clock.now_ms())
+        if isinstance(query, SecretsAsked):
+            return secrets_answer(self._face.engine, query)
         if isinstance(query, DeadLettersQuery):
             return dead_letters(self._face.engine, query)
         if isinstance(query, HeartbeatsQuery):

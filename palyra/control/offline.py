@@ -7,6 +7,8 @@ from typing import Any, Self
 
 from palyra import __version__
 from palyra.config.model import LoadedConfig
+from palyra.control.access_queries import AccessQuery
+from palyra.control.access_views import access_answer
 from palyra.control.alerts import SHOWN_MOST, alert_view, alerts_page, recorded_alerts
 from palyra.control.budgets import budget_detail
 from palyra.control.commands import Command
@@ -56,6 +58,8 @@ from palyra.control.queries import (
 from palyra.control.records import Records
 from palyra.control.replaying import ReplayDesk
 from palyra.control.replays import ReplayAsk
+from palyra.control.secrets_queries import AuthAnswer, AuthQuery, VaultQuery
+from palyra.control.secrets_views import auth_answer, references, vault_answer
 from palyra.control.selection import explain_selection
 from palyra.control.serving_answers import serving_answer
 from palyra.control.serving_queries import (
@@ -96,7 +100,7 @@ from palyra.journal.rows import GrantRow, HoldRow
 from palyra.pricing.book import PriceBook
 from palyra.pricing.drift import EstimateDrift
 from palyra.pricing.learn import Learner
-from palyra.providers.credential_sources import credential_sources
+from palyra.providers.credential_sources import CredentialSources, credential_sources
 from palyra.providers.credentials import Credentials
 from palyra.providers.fingerprints import Fingerprints
 from palyra.providers.registry import Registry
@@ -105,7 +109,7 @@ from palyra.runs.planning import Planner
 from palyra.runs.policies import operator_policies
 from palyra.runs.previewing import planner_at_rest
 from palyra.runs.price_book import price_book
-from palyra.vault.access import KEY_FILE
+from palyra.vault.access import KEY_FILE, AccessRegistry
 from palyra.vault.vault import Vault
 
 NO_ENGINE = "No engine runs on this state directory; this is what its journal tells."
@@ -251,12 +255,22 @@ class OfflineControl(Control):
         registry = Registry.from_config(self._config)
         book = price_book(self._config, registry)
         registry.consult(book.context_window)
-        fingerprints = Fingerprints.read(self._state_dir)
-        credentials = Credentials(self._clock, _unwritten, fingerprints.of)
-        credentials.restore(await self._readers.credentials())
-        sources = credential_sources(self._state_dir, self._config, self._environ, self._vault())
-        credentials.configure(sources.pools(self._config))
+        credentials = await self._credentials(self._sources(self._vault()))
         return _Serving(registry, book, ServingViews(registry, credentials, book, self._clock, None))
+
+    async def _credentials(self, sources: CredentialSources) -> Credentials:
+        credentials = Credentials(self._clock, _unwritten, Fingerprints.read(self._state_dir).of)
+        credentials.restore(await self._readers.credentials())
+        credentials.configure(sources.pools(self._config))
+        return credentials
+
+    async def _auth(self) -> AuthAnswer:
+        sources = self._sources(self._vault())
+        credentials = await self._credentials(sources)
+        return auth_answer(self._config, sources, credentials, str(self._state_dir), self._clock.now_ms())
+
+    def _sources(self, vault: Vault) -> CredentialSources:
+        return credential_sources(self._state_dir, self._config, self._environ, vault)
 
     def _vault(self) -> Vault:
         settings = self._config.vault
@@ -329,6 +343,13 @@ class OfflineControl(Control):
                 return await TaskViews(self._readers, self._clock).answer(query)
             case NotesQuery() | NoteSearchQuery() | MemoryStatsQuery():
                 return await recorded_memory(self._readers, self._config, self._clock, query)
+            case AccessQuery():
+                return access_answer(AccessRegistry.look(self._state_dir, self._clock), self._clock.now_ms())
+            case VaultQuery():
+                vault = self._vault()
+                return vault_answer(vault, references(self._config, self._sources(vault)))
+            case AuthQuery():
+                return await self._auth()
             case DeadLettersQuery():
                 configured = webhooks(self._config.notifications.webhook).values()
                 return await recorded_dead_letters(self._readers, query, configured)

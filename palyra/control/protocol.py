@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import overload
 
+from palyra.control.access_queries import AccessAnswer, AccessQuery
 from palyra.control.audit_queries import AuditLogPage, AuditLogQuery
 from palyra.control.commands import Command
 from palyra.control.config_queries import ConfigAnswer, ConfigQuery
@@ -60,6 +61,7 @@ from palyra.control.queries import (
     RunsQuery,
 )
 from palyra.control.replays import ReplayAsk, ReplayProgress
+from palyra.control.secrets_queries import AuthAnswer, AuthQuery, VaultAnswer, VaultQuery
 from palyra.control.serving_queries import (
     ConnectionAnswer,
     ConnectionQuery,
@@ -172,6 +174,12 @@ class Control(ABC):
     async def ask(self, query: NoteSearchQuery) -> NoteSearchAnswer: ...
     @overload
     async def ask(self, query: MemoryStatsQuery) -> MemoryStats: ...
+    @overload
+    async def ask(self, query: AccessQuery) -> AccessAnswer: ...
+    @overload
+    async def ask(self, query: VaultQuery) -> VaultAnswer: ...
+    @overload
+    async def ask(self, query: AuthQuery) -> AuthAnswer: ...
     @overload
     async def ask(self, query: JobsQuery) -> JobsPage: ...
     @overload

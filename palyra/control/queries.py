@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from palyra.control.access_queries import AccessAnswer, AccessQuery
 from palyra.control.audit_queries import AuditAsked, AuditTold
 from palyra.control.config_queries import ConfigAnswer, ConfigQuery
 from palyra.control.diagnostics_queries import Diagnosis, DiagnosticsQuery
@@ -15,6 +16,7 @@ from palyra.control.memory_queries import MemoryAsked, MemoryTold
 from palyra.control.notice_queries import NoticeAsk, NoticeTold
 from palyra.control.prices import PartView, PriceAsk, PriceTold
 from palyra.control.replays import ReplayAsk, ReplayProgress
+from palyra.control.secrets_queries import SecretsAsked, SecretsTold
 from palyra.control.serving_queries import ServingAsk, ServingTold
 from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, GrantView, RunView
 from palyra.control.task_queries import TaskAsked, TaskTold
@@ -309,6 +311,8 @@ Query = Annotated[
     | TaskAsked
     | IncidentAsked
     | MemoryAsked
+    | AccessQuery
+    | SecretsAsked
     | DiagnosticsQuery
     | ConfigQuery
     | JournalExaminationQuery,
@@ -334,6 +338,8 @@ Answer = (
     | TaskTold
     | IncidentTold
     | MemoryTold
+    | AccessAnswer
+    | SecretsTold
     | Diagnosis
     | ConfigAnswer
     | JournalExamination

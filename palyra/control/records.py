@@ -9,16 +9,7 @@ from typing import Protocol
 from palyra.control.attempts import other_notes, retries_in, traced, traces_of
 from palyra.control.audit_log import audit_log
 from palyra.control.audit_queries import AuditLogQuery
-from palyra.control.config_queries import ConfigQuery
-from palyra.control.diagnostics_queries import DiagnosticsQuery
-from palyra.control.doctor_queries import JournalExaminationQuery
-from palyra.control.incidents_queries import IncidentQuery, IncidentsQuery, IncidentStatsQuery
-from palyra.control.jobs_queries import FiresQuery, JobQuery, JobsQuery, ScheduleQuery
-from palyra.control.memory_queries import MemoryStatsQuery, NoteSearchQuery, NotesQuery
-from palyra.control.notice_queries import DeadLettersQuery, HeartbeatsQuery
-from palyra.control.prices import CostQuery, PriceCheckQuery, PriceQuery
 from palyra.control.queries import (
-    AlertsQuery,
     Answer,
     ApprovalDetail,
     ApprovalQuery,
@@ -26,10 +17,8 @@ from palyra.control.queries import (
     ApprovalsQuery,
     AuditAnswer,
     AuditQuery,
-    BudgetQuery,
     DecisionDetail,
     DecisionQuery,
-    LedgerQuery,
     OverrideView,
     Query,
     RunDetail,
@@ -37,10 +26,7 @@ from palyra.control.queries import (
     RunsPage,
     RunsQuery,
 )
-from palyra.control.replays import CancelReplay, ReplayProgressQuery, ReplayQuery
-from palyra.control.serving_queries import ConnectionQuery, SelectionQuery, ServingQuery
 from palyra.control.snapshots import ApprovalView, GrantView
-from palyra.control.task_queries import TaskQuery, TasksQuery, TaskStatsQuery
 from palyra.control.usage import UsageRecords
 from palyra.control.usage_queries import (
     InsightsQuery,
@@ -120,21 +106,7 @@ class Records:
                 return await self.audit()
             case AuditLogQuery():
                 return await audit_log(self._readers, query)
-            case LedgerQuery() | AlertsQuery() | BudgetQuery() | PriceQuery() | CostQuery() | PriceCheckQuery():
-                raise BadInputError("This is answered by the engine or by whoever stands in for it.")
-            case ReplayQuery() | ReplayProgressQuery() | CancelReplay():
-                raise BadInputError("This is answered by the engine or by whoever stands in for it.")
-            case ServingQuery() | SelectionQuery() | ConnectionQuery() | DeadLettersQuery() | HeartbeatsQuery():
-                raise BadInputError("This is answered by the engine or by whoever stands in for it.")
-            case DiagnosticsQuery() | ConfigQuery() | JournalExaminationQuery():
-                raise BadInputError("This is answered by the engine or by whoever stands in for it.")
-            case NotesQuery() | NoteSearchQuery() | MemoryStatsQuery():
-                raise BadInputError("This is answered by the engine or by whoever stands in for it.")
-            case JobsQuery() | JobQuery() | FiresQuery() | ScheduleQuery():
-                raise BadInputError("This is answered by the engine or by whoever stands in for it.")
-            case IncidentsQuery() | IncidentQuery() | IncidentStatsQuery():
-                raise BadInputError("This is answered by the engine or by whoever stands in for it.")
-            case TasksQuery() | TaskQuery() | TaskStatsQuery():
+            case _:
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
 
     async def approvals(self, query: ApprovalsQuery) -> ApprovalsPage:

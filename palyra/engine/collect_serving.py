@@ -21,10 +21,9 @@ from palyra.diagnostics.serving import (
 )
 from palyra.providers.auth_profiles import AuthProfile
 from palyra.providers.breaker import BreakerState
-from palyra.providers.credentials import EXPIRING_MS, CredentialHealth, CredentialStanding
+from palyra.providers.credentials import CredentialStanding
 from palyra.providers.entries import ModelSource, ProviderEntry
 from palyra.providers.expiry import expiry_bucket
-from palyra.vault.secrets import SecretState
 
 if TYPE_CHECKING:
     from palyra.engine.engine import Engine
@@ -157,10 +156,7 @@ async def auth_profiles(engine: "Engine") -> AuthProfilesData:
 
 def _profile(engine: "Engine", one: AuthProfile, standing: CredentialStanding | None, now: int) -> ProfileData:
     if standing is None:
-        health = _unused_health(engine, one, now)
-        standing = CredentialStanding(
-            one.id, "eligible" if health.usable else health.value, health, None, one.expires_at
-        )
+        standing = engine.sources.unused(one, now)
     return ProfileData(
         id=one.id,
         provider=one.provider,
@@ -175,21 +171,6 @@ def _profile(engine: "Engine", one: AuthProfile, standing: CredentialStanding | 
         vault_ref=one.vault_ref,
         fingerprint=standing.fingerprint or None,
     )
-
-
-def _unused_health(engine: "Engine", one: AuthProfile, now: int) -> CredentialHealth:
-    """The health of a record that no provider uses."""
-    if not one.enabled:
-        return CredentialHealth.DISABLED
-    state = engine.secrets.vault.resolve(one.vault_ref).state
-    if state is not SecretState.RESOLVED:
-        return CredentialHealth.UNREADABLE if state.unreadable else CredentialHealth.MISSING
-    if one.expires_at is None:
-        return CredentialHealth.STATIC
-    left = one.expires_at - now
-    if left <= 0:
-        return CredentialHealth.EXPIRED
-    return CredentialHealth.EXPIRING if left <= EXPIRING_MS else CredentialHealth.OK
 
 
 async def gateway(engine: "Engine", doors: DoorFigures | None) -> GatewayData:

@@ -16,11 +16,12 @@ from palyra.providers.auth_profiles import (
     MAX_FILE,
     NONE,
     PROFILES_FILE,
+    AuthProfile,
     AuthProfiles,
     read_profiles,
     unreadable_profiles,
 )
-from palyra.providers.credentials import CredentialHealth, Offer, Pool
+from palyra.providers.credentials import EXPIRING_MS, CredentialHealth, CredentialStanding, Offer, Pool
 from palyra.vault.secrets import Resolution, SecretSource, SecretState
 
 
@@ -56,6 +57,21 @@ class CredentialSources:
         if config.base_url is None or urlsplit(config.base_url).hostname == vendor:
             return Pool(detail="no credential is set; name the variable that holds the key with api_key_env")
         return Pool(required=False)
+
+    def unused(self, profile: AuthProfile, now_ms: int) -> CredentialStanding:
+        """How a profile stands that no provider lists. `now_ms` is UTC unix ms."""
+        offer = self._profile(profile.provider, profile.id)
+        ends = offer.expires_at
+        if offer.flaw is not None:
+            health = offer.flaw
+        elif ends is None:
+            health = CredentialHealth.STATIC
+        elif ends <= now_ms:
+            health = CredentialHealth.EXPIRED
+        else:
+            health = CredentialHealth.EXPIRING if ends - now_ms <= EXPIRING_MS else CredentialHealth.OK
+        state = "eligible" if health.usable else health.value
+        return CredentialStanding(profile.id, state, health, expires_at=profile.expires_at, detail=offer.detail)
 
     def _profile(self, provider_id: str, name: str) -> Offer:
         profile = self.profiles.profiles.get(name)

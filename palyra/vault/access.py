@@ -11,12 +11,13 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from palyra.core.clock import Clock
-from palyra.core.errors import ConflictError, NotFoundError, StateError
+from palyra.core.errors import ConflictError, StateError
 from palyra.core.private_files import private_dir, private_lock, read_private, write_private
 from palyra.core.reasons import reason_of
+from palyra.vault.access_edits import add_key, owners_admin, set_flag
 from palyra.vault.records import (
     GatewayKey,
     Operator,
@@ -24,7 +25,6 @@ from palyra.vault.records import (
     Role,
     read_key,
     read_operator,
-    write_key,
     write_operator,
 )
 from palyra.vault.registry_shape import (
@@ -54,6 +54,9 @@ _SECRET = 43
 _LONGEST = len(_PREFIX) + 64 + 1 + _SECRET
 _NOBODY = bytes(32)
 """What an unknown key is compared with; no token has this digest."""
+
+
+T = TypeVar("T")
 
 
 class AccessRegistry:
@@ -98,6 +101,21 @@ class AccessRegistry:
         read_private(registry.key_file, _MAX_REGISTRY)
         return registry
 
+    @classmethod
+    def look(cls, state_dir: Path, clock: Clock) -> "AccessRegistry":
+        """Reads the registry as it lies and writes nothing; where there is none, nobody is let in."""
+        registry = cls(state_dir, clock)
+        try:
+            data = read_private(registry.path, _MAX_REGISTRY, tighten=False)
+        except StateError as error:
+            registry.unavailable = str(error)
+            return registry
+        if data is None:
+            registry.unavailable = "There is no access registry yet: the first start makes it."
+        else:
+            registry._read(data)
+        return registry
+
     def authenticate(self, token: str) -> GatewayKey | None:
         """The key a token opens; None for one that is unknown, disabled, expired or revoked.
 
@@ -119,6 +137,20 @@ class AccessRegistry:
         """A feature flag; one the registry does not have is off."""
         return self._flags.get(name, False)
 
+    def edit(self, change: Callable[[dict[str, Any]], T]) -> T:
+        """Applies a change to the document, writes it, and takes it over at once; nothing where it raises.
+
+        Raises StateError when the registry is unavailable or cannot be written.
+        """
+        with private_lock(self.path.parent):
+            data = read_private(self.path, _MAX_REGISTRY)
+            if data is None:
+                raise _broken("is gone")
+            document = _parse(data)
+            answer = change(document)
+            self._store(document)
+        return answer
+
     def add_key(
         self, key_id: str, principal: str, entropy: Callable[[int], str] = secrets.token_urlsafe, **fields: Any
     ) -> str:
@@ -127,12 +159,7 @@ class AccessRegistry:
         `fields` are further fields of GatewayKey. Raises ConflictError for an id that is taken, ValueError for a field
         that is not what it should be, StateError when the registry is unavailable or cannot be written.
         """
-        with private_lock(self.path.parent):
-            data = read_private(self.path, _MAX_REGISTRY)
-            document = _parse(data) if data is not None else new_document()
-            token = self._append_key(document, entropy, key_id, principal, fields)
-            self._store(document)
-        return token
+        return self.edit(lambda document: self._append_key(document, entropy, key_id, principal, fields))
 
     def issue_token(
         self,
@@ -149,11 +176,10 @@ class AccessRegistry:
         the first operator it is registered as an admin too, since from then on only who is registered has rights.
         Raises ConflictError for a role other than the registered one, ValueError for an id that is none, StateError.
         """
-        with private_lock(self.path.parent):
-            data = read_private(self.path, _MAX_REGISTRY)
-            document = _parse(data) if data is not None else new_document()
-            token = f"{TOKEN_PREFIX}{operator_id}_{entropy(32)}"
-            digest = hashlib.sha256(token.encode()).digest()
+        token = f"{TOKEN_PREFIX}{operator_id}_{entropy(32)}"
+        digest = hashlib.sha256(token.encode()).digest()
+
+        def give(document: dict[str, Any]) -> None:
             records = document.setdefault("operators", [])
             record = next((one for one in records if isinstance(one, dict) and one.get("id") == operator_id), None)
             if record is None:
@@ -165,18 +191,13 @@ class AccessRegistry:
                     fix="Leave the role out, or choose another name.",
                 )
             record["token_hash"] = digest.hex()
-            self._store(document)
+
+        self.edit(give)
         return token
 
     def set_flag(self, name: str, on: bool) -> None:
         """Switches a feature on or off. Raises NotFoundError for one there is not, StateError."""
-        if name not in FLAGS:
-            raise NotFoundError(f"There is no feature {name!r}.", fix=f"The known ones are {', '.join(FLAGS)}.")
-        with private_lock(self.path.parent):
-            data = read_private(self.path, _MAX_REGISTRY)
-            document = _parse(data) if data is not None else new_document()
-            document.setdefault("feature_flags", {})[name] = on
-            self._store(document)
+        self.edit(lambda document: set_flag(document, name, on))
 
     def refresh(self) -> None:
         """Takes over what another process wrote since. Raises StateError, changing nothing, for what is no registry.
@@ -207,16 +228,9 @@ class AccessRegistry:
     ) -> list[dict[str, object]]:
         """The records of a new operator and, before it, of the state's owner where nobody is registered yet."""
         now = self._clock.now_ms()
-        identity = (f"unix:{owner}",)
-        made = []
-        if first and operator_id != owner:
-            try:
-                made.append(_sound(Operator(owner, owner, Role.ADMIN, identity, True, None, now)))
-            except RecordError:
-                made.append(_sound(Operator("owner", owner, Role.ADMIN, identity, True, None, now)))
-        own = identity if operator_id == owner else ()
-        made.append(_sound(Operator(operator_id, name or operator_id, role, own, True, None, now)))
-        return made
+        own = (f"unix:{owner}",) if operator_id == owner else ()
+        operator = Operator(operator_id, name or operator_id, role, own, True, None, now)
+        return [*(owners_admin(owner, operator, now) if first else ()), _sound(operator)]
 
     def _create(self, entropy: Callable[[int], str]) -> None:
         document = new_document()
@@ -242,12 +256,7 @@ class AccessRegistry:
             created_at=self._clock.now_ms(),
             **{"name": key_id, "enabled": True, **fields},
         )
-        record = write_key(key)
-        read_key(record, mode_override=True)
-        keys = document.setdefault("gateway_keys", [])
-        if any(isinstance(other, dict) and other.get("key_id") == key_id for other in keys):
-            raise ConflictError(f'A key "{key_id}" exists already.', fix="Choose another id.")
-        keys.append(record)
+        add_key(document, key)
         return token
 
     def _store(self, document: dict[str, Any]) -> None:

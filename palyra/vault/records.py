@@ -89,7 +89,7 @@ def read_key(record: object, *, mode_override: bool) -> GatewayKey:
         enabled=_field(fields, "enabled", _flag, False),
         channel=_field(fields, "channel", _matching(_LABEL), ""),
         agent=_field(fields, "agent", _matching(_LABEL), ""),
-        tags=_field(fields, "tags", _tags, {}),
+        tags=_field(fields, "tags", read_tags, {}),
         allowed_models=_field(fields, "allowed_models", _texts, ()),
         may_act_for=_field(fields, "may_act_for", _texts, ()),
         may_set_mode=_field(fields, "may_set_mode", _flag, False) and mode_override,
@@ -204,7 +204,8 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(_text(entry) for entry in value)
 
 
-def _tags(value: object) -> dict[str, str]:
+def read_tags(value: object) -> dict[str, str]:
+    """Tags by name, of a list of `name=value`. Raises ValueError, TypeError."""
     tags: dict[str, str] = {}
     for text in _texts(value):
         match = _TAG.fullmatch(text)
