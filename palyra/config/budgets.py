@@ -38,6 +38,10 @@ class UnknownPriceKind(Kind):
     noun = "what to do without a price"
     hint = "Write block, allow or flat: and an amount, like flat:1.00"
 
+    @property
+    def accepts(self) -> str:
+        return "block, flat:<dollars> or allow"
+
     def spell(self, value: UnknownPrice) -> str:
         return str(value)
 
@@ -59,6 +63,10 @@ class OverrideForm(Kind):
 
     noun = "a routing override"
     hint = "Write none, mode:suggest, mode:dry_run, mode:enforced, degrade, or model: and a model id"
+
+    @property
+    def accepts(self) -> str:
+        return "none, mode:suggest, mode:dry_run, mode:enforced, degrade or model:<id>"
 
     def spell(self, value: RoutingOverride) -> str:
         return str(value)
@@ -84,6 +92,10 @@ class Limit(Kind):
     noun = "a limit"
     hint = "Write an amount like 12.50 for dollars, a whole number for tokens and requests"
 
+    @property
+    def accepts(self) -> str:
+        return "an amount, 0 or more"
+
     def read(self, value: object) -> int:
         return read_usd(value)
 
@@ -104,6 +116,10 @@ class SoftLimit(Limit):
 
     hint = 'Write "80%" (1 to 100), or an amount in the unit of hard_limit'
 
+    @property
+    def accepts(self) -> str:
+        return "1% to 100%, or an amount"
+
     def read_in(self, value: object, siblings: dict[str, Any]) -> "int | Percent":  # type: ignore[override]
         if not (isinstance(value, str) and value.endswith("%")):
             return Limit.read_in(self, value, siblings)
@@ -121,6 +137,7 @@ class ScopeId(Kind):
 
     noun = "text"
     hint = 'Write the value counted, or "*" for one counter for each'
+    accepts = "a value, or *"
 
     def read(self, value: object) -> str:
         if not isinstance(value, str):
@@ -167,15 +184,28 @@ class BudgetConfig(Section):
     """
 
     policy_id: Annotated[str, ID]
+    """Its name for ever: what was spent hangs on it."""
     name: Annotated[str, Text(high=120)] = ""
+    """What people see. Left out: policy_id."""
     enabled: Annotated[bool, Flag()] = True
+    """A budget that is off counts nothing."""
     scope_kind: Annotated[ScopeKind, Choice(ScopeKind)] = ScopeKind.GLOBAL
+    """What it counts by."""
     scope_id: Annotated[str, ScopeId()] = "*"
+    """One value, or * for one counter for each. A tag is written name=value or name=*."""
     metric_kind: Annotated[MetricKind, Choice(MetricKind)] = MetricKind.ESTIMATED_COST_USD
+    """What it counts."""
     interval_kind: Annotated[Interval, Choice(Interval)] = Interval.MONTHLY
+    """After what it begins anew."""
     timezone: Annotated[str, Zone()] = "UTC"
+    """Whose days they are. Left out: that of [governance]."""
     hard_limit: Annotated[int | None, Limit()] = None
+    """In dollars, tokens or requests, by metric_kind. May be left out where soft_limit is an amount."""
     soft_limit: Annotated[int | Percent, SoftLimit()] = Percent(Decimal(80))
+    """A share of hard_limit or an amount up to it; crossing it alerts."""
     action: Annotated[PolicyAction, Choice(PolicyAction)] = PolicyAction.BLOCK
+    """What happens beyond the hard limit."""
     routing_override: Annotated[RoutingOverride, OverrideForm()] = RoutingOverride()
+    """What changes while it is over its soft limit."""
     on_unknown_price: Annotated[UnknownPrice, UnknownPriceKind()] = UnknownPrice()
+    """A request nobody can price. Left out: that of [governance]."""

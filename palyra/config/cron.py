@@ -146,6 +146,7 @@ class Cron(Kind):
     """A cron expression of five fields, its blanks made single."""
 
     noun = "a cron expression"
+    accepts = "5 fields"
     hint = "Write five fields: minute hour day month weekday, like 0 3 * * 1-5"
 
     def read(self, value: object) -> str:

@@ -52,6 +52,11 @@ class Kind:
         return ""
 
     @property
+    def accepts(self) -> str:
+        """What can be written, in a few words: `1 to 64`."""
+        return self.noun
+
+    @property
     def example(self) -> object:
         """A value a file could hold: it completes a broken row while its other keys are checked."""
         return None
@@ -120,6 +125,10 @@ def show(value: object) -> str:
     return f"a {type(value).__name__}"
 
 
+def _or(words: list[str]) -> str:
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
 @value
 class Flag(Kind):
     """true or false."""
@@ -149,6 +158,10 @@ class Whole(Kind):
     high: int = 2**63 - 1
 
     noun = "a whole number"
+
+    @property
+    def accepts(self) -> str:
+        return f"{self.low} to {self.high}" if self.high < 2**63 - 1 else f"{self.low} or more"
 
     @property
     def hint(self) -> str:
@@ -181,6 +194,10 @@ class Ratio(Kind):
     noun = "a number"
 
     @property
+    def accepts(self) -> str:
+        return f"{self.low} to {self.high}"
+
+    @property
     def hint(self) -> str:
         return f"Write a number from {self.low} to {self.high}"
 
@@ -210,6 +227,10 @@ class Text(Kind):
     noun = "text"
     hint = "Write text in quotes"
 
+    @property
+    def accepts(self) -> str:
+        return f"{self.low} to {self.high} {'bytes' if self.in_bytes else 'characters'}"
+
     def read(self, value: object) -> str:
         if not isinstance(value, str):
             raise self.wrong(value)
@@ -237,6 +258,10 @@ class Choice(Kind):
         return list(self.choices)[-1].value
 
     @property
+    def accepts(self) -> str:
+        return _or([choice.value for choice in self.choices])
+
+    @property
     def hint(self) -> str:
         return f"Write one of: {', '.join(choice.value for choice in self.choices)}"
 
@@ -261,6 +286,10 @@ class Duration(Kind):
     high: int = 366 * DAY
 
     noun = "a duration"
+
+    @property
+    def accepts(self) -> str:
+        return f"{spell_duration(self.low)} to {spell_duration(self.high)}"
 
     @property
     def hint(self) -> str:
@@ -301,6 +330,10 @@ class Size(Kind):
     noun = "a size"
 
     @property
+    def accepts(self) -> str:
+        return f"{spell_size(self.low)} to {spell_size(self.high)}"
+
+    @property
     def hint(self) -> str:
         limits = f"{spell_size(self.low)} to {spell_size(self.high)}"
         return f'Write a size like "64MiB" (units B, KiB, MiB, GiB) or a number of bytes, from {limits}'
@@ -334,6 +367,10 @@ class Amount(Kind):
     noun = "an amount in US dollars"
     hint = 'Write dollars with at most 9 decimals, like 12.50 or "12.50"'
 
+    @property
+    def accepts(self) -> str:
+        return "dollars, at most 9 decimals"
+
     def spell(self, value: Usd) -> str:
         return decimal_usd(value)
 
@@ -349,6 +386,10 @@ class Listing(Kind):
     most: int = 1000
 
     noun = "a list"
+
+    @property
+    def accepts(self) -> str:
+        return f"a list; each {self.item.accepts}"
 
     @property
     def hint(self) -> str:

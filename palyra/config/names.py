@@ -28,6 +28,10 @@ class Name(Kind):
     noun = "text"
 
     @property
+    def accepts(self) -> str:
+        return self.form
+
+    @property
     def hint(self) -> str:
         return f"Write {self.form}"
 
@@ -96,6 +100,10 @@ class Zone(Kind):
     noun = "the name of a time zone"
     hint = 'Write an IANA name like "Europe/Prague", or "UTC"'
 
+    @property
+    def accepts(self) -> str:
+        return "an IANA time zone, or local" if self.local else "an IANA time zone"
+
     def read(self, value: object) -> str:
         if not isinstance(value, str):
             raise self.wrong(value)
@@ -129,6 +137,10 @@ class Moment(Kind):
     exact: bool = False
 
     noun = "a date-time"
+
+    @property
+    def accepts(self) -> str:
+        return "a date-time with an offset" if self.exact else "a date-time with an offset, or a UTC date"
 
     @property
     def hint(self) -> str:

@@ -38,6 +38,10 @@ class Share(Kind):
     noun = "a share"
     hint = 'Write it in quotes from "0" to "1", like "0.15" for 15 % off'
 
+    @property
+    def accepts(self) -> str:
+        return '"0" to "1"'
+
     def spell(self, value: Decimal) -> str:
         return f"{value:f}"
 
@@ -61,21 +65,37 @@ class UsagePricingRecord(Section):
     """
 
     provider: Annotated[str, PRICED_PROVIDER]
+    """Whose models."""
     model: Annotated[str, PRICED_MODEL]
+    """The provider's own name of a model, or the start of names followed by *."""
     valid_from: Annotated[int | None, Moment()] = Field(default=None, validation_alias="from")
+    """From when on, without quotes. Left out: always has been."""
     valid_to: Annotated[int | None, Moment()] = Field(default=None, validation_alias="to")
+    """Until when; not part of it. Left out: for ever. Rows of one model must not overlap."""
     input: Annotated[Usd | None, Amount()] = None
+    """Dollars per million tokens, as the next ones."""
     output: Annotated[Usd | None, Amount()] = None
+    """Of the answer."""
     cache_read: Annotated[Usd | None, Amount()] = None
+    """Read from the provider's cache."""
     cache_write: Annotated[Usd | None, Amount()] = None
+    """Written into it."""
     cache_write_1h: Annotated[Usd | None, Amount()] = None
+    """Written to stay an hour."""
     reasoning: Annotated[Usd | None, Amount()] = None
+    """Thought, where it is priced apart."""
     audio_input: Annotated[Usd | None, Amount()] = None
+    """Heard."""
     audio_output: Annotated[Usd | None, Amount()] = None
+    """Spoken."""
     image_input: Annotated[Usd | None, Amount()] = None
+    """Seen."""
     web_search: Annotated[Usd | None, Amount()] = None
+    """Dollars per 1000 searches."""
     per_request: Annotated[Usd | None, Amount()] = None
+    """Dollars per request."""
     discount: Annotated[Decimal | None, Share()] = None
+    """Off the built-in price; takes the place of all rates."""
 
     def covers(self, at_ms: int) -> bool:
         """Whether the row is in force at an instant."""

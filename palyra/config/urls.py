@@ -167,6 +167,10 @@ class HostPort(Kind):
     noun = "an address"
     hint = 'Write HOST:PORT, like "127.0.0.1:7142" or "[::1]:7142"'
 
+    @property
+    def accepts(self) -> str:
+        return "HOST:PORT"
+
     def read(self, value: object) -> str:
         if not isinstance(value, str):
             raise self.wrong(value)
