@@ -10,6 +10,7 @@ from palyra.cli.access import access
 from palyra.cli.alerts import alerts
 from palyra.cli.approvals import approvals
 from palyra.cli.audit import audit
+from palyra.cli.auth import auth
 from palyra.cli.budgets import budgets
 from palyra.cli.config import config_commands
 from palyra.cli.dead_letters import notifications
@@ -17,6 +18,7 @@ from palyra.cli.diagnostics import add_diagnostics
 from palyra.cli.doctor import command as doctor
 from palyra.cli.incidents import incidents
 from palyra.cli.jobs import jobs
+from palyra.cli.keys import keys
 from palyra.cli.launch import Launch
 from palyra.cli.memory import memory
 from palyra.cli.models import models
@@ -42,6 +44,7 @@ from palyra.cli.runs import runs
 from palyra.cli.schedule import schedule
 from palyra.cli.tasks import tasks
 from palyra.cli.usage import usage
+from palyra.cli.vault import vault
 from palyra.cli.verify import add_explain, ledger
 from palyra.cli.windows import windows
 from palyra.control.snapshots import Snapshot
@@ -83,6 +86,9 @@ def build_app(launch: Launch) -> typer.Typer:
     app.add_typer(ledger(launch), name="ledger")
     app.add_typer(audit(launch), name="audit")
     app.add_typer(access(launch), name="access")
+    app.add_typer(keys(launch), name="keys")
+    app.add_typer(auth(launch), name="auth")
+    app.add_typer(vault(launch), name="vault")
     app.command("doctor")(doctor)
     add_explain(app, launch)
     add_diagnostics(app, launch)
