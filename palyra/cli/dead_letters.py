@@ -23,6 +23,7 @@ def dead_letters(launch: Launch) -> typer.Typer:
     def list_(
         webhook: Annotated[str, typer.Option(metavar="NAME", help="Of this webhook only.")] = "",
         limit: Annotated[int, typer.Option(min=1, max=1000)] = 200,
+        cursor: Annotated[str, typer.Option(metavar="C", help="Where the page before ended.")] = "",
         config: Config = None,
         state_dir: StateDir = None,
         as_json: Json = False,
@@ -31,9 +32,9 @@ def dead_letters(launch: Launch) -> typer.Typer:
 
         async def work() -> int:
             async with launch.reading(place(config, state_dir)) as control:
-                page = await control.ask(DeadLettersQuery(webhook, limit))
+                page = await control.ask(DeadLettersQuery(webhook, limit, cursor))
             if as_json:
-                print_json({"dead_letters": page.letters, "total": page.total})
+                print_json({"dead_letters": page.letters, "total": page.total, "next_cursor": page.next_cursor or None})
             elif not page.letters:
                 say("No dead letters.")
             else:
@@ -42,8 +43,8 @@ def dead_letters(launch: Launch) -> typer.Typer:
                     [_line(letter) for letter in page.letters],
                     right=(5,),
                 )
-                if page.total > len(page.letters):
-                    say(f"{page.total:,} in all.")
+                if page.next_cursor:
+                    say(f"{page.total:,} in all; go on with --cursor {page.next_cursor}")
             return DONE
 
         run(work)

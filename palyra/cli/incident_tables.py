@@ -39,8 +39,8 @@ def show_page(page: IncidentsPage) -> None:
         ],
         right=(4,),
     )
-    if page.total > len(page.incidents):
-        say(f"{page.total:,} in all.")
+    if page.next_cursor:
+        say(f"{page.total:,} in all; go on with --cursor {page.next_cursor}")
 
 
 def show_detail(detail: IncidentDetail) -> None:
@@ -74,6 +74,8 @@ def show_detail(detail: IncidentDetail) -> None:
         who = "by itself" if attempt.asked_by == "auto" else f"for {attempt.asked_by}"
         told = f": {attempt.detail}" if attempt.detail else ""
         say(f"  tried     {instant(attempt.planned_at)} {attempt.remedy} {who}, {attempt.status}{told}")
+    if detail.timeline_before:
+        say(f"  What was before: --before {detail.timeline_before}")
     for line in detail.timeline:
         say(f"  {instant(line.at)} {line.kind.replace('_', ' ')} by {line.by}{_data(line)}")
 

@@ -27,6 +27,7 @@ def incidents(launch: Launch) -> typer.Typer:
         parent: Annotated[str, typer.Option(metavar="ID", help="Those that hang below this one.")] = "",
         all_: Annotated[bool, typer.Option("--all", help="Resolved ones and those below others, too.")] = False,
         limit: Annotated[int, typer.Option(min=1, max=500)] = 200,
+        cursor: Annotated[str, typer.Option(metavar="C", help="Where the page before ended.")] = "",
         config: Config = None,
         state_dir: StateDir = None,
         as_json: Json = False,
@@ -35,7 +36,7 @@ def incidents(launch: Launch) -> typer.Typer:
 
         async def work() -> int:
             chosen = state or ("" if all_ else "unresolved")
-            query = IncidentsQuery(chosen, severity, domain, assignee, text, parent, all_, limit)
+            query = IncidentsQuery(chosen, severity, domain, assignee, text, parent, all_, limit, cursor)
             async with launch.reading(place(config, state_dir)) as control:
                 page = await control.ask(query)
             if as_json:
@@ -49,6 +50,7 @@ def incidents(launch: Launch) -> typer.Typer:
     @app.command("show")
     def show(
         incident_id: Annotated[str, typer.Argument(metavar="ID", help="The incident's id.")],
+        before: Annotated[str, typer.Option(metavar="E", help="The timeline before this entry.")] = "",
         config: Config = None,
         state_dir: StateDir = None,
         as_json: Json = False,
@@ -57,7 +59,7 @@ def incidents(launch: Launch) -> typer.Typer:
 
         async def work() -> int:
             async with launch.reading(place(config, state_dir)) as control:
-                detail = await control.ask(IncidentQuery(incident_id))
+                detail = await control.ask(IncidentQuery(incident_id, before))
             if as_json:
                 print_json(detail)
             else:

@@ -61,7 +61,7 @@ class IncidentView:
 @value
 class IncidentsQuery:
     """Those on top, not what hangs below them unless `parent` names one or `all` is set. Empty filters take
-    everything; `state` is also `unresolved`, `assignee` also `nobody`."""
+    everything; `state` is also `unresolved`, `assignee` also `nobody`. `cursor` is the last page's."""
 
     state: str = "unresolved"
     severity: str = ""
@@ -71,6 +71,7 @@ class IncidentsQuery:
     parent: str = ""
     all: bool = False
     limit: int = 200
+    cursor: str = ""
     kind: Literal["incidents"] = "incidents"
 
 
@@ -99,11 +100,15 @@ class IncidentsPage:
     total: int
     open: dict[str, int]
     healing: HealingView | None = None
+    next_cursor: str = ""
 
 
 @value
 class IncidentQuery:
+    """One in full; its timeline is the newest part, or what lies before the entry `before` (`timeline_before`)."""
+
     incident_id: str
+    before: str = ""
     kind: Literal["incident"] = "incident"
 
 
@@ -164,7 +169,7 @@ class ProviderCallView:
 class IncidentDetail:
     """An incident in full. `next_try`: when a remedy may be begun by itself next; `last_beat_ms` and
     `last_progress_ms` are how long ago its subject beat and advanced, None where it does not beat. `call` is None where
-    it is about no run."""
+    it is about no run. `timeline_before` asks for what lies before this timeline, empty where nothing does."""
 
     incident: IncidentView
     timeline: tuple[TimelineView, ...]
@@ -177,6 +182,7 @@ class IncidentDetail:
     last_progress_ms: int | None = None
     phase: str = ""
     call: ProviderCallView | None = None
+    timeline_before: str = ""
 
 
 @value

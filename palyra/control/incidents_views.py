@@ -20,6 +20,7 @@ from palyra.control.incidents_queries import (
     RemedyView,
     TimelineView,
 )
+from palyra.control.paging import Place, page
 from palyra.core.clock import Clock
 from palyra.core.conditions import Domain, Severity
 from palyra.core.errors import BadInputError, NotFoundError
@@ -126,7 +127,7 @@ class IncidentViews:
             case IncidentsQuery():
                 return await self._page(query)
             case IncidentQuery():
-                return await self._detail(query.incident_id)
+                return await self._detail(query.incident_id, query.before)
             case IncidentStatsQuery():
                 return await self._stats(query.window)
 
@@ -136,18 +137,21 @@ class IncidentViews:
     async def _page(self, query: IncidentsQuery) -> IncidentsPage:
         _check(query)
         book, now = await self._book(), self._clock.now_ms()
-        live = sorted(book.live(), key=lambda record: record.urgency(now))
+        live = book.live()
         found = [record for record in [*live, *book.resolved()] if _matches(query, record)]
+        shown, following, total = page(
+            found, lambda record: _place(record, now), query.cursor, max(1, min(query.limit, PAGE_MOST))
+        )
         counts = {severity.value: sum(one.severity is severity for one in live) for severity in Severity}
-        limit = max(1, min(query.limit, PAGE_MOST))
         return IncidentsPage(
-            tuple(incident_view(record) for record in found[:limit]),
-            len(found),
+            tuple(map(incident_view, shown)),
+            total,
             counts,
             None if self._healing is None else healing_view(self._healing(), now),
+            following,
         )
 
-    async def _detail(self, incident_id: str) -> IncidentDetail:
+    async def _detail(self, incident_id: str, before: str) -> IncidentDetail:
         book = await self._book()
         record = book.find(incident_id)
         if record is None:
@@ -155,9 +159,11 @@ class IncidentViews:
         parent = book.find(record.parent_id)
         if self._caught_up is not None:
             await self._caught_up()
+        lines = await self._readers.incident_timeline(incident_id, limit=PAGE_MOST, before=before)
         detail = IncidentDetail(
             incident=incident_view(record),
-            timeline=tuple(map(timeline_view, await self._readers.incident_timeline(incident_id))),
+            timeline=tuple(map(timeline_view, lines)),
+            timeline_before=lines[0].entry_id if len(lines) == PAGE_MOST else "",
             attempts=tuple(map(attempt_view, await self._readers.attempts_of_incident(incident_id))),
             children=tuple(incident_view(child) for child in book.children(incident_id)[:PAGE_MOST]),
             parent=None if parent is None else incident_view(parent),
@@ -247,6 +253,14 @@ def _measures(found: Measures) -> MeasuresView:
         found.mtta_ms,
         found.mttr_ms,
     )
+
+
+def _place(record: IncidentRecord, now: int) -> Place:
+    """Critical and unacknowledged first, what was put away last, resolved ones after that, newest first."""
+    if not record.live:
+        return (1, -(record.resolved_at or 0), 0, 0, 0), record.incident_id
+    snoozed, severity, acknowledged, opened, identity = record.urgency(now)
+    return (0, int(snoozed), severity, int(acknowledged), opened), identity
 
 
 def _check(query: IncidentsQuery) -> None:

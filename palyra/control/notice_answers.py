@@ -13,6 +13,7 @@ from palyra.control.notice_queries import (
     NoticeView,
     WebhookView,
 )
+from palyra.control.paging import page
 from palyra.control.snapshots import CommandResult
 from palyra.core.errors import BadInputError, NotFoundError
 from palyra.core.plural import plural
@@ -132,8 +133,10 @@ def _counted(ids: Sequence[str]) -> dict[str, str]:
 
 def _page(query: DeadLettersQuery, rows: Iterable[DeliveryRow], webhooks: Sequence[WebhookView]) -> DeadLettersPage:
     found = [row for row in rows if query.webhook in ("", row.webhook)]
-    shown = found[: max(1, min(query.limit, MOST))]
-    return DeadLettersPage(tuple(_delivery_view(row) for row in shown), len(found), tuple(webhooks))
+    shown, following, total = page(
+        found, lambda row: ((-(row.ended_at or 0),), row.delivery_id), query.cursor, max(1, min(query.limit, MOST))
+    )
+    return DeadLettersPage(tuple(map(_delivery_view, shown)), total, tuple(webhooks), following)
 
 
 def _delivery_view(row: DeliveryRow) -> DeliveryView:

@@ -60,10 +60,12 @@ class DeliveryView:
 
 @value
 class DeadLettersQuery:
-    """The dead letters, newest first, of one webhook where one is named, and how the webhooks do."""
+    """The dead letters, newest first, of one webhook where one is named, and how the webhooks do. `cursor` is the last
+    page's."""
 
     webhook: str = ""
     limit: int = 200
+    cursor: str = ""
     kind: Literal["dead_letters"] = "dead_letters"
 
 
@@ -74,6 +76,7 @@ class DeadLettersPage:
     letters: tuple[DeliveryView, ...]
     total: int
     webhooks: tuple[WebhookView, ...]
+    next_cursor: str = ""
 
 
 @value

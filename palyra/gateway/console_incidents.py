@@ -17,8 +17,8 @@ from palyra.control.incidents_queries import IncidentDetail, IncidentQuery, Inci
 from palyra.core.conditions import Domain, Severity
 from palyra.core.errors import NotFoundError
 from palyra.gateway.console_acts import Ask
-from palyra.gateway.console_answers import Told, listed, page_of, refusal_for
-from palyra.gateway.console_bodies import MOST, Members
+from palyra.gateway.console_answers import Told, listed, refusal_for
+from palyra.gateway.console_bodies import Members
 from palyra.healing.measures import WINDOWS_MS
 from palyra.healing.record import IncidentState
 
@@ -41,11 +41,11 @@ async def incidents(ask: Ask) -> Told:
             words.text("text"),
             words.text("parent"),
             status == ALL,
-            MOST,
+            words.limit(),
+            words.text("cursor"),
         )
     )
-    found = page_of(page.incidents, lambda incident: incident.incident_id, words.text("cursor"), words.limit())
-    return listed("incidents", *found)
+    return listed("incidents", page.incidents, page.next_cursor)
 
 
 async def incident(ask: Ask) -> Told:
@@ -53,8 +53,8 @@ async def incident(ask: Ask) -> Told:
         words = ask.words("window")
         stats = await ask.control.ask(IncidentStatsQuery(words.choice("window", tuple(WINDOWS_MS), "7d")))
         return Told({"window": stats.window, "measures": stats.measures})
-    ask.words()
-    return Told(await _record(ask))
+    words = ask.words("before")
+    return Told(_data(await ask.control.ask(IncidentQuery(ask.identity, words.text("before")))))
 
 
 async def acknowledge(ask: Ask) -> Told:
@@ -127,4 +127,5 @@ def _data(detail: IncidentDetail) -> Mapping[str, Any]:
         "remedies": detail.remedies,
         "children": detail.children,
         "next_try": detail.next_try,
+        "timeline_before": detail.timeline_before or None,
     }

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from palyra.core.errors import BadInputError, ConflictError
+from palyra.core.redact import redact
 from palyra.healing.book import IncidentBook
 from palyra.healing.record import IncidentRecord, IncidentState, TimelineKind
 
@@ -57,6 +58,7 @@ class Acts:
             raise BadInputError("An incident is put away for 1 min to 30 days.", fix="Give a duration like 30m or 8h.")
         if for_ms and not reason.strip():
             raise BadInputError("Putting an incident away needs a reason.", fix="Say why in a few words.")
+        reason = redact(reason)
         if len(reason) > REASON_MOST:
             raise BadInputError("The reason is too long.", fix=f"Use at most {REASON_MOST} characters.")
         record = self._live(incident_id, version)

@@ -4,11 +4,14 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from palyra.core.redact import redact
 from palyra.healing.guards import CIRCUIT_WITHIN_MS, SUBJECT_WITHIN_MS, TRIES_MOST, Tried
 from palyra.healing.record import AUTO, INTERRUPTED, Attempt, AttemptStatus, Circuit, IncidentRecord
 from palyra.healing.remedies import Remedy
 from palyra.journal.changes import Change
 from palyra.journal.incident_rows import ATTEMPTS, CIRCUITS
+
+DETAIL_MOST = 500
 
 
 class Attempts:
@@ -58,7 +61,7 @@ class Attempts:
         return self._renew(replace(attempt, status=AttemptStatus.RUNNING, started_at=at))
 
     def ended(self, attempt: Attempt, status: AttemptStatus, detail: str, at: int) -> Attempt:
-        return self._renew(replace(attempt, status=status, detail=detail, ended_at=at))
+        return self._renew(replace(attempt, status=status, detail=redact(detail)[:DETAIL_MOST], ended_at=at))
 
     def of(self, record: IncidentRecord) -> list[Attempt]:
         """Those of its present episode, oldest first."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
+from palyra.core.redact import redact_data
 from palyra.healing.record import Episode, IncidentRecord, TimelineEntry, TimelineKind
 from palyra.journal.changes import Change
 from palyra.journal.incident_rows import EPISODES, INCIDENTS, TIMELINE
@@ -52,7 +53,8 @@ class Paper:
         return list(self._counts)
 
     def log(self, incident_id: str, at: int, kind: TimelineKind, by: str, data: dict[str, Any]) -> None:
-        self._entries.append(TimelineEntry(self._new_id(), incident_id, at, kind, by, data))
+        told = cast(dict[str, Any], redact_data(data))
+        self._entries.append(TimelineEntry(self._new_id(), incident_id, at, kind, by, told))
 
     def forget(self, incident_id: str) -> None:
         """It and all that belongs to it."""

@@ -367,7 +367,7 @@ class Remedier:
 
     def _end(self, remedy: Remedy, attempt: Attempt, status: AttemptStatus, detail: str) -> None:
         now = self._clock.now_ms()
-        attempt = self._attempts.ended(attempt, status, detail[:500], now)
+        attempt = self._attempts.ended(attempt, status, detail, now)
         record = self._book.find(attempt.incident_id)
         if record is not None:
             data = {"remedy": remedy.name, "attempt": attempt.attempt_id, "detail": attempt.detail}

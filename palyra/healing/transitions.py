@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from palyra.core.conditions import Condition, Domain, Severity
+from palyra.core.redact import redact
 from palyra.healing.record import STORM, IncidentRecord, IncidentState
 
 SUMMARY_MOST, DETAIL_MOST = 200, 2_000
@@ -31,13 +32,13 @@ def opened(incident_id: str, condition: Condition, feature: str, at: int, boot_i
         family=condition.kin,
         feature=feature,
         severity=condition.severity,
-        summary=condition.summary[:SUMMARY_MOST],
+        summary=_told(condition.summary, SUMMARY_MOST),
         condition_since=_since(condition, at),
         opened_at=at,
         updated_at=at,
         boot_id=boot_id,
-        detail=condition.detail[:DETAIL_MOST],
-        cause=condition.cause[:DETAIL_MOST],
+        detail=_told(condition.detail, DETAIL_MOST),
+        cause=_told(condition.cause, DETAIL_MOST),
         subject=condition.subject,
         related=dict(condition.related),
     )
@@ -73,9 +74,9 @@ def seen(record: IncidentRecord, condition: Condition, at: int, boot_id: str) ->
         record,
         severity=severity,
         version=record.version + (severity is not record.severity),
-        summary=condition.summary[:SUMMARY_MOST],
-        detail=condition.detail[:DETAIL_MOST],
-        cause=condition.cause[:DETAIL_MOST],
+        summary=_told(condition.summary, SUMMARY_MOST),
+        detail=_told(condition.detail, DETAIL_MOST),
+        cause=_told(condition.cause, DETAIL_MOST),
         subject=condition.subject,
         related=dict(condition.related),
         boot_id=boot_id,
@@ -127,6 +128,11 @@ def storm_condition(domain: Domain, family: str, children: Iterable[IncidentReco
         since=min((child.condition_since for child in found), default=0),
         family=f"{STORM}:{family}",
     )
+
+
+def _told(text: str, most: int) -> str:
+    """Without secrets, which a text that is cut might hide too well to be found."""
+    return redact(text)[:most]
 
 
 def _since(condition: Condition, at: int) -> int:

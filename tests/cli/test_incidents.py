@@ -124,3 +124,15 @@ def test_measures_are_taken_over_a_window(shell: Shell) -> None:
     assert stats["measures"][0]["mtta_ms"] >= 5_000
     assert "MTTA" in shell("incidents", "stats")
     assert "is no window" in shell("incidents", "stats", "--window", "1y", code=2)
+
+
+def test_a_page_says_where_the_next_one_begins(shell: Shell) -> None:
+    left(shell, replace(SILENT, incident_id="i2", key="storage:x", family="storage:x", domain=Domain.STORAGE))
+    first = shell.json("incidents", "list", "--limit", "1")
+    assert (len(first["incidents"]), first["total"]) == (1, 2)
+    assert f"2 in all; go on with --cursor {first['next_cursor']}" in shell("incidents", "list", "--limit", "1")
+    rest = shell.json("incidents", "list", "--cursor", first["next_cursor"])
+    ids = {one["incident_id"] for one in (*first["incidents"], *rest["incidents"])}
+    assert (ids, rest["next_cursor"]) == ({"i1", "i2"}, "")
+    assert "is no cursor" in shell("incidents", "list", "--cursor", "x", code=2)
+    assert shell.json("incidents", "dead-letters", "list")["next_cursor"] is None

@@ -1,5 +1,7 @@
 """Operators' tools and incidents over HTTP."""
 
+from palyra.control.incidents_views import PAGE_MOST
+from palyra.core.conditions import Condition, Domain, Severity
 from tests.end_to_end.premises import Premises
 from tests.end_to_end.test_incidents_acting import told
 from tests.end_to_end.tools import NOBODY, error_of, tools
@@ -47,3 +49,31 @@ async def test_incidents_are_looked_at_and_acted_on(here: Premises) -> None:
         assert stats["measures"][0]["episodes"] == 1
         assert (await act("POST", f"incidents/{NOBODY}/acknowledge")).status_code == 404
         assert (await tool["viewer"]("GET", "incidents?status=odd")).status_code == 400
+
+
+async def test_incidents_and_timelines_are_read_page_by_page(here: Premises) -> None:
+    for number in range(3):
+        here.engine.healing.tell(
+            Condition(Domain.STORAGE, f"storage:x{number}", Severity.LOW, f"Disk {number} is odd", family=f"x{number}")
+        )
+    await here.advance(0)
+    book, acts = here.engine.healing.book, here.engine.healing.acts
+    names = [one.incident_id for one in book.live()]
+    for number in range(PAGE_MOST + 3):
+        acts.note(names[0], f"note {number}", "ada", here.clock.now_ms())
+    here.engine.healing.settle()
+    async with tools(here) as tool:
+        first = await tool["viewer"].data("incidents?limit=2")
+        acts.resolve(names[1], "ada", here.clock.now_ms(), force=True)
+        rest = await tool["viewer"].data(f"incidents?limit=2&cursor={first['next_cursor']}")
+        shown = [one["incident_id"] for one in (*first["incidents"], *rest["incidents"])]
+        assert (shown, rest["next_cursor"]) == (names, None)
+        wrong = await tool["viewer"]("GET", "incidents?cursor=nowhere")
+        assert (wrong.status_code, "no cursor" in error_of(wrong)["message"]) == (400, True)
+        newest = await tool["viewer"].data(f"incidents/{names[0]}")
+        assert len(newest["timeline"]) == PAGE_MOST
+        before = await tool["viewer"].data(f"incidents/{names[0]}?before={newest['timeline_before']}")
+        told = [line["data"].get("text", line["kind"]) for line in (*before["timeline"], *newest["timeline"])]
+        assert told == ["opened", *(f"note {number}" for number in range(PAGE_MOST + 3))]
+        assert before["timeline_before"] is None
+        assert (await tool["viewer"].data(f"incidents/{names[0]}?before=nothing"))["timeline"] == []

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from palyra.core.clock import ManualClock
 from palyra.core.conditions import Condition, Domain, Severity
 from palyra.core.ids import IdSource
+from palyra.core.redact import remember
 from palyra.healing import book as book_module
 from palyra.healing.acts import Acts
 from palyra.healing.book import IncidentBook
 from palyra.healing.record import IncidentEventKind, IncidentRecord, IncidentState
-from palyra.healing.transitions import is_flapping, is_storm
+from palyra.healing.transitions import SUMMARY_MOST, is_flapping, is_storm
 from palyra.journal.entity import EntityForgotten, EntitySaved
 from tests.healing.stage import T0, condition
 
@@ -216,3 +217,18 @@ def test_events_tell_the_incident_as_it_stands_when_they_are_taken() -> None:
     Acts(book).acknowledge(record.incident_id, "ada", T0)
     (event,) = book.events()
     assert (event.kind, event.record.acknowledged_by) == (IncidentEventKind.OPENED, "ada")
+
+
+def test_a_secret_in_what_is_told_or_said_of_an_incident_is_neither_kept_nor_shown() -> None:
+    remember("tell-nobody-of-this")
+    book = a_book()
+    spread = "x" * (SUMMARY_MOST - 10) + "tell-nobody-of-this"
+    told = replace(condition(), summary=spread, cause="tell-nobody-of-this", detail="Bearer abcdefghijkl")
+    record = see(book, told)
+    Acts(book).note(record.incident_id, "the key is tell-nobody-of-this", "ada", T0 + 1)
+    Acts(book).snooze(record.incident_id, 3_600_000, "tell-nobody-of-this", "ada", T0 + 2)
+    see(book, replace(told, detail="tell-nobody-of-this once more"), T0 + 3)
+    kept = f"{book.get(record.incident_id)} {book.changes(T0 + 4)}"
+    assert "tell-nobody" not in kept
+    assert "abcdefghijkl" not in kept
+    assert kept.count("[redacted]") >= 5

@@ -8,11 +8,12 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from palyra.config.operations import NoticeEvent, WebhookFormat
 from palyra.core.conditions import Severity
-from palyra.core.redact import Secret
+from palyra.core.redact import Secret, redact, redact_data
 from palyra.core.safe_text import safe
 from palyra.core.values import value
 from palyra.governance.explain import instant_text
@@ -48,6 +49,8 @@ class Letter:
 
 def letter(webhook: Webhook, row: DeliveryRow, secret: Secret | None, now_ms: int) -> Letter:
     """What is sent of a delivery now; `secret` is what the webhook's reference holds."""
+    # Secrets that were not known as such when the notice was made are by now.
+    row = replace(row, summary=redact(row.summary), facts=cast(dict[str, Any], redact_data(row.facts)))
     headers = {"Content-Type": "application/json", "User-Agent": SOURCE, "X-Palyra-Delivery": row.delivery_id}
     path = ""
     match webhook.format:

@@ -22,13 +22,19 @@ class IncidentReaders(Query):
         """All of them, in the order in which they were first opened."""
         return await self._saved(INCIDENTS, "ORDER BY seq LIMIT -1")
 
-    async def incident_timeline(self, incident_id: str, *, limit: int = MAX_PAGE) -> tuple[TimelineEntry, ...]:
-        """Its newest entries, oldest of them first."""
-        newest = "(SELECT * FROM incident_timeline WHERE incident_id = ? ORDER BY seq DESC LIMIT ?)"
+    async def incident_timeline(
+        self, incident_id: str, *, limit: int = MAX_PAGE, before: str = ""
+    ) -> tuple[TimelineEntry, ...]:
+        """Its newest entries, oldest of them first; with `before`, the newest before that entry."""
+        newest = (
+            "(SELECT * FROM incident_timeline WHERE incident_id = ? AND seq < coalesce((SELECT seq FROM"
+            " incident_timeline WHERE entry_id = ?), CASE ? WHEN '' THEN 9223372036854775807 ELSE 0 END)"
+            " ORDER BY seq DESC LIMIT ?)"
+        )
         return await self._saved(
             TIMELINE,
             f"WHERE seq IN (SELECT seq FROM {newest}) ORDER BY seq LIMIT -1",
-            (incident_id, max(1, min(limit, MAX_PAGE))),
+            (incident_id, before, before, max(1, min(limit, MAX_PAGE))),
         )
 
     async def attempts_of_incident(self, incident_id: str) -> tuple[Attempt, ...]:

@@ -64,6 +64,15 @@ def test_a_secret_that_got_into_words_does_not_get_out() -> None:
         assert "abcdefgh" not in body
 
 
+def test_a_secret_that_became_known_after_the_notice_was_made_does_not_get_out_either() -> None:
+    row = a_delivery(of_incident(NoticeEvent.OPENED, incident(cause="login with later-known-one failed"), T0))
+    assert "later-known-one" in str(row.facts)
+    remember("later-known-one")
+    for kind in WebhookFormat:
+        body = letter(hook("https://x.example/", format=kind), row, Secret(SECRET), NOW).body.decode()
+        assert "later-known-one" not in body
+
+
 def test_nobody_is_called_by_words_from_outside() -> None:
     data = sent(WebhookFormat.SLACK, summary="<!channel> & <https://evil.example|click> \x1b[31m")
     assert "<" not in data["text"]
