@@ -5,44 +5,60 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from palyra.core.clock import Clock
 from palyra.core.lag import LoopLag
 from palyra.journal import writer
 from tests.simulation.loop import SimClock
 
-LOOK_S = 0.9
-"""How often the lateness of the loop is looked at; a stall is one second."""
-
 
 class YearsClock(SimClock):
-    """Whatever is due at the same time fires in the same turn of the loop, as after a real stall."""
+    """Whatever is due at the same time fires in the same turn of the loop, as after a real stall. `leapt` hears of each
+    leap before anybody else does anything: (monotonic seconds, unix ms) of the instant before it."""
+
+    def __init__(self, now_ms: int) -> None:
+        super().__init__(now_ms)
+        self.leapt: Callable[[tuple[float, int]], None] | None = None
+        self._before: tuple[float, int] | None = None
+
+    def leap(self, seconds: float) -> None:
+        self._mark()
+        super().leap(seconds)
+
+    def set_wall(self, now_ms: int) -> None:
+        self._mark()
+        super().set_wall(now_ms)
 
     def step(self) -> None:
+        self.tell()
         super().step()
         while self._timers and self._timers[0][0] <= self._elapsed_ms:
             super().step()
 
+    def tell(self) -> None:
+        """Of a leap that nobody heard of so far."""
+        before, self._before = self._before, None
+        if before is not None and self.leapt is not None:
+            self.leapt(before)
 
-class WorkingLag(LoopLag):
-    """Looks only while somebody works: in between nobody could be judged wrongly."""
+    def _mark(self) -> None:
+        if self._before is None:
+            self._before = self.monotonic(), self.now_ms()
 
-    def __init__(self, clock: Clock, working: Callable[[], bool]) -> None:
+
+class LeapLag(LoopLag):
+    """Nothing but a leap makes this loop late, and the clock tells of it: to look ten times a second would show the same
+    at many times the cost."""
+
+    def __init__(self, clock: YearsClock) -> None:
         super().__init__(clock)
-        self._working = working
-        self._looking = False
+        self._years = clock
+        clock.leapt = self._leapt
 
-    def look(self) -> None:
-        """There may be work now."""
-        if not self._looking and self._working():
-            self._looking = True
-            self._seen = None
-            self._again()
+    def notice(self) -> None:
+        self._years.tell()
 
-    def _again(self) -> None:
-        self.notice()
-        self._looking = self._working()
-        if self._looking:
-            self._clock.call_later(LOOK_S, self._again)
+    def _leapt(self, before: tuple[float, int]) -> None:
+        self._seen = before
+        super().notice()
 
 
 class FaultyDisk:

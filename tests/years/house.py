@@ -29,7 +29,7 @@ from palyra.scheduler.scheduler import Scheduler, SchedulerSettings
 from palyra.tasks import restoring as tasks_restoring
 from palyra.tasks.desk import TaskDesk
 from palyra.tasks.queue import QueueSettings, TaskQueue
-from tests.years.clockwork import WorkingLag, YearsClock
+from tests.years.clockwork import LeapLag, YearsClock
 from tests.years.runs import Runs
 from tests.years.tally import Tally
 
@@ -37,16 +37,17 @@ if TYPE_CHECKING:
     from palyra.engine.engine import Engine
 
 CYCLE_S = CYCLE_MS / 1000
+LOOK_S = 5.0
 LONG_S = 86_400.0
-"""How long rooms sleep that would look every second."""
+"""How long rooms sleep that would look every second: while somebody works, and while nobody does."""
 
 
 class PatientQueue(TaskQueue):
-    """Looks every second only while somebody works."""
+    """Looks every few seconds, and only while somebody works."""
 
     def _pause(self) -> float:
         due = self.desk.book.next_due()
-        longest = 1.0 if self._workers or self._troubled else LONG_S
+        longest = LOOK_S if self._workers or self._troubled else LONG_S
         return longest if due is None else min(longest, max((due - self._clock.now_ms()) / 1000, 0.001))
 
 
@@ -88,7 +89,7 @@ class House:
         self.boot_id = self.ids.new()
         self.durable = Durable(journal)
         self.events = EventHub()
-        self.lag = WorkingLag(clock, lambda: len(self.healing.heartbeats) > 0)
+        self.lag = LeapLag(clock)
         self.runs = Runs(self, random.Random(dice.random()), started)
         self.healing = Healing(
             HealingMeans(
@@ -177,7 +178,6 @@ class House:
 
     def _watch(self) -> None:
         """The healing loop turns while there is work: between two jobs of a year it would turn millions of times."""
-        self.lag.look()
         if self._watching is None and not self.dead():
             self._watching = asyncio.create_task(self._watch_over())
             self._watching.add_done_callback(self._ended)

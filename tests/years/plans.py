@@ -49,18 +49,18 @@ CATCH_UP: dict[str, Any] = {"misfire": "catch_up", **TWICE}
 CENTURY_JOBS = (
     cron("new-year", "0 0 1 1 *", "Pacific/Auckland", **CATCH_UP),
     cron("leap-day", "30 2 29 2 *", "Europe/Prague", **TWICE),
-    cron("first", "0 9 1 * *", "America/New_York", **CATCH_UP),
-    cron("last-days", "59 23 31 1,3,5,7,8,10,12 *", "Europe/Prague", **TWICE),
-    cron("gap", "30 2 * 3 sun", "Europe/Prague", **CATCH_UP),
-    cron("overlap", "15,45 1 1-3 11 *", "America/New_York", concurrency="queue", **CATCH_UP),
-    cron("half-hour", "0,20 2 1-5 4 *", "Australia/Lord_Howe", concurrency="replace", **TWICE),
+    cron("first", "0 9 1 */2 *", "America/New_York", **CATCH_UP),
+    cron("last-days", "59 23 31 1,10 *", "Europe/Prague", **TWICE),
+    cron("gap", "30 2 * 2-4 sun", "Europe/Prague", **CATCH_UP),
+    cron("overlap", "15,45 1 1-2 11 *", "America/New_York", concurrency="queue", **CATCH_UP),
+    cron("half-hour", "0,20 2 1-2 10 *", "Australia/Lord_Howe", concurrency="replace", **TWICE),
     cron("either", "0 3 13 11 fri", "America/Sao_Paulo", concurrency="replace", jitter_ms=60_000),
-    cron("late", "0 6 15 */2 *", "Asia/Kathmandu", misfire="catch_up", max_lateness=6 * HOUR_MS),
-    task("weekly", "5 4 * 3,10 1", "Europe/London", jitter_ms=30_000, **CATCH_UP),
-    task("quarterly", "0 12 1 */3 *", "Asia/Tokyo", concurrency="queue"),
-    upkeep("upkeep", "30 3 1 */2 *"),
+    cron("late", "0 6 15 */4 *", "Asia/Kathmandu", misfire="catch_up", max_lateness=6 * HOUR_MS),
+    task("weekly", "30 1 * 3 sun", "Europe/London", jitter_ms=30_000, **CATCH_UP),
+    task("quarterly", "0 12 1 */4 *", "Asia/Tokyo", concurrency="queue"),
+    upkeep("upkeep", "30 3 1 */4 *"),
     job("quarters", "every", "90d", **CATCH_UP),
-    job("weeks", "every", "45d12h", concurrency="queue", **TWICE),
+    job("weeks", "every", "60d12h", concurrency="queue", **TWICE),
     job("long", "every", "366d"),
     *(job(f"once-{year}", "at", f"{year}-02-28T23:59:59.500Z", **TWICE) for year in range(2030, 2126, 7)),
 )
@@ -72,11 +72,12 @@ DAILY_JOBS = (
 )
 MINUTE_JOBS = (
     cron("minutes", "* 2 * * *", "Europe/Prague", concurrency="queue", **TWICE),
-    cron("sevenths", "*/14 */3 * * *", "Australia/Lord_Howe", **CATCH_UP),
-    cron("hours", "5 * * * *", "Europe/Prague", concurrency="replace", **TWICE),
-    task("quarter-hours", "*/15 8-18 * * 1-5", "America/New_York", **CATCH_UP),
-    job("twenty-fives", "every", "25m30s", concurrency="queue", jitter_ms=20_000, **TWICE),
+    cron("sevenths", "*/14 */6 * * *", "Australia/Lord_Howe", **CATCH_UP),
+    cron("hours", "5 */2 * * *", "Europe/Prague", concurrency="replace", **TWICE),
+    task("quarter-hours", "*/15 9-11 * * 1-5", "America/New_York", **CATCH_UP),
+    job("odd-times", "every", "1h25m30s", concurrency="queue", jitter_ms=20_000, **TWICE),
     upkeep("health", "*/10 4 * * *"),
+    *DAILY_JOBS,
 )
 OFFS = (0.01, 0.5, 5, 40, 900, 40_000)
 
@@ -94,5 +95,5 @@ def days(years: int = 4) -> Plan:
 
 
 def minutes(for_days: int = 30) -> Plan:
-    """What comes every few minutes."""
+    """What comes every few minutes, beside what comes every day."""
     return Plan(MINUTE_JOBS, T0 + for_days * DAY_MS, 3_600, 0.02, 200, OFFS, (2, 30, 400, 7_200))

@@ -1,4 +1,4 @@
-"""A century goes by, and days minute after minute: every slot is accounted for, nothing is done twice, and
+"""A century goes by, and thirty days minute after minute: every slot is accounted for, nothing is done twice, and
 nobody who is well is stopped.
 
 `PALYRA_SIM_SEED=N pytest tests/years` plays other years, and the same ones again where they failed.
@@ -31,8 +31,13 @@ LEAST = {
 
 def play(plan: Plan, seed: int) -> Years:
     with years(plan, seed) as made:
-        made.run()
+        try:
+            made.run()
+        except Exception as error:
+            error.add_note(f"{SEED}={seed}: {made.told()}")
+            raise
         faults = verdict(made)
+    print(f"{SEED}={seed}: {made.told()}")
     assert not faults, f"{SEED}={seed}: {made.told()}\n" + "\n".join(faults[:40])
     missed = {name: made.tally.seen[name] for name, least in LEAST.items() if made.tally.seen[name] < least}
     assert not missed, f"these years have become too quiet: {missed}"
@@ -40,23 +45,14 @@ def play(plan: Plan, seed: int) -> Years:
 
 
 def test_a_century_leaves_nothing_unaccounted_for() -> None:
+    """Of jobs that come each week to each leap year."""
     made = play(century(), seed_asked(USUAL))
     reviews = [name for name in made.tally.seen if name.startswith("review")]
     assert len(reviews) == 3, reviews
 
 
-def test_so_do_daily_jobs() -> None:
-    play(days(2), seed_asked(USUAL))
-
-
-def test_so_do_minutes() -> None:
-    with years(minutes(3), seed_asked(USUAL)) as made:
-        made.run()
-        assert verdict(made) == []
-
-
-@pytest.mark.soak
-def test_so_do_thirty_days_of_minutes() -> None:
+def test_thirty_days_of_minutes_leave_nothing_unaccounted_for() -> None:
+    """And of days, on which the same work comes each few minutes, hours and days."""
     play(minutes(), seed_asked(USUAL))
 
 

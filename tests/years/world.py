@@ -1,6 +1,7 @@
 """The years themselves: lives of an engine, one after the other, on one journal and one clock."""
 
 import asyncio
+import gc
 import logging
 import random
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ from tests.years.plans import Plan
 from tests.years.tally import Tally
 
 REST_S = 400.0
+RARELY = 200_000
+"""After how many new objects garbage is looked for: the years make little of it, and a usual look is a fifth of their
+time."""
 
 
 class Years:
@@ -225,8 +229,11 @@ def years(plan: Plan, seed: int) -> Iterator[Years]:
         patch.setattr(log, "disabled", True)
         before = log.level
         log.setLevel(logging.CRITICAL)
+        collected = gc.get_threshold()
+        gc.set_threshold(RARELY)
         try:
             yield made
         finally:
+            gc.set_threshold(*collected)
             log.setLevel(before)
             forget_connections()
