@@ -14,7 +14,7 @@ from palyra.core.private_files import LOCK_FILE, private_lock
 from palyra.core.reasons import reason_of
 from palyra.core.values import value
 from palyra.doctor.audit_pending import PendingRow, append_pending
-from palyra.doctor.change import Root
+from palyra.doctor.change import Action, Root
 from palyra.doctor.comparing import same
 from palyra.doctor.disk import Disk, Seam, no_seam
 from palyra.doctor.execution import Execution, PlanChangedError, Work
@@ -121,18 +121,19 @@ def apply_plan(plan: Plan, terms: Terms, site: Site, who: Who, tools: Tools) -> 
 def check_unchanged(steps: Sequence[RepairStep], disk: Disk, *, made_state_dir: bool = False) -> None:
     """Looks at every file first, so that a plan that has become old changes nothing at all. Raises PlanChangedError."""
     seen: set[tuple[Root, str]] = {(Root.STATE, ".")} if made_state_dir else set()
-    for step in steps:
-        for change in step.changes:
-            place = change.root, change.target
-            if place in seen or RUN in change.target:
-                continue
+    for change in (change for step in steps for change in step.changes):
+        place, whole = (change.root, change.target), change.action is not Action.CHMOD
+        if place in seen or RUN in change.target:
+            continue
+        if whole:
+            # Later changes of this target build on this one.
             seen.add(place)
-            now = disk.facts(disk.path(*place))
-            if not same(now, change.before, content=bool(change.before.sha256 or change.before.mark)):
-                raise PlanChangedError(
-                    f"{disk.path(*place)} is not what the plan was made from; nothing was written.",
-                    fix="Look at the new plan first.",
-                )
+        path = disk.path(*place)
+        if not same(disk.facts(path), change.before, content=whole):
+            raise PlanChangedError(
+                f"{path} is not what the plan was made from; nothing was written.",
+                fix="Look at the new plan first.",
+            )
 
 
 def finish(

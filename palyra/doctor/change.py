@@ -92,7 +92,8 @@ class PlannedChange:
     `work` names the journal work whose product is the new content: it is made beside the target before that is
     touched, and only then `after` knows its digest. `source` is the target a MOVE keeps, `{run}` in a target stands for
     the id of the run. `timeless` is the digest (hex) of the content as it would be were it always the same time, where
-    it holds the present one: a plan made again a moment later is the same plan.
+    it holds the present one: a plan made again a moment later is the same plan. `levels` are the directories, the
+    target the innermost, that go again with one that was made.
     """
 
     repair_id: str
@@ -108,3 +109,4 @@ class PlannedChange:
     source: str = ""
     timeless: str = ""
     content_from: str = ""
+    levels: int = 1

@@ -24,9 +24,9 @@ def may_touch(entry: Entry, config_name: str) -> bool:
         return entry.action in (Action.MKDIR, Action.CHMOD) or entry.before.kind is Kind.DIRECTORY
     if entry.action is Action.CHMOD:
         return entry.root is Root.STATE or target == config_name
-    if entry.root is Root.CONFIG:
-        return _is_one_of(target, (config_name,))
     gone = entry.action in (Action.DELETE, Action.CREATE)
+    if entry.root is Root.CONFIG:
+        return _is_one_of(target, (config_name,)) or (gone and "/" not in target and is_temporary(target))
     return _is_one_of(target, REWRITTEN) or target in SIDECARS or (gone and (target in MARKERS or is_temporary(target)))
 
 

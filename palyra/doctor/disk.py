@@ -132,17 +132,22 @@ class Disk:
         os.chmod(path, mode)
         self.sync_dir(path.parent)
 
-    def rmdir(self, path: Path) -> bool:
-        """Whether the directory is gone: one that holds something by now stays."""
-        self._seam("rmdir")
-        try:
-            path.rmdir()
-        except OSError:
-            if not os.listdir(path):
-                raise
-            return False
-        self.sync_dir(path.parent)
-        return True
+    def missing_levels(self, path: Path) -> int:
+        """How many directories are not there, from this one up."""
+        missing = [path, *path.parents]
+        return next((number for number, one in enumerate(missing) if one.exists()), len(missing))
+
+    def rmdir(self, path: Path, levels: int = 1) -> None:
+        """Removes a directory, and those around it that were made for it; one that holds something by now stays."""
+        for one in (path, *path.parents)[:levels]:
+            self._seam("rmdir")
+            try:
+                one.rmdir()
+            except OSError:
+                if not os.listdir(one):
+                    raise
+                return
+            self.sync_dir(one.parent)
 
     def make_socket(self, path: Path, mode: int) -> None:
         """The name of a socket that nobody listens on."""

@@ -72,12 +72,22 @@ class Execution:
             product = self._disk.facts(made[change.work])
             change = replace(change, after=replace(product, mode=change.after.mode, mark=""))
         now = self._disk.facts(path)
+        left = self._left.get((change.root, change.target))
+        if left is not None and change.action is Action.CHMOD and not left.exists:
+            # Removed by an earlier step.
+            return
+        if left is not None and change.action is Action.MODIFY and change.after.mode == change.before.mode:
+            # The mode that an earlier step has set stays.
+            change = replace(change, after=replace(change.after, mode=left.mode))
         if self._is_our_own_state_dir(change):
             now = ABSENT
-        elif not self._expected(change, now):
+        elif not self._expected(change, now, left):
             raise PlanChangedError(f"{path} was changed meanwhile.", fix="Look at the new plan first.")
         if change.action is Action.CHMOD and now.mode == change.after.mode:
             return
+        if change.action is Action.CREATE and now.exists:
+            # Made by an earlier step.
+            change = replace(change, action=Action.MODIFY)
         seq = self._record.next_seq()
         backup = None
         if now.exists and now.kind is Kind.FILE and change.action in (Action.MODIFY, Action.DELETE):
@@ -104,6 +114,7 @@ class Execution:
             change.holds_secret,
             self._disk.temporary(path).name if change.content is not None or change.content_from else "",
             change.source,
+            max(1, self._disk.missing_levels(path)) if change.action is Action.MKDIR else 1,
         )
         self._record.intend(entry)
         self._do(change, path, entry, made)
@@ -119,9 +130,9 @@ class Execution:
             change.action is Action.MKDIR and (change.root, change.target) == (Root.STATE, ".") and self._made_state_dir
         )
 
-    def _expected(self, change: PlannedChange, now: FileFacts) -> bool:
+    @staticmethod
+    def _expected(change: PlannedChange, now: FileFacts, left: FileFacts | None) -> bool:
         """Whether the target is what this run left, or else what the plan was made from."""
-        left = self._left.get((change.root, change.target))
         if change.action is Action.CHMOD:
             if left is not None:
                 return same(now, left)
@@ -139,7 +150,7 @@ class Execution:
             case Action.MOVE:
                 disk.keep(disk.path(change.root, change.source), path)
             case Action.DELETE if change.before.kind is Kind.DIRECTORY:
-                disk.rmdir(path)
+                disk.rmdir(path, change.levels)
             case Action.DELETE:
                 disk.remove(path)
             case _ if change.work:
@@ -185,7 +196,7 @@ class Execution:
         if entry.action is Action.CHMOD:
             disk.chmod(path, before.mode)
         elif entry.action is Action.MKDIR:
-            disk.rmdir(path)
+            disk.rmdir(path, entry.levels)
         elif not before.exists:
             disk.remove(path)
         elif before.kind is Kind.SOCKET:

@@ -79,7 +79,7 @@ class StepOutcome:
 class Entry:
     """One change of a run, numbered from 1. `backup` is the file with the bytes before, relative to the run's
     directory; `temporary` the name beside the target its next content is written under; `source` the target whose
-    content a move keeps."""
+    content a move keeps; `levels` how many directories one had to be made with, itself among them."""
 
     seq: int
     repair_id: str
@@ -93,6 +93,7 @@ class Entry:
     holds_secret: bool = False
     temporary: str = ""
     source: str = ""
+    levels: int = 1
 
 
 @value

@@ -5,25 +5,32 @@ from collections.abc import Callable, Collection, Sequence
 from palyra.doctor.finding import Finding
 from palyra.doctor.installation import Installation
 from palyra.doctor.plan import Plan, RepairStep, make_plan
-from palyra.doctor.repairs import config, journal, recovery, state
+from palyra.doctor.repairs import access, auth, config, journal, recovery, state
 
 Repair = Callable[[Installation, Sequence[Finding]], RepairStep | None]
 
 REPAIRS: dict[str, Repair] = {
     recovery.UNDO: recovery.undo,
     state.CREATE: state.create,
+    state.CLEANUP: state.cleanup,
+    config.PERMISSIONS: config.permissions,
+    state.PERMISSIONS: state.permissions,
     config.INITIALIZE: config.initialize,
     config.RESTORE: config.restore_backup,
     config.REINITIALIZE: config.reinitialize,
     config.MIGRATE: config.migrate,
+    auth.RESTORE: auth.restore_backup,
+    auth.REINITIALIZE: auth.reinitialize,
+    auth.NORMALIZE: auth.normalize,
+    access.RESTORE: access.restore_backup,
+    access.REINITIALIZE: access.reinitialize,
+    access.BACKFILL: access.backfill,
+    access.OWNER_ADMIN: access.owner_admin,
     journal.SALVAGE: journal.salvage,
     journal.MIGRATE: journal.migrate,
     journal.ROLLUPS: journal.rollups,
-    state.CLEANUP: state.cleanup,
-    config.PERMISSIONS: config.permissions,
-    state.PERMISSIONS: state.permissions,
 }
-"""What writes a file comes before what sets modes, so that no mode is taken back by a new file."""
+"""Files are closed before they are rewritten, so that what is kept of them is closed as well."""
 
 
 def plan_repairs(

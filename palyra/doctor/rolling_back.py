@@ -208,7 +208,9 @@ def _inverse(one: Judged, run: Manifest, site: Site) -> PlannedChange | None:
 
 
 def _change(entry: Entry, action: Action, before: FileFacts, after: FileFacts) -> PlannedChange:
-    return PlannedChange(UNDO, action, entry.root, entry.target, before, after, holds_secret=entry.holds_secret)
+    return PlannedChange(
+        UNDO, action, entry.root, entry.target, before, after, holds_secret=entry.holds_secret, levels=entry.levels
+    )
 
 
 def _shown(path: Path) -> bytes | None:

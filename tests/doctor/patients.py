@@ -3,14 +3,16 @@
 import asyncio
 import os
 import stat
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from palyra.core.clock import Clock, SystemClock
 from palyra.doctor.applying import RunResult, Site, Terms, Tools
 from palyra.doctor.carrying_out import carry_out, journal_works
-from palyra.doctor.checks import config, journal, recovery, state
+from palyra.doctor.checks.catalogue import CHECKS
 from palyra.doctor.disk import Seam, no_seam
 from palyra.doctor.finding import Finding
 from palyra.doctor.installation import Installation, NothingToReadError, NotReadError
@@ -27,6 +29,7 @@ BROKEN = b'version = 1\n\n[runs\nmax_duration = "2h"\n'
 OURS = ("recovery", "engine.lock", "files.lock")
 """What repairing itself leaves in a state directory."""
 
+MEMORY = "/dev/shm"
 Snapshot = dict[str, tuple[str, int, bytes]]
 
 
@@ -103,6 +106,13 @@ class Patient:
         return found
 
 
+@contextmanager
+def in_memory() -> Iterator[Path]:
+    """A directory where writing costs little, if there is one: each write is waited for until it is durable."""
+    with tempfile.TemporaryDirectory(prefix="palyra-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as directory:
+        yield Path(directory)
+
+
 def outcomes(result: RunResult) -> list[tuple[str, Outcome]]:
     return [(step.repair_id, step.outcome) for step in result.steps]
 
@@ -121,7 +131,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _findings(found: Installation) -> Iterator[Finding]:
-    for check in (*state.CHECKS, *config.CHECKS, *journal.CHECKS, *recovery.CHECKS):
+    for check in CHECKS:
         try:
             yield from check.find(found)
         except (NothingToReadError, NotReadError):

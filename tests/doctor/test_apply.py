@@ -89,21 +89,22 @@ def test_every_step_is_applied_and_told_and_written_down(patient: Patient) -> No
 
 
 def test_a_disk_that_is_full_at_the_second_step_undoes_that_step_and_stops(patient: Patient) -> None:
-    full = FullDisk(writes_until(patient, "state.cleanup"))
+    notes = patient.state / "notes.txt"
+    notes.chmod(0o600)
+    full = FullDisk(writes_until(patient, "config.permissions"))
     before = patient.tree()
     plan = patient.plan()
     result = patient.repair(plan, seam=full)
     assert full.full
     assert outcomes(result) == [
-        ("config.restore_backup", Outcome.APPLIED),
-        ("state.cleanup", Outcome.FAILED),
-        ("config.permissions", Outcome.NOT_RUN),
-        ("state.permissions", Outcome.NOT_RUN),
+        ("state.cleanup", Outcome.APPLIED),
+        ("config.permissions", Outcome.FAILED),
+        ("config.restore_backup", Outcome.NOT_RUN),
     ]
     assert not result.complete
     assert "no space left on device" in result.steps[1].error
     changed = {name for name in before if patient.tree().get(name) != before[name]}
-    assert changed == {"config/palyra/palyra.toml"}
+    assert [name.rpartition(".tmp.")[0] for name in changed] == ["state/audit.head"]
 
     patient.roll_back(result.run_id)
     assert patient.tree() == before
@@ -167,17 +168,17 @@ def test_a_plan_of_another_digest_is_not_applied(patient: Patient) -> None:
 
 def test_a_file_that_is_edited_while_the_plan_is_applied_keeps_the_edit(patient: Patient) -> None:
     """Between two steps: the second one tells of the conflict, the first one stays."""
-    notes = patient.state / "notes.txt"
+    edited = BROKEN + b"# mine\n"
 
     def seam(operation: str) -> None:
         if operation == "unlink":
-            notes.chmod(0o640)
+            patient.config.write_bytes(edited)
 
     result = patient.repair(seam=seam)
-    assert outcomes(result)[-1] == ("state.permissions", Outcome.CONFLICT)
+    assert outcomes(result)[-1] == ("config.restore_backup", Outcome.CONFLICT)
     assert result.conflict
-    assert notes.stat().st_mode & 0o777 == 0o640
-    assert patient.config.read_bytes() == SOUND
+    assert patient.config.read_bytes() == edited
+    assert not list(patient.state.glob("*.tmp.*"))
 
 
 @contextmanager

@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +12,8 @@ import pytest
 
 from palyra.doctor.manifest import Outcome
 from tests.doctor.cutting_short import REPAIR, ROLL_BACK
-from tests.doctor.patients import BROKEN, SOUND, Patient, Snapshot, ids, outcomes
+from tests.doctor.patients import BROKEN, SOUND, Patient, Snapshot, ids, in_memory, outcomes
 
-MEMORY = "/dev/shm"
 ROOT = Path(__file__).parents[2]
 
 
@@ -63,13 +61,9 @@ def is_old_or_new(tree: Snapshot, old: Snapshot, new: Snapshot) -> None:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    """In memory where that can be had: what is killed has written hundreds of times, each to be waited for."""
-    if not os.access(MEMORY, os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(prefix="palyra-", dir=MEMORY) as directory:
-        yield Path(directory)
+def place() -> Iterator[Path]:
+    with in_memory() as directory:
+        yield directory
 
 
 @pytest.fixture
@@ -79,7 +73,7 @@ def patient(place: Path) -> Patient:
 
 def test_a_repair_that_is_killed_anywhere_leaves_old_or_new_and_is_taken_back(patient: Patient, place: Path) -> None:
     old, planned = patient.tree(), ids(patient.plan())
-    assert planned == ["config.restore_backup", "state.cleanup", "config.permissions", "state.permissions"]
+    assert planned == ["state.cleanup", "config.permissions", "state.permissions", "config.restore_backup"]
     killed = cut(REPAIR, patient, place / "remains")
     new = without_run_ids(next(killed).tree())
     assert ids(patient.plan()) == []

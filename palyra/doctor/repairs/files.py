@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 from palyra.doctor.change import (
     ABSENT,
@@ -13,7 +14,7 @@ from palyra.doctor.change import (
     facts_of,
     facts_read,
 )
-from palyra.doctor.installation import Input, Kind
+from palyra.doctor.installation import Input, Kind, StateTree
 
 KEPT_BACKUPS = 5
 RUN = "{run}"
@@ -73,6 +74,8 @@ def rotated(
         place = here or Input(found.path.with_name(f"{found.path.name}.bak.{number}"))
         if newer is not None and newer.data is not None:
             facts = facts_read(newer)
+            if root is Root.STATE:
+                facts = replace(facts, mode=PRIVATE_FILE)
             changes.append(
                 PlannedChange(
                     repair_id,
@@ -89,6 +92,12 @@ def rotated(
         elif here is not None and number < KEPT_BACKUPS:
             changes.append(removed(repair_id, root, place.path.name, here, holds_secret=holds_secret))
     return tuple(changes)
+
+
+def backups_in(tree: StateTree, name: str) -> dict[int, Input]:
+    """The backups of a file of the state directory, by number."""
+    numbered = ((number, tree.at(f"{name}.bak.{number}")) for number in range(1, KEPT_BACKUPS + 1))
+    return {number: found for number, found in numbered if found.exists}
 
 
 def removed(repair_id: str, root: Root, target: str, found: Input, *, holds_secret: bool = False) -> PlannedChange:
