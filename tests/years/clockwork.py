@@ -45,8 +45,8 @@ class YearsClock(SimClock):
 
 
 class LeapLag(LoopLag):
-    """Nothing but a leap makes this loop late, and the clock tells of it: to look ten times a second would show the same
-    at many times the cost."""
+    """Nothing but a leap makes this loop late, and the clock tells of it: looking ten times a second would show the
+    same at many times the cost."""
 
     def __init__(self, clock: YearsClock) -> None:
         super().__init__(clock)

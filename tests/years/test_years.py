@@ -4,6 +4,8 @@ nobody who is well is stopped.
 `PALYRA_SIM_SEED=N pytest tests/years` plays other years, and the same ones again where they failed.
 """
 
+import sys
+
 import pytest
 
 from tests.simulation.sizes import SEED, seed_asked
@@ -37,7 +39,7 @@ def play(plan: Plan, seed: int) -> Years:
             error.add_note(f"{SEED}={seed}: {made.told()}")
             raise
         faults = verdict(made)
-    print(f"{SEED}={seed}: {made.told()}")
+    sys.stdout.write(f"{SEED}={seed}: {made.told()}\n")
     assert not faults, f"{SEED}={seed}: {made.told()}\n" + "\n".join(faults[:40])
     missed = {name: made.tally.seen[name] for name, least in LEAST.items() if made.tally.seen[name] < least}
     assert not missed, f"these years have become too quiet: {missed}"
