@@ -1,11 +1,12 @@
 import dataclasses
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from palyra.control import codec
+from palyra.control.audit_queries import AuditEntry
 from palyra.control.commands import CancelRun, Command, DecideApproval
 from palyra.control.incidents_queries import TimelineView
 from palyra.control.queries import (
@@ -20,6 +21,8 @@ from palyra.control.queries import (
 from palyra.control.snapshots import AlertView, CommandResult, Snapshot
 from palyra.control.task_commands import AddTask
 from palyra.control.task_queries import TaskDetail
+from palyra.diagnostics.section import Section, Sections
+from tests.diagnostics.samples import snapshot as diagnosed
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -39,6 +42,10 @@ st.register_type_strategy(DecisionDetail, st.builds(DecisionDetail, body=MEMBERS
 st.register_type_strategy(AddTask, st.builds(AddTask, payload=st.none() | MEMBERS))
 st.register_type_strategy(TimelineView, st.builds(TimelineView, data=MEMBERS))
 st.register_type_strategy(TaskDetail, st.builds(TaskDetail, payload=MEMBERS))
+st.register_type_strategy(AuditEntry, st.builds(AuditEntry, data=MEMBERS))
+st.register_type_strategy(
+    Section, lambda kind: st.builds(Section, data=st.none() | st.from_type(get_args(kind)[0]), error=st.none())
+)
 
 
 def values(kind: type) -> st.SearchStrategy[Any]:
@@ -89,6 +96,18 @@ def test_a_snapshot_arrives_as_it_was_taken(data: st.DataObject) -> None:
 @given(st.builds(CommandResult))
 def test_a_result_arrives_as_it_was_told(result: CommandResult) -> None:
     assert codec.decode_result(codec.encode_result(result)) == result
+
+
+@ROUND_TRIP
+@given(data=st.data())
+def test_every_section_of_a_diagnosis_arrives_as_it_was_told(data: st.DataObject) -> None:
+    told = diagnosed()
+    assert codec.decode_answer(codec.encode_answer(told)) == told
+    hints = get_type_hints(Sections)
+    name = data.draw(st.sampled_from(sorted(hints)))
+    other = dataclasses.replace(told.sections, **{name: data.draw(st.from_type(get_args(hints[name])[0]))})
+    told = dataclasses.replace(told, sections=other)
+    assert codec.decode_answer(codec.encode_answer(told)) == told
 
 
 def test_every_query_has_its_answer() -> None:
