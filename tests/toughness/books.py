@@ -45,7 +45,7 @@ KEYS = {
     **dict.fromkeys(("memory_words", *(f"memory_words_{part}" for part in ("config", "data", "docsize", "idx"))), ()),
     "memory_vocabulary": (),
 }
-"""Every table, and what names a row of it; empty where only the whole row does."""
+"""What names a row where its primary key does not; empty where only the whole row does."""
 
 Row = Mapping[str, Any]
 
@@ -76,9 +76,10 @@ def read_books(state_dir: Path) -> Books:
     try:
         database.row_factory = sqlite3.Row
         found = database.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
-        assert {row["name"] for row in found} == set(KEYS)
         tables = {}
-        for table, key in KEYS.items():
+        for table in [row["name"] for row in found]:
+            columns = database.execute("SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk", (table,))
+            key = KEYS[table] if table in KEYS else tuple(row["name"] for row in columns)
             rows = [dict(row) for row in database.execute(f"SELECT * FROM {table}")]
             tables[table] = {tuple(row[name] for name in key or row): row for row in rows}
         return Books(tables)
