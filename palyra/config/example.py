@@ -132,6 +132,8 @@ def toml(value: object) -> str:
     """Plain data as TOML writes it in a line."""
     if isinstance(value, list):
         return f"[{', '.join(map(toml, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{json.dumps(name)} = {toml(one)}' for name, one in value.items())} }}"
     return json.dumps(value, ensure_ascii=False)
 
 
