@@ -24,6 +24,10 @@ _KINDS = (
 )
 
 
+class _TooLargeError(Exception):
+    """A file larger than is read."""
+
+
 class Files:
     """The file system, as far as it is asked. Tests put others in its place."""
 
@@ -61,7 +65,9 @@ class Files:
         if not (read and wanted):
             return Input(path, facts)
         try:
-            return Input(path, facts, self._bytes(path, limit, follow=follow))
+            return Input(path, facts, self.read(path, limit, follow=follow))
+        except _TooLargeError as error:
+            return Input(path, facts, problem=str(error), too_large=True)
         except (OSError, ValueError) as error:
             return Input(path, facts, problem=_reason(error))
 
@@ -74,7 +80,7 @@ class Files:
             read_only=bool(found.f_flag & os.ST_RDONLY),
         )
 
-    def _bytes(self, path: Path, limit: int, *, follow: bool) -> bytes:
+    def read(self, path: Path, limit: int, *, follow: bool) -> bytes:
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | (0 if follow else os.O_NOFOLLOW)
         try:
             descriptor = os.open(path, flags | os.O_NOATIME)
@@ -86,7 +92,7 @@ class Files:
                 raise ValueError("it is no regular file")
             data = file.read(limit + 1)
         if len(data) > limit:
-            raise ValueError(f"it is larger than {limit} bytes")
+            raise _TooLargeError(f"it is larger than {limit} bytes")
         return data
 
 

@@ -93,6 +93,7 @@ class Input:
     facts: Facts | None = None
     data: bytes | None = field(default=None, repr=False)
     problem: str = ""
+    too_large: bool = False
 
     @property
     def exists(self) -> bool:
@@ -145,6 +146,12 @@ class ConfigCandidate:
     named: bool
     input: Input
     target: Input
+
+    @property
+    def missing(self) -> bool:
+        """Whether there is no file: nothing at all, or a link that leads to nothing."""
+        link = self.input.facts is not None and self.input.facts.kind is Kind.LINK
+        return self.target.facts is None and (link or not (self.input.exists or self.input.problem))
 
 
 @value

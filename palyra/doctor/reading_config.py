@@ -62,7 +62,7 @@ def _names_beside(path: Path) -> list[str]:
 def read_document(config_files: ConfigFiles) -> Document:
     """The chosen file's data. Raises NothingToReadError when there is none, or no bytes of it."""
     chosen = config_files.chosen
-    if chosen is None or (chosen.input.facts is None and not chosen.input.problem):
+    if chosen is None or chosen.missing:
         raise NothingToReadError("there is no configuration file")
     data = chosen.input.data
     if data is None:
@@ -117,7 +117,7 @@ def read_settings(config_files: ConfigFiles, document: Reading[Document], enviro
     chosen = config_files.chosen
     if chosen is None:
         return interpret(None, None, environ, {})
-    if chosen.input.facts is None and not chosen.input.problem:
+    if chosen.missing:
         raise NothingToReadError(NOT_THERE)
     if document.found is None or document.found.fault or chosen.input.data is None:
         raise NothingToReadError(UNPARSEABLE)

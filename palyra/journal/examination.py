@@ -253,7 +253,13 @@ def _newest(database: sqlite3.Connection) -> int | None:
 
 
 def _integrity(database: sqlite3.Connection) -> tuple[str, ...]:
-    said = [str(row[0]) for row in database.execute(f"PRAGMA quick_check({MOST_TOLD})")]
+    try:
+        said = [str(row[0]) for row in database.execute(f"PRAGMA quick_check({MOST_TOLD})")]
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise
+        # Too damaged for the check itself.
+        return (str(error),)
     return () if said == ["ok"] else tuple(said)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from palyra.doctor.checks.check import Check
 from palyra.doctor.finding import Finding, Severity
 from palyra.doctor.installation import Installation, NothingToReadError
+from palyra.doctor.reading_config import parse
 from palyra.doctor.reading_secrets import PROFILES_FILE, credentials_of
 
 STALE = ("rejected", "expired", "expiring")
@@ -66,6 +67,11 @@ def records(found: Installation) -> Iterator[Finding]:
     profiles = found.profiles.get()
     if profiles.unusable:
         raise NothingToReadError("no auth profile can be read (auth.registry)")
+    data = found.state.get().at(PROFILES_FILE).data
+    if data is not None and "version" not in parse(data).tree:
+        message = f"{PROFILES_FILE} does not say its version; it is read as version 1."
+        name = f"{PROFILES_FILE}:version"
+        yield Finding("auth.records", Severity.WARNING, name, message, repairs=("auth.normalize",))
     for number, problem in enumerate(profiles.problems):
         yield Finding(
             "auth.records",

@@ -27,7 +27,7 @@ def is_found(found: Installation) -> Iterator[Finding]:
             tuple(f"looked for {one.input.path} ({one.source})" for one in files.candidates),
             ("config.initialize",),
         )
-    elif chosen.target.facts is None and not chosen.input.problem:
+    elif chosen.missing:
         path = chosen.input.path
         missing = f"{path} leads to nothing" if chosen.input.facts is not None else f"There is no file {path}"
         asked = f", which {chosen.source} names" if chosen.named else ""
@@ -38,7 +38,7 @@ def is_found(found: Installation) -> Iterator[Finding]:
 
 def syntax(found: Installation) -> Iterator[Finding]:
     chosen = found.config_files.get().chosen
-    if chosen is None or not (document := found.document.get()).fault:
+    if chosen is None or chosen.missing or not (document := found.document.get()).fault:
         return
     place = f" (line {document.line}, column {document.column})" if document.column else ""
     place = place or (f" (line {document.line})" if document.line else "")
@@ -65,7 +65,7 @@ def version(found: Installation) -> Iterator[Finding]:
     from palyra.config.versions import CURRENT, version_of
 
     chosen = found.config_files.get().chosen
-    if chosen is None:
+    if chosen is None or chosen.missing:
         return
     document = found.document.get()
     if document.fault:

@@ -62,6 +62,8 @@ def _examined(found: Installation, part: str) -> "Examined":
     read = found.journal.get()
     if read.examined is None:
         raise NothingToReadError("the journal cannot be opened (journal.open)")
+    if part in read.examined.problems and read.examined.integrity:
+        raise NothingToReadError("the journal is damaged (journal.integrity)")
     if part in read.examined.problems:
         raise NotReadError(read.examined.problems[part])
     return read.examined
@@ -87,8 +89,7 @@ def integrity(found: Installation) -> Iterator[Finding]:
             ("journal.salvage",),
             _restore(found),
         )
-    examined = _examined(found, "foreign_keys")
-    if examined.foreign_keys:
+    if not examined.integrity and (examined := _examined(found, "foreign_keys")).foreign_keys:
         yield Finding(
             "journal.integrity",
             Severity.BLOCKING,

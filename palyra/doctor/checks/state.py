@@ -39,6 +39,8 @@ def directory(found: Installation) -> Iterator[Finding]:
     for name, one in tree.entries.items():
         if one.facts is not None and one.facts.uid != found.uid and root.facts.uid == found.uid:
             yield _foreign(name, one, found.uid)
+        if one.problem and not one.too_large:
+            yield _unusable(name, f"{one.path} cannot be read: {one.problem}.", "Check its permissions and the disk.")
         if name in SUBDIRECTORIES and not _may_be_directory(one.facts):
             yield _unusable(name, f"{one.path} is in the way: a directory belongs there.", f"Move {one.path} away.")
 
