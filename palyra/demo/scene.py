@@ -66,7 +66,7 @@ def prompt(dice: random.Random) -> str:
 
 
 def configuration(dice: random.Random, bind: str) -> str:
-    """The demo's palyra.toml: scripted deterministic providers with prices, and budgets of several kinds."""
+    """The demo's palyra.toml: scripted deterministic providers with prices, budgets of several kinds, and jobs."""
     parts = [f'version = 1\n[gateway]\nbind = "{bind}"\n[approvals]\npark_seconds = 60\n']
     for provider in dict.fromkeys(model.provider for model in MODELS):
         steps = ", ".join(_step(dice) for _ in range(600))
@@ -77,7 +77,7 @@ def configuration(dice: random.Random, bind: str) -> str:
             f'[[pricing]]\nprovider = "{model.provider}"\nmodel = "{model.upstream}"\n'
             f"input = {model.input_usd}\noutput = {model.output_usd}\n"
         )
-    parts.append(BUDGETS)
+    parts += [BUDGETS, JOBS]
     return "\n".join(parts)
 
 
@@ -132,4 +132,44 @@ scope_id = "support-bot"
 metric_kind = "requests"
 interval_kind = "hourly"
 hard_limit = 90
+"""
+
+JOBS = """
+[[jobs]]
+name = "ticket digest"
+every = "12s"
+action = "prompt"
+prompt = "Summarise what customers wrote since the last time, and say what is urgent."
+model = "solstice/lyra-swift"
+max_tokens = 400
+owner = "support-bot"
+tags = ["team=support"]
+
+[[jobs]]
+name = "build report"
+every = "20s"
+action = "task"
+task = "summary"
+input = "Which builds failed since the last report, and what do they have in common?"
+owner = "agent-ci"
+tags = ["team=platform"]
+
+[[jobs]]
+name = "nightly evals"
+cron = "30 2 * * *"
+timezone = "Europe/Prague"
+action = "prompt"
+prompt = "Run the evaluation set and compare it with yesterday's."
+model = "meridian/atlas-large"
+owner = "jonas"
+tags = ["team=research"]
+
+[[jobs]]
+name = "monday review"
+cron = "0 9 * * mon"
+timezone = "America/New_York"
+action = "prompt"
+prompt = "List the open incident reviews with their owners."
+owner = "maria"
+tags = ["team=research"]
 """

@@ -36,6 +36,7 @@ async def keep_asking(
     Refusals and failures belong to the picture.
     """
     async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S, trust_env=False) as client:
+        await _report(client, keys["nightly"])
         under_way: set[asyncio.Task[None]] = set()
         first = list(PEOPLE)
         try:
@@ -51,6 +52,17 @@ async def keep_asking(
             for task in under_way:
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
+
+
+async def _report(client: httpx.AsyncClient, key: str) -> None:
+    """A worker outside says that it is in trouble, so that there is an incident to look at."""
+    body = {
+        "id": "warehouse-import",
+        "summary": "the import of last night stopped at table orders",
+        "status": "failing",
+    }
+    with contextlib.suppress(httpx.HTTPError):
+        await client.post("/console/v1/heartbeats", json=body, headers={"authorization": f"Bearer {key}"})
 
 
 async def _ask(

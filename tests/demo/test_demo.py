@@ -100,10 +100,14 @@ async def test_its_guests_each_have_trouble_of_their_own(tmp_path: Path) -> None
             traffic = asyncio.create_task(keep_asking(url, keys, quick, dice, also))
             try:
                 async with asyncio.timeout(60):
-                    while seen != {"breaker open", "credential resting", "another served"}:
+                    while seen != {"breaker open", "credential resting", "another served", "incident", "jobs"}:
                         await quick.advance(0.5)
-                        snapshot = await control.snapshot([Topic.RUNS])
+                        snapshot = await control.snapshot([Topic.RUNS, Topic.JOBS])
                         shown = {one.provider_id: one for one in snapshot.providers}
+                        if any("warehouse-import" in one.subject for one in snapshot.incidents):
+                            seen.add("incident")
+                        if {"ticket digest", "build report"} <= {job.name for job in snapshot.jobs}:
+                            seen.add("jobs")
                         if shown["northwind"].breaker.state == "open":
                             seen.add("breaker open")
                         if shown["tidewater"].credentials[0].state == "cooling_down":
