@@ -90,4 +90,6 @@ def told_pairs(entry: AuditEntry) -> list[tuple[str, str]]:
 
 
 def _spelt(told: Any) -> str:
+    if isinstance(told, list) and all(isinstance(one, str) for one in told):
+        return ", ".join(told)
     return told if isinstance(told, str) else json.dumps(told, ensure_ascii=False)
