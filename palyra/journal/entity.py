@@ -39,6 +39,8 @@ class Entity(Generic[Row]):
             frozenset(name for name in names if kinds[name].json),
             frozenset(name for name in names if kinds[name].nullable),
         )
+        self.payloads = {name: _NOTHING[kinds[name].sort] for name in names if kinds[name].json}
+        """The columns that hold JSON, each with the empty text of its kind."""
         self._kinds = [kinds[name] for name in names]
         self._values = attrgetter(*names) if len(names) > 1 else lambda row: (getattr(row, names[0]),)
         self._plain = [kind.sort is int and not kind.nullable for kind in self._kinds]

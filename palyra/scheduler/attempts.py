@@ -13,6 +13,7 @@ from palyra.scheduler.retrying import AttemptEnd, Verdict, after_attempt
 from palyra.scheduler.roster import MAX_RUNS, Roster
 
 MESSAGE_MOST = 512
+UNREADABLE, UNREADABLE_FIRE = "unreadable", "what the journal has of a fire cannot be read"
 FAILING = 5
 """So many failed fires in a row are an incident."""
 
@@ -102,6 +103,13 @@ def end_alone(attempt: AttemptRow, fire: FireRow | None, came_to: AttemptEnd, no
     if fire is not None:
         unit.append(JOB_FIRES.saved(replace(fire, revision=fire.revision + 1, **_used(fire, came_to))))
     return unit
+
+
+def give_up(roster: Roster, lane: Lane, fire: FireRow, attempt: AttemptRow | None, now: int) -> list[Change]:
+    """A fire of which too little is known to go on with it, and its attempt."""
+    failed = {"state": FireState.FAILED, "reason": UNREADABLE, "error": UNREADABLE_FIRE, "finished_at": now}
+    ended = [] if attempt is None else end_alone(attempt, None, AttemptEnd("failed", UNREADABLE, UNREADABLE_FIRE), now)
+    return [roster.put(lane, fire, **failed)[1], *ended]
 
 
 def _used(fire: FireRow, came_to: AttemptEnd) -> dict[str, Any]:

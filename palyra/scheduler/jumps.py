@@ -39,11 +39,13 @@ class Jumps:
 
 def turned_back(roster: Roster, lane: Lane, by_ms: int, now: int) -> list[Change]:
     """The wall clock went back by `-by_ms`: intervals count from now on, waits are as long as they were. Slots that
-    were fired never fire again: cron and at wait for the next slot they know."""
+    were fired never fire again: cron and at wait for the next slot they know. One that is due still is not lost."""
     unit: list[Change] = []
     for fire in list(lane.fires):
         if fire.state is FireState.BACKOFF and fire.retry_at is not None:
             unit.append(roster.put(lane, fire, retry_at=fire.retry_at + by_ms)[1])
-    if lane.job.schedule == ScheduleKind.EVERY and lane.job.state is JobState.ACTIVE:
+    job = lane.job
+    still_due = job.next_slot is not None and job.next_slot <= now
+    if job.schedule == ScheduleKind.EVERY and job.state is JobState.ACTIVE and not still_due:
         unit.append(roster.plan_from(lane, now, anchor=now))
     return unit

@@ -9,7 +9,7 @@ from palyra.runs.states import RunState
 from palyra.scheduler import attempts, troubles
 from palyra.scheduler.jumps import JUMP_MS
 from palyra.scheduler.lane import Lane
-from palyra.scheduler.retrying import AttemptEnd
+from palyra.scheduler.retrying import DEFERRED, DEFERRED_MS, AttemptEnd, backoff_ms
 from palyra.scheduler.schedule import ScheduleKind
 from palyra.scheduler.scheduler import Scheduler
 from palyra.scheduler.zone_changes import rules_version
@@ -31,14 +31,21 @@ async def restore(scheduler: Scheduler, runs: RunReader) -> None:
     ended = {fire.job_id: fire for fire in await readers.last_ended_fires()}
     open_attempts = {attempt.fire_id: attempt for attempt in await readers.open_attempts()}
     now, unreadable = scheduler.clock.now_ms(), frozenset(await readers.unreadable_jobs())
+    broken = frozenset(await readers.unreadable_fires())
     for job in await readers.jobs():
         lane = roster.take_in(job, fires.get(job.job_id, ()))
         lane.last = ended.get(job.job_id)
+        lost = [fire for fire in (*lane.fires, lane.review) if fire is not None and fire.fire_id in broken]
+        for fire in lost:
+            given_up = attempts.give_up(roster, lane, fire, open_attempts.get(fire.fire_id), now)
+            scheduler.write(job.job_id, given_up)
         head = lane.head
         if head is not None and head.state is FireState.RUNNING:
             await _take_up(scheduler, lane, head, open_attempts.get(head.fire_id), runs)
-        if job.job_id in unreadable:
-            scheduler.write(job.job_id, [roster.fault(lane, UNREADABLE, now)])
+        if lost or job.job_id in unreadable:
+            why = attempts.UNREADABLE_FIRE if lost else UNREADABLE
+            scheduler.write(job.job_id, [roster.fault(lane, why, now)])
+        _wait_no_longer(scheduler, lane, now)
         _look_at_slots(scheduler, lane, now)
         scheduler.consider(lane)
         if lane.review is not None:
@@ -64,6 +71,16 @@ async def _take_up(
         came_to = AttemptEnd(run.state, run.reason, run.message, run.input_tokens, run.output_tokens, run.cost)
     ended = attempts.end(scheduler.roster, lane, attempt, came_to, now, scheduler.settings.pause_after)
     scheduler.write(lane.job.job_id, ended.changes)
+
+
+def _wait_no_longer(scheduler: Scheduler, lane: Lane, now: int) -> None:
+    """The wait of a fire is over after its back-off at the latest, also where the clock was set back meanwhile."""
+    head = lane.head
+    if head is None or head.state is not FireState.BACKOFF or head.retry_at is None:
+        return
+    longest = DEFERRED_MS if head.reason == DEFERRED else backoff_ms(lane.job.backoff_ms, max(1, head.attempts))
+    if head.retry_at > now + longest:
+        scheduler.write(lane.job.job_id, [scheduler.roster.put(lane, head, retry_at=now + longest)[1]])
 
 
 def _look_at_slots(scheduler: Scheduler, lane: Lane, now: int) -> None:

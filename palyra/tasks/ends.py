@@ -83,6 +83,16 @@ def finalised(row: TaskRow, run: RunRow | None, now: int) -> TaskRow:
     return next_version(row, now, state=TaskState.COMPLETED, reason=ANSWER_LOST) if _completed(ended) else ended
 
 
+def unreadable(row: TaskRow, now: int) -> TaskRow:
+    """An open task of which the journal has something that nobody can read: it waits for a person, as poisoned ones."""
+    return _failed(row, now, POISON, "What the journal has of it cannot be read.", interruptions=row.interruptions)
+
+
+def sooner(row: TaskRow, now: int) -> TaskRow:
+    """A waiting task that was written at a time that has yet to come: it waits from now on, as long as it was to."""
+    return next_version(row, now, not_before=now + max(0, row.not_before - row.updated_at))
+
+
 def _completed(row: TaskRow) -> bool:
     return row.state is TaskState.COMPLETED
 

@@ -349,6 +349,8 @@ class TaskQueue:
     def tell_poisoned(self, row: TaskRow) -> None:
         """A task that crashes what works on it waits for somebody."""
         told = f"Task {row.task_id} was interrupted {row.interruptions} times in a row."
+        if not row.interruptions:
+            told = f"Task {row.task_id} cannot be read."
         since = row.updated_at
         self._tell(Condition(Domain.QUEUE, _poison(row), Severity.HIGH, told, row.error, row.task_id, since))
 

@@ -10,10 +10,10 @@ from palyra.core.errors import JournalUnavailableError
 from palyra.core.values import value
 from palyra.journal.changes import Change
 from palyra.journal.journal import Journal
-from palyra.journal.task_rows import TaskRow
+from palyra.journal.task_rows import TaskRow, TaskState
 from palyra.journal.writer import UnitRefusedError
 from palyra.tasks.desk import TaskDesk
-from palyra.tasks.ends import finalised
+from palyra.tasks.ends import finalised, sooner, unreadable
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +35,14 @@ async def restore(desk: TaskDesk, journal: Journal, boot_id: str) -> Restored:
     desk.known([(row, await _bonds(row, known, journal)) for row in rows])
     units: list[list[Change]] = []
     lapsed = orphaned = 0
+    broken = frozenset(await readers.unreadable_tasks())
     for row in rows:
-        if row.state.leased and row.boot_id != boot_id:
+        if row.task_id in broken:
+            units.append([desk.move(row, unreadable(row, desk.now))])
+        elif row.state is TaskState.QUEUED and row.waits and row.updated_at > desk.now:
+            # The clock was set back meanwhile: it waits no longer than it was to.
+            units.append([desk.move(row, sooner(row, desk.now))])
+        elif row.state.leased and row.boot_id != boot_id:
             run = await readers.run(row.target_run_id) if row.target_run_id else None
             units.append([desk.move(row, finalised(row, run, desk.now))])
             lapsed += 1

@@ -6,6 +6,7 @@ from pathlib import Path
 from palyra.core.clock import ManualClock, settle_loop
 from palyra.journal.job_rows import FireState, JobState
 from palyra.scheduler.retrying import AttemptEnd
+from palyra.scheduler.scheduler import SchedulerSettings
 from tests.scheduler.bench import bench
 from tests.scheduler.rows import T0, a_job
 
@@ -38,6 +39,18 @@ async def test_a_clock_that_goes_back_fires_nothing_twice(tmp_path: Path) -> Non
         slots = [fire.slot for fire in await stage.fires("j1")]
         assert sorted(slots, key=lambda slot: slot or 0) == [T0 + minute * 60_000 for minute in range(1, 6)]
         assert len(stage.hands.orders) == 10
+
+
+async def test_a_slot_that_is_due_still_is_not_lost_when_the_clock_goes_back_a_little(tmp_path: Path) -> None:
+    async with bench(tmp_path, a_job(), enabled=False) as stage:
+        await stage.at(90)
+        stage.clock.set_wall(T0 + 70_000)
+        await stage.turn()
+        assert (await stage.job()).next_slot == T0 + 60_000
+        stage.scheduler.settings = SchedulerSettings()
+        await stage.turn()
+        assert await stage.story() == [(60, "completed", "", 0)]
+        assert (await stage.job()).next_slot == T0 + 120_000
 
 
 async def test_waits_are_as_long_as_they_were_when_the_clock_goes_back(tmp_path: Path) -> None:

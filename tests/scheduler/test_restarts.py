@@ -16,6 +16,7 @@ from palyra.journal.job_rows import FireState, JobState
 from palyra.journal.journal import Journal
 from palyra.journal.rows import RunRow
 from palyra.scheduler.acts import JobActs
+from palyra.scheduler.retrying import AttemptEnd
 from tests.scheduler.bench import bench
 from tests.scheduler.rows import T0, a_job
 
@@ -190,6 +191,42 @@ async def test_nothing_is_started_while_the_journal_cannot_be_written(
         await stage.turn()
         assert stage.hands.slots == [60]
         assert "storage:journal" not in stage.told
+        assert await stage.story() == [(60, "completed", "", 0)]
+
+
+@pytest.mark.parametrize(("column", "text"), [("work_ids", "{broken"), ("detail", "[1]"), ("spans", "")])
+async def test_a_fire_whose_payload_cannot_be_read_faults_its_job_alone(tmp_path: Path, column: str, text: str) -> None:
+    clock = ManualClock(T0)
+    await crash(tmp_path, clock, max_attempts=9)
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as database, database:
+        database.execute(f"UPDATE job_fires SET {column} = ?", (text,))
+    async with bench(tmp_path, a_job("other"), clock=clock, boot="two") as stage:
+        await stage.turn()
+        assert await stage.story() == [(60, "failed", "unreadable", 0)]
+        assert (await stage.fires())[0].error == "what the journal has of a fire cannot be read"
+        assert await stage.journal.readers.open_attempts() == ()
+        job = await stage.job()
+        assert (job.state, job.next_slot, set(stage.told)) == (JobState.FAULTED, None, {"job:j1:faulted"})
+        assert stage.hands.slots == [60]
+        await JobActs(stage.scheduler, "UTC", "ann").reset("j1", "ann")
+        await stage.at(120)
+        assert await stage.story() == [(60, "failed", "unreadable", 0), (120, "completed", "", 0)]
+    async with bench(tmp_path, clock=clock, boot="three") as stage:
+        assert set(stage.told) == set()
+
+
+async def test_a_wait_is_over_in_time_where_the_clock_was_set_back_far_while_nothing_ran(tmp_path: Path) -> None:
+    clock = ManualClock(T0)
+    async with bench(tmp_path, a_job(max_attempts=3, backoff_ms=30_000), clock=clock, boot="one") as stage:
+        stage.hands.ends = [AttemptEnd("failed", "rate_limited")]
+        await stage.at(60)
+        assert (await stage.fires())[0].retry_at == T0 + 90_000
+    clock.set_wall(T0 - 86_400_000)
+    async with bench(tmp_path, clock=clock, boot="two") as stage:
+        await stage.turn()
+        assert (await stage.fires())[0].retry_at == T0 - 86_400_000 + 30_000
+        clock.tick(30)
+        await stage.turn()
         assert await stage.story() == [(60, "completed", "", 0)]
 
 

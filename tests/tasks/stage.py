@@ -150,6 +150,9 @@ class Paper:
     async def task(self, task_id: str) -> TaskRow | None:
         return self.store.tasks.get(task_id)
 
+    async def unreadable_tasks(self) -> tuple[str, ...]:
+        return ()
+
     async def task_input(self, task_id: str) -> TaskInput | None:
         return self.store.inputs.get(task_id)
 

@@ -3,22 +3,9 @@
 from palyra.core.errors import BadInputError
 from palyra.core.values import value
 from palyra.journal.job_rows import JOB_ATTEMPTS, JOB_FIRES, JOBS, AttemptRow, FireRow, JobRow
-from palyra.journal.readers.query import Query, whole
+from palyra.journal.readers.query import Query, readable, whole
 
 MAX_PAGE = 500
-
-
-def _sound(column: str) -> str:
-    """Whether a column holds an object of JSON."""
-    return f"CASE WHEN json_valid({column}) THEN json_type({column}) = 'object' ELSE 0 END"
-
-
-_PAYLOADS = sorted(JOBS.table.json_columns)
-_COLUMNS = ", ".join(
-    f"CASE WHEN {_sound(name)} THEN {name} ELSE '{{}}' END AS {name}" if name in _PAYLOADS else name
-    for name in JOBS.table.columns
-)
-"""A payload that cannot be read is empty: it keeps nobody from reading other jobs."""
 
 
 @value
@@ -30,41 +17,40 @@ class FirePage:
 class JobReaders(Query):
     async def jobs(self) -> tuple[JobRow, ...]:
         """All of them, as they were made."""
-        return await self._jobs("ORDER BY seq LIMIT -1")
+        return await self._readable(JOBS, "jobs ORDER BY seq LIMIT -1")
 
     async def job(self, job_id: str) -> JobRow | None:
-        found = await self._jobs("WHERE job_id = ? LIMIT 1", (job_id,))
+        found = await self._readable(JOBS, "jobs WHERE job_id = ? LIMIT 1", (job_id,))
         return found[0] if found else None
-
-    async def _jobs(self, tail: str, parameters: tuple[str, ...] = ()) -> tuple[JobRow, ...]:
-        sql = f"SELECT json_group_array({JOBS.table.array()}) FROM (SELECT {_COLUMNS} FROM jobs {tail})"
-        return await self._listed(sql, JOBS.read, parameters)
 
     async def unreadable_jobs(self) -> tuple[str, ...]:
         """The ids of jobs with a payload that cannot be read."""
-        unsound = " OR ".join(f"NOT ({_sound(name)})" for name in _PAYLOADS)
-        return await self._listed(f"SELECT json_group_array(job_id) FROM jobs WHERE {unsound}", str)
+        return await self._unreadable(JOBS, "1")
+
+    async def unreadable_fires(self) -> tuple[str, ...]:
+        """The ids of fires that have not ended with a payload that cannot be read."""
+        return await self._unreadable(JOB_FIRES, "finished_at IS NULL")
 
     async def open_fires(self, job_id: str = "") -> tuple[FireRow, ...]:
         """Those that have not ended, of one job or of all, as they were made."""
         of_one = " AND job_id = ?" if job_id else ""
-        return await self._saved(
+        return await self._readable(
             JOB_FIRES,
-            f"WHERE finished_at IS NULL{of_one} ORDER BY seq LIMIT -1",
+            f"job_fires WHERE finished_at IS NULL{of_one} ORDER BY seq LIMIT -1",
             (job_id,) if job_id else (),
         )
 
     async def fire(self, fire_id: str) -> FireRow | None:
-        found = await self._saved(JOB_FIRES, "WHERE fire_id = ? LIMIT 1", (fire_id,))
+        found = await self._readable(JOB_FIRES, "job_fires WHERE fire_id = ? LIMIT 1", (fire_id,))
         return found[0] if found else None
 
     async def fire_of_slot(self, job_id: str, slot: int) -> FireRow | None:
-        found = await self._saved(JOB_FIRES, "WHERE job_id = ? AND slot = ? LIMIT 1", (job_id, slot))
+        found = await self._readable(JOB_FIRES, "job_fires WHERE job_id = ? AND slot = ? LIMIT 1", (job_id, slot))
         return found[0] if found else None
 
     async def fire_of_key(self, job_id: str, key: str) -> FireRow | None:
         """The fire that somebody asked for with this key."""
-        found = await self._saved(JOB_FIRES, "WHERE job_id = ? AND key = ? LIMIT 1", (job_id, key))
+        found = await self._readable(JOB_FIRES, "job_fires WHERE job_id = ? AND key = ? LIMIT 1", (job_id, key))
         return found[0] if found else None
 
     async def fires(
@@ -84,7 +70,7 @@ class JobReaders(Query):
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         sql = (
             f"SELECT json_group_array(json_array(seq, {JOB_FIRES.table.array()})) FROM"
-            f" (SELECT * FROM job_fires {where} ORDER BY seq DESC LIMIT ?)"
+            f" (SELECT seq, {readable(JOB_FIRES)} FROM job_fires {where} ORDER BY seq DESC LIMIT ?)"
         )
         found = await self._listed(sql, lambda values: (values[0], JOB_FIRES.read(values[1])), (*parameters, limit + 1))
         following = str(found[limit - 1][0]) if len(found) > limit else ""
@@ -93,7 +79,7 @@ class JobReaders(Query):
     async def last_ended_fires(self) -> tuple[FireRow, ...]:
         """The newest fire of each job that has ended."""
         newest = "SELECT max(seq) FROM job_fires WHERE finished_at IS NOT NULL GROUP BY job_id"
-        return await self._saved(JOB_FIRES, f"WHERE seq IN ({newest}) ORDER BY seq LIMIT -1")
+        return await self._readable(JOB_FIRES, f"job_fires WHERE seq IN ({newest}) ORDER BY seq LIMIT -1")
 
     async def attempts(self, fire_id: str) -> tuple[AttemptRow, ...]:
         """Those of one fire, in order."""

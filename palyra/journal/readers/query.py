@@ -27,6 +27,22 @@ def whole(value: Any) -> int:
     return number
 
 
+def readable(entity: Entity[Any]) -> str:
+    """The columns of an entity for a SELECT, each payload that cannot be read as an empty one."""
+    return ", ".join(
+        f"CASE WHEN {_sound(name, entity.payloads[name])} THEN {name} ELSE '{entity.payloads[name]}' END AS {name}"
+        if name in entity.payloads
+        else name
+        for name in entity.table.columns
+    )
+
+
+def _sound(column: str, empty: str) -> str:
+    """Whether a column holds JSON of the kind of its empty text."""
+    kind = "array" if empty == "[]" else "object"
+    return f"CASE WHEN json_valid({column}) THEN json_type({column}) = '{kind}' ELSE 0 END"
+
+
 class Query:
     """Base of the readers of one noun."""
 
@@ -48,6 +64,18 @@ class Query:
     async def _saved(self, entity: Entity[R], tail: str, parameters: Sequence[Any] = ()) -> tuple[R, ...]:
         """As `_rows`, of rows that are saved whole."""
         return await self._rows(entity.table, entity.read, tail, parameters)
+
+    async def _readable(self, entity: Entity[R], tail: str, parameters: Sequence[Any] = ()) -> tuple[R, ...]:
+        """As `_saved`; a payload that cannot be read is empty: it keeps nobody from reading other rows."""
+        sql = f"SELECT json_group_array({entity.table.array()}) FROM (SELECT {readable(entity)} FROM {tail})"
+        return await self._listed(sql, entity.read, parameters)
+
+    async def _unreadable(self, entity: Entity[R], condition: str) -> tuple[str, ...]:
+        """The keys of rows with a payload that cannot be read."""
+        unsound = " OR ".join(f"NOT ({_sound(name, empty)})" for name, empty in sorted(entity.payloads.items()))
+        (key,) = entity.key
+        sql = f"SELECT json_group_array({key}) FROM {entity.table.name} WHERE {condition} AND ({unsound})"
+        return await self._listed(sql, str)
 
     async def _listed(
         self, sql: str, decode: Callable[[list[Any]], R], parameters: Sequence[Any] = ()

@@ -1,7 +1,7 @@
 """Tasks, their texts, and the runs that were made for them and for fires."""
 
 from palyra.core.errors import BadInputError
-from palyra.journal.readers.query import Query, whole
+from palyra.journal.readers.query import Query, readable, whole
 from palyra.journal.task_rows import (
     RUN_OWNERS,
     TASK_INPUTS,
@@ -24,7 +24,7 @@ NOTHING_USED = TaskUsage(0, 0, 0)
 
 class TaskReaders(Query):
     async def task(self, task_id: str) -> TaskRow | None:
-        found = await self._saved(TASKS, "WHERE task_id = ? LIMIT 1", (task_id,))
+        found = await self._readable(TASKS, "tasks WHERE task_id = ? LIMIT 1", (task_id,))
         return found[0] if found else None
 
     async def task_input(self, task_id: str) -> TaskInput | None:
@@ -37,7 +37,11 @@ class TaskReaders(Query):
 
     async def open_tasks(self) -> tuple[TaskRow, ...]:
         """All that have not ended, oldest first."""
-        return await self._saved(TASKS, "WHERE finished_at IS NULL ORDER BY created_at, seq LIMIT -1")
+        return await self._readable(TASKS, "tasks WHERE finished_at IS NULL ORDER BY created_at, seq LIMIT -1")
+
+    async def unreadable_tasks(self) -> tuple[str, ...]:
+        """The ids of tasks that have not ended with a payload that cannot be read."""
+        return await self._unreadable(TASKS, "finished_at IS NULL")
 
     async def tasks(self, wanted: TaskFilter = EVERY_TASK, *, cursor: str = "", limit: int = 50) -> TaskPage:
         """At most `limit` (500) tasks; `cursor` comes from the page before. Raises BadInputError for any other."""
@@ -50,7 +54,7 @@ class TaskReaders(Query):
         order = "ORDER BY (finished_at IS NULL) DESC, created_at DESC, seq DESC"
         sql = (
             f"SELECT json_group_array(json_array(finished_at IS NULL, created_at, seq, {TASKS.table.array()})) FROM"
-            f" (SELECT * FROM tasks {where} {order} LIMIT ?)"
+            f" (SELECT seq, {readable(TASKS)} FROM tasks {where} {order} LIMIT ?)"
         )
         found = await self._listed(sql, lambda values: (*values[:3], TASKS.read(values[3])), (*parameters, limit + 1))
         page = found[:limit]
@@ -80,9 +84,9 @@ class TaskReaders(Query):
 
     async def failed_tasks(self, reason: str, limit: int = 100) -> tuple[TaskRow, ...]:
         """The newest of those that failed for that reason, newest first."""
-        return await self._saved(
+        return await self._readable(
             TASKS,
-            "WHERE finished_at IS NOT NULL AND state = 'failed' AND reason = ? ORDER BY finished_at DESC LIMIT ?",
+            "tasks WHERE finished_at IS NOT NULL AND state = 'failed' AND reason = ? ORDER BY finished_at DESC LIMIT ?",
             (reason, max(1, min(limit, MAX_PAGE))),
         )
 

@@ -28,19 +28,23 @@ _FIRES: dict[str, tuple[str, Tone]] = {
     "cancelled": (glyphs.CROSSED, Tone.MUTED),
     "skipped": (glyphs.CROSSED, Tone.MUTED),
 }
+TROUBLE = ("failed", "denied")
 ROOMY = 60
 """From this width on a slot is told in UTC too."""
 _MARKS = {"forward": "clocks go forward", "back": "clocks go back"}
 
 
 def job_mark(job: JobView) -> Mark:
-    """What it waits for a person with comes first, then what is under way, then its own state."""
+    """What it waits for a person with comes first, then what is under way, then its own state: no good one where its
+    newest fire came to nothing."""
     if job.review_id:
         return glyphs.ATTENTION, "review", Tone.WARN
     if job.state == "active" and job.active:
         glyph, tone = _FIRES.get(job.active, (glyphs.IDLE, Tone.MUTED))
         return glyph, job.active, tone
     glyph, tone = _STATES.get(job.state, (glyphs.IDLE, Tone.MUTED))
+    if job.state == "active" and job.last_state in TROUBLE:
+        glyph, tone = _FIRES[job.last_state]
     return glyph, job.state, tone
 
 
