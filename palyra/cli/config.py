@@ -119,7 +119,8 @@ def _add_show(app: typer.Typer, launch: Launch) -> None:
                     _tell_findings(loaded)
                 return REFUSED
             engine = await _ask(launch, state_dir)
-            same = engine is not None and engine.path == str(loaded.path or "")
+            ours = "" if loaded.path is None else str(loaded.path.absolute())
+            same = engine is not None and engine.path == ours
             values = _values(loaded, loaded.config, section, changed=changed, engine=engine if same else None)
             if as_json:
                 _print({**_findings(loaded), "engine": _engine_data(engine), "values": values})

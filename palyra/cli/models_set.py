@@ -41,13 +41,13 @@ def add_set(app: typer.Typer, launch: Launch) -> None:
             path = Path(engine.config_path)
             warnings = launch.set_defaults(path, wanted)
             if as_json:
-                told = {"config_path": str(path), "defaults": wanted, "restart_needed": answer.live}
+                told = {"config_path": str(path), "defaults": wanted, "reload_needed": answer.live}
                 print_json({**told, "warnings": warnings})
                 return DONE
             for role, name in wanted.items():
                 say(f"{path}: [defaults] {role} = {name}")
             say(
-                "Restart the engine that runs now: it goes on with what it read."
+                "`palyra reload` applies it: the engine that runs goes on with what it read."
                 if answer.live
                 else "The next start reads it."
             )

@@ -54,7 +54,7 @@ async def config_answer(engine: Engine) -> ConfigAnswer:
     differ = {} if fresh is None else await asyncio.to_thread(waiting, running, fresh)
     return ConfigAnswer(
         live=True,
-        path=str(found.path or ""),
+        path="" if found.path is None else str(found.path.absolute()),
         version=running.version,
         problems=tuple(map(problem_view, found.problems)),
         warnings=tuple(map(problem_view, found.warnings)),

@@ -153,7 +153,7 @@ def test_connections_are_tested_by_an_engine_of_their_own(shell: Shell) -> None:
 def test_defaults_are_written_into_the_file(shell: Shell) -> None:
     told = shell.json("models", "set", "--chat", "house/small", "--embeddings", "house/vectors")
     assert told["defaults"] == {"chat": "house/small", "embeddings": "house/vectors"}
-    assert (told["restart_needed"], told["warnings"]) == (False, [])
+    assert (told["reload_needed"], told["warnings"]) == (False, [])
     written = shell.config.read_text()
     assert written.startswith(CONFIG)
     assert tomllib.loads(written)["defaults"] == {"chat": "house/small", "embeddings": "house/vectors"}

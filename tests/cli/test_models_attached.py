@@ -121,7 +121,7 @@ async def test_an_engine_that_runs_answers_for_itself(tmp_path: Path) -> None:
         assert "✖ acme" in await palyra("models", "status", code=1)
         assert (await palyra.json("providers", "discover", "acme", code=1))["providers"][0]["class"] == "auth_invalid"
         told = await palyra("models", "set", "--chat", "acme/m-1")
-        assert "Restart the engine" in told
+        assert "`palyra reload` applies it" in told
         assert (await palyra.json("models", "status", code=1))["defaults"]["chat"] == "house/echo"
 
 

@@ -12,8 +12,10 @@ from palyra.config.model import RELOADABLE
 from palyra.control.commands import Reload
 from palyra.control.config_queries import ConfigQuery
 from palyra.control.queries import AuditQuery
+from palyra.control.replays import ReplayQuery, replay
 from palyra.control.snapshots import Topic
 from palyra.control.usage_queries import UsageQuery
+from palyra.core.clock import SystemClock
 from palyra.core.errors import ConflictError
 from palyra.engine import Engine, Installation
 from palyra.vault.records import Role
@@ -135,6 +137,26 @@ async def test_books_are_right_whatever_is_read_again_amid_traffic(opened: Opene
         assert (books.differences, books.open_holds, books.orphan_holds, books.rollup_differences) == ((), 0, (), ())
     # Limits that were lowered below what had been spent are no fault: the last file has none.
     assert (await here.reload(UNCLAMPED)).ok
+
+
+async def test_a_replay_goes_by_the_terms_each_request_was_planned_under(opened: Opener) -> None:
+    here = await opened(UNCLAMPED + budget("2", metric_kind='"requests"', soft_limit="2"))
+    found = [await status(here)]
+    for limit in ("1", "9"):
+        assert (await here.reload(UNCLAMPED + budget(limit, metric_kind='"requests"', soft_limit="1"))).ok
+        found.append(await status(here))
+    assert found == [200, 402, 200]
+    await here.rest()
+    now = here.clock.now_ms()
+    policy = here.engine.policies.current.get("all")
+    assert policy is not None
+    for name, fields, after in (("01KASITWAS", [], 1), ("01KSTRICT", [("hard_limit", "1")], 2)):
+        trial = tuple({**policy.fields(), **dict(fields)} for _ in fields)
+        query = ReplayQuery(name, trial, since=now - 86_400_000, until=now + 1)
+        # The replay runs in a process of its own, which takes real time.
+        answer = await replay(here.control, query, SystemClock())
+        assert (answer.requests, answer.denied_before, answer.denied_after) == (3, 1, after)
+        assert answer.differences == after - 1
 
 
 async def test_an_invalid_file_changes_nothing_and_is_an_incident_until_it_is_right(opened: Opener) -> None:
