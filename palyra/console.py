@@ -88,8 +88,7 @@ async def run_console(
     with open_log(installation) as kept:
         async with open_house(installation, clock, os.environ, serving=False) as house:
             house.follow(kept)
-            identity = house.own_identity(operator, os.environ)
-            control = house.control_for(identity, read_only=read_only)
+            control = house.own_control(operator, os.environ, read_only=read_only)
             app = Console(control, installation, clock, read_only=read_only, ascii_only=ascii_only)
             house.engine.reloading.listen(app.follow)
             beside: list[asyncio.Task[None]] = []

@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from palyra.config.model import LoadedConfig
 from palyra.config.operations import LoggingConfig
@@ -21,7 +21,8 @@ from palyra.gateway.metrics import Metrics
 from palyra.gateway.operators import OperatorsServer
 from palyra.gateway.server import Gateway
 from palyra.vault.access import STATE_FILES
-from palyra.vault.identity import Identity, account_of, identify
+from palyra.vault.identity import Identity, IdentityError, account_of, identify
+from palyra.vault.records import Role
 from palyra.vault.secrets import SecretSource
 
 log = logging.getLogger(__name__)
@@ -69,10 +70,22 @@ class House:
         )
 
     def control_for(self, identity: Identity, *, read_only: bool = False) -> LocalControl:
-        role = "viewer" if read_only else identity.role.value
-        return LocalControl(
-            self.face, OperatorView(identity.operator, role, identity.attestation.value, identity.account)
-        )
+        return LocalControl(self.face, operator_view(identity, read_only=read_only))
+
+    def own_control(self, claimed: str, environ: Mapping[str, str], *, read_only: bool = False) -> LocalControl:
+        """The control of who started this process, for as long as it lasts: what they may do is looked up each time,
+        so that a change of the access registry holds for a screen that is open too. Raises IdentityError."""
+        first = self.own_identity(claimed, environ)
+
+        def present() -> OperatorView:
+            try:
+                identity = self.own_identity(claimed, environ)
+            except IdentityError:
+                # Whoever that is now, it is not the one who began.
+                identity = replace(first, role=Role.VIEWER)
+            return operator_view(identity, read_only=read_only)
+
+        return LocalControl(self.face, present)
 
     def own_identity(self, claimed: str, environ: Mapping[str, str]) -> Identity:
         """Who started this process. Raises IdentityError."""
@@ -85,6 +98,11 @@ class House:
             claimed=claimed or None,
             environ=environ,
         )
+
+
+def operator_view(identity: Identity, *, read_only: bool = False) -> OperatorView:
+    role = "viewer" if read_only else identity.role.value
+    return OperatorView(identity.operator, role, identity.attestation.value, identity.account, identity.address)
 
 
 @asynccontextmanager

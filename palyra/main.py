@@ -98,7 +98,7 @@ class Launcher:
                 await remote.close()
             return
         async with open_house(found, SystemClock(), os.environ, serving=False) as house:
-            yield house.control_for(house.own_identity(place.operator, os.environ))
+            yield house.own_control(place.operator, os.environ)
 
     @asynccontextmanager
     async def gateway(self, place: Place) -> AsyncIterator[GatewayDoor]:

@@ -147,7 +147,7 @@ def _key_changes(command: SetKey) -> dict[str, Any]:
 
 async def noted(engine: Engine, by: Decider, subject: str, what: dict[str, object]) -> str:
     """Writes down who did what; what to tell of it where that has to wait, else nothing."""
-    row = AuditAdded(engine.clock.now_ms(), "access", subject, by.name, {**what, "attestation": by.attestation})
+    row = AuditAdded(engine.clock.now_ms(), "access", subject, by.name, what)
     try:
         await engine.write_and_wait([row])
     except JournalUnavailableError:

@@ -63,6 +63,7 @@ from palyra.control.task_commands import ActOnTasks, AddTask, EditTask, Prioriti
 from palyra.core.errors import BadInputError, ConflictError, JournalUnavailableError, NotFoundError, PalyraError
 from palyra.core.events import Event
 from palyra.core.scope import Scope
+from palyra.core.signed_name import SignedName
 from palyra.engine import Engine
 from palyra.governance.approval_record import ApprovalDecision, ApprovalRecord
 from palyra.governance.approvals import Opened, Resolved, Ruling
@@ -121,7 +122,8 @@ class Acting:
             role = "admin" if needs_admin else "approver"
             text = f"{operator.name} is {operator.role}; this needs the role {role}."
             return CommandResult("denied", text, code="role_missing")
-        by = Decider(operator.name, operator.attestation, operator.account)
+        name = SignedName(operator.name, operator.attestation, operator.address)
+        by = Decider(name, operator.attestation, operator.account)
         try:
             return await self._do(command, by)
         except PalyraError as error:

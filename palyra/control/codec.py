@@ -12,7 +12,16 @@ from palyra.control.audit_queries import AuditLogPage, AuditLogQuery
 from palyra.control.commands import Command
 from palyra.control.config_queries import ConfigAnswer, ConfigQuery
 from palyra.control.diagnostics_queries import Diagnosis, DiagnosticsQuery
-from palyra.control.doctor_queries import JournalExamination, JournalExaminationQuery
+from palyra.control.doctor_queries import (
+    DoctorPreview,
+    DoctorPreviewQuery,
+    DoctorReport,
+    DoctorReportQuery,
+    DoctorRuns,
+    DoctorRunsQuery,
+    JournalExamination,
+    JournalExaminationQuery,
+)
 from palyra.control.incidents_queries import (
     IncidentDetail,
     IncidentQuery,
@@ -145,6 +154,9 @@ ANSWERS: dict[type, type] = {
     DiagnosticsQuery: Diagnosis,
     ConfigQuery: ConfigAnswer,
     JournalExaminationQuery: JournalExamination,
+    DoctorReportQuery: DoctorReport,
+    DoctorPreviewQuery: DoctorPreview,
+    DoctorRunsQuery: DoctorRuns,
 }
 """Which answer belongs to which query."""
 

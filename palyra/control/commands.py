@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from palyra.control.access_commands import AccessCommand
+from palyra.control.doctor_commands import DoctorCommand
 from palyra.control.incidents_commands import IncidentCommand
 from palyra.control.jobs_commands import JobCommand
 from palyra.control.memory_commands import MemoryCommand
@@ -206,6 +207,7 @@ Command = Annotated[
     | DiscardDeadLetters
     | TryWebhook
     | Reload
+    | DoctorCommand
     | JobCommand
     | TaskCommand
     | IncidentCommand

@@ -15,7 +15,11 @@ from palyra.control.commands import Command
 from palyra.control.config_queries import ConfigAnswer, ConfigQuery
 from palyra.control.diagnostics_answers import no_diagnostics
 from palyra.control.diagnostics_queries import DiagnosticsQuery
-from palyra.control.doctor_queries import JournalExamination, JournalExaminationQuery
+from palyra.control.doctor import who
+from palyra.control.doctor_acts import told
+from palyra.control.doctor_commands import DoctorCommand, RollBack
+from palyra.control.doctor_desk import DoctorDesk
+from palyra.control.doctor_queries import DoctorAsked, JournalExamination, JournalExaminationQuery
 from palyra.control.incidents_queries import (
     IncidentQuery,
     IncidentsQuery,
@@ -81,9 +85,10 @@ from palyra.control.usage_queries import (
 )
 from palyra.control.views import approval_view, budget_views
 from palyra.core.clock import Clock
-from palyra.core.errors import EngineGoneError, StateError
+from palyra.core.errors import BadInputError, EngineGoneError, NotFoundError, PalyraError, StateError
 from palyra.core.ids import IdSource
 from palyra.core.values import value
+from palyra.doctor.reading import Where
 from palyra.engine.settings import approval_settings, policy_defaults
 from palyra.governance.approval_record import ApprovalRecord
 from palyra.governance.approvals import ApprovalDesk
@@ -186,6 +191,7 @@ class OfflineControl(Control):
         self._config_path = config_path
         self._clock = clock
         self._replays = ReplayDesk(state_dir, self._defaults, clock)
+        self._doctor = DoctorDesk(Where(config_path, state_dir, self._environ), clock)
 
     @property
     def _defaults(self) -> PolicyDefaults:
@@ -313,9 +319,24 @@ class OfflineControl(Control):
         return PolicySet([*(from_config(row) for row in self._config.budgets), *made])
 
     async def send(self, command: Command) -> CommandResult:
+        if isinstance(command, DoctorCommand):
+            return await self._repair(command)
         return CommandResult("denied", NO_ENGINE, "Start palyra-tui or `palyra serve` first.")
 
+    async def _repair(self, command: DoctorCommand) -> CommandResult:
+        """The doctor's own lock keeps engines away meanwhile."""
+        try:
+            by = who(await self._doctor.look(), self._environ)
+            return told(await self._doctor.do(command, by), undone=isinstance(command, RollBack))
+        except NotFoundError as error:
+            return CommandResult("not_found", error.message, error.fix, code=error.code)
+        except PalyraError as error:
+            status = "invalid" if isinstance(error, BadInputError) else "conflict"
+            return CommandResult(status, error.message, error.fix, code=error.code)
+
     async def answer(self, query: Query) -> Answer:
+        if isinstance(query, DoctorAsked):
+            return await self._doctor.answer(query)
         match query:
             case ServingQuery():
                 rest = await self._serving()

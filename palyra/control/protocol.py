@@ -9,7 +9,16 @@ from palyra.control.audit_queries import AuditLogPage, AuditLogQuery
 from palyra.control.commands import Command
 from palyra.control.config_queries import ConfigAnswer, ConfigQuery
 from palyra.control.diagnostics_queries import Diagnosis, DiagnosticsQuery
-from palyra.control.doctor_queries import JournalExamination, JournalExaminationQuery
+from palyra.control.doctor_queries import (
+    DoctorPreview,
+    DoctorPreviewQuery,
+    DoctorReport,
+    DoctorReportQuery,
+    DoctorRuns,
+    DoctorRunsQuery,
+    JournalExamination,
+    JournalExaminationQuery,
+)
 from palyra.control.incidents_queries import (
     IncidentDetail,
     IncidentQuery,
@@ -194,6 +203,12 @@ class Control(ABC):
     async def ask(self, query: ConfigQuery) -> ConfigAnswer: ...
     @overload
     async def ask(self, query: JournalExaminationQuery) -> JournalExamination: ...
+    @overload
+    async def ask(self, query: DoctorReportQuery) -> DoctorReport: ...
+    @overload
+    async def ask(self, query: DoctorPreviewQuery) -> DoctorPreview: ...
+    @overload
+    async def ask(self, query: DoctorRunsQuery) -> DoctorRuns: ...
     async def ask(self, query: Query) -> Answer:
         """The answer to a question; its type follows from the question's."""
         return await self.answer(query)

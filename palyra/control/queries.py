@@ -9,7 +9,7 @@ from palyra.control.access_queries import AccessAnswer, AccessQuery
 from palyra.control.audit_queries import AuditAsked, AuditTold
 from palyra.control.config_queries import ConfigAnswer, ConfigQuery
 from palyra.control.diagnostics_queries import Diagnosis, DiagnosticsQuery
-from palyra.control.doctor_queries import JournalExamination, JournalExaminationQuery
+from palyra.control.doctor_queries import DoctorAsked, DoctorTold, JournalExamination, JournalExaminationQuery
 from palyra.control.incidents_queries import IncidentAsked, IncidentTold
 from palyra.control.jobs_queries import JobAsked, JobTold
 from palyra.control.memory_queries import MemoryAsked, MemoryTold
@@ -315,7 +315,8 @@ Query = Annotated[
     | SecretsAsked
     | DiagnosticsQuery
     | ConfigQuery
-    | JournalExaminationQuery,
+    | JournalExaminationQuery
+    | DoctorAsked,
     Field(discriminator="kind"),
 ]
 Answer = (
@@ -343,4 +344,5 @@ Answer = (
     | Diagnosis
     | ConfigAnswer
     | JournalExamination
+    | DoctorTold
 )

@@ -35,6 +35,7 @@ class OperatorView:
     role: str
     attestation: str
     account: str = ""
+    address: str = ""
 
     @property
     def may_approve(self) -> bool:

@@ -30,6 +30,7 @@ from palyra.engine.memory import memory_room, remember_result
 from palyra.engine.noted import Noted
 from palyra.engine.notices import notices
 from palyra.engine.reloading import Reloading
+from palyra.engine.repairing import import_pending
 from palyra.engine.secrets import Keeping, secrets_room
 from palyra.engine.settings import (
     approval_settings,
@@ -231,6 +232,7 @@ class Engine:
         self._keep_up()
         now = clock.now_ms()
         started = AuditAdded(now, "engine", self.boot_id, "palyra", {"verb": "started"})
+        await import_pending(self)
         await self.journal.submit([started, TermsKept(now, terms(config, self.policies.current))])
         self.phase = "ready"
 

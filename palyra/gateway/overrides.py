@@ -13,6 +13,7 @@ from palyra.core.clock import Clock
 from palyra.core.errors import JournalUnavailableError
 from palyra.core.money import decimal_usd
 from palyra.core.scope import Scope
+from palyra.core.signed_name import SignedName
 from palyra.gateway.body import check_media_type, read_body
 from palyra.gateway.errors import RefusedError, invalid, not_found, overloaded, without_amounts
 from palyra.gateway.ports import House, Key
@@ -67,7 +68,8 @@ class OverridesDoor:
         asked = OverrideRequest(
             tuple(data.get("policy_ids", ())), principal, session, data.get("amount", ""), data.get("reason", "")
         )
-        by = Decider(who.operator, who.attestation.value, who.account)
+        name = SignedName(who.operator, who.attestation.value, who.address)
+        by = Decider(name, who.attestation.value, who.account)
         return await self._asked(asked, Requester(by, Scope(principal, session)))
 
     def _check_open(self, request: BaseRequest) -> None:

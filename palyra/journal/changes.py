@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import field
 from typing import Any, NamedTuple
 
+from palyra.core.signed_name import SignedName
 from palyra.core.values import value
 from palyra.journal.entity import EntityForgotten, EntitySaved
 from palyra.journal.rows import (
@@ -142,13 +143,21 @@ class AlertSaved:
 
 @value
 class AuditAdded:
-    """Appends a link to the audit chain. `kind`: approval, policy, repair, engine, access, grant, alert, task."""
+    """Appends a link to the audit chain. `kind`: approval, policy, repair, engine, access, grant, alert, task.
+
+    An actor who signed (`SignedName`) is written down with how we know them.
+    """
 
     at: int
     kind: str
     subject: str
     actor: str
     payload: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.actor, SignedName):
+            object.__setattr__(self, "payload", {**self.payload, **self.actor.signature})
+            object.__setattr__(self, "actor", str(self.actor))
 
 
 @value

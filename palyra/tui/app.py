@@ -44,6 +44,7 @@ from palyra.tui.screens.approvals import ApprovalsScreen
 from palyra.tui.screens.audit import AuditScreen
 from palyra.tui.screens.base import PalyraScreen
 from palyra.tui.screens.budgets import BudgetsScreen
+from palyra.tui.screens.diagnostics import DiagnosticsScreen
 from palyra.tui.screens.incidents import IncidentsScreen
 from palyra.tui.screens.jobs import JobsScreen
 from palyra.tui.screens.listing import ListScreen
@@ -66,6 +67,7 @@ SCREENS: tuple[type[PalyraScreen], ...] = (
     JobsScreen,
     BudgetsScreen,
     ModelsScreen,
+    DiagnosticsScreen,
     AuditScreen,
 )
 HOME = TriageScreen.NAME

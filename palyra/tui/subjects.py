@@ -11,6 +11,7 @@ from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, GrantV
 from palyra.control.task_queries import TaskView
 from palyra.control.usage_queries import UsageEntry, UsageNumbers
 from palyra.core.values import value
+from palyra.tui.details.diagnosis import PartView
 
 
 @value
@@ -36,6 +37,7 @@ Subject = (
     | HeartbeatView
     | DeliveryView
     | AuditEntry
+    | PartView
 )
 
 
@@ -72,6 +74,8 @@ def key_of(subject: Subject) -> str:
             return f"letter:{subject.delivery_id}"
         case AuditEntry():
             return f"audit:{subject.seq}"
+        case PartView():
+            return subject.name if ":" in subject.name else f"part:{subject.name}"
 
 
 def budget_key(policy_id: str, scope_value: str) -> str:
@@ -114,6 +118,8 @@ def content_of(subject: Subject) -> object:
             return (subject.tries, subject.error)
         case AuditEntry():
             return subject.digest
+        case PartView():
+            return (subject.node.effective, subject.node.summary)
 
 
 def label_of(subject: Subject) -> tuple[str, str]:
@@ -149,3 +155,5 @@ def label_of(subject: Subject) -> tuple[str, str]:
             return f"dead letter {subject.webhook}", subject.summary
         case AuditEntry():
             return f"audit {subject.kind} {subject.verb}".strip(), f"{subject.actor} {subject.subject}"
+        case PartView():
+            return f"part {subject.name}", subject.node.effective.value

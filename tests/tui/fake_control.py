@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from palyra.control.audit_queries import AuditLogQuery
+from palyra.control.diagnostics_queries import DiagnosticsQuery
 from palyra.control.commands import (
     AckAlert,
     AddPolicy,
@@ -212,6 +213,8 @@ class FakeControl(Control):
                 return LedgerAnswer(True, True, 10, 5, 1, (), (), ())
             case AuditQuery():
                 return AuditAnswer(True, 42, "c0ffee", None, "the chain holds")
+            case DiagnosticsQuery():
+                return self.world.diagnosis
             case AuditLogQuery():
                 return audit_page(self.world.audit, query)
             case _:

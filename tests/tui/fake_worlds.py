@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from palyra.control.audit_queries import AuditEntry
+from palyra.control.diagnostics_queries import Diagnosis
 from palyra.control.jobs_queries import JobView
 from palyra.control.serving import ModelView, ProviderView
 from palyra.control.snapshots import (
@@ -17,6 +18,7 @@ from palyra.control.snapshots import (
 from palyra.control.task_queries import TaskView
 from tests.tui.fake_alerts import reaching
 from tests.tui.fake_audit import evil_audit, long_audit, morning_audit
+from tests.tui.fake_diagnosis import all_well, disk_is_full, evil, some_trouble
 from tests.tui.fake_incidents import Trouble, evil, morning, storm_of
 from tests.tui.fake_jobs import evil_jobs, evil_tasks, many_jobs, morning_jobs, morning_tasks
 from tests.tui.fake_serving import evil_model, evil_provider, many_models, many_providers, models, providers
@@ -61,6 +63,7 @@ class World:
     older_runs: tuple[RunView, ...] = ()
     budgets: tuple[BudgetView, ...] = ()
     audit: tuple[AuditEntry, ...] = ()
+    diagnosis: Diagnosis = field(default_factory=all_well)
     usage: bool = False
     text: str = ""
     """Stands in every name that comes from outside, when not empty."""
@@ -199,6 +202,7 @@ def normal() -> World:
         ),
         usage=True,
         audit=morning_audit(),
+        diagnosis=some_trouble(),
     )
 
 
@@ -232,6 +236,7 @@ def storm() -> World:
         jobs=many_jobs(),
         tasks=(),
         audit=long_audit(),
+        diagnosis=disk_is_full(),
         approvals=asking,
         alerts=tuple(
             AlertView(
@@ -269,6 +274,7 @@ def hostile() -> World:
         tightest=budget(text, 44 * USD, 0, 45 * USD),
         providers=(evil_provider(text),),
         audit=evil_audit(),
+        diagnosis=evil(text),
         models=(evil_model(text),),
         approvals=tuple(
             replace(

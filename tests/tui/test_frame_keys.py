@@ -21,6 +21,7 @@ PLACES = {
     "6": "jobs",
     "7": "budgets",
     "8": "models",
+    "9": "diagnostics",
     "0": "audit",
 }
 

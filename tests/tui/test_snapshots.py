@@ -26,6 +26,8 @@ SCREENS = {
     "job_opened": ["6", "enter"],
     "models": ["8"],
     "provider_opened": ["8", "enter"],
+    "diagnostics": ["9"],
+    "diagnostics_opened": ["9", "enter"],
     "audit": ["0"],
     "audit_opened": ["0", "enter"],
     "model_opened": ["8", "j", "enter"],

@@ -106,6 +106,7 @@ GO_TO = (
     GoTo("6", "jobs", "Jobs", "what fires when, and the tasks in the background"),
     GoTo("7", "budgets", "Budgets", "policies and where their counters stand"),
     GoTo("8", "models", "Models", "providers and their models: health, places, prices"),
+    GoTo("9", "diagnostics", "Diagnostics", "how every part of the house is, and what suffers from what"),
     GoTo("0", "audit", "Audit", "what people and Palyra did, and the chain that vouches for it"),
 )
 EVERYWHERE: tuple[Action["PalyraScreen"], ...] = (TakeOver(), Palette(), Help(), Quit(), *GO_TO, NextTheme(), Pause())

@@ -1,0 +1,82 @@
+"""What the doctor found, plans and did, as consoles see it: without secrets and without the bytes of files."""
+
+from palyra.control.doctor_queries import (
+    ChangeView,
+    CheckView,
+    FindingView,
+    RepairsDone,
+    RunOfRepairs,
+    StepOutcomeView,
+    StepView,
+)
+from palyra.core.errors import PalyraError
+from palyra.core.redact import redact
+from palyra.doctor.applying import RunResult
+from palyra.doctor.diff import diff_of
+from palyra.doctor.examining import Examination
+from palyra.doctor.finding import CheckResult, Finding
+from palyra.doctor.manifest import Manifest, StepOutcome
+from palyra.doctor.plan import RepairStep
+
+
+def finding_view(one: Finding) -> FindingView:
+    return FindingView(
+        redact(one.id),
+        one.check,
+        one.severity.value,
+        redact(one.object),
+        redact(one.message),
+        tuple(map(redact, one.evidence)),
+        one.repairs,
+        redact(one.manual),
+    )
+
+
+def check_view(one: CheckResult) -> CheckView:
+    return CheckView(one.id, one.severity.value, one.status.value, one.took_ms, redact(one.reason))
+
+
+def step_view(step: RepairStep) -> StepView:
+    changes = tuple(ChangeView(one.target, one.action.value, diff_of(one)) for one in step.changes)
+    return StepView(
+        step.repair_id,
+        redact(step.title),
+        redact(step.impact),
+        step.force,
+        step.needs_stop,
+        step.security,
+        tuple(map(redact, step.notes)),
+        changes,
+    )
+
+
+def outcome_view(step: StepOutcome) -> StepOutcomeView:
+    return StepOutcomeView(step.repair_id, step.outcome.value, redact(step.error), tuple(map(redact, step.notes)))
+
+
+def run_of_repairs(run: Manifest | PalyraError) -> RunOfRepairs:
+    if isinstance(run, PalyraError):
+        return RunOfRepairs(fault=redact(str(run)))
+    return RunOfRepairs(
+        run.run_id,
+        run.kind.value,
+        run.state.value,
+        run.created_at_ms,
+        run.finished_at_ms,
+        run.operator,
+        run.rolls_back or "",
+        tuple(map(outcome_view, run.steps)),
+    )
+
+
+def repairs_done(result: RunResult, left: Examination) -> RepairsDone:
+    return RepairsDone(
+        result.run_id,
+        result.manifest,
+        result.state.value,
+        result.complete and not result.trouble,
+        result.conflict,
+        tuple(map(outcome_view, result.steps)),
+        redact(result.trouble),
+        tuple(map(finding_view, left.findings)),
+    )
