@@ -328,14 +328,18 @@ class _Shown:
 class LocalControl(Control):
     """One operator's control of the engine in this process."""
 
-    def __init__(self, face: EngineFace, operator: OperatorView) -> None:
+    def __init__(self, face: EngineFace, operator: OperatorView | Callable[[], OperatorView]) -> None:
         self._face = face
-        self._operator = operator
+        self._present = operator
         self._acting = Acting(face.engine)
 
     @property
     def attached(self) -> bool:
         return False
+
+    @property
+    def _operator(self) -> OperatorView:
+        return self._present if isinstance(self._present, OperatorView) else self._present()
 
     async def snapshot(self, topics: Collection[Topic]) -> Snapshot:
         return await self._face.snapshot(topics, self._operator)
