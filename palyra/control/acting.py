@@ -29,6 +29,9 @@ from palyra.control.commands import (
     TryWebhook,
 )
 from palyra.control.config_acts import reload_configuration
+from palyra.control.doctor_acts import act_on_doctor
+from palyra.control.doctor_commands import DoctorCommand
+from palyra.control.doctor_desk import DoctorDesk
 from palyra.control.incidents_acts import act_on_incident
 from palyra.control.incidents_commands import (
     AckIncidents,
@@ -95,6 +98,7 @@ ADMINS = (
     SetHealingMode,
     *get_args(AccessCommand),
     *get_args(SecretsCommand),
+    *get_args(DoctorCommand),
 )
 """Commands that take an admin; the others take an approver."""
 
@@ -102,8 +106,9 @@ ADMINS = (
 class Acting:
     """Carries out what operators ask for."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, doctor: DoctorDesk) -> None:
         self._engine = engine
+        self._doctor = doctor
         self._under_way: set[asyncio.Task[CommandResult]] = set()
 
     async def carry_out(self, command: Command, operator: OperatorView) -> CommandResult:
@@ -148,6 +153,8 @@ class Acting:
             return await act_on_access(self._engine, command, by)
         if isinstance(command, SecretsCommand):
             return await act_on_secrets(self._engine, command, by)
+        if isinstance(command, DoctorCommand):
+            return await act_on_doctor(self._engine, self._doctor, command, by)
         match command:
             case DecideApproval():
                 return await self._decide(command, by)

@@ -19,8 +19,9 @@ from palyra.control.config_queries import ConfigQuery
 from palyra.control.connections import Connections
 from palyra.control.diagnostics_answers import diagnostics_answer
 from palyra.control.diagnostics_queries import DiagnosticsQuery
+from palyra.control.doctor_acts import engine_desk
 from palyra.control.doctor_answers import examined_journal
-from palyra.control.doctor_queries import JournalExaminationQuery
+from palyra.control.doctor_queries import DoctorAsked, JournalExaminationQuery
 from palyra.control.folding import Fold
 from palyra.control.incidents_queries import (
     IncidentAsked,
@@ -133,6 +134,7 @@ class EngineFace:
         self._alert_views = AlertViews()
         self._budgets: tuple[tuple[int, int, int], tuple[BudgetView, ...]] | None = None
         """Views, with the versions and the second they were made of."""
+        self.doctor = engine_desk(engine)
         self._looking = asyncio.Lock()
         self._shown: dict[str, _Shown] = {}
         self._runs_shown: dict[str, tuple[RunRow, int | None, RunView]] = {}
@@ -331,7 +333,7 @@ class LocalControl(Control):
     def __init__(self, face: EngineFace, operator: OperatorView | Callable[[], OperatorView]) -> None:
         self._face = face
         self._present = operator
-        self._acting = Acting(face.engine)
+        self._acting = Acting(face.engine, face.doctor)
 
     @property
     def attached(self) -> bool:
@@ -372,6 +374,8 @@ class LocalControl(Control):
             return heartbeats_page(self._face.engine.healing, query)
         if isinstance(query, DiagnosticsQuery):
             return await diagnostics_answer(self._face.engine, query)
+        if isinstance(query, DoctorAsked):
+            return await self._face.doctor.answer(query)
         if isinstance(query, JournalExaminationQuery):
             return await examined_journal(self._face.engine, query)
         if isinstance(query, LedgerQuery):
