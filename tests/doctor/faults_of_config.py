@@ -179,7 +179,7 @@ FAULTS = (
     Fault("an unknown variable", variable("PALYRA_GATEWAY__BNID", "x"), "config.values", BLOCKING),
     Fault(
         "a variable that names no file",
-        lambda patient: (variable("PALYRA_CONFIG", "/nowhere/palyra.toml")(patient), setattr(patient, "named", False)),
+        by_variable,
         "config.found",
         BLOCKING,
         INIT,

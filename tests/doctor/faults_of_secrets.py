@@ -263,7 +263,7 @@ AUTH_FAULTS = (
         profiles('provider = "upstream"', 'provider = "elsewhere"'),
         "auth.records",
         WARNING,
-        NORMALIZE,
+        (),
     ),
     Fault(
         "an expired token",

@@ -133,7 +133,8 @@ class Patient:
     def write(self, name: str, data: bytes | str, mode: int = 0o600) -> Path:
         """A file of the state directory."""
         path = self.state / name
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for directory in reversed(path.relative_to(self.state).parents):
+            (self.state / directory).mkdir(mode=0o700, exist_ok=True)
         path.write_bytes(data if isinstance(data, bytes) else data.encode())
         path.chmod(mode)
         return path

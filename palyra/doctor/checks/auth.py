@@ -8,6 +8,7 @@ from palyra.doctor.installation import Installation, NothingToReadError
 from palyra.doctor.reading_config import parse
 from palyra.doctor.reading_secrets import PROFILES_FILE, credentials_of
 
+NO_PROVIDER = "there is no provider"
 STALE = ("rejected", "expired", "expiring")
 
 
@@ -73,12 +74,15 @@ def records(found: Installation) -> Iterator[Finding]:
         name = f"{PROFILES_FILE}:version"
         yield Finding("auth.records", Severity.WARNING, name, message, repairs=("auth.normalize",))
     for number, problem in enumerate(profiles.problems):
+        # It may be the configuration that has lost its provider, so that a person has to decide.
+        foreign = NO_PROVIDER in problem.message
         yield Finding(
             "auth.records",
             Severity.WARNING,
             f"{PROFILES_FILE}:{problem.line or f'#{number}'}",
             f"{problem}.",
-            repairs=("auth.normalize",),
+            repairs=() if foreign else ("auth.normalize",),
+            manual="Declare that provider, or remove the profile." if foreign else "",
         )
 
 
