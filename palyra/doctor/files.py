@@ -3,7 +3,6 @@ allows it."""
 
 import os
 import stat
-from collections.abc import Iterable
 from pathlib import Path
 
 from palyra.core.reasons import reason_of
@@ -71,6 +70,17 @@ class Files:
         except (OSError, ValueError) as error:
             return Input(path, facts, problem=_reason(error))
 
+    def names(self, directory: Path) -> list[str]:
+        """What lies in a directory, sorted; its time of access stays where that may be. Raises OSError."""
+        try:
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOATIME)
+        except PermissionError:
+            return sorted(os.listdir(directory))
+        try:
+            return sorted(os.listdir(descriptor))
+        finally:
+            os.close(descriptor)
+
     def space(self, path: Path) -> Space:
         """Raises OSError."""
         found = self.statvfs(path)
@@ -107,7 +117,7 @@ def read_tree(files: Files, root: Path) -> StateTree:
     while waiting and len(entries) < MOST_ENTRIES:
         below = waiting.pop()
         try:
-            names = sorted(_list(root / below))
+            names = files.names(root / below)
         except OSError as error:
             problems.append(f"{below or root} cannot be listed: {_reason(error)}")
             continue
@@ -127,18 +137,6 @@ def read_tree(files: Files, root: Path) -> StateTree:
 
 def _is_entered(one: Input, device: int) -> bool:
     return one.facts is not None and one.facts.kind is Kind.DIRECTORY and one.facts.device == device
-
-
-def _list(directory: Path) -> Iterable[str]:
-    """Names in a directory, which keeps the time of its last listing where that may be."""
-    try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOATIME)
-    except PermissionError:
-        return os.listdir(directory)
-    try:
-        return os.listdir(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _is_read(name: str) -> bool:

@@ -44,7 +44,7 @@ def read_config_files(
         if chosen is None and (place.named or one.facts is not None or one.problem):
             chosen = candidate
     beside = (chosen or candidates[0]).target.path
-    names = _names_beside(beside)
+    names = _names_beside(files, beside)
     numbers = {int(match[1]): name for name in names if (match := _BACKUP.search(name)) is not None}
     backups = {number: files.look(beside.with_name(numbers[number]), limit=MAX_FILE) for number in sorted(numbers)}
     begun = [name for name in names if name.startswith(f"{beside.name}.tmp.")]
@@ -52,9 +52,9 @@ def read_config_files(
     return ConfigFiles(tuple(candidates), chosen, backups, beside.parent.is_dir(), temporaries)
 
 
-def _names_beside(path: Path) -> list[str]:
+def _names_beside(files: Files, path: Path) -> list[str]:
     try:
-        return sorted(entry.name for entry in path.parent.iterdir() if entry.name.startswith(f"{path.name}."))
+        return [name for name in files.names(path.parent) if name.startswith(f"{path.name}.")]
     except OSError:
         return []
 

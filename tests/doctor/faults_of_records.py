@@ -206,7 +206,7 @@ JOURNAL_FAULTS = (
         a_directory,
         "journal.open",
         BLOCKING,
-        SALVAGE,
+        (),
         JOURNAL,
     ),
     Fault(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from palyra.doctor.finding import Status
+from palyra.doctor.planning import plan_repairs
 from tests.doctor import faults_of_config, faults_of_records, faults_of_secrets, faults_of_state
 from tests.doctor.fault import Fault
 from tests.doctor.healthy import Patient, copied, healthy_at, named
@@ -39,11 +40,14 @@ def test_there_are_enough_of_them_and_each_has_a_name_of_its_own() -> None:
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.check}: {fault.name}")
 async def test_a_fault_is_found_and_named(fault: Fault, patient: Patient) -> None:
     fault.inflict(patient)
-    _, examined = await patient.look()
+    found, examined = await patient.look()
     told = [one for one in named(examined.findings, fault.check) if fault.object in (None, one.object)]
     assert told, [f"{one.id} {one.message}" for one in examined.findings]
     assert any((one.severity, one.repairs) == (fault.severity, fault.repairs) for one in told), told
     assert all(one.repairs or one.manual for one in told)
+    planned = [step.repair_id for step in plan_repairs(found, examined.findings).steps]
+    # A run that was cut short has to be one that can be taken back, which this one never was.
+    assert set(fault.repairs) - {"recovery.undo"} <= set(planned)
     errors = [check for check in examined.checks if check.status is Status.ERROR]
     assert not errors
     assert len({one.id for one in examined.findings}) == len(examined.findings)

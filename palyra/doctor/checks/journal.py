@@ -38,7 +38,7 @@ def opens(found: Installation) -> Iterator[Finding]:
             Severity.BLOCKING,
             FILE,
             f"The journal cannot be opened: {refused}.",
-            repairs=("journal.salvage",),
+            repairs=("journal.salvage",) if tree.at(FILE).is_file else (),
             manual=_restore(found),
         )
 
