@@ -119,7 +119,7 @@ def morning_jobs() -> Jobs:
         job(3, "idle", state="paused", next_slot=None, why="quiet week", state_by="pavel"),
         job(4, "broken", state="faulted", next_slot=None, why="its zone is unknown", last_state="failed", failures=5),
         job(5, "missed", review_id=ident(9205), review_slots=120, misfire="catch_up"),
-        job(6, "from-file", source="config"),
+        job(6, "from-file", source="config", last_state="denied", last_reason="budget_exceeded"),
         job(7, "journal-checkpoint", source="system", action="system", what="checkpoints the journal", owner="system"),
     )
 
@@ -146,7 +146,7 @@ def evil_tasks(text: str) -> Tasks:
 def instants(zone: str = "Europe/Prague", count: int = 10) -> tuple[InstantView, ...]:
     days = [NOW + 22 * HOUR + number * 24 * HOUR for number in range(count)]
     marks = ("", "", "back")
-    return tuple(InstantView(at, f"2026-11-{23 + n % 7} 09:00", "+01:00", marks[n % 3]) for n, at in enumerate(days))
+    return tuple(InstantView(at, f"2026-11-{23 + n % 7} 09:00:00", "+01:00", marks[n % 3]) for n, at in enumerate(days))
 
 
 def fire(number: int, state: str, **changes: Any) -> FireView:

@@ -32,6 +32,8 @@ TROUBLE = ("failed", "denied")
 ROOMY = 60
 """From this width on a slot is told in UTC too."""
 _MARKS = {"forward": "clocks go forward", "back": "clocks go back"}
+_SHORT_MARKS = {"forward": "set ahead", "back": "set back"}
+"""For a narrow panel, where a cut word would tell nothing."""
 
 
 def job_mark(job: JobView) -> Mark:
@@ -106,17 +108,24 @@ def job_lines(job: JobView, detail: JobDetail | None, zone: str, now: int, width
     return [*lines, BLANK, *_rules(job, detail, width)]
 
 
+def _minute(local: str) -> str:
+    """Without seconds where there are none."""
+    minute, _, seconds = local.rpartition(":")
+    return minute if seconds == "00" and minute.count(":") == 1 else local
+
+
 def slot_lines(upcoming: Sequence[InstantView], now: int, *, most: int = 10, width: int = ROOMY) -> list[Line]:
     """One slot a line: local time, UTC where there is room for it, how far away, whether clocks are changed there."""
     if not upcoming:
         return [line(" ", muted("none"))]
+    marks = _MARKS if width >= ROOMY else _SHORT_MARKS
     return [
         line(
             " ",
-            part(f"{one.local} {one.offset}"),
+            part(f"{_minute(one.local)} {one.offset}"),
             muted(f"  {show.clock(one.at, 'UTC')}" if width >= ROOMY else ""),
             muted(f"  in {show.span(one.at - now)}"),
-            *((part(f"  {_MARKS.get(one.mark, one.mark)}", Tone.WARN),) if one.mark else ()),
+            *((part(f"  {marks.get(one.mark, one.mark)}", Tone.WARN),) if one.mark else ()),
         )
         for one in upcoming[:most]
     ]

@@ -146,7 +146,8 @@ class JobDialog(Dialog[bool]):
             rows = [wrap(f"{glyphs.ATTENTION} {one}", TEXT_WIDTH, tone=Tone.WARN) for one in schedule.problems]
             return [row for one in rows for row in one]
         room = self.app.size.height - len(self._inputs) - AROUND
-        return slot_lines(schedule.instants, self._clock.now_ms(), most=max(1, min(SHOWN, room)))
+        most = max(1, min(SHOWN, room))
+        return slot_lines(schedule.instants, self._clock.now_ms(), most=most, width=TEXT_WIDTH)
 
     def _label(self, field: str) -> str:
         if field in SCHEDULES or field == "schedule":
