@@ -59,6 +59,26 @@ def test_a_fault_that_ends_the_program_is_the_last_line_and_an_error_for_people_
     assert log.path.read_text().splitlines()[-1] == "ZeroDivisionError: a bug"
 
 
+def test_it_goes_on_in_another_file_with_other_settings_and_loses_no_line(tmp_path: Path) -> None:
+    first, second = tmp_path / "palyra.log", tmp_path / "deeper" / "other.log"
+    blocked = tmp_path / "blocked"
+    blocked.write_text("")
+    logger = logging.getLogger("palyra.test")
+    with EngineLog(first) as log:
+        logger.info("one")
+        log.configure(second, LogSettings(level="debug", style="json"))
+        logger.debug("two")
+        with pytest.raises(OSError, match=r"directory|exists"):
+            log.configure(blocked / "below" / "palyra.log", LogSettings(level="error"))
+        logger.debug("three")
+        log.configure(first, LogSettings(level="warning"))
+        logger.info("four")
+        logger.warning("five")
+    assert [line.rpartition(" ")[2] for line in first.read_text().splitlines()] == ["one", "five"]
+    assert [json.loads(line)["message"] for line in second.read_text().splitlines()] == ["two", "three"]
+    assert second.stat().st_mode & 0o777 == 0o600
+
+
 LOST = """
 import asyncio, gc, logging, sys, threading
 from pathlib import Path

@@ -22,7 +22,10 @@ from palyra.vault.records import Role
 from tests.config.loading import sound
 from tests.end_to_end.conftest import Opener
 from tests.end_to_end.premises import ACME, Premises, chat, usd
+from tests.end_to_end.test_journal_away import Disk, back, disk
 from tests.support.upstream import Reply, Upstream
+
+__all__ = ["disk"]
 
 UNCLAMPED = "[governance]\nclamp_output = false\n"
 ASKED = chat(max_tokens=100)
@@ -215,6 +218,27 @@ async def test_a_default_model_that_is_not_there_yet_waits_with_it(opened: Opene
     default = here.engine.registry.default_chat
     assert default is not None
     assert default.id == ACME
+
+
+async def test_two_at_once_come_one_after_the_other(opened: Opener) -> None:
+    here = await opened()
+    here.rewrite(budget("5") + budget("6", "other"))
+    told = await asyncio.gather(*(here.control.send(Reload()) for _ in range(4)))
+    assert sorted(one.data["applied"] for one in told) == ["", "", "", "budgets"]
+    assert [policy.policy_id for policy in here.engine.policies.current] == ["all", "other"]
+
+
+async def test_with_a_journal_that_cannot_be_written_nothing_is_applied(opened: Opener, disk: Disk) -> None:
+    here = await opened(UNCLAMPED + budget("5"))
+    before = here.engine.config
+    disk.down = True
+    told = await here.reload(UNCLAMPED + budget("0") + '[approvals]\nttl = "20m"\n')
+    assert (told.status, told.code) == ("denied", "journal_unavailable")
+    assert here.engine.config is before
+    assert (await here.budget("all")).hard_limit == 5 * 10**9
+    await back(here, disk)
+    assert (await here.control.send(Reload())).data["applied"] == "budgets,approvals"
+    assert await status(here) == 402
 
 
 EVERYTHING = f"""

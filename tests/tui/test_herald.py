@@ -72,6 +72,13 @@ def test_what_is_grave_rings_once(terminal: Terminal) -> None:
     assert len(terminal.rung(180.0, notice(2, urgent=False), notice(3))) == 1
 
 
+def test_from_now_on_it_rings_as_it_is_told_to(terminal: Terminal) -> None:
+    terminal.herald.ring(Ringing(bell=False, notification=False))
+    assert (terminal.rung(0.0), terminal.rung(60.0, notice(1))) == ([], [])
+    terminal.herald.ring(Ringing(bell=True, notification=False))
+    assert terminal.rung(120.0, notice(2)) == ["\x07"]
+
+
 def test_what_was_told_before_the_console_opened_does_not_ring(terminal: Terminal) -> None:
     assert terminal.rung(0.0, notice(1), notice(2)) == []
     assert terminal.rung(60.0, notice(1), notice(2)) == []
