@@ -7,8 +7,6 @@ Five fields: minute, hour, day, month, weekday. `*`, a value, `a-b`, lists with 
 import re
 from typing import NamedTuple
 
-from croniter import croniter  # type: ignore[import-untyped]
-
 from palyra.config.kinds import Kind, show
 from palyra.config.problem import Code, Fault
 from palyra.core.values import value
@@ -62,6 +60,9 @@ def check_cron(text: str) -> list[str]:
 
 def cron_values(text: str) -> dict[str, frozenset[int]]:
     """The values that each field of a well-formed expression chooses, by its name; weekday 7 is told as 0."""
+    # It takes a twentieth of a second to load, and most commands meet no expression.
+    from croniter import croniter  # type: ignore[import-untyped]  # noqa: PLC0415
+
     _, plain = _read(text.split())
     expanded = croniter.expand(" ".join(plain))[0]
     return {
