@@ -1,0 +1,178 @@
+"""The doctor at a console: beside an engine, over the socket, and without one."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from palyra.config.load import Sources
+from palyra.control.codec import decode
+from palyra.control.doctor_acts import OUTCOME
+from palyra.control.doctor_commands import ApplyRepairs, RollBack
+from palyra.control.doctor_queries import (
+    DoctorPreviewQuery,
+    DoctorReportQuery,
+    DoctorRunsQuery,
+    RepairsDone,
+)
+from palyra.control.local import Doors, EngineFace, LocalControl
+from palyra.control.offline import offline_control
+from palyra.control.protocol import Control
+from palyra.control.remote import RemoteControl
+from palyra.control.snapshots import CommandResult, OperatorView
+from palyra.core.clock import ManualClock
+from palyra.core.errors import ConflictError, NotFoundError
+from palyra.core.events import Event
+from palyra.doctor.audit_pending import pending_path
+from palyra.engine import Engine, Installation
+from palyra.gateway.operators import OperatorsServer
+from palyra.vault.identity import Identity
+from palyra.vault.records import Operator
+from tests.config.loading import sound
+
+OLD = b"# mine\n[runs]\nslice_tokens = 64\n"
+NEW = b"version = 1\n\n" + OLD
+
+
+@dataclass
+class House:
+    engine: Engine
+    face: EngineFace
+    file: Path
+
+    def control(self, role: str = "admin", account: str = "", attestation: str = "owner") -> LocalControl:
+        return LocalControl(self.face, OperatorView("ada", role, attestation, account or self.owner))
+
+    @property
+    def owner(self) -> str:
+        return self.engine.state_dir.owner()
+
+
+@asynccontextmanager
+async def house(root: Path) -> AsyncIterator[House]:
+    file, clock = root / "palyra.toml", ManualClock()
+    sources = Sources(file, {"HOME": str(root)}, {"gateway.bind": "127.0.0.1:0"})
+    config = sources.load().config
+    assert config is not None
+    engine = await Engine.open(Installation(config, root / "state", file, sources=sources), clock, {})
+    try:
+        face = EngineFace(engine, Doors)
+        await face.begin()
+        yield House(engine, face, file)
+    finally:
+        await engine.close()
+
+
+@pytest.fixture
+async def living(tmp_path: Path) -> AsyncIterator[House]:
+    (tmp_path / "palyra.toml").write_bytes(OLD)
+    (tmp_path / "palyra.toml").chmod(0o600)
+    async with house(tmp_path) as one:
+        yield one
+
+
+def done(result: CommandResult) -> RepairsDone:
+    outcome: RepairsDone = decode(RepairsDone, result.data[OUTCOME])
+    return outcome
+
+
+async def repaired_and_taken_back(control: Control, file: Path, *, live: bool) -> tuple[str, str]:
+    report = await control.ask(DoctorReportQuery())
+    assert report.live is live
+    assert "config.migrate" in {repair for one in report.findings for repair in one.repairs}
+    plan = await control.ask(DoctorPreviewQuery())
+    migrating = next(step for step in plan.steps if step.repair_id == "config.migrate")
+    assert any("+version = 1" in change.diff for change in migrating.changes)
+    assert file.read_bytes() == OLD
+
+    stale = await control.send(ApplyRepairs("0" * 64))
+    assert (stale.status, stale.code) == ("conflict", "plan_changed")
+    applied = await control.send(ApplyRepairs(plan.digest, ("config.migrate",)))
+    assert applied.ok, applied
+    run = done(applied)
+    assert [(step.repair_id, step.outcome) for step in run.steps] == [("config.migrate", "applied")]
+    assert file.read_bytes() == NEW
+    assert "config.version" not in {one.check for one in run.findings}
+
+    preview = await control.ask(DoctorPreviewQuery(run.run_id))
+    assert (preview.conflicts, [step.repair_id for step in preview.steps]) == ((), ["recovery.undo"])
+    back = await control.send(RollBack(run.run_id))
+    assert back.ok
+    assert file.read_bytes() == OLD
+    runs = await control.ask(DoctorRunsQuery())
+    assert {(one.kind, one.state) for one in runs.runs} == {("rollback", "completed"), ("repair", "rolled_back")}
+    assert (runs.done, runs.total) == (0, 0)
+    with pytest.raises(NotFoundError):
+        await control.ask(DoctorPreviewQuery("01HZZZZZZZZZZZZZZZZZZZZZZZ"))
+    with pytest.raises(ConflictError):
+        await control.ask(DoctorPreviewQuery(run.run_id))
+    return run.run_id, done(back).run_id
+
+
+async def test_beside_an_engine_repairs_are_audited_at_once_and_taken_up(living: House) -> None:
+    heard: list[Event] = []
+    living.engine.events.subscribe(heard.append, "repair.done")
+    first, second = await repaired_and_taken_back(living.control(), living.file, live=True)
+    rows = await living.engine.journal.readers.audit_rows(kind="repair")
+    told = [(row.subject, row.actor, row.payload["verb"], row.payload["attestation"]) for row in rows]
+    assert told == [(second, "ada", "rolled_back", "owner"), (first, "ada", "applied", "owner")]
+    assert [event.subject for event in heard] == [first, second]
+    assert not pending_path(living.engine.state_dir).exists()
+
+
+async def test_over_the_socket_it_is_the_same(living: House) -> None:
+    def control_for(identity: Identity) -> Control:
+        return living.control()
+
+    class Nobody:
+        operators: tuple[Operator, ...] = ()
+        operators_registered = False
+
+    server = OperatorsServer(living.engine.state_dir, Nobody(), control_for, {})
+    await server.open()
+    remote = RemoteControl(living.engine.state_dir)
+    try:
+        await repaired_and_taken_back(remote, living.file, live=True)
+    finally:
+        await remote.close()
+        await server.close()
+
+
+async def test_without_an_engine_the_rows_wait_and_the_next_start_adds_each_once(tmp_path: Path) -> None:
+    file = tmp_path / "palyra.toml"
+    file.write_bytes(OLD)
+    file.chmod(0o600)
+    state, clock = tmp_path / "state", ManualClock()
+    async with offline_control(sound(OLD.decode()), state, file, clock, {"HOME": str(tmp_path)}) as control:
+        first, second = await repaired_and_taken_back(control, file, live=False)
+    waiting = pending_path(state).read_bytes()
+    async with house(tmp_path) as one:
+        rows = await one.engine.journal.readers.audit_rows(kind="repair")
+        assert [row.subject for row in rows] == [second, first]
+    assert not pending_path(state).exists()
+    # As after a crash between the chain and the file.
+    pending_path(state).write_bytes(waiting)
+    async with house(tmp_path) as one:
+        assert len(await one.engine.journal.readers.audit_rows(kind="repair")) == 2
+    assert not pending_path(state).exists()
+
+
+@pytest.mark.parametrize("role", ["viewer", "approver"])
+async def test_only_admins_repair(living: House, role: str) -> None:
+    refused = await living.control(role).send(RollBack("01HZZZZZZZZZZZZZZZZZZZZZZZ"))
+    assert (refused.status, refused.code) == ("denied", "role_missing")
+
+
+async def test_others_than_the_owner_repair_where_the_feature_is_on(living: House) -> None:
+    plan = await living.control().ask(DoctorPreviewQuery())
+    other = living.control(account="somebody", attestation="uid")
+    living.engine.access.set_flag("console_repair", False)
+    refused = await other.send(ApplyRepairs(plan.digest))
+    assert refused.code == "feature_off"
+    assert living.file.read_bytes() == OLD
+    living.engine.access.set_flag("console_repair", True)
+    plan = await living.control().ask(DoctorPreviewQuery())
+    assert (await other.send(ApplyRepairs(plan.digest, ("config.migrate",)))).ok
+    assert living.file.read_bytes() == NEW
