@@ -12,6 +12,8 @@ from palyra.doctor.report import Mode, Report, report_json, report_text
 from palyra.doctor.surroundings import own_terminal
 
 if TYPE_CHECKING:
+    from palyra.control.doctor_commands import DoctorCommand
+    from palyra.doctor.applying import RunResult
     from palyra.doctor.runs import Who
     from palyra.journal.examination import Asking, Examined
 
@@ -31,7 +33,9 @@ async def doctor(asked: Asked, where: Where, clock: Clock, tell: Tell) -> tuple[
         terminal=own_terminal(),
         deep=asked.deep,
     )
-    return await run_doctor(asked, where, means, Hands(clock, lambda found: who(found, where.environ), tell=tell))
+    return await run_doctor(
+        asked, where, means, Hands(clock, lambda found: who(found, where.environ), tell=tell, engine=engine)
+    )
 
 
 def who(found: Installation, environ: Mapping[str, str]) -> "Who":
@@ -84,6 +88,29 @@ class _Engine:
         finally:
             await remote.close()
         return told.boot_id, told.examined
+
+    async def apply(self, asked: Asked, digest: str) -> "RunResult":
+        """Raises PalyraError where the engine refuses or does not answer."""
+        from palyra.control.doctor_commands import ApplyRepairs
+
+        return await self._send(ApplyRepairs(digest, None, asked.force, asked.only, asked.skip))
+
+    async def roll_back(self, asked: Asked) -> "RunResult":
+        """As `apply`."""
+        from palyra.control.doctor_commands import RollBack
+
+        return await self._send(RollBack(asked.rollback, asked.force))
+
+    async def _send(self, command: "DoctorCommand") -> "RunResult":
+        from palyra.config.paths import state_dir
+        from palyra.control.doctor_views import run_result
+        from palyra.control.remote import RemoteControl
+
+        remote = RemoteControl(state_dir(self._where.state_dir, self._where.environ), environ=self._where.environ)
+        try:
+            return run_result(await remote.send(command))
+        finally:
+            await remote.close()
 
 
 async def _network(found: Installation, clock: Clock) -> Online:

@@ -6,6 +6,7 @@ from palyra.control.codec import encode
 from palyra.control.doctor_commands import DoctorCommand, RollBack
 from palyra.control.doctor_desk import DoctorDesk
 from palyra.control.doctor_queries import RepairsDone
+from palyra.control.doctor_views import OUTCOME
 from palyra.control.snapshots import CommandResult
 from palyra.core.errors import PalyraError
 from palyra.core.plural import plural
@@ -18,8 +19,6 @@ from palyra.journal.examination import Asking, Examined, examine
 from palyra.vault.identity import account_of
 
 FLAG = "console_repair"
-OUTCOME = "outcome"
-"""Where a result's data has what came of the repairs, as JSON of RepairsDone."""
 
 
 def engine_desk(engine: Engine) -> DoctorDesk:

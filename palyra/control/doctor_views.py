@@ -1,5 +1,6 @@
 """What the doctor found, plans and did, as consoles see it: without secrets and without the bytes of files."""
 
+from palyra.control.codec import decode
 from palyra.control.doctor_queries import (
     ChangeView,
     CheckView,
@@ -9,14 +10,18 @@ from palyra.control.doctor_queries import (
     StepOutcomeView,
     StepView,
 )
-from palyra.core.errors import PalyraError
+from palyra.control.snapshots import CommandResult
+from palyra.core.errors import BadInputError, ConflictError, NotFoundError, PalyraError
 from palyra.core.redact import redact
 from palyra.doctor.applying import RunResult
 from palyra.doctor.diff import diff_of
 from palyra.doctor.examining import Examination
 from palyra.doctor.finding import CheckResult, Finding
-from palyra.doctor.manifest import Manifest, StepOutcome
+from palyra.doctor.manifest import Manifest, Outcome, RunState, StepOutcome
 from palyra.doctor.plan import RepairStep
+
+OUTCOME = "outcome"
+"""Where a result's data has what came of the repairs, as JSON of RepairsDone."""
 
 
 def finding_view(one: Finding) -> FindingView:
@@ -67,6 +72,16 @@ def run_of_repairs(run: Manifest | PalyraError) -> RunOfRepairs:
         run.rolls_back or "",
         tuple(map(outcome_view, run.steps)),
     )
+
+
+def run_result(result: CommandResult) -> RunResult:
+    """What an engine did, as the doctor that asked for it tells it. Raises PalyraError where it did nothing."""
+    if OUTCOME not in result.data:
+        kind = {"not_found": NotFoundError, "conflict": ConflictError, "stale": ConflictError, "invalid": BadInputError}
+        raise kind.get(result.status, PalyraError)(result.message, fix=result.fix, code=result.code or None)
+    done: RepairsDone = decode(RepairsDone, result.data[OUTCOME])
+    steps = tuple(StepOutcome(one.repair_id, Outcome(one.outcome), one.error, one.notes) for one in done.steps)
+    return RunResult(done.run_id, done.manifest, RunState(done.state), steps, done.trouble)
 
 
 def repairs_done(result: RunResult, left: Examination) -> RepairsDone:

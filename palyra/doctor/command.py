@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from palyra.core.clock import Clock
 from palyra.core.errors import BadInputError, ConflictError, PalyraError, StateError
@@ -52,14 +52,28 @@ class Asked:
         return Mode.DIAGNOSTICS
 
 
+class EngineHands(Protocol):
+    """An engine that runs does the work on its own files."""
+
+    async def apply(self, asked: Asked, digest: str) -> "RunResult":
+        """Raises PalyraError where it refuses, EngineGoneError where it does not answer."""
+        ...
+
+    async def roll_back(self, asked: Asked) -> "RunResult":
+        """The same for taking a run back."""
+        ...
+
+
 @value
 class Hands:
-    """What the doctor works with. `identify` says who repairs, `tell` is given what is known so far."""
+    """What the doctor works with. `identify` says who repairs, `tell` is given what is known so far; `engine` does the
+    work where one runs."""
 
     clock: Clock
     identify: "Callable[[Installation], Who]"
     checks: Sequence[Check] = CHECKS
     tell: Tell = lambda report: None
+    engine: EngineHands | None = None
 
 
 def refuse(asked: Asked) -> None:
@@ -190,7 +204,10 @@ async def _repair(asked: Asked, report: Report, found: Installation, look: _Look
     if asked.dry_run:
         return report, _strictly(report, DONE)
     live = _check_engine(found)
-    result = await asyncio.to_thread(_apply, plan, asked, found, look, live=live)
+    if live and look.hands.engine is not None:
+        result = await look.hands.engine.apply(asked, plan.digest)
+    else:
+        result = await asyncio.to_thread(_apply, plan, asked, found, look, live=live)
     report = replace(report, result=result)
     look.hands.tell(report)
     report = replace(report, after=await look.again())
@@ -211,8 +228,11 @@ async def _roll_back(asked: Asked, report: Report, found: Installation, look: _L
     if asked.dry_run:
         return report, _strictly(report, DONE)
     live = _check_engine(found)
-    who, tools = look.hands.identify(found), _tools(look)
-    result = await asyncio.to_thread(roll_back, asked.rollback, site, who, tools, force=asked.force, live=live)
+    if live and look.hands.engine is not None:
+        result = await look.hands.engine.roll_back(asked)
+    else:
+        who, tools = look.hands.identify(found), _tools(look)
+        result = await asyncio.to_thread(roll_back, asked.rollback, site, who, tools, force=asked.force, live=live)
     report = replace(report, result=result)
     look.hands.tell(report)
     report = replace(report, after=await look.again())

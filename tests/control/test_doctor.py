@@ -9,7 +9,6 @@ import pytest
 
 from palyra.config.load import Sources
 from palyra.control.codec import decode
-from palyra.control.doctor_acts import OUTCOME
 from palyra.control.doctor_commands import ApplyRepairs, RollBack
 from palyra.control.doctor_queries import (
     DoctorPreviewQuery,
@@ -17,6 +16,7 @@ from palyra.control.doctor_queries import (
     DoctorRunsQuery,
     RepairsDone,
 )
+from palyra.control.doctor_views import OUTCOME
 from palyra.control.local import Doors, EngineFace, LocalControl
 from palyra.control.offline import offline_control
 from palyra.control.protocol import Control
