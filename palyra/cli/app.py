@@ -15,7 +15,7 @@ from palyra.cli.budgets import budgets
 from palyra.cli.config import config_commands
 from palyra.cli.dead_letters import notifications
 from palyra.cli.diagnostics import add_diagnostics
-from palyra.cli.doctor import command as doctor
+from palyra.cli.doctor import run as run_doctor
 from palyra.cli.incidents import incidents
 from palyra.cli.jobs import jobs
 from palyra.cli.keys import keys
@@ -89,7 +89,7 @@ def build_app(launch: Launch) -> typer.Typer:
     app.add_typer(keys(launch), name="keys")
     app.add_typer(auth(launch), name="auth")
     app.add_typer(vault(launch), name="vault")
-    app.command("doctor")(doctor)
+    _add_doctor(app)
     add_explain(app, launch)
     add_diagnostics(app, launch)
     add_replay(app, launch)
@@ -144,6 +144,19 @@ def status_json(snapshot: Snapshot) -> dict[str, object]:
         "requests_total": snapshot.requests_total,
         "providers": snapshot.providers,
     }
+
+
+def _add_doctor(app: typer.Typer) -> None:
+    """Listed with the others; it reads its flags itself, since it starts where no package can be loaded."""
+
+    @app.command(
+        "doctor",
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+        add_help_option=False,
+    )
+    def doctor(context: typer.Context) -> None:
+        """Finds what is wrong with an installation, repairs it, and takes repairs back."""
+        raise typer.Exit(run_doctor(context.args))
 
 
 def _add_status(app: typer.Typer, launch: Launch) -> None:

@@ -1,14 +1,13 @@
 """`palyra doctor`, which starts also where nothing else of Palyra can."""
 
+import argparse
 import asyncio
 import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import NoReturn
 
 from palyra.control.doctor import (
     Asked,
@@ -29,65 +28,69 @@ from palyra.core.signals import hear_interrupts
 INTERRUPTED = 130
 
 
+class _Parser(argparse.ArgumentParser):
+    """The standard library's own: it is there also where packages are not."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInputError(f"{message[:1].upper()}{message[1:]}.", fix="See `palyra doctor --help`.", code="usage")
+
+
 def run(arguments: Sequence[str]) -> int:
-    """`palyra doctor …` by itself; its exit code. With --json there is one document whatever happens."""
+    """`palyra doctor …`; its exit code. With --json there is one document whatever happens."""
     keep_terminal_clean()
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    app.command()(command)
+    as_json = "--json" in arguments
     try:
-        code: Any = typer.main.get_command(app)(args=list(arguments), prog_name="palyra doctor", standalone_mode=False)
-    except Exception as error:
-        return _refused(error, as_json="--json" in arguments)
-    return code if isinstance(code, int) else 0
-
-
-def _refused(error: Exception, *, as_json: bool) -> int:
-    """Flags that no doctor understands."""
-    told = getattr(error, "format_message", None)
-    if told is None:
-        raise error
-    refusal = BadInputError(str(told()), fix="See `palyra doctor --help`.", code="usage")
-    print_report(Report(Mode.DIAGNOSTICS).failed(refusal), as_json=as_json)
-    return exit_code_of(refusal)
-
-
-def command(
-    repair: Annotated[bool, typer.Option("--repair", help="Repair what can be repaired.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done; write nothing.")] = False,
-    rollback: Annotated[str, typer.Option("--rollback", metavar="RUN", help="Take a recovery run back.")] = "",
-    runs: Annotated[bool, typer.Option("--runs", help="List recovery runs.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 while something blocking is left.")] = False,
-    only: Annotated[
-        list[str] | None,
-        typer.Option("--only", metavar="ID", help="Only this check or repair, or group like config.*."),
-    ] = None,
-    skip: Annotated[list[str] | None, typer.Option("--skip", metavar="ID", help="All but this one.")] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Also repairs that lose something; rollback over changes.")
-    ] = False,
-    plan: Annotated[str, typer.Option("--plan", metavar="DIGEST", help="Apply only this plan.")] = "",
-    online: Annotated[bool, typer.Option("--online", help="Ask providers and probes too.")] = False,
-    deep: Annotated[bool, typer.Option("--deep", help="Look at the whole journal, however long it takes.")] = False,
-    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Configuration file.")] = None,
-    state_dir: Annotated[Path | None, typer.Option("--state-dir", metavar="DIR", help="State directory.")] = None,
-) -> None:
-    """Finds what is wrong with an installation, repairs it with a way back, and takes repairs back."""
+        given = _parser().parse_args(arguments)
+    except BadInputError as refusal:
+        print_report(Report(Mode.DIAGNOSTICS).failed(refusal), as_json=as_json)
+        return exit_code_of(refusal)
+    except SystemExit:
+        # Its help was asked for, and has been told.
+        return 0
     asked = Asked(
-        repair=repair,
-        dry_run=dry_run,
-        rollback=rollback,
-        runs=runs,
-        strict=strict,
-        force=force,
-        plan=plan,
-        only=tuple(only or ()),
-        skip=tuple(skip or ()),
-        online=online,
-        deep=deep,
+        repair=given.repair,
+        dry_run=given.dry_run,
+        rollback=given.rollback,
+        runs=given.runs,
+        strict=given.strict,
+        force=given.force,
+        plan=given.plan,
+        only=tuple(given.only),
+        skip=tuple(given.skip),
+        online=given.online,
+        deep=given.deep,
     )
-    where = Where(config, state_dir, dict(os.environ))
-    raise typer.Exit(see(asked, where, SystemClock(), as_json=as_json))
+    where = Where(given.config, given.state_dir, dict(os.environ))
+    return see(asked, where, SystemClock(), as_json=given.json)
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="palyra doctor",
+        description="Finds what is wrong with an installation, repairs it with a way back, and takes repairs back.",
+        allow_abbrev=False,
+    )
+    flags = (
+        ("--repair", "repair what can be repaired"),
+        ("--dry-run", "show what would be done; write nothing"),
+        ("--runs", "list recovery runs"),
+        ("--json", "print one JSON document"),
+        ("--strict", "exit 1 while something blocking is left"),
+        ("--force", "also repairs that lose something, and rollback over changes"),
+        ("--online", "ask providers and probes too"),
+        ("--deep", "look at the whole journal, however long it takes"),
+    )
+    for name, text in flags:
+        parser.add_argument(name, action="store_true", help=text)
+    parser.add_argument("--rollback", metavar="RUN", default="", help="take a recovery run back")
+    parser.add_argument("--plan", metavar="DIGEST", default="", help="apply only this plan")
+    parser.add_argument(
+        "--only", metavar="ID", action="append", default=[], help="only this check, repair, or group like config.*"
+    )
+    parser.add_argument("--skip", metavar="ID", action="append", default=[], help="all but this one")
+    parser.add_argument("--config", metavar="FILE", type=Path, help="configuration file")
+    parser.add_argument("--state-dir", metavar="DIR", type=Path, help="state directory")
+    return parser
 
 
 def see(asked: Asked, where: Where, clock: Clock, *, as_json: bool) -> int:
@@ -106,21 +109,17 @@ def see(asked: Asked, where: Where, clock: Clock, *, as_json: bool) -> int:
 
 
 def print_report(report: Report, *, as_json: bool) -> None:
-    """A document on standard output, or text; why the doctor failed goes to standard error there."""
+    """A document, or text, on standard output."""
     if as_json:
-        text = json_safe(json.dumps(report_json(report), indent=2, ensure_ascii=False)) + "\n"
-        _write(sys.stdout.fileno(), text)
-        return
-    lines = report_text(report)
-    if lines:
-        _write(sys.stdout.fileno(), "".join(f"{safe(line)}\n" for line in lines))
+        _write(json_safe(json.dumps(report_json(report), indent=2, ensure_ascii=False)) + "\n")
+    else:
+        _write("".join(f"{safe(line)}\n" for line in report_text(report)))
 
 
-def _write(descriptor: int, text: str) -> None:
-    """Unbuffered: what stays in a buffer of a pipe that has gone would spoil the exit code."""
-    data = text.encode("utf-8", "replace")
+def _write(text: str) -> None:
+    """In UTF-8, whatever the locale. A pipe that has gone is no fault, also not of the flush when the process ends."""
     try:
-        while data:
-            data = data[os.write(descriptor, data) :]
+        sys.stdout.buffer.write(text.encode("utf-8", "replace"))
+        sys.stdout.buffer.flush()
     except OSError:
-        return
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
