@@ -3,9 +3,22 @@
 from typing import Literal
 
 from palyra.core.values import value
+from palyra.diagnostics.graph import HealthGraph, Node
+from palyra.diagnostics.reasons import Reason, State
+from palyra.diagnostics.section import CollectorState, Section, Sections
 from palyra.diagnostics.snapshot import Diagnosis
 
-__all__ = ["Diagnosis", "DiagnosticsQuery"]
+__all__ = [
+    "CollectorState",
+    "Diagnosis",
+    "DiagnosticsQuery",
+    "HealthGraph",
+    "Node",
+    "Reason",
+    "Section",
+    "Sections",
+    "State",
+]
 
 
 @value

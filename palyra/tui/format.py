@@ -58,12 +58,14 @@ def tokens(number: int) -> str:
 
 
 def size(octets: int) -> str:
-    """Bytes: `812 B`, `18.4 kB`, `1.2 MB`."""
+    """Bytes: `812 B`, `18.4 kB`, `1.2 MB`, `53.7 GB`."""
     if octets < 1_000:
         return f"{octets} B"
     if octets < 1_000_000:
         return f"{octets / 1_000:.1f} kB"
-    return f"{octets / 1_000_000:.1f} MB"
+    if octets < 1_000_000_000:
+        return f"{octets / 1_000_000:.1f} MB"
+    return f"{octets / 1_000_000_000:.1f} GB"
 
 
 def quantity(metric: str, amount: int | None) -> str:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from palyra.control.audit_queries import AuditLogQuery
-from palyra.control.diagnostics_queries import DiagnosticsQuery
 from palyra.control.commands import (
     AckAlert,
     AddPolicy,
@@ -24,6 +23,7 @@ from palyra.control.commands import (
     RevokeGrant,
     SnoozeAlert,
 )
+from palyra.control.diagnostics_queries import DiagnosticsQuery
 from palyra.control.incidents_commands import IncidentCommand
 from palyra.control.incidents_queries import IncidentQuery, IncidentsQuery, IncidentStatsQuery
 from palyra.control.jobs_commands import JobCommand
@@ -67,7 +67,7 @@ from palyra.control.usage_queries import (
     UsageRunsQuery,
 )
 from palyra.core.clock import Clock
-from palyra.core.errors import NotFoundError
+from palyra.core.errors import NotFoundError, PalyraError
 from palyra.tui.details.incident import away
 from tests.tui.fake_alerts import answered
 from tests.tui.fake_audit import audit_page
@@ -214,6 +214,8 @@ class FakeControl(Control):
             case AuditQuery():
                 return AuditAnswer(True, 42, "c0ffee", None, "the chain holds")
             case DiagnosticsQuery():
+                if isinstance(self.world.diagnosis, PalyraError):
+                    raise self.world.diagnosis
                 return self.world.diagnosis
             case AuditLogQuery():
                 return audit_page(self.world.audit, query)

@@ -16,9 +16,10 @@ from palyra.control.snapshots import (
     RunView,
 )
 from palyra.control.task_queries import TaskView
+from palyra.core.errors import PalyraError
 from tests.tui.fake_alerts import reaching
 from tests.tui.fake_audit import evil_audit, long_audit, morning_audit
-from tests.tui.fake_diagnosis import all_well, disk_is_full, evil, some_trouble
+from tests.tui.fake_diagnosis import all_well, disk_is_full, evil_diagnosis, some_trouble
 from tests.tui.fake_incidents import Trouble, evil, morning, storm_of
 from tests.tui.fake_jobs import evil_jobs, evil_tasks, many_jobs, morning_jobs, morning_tasks
 from tests.tui.fake_serving import evil_model, evil_provider, many_models, many_providers, models, providers
@@ -63,7 +64,8 @@ class World:
     older_runs: tuple[RunView, ...] = ()
     budgets: tuple[BudgetView, ...] = ()
     audit: tuple[AuditEntry, ...] = ()
-    diagnosis: Diagnosis = field(default_factory=all_well)
+    diagnosis: Diagnosis | PalyraError = field(default_factory=all_well)
+    """What is told of its parts, or why nothing is."""
     usage: bool = False
     text: str = ""
     """Stands in every name that comes from outside, when not empty."""
@@ -274,7 +276,7 @@ def hostile() -> World:
         tightest=budget(text, 44 * USD, 0, 45 * USD),
         providers=(evil_provider(text),),
         audit=evil_audit(),
-        diagnosis=evil(text),
+        diagnosis=evil_diagnosis(text),
         models=(evil_model(text),),
         approvals=tuple(
             replace(
