@@ -63,7 +63,8 @@ def _amount(policy: UsageBudgetPolicyRecord, row: HoldRow) -> int:
         return row.requests
     if policy.metric_kind is MetricKind.TOTAL_TOKENS:
         return row.actual_tokens or 0
-    return demanded(policy, Demand(row.actual_usd, 0))[0]
+    alike = row.folded if row.actual_usd is None else 1
+    return alike * demanded(policy, Demand(row.actual_usd, 0))[0]
 
 
 def history_start(policy: UsageBudgetPolicyRecord, at: int) -> int:

@@ -101,7 +101,7 @@ def verify(
     holds = 0
     newest = at
     for row in hold_rows:
-        holds += 1
+        holds += row.folded
         newest = max(newest, row.created_at, row.terminal_at or 0)
         recount.add(row)
         differences += _own_differences(row)

@@ -18,6 +18,7 @@ from palyra.journal.audit_chain import GENESIS, Link
 from palyra.journal.batch import prepare
 from palyra.journal.changes import Change
 from palyra.journal.connection import Connection, ReaderConnection, ReaderPool, open_reader, open_writer
+from palyra.journal.folding import Folded, fold_old_runs
 from palyra.journal.migrations import migrate, version_of
 from palyra.journal.readers import Readers
 from palyra.journal.schema import MIGRATIONS
@@ -207,6 +208,11 @@ class Journal:
     async def forget_old_fires(self) -> int:
         """Deletes fires that need not be kept, and tells how many. Raises JournalUnavailableError."""
         return await self._kept_up(forget_old_fires(self._connection, self._clock))
+
+    async def fold_old_runs(self, before: int) -> Folded:
+        """Lets go of runs that ended before a day of UTC begins (unix ms); sums and the balance that counters are
+        rebuilt from keep what they used. Raises JournalUnavailableError."""
+        return await self._kept_up(fold_old_runs(self._connection, self._clock, before))
 
     async def _kept_up(self, work: Awaitable[Kept]) -> Kept:
         try:

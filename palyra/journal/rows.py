@@ -99,6 +99,8 @@ class HoldRow(NamedTuple):
     metered_input: int | None = None
     metered_output: int | None = None
     metered_usd: int | None = None
+    folded: int = 1
+    """How many holds it stands for: more than one in an opening balance."""
 
 
 @value

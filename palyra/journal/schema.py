@@ -13,6 +13,7 @@ from palyra.journal.circuit_schema import CIRCUITS
 from palyra.journal.correction_schema import CORRECTIONS
 from palyra.journal.credential_schema import CREDENTIALS
 from palyra.journal.delivery_schema import DELIVERIES
+from palyra.journal.fold_schema import FOLDS
 from palyra.journal.incident_schema import INCIDENTS
 from palyra.journal.job_schema import JOBS
 from palyra.journal.memory_schema import MEMORY
@@ -395,6 +396,7 @@ END;
     (16, CIRCUITS),
     (17, OBSERVATIONS),
     (18, DEEDS),
+    (19, FOLDS),
 )
 
 LATEST = MIGRATIONS[-1][0]

@@ -36,6 +36,8 @@ KEYS = {
     "task_inputs": ("task_id",),
     "task_results": ("task_id",),
     "run_owners": ("run_id",),
+    "folded_holds": ("seq",),
+    "folded": ("one",),
     "jobs": ("job_id",),
     "job_fires": ("fire_id",),
     "job_attempts": ("attempt_id",),

@@ -1,8 +1,9 @@
 """Holds: of a run, still open, and all that counters are rebuilt from."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
-from palyra.journal.readers.query import Query
+from palyra.journal.readers.query import CHUNK, Query
 from palyra.journal.rows import HoldRow
 from palyra.journal.tables import HOLDS, hold_row
 
@@ -25,9 +26,13 @@ class HoldReaders(Query):
 
     async def holds_for_rebuild(self, since: int = 0) -> AsyncIterator[tuple[HoldRow, ...]]:
         """Every hold created at or after `since`, in the order they were taken, then older ones that are still open.
+        Where some of them are gone, the opening balance that they are in comes first.
 
         Comes in chunks. Read them through a fence to rebuild counters: only there do they belong to one moment.
         """
+        if since < await self.folded_until():
+            async for opening in self._opening():
+                yield opening
         first = await self._listed(
             "SELECT json_array(json_array(min(seq))) FROM holds WHERE created_at >= ?",
             lambda values: values[0],
@@ -39,3 +44,27 @@ class HoldReaders(Query):
         older = "state = 'held' AND created_at < ?"
         async for chunk in self._chunks(HOLDS, hold_row, older, (since,), index="holds_open"):
             yield chunk
+
+    async def folded_until(self) -> int:
+        """What ended before this instant may be told by sums alone; 0 where nothing has gone."""
+        sql = "SELECT json_array(json_array((SELECT until FROM folded)))"
+        (until,) = await self._listed(sql, lambda values: int(values[0] or 0))
+        return until
+
+    async def _opening(self) -> AsyncIterator[tuple[HoldRow, ...]]:
+        """The holds that have gone, put together as they count."""
+        sql = (
+            "SELECT json_group_array(json_array(seq, holds, json(body))) FROM"
+            f" (SELECT * FROM folded_holds WHERE seq > ? ORDER BY seq LIMIT {CHUNK})"
+        )
+        last, more = 0, True
+        while more:
+            found = await self._listed(sql, lambda values: (values[0], _folded(*values)), (last,))
+            if found:
+                last = found[-1][0]
+                yield tuple([row for _, row in found])
+            more = len(found) == CHUNK
+
+
+def _folded(seq: int, holds: int, values: list[Any]) -> HoldRow:
+    return hold_row(values)._replace(hold_id=f"folded:{seq}", folded=holds)

@@ -141,10 +141,13 @@ class SumsReaders(UsageReaders):
         """The next stretch: every entry in it that is not the sum of its rows, as `what [start, keys…]`.
 
         Start without a cursor and go on with the answer's until that is empty; each stretch is read by itself, so
-        writing goes on meanwhile. Raises BadInputError for a cursor that no stretch gave.
+        writing goes on meanwhile. What is told by sums alone by now is passed over.
+
+        Raises BadInputError for a cursor that no stretch gave.
         """
         number, since = _place(cursor) if cursor else (0, EVER[0])
         group = _GROUPS[number]
+        since = max(since, await self._rows_since())
         until = await self._end_of_stretch(group, since)
         found: list[str] = []
         for sums in group.sums:
@@ -163,6 +166,12 @@ class SumsReaders(UsageReaders):
             check = await self.check_sums(check.cursor)
             found += check.differences
         return tuple(found)
+
+    async def _rows_since(self) -> int:
+        """From where on there are all rows."""
+        sql = "SELECT json_array(json_array((SELECT until FROM folded)))"
+        (until,) = await self._listed(sql, lambda values: values[0])
+        return EVER[0] if until is None else int(until)
 
     async def _end_of_stretch(self, group: _Group, since: int) -> int:
         """So far that no table has many more rows in between than it should."""
