@@ -87,7 +87,8 @@ async def test_a_journal_of_before_folding_is_folded(tmp_path: Path, clock: Manu
     journal = await Journal.open(tmp_path, clock)
     try:
         for run in runs:
-            await journal.submit(settled(run, a_hold(run)))
+            hold = a_hold(run)
+            await journal.submit([HoldTaken(hold), *settled(run, hold)])
         assert (await journal.fold_old_runs(NEXT_YEAR)).runs == 2
         assert await left(journal) == ["run-2"]
     finally:
