@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from palyra.config.load import Sources
 from palyra.control.codec import decode
+from palyra.control.doctor import Asked, Report, Where, doctor, exit_code_of
 from palyra.control.doctor_commands import ApplyRepairs, RollBack
 from palyra.control.doctor_queries import (
     DoctorPreviewQuery,
@@ -22,14 +24,13 @@ from palyra.control.offline import offline_control
 from palyra.control.protocol import Control
 from palyra.control.remote import RemoteControl
 from palyra.control.snapshots import CommandResult, OperatorView
-from palyra.core.clock import ManualClock
-from palyra.core.errors import ConflictError, NotFoundError
+from palyra.core.clock import ManualClock, SystemClock
+from palyra.core.errors import ConflictError, NotFoundError, PalyraError
 from palyra.core.events import Event
 from palyra.doctor.audit_pending import pending_path
 from palyra.engine import Engine, Installation
 from palyra.gateway.operators import OperatorsServer
 from palyra.vault.identity import Identity
-from palyra.vault.records import Operator
 from tests.config.loading import sound
 
 OLD = b"# mine\n[runs]\nslice_tokens = 64\n"
@@ -122,22 +123,59 @@ async def test_beside_an_engine_repairs_are_audited_at_once_and_taken_up(living:
     assert not pending_path(living.engine.state_dir).exists()
 
 
-async def test_over_the_socket_it_is_the_same(living: House) -> None:
+@asynccontextmanager
+async def doors(living: House, role: str = "admin") -> AsyncIterator[None]:
     def control_for(identity: Identity) -> Control:
-        return living.control()
+        return living.control(role)
 
-    class Nobody:
-        operators: tuple[Operator, ...] = ()
-        operators_registered = False
-
-    server = OperatorsServer(living.engine.state_dir, Nobody(), control_for, {})
+    server = OperatorsServer(living.engine.state_dir, living.engine.access, control_for, {})
     await server.open()
-    remote = RemoteControl(living.engine.state_dir)
     try:
-        await repaired_and_taken_back(remote, living.file, live=True)
+        yield
     finally:
-        await remote.close()
         await server.close()
+
+
+async def test_over_the_socket_it_is_the_same(living: House) -> None:
+    async with doors(living):
+        remote = RemoteControl(living.engine.state_dir)
+        try:
+            await repaired_and_taken_back(remote, living.file, live=True)
+        finally:
+            await remote.close()
+
+
+async def test_the_command_has_a_running_engine_do_the_work(living: House) -> None:
+    where = Where(living.file, living.engine.state_dir, {"HOME": str(living.file.parent)})
+
+    async def typed(**flags: Any) -> tuple[Report, int]:
+        return await doctor(Asked(**flags), where, SystemClock(), lambda report: None)
+
+    async with doors(living):
+        report, code = await typed(repair=True, only=("config.migrate",))
+        assert code == 0
+        assert report.result is not None
+        assert [(step.repair_id, step.outcome.value) for step in report.result.steps] == [("config.migrate", "applied")]
+        assert living.file.read_bytes() == NEW
+        rows = await living.engine.journal.readers.audit_rows(kind="repair")
+        assert [(row.subject, row.actor) for row in rows] == [(report.result.run_id, "ada")]
+        undone, code = await typed(rollback=report.result.run_id)
+        assert (code, living.file.read_bytes()) == (0, OLD)
+        assert undone.after is not None
+        with pytest.raises(ConflictError, match="taken back already"):
+            await typed(rollback=report.result.run_id)
+    async with doors(living, "viewer"):
+        with pytest.raises(PalyraError, match="role admin"):
+            await typed(repair=True, only=("config.migrate",))
+    assert living.file.read_bytes() == OLD
+
+
+async def test_an_engine_that_holds_its_lock_and_does_not_answer_is_a_conflict(living: House) -> None:
+    where = Where(living.file, living.engine.state_dir, {"HOME": str(living.file.parent)})
+    with pytest.raises(ConflictError) as silent:
+        await doctor(Asked(repair=True), where, SystemClock(), lambda report: None)
+    assert (silent.value.code, exit_code_of(silent.value)) == ("engine_silent", 4)
+    assert living.file.read_bytes() == OLD
 
 
 async def test_without_an_engine_the_rows_wait_and_the_next_start_adds_each_once(tmp_path: Path) -> None:
