@@ -14,6 +14,7 @@ import pytest
 
 from palyra.core.ids import IdSource
 from palyra.engine import engine as engine_module
+from palyra.engine import settings
 from palyra.governance.ledger import Ledger
 from palyra.journal import writer
 from palyra.journal.journal import Journal
@@ -47,7 +48,7 @@ def month(seed: int, size: Size, root: Path) -> Iterator[Month]:
         _taps(patch, made)
         patch.setattr(writer, "_commit", made.disk.commit)
         patch.setattr(engine_module, "IdSource", partial(IdSource, entropy=random.Random(seed + 2).randbytes))
-        patch.setattr(engine_module, "random", random.Random(seed + 3))
+        patch.setattr(settings, "random", random.Random(seed + 3))
         patch.setattr(engine_module, "EngineLock", partial(_lock, made))
         patch.setattr(
             engine_module, "Transport", lambda *_: Network(clock, random.Random(dice.random()), made.sent, made.counted)
