@@ -21,9 +21,10 @@ from palyra.gateway.metrics import Metrics
 from palyra.gateway.operators import OperatorsServer
 from palyra.gateway.server import Gateway
 from palyra.vault.access import STATE_FILES
-from palyra.vault.identity import Identity, IdentityError, account_of, identify
+from palyra.vault.identity import SSH_USER_AUTH, Identity, IdentityError, account_of, identify
 from palyra.vault.records import Role
 from palyra.vault.secrets import SecretSource
+from palyra.vault.ssh_keys import session_keys
 
 log = logging.getLogger(__name__)
 
@@ -97,12 +98,16 @@ class House:
             owns_state=self.engine.state_owner == os.geteuid(),
             claimed=claimed or None,
             environ=environ,
+            keys=session_keys(environ.get(SSH_USER_AUTH, ""), os.geteuid()),
+            unavailable=bool(access.unavailable),
         )
 
 
 def operator_view(identity: Identity, *, read_only: bool = False) -> OperatorView:
     role = "viewer" if read_only else identity.role.value
-    return OperatorView(identity.operator, role, identity.attestation.value, identity.account, identity.address)
+    return OperatorView(
+        identity.operator, role, identity.attestation.value, identity.account, identity.address, identity.may_repair
+    )
 
 
 @asynccontextmanager

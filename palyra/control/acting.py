@@ -123,7 +123,8 @@ class Acting:
 
     async def _carry_out(self, command: Command, operator: OperatorView) -> CommandResult:
         needs_admin = isinstance(command, ADMINS)
-        if not (operator.may_administer if needs_admin else operator.may_approve):
+        may = operator.may_administer if needs_admin else operator.may_approve
+        if not (may or (isinstance(command, DoctorCommand) and operator.may_repair)):
             role = "admin" if needs_admin else "approver"
             text = f"{operator.name} is {operator.role}; this needs the role {role}."
             return CommandResult("denied", text, code="role_missing")

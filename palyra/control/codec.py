@@ -108,6 +108,7 @@ COMMANDS = "/console/v1/commands"
 
 OPERATOR_HEADER = "X-Palyra-Operator"
 SSH_HEADER = "X-Palyra-Ssh-Connection"
+SSH_AUTH_HEADER = "X-Palyra-Ssh-User-Auth"
 
 ANSWERS: dict[type, type] = {
     RunsQuery: RunsPage,

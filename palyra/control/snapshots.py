@@ -28,14 +28,20 @@ class Topic(StrEnum):
 
 @value
 class OperatorView:
-    """Who is at the keyboard. `role`: viewer, approver, admin. `attestation`: uid, claimed, owner, token,
-    key. `account`: theirs on this machine."""
+    """Who is at the keyboard. `role`: viewer, approver, admin. `attestation`: uid, ssh_key, claimed, owner,
+    token, key. `account`: theirs on this machine; `address`: where their connection or request comes from. `repairs`:
+    they may repair whatever their role, since the access registry cannot be read and the state is theirs."""
 
     name: str
     role: str
     attestation: str
     account: str = ""
     address: str = ""
+    repairs: bool = False
+
+    @property
+    def may_repair(self) -> bool:
+        return self.repairs or self.may_administer
 
     @property
     def may_approve(self) -> bool:

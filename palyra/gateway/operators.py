@@ -19,6 +19,7 @@ from palyra.control.codec import (
     OPERATOR_HEADER,
     QUERY,
     SNAPSHOT,
+    SSH_AUTH_HEADER,
     SSH_HEADER,
     decode_command,
     decode_query,
@@ -41,6 +42,7 @@ from palyra.core.errors import (
 from palyra.core.values import value
 from palyra.vault.identity import Identity, account_of, identify
 from palyra.vault.records import Operator
+from palyra.vault.ssh_keys import session_keys
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +78,11 @@ class Registered(Protocol):
 
     @property
     def operators_registered(self) -> bool: ...
+
+    @property
+    def unavailable(self) -> str:
+        """Why the registry cannot be read; empty where it can."""
+        ...
 
 
 def peer_of(request: BaseRequest) -> Peer:
@@ -181,6 +188,8 @@ class OperatorsServer:
             owns_state=peer.uid == own,
             claimed=request.headers.get(OPERATOR_HEADER) or None,
             environ={"SSH_CONNECTION": request.headers.get(SSH_HEADER, "")},
+            keys=session_keys(request.headers.get(SSH_AUTH_HEADER, ""), peer.uid),
+            unavailable=bool(self._registered.unavailable),
         )
 
     async def _snapshot(self, request: BaseRequest, control: Control) -> bytes:

@@ -2,7 +2,8 @@
 
 import ipaddress
 import pwd
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from enum import StrEnum
 
 from palyra.core.errors import PalyraError
@@ -10,6 +11,9 @@ from palyra.core.values import value
 from palyra.vault.records import Operator, Role
 
 _UNIX = "unix:"
+_SSH_KEY = "ssh_key:"
+SSH_USER_AUTH = "SSH_USER_AUTH"
+"""Names the file in which the SSH server tells how a session was authenticated."""
 
 
 class Attestation(StrEnum):
@@ -17,6 +21,7 @@ class Attestation(StrEnum):
     gateway was shown."""
 
     UID = "uid"
+    SSH_KEY = "ssh_key"
     CLAIMED = "claimed"
     OWNER = "owner"
     TOKEN = "token"  # noqa: S105 no secret
@@ -27,7 +32,8 @@ class Attestation(StrEnum):
 class Identity:
     """Somebody at a keyboard. `address` is where their SSH connection comes from, empty when there is none.
 
-    `fix` says how to gain more than a viewer's rights, where there is a way.
+    `fix` says how to gain more than a viewer's rights, where there is a way. `may_repair`: the state directory is
+    theirs and the access registry cannot be read, so that nobody could repair it otherwise.
     """
 
     operator: str
@@ -36,12 +42,26 @@ class Identity:
     account: str
     address: str = ""
     fix: str = ""
+    may_repair: bool = False
 
 
 class IdentityError(PalyraError):
     """Nobody can be named: the claim fits no candidate, or several candidates fit and none was claimed."""
 
     code = "identity_refused"
+
+
+class AmbiguousError(IdentityError):
+    """Several operators use the account and nothing tells which one it is; they can be asked. `candidates` are ids."""
+
+    code = "identity_ambiguous"
+
+    def __init__(self, account: str, candidates: Iterable[str]) -> None:
+        self.candidates = tuple(sorted(candidates))
+        super().__init__(
+            f"Several operators use the account {account}: {', '.join(self.candidates)}.",
+            fix="Say who you are with --operator or PALYRA_OPERATOR.",
+        )
 
 
 def account_of(uid: int) -> str:
@@ -60,11 +80,15 @@ def identify(
     owns_state: bool,
     claimed: str | None = None,
     environ: Mapping[str, str] | None = None,
+    keys: Collection[str] = (),
+    unavailable: bool = False,
 ) -> Identity:
     """Names the operator behind an account.
 
     `registered` is whether the registry lists any operator at all, `owns_state` whether the account owns the state
-    directory, `claimed` what `--operator` says (else PALYRA_OPERATOR of `environ`). Raises IdentityError.
+    directory, `claimed` what `--operator` says (else PALYRA_OPERATOR of `environ`), `keys` the fingerprints the session
+    was authenticated with (`SHA256:…`), `unavailable` whether the registry cannot be read. Raises IdentityError;
+    AmbiguousError where somebody has to say who they are.
     """
     environ = environ or {}
     claim = claimed or environ.get("PALYRA_OPERATOR", "").strip() or None
@@ -74,17 +98,25 @@ def identify(
         identity = _without_candidates(account, address, owner=owns_state and not registered)
         if claim not in (None, identity.operator):
             raise _refused(claim, account, ())
-        return identity
+        return replace(identity, may_repair=owns_state and unavailable)
     if claim is not None and claim not in candidates:
         raise _refused(claim, account, tuple(candidates))
-    if claim is None and len(candidates) > 1:
-        raise IdentityError(
-            f"Several operators use the account {account}: {', '.join(sorted(candidates))}.",
-            fix="Say who you are with --operator or PALYRA_OPERATOR.",
-        )
-    chosen = candidates[claim] if claim is not None else next(iter(candidates.values()))
-    attestation = Attestation.UID if len(candidates) == 1 else Attestation.CLAIMED
-    return Identity(chosen.operator_id, chosen.role, attestation, account, address)
+    if len(candidates) == 1:
+        (only,) = candidates.values()
+        return Identity(only.operator_id, only.role, Attestation.UID, account, address)
+    known = [one for one in candidates.values() if any(f"{_SSH_KEY}{key}" in one.identities for key in keys)]
+    if len(known) == 1:
+        (only,) = known
+        if claim not in (None, only.operator_id):
+            raise IdentityError(
+                f"The key of this session is {only.operator_id}'s, not {claim}'s.",
+                fix="Leave --operator and the variable out.",
+            )
+        return Identity(only.operator_id, only.role, Attestation.SSH_KEY, account, address)
+    if claim is None:
+        raise AmbiguousError(account, candidates)
+    chosen = candidates[claim]
+    return Identity(chosen.operator_id, chosen.role, Attestation.CLAIMED, account, address)
 
 
 def by_token(operator: Operator, operators: Iterable[Operator], address: str) -> Identity:

@@ -85,6 +85,7 @@ class FixedControl(Control):
 class FixedEngine:
     operators: tuple[Operator, ...] = ()
     operators_registered: bool = False
+    unavailable: str = ""
     error: Exception | None = None
     answer: RunsPage | AuditAnswer = field(default_factory=lambda: RunsPage((), "next"))
     topics: list[set[Topic]] = field(default_factory=list)

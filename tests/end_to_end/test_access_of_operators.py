@@ -1,6 +1,9 @@
 """Operators and keys changed in a running house: in force at once, written down, and never without an admin."""
 
+import base64
+import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,12 +11,16 @@ import pytest
 from palyra.control.access_commands import AddKey, AddOperator, RemoveOperator, RevokeKey, SetKey, SetOperator
 from palyra.control.access_queries import AccessQuery
 from palyra.control.commands import Command, SetFeature
+from palyra.control.doctor_commands import RollBack
 from palyra.control.offline import offline_control
 from palyra.control.remote import RemoteControl
+from palyra.core.errors import PalyraError
+from palyra.core.private_files import write_private
 from palyra.vault.identity import account_of
 from palyra.vault.records import Role
-from tests.end_to_end.premises import Premises, chat
+from tests.end_to_end.premises import Premises, chat, premises
 from tests.end_to_end.test_access_changes import audited
+from tests.support.upstream import Upstream
 
 KEY = f"ssh_key:SHA256:{'A' * 43}"
 
@@ -168,3 +175,47 @@ async def test_only_admins_change_it(here: Premises, role: Role) -> None:
     for command in (AddOperator("x"), SetOperator("x", "admin"), RemoveOperator("x"), AddKey("x", "p"), RevokeKey("x")):
         assert (await here.operator("bob", role).send(command)).code == "role_missing"
     assert audited(here) == []
+
+
+async def test_while_the_registry_cannot_be_read_its_owner_may_repair_and_nothing_else(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    state = tmp_path / "broken"
+    state.mkdir(mode=0o700)
+    write_private(state / "access_registry.json", b"[]")
+    (state / "gateway-key.txt").write_text("none\n")
+    async with premises(upstream, state) as here:
+        for control in (here.house.own_control("", {}), RemoteControl(here.state_dir, environ={})):
+            operator = (await control.snapshot([])).operator
+            assert (operator.role, operator.may_approve, operator.may_repair) == ("viewer", False, True)
+            assert (await control.send(SetFeature("console_write", True))).code == "role_missing"
+            assert (await control.send(RollBack("01J00000000000000000000000"))).code != "role_missing"
+            await control.close()
+        answer = await here.ask(chat())
+        assert (answer.status, answer.error["code"]) == (503, "access_unavailable")
+    assert (state / "access_registry.json").read_bytes() == b"[]"
+
+
+async def test_of_several_on_one_account_the_key_of_the_session_is_read_by_the_engine(
+    here: Premises, tmp_path: Path
+) -> None:
+    account = account_of(here.engine.state_owner)
+    blob = base64.b64encode(b"a key").decode()
+    key = "SHA256:" + base64.b64encode(hashlib.sha256(b"a key").digest()).decode().rstrip("=")
+    file = tmp_path / "auth"
+    file.write_text(f"publickey ssh-ed25519 {blob}\n")
+    file.chmod(0o600)
+    await here.send(AddOperator("ana", "approver", identities=(f"unix:{account}", f"ssh_key:{key}")))
+    environ = {"SSH_USER_AUTH": str(file), "SSH_CONNECTION": "203.0.113.9 1 10.0.0.1 22"}
+    for control in (here.house.own_control("", environ), RemoteControl(here.state_dir, environ=environ)):
+        operator = (await control.snapshot([])).operator
+        assert (operator.name, operator.attestation, operator.address) == ("ana", "ssh_key", "203.0.113.9")
+        await control.close()
+    claimed = RemoteControl(here.state_dir, operator=account, environ=environ)
+    with pytest.raises(PalyraError, match="is ana's"):
+        await claimed.snapshot([])
+    await claimed.close()
+    nobody = RemoteControl(here.state_dir, environ={})
+    with pytest.raises(PalyraError, match="Several operators"):
+        await nobody.snapshot([])
+    await nobody.close()

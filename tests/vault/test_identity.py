@@ -1,12 +1,16 @@
 """Who is at the keyboard."""
 
+import base64
+import hashlib
 import os
 import pwd
+from pathlib import Path
 
 import pytest
 
-from palyra.vault.identity import Attestation, Identity, IdentityError, account_of, identify
+from palyra.vault.identity import AmbiguousError, Attestation, Identity, IdentityError, account_of, identify
 from palyra.vault.records import Operator, Role
+from palyra.vault.ssh_keys import fingerprints_in, session_keys
 
 
 def operator(operator_id: str, *identities: str, role: Role = Role.APPROVER, enabled: bool = True) -> Operator:
@@ -130,3 +134,98 @@ def test_the_address_of_an_ssh_connection_is_kept(connection: str, address: str)
 def test_an_account_is_named_or_numbered() -> None:
     assert account_of(os.getuid()) == pwd.getpwuid(os.getuid()).pw_name
     assert account_of(4_000_000_000) == "4000000000"
+
+
+# Keys of SSH sessions
+
+ANAS, BOBS = f"SHA256:{'A' * 43}", f"SHA256:{'B' * 43}"
+WITH_KEYS = (
+    operator("ana", "unix:ops", f"ssh_key:{ANAS}"),
+    operator("bob", "unix:ops", f"ssh_key:{BOBS}", role=Role.ADMIN),
+    operator("carol", "unix:carol", "ssh_key:SHA256:carol"),
+)
+
+
+def by_key(*keys: str, claimed: str | None = None, operators: tuple[Operator, ...] = WITH_KEYS) -> Identity:
+    return identify("ops", operators, registered=True, owns_state=True, claimed=claimed, keys=keys)
+
+
+def test_of_several_the_key_of_the_session_tells_which_one() -> None:
+    for keys, operator_id in (((ANAS,), "ana"), ((BOBS,), "bob"), (("SHA256:other", BOBS), "bob")):
+        me = by_key(*keys)
+        assert (me.operator, me.attestation) == (operator_id, Attestation.SSH_KEY)
+        assert by_key(*keys, claimed=operator_id).attestation is Attestation.SSH_KEY
+
+
+def test_a_claim_that_the_key_belies_is_refused() -> None:
+    with pytest.raises(IdentityError, match="ana's, not bob's"):
+        by_key(ANAS, claimed="bob")
+    with pytest.raises(IdentityError, match="carol is no operator"):
+        by_key(ANAS, claimed="carol")
+
+
+def test_a_key_of_nobody_or_of_several_proves_nothing() -> None:
+    both = tuple(operator(name, "unix:ops", f"ssh_key:{ANAS}") for name in ("ana", "bob"))
+    for keys, operators in (
+        ((), WITH_KEYS),
+        (("SHA256:carol",), WITH_KEYS),
+        ((ANAS, BOBS), WITH_KEYS),
+        ((ANAS,), both),
+    ):
+        with pytest.raises(AmbiguousError) as raised:
+            by_key(*keys, operators=operators)
+        assert raised.value.candidates == ("ana", "bob")
+        assert by_key(*keys, claimed="ana", operators=operators).attestation is Attestation.CLAIMED
+
+
+def test_a_key_alone_lets_nobody_in_from_another_account() -> None:
+    me = identify("guest", WITH_KEYS, registered=True, owns_state=False, keys=(BOBS,))
+    assert (me.operator, me.role) == ("unix:guest", Role.VIEWER)
+
+
+def test_while_the_registry_cannot_be_read_the_owner_may_repair_and_no_more() -> None:
+    me = identify("ops", (), registered=True, owns_state=True, unavailable=True)
+    assert (me.role, me.may_repair) == (Role.VIEWER, True)
+    assert not identify("guest", (), registered=True, owns_state=False, unavailable=True).may_repair
+    assert not identify("ops", (), registered=True, owns_state=True).may_repair
+
+
+BLOB = base64.b64encode(b"\0\0\0\x0bssh-ed25519 and so on").decode()
+PRINT = "SHA256:" + base64.b64encode(hashlib.sha256(base64.b64decode(BLOB)).digest()).decode().rstrip("=")
+
+
+def test_fingerprints_are_those_that_ssh_shows() -> None:
+    table: dict[str, tuple[str, ...]] = {
+        f"publickey ssh-ed25519 {BLOB}\n": (PRINT,),
+        f"publickey ssh-rsa !!!\npublickey ssh-ed25519 {BLOB} comment\npassword\n": (PRINT,),
+        f"hostbased ssh-ed25519 {BLOB}\n": (),
+        "publickey\n": (),
+        "": (),
+    }
+    assert {text: fingerprints_in(text) for text in table} == table
+
+
+def test_a_file_that_others_could_have_written_proves_nothing(tmp_path: Path) -> None:
+    file, uid = tmp_path / "auth", os.geteuid()
+    file.write_text(f"publickey ssh-ed25519 {BLOB}\n")
+    (tmp_path / "link").symlink_to(file)
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    file.chmod(0o600)
+    assert session_keys(str(file), uid) == (PRINT,)
+    file.chmod(0o444)
+    assert session_keys(str(file), uid) == (PRINT,)
+    for mode in (0o620, 0o602, 0o666):
+        file.chmod(mode)
+        assert session_keys(str(file), uid) == ()
+    file.chmod(0o600)
+    nothing = ("", "auth", "relative/auth", str(tmp_path), str(tmp_path / "none"), str(tmp_path / "link"), "/\0")
+    assert [session_keys(path, uid) for path in (*nothing, str(tmp_path / "pipe"))] == [()] * 8
+
+
+def test_a_file_of_another_account_proves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, uid = tmp_path / "auth", os.geteuid()
+    file.write_text(f"publickey ssh-ed25519 {BLOB}\n")
+    file.chmod(0o600)
+    monkeypatch.setattr("palyra.vault.ssh_keys.ROOT", -1)
+    assert session_keys(str(file), uid + 1) == ()
+    assert session_keys(str(file), uid) == (PRINT,)
