@@ -7,7 +7,7 @@ from palyra.journal.delivery_rows import DELIVERIES, REPORTERS, TOLD, WEBHOOKS
 from palyra.journal.entity import Entity, EntityForgotten, EntitySaved
 from palyra.journal.incident_rows import ATTEMPTS, CIRCUITS, EPISODES, INCIDENTS, TIMELINE
 from palyra.journal.job_rows import JOB_ATTEMPTS, JOB_FIRES, JOBS
-from palyra.journal.note_rows import NOTES, UPKEEP, VECTORS
+from palyra.journal.note_rows import NOTES, TRACES, UPKEEP, VECTORS
 from palyra.journal.observation_rows import FAILURES, PROBES, SIZES
 from palyra.journal.statements import insert_into, replaced
 from palyra.journal.tables import Values
@@ -30,6 +30,7 @@ ENTITIES: tuple[Entity[Any], ...] = (
     NOTES,
     VECTORS,
     UPKEEP,
+    TRACES,
     JOBS,
     JOB_FIRES,
     JOB_ATTEMPTS,

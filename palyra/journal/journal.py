@@ -25,6 +25,7 @@ from palyra.journal.schema import MIGRATIONS
 from palyra.journal.tidying import Tidied, tidy
 from palyra.journal.upkeep import Checkpointed, checkpoint, forget_old_fires
 from palyra.journal.vector_extension import VectorExtension, installed_extension
+from palyra.journal.word_index import align
 from palyra.journal.writer import JournalStats, Refused, Writer
 
 log = logging.getLogger(__name__)
@@ -89,6 +90,7 @@ class Journal:
             _prepare_file(path)
             writer = await open_writer(path, checkpoint_pages)
             await writer.run(lambda database: migrate(database, path, clock.now_ms(), backup_keep, migrations))
+            await writer.run(align)
             await writer.run(prepare)
             head, intact = await writer.run(lambda database: _check_head(database, HeadFile(state_dir / HEAD_FILE)))
             for _ in range(READERS):

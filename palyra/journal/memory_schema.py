@@ -4,7 +4,20 @@
 which therefore never changes. `vector` holds numbers of four bytes, little-endian, together of length one.
 """
 
-MEMORY = """
+WORDS = """CREATE VIRTUAL TABLE memory_words USING fts5(
+  text, content = 'memory_notes', content_rowid = 'number', tokenize = 'unicode61 remove_diacritics 2'
+);
+CREATE VIRTUAL TABLE memory_vocabulary USING fts5vocab('memory_words', 'row');
+CREATE TRIGGER memory_note_made AFTER INSERT ON memory_notes BEGIN
+  INSERT INTO memory_words (rowid, text) VALUES (NEW.number, NEW.text);
+END;
+CREATE TRIGGER memory_note_gone AFTER DELETE ON memory_notes BEGIN
+  INSERT INTO memory_words (memory_words, rowid, text) VALUES ('delete', OLD.number, OLD.text);
+END;
+"""
+"""What needs FTS5, which not every SQLite has."""
+
+MEMORY = f"""
 CREATE TABLE memory_notes (
   number INTEGER PRIMARY KEY,
   note_id TEXT NOT NULL UNIQUE,
@@ -35,17 +48,7 @@ CREATE TABLE memory_vectors (
   vector BLOB NOT NULL
 ) STRICT;
 
-CREATE VIRTUAL TABLE memory_words USING fts5(
-  text, content = 'memory_notes', content_rowid = 'number', tokenize = 'unicode61 remove_diacritics 2'
-);
-CREATE VIRTUAL TABLE memory_vocabulary USING fts5vocab('memory_words', 'row');
-CREATE TRIGGER memory_note_made AFTER INSERT ON memory_notes BEGIN
-  INSERT INTO memory_words (rowid, text) VALUES (NEW.number, NEW.text);
-END;
-CREATE TRIGGER memory_note_gone AFTER DELETE ON memory_notes BEGIN
-  INSERT INTO memory_words (memory_words, rowid, text) VALUES ('delete', OLD.number, OLD.text);
-END;
-CREATE TRIGGER memory_text_stays BEFORE UPDATE ON memory_notes WHEN NEW.text <> OLD.text BEGIN
+{WORDS}CREATE TRIGGER memory_text_stays BEFORE UPDATE ON memory_notes WHEN NEW.text <> OLD.text BEGIN
   SELECT RAISE(ABORT, 'the text of a note is never changed');
 END;
 

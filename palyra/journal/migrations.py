@@ -8,6 +8,7 @@ from pathlib import Path
 
 from palyra.core.errors import StateError
 from palyra.journal.schema import MIGRATIONS
+from palyra.journal.word_index import fitting
 
 BACKUP_DIRECTORY = "backups"
 
@@ -45,7 +46,7 @@ def migrate(
             continue
         if not new:
             backups.append(back_up(database, path, version, now_ms, backup_keep))
-        _apply(database, number, sql)
+        _apply(database, number, fitting(sql, database))
         version = number
     return backups
 

@@ -76,6 +76,20 @@ class NoteCounts:
     by_scope: dict[str, int]
 
 
+TRACES_ID = 1
+
+
+@value
+class MemoryTracesRow:
+    """Notes were forgotten (at last at `at`, UTC unix ms) whose texts may still lie in parts of the file that nothing
+    uses, until it is tidied."""
+
+    traces_id: int
+    version: int
+    at: int
+
+
 NOTES = Entity(MemoryNoteRow, "memory_notes", ["number"])
 VECTORS = Entity(MemoryVectorRow, "memory_vectors", ["number"])
 UPKEEP = Entity(MemoryUpkeepRow, "memory_upkeep", ["upkeep_id"])
+TRACES = Entity(MemoryTracesRow, "memory_traces", ["traces_id"])

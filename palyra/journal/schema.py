@@ -23,6 +23,7 @@ from palyra.journal.readings_schema import READINGS
 from palyra.journal.replay_schema import REPLAY_LOG
 from palyra.journal.sums_schema import SUMS
 from palyra.journal.task_schema import TASKS
+from palyra.journal.traces_schema import TRACES
 from palyra.journal.usage_schema import ZOOMS
 
 MIGRATIONS: tuple[tuple[int, str], ...] = (
@@ -397,6 +398,7 @@ END;
     (17, OBSERVATIONS),
     (18, DEEDS),
     (19, FOLDS),
+    (20, TRACES),
 )
 
 LATEST = MIGRATIONS[-1][0]

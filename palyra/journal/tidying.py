@@ -10,6 +10,7 @@ from collections.abc import Callable
 from palyra.core.clock import Clock
 from palyra.core.values import value
 from palyra.journal.connection import BUSY_SECONDS, Connection
+from palyra.journal.word_index import indexes_words
 
 STEP_SECONDS = 0.02
 """What a step is made to take at most: half as many pages follow one that took longer, twice as many a short one."""
@@ -63,6 +64,8 @@ class _Merge:
         self._begun = False
 
     def __call__(self, database: sqlite3.Connection, pages: int) -> bool:
+        if not indexes_words(database):
+            return False
         changes = database.total_changes
         rank = pages if self._begun else -pages
         self._begun = True

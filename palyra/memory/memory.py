@@ -15,11 +15,14 @@ from palyra.journal.changes import AuditAdded, Change
 from palyra.journal.journal import Journal
 from palyra.journal.note_rows import (
     NOTES,
+    TRACES,
+    TRACES_ID,
     UNSETTLED,
     UPKEEP,
     UPKEEP_ID,
     VECTORS,
     MemoryNoteRow,
+    MemoryTracesRow,
     MemoryUpkeepRow,
     MemoryVectorRow,
 )
@@ -50,8 +53,8 @@ EXPIRED_AT_ONCE = 512
 IN_ONE_WRITE = 64
 LOOKED_FOR = 8_192
 """Characters of a text that notes are looked for with: a prompt may be long, and says early what it is about."""
-SPARE = 256
-"""How many notes more than there may be are kept until the next maintenance; then the oldest go at once."""
+SPARE, SPARE_BYTES = 256, 1024 * 1024
+"""How many notes and bytes more than there may be are kept until the next maintenance; beyond, room is made at once."""
 
 TOLD = (
     "deleted_expired",
@@ -99,14 +102,15 @@ class Memory:
         self._index_turn = asyncio.Lock()
         """Nobody pays twice for the vector of one note."""
         self._woken = asyncio.Event()
-        self._traces = False
+        self._traces: MemoryTracesRow | None = None
+        """Of forgotten notes, until the file is tidied."""
         self._unsettled = False
         self._next_number = 1
         """Notes that are on their way to the journal have numbers already."""
         self._installed = clock.now_ms()
         self._upkeep: MemoryUpkeepRow | None = None
-        self._entries = 0
-        """About as many notes as there are: counted at each maintenance, and up with each new one."""
+        self._entries = self._bytes = 0
+        """About as many notes and bytes as there are: counted at each maintenance, and up with each new one."""
 
     async def restore(self) -> None:
         """What an earlier engine did. Raises JournalUnavailableError."""
@@ -114,7 +118,9 @@ class Memory:
         self._upkeep = await readers.memory_upkeep()
         begun = await readers.recorded_since()
         self._installed = self._clock.now_ms() if begun is None else begun
-        self._entries = (await readers.note_counts(self._clock.now_ms(), self._indexer.model)).entries
+        counts = await readers.note_counts(self._clock.now_ms(), self._indexer.model)
+        self._entries, self._bytes = counts.entries, counts.bytes
+        self._traces = await readers.memory_traces()
         _, self._next_number = await readers.note_alike("", ("", ""), "")
         self._unsettled = True
         self._woken.set()
@@ -127,13 +133,23 @@ class Memory:
             self._woken.clear()
             try:
                 await self._settle()
-                if self._traces:
-                    self._traces = False
-                    await self._journal.tidy()
+                await self._clear_away()
                 while self._limits.enabled and await self._index():
                     pass
             except JournalUnavailableError as error:
                 log.warning("notes wait: %s", error)
+
+    async def _clear_away(self) -> None:
+        """Texts of forgotten notes leave the file; what cannot be done now is done after the next maintenance, and what
+        a kill cuts short by the next engine."""
+        traces = self._traces
+        if traces is None:
+            return
+        await self._journal.tidy()
+        async with self._turn:
+            if self._traces is traces:
+                await self._journal.submit([TRACES.forgotten(TRACES_ID)])
+                self._traces = None
 
     # Keeping and forgetting
 
@@ -198,7 +214,7 @@ class Memory:
                 if before is not None and _alive(before, now):
                     renewed = replace(before, version=before.version + 1, used_at=now, expires_at=row.expires_at)
                     unit += [NOTES.forgotten(row.number), NOTES.saved(renewed)]
-                    self._entries -= 1
+                    self._entries, self._bytes = self._entries - 1, self._bytes - row.bytes
                 else:
                     unit += [NOTES.forgotten(before.number)] if before is not None else []
                     unit.append(NOTES.saved(settled))
@@ -229,7 +245,7 @@ class Memory:
         )
 
     def _made(self, row: MemoryNoteRow) -> list[Change]:
-        self._entries += 1
+        self._entries, self._bytes = self._entries + 1, self._bytes + row.bytes
         unit: list[Change] = [NOTES.saved(row)]
         if self._indexer.immediate:
             unit.append(VECTORS.saved(MemoryVectorRow(row.number, 1, self._indexer.model, words_vector(row.text))))
@@ -267,17 +283,20 @@ class Memory:
     async def _delete(self, rows: Sequence[MemoryNoteRow], by: str = "") -> None:
         """With `by`, who wanted it, the audit tells of each."""
         now = self._clock.now_ms()
+        traces = self._traces
+        if by and rows:
+            traces = MemoryTracesRow(TRACES_ID, 1 if traces is None else traces.version + 1, now)
         for start in range(0, len(rows), IN_ONE_WRITE):
-            unit: list[Change] = []
+            unit: list[Change] = [TRACES.saved(traces)] if traces is not None and by else []
             for row in rows[start : start + IN_ONE_WRITE]:
                 unit.append(NOTES.forgotten(row.number))
                 if by:
                     told = {"verb": "forgotten", "scope": row.scope, "owner": row.owner}
                     unit.append(AuditAdded(now, "memory", row.note_id, by, told))
             await self._journal.submit(unit)
-        self._entries -= len(rows)
+        self._entries, self._bytes = self._entries - len(rows), self._bytes - sum(row.bytes for row in rows)
         if by and rows:
-            self._traces = True
+            self._traces = traces
             self._woken.set()
 
     # Finding
@@ -358,14 +377,15 @@ class Memory:
         )
         await self._journal.submit([UPKEEP.saved(row)])
         self._upkeep = row
-        if indexed:
+        if indexed or self._traces is not None:
             self._woken.set()
         changed = bool(expired or over or indexed or vacuumed)
         return {**{name: getattr(row, name) for name in TOLD}, "next_vacuum_at": due, "changed": int(changed)}
 
     async def _keep_room(self, now: int) -> None:
         """Between two maintenances nobody fills the disk."""
-        if self._limits.max_entries and self._entries > self._limits.max_entries + SPARE:
+        entries, size = self._limits.max_entries, self._limits.max_bytes
+        if (entries and self._entries > entries + SPARE) or (size and self._bytes > size + SPARE_BYTES):
             await self._make_room(now)
 
     async def _make_room(self, now: int) -> int:
@@ -374,7 +394,7 @@ class Memory:
         deleted = 0
         while True:
             counts = await readers.note_counts(now, self._indexer.model)
-            self._entries = counts.entries
+            self._entries, self._bytes = counts.entries, counts.bytes
             rows = {row.number: row for row in await readers.least_used_notes(now, EXPIRED_AT_ONCE)}
             gone = over_capacity(
                 rows.values(),

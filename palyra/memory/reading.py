@@ -15,6 +15,8 @@ from palyra.memory.words import DIMENSIONS, WORDS_MODEL, words_vector
 VacuumTimes = Callable[[int], tuple[int | None, int | None]]
 """The latest instant of the vacuum's schedule that is not after a time, and the first one after it."""
 
+NO_INDEX = "this Python's SQLite has no FTS5: words are looked for in every note"
+
 
 class NoteReading:
     """Every method raises JournalUnavailableError when the journal cannot be read."""
@@ -56,6 +58,7 @@ class NoteReading:
         """How it stands; `troubles` say what is not as it should be. `dimensions` None: nobody asked a model so far."""
         now = self._clock.now_ms()
         begun = await self._readers.recorded_since()
+        scanned = "" if await self._readers.words_indexed() else NO_INDEX
         known = DIMENSIONS if self.model == WORDS_MODEL else 0
         return figures(
             self._limits,
@@ -66,5 +69,5 @@ class NoteReading:
             dimensions=known if dimensions is None else dimensions,
             times=self._vacuum_times(now),
             installed=now if begun is None else begun,
-            troubles=troubles,
+            troubles=(*troubles, scanned),
         )

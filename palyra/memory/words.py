@@ -5,13 +5,13 @@ texts are about at right angles. Source: Weinberger et al., "Feature Hashing for
 """
 
 import math
-import re
 import struct
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from zlib import crc32
+
+from palyra.core.word_forms import words_of
 
 DIMENSIONS = 64
 WORDS_MODEL = "words-64"
@@ -25,14 +25,7 @@ PART = 0.4
 SPREADING = 2_654_435_761
 """2³² divided by the golden ratio: spreads checksums over the 64 directions. Source: Knuth, TAOCP 3, section 6.4."""
 
-_WORD = re.compile(r"[^\W_]+")
 _PACKING = struct.Struct(f"<{DIMENSIONS}f")
-
-
-def words_of(text: str) -> list[str]:
-    """Its words in order: in lower case, without accents, as the word index has them."""
-    plain = "".join(one for one in unicodedata.normalize("NFD", text.lower()) if unicodedata.category(one) != "Mn")
-    return _WORD.findall(unicodedata.normalize("NFC", plain))
 
 
 def search_words(text: str) -> list[str]:

@@ -1,5 +1,6 @@
 """What maintenance deletes, indexes and gives back, and what it says of that."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palyra.core.errors import JournalUnavailableError
+from palyra.journal import word_index
 from palyra.journal.changes import AuditAdded
 from palyra.journal.journal import Journal
 from palyra.memory.capacity import over_capacity, vacuum_due
-from palyra.memory.memory import SPARE, Memory
+from palyra.memory.memory import SPARE, SPARE_BYTES, Memory
+from palyra.memory.search import Search
 from palyra.memory.standing import MemoryLimits
 from tests.memory.keeping import DAY_S, NIGHTLY, WORK, Keeping, keep
 
@@ -214,3 +217,89 @@ async def test_what_is_kept_and_recalled_follows_the_rules_whatever_the_order(ke
                 living = {one for one in used if ends[one] > now}
                 used = {one: used[one] for one in sorted(living, key=lambda one: used[one])[-3:]}
                 assert set(await texts(memory, keeping)) == set(used)
+
+
+async def test_far_too_many_bytes_do_not_wait_for_maintenance(
+    keeping: Keeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("palyra.memory.memory.SPARE_BYTES", 100)
+    assert SPARE_BYTES > 100
+    memory = await keeping.memory(MemoryLimits(max_bytes=100, max_entries=0))
+    for letter in "abcde":
+        keeping.clock.tick(1)
+        await keep(memory, letter * 40)
+        assert len(await texts(memory, keeping)) == "abcde".index(letter) + 1
+    keeping.clock.tick(1)
+    await keep(memory, "f" * 40)
+    assert await texts(memory, keeping) == ["f" * 40, "e" * 40]
+    again = await keeping.memory(MemoryLimits(max_bytes=100, max_entries=0))
+    for letter in "ghij":
+        keeping.clock.tick(1)
+        await keep(again, letter * 40)
+    assert await texts(again, keeping) == ["j" * 40, "i" * 40]
+
+
+async def cleared(keeping: Keeping) -> None:
+    """Waits until nothing is left to clear away."""
+    while await keeping.journal.readers.memory_traces() is not None:
+        async with keeping.journal.fence():
+            pass
+
+
+async def test_what_forgotten_notes_left_is_cleared_away_by_the_next_engine(
+    keeping: Keeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one is killed before it could."""
+    memory = await keeping.memory()
+    kept = await keep(memory, "xyloquartz is a secret")
+    await memory.forget([kept.note.note_id], "ada")
+    assert await keeping.journal.readers.memory_traces() is not None
+    tidied = asyncio.Event()
+    tidy = keeping.journal.tidy
+
+    async def told() -> object:
+        done = await tidy()
+        tidied.set()
+        return done
+
+    monkeypatch.setattr(keeping.journal, "tidy", told)
+    later = await keeping.memory()
+    running = asyncio.create_task(later.run())
+    await tidied.wait()
+    await cleared(keeping)
+    running.cancel()
+    assert b"xyloquartz" not in keeping.journal.path.read_bytes()
+
+
+async def test_what_could_not_be_cleared_away_is_tried_again_after_the_next_maintenance(
+    keeping: Keeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = await keeping.memory()
+    kept = await keep(memory, "text")
+    tried = asyncio.Event()
+
+    async def away() -> object:
+        tried.set()
+        raise JournalUnavailableError("The journal cannot be written.")
+
+    running = asyncio.create_task(memory.run())
+    with monkeypatch.context() as broken:
+        broken.setattr(keeping.journal, "tidy", away)
+        await memory.forget([kept.note.note_id], "ada")
+        await tried.wait()
+    assert await keeping.journal.readers.memory_traces() is not None
+    await memory.maintain()
+    await cleared(keeping)
+    running.cancel()
+
+
+async def test_an_sqlite_without_an_index_of_words_still_finds_them_and_says_so(
+    keeping: Keeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = await keeping.memory()
+    await keep(memory, "the disk of the printer is full")
+    monkeypatch.setattr(word_index, "knows_words", lambda database: False)
+    found = await memory.search(Search("printer", 3, "ann"))
+    assert [note.text for note in found.notes] == ["the disk of the printer is full"]
+    told = await memory.figures()
+    assert (told.degraded, "no FTS5" in told.degraded_reason) == (True, True)

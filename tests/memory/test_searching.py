@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from palyra.core.word_forms import words_of
 from palyra.journal.readers.memory import NoteFilter
 from palyra.memory.memory import Memory
 from palyra.memory.ranking import joined
@@ -20,7 +21,6 @@ from palyra.memory.words import (
     pack,
     search_words,
     to_length_one,
-    words_of,
     words_vector,
 )
 from tests.memory.keeping import Keeping, keep

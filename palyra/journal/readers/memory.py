@@ -10,9 +10,20 @@ from operator import mul
 from typing import Any
 
 from palyra.core.values import value
-from palyra.journal.note_rows import NOTES, UNSETTLED, UPKEEP, VECTORS, MemoryNoteRow, MemoryUpkeepRow, NoteCounts
+from palyra.journal.note_rows import (
+    NOTES,
+    TRACES,
+    UNSETTLED,
+    UPKEEP,
+    VECTORS,
+    MemoryNoteRow,
+    MemoryTracesRow,
+    MemoryUpkeepRow,
+    NoteCounts,
+)
 from palyra.journal.readers.query import Query
 from palyra.journal.vector_extension import knows_vectors
+from palyra.journal.word_index import indexes_words, looked_through
 
 MAX_PAGE = 512
 POSTINGS = 10_000
@@ -113,8 +124,16 @@ class MemoryReaders(Query):
         (counted,) = await self._listed(_COUNTS, counts, (now, model, now, now))
         return counted
 
+    async def words_indexed(self) -> bool:
+        """Whether words are found by an index, or by looking through every text."""
+        return await self._pool.run(indexes_words)
+
     async def memory_upkeep(self) -> MemoryUpkeepRow | None:
         rows = await self._saved(UPKEEP, "LIMIT 1")
+        return rows[0] if rows else None
+
+    async def memory_traces(self) -> MemoryTracesRow | None:
+        rows = await self._saved(TRACES, "LIMIT 1")
         return rows[0] if rows else None
 
     async def nearest_notes(
@@ -200,7 +219,10 @@ def _compared_here(
 def _with_words(
     database: sqlite3.Connection, condition: str, parameters: list[Any], words: Sequence[str], most: int
 ) -> list[int]:
-    """By BM25 over as many of the words, the rarest first, as cost little to look through."""
+    """By BM25 over as many of the words, the rarest first, as cost little to look through; all of them without an
+    index."""
+    if not indexes_words(database):
+        return looked_through(database, condition, parameters, list(words), most) if words else []
     chosen = _rarest(database, words)
     if not chosen:
         return []
