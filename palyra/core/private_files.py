@@ -170,7 +170,7 @@ def new_private_file(path: Path) -> Iterator[BinaryIO]:
 
     Until then, and after an error, `path` is as it was and nothing is left beside it. Raises StateError.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    temporary = _temporary(path)
     try:
         if path.is_symlink():
             raise _symlink(path)
@@ -206,7 +206,7 @@ def private_lock(directory: Path) -> Iterator[None]:
 
 def _put(path: Path, data: bytes, backups: int, dress: os.stat_result | None = None) -> None:
     """`dress` tells whose the new file is and its mode; None: ours alone."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    temporary = _temporary(path)
     try:
         _write_new(temporary, data)
         if dress is not None:
@@ -220,6 +220,11 @@ def _put(path: Path, data: bytes, backups: int, dress: os.stat_result | None = N
         temporary.unlink(missing_ok=True)
         raise
     _sync_dir(path.parent)
+
+
+def _temporary(path: Path) -> Path:
+    """A new name beside a file that says whose it is: should its writer die, others can tell that it is left over."""
+    return path.with_name(f"{path.name}.tmp.{os.getpid()}.{secrets.token_hex(6)}")
 
 
 def _names(directory: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from palyra.core.errors import StateError
 from palyra.core.private_files import (
     backups_of,
     drop_backups,
+    new_private_file,
     private_dir,
     private_lock,
     read_private,
@@ -293,3 +295,12 @@ def test_a_lock_that_cannot_be_had_says_why(tmp_path: Path) -> None:
         pass
     with pytest.raises(StateError), private_lock(tmp_path / "none"):
         pass
+
+
+def test_a_file_half_written_says_whose_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "registry.json"
+    with new_private_file(path) as file:
+        (begun,) = tmp_path.iterdir()
+        file.write(b"{}")
+    assert re.fullmatch(rf"registry\.json\.tmp\.{os.getpid()}\.[0-9a-f]+", begun.name)
+    assert [one.name for one in tmp_path.iterdir()] == ["registry.json"]
