@@ -7,7 +7,9 @@ import pytest
 
 from palyra.control.jobs_commands import TriggerJob
 from palyra.control.jobs_queries import FireView
+from palyra.core.clock import ManualClock
 from palyra.core.conditions import Domain, Severity
+from palyra.core.instants import parse_instant_ms as instant
 from palyra.healing.record import IncidentRecord
 from tests.end_to_end.conftest import Opener
 from tests.end_to_end.premises import Premises, chat
@@ -114,3 +116,16 @@ async def test_lists_of_models_that_nobody_asked_for_are_fetched(opened: Opener,
     assert int(first["models"]) >= 2
     assert here.engine.registry.known("found/acme-9b") is not None
     assert (await done(here, "model_discovery", 2)).detail["asked"] == 0
+
+
+async def test_notes_are_tidied_once_on_the_sunday_after_the_installation(opened: Opener) -> None:
+    wednesday, sunday = instant("2026-11-25T10:00:00Z"), instant("2026-11-29T00:03:00Z")
+    here = await opened("[scheduler]\nenabled = true\n", clock=ManualClock(wednesday))
+    name = "system.memory_maintenance"
+    await ended(here, 1, name)
+    here.set_wall(sunday)
+    for times in (2, 3):
+        await here.advance(300)
+        fires = await ended(here, times, name)
+    first, second, *later = [fire.detail["vacuumed"] for fire in fires]
+    assert (first, second, any(later)) == (False, True, False)

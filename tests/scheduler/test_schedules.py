@@ -11,6 +11,7 @@ from palyra.scheduler.schedule import (
     ScheduleKind,
     parse_schedule,
     resolve_zone,
+    spell_instant,
     times_of,
 )
 from tests.scheduler.instants import at, told
@@ -115,6 +116,14 @@ def test_an_instant_comes_once() -> None:
     assert told(times.after(NOW)) == "2026-12-24T17:00Z"
     assert times.after(at("2026-12-24T17:00:00Z")) is None
     assert times.count(NOW, at("2027-01-01")) == 1
+
+
+def test_an_instant_has_to_come_by_a_millisecond_at_least() -> None:
+    present = spell_instant(NOW)
+    with pytest.raises(ScheduleError, match="is not in the future"):
+        parse_schedule(AT, present, "UTC", NOW)
+    to_come = parse_schedule(AT, spell_instant(NOW + 1), "UTC", NOW)
+    assert times_of(to_come).after(NOW) == NOW + 1
 
 
 @pytest.mark.parametrize(
