@@ -49,6 +49,7 @@ from palyra.control.queries import (
     AlertsPage,
     AlertsQuery,
     Answer,
+    AuditAnswer,
     BudgetDetail,
     BudgetQuery,
     LedgerQuery,
@@ -379,7 +380,10 @@ class LocalControl(Control):
         if isinstance(query, JournalExaminationQuery):
             return await examined_journal(self._face.engine, query)
         if isinstance(query, LedgerQuery):
-            return await check_ledger(self._face.engine, query)
+            books = await check_ledger(self._face.engine, query)
+            if query.part != "sums":
+                self._face.engine.noted.ledger_differs = bool(books.differences)
+            return books
         if isinstance(query, PriceAsk):
             return await self._face.prices.answer(query)
         await self._face.caught_up()
@@ -390,6 +394,9 @@ class LocalControl(Control):
         if isinstance(query, BudgetQuery):
             return await self._face.budget(query.policy_id)
         answer = await self._face.records.answer(query)
+        if isinstance(answer, AuditAnswer):
+            engine = self._face.engine
+            engine.noted.audit_at, engine.noted.audit_ok = engine.clock.now_ms(), answer.ok
         if isinstance(query, InsightsQuery):
             return with_present(answer, await self._face.snapshot([Topic.BUDGETS], self._operator))
         return answer

@@ -23,3 +23,11 @@ def test_each_bound_has_all_that_are_at_most_as_large(values: list[float]) -> No
         spread.add(value)
     ordered = sorted(values)
     assert [count for _, count in spread.up_to()] == [bisect_right(ordered, bound) for bound in (1, 10, 50, 1e9)]
+
+
+def test_a_part_of_all_is_at_most_the_bound_it_fell_under() -> None:
+    spread = Spread((1, 5, 10))
+    assert spread.quantile(0.5) is None
+    for value in (0.5, 4, 4, 4, 100):
+        spread.add(value)
+    assert [spread.quantile(part) for part in (0.0, 0.2, 0.5, 0.8, 0.99)] == [1, 1, 5, 5, 10]
