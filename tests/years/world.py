@@ -25,8 +25,9 @@ from tests.years.tally import Tally
 
 REST_S = 400.0
 RARELY = 200_000
-"""After how many new objects garbage is looked for: the years make little of it, and a usual look is a fifth of their
-time."""
+"""After how many new objects garbage is looked for: a usual look is a fifth of the years' time."""
+COLLECTED_EVERY = 25
+"""After so many lives what is left of them is let go."""
 
 
 class Years:
@@ -80,6 +81,9 @@ class Years:
             self.tally.faults += loop.faults
             self.dead = self.dead or not self.over
             loop.bury()
+            if self.lives % COLLECTED_EVERY == 0:
+                self._loop = self._house = None
+                gc.collect()
 
     def die(self) -> None:
         """The process is killed, here and now."""
