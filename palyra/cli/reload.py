@@ -6,7 +6,7 @@ from palyra.cli.launch import Launch
 from palyra.cli.options import REFUSED, Json, StateDir, place, report, run
 from palyra.cli.output import complain
 from palyra.control.commands import Reload
-from palyra.control.config_acts import INVALID
+from palyra.control.config_queries import INVALID
 from palyra.core.errors import EngineGoneError
 
 

@@ -5,15 +5,13 @@ import asyncio
 from palyra.config.load import LoadResult
 from palyra.config.problem import Problem
 from palyra.config.settings import waiting
-from palyra.control.config_queries import ConfigAnswer, ConfigProblemView
+from palyra.control.config_queries import INVALID, ConfigAnswer, ConfigProblemView
 from palyra.control.snapshots import CommandResult, FaultView
 from palyra.core.errors import ConflictError
 from palyra.core.plural import plural
 from palyra.engine import Engine
 from palyra.engine.reloading import ReloadTold
 from palyra.governance.four_eyes import Decider
-
-INVALID = "config_invalid"
 
 
 async def reload_configuration(engine: Engine, by: Decider) -> CommandResult:

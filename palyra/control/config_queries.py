@@ -5,6 +5,9 @@ from typing import Literal
 
 from palyra.core.values import value
 
+INVALID = "config_invalid"
+"""The code of a reload that was refused for what the file says."""
+
 Waits = Literal["reload", "restart"]
 
 

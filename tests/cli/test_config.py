@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from palyra.cli.app import build_app
+from palyra.cli.config import config_commands
 from palyra.config.minimal import minimal_file
 from palyra.main import Launcher
 
@@ -33,7 +33,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def run(*words: str) -> Result:
-    result = CliRunner().invoke(build_app(Launcher()), ["config", *words])
+    result = CliRunner().invoke(config_commands(Launcher()), words)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
 
@@ -238,3 +238,75 @@ def test_a_first_file_is_written_and_one_that_is_there_is_not_replaced(tmp_path:
 @pytest.mark.parametrize("words", [["show", "--sectoin", "x"], ["nonsense"], ["check", "extra"]])
 def test_usage_errors_exit_with_two(words: list[str]) -> None:
     assert run(*words).exit_code == 2
+
+
+HOSTILE: dict[str, bytes] = {
+    "byte order mark": b"\xef\xbb\xbfversion = 1\n",
+    "too large": b"version = 1\n#" + b"x" * 1024 * 1024,
+    "nested too deeply": b"version = 1\nx = " + b"[" * 17 + b"]" * 17 + b"\n",
+    "very deep": b"x = " + b"[" * 100_000,
+    "a lone return": b"version = 1\r[tasks]\r",
+    "no text": b"\xff\xfe\x00v",
+    "zeros": b"\0" * 64,
+    "cut off": b'version = 1\n[gateway]\nbind = "127.0.0.1',
+    "many digits": b"version = " + b"9" * 6000,
+    "escapes": b'version = 1\n"\\u001b]52;c;x\\u0007" = 1\n',
+    "a duplicate": b"version = 1\nversion = 1\n",
+}
+
+
+@pytest.mark.parametrize("what", [*HOSTILE, "directory", "pipe", "device", "loop", "dangling link", "no permission"])
+def test_whatever_lies_there_is_told_and_stays_as_it_is(
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "palyra.toml"
+    match what:
+        case "directory":
+            path.mkdir()
+        case "pipe":
+            os.mkfifo(path)
+        case "device":
+            path = Path("/dev/zero")
+        case "loop":
+            path.symlink_to(path)
+        case "dangling link":
+            path.symlink_to(tmp_path / "nowhere" / "palyra.toml")
+        case "no permission":
+            path.write_text("version = 1\n")
+            path.chmod(0)
+            _forbid(monkeypatch, path)
+        case _:
+            path.write_bytes(HOSTILE[what])
+    before = path.read_bytes() if what in HOSTILE else None
+    for words in (["check"], ["show"], ["migrate"], ["path"], ["init"]):
+        plain, data = run(*words, "--config", str(path)), run(*words, "--config", str(path), "--json")
+        if words == ["init"] and what == "dangling link":
+            # There is no file so far: one is written where the link leads.
+            assert (plain.exit_code, data.exit_code) == (0, 1)
+            continue
+        expected = 1
+        if words == ["path"]:
+            expected = 3 if what == "dangling link" else 0
+        elif words == ["migrate"] and what in ("nested too deeply", "escapes"):
+            # What is wrong with these is not their version.
+            expected = 0
+        assert (plain.exit_code, data.exit_code) == (expected, expected), words
+        assert "Traceback" not in plain.output + data.output
+        assert "\x1b" not in plain.output + data.output
+        if words in (["check"], ["show"]):
+            assert json.loads(data.stdout)["problems"]
+    if before is not None:
+        assert path.read_bytes() == before
+        assert os.listdir(tmp_path) == ["palyra.toml"]
+
+
+def _forbid(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """As mode 000 does for everybody but root."""
+    real = os.open
+
+    def refusing(opened: Any, *rest: Any, **more: Any) -> int:
+        if opened == path:
+            raise PermissionError(13, "Permission denied")
+        return real(opened, *rest, **more)
+
+    monkeypatch.setattr("palyra.config.paths.os.open", refusing)
