@@ -46,7 +46,7 @@ async def restore(desk: TaskDesk, journal: Journal, boot_id: str) -> Restored:
             run = await readers.run(row.target_run_id) if row.target_run_id else None
             units.append([desk.move(row, finalised(row, run, desk.now))])
             lapsed += 1
-    for above in {one for row in rows for one in desk.book.bonds(row.task_id)}:
+    for above in sorted({one for row in rows for one in desk.book.bonds(row.task_id)}):
         if await desk.was_cancelled(above):
             changes = desk.stop_below(above)
             orphaned += len(changes)
