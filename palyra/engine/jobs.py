@@ -141,7 +141,7 @@ class TaskDoor:
                 state = "refused"
         return AttemptEnd(
             state,
-            row.reason,
+            row.reason or ("" if state == "completed" else row.state.value),
             row.error,
             input_tokens=used.input_tokens,
             output_tokens=used.output_tokens,
