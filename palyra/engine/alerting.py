@@ -23,7 +23,12 @@ async def alert_watch(engine: "Engine", durable: Durable) -> AlertWatch:
     records = [AlertRecord.from_row(row) for row in [*reversed(ended), *await readers.live_alerts()]]
     around = Surroundings(
         providers=lambda: tuple(
-            ProviderState(one.id, engine.breakers.of(one.id).state.value, engine.care.state(one.id).value)
+            ProviderState(
+                one.id,
+                engine.breakers.of(one.id).state.value,
+                engine.care.state(one.id).value,
+                engine.credentials.ending_of(one.id, engine.clock.now_ms()),
+            )
             for one in registry.providers.values()
             if one.enabled and not engine.credentials.missing(one.id, engine.clock.now_ms())
         ),

@@ -1,6 +1,7 @@
 """Alerts in words. Nothing is decided here: every sentence is derived from a payload, today or years later."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from palyra.config.choices import MetricKind
@@ -49,11 +50,19 @@ def _spike(p: Payload, at: int) -> list[str]:
 def _health_summary(p: Payload, at: int) -> str:
     if p["breaker"] != "closed":
         return f"provider {p['provider']} is cut off: its breaker is {_words(p['breaker'])}"
+    if p["health"] != "degraded" and (ending := p.get("ending")):
+        return f"credential {ending[0]['credential']} of provider {p['provider']} ends soon"
     return f"provider {p['provider']} is {p['health']}"
 
 
 def _health(p: Payload, at: int) -> list[str]:
-    return [f"Provider {p['provider']}: health {_words(p['health'])}, breaker {_words(p['breaker'])}."]
+    said = [f"Provider {p['provider']}: health {_words(p['health'])}, breaker {_words(p['breaker'])}."]
+    for one in p.get("ending", ()):
+        when = datetime.fromtimestamp(one["at"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        said.append(
+            f"Its credential {one['credential']} ends at {when}. Palyra renews none: keep a new one in the vault."
+        )
+    return said
 
 
 def _mix_summary(p: Payload, at: int) -> str:

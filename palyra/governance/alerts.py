@@ -76,11 +76,13 @@ class Spend:
 
 @value
 class ProviderState:
-    """`breaker`: closed, open, half_open; `health`: ok, degraded, down, unknown, missing_auth, disabled."""
+    """`breaker`: closed, open, half_open; `health`: ok, degraded, down, unknown, missing_auth, disabled. `ending`:
+    credentials that end within minutes, each with when (UTC unix ms)."""
 
     provider_id: str
     breaker: str = BREAKER_CLOSED
     health: str = "ok"
+    ending: tuple[tuple[str, int], ...] = ()
 
 
 @value
@@ -213,17 +215,20 @@ def _cost_spike(facts: AlertFacts, settings: AlertSettings) -> AlertCandidate | 
 def _provider_health(state: ProviderState) -> AlertCandidate | None:
     if state.breaker != BREAKER_CLOSED:
         severity = Severity.DANGER
-    elif state.health == "degraded":
+    elif state.health == "degraded" or state.ending:
         severity = Severity.WARNING
     else:
         return None
+    payload: dict[str, Any] = {"provider": state.provider_id, "breaker": state.breaker, "health": state.health}
+    if state.ending:
+        payload["ending"] = [{"credential": name, "at": at} for name, at in state.ending]
     return AlertCandidate(
         AlertKind.PROVIDER_HEALTH,
         severity,
         health_key(state.provider_id),
         SubjectKind.PROVIDER,
         state.provider_id,
-        {"provider": state.provider_id, "breaker": state.breaker, "health": state.health},
+        payload,
     )
 
 

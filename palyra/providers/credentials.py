@@ -314,10 +314,17 @@ class Credentials:
     def ending(self, now: int) -> tuple[str, ...]:
         """What ends within minutes and nobody renews by itself, in words."""
         return tuple(
-            f"The credential {slot.offer.id} of {provider} ends in {-(-(ends - now) // 60_000)} min: renew it."
-            for provider, slots in self._slots.items()
-            for slot in slots
-            if slot.health(now) is CredentialHealth.EXPIRING and (ends := slot.offer.expires_at) is not None
+            f"The credential {name} of {provider} ends in {-(-(ends - now) // 60_000)} min: renew it."
+            for provider in self._slots
+            for name, ends in self.ending_of(provider, now)
+        )
+
+    def ending_of(self, provider_id: str, now: int) -> tuple[tuple[str, int], ...]:
+        """The ids of a provider's credentials that end within minutes, each with when."""
+        return tuple(
+            (slot.offer.id, slot.offer.expires_at)
+            for slot in self._slots.get(provider_id, ())
+            if slot.offer.expires_at is not None and slot.health(now) is CredentialHealth.EXPIRING
         )
 
     def keep(self) -> None:

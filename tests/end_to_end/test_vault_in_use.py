@@ -22,7 +22,7 @@ from palyra.control.secrets_commands import (
     SetSecret,
 )
 from palyra.control.secrets_queries import AuthQuery, VaultQuery
-from palyra.control.snapshots import Topic
+from palyra.control.snapshots import AlertView, Topic
 from palyra.core import redact
 from palyra.core.clock import ManualClock
 from palyra.engine import Installation
@@ -254,3 +254,25 @@ async def test_without_an_engine_it_is_told_and_nothing_is_settled(tmp_path: Pat
         assert (await control.ask(AuthQuery())).profiles == ()
         assert (await control.send(SetSecret("global/x", TWO))).status == "denied"
     assert (state / "vault" / "vault.key.next").read_bytes() == b"left over"
+
+
+async def test_a_token_that_ends_within_minutes_raises_an_alert_until_it_is_renewed(tmp_path: Path) -> None:
+    async with Upstream().serving() as upstream, a_house(upstream, tmp_path / "s") as here:
+        now = here.clock.now_ms()
+        await here.send(SetSecret("global/team", ONE))
+        await here.send(AddProfile("first", "team", "global/team", "token", now + 14 * 60_000))
+        (row,) = (await here.control.ask(AuthQuery())).profiles
+        assert (row.state, row.health, row.bucket) == ("eligible", "expiring", "le_15m")
+        (alert,) = await alerts_once(here, 1)
+        assert (alert.kind, alert.subject) == ("provider_health", "team")
+        assert "first of provider team ends soon" in alert.summary
+        await here.send(RemoveProfile("first"))
+        await here.send(AddProfile("first", "team", "global/team", "token", now + 86_400_000))
+        await alerts_once(here, 0)
+
+
+async def alerts_once(here: Premises, count: int) -> tuple[AlertView, ...]:
+    """Once so many are told."""
+    while len(found := (await here.control.snapshot([])).alerts) != count:
+        await here.advance(1)
+    return found
