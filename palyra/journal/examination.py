@@ -269,8 +269,8 @@ def _foreign_keys(database: sqlite3.Connection) -> tuple[str, ...]:
 
 
 def _rows(database: sqlite3.Connection) -> int:
-    newest = "SELECT ifnull(max(seq), 0) FROM"
-    (rows,) = database.execute(f"SELECT ({newest} runs) + ({newest} usage) + ({newest} decisions)").fetchone()
+    counts = (f"(SELECT ifnull(max(seq), 0) FROM {table})" for table in ("runs", "usage", "decisions"))
+    (rows,) = database.execute(f"SELECT {' + '.join(counts)}").fetchone()
     return int(rows)
 
 

@@ -228,7 +228,7 @@ def _of_loop(told: Sections) -> Iterator[str]:
 def _of_disk(told: Sections) -> Iterator[str]:
     if told.disk is not None and (data := told.disk.data) is not None and data.filesystems:
         yield f"{show.size(data.filesystems[0].free_bytes)} free"
-        yield "" if data.days_until_full is None else f"full in {data.days_until_full:g} days"
+        yield "" if data.days_until_full is None else f"full in {plural(round(data.days_until_full), 'day')}"
 
 
 def _of_vault(told: Sections) -> Iterator[str]:
