@@ -1,7 +1,8 @@
 """What searching notes costs: `python -m benchmarks.notes` fills a journal with notes and looks for things in them.
 
-CPU milliseconds of the thread that reads, with sqlite-vec and without, beside the time that an answer takes. Words are
-as unevenly frequent as in any language, so that the common ones are in nearly every note.
+CPU milliseconds of the thread that reads, with sqlite-vec and without, beside the time that an answer takes; and what
+it costs to give the space of half the notes back to the disk. Words are as unevenly frequent as in any language, so
+that the common ones are in nearly every note.
 """
 
 import argparse
@@ -100,6 +101,22 @@ async def search(journal: Journal, language: Language, times: int) -> dict[str, 
     }
 
 
+async def tidied(journal: Journal, notes: int) -> dict[str, float]:
+    """What giving space back costs once every other note is gone: how many steps, and the longest, in which nobody else
+    writes."""
+    for start in range(1, notes + 1, 2 * BATCH):
+        await journal.submit([NOTES.forgotten(number) for number in range(start, min(start + 2 * BATCH, notes + 1), 2)])
+    began = time.perf_counter()
+    done = await journal.tidy()
+    return {
+        "mib_before": round(done.bytes_before / 2**20, 1),
+        "mib_after": round(done.bytes_after / 2**20, 1),
+        "steps": done.steps,
+        "longest_step_ms": round(done.longest_s * 1000, 1),
+        "took_ms": round((time.perf_counter() - began) * 1000),
+    }
+
+
 async def measure(directory: Path, notes: int, times: int) -> dict[str, dict[str, float]]:
     language, clock = Language(1), SystemClock()
     journal = await Journal.open(directory, clock)
@@ -108,6 +125,7 @@ async def measure(directory: Path, notes: int, times: int) -> dict[str, dict[str
     await journal.close()
     journal = await Journal.open(directory, clock, extension=NO_EXTENSION)
     found["plain"] = await search(journal, language, times)
+    found["tidied"] = await tidied(journal, notes)
     await journal.close()
     return found
 
