@@ -20,6 +20,8 @@ def tell_budget(detail: BudgetDetail) -> None:
         [_counter(view) for view in detail.counters],
         right=(1, 2, 3, 4),
     )
+    if any(view.incomplete for view in detail.counters):
+        say("incomplete: rows of the journal are lost, so more was used than is counted")
     if first.counters > len(detail.counters):
         say(f"and {plural(first.counters - len(detail.counters), 'counter')} more")
     for grant in detail.grants:

@@ -121,6 +121,8 @@ class BudgetView:
     """How many scope values this policy counts at present; only the fullest few are listed."""
     forecast: ForecastView | None = None
     """None for windows without a calendar, and while less than a tenth of one has elapsed."""
+    incomplete: bool = False
+    """What was used in this window is not all known: rows of the journal were lost."""
 
     @property
     def used_ratio(self) -> float:

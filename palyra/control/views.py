@@ -166,6 +166,7 @@ def budget_view(line: Standing, mode: str, forecast: Forecast | None = None) -> 
         granted=line.granted,
         status=line.status.value,
         counters=line.counters,
+        incomplete=line.incomplete,
         forecast=None if forecast is None else _forecast_view(line, forecast),
     )
 

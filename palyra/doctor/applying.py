@@ -152,6 +152,8 @@ def finish(
         "plan_digest": manifest.plan_digest,
         "force": manifest.force,
         "steps": {outcome.repair_id: outcome.outcome.value for outcome in outcomes},
+        "notes": {outcome.repair_id: list(outcome.notes) for outcome in outcomes if outcome.notes},
+        "gaps": [list(outcome.gap) for outcome in outcomes if outcome.gap is not None],
         "targets": sorted({f"{entry.root.value}:{entry.target}" for entry in manifest.entries}),
     }
     try:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from palyra.core.clock import Clock
 from palyra.doctor.applying import RunResult, Site, Terms, Tools, apply_plan
-from palyra.doctor.execution import PlanChangedError, Work
+from palyra.doctor.execution import PlanChangedError, Work, Worked
 from palyra.doctor.plan import Plan
 from palyra.doctor.repairs import journal
 from palyra.doctor.rolling_back import roll_back
@@ -17,16 +17,17 @@ from palyra.journal.salvaging import salvage
 def journal_works(clock: Clock) -> Mapping[str, Work]:
     """What makes a new journal out of the one there is, by the names plans use."""
 
-    def migrated(source: Path, product: Path) -> tuple[str, ...]:
-        return bring_up_to_date(source, product, clock.now_ms())
+    def migrated(source: Path, product: Path) -> Worked:
+        return Worked(bring_up_to_date(source, product, clock.now_ms()))
 
-    def salvaged(source: Path, product: Path) -> tuple[str, ...]:
-        return salvage(source, product, clock.now_ms())
+    def salvaged(source: Path, product: Path) -> Worked:
+        done = salvage(source, product, clock.now_ms())
+        return Worked(tuple(str(one) for one in done.lost) or ("no row is lost",), done.gap)
 
     return {
-        journal.SETTLE: settle,
+        journal.SETTLE: lambda source, product: Worked(settle(source, product)),
         journal.MIGRATE: migrated,
-        journal.ROLLUPS: count_sums_anew,
+        journal.ROLLUPS: lambda source, product: Worked(count_sums_anew(source, product)),
         journal.SALVAGE: salvaged,
     }
 

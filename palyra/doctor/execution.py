@@ -8,6 +8,7 @@ from pathlib import Path
 from palyra.core.errors import ConflictError, PalyraError
 from palyra.core.reasons import reason_of
 from palyra.core.redact import redact_error
+from palyra.core.values import value
 from palyra.doctor.change import ABSENT, Action, FileFacts, PlannedChange, Root
 from palyra.doctor.comparing import UNKNOWN_OWNER, same, same_content
 from palyra.doctor.disk import Disk
@@ -17,8 +18,17 @@ from palyra.doctor.plan import RepairStep
 from palyra.doctor.repairs.files import RUN
 from palyra.doctor.runs import MADE, RunRecord
 
-Work = Callable[[Path, Path], tuple[str, ...]]
-"""Makes a new file out of one that stays as it is; the words it returns are told with the step. Raises PalyraError."""
+
+@value
+class Worked:
+    """What is told of a work that was done. `gap` is the time (UTC unix ms) of which not all is known any more."""
+
+    notes: tuple[str, ...] = ()
+    gap: tuple[int, int] | None = None
+
+
+Work = Callable[[Path, Path], Worked]
+"""Makes a new file out of one that stays as it is. Raises PalyraError."""
 
 
 class PlanChangedError(ConflictError):
@@ -41,10 +51,10 @@ class Execution:
         """Never raises for what the system or another process does: the outcome says it."""
         first = self._record.next_seq()
         try:
-            made, notes = self._make(step)
+            made, notes, gap = self._make(step)
             for change in step.changes:
                 self._change(change, made)
-            return StepOutcome(step.repair_id, Outcome.APPLIED, notes=notes)
+            return StepOutcome(step.repair_id, Outcome.APPLIED, notes=notes, gap=gap)
         except PlanChangedError as error:
             outcome, told = Outcome.CONFLICT, str(error)
         except (OSError, PalyraError) as error:
@@ -52,18 +62,20 @@ class Execution:
         told += self._take_back(first)
         return StepOutcome(step.repair_id, outcome, told)
 
-    def _make(self, step: RepairStep) -> tuple[dict[str, Path], tuple[str, ...]]:
+    def _make(self, step: RepairStep) -> tuple[dict[str, Path], tuple[str, ...], tuple[int, int] | None]:
         """Everything that has to be made first, before anything is touched."""
         made: dict[str, Path] = {}
         notes: tuple[str, ...] = ()
+        gap = None
         for change in step.changes:
             if change.work and change.work not in made:
                 directory = self._record.directory / MADE
                 directory.mkdir(mode=0o700, exist_ok=True)
                 product = directory / change.work
-                notes += self._works[change.work](self._disk.path(change.root, change.target), product)
+                worked = self._works[change.work](self._disk.path(change.root, change.target), product)
+                notes, gap = notes + worked.notes, worked.gap or gap
                 made[change.work] = product
-        return made, notes
+        return made, notes, gap
 
     def _change(self, change: PlannedChange, made: Mapping[str, Path]) -> None:
         change = replace(change, target=change.target.replace(RUN, self._record.manifest.run_id))

@@ -69,10 +69,13 @@ class ManifestError(PalyraError):
 
 @value
 class StepOutcome:
+    """`gap`: the time (UTC unix ms, the end exclusive) of which not all that was used is known any more."""
+
     repair_id: str
     outcome: Outcome
     error: str = ""
     notes: tuple[str, ...] = ()
+    gap: tuple[int, int] | None = None
 
 
 @value

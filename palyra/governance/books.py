@@ -103,6 +103,8 @@ class Books:
         self._due: list[tuple[int, int, Budget, Cell]] = []
         self._order = itertools.count()
         self._covered_from = 0
+        self.gaps: tuple[tuple[int, int], ...] = ()
+        """Times (UTC unix ms, ends exclusive) of which not all that was used is known: rows of the journal are lost."""
 
     def __iter__(self) -> Iterator[Budget]:
         return iter(self._budgets.values())

@@ -18,7 +18,8 @@ class Standing:
     """One counter of a policy in its current window; amounts in the metric's unit.
 
     `granted` is what grants add to the limit: drawn and still available. `counters` is how many scope values the
-    policy counts at present.
+    policy counts at present. `incomplete`: what was used in this window is not all known, since rows of the journal
+    are lost.
     """
 
     policy: UsageBudgetPolicyRecord
@@ -28,6 +29,7 @@ class Standing:
     held: int
     granted: int
     counters: int
+    incomplete: bool = False
 
     @property
     def used(self) -> int:
@@ -55,6 +57,13 @@ def undrawn(ledger: Ledger, at: int) -> dict[CounterKey, int]:
     return rest
 
 
+def incomplete(ledger: Ledger, window: Window) -> bool:
+    """Whether rows of this window are lost."""
+    return any(
+        until > window.start and (window.end is None or since < window.end) for since, until in ledger.books.gaps
+    )
+
+
 def standing_of(ledger: Ledger, key: CounterKey, at: int, available: int = 0) -> Standing | None:
     """One counter, `available` being what live grants could still add; None when its policy is gone.
 
@@ -66,8 +75,9 @@ def standing_of(ledger: Ledger, key: CounterKey, at: int, available: int = 0) ->
         return None
     judged, window = budget.at(value, at), budget.window(at)
     if judged is None:
-        return Standing(budget.policy, value, window, 0, 0, available, 0)
-    return Standing(budget.policy, value, window, judged.settled, judged.held, judged.drawn + available, 1)
+        return Standing(budget.policy, value, window, 0, 0, available, 0, incomplete(ledger, window))
+    drawn = judged.drawn + available
+    return Standing(budget.policy, value, window, judged.settled, judged.held, drawn, 1, incomplete(ledger, window))
 
 
 def forecast_of(ledger: Ledger, line: Standing, at: int) -> Forecast | None:
@@ -97,11 +107,13 @@ def each_standing(ledger: Ledger, at: int, *, most: int = 3, only: str = "") -> 
         counting = budget.counting(at)
         fullest = nlargest(most, counting.items(), key=lambda item: item[1].settled + item[1].held)
         window = budget.window(at)
+        torn = incomplete(ledger, window)
         for scope_value, judged in fullest:
             rest = available.get((budget.policy_id, scope_value), 0)
             drawn = judged.drawn + rest
-            yield Standing(budget.policy, scope_value, window, judged.settled, judged.held, drawn, len(counting))
+            settled, held, count = judged.settled, judged.held, len(counting)
+            yield Standing(budget.policy, scope_value, window, settled, held, drawn, count, torn)
         if not fullest:
             scope_value = ANY if budget.policy.scope_kind is ScopeKind.GLOBAL else budget.policy.scope_id
             rest = available.get((budget.policy_id, scope_value), 0)
-            yield Standing(budget.policy, scope_value, window, 0, 0, rest, 0)
+            yield Standing(budget.policy, scope_value, window, 0, 0, rest, 0, torn)

@@ -48,8 +48,17 @@ class Lost:
         return f"{self.table}: {'' if self.exact else 'up to '}{plural(self.rows, 'row')} lost"
 
 
-def salvage(source: Path, product: Path, now_ms: int) -> tuple[str, ...]:
-    """Makes the new journal; tells the rows that are lost by table. Raises UnmendableError, OSError."""
+@value
+class Salvaged:
+    """What is lost, by table; and of which time (UTC unix ms, `until` exclusive) money and tokens are not all known:
+    `gap` None where they are."""
+
+    lost: tuple[Lost, ...]
+    gap: tuple[int, int] | None
+
+
+def salvage(source: Path, product: Path, now_ms: int) -> Salvaged:
+    """Makes the new journal. Raises UnmendableError, OSError."""
     scratch = with_side(product, SCRATCH)
     try:
         copy_journal(source, scratch)
@@ -58,7 +67,7 @@ def salvage(source: Path, product: Path, now_ms: int) -> tuple[str, ...]:
             new.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         for side in SIDES:
             with_side(product, side).unlink(missing_ok=True)
-        return tuple(str(one) for one in lost) or ("no row is lost",)
+        return Salvaged(tuple(lost), _gap_of(lost, now_ms))
     except sqlite3.Error as error:
         forget(product)
         raise UnmendableError(f"No journal can be made out of {source.name}: {error}.") from error
@@ -67,6 +76,14 @@ def salvage(source: Path, product: Path, now_ms: int) -> tuple[str, ...]:
         raise
     finally:
         forget(scratch)
+
+
+def _gap_of(lost: Sequence[Lost], now_ms: int) -> tuple[int, int] | None:
+    """From the last row before what is lost to the first one after it, of all tables that budgets count."""
+    counted = [one for one in lost if one.table in TIMES]
+    if not counted:
+        return None
+    return min(one.since or 0 for one in counted), max(one.until or now_ms for one in counted)
 
 
 def _salvage(scratch: Path, new: sqlite3.Connection, product: Path, now_ms: int) -> list[Lost]:

@@ -23,11 +23,11 @@ from palyra.control.local import Doors, EngineFace, LocalControl
 from palyra.control.offline import offline_control
 from palyra.control.protocol import Control
 from palyra.control.remote import RemoteControl
-from palyra.control.snapshots import CommandResult, OperatorView
+from palyra.control.snapshots import CommandResult, OperatorView, Topic
 from palyra.core.clock import ManualClock, SystemClock
 from palyra.core.errors import ConflictError, NotFoundError, PalyraError
 from palyra.core.events import Event
-from palyra.doctor.audit_pending import pending_path
+from palyra.doctor.audit_pending import PendingRow, append_pending, pending_path
 from palyra.engine import Engine, Installation
 from palyra.gateway.operators import OperatorsServer
 from palyra.vault.identity import Identity
@@ -214,3 +214,36 @@ async def test_others_than_the_owner_repair_where_the_feature_is_on(living: Hous
     plan = await living.control().ask(DoctorPreviewQuery())
     assert (await other.send(ApplyRepairs(plan.digest, ("config.migrate",)))).ok
     assert living.file.read_bytes() == NEW
+
+
+async def test_rows_that_a_salvage_lost_are_an_incident_and_mark_the_windows_they_belong_to(tmp_path: Path) -> None:
+    (tmp_path / "palyra.toml").write_bytes(b'version = 1\n[[budgets]]\npolicy_id = "month"\nhard_limit = 5\n')
+    state, now = tmp_path / "state", ManualClock().now_ms()
+    (state / "recovery").mkdir(mode=0o700, parents=True)
+    state.chmod(0o700)
+    payload = {"gaps": [[now - 5_000, now - 1_000]], "notes": {"journal.salvage": ["usage: 3 rows lost"]}}
+    run, back = "01K0000000000000000000000A", "01K0000000000000000000000B"
+    append_pending(state, PendingRow(now, run, "ada", "applied", payload))
+    for _ in range(2):
+        async with house(tmp_path) as one:
+            (month,) = (await one.control().snapshot([Topic.BUDGETS])).budgets
+            assert month.incomplete
+    append_pending(state, PendingRow(now, back, "ada", "rolled_back", {"rolls_back": run}))
+    async with house(tmp_path) as one:
+        (month,) = (await one.control().snapshot([Topic.BUDGETS])).budgets
+        assert not month.incomplete
+
+
+async def test_a_salvage_is_told_of_once(tmp_path: Path) -> None:
+    (tmp_path / "palyra.toml").write_bytes(b"version = 1\n")
+    state, now = tmp_path / "state", ManualClock().now_ms()
+    (state / "recovery").mkdir(mode=0o700, parents=True)
+    state.chmod(0o700)
+    payload = {"gaps": [], "notes": {"journal.salvage": ["usage: 3 rows lost"]}}
+    append_pending(state, PendingRow(now, "01K0000000000000000000000A", "ada", "applied", payload))
+    told: list[str] = []
+    for _ in range(2):
+        async with house(tmp_path) as one:
+            conditions = one.engine.healing._checks.look(now)
+            told += [condition.detail for condition in conditions if condition.key.startswith("storage:salvaged:")]
+    assert told == ["usage: 3 rows lost"]

@@ -9,7 +9,7 @@ import pytest
 from palyra.core.clock import ManualClock
 from palyra.journal.examination import Asking, examine
 from palyra.journal.journal import Journal
-from palyra.journal.salvaging import salvage
+from palyra.journal.salvaging import Salvaged, salvage
 from palyra.journal.schema import LATEST
 from tests.journal.samples import T0, a_hold, a_run, settled, taken
 
@@ -76,12 +76,16 @@ async def test_a_page_that_is_gone_costs_the_rows_on_it(source: Path, product: P
     overwrite(source, middle)
     damaged = source.read_bytes()
 
-    lost = salvage(source, product, clock.now_ms())
+    done = salvage(source, product, clock.now_ms())
 
     assert source.read_bytes() == damaged
     saved = count(product, "holds")
     assert 0 < RUNS - saved < 40
-    assert lost == (f"holds: {RUNS - saved} rows lost",)
+    assert [str(one) for one in done.lost] == [f"holds: {RUNS - saved} rows lost"]
+    assert done.gap is not None
+    since, until = done.gap
+    assert T0 < since < until < T0 + RUNS
+    assert RUNS - saved < until - since < 60
     assert count(product, "runs") == count(product, "usage") == RUNS
     assert [path.name for path in product.parent.iterdir()] == ["journal.db"]
     found = await examine(product.parent, clock, Asking(deep=True))
@@ -91,7 +95,7 @@ async def test_a_page_that_is_gone_costs_the_rows_on_it(source: Path, product: P
 async def test_money_of_a_run_that_is_lost_keeps_a_run(source: Path, product: Path, clock: ManualClock) -> None:
     overwrite(source, leaf_pages(source, "runs")[5])
 
-    lost = salvage(source, product, clock.now_ms())
+    lost = [str(one) for one in salvage(source, product, clock.now_ms()).lost]
 
     assert any(text.startswith("runs: ") for text in lost)
     assert count(product, "runs") == count(product, "holds") == count(product, "usage") == RUNS
@@ -108,7 +112,7 @@ async def test_half_a_journal_gives_what_is_in_that_half(source: Path, product: 
     data = source.read_bytes()
     source.write_bytes(data[: len(data) // 2])
 
-    lost = salvage(source, product, clock.now_ms())
+    lost = [str(one) for one in salvage(source, product, clock.now_ms()).lost]
 
     assert any("lost" in text for text in lost)
     assert 0 < count(product, "runs") <= RUNS
@@ -121,7 +125,7 @@ async def test_where_nothing_can_be_read_the_new_journal_is_empty_and_says_so(
 ) -> None:
     source.write_bytes(b"\xff" * 8192)
 
-    lost = salvage(source, product, clock.now_ms())
+    lost = [str(one) for one in salvage(source, product, clock.now_ms()).lost]
 
     assert "runs: rows are lost, nobody knows how many" in lost
     assert count(product, "runs") == 0
@@ -130,7 +134,7 @@ async def test_where_nothing_can_be_read_the_new_journal_is_empty_and_says_so(
 
 
 async def test_a_sound_journal_loses_nothing(source: Path, product: Path, clock: ManualClock) -> None:
-    assert salvage(source, product, clock.now_ms()) == ("no row is lost",)
+    assert salvage(source, product, clock.now_ms()) == Salvaged((), None)
 
     def rows(path: Path) -> list[str]:
         with closing(sqlite3.connect(path)) as database:

@@ -66,6 +66,9 @@ def budget_lines(
             width,
         ),
     ]
+    if budget.incomplete:
+        told = "rows of the journal are lost; more was used than is counted"
+        lines += pairs([("incomplete", part(told, Tone.WARN))], width)
     if budget.forecast is not None:
         text, tone = forecast_words(budget.forecast, budget.timezone, now)
         lines += pairs([("forecast", part(text, tone))], width)
