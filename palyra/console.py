@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 from palyra.config.model import LoadedConfig
 from palyra.control.protocol import Control
@@ -17,6 +17,7 @@ from palyra.house import House, open_house, open_log
 from palyra.tui.app import PalyraApp
 from palyra.tui.driver import PalyraDriver
 from palyra.tui.frame.herald import ringing
+from palyra.tui.who import WhoApp
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,11 @@ class Console(PalyraApp):
         if isinstance(self._driver, PalyraDriver):
             self._driver.restore_now()
         say(STDERR, "stopped hard; the next start ends what was held")
+
+
+async def ask_who(account: str, candidates: Sequence[str]) -> str | None:
+    """Which of several operators of an account is at the keyboard; None: nobody says."""
+    return await WhoApp(account, candidates).run_async()
 
 
 async def run_console(

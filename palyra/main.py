@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +32,9 @@ from palyra.core.signals import StopSignals
 from palyra.core.streams import STDERR, STDOUT, say
 from palyra.engine import Installation
 from palyra.house import House, open_house, open_log
+from palyra.vault.access import AccessRegistry
+from palyra.vault.identity import SSH_USER_AUTH, AmbiguousError, IdentityError, account_of, identify
+from palyra.vault.ssh_keys import session_keys
 
 
 class ConfigError(BadInputError):
@@ -184,11 +188,40 @@ def tell_ready(house: House, ready_file: Path | None) -> None:
     say(STDOUT, f"palyra serves {doors.gateway_url}; the key is in {engine.access.key_file}")
 
 
+async def at_the_keyboard(place: Place, state_dir: Path) -> Place | None:
+    """The place with the name of who is there, asked for where several operators share the account and nothing tells
+    them apart; None where nobody says. Whether a name may be used is judged by the engine."""
+    access = AccessRegistry.look(state_dir, SystemClock())
+    account = account_of(os.geteuid())
+    try:
+        identify(
+            account,
+            access.operators,
+            registered=access.operators_registered,
+            owns_state=True,
+            claimed=place.operator or None,
+            environ=os.environ,
+            keys=session_keys(os.environ.get(SSH_USER_AUTH, ""), os.geteuid()),
+        )
+    except AmbiguousError as ambiguous:
+        from palyra.console import ask_who
+
+        chosen = await ask_who(account, ambiguous.candidates)
+        return None if chosen is None else replace(place, operator=chosen)
+    except IdentityError:
+        return place
+    return place
+
+
 async def open_console(place: Place, *, read_only: bool, ascii_only: bool) -> int:
     """The console on an engine of its own, or attached to the one that holds the state directory."""
     from palyra.console import attach, run_console
 
     found = installation(place)
+    known = await at_the_keyboard(place, found.state_dir)
+    if known is None:
+        return 1
+    place = known
     while (remote := await running_engine(place, found.state_dir)) is not None:
         code = await attach(remote, found, read_only=read_only, ascii_only=ascii_only)
         if code is not None:

@@ -41,8 +41,9 @@ async def doctor(asked: Asked, where: Where, clock: Clock, tell: Tell) -> tuple[
 def who(found: Installation, environ: Mapping[str, str]) -> "Who":
     """Who repairs: the operator behind this account; the account itself where the registry names none for it."""
     from palyra.doctor.runs import Who
-    from palyra.vault.identity import IdentityError, account_of, identify
+    from palyra.vault.identity import SSH_USER_AUTH, IdentityError, account_of, identify
     from palyra.vault.records import Operator, RecordError, read_operator
+    from palyra.vault.ssh_keys import session_keys
 
     access = found.access.found
     data = {} if access is None or access.data is None else access.data
@@ -61,6 +62,7 @@ def who(found: Installation, environ: Mapping[str, str]) -> "Who":
             registered=bool(data.get("operators")),
             owns_state=root is None or root.uid == os.geteuid(),
             environ=environ,
+            keys=session_keys(environ.get(SSH_USER_AUTH, ""), os.geteuid()),
         )
     except IdentityError:
         return Who(f"unix:{account}", "uid")
