@@ -14,6 +14,7 @@ from palyra.core.errors import StateError
 from palyra.core.plural import plural
 from palyra.core.values import value
 from palyra.journal.audit_chain import GENESIS, Link, LinkDraft, append
+from palyra.journal.folding import folded_until
 
 HEAD_FILE = "audit.head"
 
@@ -142,7 +143,7 @@ def verify_chain(
     except StateError:
         unreadable = True
     start = None if newest is None else _link_before(database, newest)
-    walk = _Walk(head, start or GENESIS, _folded_until(database))
+    walk = _Walk(head, start or GENESIS, folded_until(database))
     for row in _rows(database, _BEFORE_ALL if start is None else start.seq):
         walk.step(row)
     status = HeadStatus.UNREADABLE if unreadable else walk.head_status()
@@ -155,14 +156,6 @@ def verify_chain(
     ok = walk.first_bad is None and unlinked == 0 and status in (HeadStatus.OK, HeadStatus.BEHIND)
     message = walk.fault or (f"{plural(unlinked, 'decision')} outside the chain" if unlinked else _VERDICTS[status])
     return AuditReport(ok, walk.count, walk.first_bad, walk.link, status, unlinked, message)
-
-
-def _folded_until(database: sqlite3.Connection) -> int:
-    """Decisions from before this instant may have gone with their runs; 0 also in a journal of an earlier version."""
-    if database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'folded'").fetchone() is None:
-        return 0
-    row = database.execute("SELECT until FROM folded").fetchone()
-    return 0 if row is None else int(row[0])
 
 
 def _link_before(database: sqlite3.Connection, newest: int) -> Link | None:

@@ -128,3 +128,12 @@ def _body(row: HoldRow) -> str:
         for name, stored in zip(HOLDS.columns, hold_values(row), strict=True)
     ]
     return json.dumps(told, separators=(",", ":"))
+
+
+def folded_until(database: sqlite3.Connection) -> int:
+    """What ended before this instant may be told by sums alone; 0 where nothing has gone, also in a journal of an
+    earlier version."""
+    if database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'folded'").fetchone() is None:
+        return 0
+    row = database.execute("SELECT until FROM folded").fetchone()
+    return 0 if row is None else int(row[0])

@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from palyra.core.errors import PalyraError
+from palyra.journal.folding import folded_until
 from palyra.journal.migrations import BACKUP_DIRECTORY, migrate
 from palyra.journal.readers.sums_check import EVER, facts_of_days, facts_of_kind, facts_of_reasons
 from palyra.journal.readers.usage_facts import DAYS, METRICS, REASON_STEPS
@@ -55,33 +56,45 @@ def count_sums_anew(source: Path, product: Path) -> tuple[str, ...]:
 
 
 def sum_up(database: sqlite3.Connection) -> None:
-    """Recomputes all sums from the rows, in one transaction. Raises sqlite3.Error."""
+    """Recomputes all sums from the rows, in one transaction; those whose rows have gone in time stay. Raises
+    sqlite3.Error."""
+    since = folded_until(database) or EVER[0]
     (going_on,) = database.execute("SELECT sql FROM sqlite_schema WHERE name = 'sums_go_on'").fetchone()
     database.execute("BEGIN IMMEDIATE")
     # Entries are written as the running sums they are; the trigger would add the one before to each.
     database.execute("DROP TRIGGER sums_go_on")
-    for table in (SUMS, DAYS, "decision_reasons"):
-        database.execute(f"DELETE FROM {table}")
+    for table, at in ((SUMS, "start"), (DAYS, "day"), ("decision_reasons", "start")):
+        database.execute(f"DELETE FROM {table} WHERE {at} >= ?", (since,))
     for kind in KINDS:
         database.execute(
             f"INSERT INTO {SUMS} (kind, name, provider, start, {_NAMES})"
-            f" SELECT '{kind}', name, provider, start, {_RUNNING} FROM ({facts_of_kind(kind)})"
-            " GROUP BY name, provider, start",
-            EVER,
+            f" SELECT '{kind}', name, provider, start, {_NAMES} FROM (SELECT name, provider, start, {_RUNNING}"
+            f" FROM ({facts_of_kind(kind)} UNION ALL {_up_to_there(kind)}) GROUP BY name, provider, start)"
+            " WHERE start >= ?1",
+            (since, EVER[1]),
         )
     database.execute(
         f"INSERT INTO {DAYS} (day, principal, model, {_NAMES}) SELECT day, principal, model, {_SUMMED}"
         f" FROM ({facts_of_days()}) GROUP BY day, principal, model",
-        EVER,
+        (since, EVER[1]),
     )
     for step in REASON_STEPS:
         database.execute(
             f"INSERT INTO decision_reasons (step, start, reason, decisions) SELECT {step}, start, reason,"
             f" sum(decisions) FROM ({facts_of_reasons(step)}) GROUP BY start, reason",
-            EVER,
+            (since, EVER[1]),
         )
     database.execute(going_on)
     database.execute("COMMIT")
+
+
+def _up_to_there(kind: str) -> str:
+    """SQL of the entry of each key that those from ?1 on go on from."""
+    before = f"last.kind = '{kind}' AND last.name = base.name AND last.provider = base.provider AND last.start < ?1"
+    return (
+        f"SELECT start, name, provider, {_NAMES} FROM {SUMS} AS base WHERE kind = '{kind}'"
+        f" AND start = (SELECT max(start) FROM {SUMS} AS last WHERE {before})"
+    )
 
 
 @contextmanager

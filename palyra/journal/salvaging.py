@@ -13,6 +13,7 @@ from typing import Any
 
 from palyra.core.plural import plural
 from palyra.core.values import value
+from palyra.journal.folding import folded_until
 from palyra.journal.mending import SIDES, UnmendableError, copy_journal, forget, opened, sum_up, with_side
 from palyra.journal.migrations import migrate, version_of
 from palyra.journal.readers.usage_facts import DAYS
@@ -102,6 +103,9 @@ def _salvage(scratch: Path, new: sqlite3.Connection, product: Path, now_ms: int)
         triggers = _take_triggers(new)
         new.execute("BEGIN IMMEDIATE")
         lost = [one for table in _tables(new) if (one := _Table(old, new, table).copy()) is not None]
+        if version == LATEST and folded_until(new):
+            # The rows of old sums have gone.
+            lost += [one for table in DERIVED if (one := _Table(old, new, table).copy()) is not None]
         lost += _let_go(new)
         new.execute("COMMIT")
     with suppress(sqlite3.Error):

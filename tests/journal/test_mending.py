@@ -12,7 +12,7 @@ from palyra.journal.changes import RunSaved
 from palyra.journal.journal import Journal
 from palyra.journal.mending import UnmendableError, bring_up_to_date, count_sums_anew, settle
 from palyra.journal.schema import LATEST
-from tests.journal.samples import SCOPE, a_hold, a_run, settled, taken
+from tests.journal.samples import DAY, SCOPE, T0, a_hold, a_run, settled, taken
 from tests.journal.test_migrating import older
 
 
@@ -66,6 +66,29 @@ async def test_sums_that_lie_are_counted_anew_from_the_rows(tmp_path: Path, jour
         database.execute("UPDATE usage_sums SET cost = cost + 7 WHERE kind = 'model'")
         database.execute("DELETE FROM usage_days")
         database.execute("INSERT INTO decision_reasons VALUES (3600000, 0, 'made_up', 3)")
+        database.commit()
+    assert dump(source) != right
+
+    count_sums_anew(source, made)
+
+    assert dump(made) == right
+
+
+async def test_sums_of_runs_that_have_gone_stay_and_are_gone_on_from(
+    tmp_path: Path, journal: Journal, made: Path
+) -> None:
+    await filled(journal)
+    for number in range(6):
+        run = a_run(accepted_at=T0 + number * DAY)
+        hold = a_hold(run)
+        await journal.submit([*taken(run, hold), *settled(run, hold)])
+    assert (await journal.fold_old_runs((T0 // DAY + 3) * DAY)).runs > 40
+    await journal.close()
+    source = tmp_path / "state" / "journal.db"
+    right = dump(source)
+    with closing(sqlite3.connect(source)) as database:
+        database.execute("UPDATE usage_sums SET cost = cost + 7 WHERE start >= ?", ((T0 // DAY + 3) * DAY,))
+        database.execute("DELETE FROM usage_days WHERE day >= ?", ((T0 // DAY + 3) * DAY,))
         database.commit()
     assert dump(source) != right
 

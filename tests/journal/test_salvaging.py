@@ -11,7 +11,7 @@ from palyra.journal.examination import Asking, examine
 from palyra.journal.journal import Journal
 from palyra.journal.salvaging import Salvaged, salvage
 from palyra.journal.schema import LATEST
-from tests.journal.samples import T0, a_hold, a_run, settled, taken
+from tests.journal.samples import DAY, T0, a_hold, a_run, settled, taken
 
 RUNS = 400
 
@@ -142,3 +142,21 @@ async def test_a_sound_journal_loses_nothing(source: Path, product: Path, clock:
         return sorted(line for line in lines if "memory_words" not in line)
 
     assert rows(product) == rows(source)
+
+
+async def test_what_is_left_of_runs_that_have_gone_is_taken_along(
+    tmp_path: Path, journal: Journal, product: Path, clock: ManualClock
+) -> None:
+    await filled(journal)
+    assert (await journal.fold_old_runs((T0 // DAY + 1) * DAY)).runs == RUNS - 1
+    totals = await journal.readers.usage_totals(T0 - DAY, T0 + DAY)
+    await journal.close()
+    assert salvage(tmp_path / "state" / "journal.db", product, clock.now_ms()) == ("no row is lost",)
+    again = await Journal.open(product.parent, clock)
+    try:
+        assert await again.readers.usage_totals(T0 - DAY, T0 + DAY) == totals
+        rows = [row async for chunk in again.readers.holds_for_rebuild() for row in chunk]
+        assert sum(row.folded for row in rows) == RUNS
+        assert await again.readers.rollup_differences() == ()
+    finally:
+        await again.close()
