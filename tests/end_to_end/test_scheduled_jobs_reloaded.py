@@ -26,6 +26,7 @@ async def test_the_files_jobs_are_added_changed_and_removed_while_they_run(opene
     assert here.engine.jobs.apply(jobs) == Synchronised()
     (task,) = here.engine.tasks.desk.book
     await here.engine.tasks.desk.ended(task.task_id)
+    await here.written()
     (stopped,) = (await here.control.ask(TasksQuery())).tasks
     assert stopped.state == "cancelled"
     views = {job.name: job for job in (await here.control.ask(JobsQuery())).jobs}

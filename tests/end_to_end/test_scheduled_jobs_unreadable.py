@@ -33,6 +33,7 @@ async def test_rows_that_cannot_be_read_stop_no_start(opened: Opener) -> None:
     assert "cannot be read" in jobs["broken"].why
     assert (await ended(there))[0].state == "completed"
     await there.engine.tasks.desk.ended(good.task_id)
+    await there.written()
     tasks = {task.task_id: task for task in (await there.control.ask(TasksQuery())).tasks}
     assert tasks[good.task_id].state == "completed"
     assert (tasks[bad.task_id].state, tasks[bad.task_id].reason) == ("failed", "poison")
