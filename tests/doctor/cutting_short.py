@@ -12,6 +12,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from palyra.doctor.plan import Plan
 from tests.doctor.patients import Patient
 
 REPAIR, ROLL_BACK = "repair", "roll_back"
@@ -29,10 +30,10 @@ class Killing:
         self._left -= 1
 
 
-def cut_short(what: str, patient: Patient, number: int) -> None:
+def cut_short(what: str, patient: Patient, plan: Plan, number: int) -> None:
     seam = Killing(number)
     if what == REPAIR:
-        patient.repair(force=True, seam=seam)
+        patient.repair(plan, force=True, seam=seam)
     else:
         (run,) = (patient.state / "recovery" / "runs").iterdir()
         patient.roll_back(run.name, seam=seam)
@@ -41,11 +42,12 @@ def cut_short(what: str, patient: Patient, number: int) -> None:
 def main(what: str, patient: Path, remains: Path) -> None:
     sound = remains / "sound"
     shutil.copytree(patient, sound, symlinks=True)
+    plan = Patient(patient).plan()
     for number in range(10_000):
         child = os.fork()
         if not child:
             try:
-                cut_short(what, Patient(patient), number)
+                cut_short(what, Patient(patient), plan, number)
                 os._exit(0)
             except BaseException:
                 traceback.print_exc()

@@ -5,13 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from palyra.doctor.checks.catalogue import ANSWERS
 from palyra.doctor.manifest import Outcome
+from palyra.doctor.planning import REPAIRS
 from tests.doctor.patients import BROKEN, SOUND, Patient, ids, outcomes
 
 
 @pytest.fixture
 def patient(tmp_path: Path) -> Patient:
     return Patient(tmp_path)
+
+
+def test_every_repair_answers_a_check_and_every_answer_is_a_repair() -> None:
+    assert set(ANSWERS) == set(REPAIRS)
 
 
 def test_where_there_is_nothing_an_installation_is_begun_and_then_nothing_is_left_to_do(patient: Patient) -> None:
