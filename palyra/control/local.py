@@ -287,7 +287,7 @@ class EngineFace:
             socket=doors.socket,
             key_file=str(engine.access.key_file),
             state_dir=str(engine.state_dir),
-            config_path=str(installation.config_path or ""),
+            config_path=engine.reloading.state.path,
             log_file=str(engine.state_dir / engine.config.logging.file),
             demo=installation.demo,
             journal_ok=engine.journal.healthy,

@@ -40,6 +40,7 @@ async def test_an_engine_tells_what_its_file_says_by_now(tmp_path: Path) -> None
         assert second.waiting == {"runs.slice_tokens": "reload"}
         assert [one.key for one in second.warnings] == ["version"]
         assert (await control.send(Reload())).data["applied"] == "runs"
+        assert (await control.snapshot([])).engine.config_path == str(file)
         file.unlink()
         gone = await control.ask(ConfigQuery())
         assert ([one.code for one in gone.problems], gone.waiting, gone.reload_ok) == (["unreadable"], {}, True)

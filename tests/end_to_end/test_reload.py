@@ -220,6 +220,27 @@ async def test_a_default_model_that_is_not_there_yet_waits_with_it(opened: Opene
     assert default.id == ACME
 
 
+async def test_who_waits_for_a_person_is_planned_again_when_the_budget_changes(opened: Opener) -> None:
+    tight = UNCLAMPED + budget("0.000001", action='"approval_required"')
+    here = await opened(tight)
+    waits = asyncio.create_task(here.ask(ASKED))
+    pending = await here.parked()
+    assert (await here.reload(tight.replace("clamp_output = false", "clamp_output = false\nspike_usd = 3"))).ok
+    assert (await here.pending()).approval_id == pending.approval_id
+    assert (await here.reload(UNCLAMPED + budget("5", action='"approval_required"'))).ok
+    assert (await waits).status == 200
+    (ended,) = await here.approvals()
+    assert (ended.status, ended.decision, ended.reason) == ("resolved", "error", "policy_edited")
+    # A grant holds until the terms it was given for change.
+    assert (await here.reload(tight)).ok
+    again = asyncio.create_task(here.ask(ASKED))
+    await here.allow((await here.parked()).approval_id, scope="timeboxed", duration_seconds=600)
+    assert (await again).status == 200
+    assert [grant.state for grant in (await here.control.snapshot([Topic.APPROVALS])).grants] == ["active"]
+    assert (await here.reload(tight.replace("0.000001", "0.000002"))).ok
+    assert [grant.state for grant in (await here.control.snapshot([Topic.APPROVALS])).grants] == ["void"]
+
+
 async def test_two_at_once_come_one_after_the_other(opened: Opener) -> None:
     here = await opened()
     here.rewrite(budget("5") + budget("6", "other"))
