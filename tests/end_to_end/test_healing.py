@@ -11,6 +11,9 @@ from palyra.control.snapshots import ApprovalView
 from palyra.core.conditions import Domain, Severity
 from palyra.core.errors import ConflictError
 from palyra.core.pulse import WorkHeartbeatKind
+from palyra.governance.approval_record import Applicant, ApprovalDecision
+from palyra.governance.approvals import Petition, Ruling
+from palyra.governance.four_eyes import Decider
 from palyra.healing.record import AttemptStatus, IncidentRecord, IncidentState
 from palyra.providers.carrier import ProviderCarrier
 from palyra.providers.errors import ErrorClass, ProviderError
@@ -235,3 +238,27 @@ async def test_a_run_that_waits_for_a_person_is_left_alone_and_the_approval_told
     await here.allow(asked.approval_id)
     assert (await waiting).status == 200
     await settled(here, lambda: here.engine.healing.book.live() == [])
+
+
+async def test_an_approval_is_late_a_millisecond_after_ten_minutes_however_many_were_decided(opened: Opener) -> None:
+    here = await opened()
+    desk, policies = here.engine.desk, here.engine.ledger.policies
+
+    def asked(number: int) -> str:
+        session = f"s{number}"
+        petition = Petition("ann", session, "", (), applicant=Applicant("ann"), subject=f"remedy:i{number}:pause_job")
+        opened = desk.open(petition, here.clock.now_ms())
+        assert opened is not None
+        here.engine.write(opened.changes)
+        return opened.record.approval_id
+
+    ruling = Ruling(ApprovalDecision.DENY, Decider("ada"))
+    for number in range(500):
+        approval_id = asked(number)
+        here.engine.write(desk.decide(approval_id, ruling, here.clock.now_ms(), policies=policies).changes)
+    waiting = asked(500)
+    await here.advance(600)
+    assert here.engine.healing.book.live() == []
+    await here.advance(0.001)
+    (late,) = here.engine.healing.book.live()
+    assert (late.key, late.severity, late.feature) == (f"approval:{waiting}", Severity.MEDIUM, "approvals")

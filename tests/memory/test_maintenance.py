@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palyra.core.errors import JournalUnavailableError
+from palyra.core.instants import parse_instant_ms
+from palyra.engine.memory import vacuum_times
 from palyra.journal import word_index
 from palyra.journal.changes import AuditAdded
 from palyra.journal.journal import Journal
@@ -303,3 +305,12 @@ async def test_an_sqlite_without_an_index_of_words_still_finds_them_and_says_so(
     assert [note.text for note in found.notes] == ["the disk of the printer is full"]
     told = await memory.figures()
     assert (told.degraded, "no FTS5" in told.degraded_reason) == (True, True)
+
+
+def test_a_vacuum_of_sunday_midnight_that_no_engine_ran_for_is_due_on_tuesday_and_once() -> None:
+    days = ("2026-11-21T18:00:00Z", "2026-11-22T00:00:00Z", "2026-11-24T09:00:00Z")
+    saturday, sunday, tuesday = map(parse_instant_ms, days)
+    latest, upcoming = vacuum_times("0 0 * * 0")(tuesday)
+    assert (latest, upcoming) == (sunday, sunday + 7 * DAY_S * 1000)
+    assert vacuum_due(saturday, 0, latest)
+    assert not vacuum_due(tuesday, 0, latest)
