@@ -14,6 +14,7 @@ from palyra.scheduler.retrying import AttemptEnd
 from palyra.scheduler.standing_jobs import SYSTEM_SCHEDULES, Synchronised, add_system_jobs, schedule_of, synchronise
 from tests.scheduler.bench import Bench, bench
 from tests.scheduler.rows import T0
+from tests.scheduler.test_restarts import crash
 
 
 def a_row(name: str = "Report", **changes: Any) -> JobConfig:
@@ -110,6 +111,22 @@ async def test_a_job_that_the_file_drops_before_its_attempt_began_runs_nothing(t
         (fire,) = await stage.fires(job_id)
         assert (fire.state, fire.reason) == (FireState.CANCELLED, "job_removed")
         assert await stage.journal.readers.open_attempts() == ()
+
+
+async def test_a_job_that_the_file_drops_at_a_start_ends_the_task_that_was_taken_up(tmp_path: Path) -> None:
+    clock = ManualClock(T0)
+    await crash(tmp_path, clock, action="task", source=JobSource.CONFIG)
+    async with bench(tmp_path, clock=clock, boot="two") as stage:
+        stage.hands.hold = True
+        assert synchronise(stage.scheduler, []) == Synchronised(removed=1)
+        await stage.turn()
+        (order,) = stage.hands.orders
+        assert order.adopted
+        assert set(stage.hands.stops) == {(order.fire.fire_id, "by_operator")}
+        (fire,) = await stage.fires()
+        assert (fire.state, fire.reason, stage.scheduler.busy) == (FireState.CANCELLED, "job_removed", 0)
+        (attempt,) = await stage.journal.readers.attempts(fire.fire_id)
+        assert (attempt.state, attempt.reason) == ("cancelled", "by_operator")
 
 
 async def test_a_faulted_job_that_the_file_mends_is_well_again(tmp_path: Path) -> None:
