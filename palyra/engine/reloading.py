@@ -24,10 +24,12 @@ from palyra.engine.settings import (
     retry_rule,
     terms,
 )
+from palyra.engine.tasks import unknown_model
 from palyra.governance.four_eyes import Decider
 from palyra.governance.policy_input import from_config
 from palyra.healing.webhooks.target import webhooks
 from palyra.journal.changes import AuditAdded, TermsKept
+from palyra.providers.registry import AUTO
 from palyra.runs.policies import FileTaken
 from palyra.runs.settings import run_settings
 
@@ -144,10 +146,8 @@ class Reloading:
 
     async def _apply(self, loaded: LoadResult, fresh: LoadedConfig, by: Decider) -> ReloadTold:
         engine, before = self._engine, self._engine.config
-        kept: tuple[str, ...] = ()
-        if engine.registry.refuses(fresh.defaults):
-            # They name a model that itself waits for a restart.
-            fresh, kept = fresh.model_copy(update={"defaults": before.defaults}), ("defaults",)
+        kept = self._waiting_for_models(fresh)
+        fresh = fresh.model_copy(update={name: getattr(before, name) for name in kept})
         wanted, waiting = apply_reload(before, fresh)
         pending = tuple(name for name in LoadedConfig.model_fields if name in waiting or name in kept)
         applied = tuple(
@@ -186,6 +186,14 @@ class Reloading:
         for listener in self._listeners:
             await listener(wanted)
         return ReloadTold(applied, pending, warnings=loaded.warnings, budgets=taken)
+
+    def _waiting_for_models(self, fresh: LoadedConfig) -> list[str]:
+        """Sections that name a model which itself waits for a restart."""
+        registry = self._engine.registry
+        waits = ["defaults"] if registry.refuses(fresh.defaults) else []
+        if any(row.model != AUTO and unknown_model(registry, row.model) for row in fresh.jobs):
+            waits.append("jobs")
+        return waits
 
     def _push(self, config: LoadedConfig, applied: tuple[str, ...]) -> None:
         """Tells every room whose sections have changed."""

@@ -213,6 +213,9 @@ async def test_a_default_model_that_is_not_there_yet_waits_with_it(opened: Opene
     new = '[[models]]\nprovider = "own"\nupstream = "newer"\nid = "fresh"\n'
     told = await here.reload(f'[defaults]\nchat = "fresh"\n{new}')
     assert (told.ok, told.data["pending"]) == (True, "defaults,models")
+    job = '[[jobs]]\nname = "j"\nevery = "1h"\naction = "prompt"\nprompt = "x"\nmodel = "fresh"\n'
+    told = await here.reload(f"{new}{job}")
+    assert (told.data["pending"], here.engine.jobs.roster.find("j")) == ("models,scheduler,jobs", None)
     told = await here.reload(f'[defaults]\nchat = "{ACME}"\n')
     assert told.data["applied"] == "defaults"
     default = here.engine.registry.default_chat
