@@ -13,10 +13,10 @@ def told(document: dict[str, Any]) -> set[tuple[str, str, str]]:
     return {(one["check"], one["object"], one["severity"]) for one in document["findings"] if one["severity"] != "info"}
 
 
-def looked(config: Path, state: Path, **flags: bool) -> tuple[int, dict[str, Any]]:
+def looked(asked: Asked, config: Path, state: Path) -> tuple[int, dict[str, Any]]:
     """As the command, in this process."""
     where = Where(config, state, {"HOME": str(state.parent)})
-    report, code = asyncio.run(doctor(Asked(deep=True, **flags), where, SystemClock(), lambda known: None))
+    report, code = asyncio.run(doctor(asked, where, SystemClock(), lambda known: None))
     return code, report_json(report)
 
 
@@ -31,7 +31,7 @@ def test_an_engine_that_is_killed_leaves_what_the_doctor_names_and_the_next_star
     assert told(document) == set()
 
     engine.kill()
-    code, document = looked(config, state, strict=True)
+    code, document = looked(Asked(strict=True, deep=True), config, state)
     assert code == 0
     assert document["engine"] == {"running": False}
     assert {check["status"] for check in document["checks"]} == {"pass", "fail"}
@@ -41,12 +41,12 @@ def test_an_engine_that_is_killed_leaves_what_the_doctor_names_and_the_next_star
     }
     assert told(document) == leftovers
 
-    code, document = looked(config, state, repair=True)
+    code, document = looked(Asked(repair=True, deep=True), config, state)
     assert code == 0
     assert document["result"]["steps"] == [{"repair_id": "state.cleanup", "outcome": "applied"}]
     assert not (state / "operators.sock").exists()
 
     engine = serve(state, config)
     assert engine.stop() == 0
-    code, document = looked(config, state, strict=True)
+    code, document = looked(Asked(strict=True, deep=True), config, state)
     assert (code, told(document)) == (0, set())
