@@ -25,6 +25,7 @@ VAULT_FILE = "vault/vault.json"
 PROFILES_FILE = "auth_profiles.toml"
 REGISTRY_FILE = "access_registry.json"
 _OTHERS = 0o077
+OPEN_TO_OTHERS = "can be read by other accounts"
 
 
 def read_vault(
@@ -93,7 +94,7 @@ def _key(tree: StateTree, config: "LoadedConfig", environ: Mapping[str, str]) ->
     if found.facts is None:
         return None
     if found.facts.mode & _OTHERS:
-        raise _refused(f"{found.path.name} can be read by other accounts (mode {found.facts.mode:04o})")
+        raise _refused(f"{found.path.name} {OPEN_TO_OTHERS} (mode {found.facts.mode:04o})")
     if found.data is None:
         raise _refused(f"{found.path.name} cannot be read: {found.problem or 'it is no regular file'}")
     return key_in(found.data.decode("ascii", "replace"))

@@ -14,7 +14,7 @@ from palyra.doctor.installation import (
     VaultCondition,
     VaultRead,
 )
-from palyra.doctor.reading_secrets import VAULT_FILE, key_file
+from palyra.doctor.reading_secrets import OPEN_TO_OTHERS, VAULT_FILE, key_file
 
 if TYPE_CHECKING:
     from palyra.config.model import LoadedConfig
@@ -97,6 +97,11 @@ def _told(vault: VaultRead) -> tuple[str, str]:
     detail = f": {vault.detail}" if vault.detail else ""
     abandon = "or give it up with `palyra vault abandon`"
     match vault.condition:
+        case VaultCondition.LOCKED if OPEN_TO_OTHERS in vault.detail:
+            return (
+                f"The vault is locked{detail}.",
+                "Close it (state.permissions does), then rotate: palyra vault rotate.",
+            )
         case VaultCondition.LOCKED:
             return f"The vault is locked{detail}.", f"Bring its key back, {abandon}. It is never made anew by itself."
         case VaultCondition.WRONG_KEY:
