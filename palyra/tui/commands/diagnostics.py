@@ -3,8 +3,9 @@
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-from palyra.tui.commands.action import HIDDEN, READY, Action, Offer
+from palyra.tui.commands.action import HIDDEN, READY, Action, Confirm, Offer
 from palyra.tui.details.diagnosis import PROVIDER, PartView
+from palyra.tui.dialogs.doctor import DoctorDialog
 
 if TYPE_CHECKING:
     from palyra.tui.screens.diagnostics import DiagnosticsScreen
@@ -68,6 +69,22 @@ class JumpFromDiagnostics(Action["DiagnosticsScreen"]):
         return None
 
 
+class OpenDoctor(Action["DiagnosticsScreen"]):
+    id = "diagnostics.doctor"
+    keys = ("D",)
+    title = "Doctor…"
+    help = "what is wrong with the installation, what would be repaired, and the way back"
+    confirm = Confirm.DIALOG
+    on_selection = False
+
+    def perform(self, screen: "DiagnosticsScreen") -> Coroutine[Any, Any, None]:
+        return self._ask(screen)
+
+    async def _ask(self, screen: "DiagnosticsScreen") -> None:
+        palyra = screen.palyra
+        await palyra.ask(DoctorDialog(palyra.control.answer, palyra.send, palyra.spawn))
+
+
 def _home(subject: object) -> tuple[str, str] | None:
     """The screen and, for a provider, its key there."""
     if not isinstance(subject, PartView):
@@ -78,4 +95,9 @@ def _home(subject: object) -> tuple[str, str] | None:
     return None if name is None else (name, "")
 
 
-DIAGNOSTICS: tuple[Action["DiagnosticsScreen"], ...] = (LookAnew(), JumpFromDiagnostics(), ExportDiagnosis())
+DIAGNOSTICS: tuple[Action["DiagnosticsScreen"], ...] = (
+    LookAnew(),
+    OpenDoctor(),
+    JumpFromDiagnostics(),
+    ExportDiagnosis(),
+)
