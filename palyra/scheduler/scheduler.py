@@ -7,7 +7,6 @@ import asyncio
 import heapq
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -28,6 +27,7 @@ from palyra.scheduler.keeping import Keeping, Records
 from palyra.scheduler.lane import Lane
 from palyra.scheduler.retrying import BY_OPERATOR, ENGINE_STOPPING, AttemptEnd
 from palyra.scheduler.roster import Planned, Roster
+from palyra.scheduler.running import Running
 
 log = logging.getLogger(__name__)
 
@@ -53,18 +53,6 @@ class SchedulerSettings:
     max_concurrent: int = 8
     pause_after: int = 0
     longest_sleep_s: float = 1.0
-
-
-@dataclass(slots=True)
-class _Running:
-    """`asked`: why somebody asked it to end. `gone`: what its fire ended as before it, when its job was removed."""
-
-    order: Order
-    attempt: AttemptRow
-    ended: bool = False
-    asked: str = ""
-    gone: FireRow | None = None
-    task: "asyncio.Task[None] | None" = None
 
 
 class Scheduler:
@@ -100,7 +88,7 @@ class Scheduler:
         self._keeping = Keeping(journal, self._conflict)
         self.jumps = Jumps(clock)
         self._woken = asyncio.Event()
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, Running] = {}
         self._ready: list[tuple[bool, int, int, str, str]] = []
         """Heap of fires that may start: maintenance first, then by release; entries may no longer hold."""
         self._entered = 0
@@ -170,7 +158,7 @@ class Scheduler:
         self._lane_freed.pop(lane.job.job_id, None)
         return unit
 
-    def _stop(self, running: _Running, reason: str, by: str) -> None:
+    def _stop(self, running: Running, reason: str, by: str) -> None:
         running.asked = running.asked or reason
         self._executor.stop(running.order, reason, by)
 
@@ -345,10 +333,10 @@ class Scheduler:
             partial(self._ended, lane, attempt),
             beat,
         )
-        running = self._running[fire.fire_id] = _Running(order, attempt)
+        running = self._running[fire.fire_id] = Running(order, attempt)
         running.task = asyncio.create_task(self._carry_out(running), name=f"palyra:job:{name}")
 
-    async def _carry_out(self, running: _Running) -> None:
+    async def _carry_out(self, running: Running) -> None:
         order = running.order
         order.beat("start", 0)
         try:
@@ -378,7 +366,7 @@ class Scheduler:
                 self.consider(lane)
             self.wake()
 
-    def _left(self, running: _Running, end: AttemptEnd) -> None:
+    def _left(self, running: Running, end: AttemptEnd) -> None:
         if not running.ended:
             self.write(running.order.job.job_id, running.order.ended(end))
 
@@ -483,11 +471,8 @@ class Scheduler:
         release = self.roster.next_release() if self.settings.enabled and not self._stopping else None
         if release is not None:
             moments.append(release)
-        return (
-            min((min(moments) - now) / 1000, self.settings.longest_sleep_s)
-            if moments
-            else (self.settings.longest_sleep_s)
-        )
+        longest = self.settings.longest_sleep_s
+        return min((min(moments) - now) / 1000, longest) if moments else longest
 
     # The end
 
