@@ -3,6 +3,7 @@
 import asyncio
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ from palyra.diagnostics.storing import (
 )
 from palyra.doctor.manifest import Manifest, RunState
 from palyra.doctor.runs import load_runs
+from palyra.governance.standing import incomplete
 from palyra.runs.settings import run_settings
 from palyra.vault.secrets import SecretState
 
@@ -169,10 +171,20 @@ async def governance(engine: "Engine") -> GovernanceData:
         parked=len(engine.parking),
         decisions_5m=dict(hearing.decisions.counts()),
         unpriced_models=tuple(sorted(hearing.unpriced)),
-        windows_incomplete=(),
+        windows_incomplete=tuple(_incomplete(engine, now)),
         agrees=None if engine.noted.ledger_differs is None else not engine.noted.ledger_differs,
         overdue=tuple(hold.hold_id for hold in holds if now - hold.created_at > longest),
     )
+
+
+def _incomplete(engine: "Engine", now: int) -> Iterator[str]:
+    """The budgets whose present windows have lost rows."""
+    ledger = engine.ledger
+    if ledger.books.gaps:
+        for policy in ledger.policies:
+            budget = ledger.budget(policy.policy_id)
+            if budget is not None and incomplete(ledger, budget.window(now)):
+                yield policy.policy_id
 
 
 async def event_loop(engine: "Engine") -> EventLoopData:

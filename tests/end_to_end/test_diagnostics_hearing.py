@@ -143,3 +143,14 @@ async def test_what_people_found_when_they_checked_is_told(opened: Opener) -> No
     assert after.sections.governance is not None
     assert after.sections.governance.data is not None
     assert after.sections.governance.data.agrees is True
+
+
+async def test_budgets_whose_rows_were_lost_are_named(opened: Opener) -> None:
+    here = await opened()
+    await here.add_budget("day", "5")
+    now = here.clock.now_ms()
+    here.engine.ledger.books.gaps = ((now - 1_000, now),)
+    told = await here.control.ask(DiagnosticsQuery(("governance",)))
+    assert told.sections.governance is not None
+    assert told.sections.governance.data is not None
+    assert told.sections.governance.data.windows_incomplete == ("day",)
