@@ -140,7 +140,8 @@ async def test_from_afar_only_operators_look(here: Premises, monkeypatch: pytest
     assert await asked(viewer) == (403, "feature_off")
 
 
-async def test_how_late_jobs_began_shows(here: Premises) -> None:
+async def test_how_late_jobs_began_shows(opened: Opener) -> None:
+    here = await opened("[scheduler]\nenabled = true\n")
     ended = asyncio.Event()
     here.engine.events.subscribe(lambda event: ended.set() if event.kind == "job.ended" else None)
     await here.advance(3_600)
