@@ -22,6 +22,7 @@ from tests.tui.desk import console
 from tests.tui.fake_incidents import PAUSE, PROBE, incident
 from tests.tui.fake_views import HOUR, MINUTE, NOW, ident, operator
 from tests.tui.fake_worlds import World, normal, storm
+from tests.tui.test_budgets_keys import fill
 
 HUNG = IncidentRef(ident(7001), 3)
 
@@ -394,3 +395,17 @@ async def test_how_soon_trouble_was_found_known_and_over_is_told_by_severity_and
         await desk.press("3")
         await desk.ready()
         assert "MTTA 2:11 · MTTR 8:42 in 7d" in desk.title
+
+
+async def test_it_is_given_to_another_operator() -> None:
+    async with console(world(hung(children=3))) as desk:
+        await desk.press("3")
+        await desk.ready()
+        await desk.press("O")
+        assert desk.dialog == "AssignDialog"
+        assert "It is nobody's then. So are the 3 below it." in desk.box
+        await fill(desk, name="pavel")
+        assert "It is pavel's then." in desk.box
+        desk.focus("act")
+        await desk.press("enter")
+        assert desk.control.sent == [AssignIncidents((HUNG,), "pavel")]

@@ -8,7 +8,7 @@ from palyra.control.incidents_queries import IncidentDetail, IncidentQuery, Inci
 from palyra.core.errors import PalyraError
 from palyra.tui.commands.action import HIDDEN, READY, Action, Confirm, Offer, Right, dimmed
 from palyra.tui.details.incident import away
-from palyra.tui.dialogs.incident import NoteDialog, RemedyDialog, ResolveDialog, SnoozeIncidentDialog, ref
+from palyra.tui.dialogs.incident import AssignDialog, NoteDialog, RemedyDialog, ResolveDialog, SnoozeIncidentDialog, ref
 from palyra.tui.themes import Tone
 
 if TYPE_CHECKING:
@@ -122,6 +122,23 @@ class Own(_OnLive):
         return screen.send(AssignIncidents((ref(incident),), "" if self._mine(screen) else latest.operator.name))
 
 
+class Assign(_OnLive):
+    id = "incident.assign"
+    keys = ("O",)
+    title = "Assign it…"
+    help = "to another operator; everybody sees whose it is"
+    confirm = Confirm.DIALOG
+
+    def perform(self, screen: "ListScreen") -> Coroutine[Any, Any, None] | None:
+        incident = selected_incident(screen)
+        return None if incident is None else self._ask(screen, incident)
+
+    async def _ask(self, screen: "ListScreen", incident: IncidentView) -> None:
+        command = await screen.palyra.ask(AssignDialog(incident))
+        if command is not None:
+            await screen.send(command)
+
+
 class Note(Action["ListScreen"]):
     id = "incident.note"
     keys = ("n",)
@@ -221,6 +238,7 @@ INCIDENTS: tuple[Action["ListScreen"], ...] = (
     Acknowledge(),
     Remedy(),
     Own(),
+    Assign(),
     Snooze(),
     Note(),
     Resolve(),

@@ -5,6 +5,7 @@ from typing import TypeVar
 from textual.app import ComposeResult
 
 from palyra.control.incidents_commands import (
+    AssignIncidents,
     IncidentRef,
     NoteIncident,
     ResolveIncidents,
@@ -29,6 +30,7 @@ R = TypeVar("R")
 LONGEST_MS = 30 * show.DAY
 MOST_REASON = 500
 MOST_NOTE = 1_000
+MOST_NAME = 128
 MODES = ("auto", "observe_only", "disabled")
 _MODE_WORDS = {
     "auto": "What is found becomes an incident, and remedies that may begin by themselves do.",
@@ -175,6 +177,44 @@ class NoteDialog(IncidentDialog[NoteIncident]):
             self.dismiss(NoteIncident(IncidentRef(self.incident.incident_id), text))
         else:
             self.query_one("#note", Field).focus()
+
+
+class AssignDialog(IncidentDialog[AssignIncidents]):
+    """Everybody sees whose it is; an empty name takes it away."""
+
+    AUTO_FOCUS = "#name"
+
+    def __init__(self, incident: IncidentView) -> None:
+        super().__init__("Whose is this incident?", incident)
+
+    def compose_content(self) -> ComposeResult:
+        yield Labelled("name", Field(self.incident.assignee, id="name", placeholder="an operator", most=MOST_NAME))
+        yield from super().compose_content()
+
+    def compose_buttons(self) -> ComposeResult:
+        yield Push("Leave it", id="keep")
+        yield Push("Assign it", id="act")
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.explain()
+
+    def on_input_changed(self) -> None:
+        self.explain()
+
+    def on_input_submitted(self) -> None:
+        self.query_one("#act", Push).focus()
+
+    @property
+    def _whose(self) -> str:
+        return self.query_one("#name", Field).value.strip()
+
+    def explain(self) -> None:
+        text = f"{summary_words(self.incident)}. It is {self._whose or 'nobody'}'s then.{self.below()}"
+        self.say([BLANK, *sentences(text), *self.warning()])
+
+    def act(self) -> None:
+        self.dismiss(AssignIncidents((ref(self.incident),), self._whose))
 
 
 class RemedyDialog(IncidentDialog[RunRemedy]):
