@@ -11,10 +11,12 @@ from palyra.cli.launch import Launch
 from palyra.cli.operators import ROLES, operators
 from palyra.cli.options import DONE, Config, Json, StateDir, act, place, report, run
 from palyra.cli.output import complain, print_json, say
+from palyra.control.access_commands import AddFlag, RemoveFlag
 from palyra.control.access_queries import AccessQuery
 from palyra.control.commands import IssueToken, SetFeature
 from palyra.core.errors import BadInputError
 
+Feature = Annotated[str, typer.Argument(metavar="NAME", help="The feature's name.")]
 VIEWER = "viewer"
 STATES = {"on": True, "off": False}
 
@@ -77,7 +79,7 @@ def access(launch: Launch) -> typer.Typer:
 
     @flags.command("set")
     def set_(
-        name: Annotated[str, typer.Argument(metavar="NAME")],
+        name: Feature,
         state: Annotated[str, typer.Argument(metavar="on|off")],
         config: Config = None,
         state_dir: StateDir = None,
@@ -89,6 +91,24 @@ def access(launch: Launch) -> typer.Typer:
             if state not in STATES:
                 raise BadInputError(f"{state!r} is no state of a feature.", fix="Write on or off.")
             return await act(launch, place(config, state_dir), SetFeature(name, STATES[state]), as_json=as_json)
+
+        run(work)
+
+    @flags.command("add")
+    def add(name: Feature, config: Config = None, state_dir: StateDir = None, as_json: Json = False) -> None:
+        """Writes a feature that the registry lacks, off."""
+
+        async def work() -> int:
+            return await act(launch, place(config, state_dir), AddFlag(name), as_json=as_json)
+
+        run(work)
+
+    @flags.command("remove")
+    def remove(name: Feature, config: Config = None, state_dir: StateDir = None, as_json: Json = False) -> None:
+        """Takes a feature out of the registry, so that it counts as off."""
+
+        async def work() -> int:
+            return await act(launch, place(config, state_dir), RemoveFlag(name), as_json=as_json)
 
         run(work)
 

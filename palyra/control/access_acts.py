@@ -5,8 +5,10 @@ from typing import Any
 
 from palyra.control.access_commands import (
     AccessCommand,
+    AddFlag,
     AddKey,
     AddOperator,
+    RemoveFlag,
     RemoveOperator,
     RevokeKey,
     SetKey,
@@ -18,7 +20,15 @@ from palyra.core.errors import BadInputError, JournalUnavailableError
 from palyra.engine import Engine
 from palyra.governance.four_eyes import Decider
 from palyra.journal.changes import AuditAdded
-from palyra.vault.access_edits import add_operator, remove_operator, revoke_key, set_key, set_operator
+from palyra.vault.access_edits import (
+    add_flag,
+    add_operator,
+    remove_flag,
+    remove_operator,
+    revoke_key,
+    set_key,
+    set_operator,
+)
 from palyra.vault.identity import account_of
 from palyra.vault.records import Operator, RecordError, Role, read_tags
 
@@ -91,6 +101,14 @@ async def act_on_access(engine: Engine, command: AccessCommand, by: Decider) -> 
             name = command.key_id
             registry.edit(lambda document: revoke_key(document, name, now))
             told, text = {"verb": "key_revoked"}, f"{name} is revoked."
+        case AddFlag():
+            name = command.name
+            registry.edit(lambda document: add_flag(document, name))
+            told, text = {"verb": "feature_added"}, f"{name} is off."
+        case RemoveFlag():
+            name = command.name
+            registry.edit(lambda document: remove_flag(document, name))
+            told, text = {"verb": "feature_removed"}, f"{name} is taken out of the registry, so it is off."
     return CommandResult("accepted", text, await noted(engine, by, name, told), data)
 
 

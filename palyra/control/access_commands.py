@@ -82,4 +82,20 @@ class RevokeKey:
     kind: Literal["revoke_key"] = "revoke_key"
 
 
-AccessCommand = AddOperator | SetOperator | RemoveOperator | AddKey | SetKey | RevokeKey
+@value
+class AddFlag:
+    """Writes a feature that the registry lacks, off."""
+
+    name: str
+    kind: Literal["add_flag"] = "add_flag"
+
+
+@value
+class RemoveFlag:
+    """Takes a feature out of the registry, so that it counts as off; also one that this program does not know."""
+
+    name: str
+    kind: Literal["remove_flag"] = "remove_flag"
+
+
+AccessCommand = AddOperator | SetOperator | RemoveOperator | AddKey | SetKey | RevokeKey | AddFlag | RemoveFlag

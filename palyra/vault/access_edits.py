@@ -109,6 +109,21 @@ def set_flag(document: dict[str, Any], name: str, on: bool) -> None:
     document.setdefault("feature_flags", {})[name] = on
 
 
+def add_flag(document: dict[str, Any], name: str) -> None:
+    """Writes a feature that the registry lacks, off. Raises NotFoundError, ConflictError where it is there."""
+    if name in document.get("feature_flags", {}):
+        raise ConflictError(f"The registry has {name} already.", fix="Switch it with `palyra access flags set`.")
+    set_flag(document, name, False)
+
+
+def remove_flag(document: dict[str, Any], name: str) -> None:
+    """Takes a feature out of the registry, so that it counts as off. Raises NotFoundError."""
+    flags = document.get("feature_flags", {})
+    if name not in flags:
+        raise NotFoundError(f"The registry has no feature {name!r}.", fix="See `palyra access flags list`.")
+    del flags[name]
+
+
 def _enabled_admins(document: Mapping[str, Any]) -> set[str]:
     found = set()
     for record in document.get("operators", []):

@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from palyra.control.access_commands import AddKey, AddOperator, RemoveOperator, RevokeKey, SetKey, SetOperator
+from palyra.control.access_commands import (
+    AddFlag,
+    AddKey,
+    AddOperator,
+    RemoveFlag,
+    RemoveOperator,
+    RevokeKey,
+    SetKey,
+    SetOperator,
+)
 from palyra.control.access_queries import AccessQuery
 from palyra.control.commands import Command, SetFeature
 from palyra.control.doctor_commands import RollBack
@@ -117,6 +126,19 @@ async def test_a_key_opens_from_the_moment_it_is_made_until_it_is_revoked(here: 
     assert (row.state, row.principal, row.tags) == ("revoked", "ci-bot", ("team=red",))
     written = b"".join(path.read_bytes() for path in here.state_dir.rglob("*") if path.is_file())
     assert token[-43:].encode() not in written
+
+
+async def test_a_feature_that_is_taken_out_is_off_until_it_is_switched_on_again(here: Premises) -> None:
+    await here.send(RemoveFlag("console_read"))
+    assert not here.engine.access.flag("console_read")
+    assert await refused(here, RemoveFlag("console_read")) == ("not_found", "not_found")
+    await here.send(AddFlag("console_read"))
+    assert not here.engine.access.flag("console_read")
+    assert await refused(here, AddFlag("console_read")) == ("conflict", "conflict")
+    assert await refused(here, AddFlag("console_red")) == ("not_found", "not_found")
+    await here.send(SetFeature("console_read", True))
+    assert here.engine.access.flag("console_read")
+    assert [verb for _, verb in verbs(here)] == ["feature_removed", "feature_added", "feature_set"]
 
 
 async def test_unknown_fields_outlive_every_change(here: Premises) -> None:
