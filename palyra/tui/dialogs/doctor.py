@@ -184,13 +184,19 @@ class DoctorDialog(Dialog[None]):
             lines += [row for note in step.notes for row in _wrapped(note, Tone.WARN)]
             for change in step.changes:
                 lines.append(line(muted(f"{change.action} {change.target}")))
-                lines += [line(part(f"  {text}", _DIFF.get(text[:1], Tone.PLAIN))) for text in change.diff.splitlines()]
+                lines += [row for text in change.diff.splitlines() for row in _diff_line(text)]
         keys = "the button takes it back" if self._undoing else "numbers tick steps  u takes the newest run back"
         return [*lines, BLANK, line(muted(f"{keys}  PgDn reads on"))]
 
 
 def _wrapped(text: str, tone: Tone) -> list[Line]:
     return wrap(text, TEXT_WIDTH, tone=tone)
+
+
+def _diff_line(text: str) -> list[Line]:
+    """A line of a diff as it is, on as many rows as it takes: what is applied can be read in full."""
+    tone, room = _DIFF.get(text[:1], Tone.PLAIN), TEXT_WIDTH - 2
+    return [line(part(f"  {text[start : start + room]}", tone)) for start in range(0, max(1, len(text)), room)]
 
 
 def _marks(step: StepView) -> list[Line]:
