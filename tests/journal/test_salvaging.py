@@ -151,7 +151,7 @@ async def test_what_is_left_of_runs_that_have_gone_is_taken_along(
     assert (await journal.fold_old_runs((T0 // DAY + 1) * DAY)).runs == RUNS - 1
     totals = await journal.readers.usage_totals(T0 - DAY, T0 + DAY)
     await journal.close()
-    assert salvage(tmp_path / "state" / "journal.db", product, clock.now_ms()) == ("no row is lost",)
+    assert salvage(tmp_path / "state" / "journal.db", product, clock.now_ms()) == Salvaged((), None)
     again = await Journal.open(product.parent, clock)
     try:
         assert await again.readers.usage_totals(T0 - DAY, T0 + DAY) == totals
