@@ -18,7 +18,10 @@ DIGITS = 12
 
 
 class Fingerprints:
-    """HMAC-SHA-256 under a key that never leaves the state directory."""
+    """HMAC-SHA-256 under a key that never leaves the state directory.
+
+    The key is its own and not the vault's: sealing the vault anew must not make refused credentials look changed.
+    """
 
     def __init__(self, key: bytes) -> None:
         self._key = key
