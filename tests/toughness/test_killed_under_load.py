@@ -24,8 +24,8 @@ UPKEEP = ("jobs", "job_fires", "job_attempts")
 """Palyra's own jobs, the only ones there are, and what they did: they go on while an engine is up."""
 JUDGED_ANEW = ("alerts", "incidents", "incident_episodes", "memory_upkeep")
 """Stay, and tell at each start what is the case then."""
-PASSING = ("told",)
-"""Whom is told what is the case: goes when it is over."""
+PASSING = ("told", "failures", "probes", "journal_sizes", "healing_circuits", "memory_traces")
+"""What an engine notes of itself and of its surroundings, and whom it told: goes when it is over."""
 GROWING = ("audit", "replay_log", "replay_bodies", "incident_timeline", *JUDGED_ANEW, *PASSING, *UPKEEP)
 """A start adds to these: what it is governed by, for replays; what it finds."""
 PLANNED = ("planned_after", "next_slot", "release_at", "last_slot", "updated_at", "failures")
