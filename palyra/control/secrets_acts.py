@@ -84,8 +84,8 @@ async def _rotate(engine: Engine, vault: Vault, by: Decider, *, cancel: bool) ->
     entries = plural(done.entries, "secret")
     told = {"verb": "vault_rotated", "key_id": done.key_id, "secrets": done.entries, "waits": done.new_key is not None}
     if done.new_key is None:
-        return await _told(engine, by, "vault", told, f"{entries} are sealed with the key {done.key_id}.")
-    text = f"{entries} will be sealed with the key {done.key_id} once {VARIABLE} holds it. It is not shown again."
+        return await _told(engine, by, "vault", told, f"{entries} sealed with the new key {done.key_id}.")
+    text = f"{entries} to be sealed with the key {done.key_id} once {VARIABLE} holds it. It is not shown again."
     result = await _told(engine, by, "vault", told, text)
     return CommandResult(result.status, result.message, result.fix, {"key": done.new_key.reveal()})
 

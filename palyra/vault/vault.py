@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from palyra.core.errors import BadInputError, ConflictError, NotFoundError, StateError
+from palyra.core.plural import plural
 from palyra.core.private_files import (
     backups_of,
     drop_backups,
@@ -131,16 +132,16 @@ class Vault:
 
     def problem(self) -> str:
         """What keeps the vault from being used, in words, once for all its entries; empty where nothing does."""
-        count = len(self.entries())
+        count = plural(len(self.entries()), "secret")
         match self.state:
             case VaultState.WRONG_KEY:
                 return (
                     f"The vault is sealed with the key {self.key_id}, but the {self._holder.name} key offered is "
-                    f"{self.offered_key_id}: {count} secrets cannot be read. Bring the right key back, or run "
+                    f"{self.offered_key_id}: {count} cannot be read. Bring the right key back, or run "
                     "`palyra vault abandon`."
                 )
             case VaultState.LOCKED:
-                return f"The vault is locked, so {count} secrets cannot be read: {self.detail}."
+                return f"The vault is locked, so {count} cannot be read: {self.detail}."
             case VaultState.DAMAGED:
                 return f"The vault is damaged: {self.detail}. Run `palyra doctor`."
             case VaultState.NEWER:
@@ -304,7 +305,8 @@ class Vault:
             entries = len(self.entries())
             if count != entries:
                 raise ConflictError(
-                    f"{entries} secrets would be given up, not {count}.", fix=f"Say {entries} if that is what you want."
+                    f"{plural(entries, 'secret')} would be given up, not {count}.",
+                    fix=f"Say {entries} if that is what you want.",
                 )
             moved = []
             # The file goes first: a key without a file is a vault that was never used.

@@ -78,7 +78,7 @@ def test_a_vault_is_given_up_by_who_types_how_much(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell("vault", "set", "global/acme", typed=SECRET)
     (shell.state / "vault" / "vault.key").write_text("A" * 43)
-    assert "1 secrets cannot be read" in shell("vault", "status", code=1).stderr
+    assert "1 secret cannot be read" in shell("vault", "status", code=1).stderr
     shell("vault", "abandon", typed="2\n", code=4)
     assert "given up with 1 secret" in shell("vault", "abandon", typed="1\n").stdout
     assert shell.json("vault", "status")["state"] == "absent"

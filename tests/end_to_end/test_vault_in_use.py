@@ -181,7 +181,7 @@ async def test_with_the_wrong_key_those_in_the_vault_are_unhealthy_and_the_rest_
             assert await healths(here) == {"acme": "missing_auth", "team": "missing_auth", "own": "ok"}
             problems = (await here.control.snapshot([])).engine.problems
             (problem,) = [one for one in problems if "vault is sealed" in one]
-            assert "1 secrets" in problem
+            assert "1 secret cannot be read" in problem
             for command in (SetSecret("global/acme", TWO), DeleteSecret("global/acme"), RotateVault()):
                 assert (await refused(here, command))[0] == "denied"
             assert (await refused(here, RevealSecret("global/acme")))[0] == "denied"
