@@ -135,7 +135,7 @@ class DiscardLetter(Action["IncidentsScreen"]):
 class ShowMeasures(Action["IncidentsScreen"]):
     id = "incident.measures"
     keys = ("t",)
-    title = "Times to find, know, end…"
+    title = "How soon it ends…"
     help = "by severity, over a day, a week and a month: MTTD, MTTA, MTTR"
     footer = "times…"
     on_selection = False
