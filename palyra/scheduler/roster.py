@@ -237,8 +237,14 @@ class Roster:
 
     @staticmethod
     def _into(fire: FireRow, due: Due) -> FireRow:
+        spans = fire.spans
+        if fire.trigger is Trigger.REVIEW and fire.slot is not None:
+            # Between what was missed long ago and now lie slots of other fires: its own are told stretch by stretch.
+            own = spans or ((fire.slot, fire.covers_through or fire.slot, fire.coalesced_count + 1),)
+            spans = (*own, (due.slot, due.last, due.coalesced + 1))
         return replace(
             fire,
+            spans=spans,
             revision=fire.revision + 1,
             coalesced_count=fire.coalesced_count + due.coalesced + 1,
             covers_through=due.last,

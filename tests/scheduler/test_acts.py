@@ -262,6 +262,20 @@ async def test_replayed_slots_wait_for_each_other(tmp_path: Path) -> None:
         assert {state for _, state, _, _ in await stage.story()} == {"completed"}
 
 
+async def test_a_slot_that_joins_a_replay_is_told_apart_from_those_in_between(tmp_path: Path) -> None:
+    async with bench(tmp_path, a_job(misfire="catch_up", expression="1d")) as stage:
+        stage.hands.hold = True
+        fire_id = await reviewing(stage, 6)
+        await stage.at(7 * DAY)
+        await acts_of(stage).review(fire_id, "replay", "ann")
+        await stage.at(8 * DAY)
+        (joined,) = [fire for fire in await stage.fires() if fire.spans]
+        day = DAY * 1000
+        assert joined.slot is not None
+        assert joined.spans == ((joined.slot, joined.slot, 1), (T0 + 8 * day, T0 + 8 * day, 1))
+        assert joined.slot < T0 + 7 * day
+
+
 async def test_system_jobs_can_be_paused_and_moved_but_not_changed_or_deleted(stage: Bench) -> None:
     add_system_jobs(stage.scheduler)
     add_system_jobs(stage.scheduler)
