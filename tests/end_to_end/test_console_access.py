@@ -15,6 +15,7 @@ from tests.end_to_end.tools import NOBODY, OWNER, ROLES, ROOT, error_of, issue, 
 
 VIEWER, APPROVER, ADMIN, NO_OPERATOR = "viewer", "approver", "admin", "none"
 TABLE = {
+    "GET diagnostics": (VIEWER, False),
     "GET usage/summary": (VIEWER, False),
     "GET usage/timeline": (VIEWER, False),
     "GET usage/breakdown": (VIEWER, False),
@@ -198,7 +199,6 @@ NO_ADDRESSES: list[str] = [
     "tasks/",
     "memory/",
     "heartbeats/",
-    "diagnostics",
     "snapshots",
     "commands",
     "query",

@@ -1,18 +1,20 @@
 """Setting the stage: the engine's threads, randomness, disk and network are those of the simulation while it runs."""
 
+import asyncio
 import gc
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiosqlite.core
 import pytest
 
 from palyra.core.ids import IdSource
+from palyra.diagnostics.collecting import OffLoop
 from palyra.engine import engine as engine_module
 from palyra.engine import settings
 from palyra.governance.ledger import Ledger
@@ -25,6 +27,8 @@ from tests.simulation.people import population
 from tests.simulation.provider import Network
 from tests.simulation.sizes import Size
 from tests.simulation.world import Month
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -98,7 +102,15 @@ def forget_connections() -> None:
             one._connection = None
 
 
+async def _at_once(work: Callable[..., T], *args: Any, **named: Any) -> T:
+    """What would be done on a thread, done in its turn: when a thread ends is nobody's to know."""
+    await asyncio.sleep(0)
+    return work(*args, **named)
+
+
 def threads_within(patch: pytest.MonkeyPatch, queues: InlineQueues) -> None:
+    patch.setattr(asyncio, "to_thread", _at_once)
+    patch.setattr(OffLoop, "run", lambda _, work: _at_once(work))
     patch.setattr(aiosqlite.core, "SimpleQueue", queues)
     patch.setattr(aiosqlite.core, "Thread", InlineThread)
     patch.delattr(aiosqlite.core.Connection, "__del__")

@@ -154,7 +154,7 @@ class Month:
         self.watch.begin_life(self.books.holds, self.books.grants.values(), self.settings.mode)
         self._engine = None
         engine = self._engine = await Engine.open(Installation(config, self.disk.state_dir), self.clock, {})
-        for room in ("healing", "notices", "memory", "tasks", "jobs", "old tasks"):
+        for room in ("healing", "notices", "memory", "tasks", "jobs", "old tasks", "diagnostics", "probes", "lag"):
             # They look after work that a month has none of, every second of it, and have simulations of their own.
             await engine._supervisor.stop(room)
         self.counted("starts")
