@@ -54,7 +54,8 @@ def own_json(data: Any) -> str:
     except TypeError:
         # Numbers beyond 64 bits, keys that are no text and unpaired surrogates, which `dumps` knows how to write.
         return dumps(data)
-    return text if text.isascii() else dumps(data)
+    # An ASCII text is the same either way but for DEL.
+    return text if text.isascii() and "\x7f" not in text else dumps(data)
 
 
 Values = tuple[Any, ...]

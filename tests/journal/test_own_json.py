@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from palyra.journal.tables import dumps, own_json
@@ -24,6 +24,7 @@ def test_it_says_the_same_in_ascii(data: Any) -> None:
 @given(
     st.recursive(st.none() | st.booleans() | st.integers() | TEXTS, lambda inner: st.lists(inner) | st.tuples(inner))
 )
+@example("\x7f")
 def test_without_fractions_it_is_the_same_to_the_byte(data: Any) -> None:
     assert own_json(data) == dumps(data)
 
