@@ -124,14 +124,12 @@ def a_provider_each(base_url: str, names: Iterable[str]) -> str:
 
 
 async def after(here: Premises, body: dict[str, Any], **headers: str) -> RawAnswer:
-    """A request whose attempts may rest in between, 10 s at most: it counts as resting while its next hold is being
-    written too, and credentials that cool would be warm again by then."""
+    """A request whose attempts may rest in between. Steps are smaller than any credential's rest, so that none that
+    begins amid one is over at its end."""
     asking = asyncio.create_task(here.ask(body, headers))
-    steps = 0
     while not asking.done():
-        if steps < 66 and any(run.resting for run in here.engine.runner.live):
-            await here.advance(0.15)
-            steps += 1
+        if any(run.resting for run in here.engine.runner.live):
+            await here.advance(0.01)
         await asyncio.sleep(0)
     return await asking
 
