@@ -17,7 +17,8 @@ from tests.simulation.stage import month
 from tests.simulation.verdict import verdict
 from tests.simulation.world import Month
 
-USUAL = 20_261_025
+USUAL = 104
+"""A month that meets everything in `coverage`; another where the engine's course has changed too much for it."""
 LONG_SEEDS = (1, 2, 3)
 
 
