@@ -74,6 +74,7 @@ class OpenDoctor(Action["DiagnosticsScreen"]):
     keys = ("D",)
     title = "Doctor…"
     help = "what is wrong with the installation, what would be repaired, and the way back"
+    footer = "doctor"
     confirm = Confirm.DIALOG
     on_selection = False
 
