@@ -32,6 +32,7 @@ from palyra.control.config_acts import reload_configuration
 from palyra.control.doctor_acts import act_on_doctor
 from palyra.control.doctor_commands import DoctorCommand
 from palyra.control.doctor_desk import DoctorDesk
+from palyra.control.engine_commands import StartEngine
 from palyra.control.incidents_acts import act_on_incident
 from palyra.control.incidents_commands import (
     AckIncidents,
@@ -188,6 +189,8 @@ class Acting:
                 return await try_webhook(self._engine, command)
             case Reload():
                 return await reload_configuration(self._engine, by)
+            case StartEngine():
+                raise ConflictError("The engine runs.", code="running")
             case AddNote() | ForgetNotes() | ForgetScope():
                 return await act_on_notes(self._engine.memory, command, by)
             case (

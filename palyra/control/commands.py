@@ -7,6 +7,7 @@ from pydantic import Field
 
 from palyra.control.access_commands import AccessCommand
 from palyra.control.doctor_commands import DoctorCommand
+from palyra.control.engine_commands import StartEngine
 from palyra.control.incidents_commands import IncidentCommand
 from palyra.control.jobs_commands import JobCommand
 from palyra.control.memory_commands import MemoryCommand
@@ -208,6 +209,7 @@ Command = Annotated[
     | TryWebhook
     | Reload
     | DoctorCommand
+    | StartEngine
     | JobCommand
     | TaskCommand
     | IncidentCommand

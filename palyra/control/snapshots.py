@@ -54,7 +54,8 @@ class OperatorView:
 
 @value
 class EngineView:
-    """`phase`: starting, ready, draining, recovery. `lag_ms`: how late the event loop runs, newest measurement."""
+    """`phase`: starting, ready, draining, recovery (no engine runs, but the doctor works). `lag_ms`: how late the event
+    loop runs, newest measurement."""
 
     phase: str
     mode: str
@@ -74,6 +75,8 @@ class EngineView:
     problems: tuple[str, ...] = ()
     log_file: str = ""
     """Where the engine writes its log; empty when it goes to standard error."""
+    trouble: str = ""
+    """Why no engine runs, in a line without a full stop; empty while one does."""
 
 
 @value
