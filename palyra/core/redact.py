@@ -8,20 +8,11 @@ looks like a credential (`Bearer x`, provider keys, web tokens, private keys, th
 import base64
 import dataclasses
 import hmac
-import json
 import re
 from collections.abc import Mapping
 from typing import NoReturn
-from urllib.parse import quote, quote_plus
 
-REDACTED = "[redacted]"
-
-MIN_KNOWN = 8
-"""Shorter secrets are not searched for: they would blank out ordinary words."""
-
-MAX_PATTERN = 512
-"""Longer secrets (certificates, accounts of services) are searched for in their usual forms, not in every mixture of
-encodings: the patterns for that grow with the secret."""
+from palyra.core.known_secrets import MIN_KNOWN, REDACTED, KnownSecrets
 
 MAX_ERROR = 1024
 """Error texts are cut at this many characters."""
@@ -71,51 +62,6 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret cannot be pickled")
-
-
-class KnownSecrets:
-    """The secret values of this process and the patterns that find them, however they are written.
-
-    Patterns are made when a text is looked at next, not with each value: a vault may hold thousands.
-    """
-
-    def __init__(self) -> None:
-        self._values: frozenset[str] = frozenset()
-        self._fresh = True
-        self._long: tuple[str, ...] = ()
-        self._short: tuple[str, ...] = ()
-        self._plain: re.Pattern[str] | None = None
-        self._percent: re.Pattern[str] | None = None
-
-    def add(self, secret: str) -> None:
-        new = {text for text in (secret, secret.strip()) if len(text) >= MIN_KNOWN and text not in REDACTED}
-        values = self._values | new
-        if values != self._values:
-            self._values = values
-            self._fresh = False
-
-    def hide(self, text: str) -> str:
-        if not self._fresh:
-            self._learn()
-        for form in self._long:
-            text = text.replace(form, REDACTED)
-        if self._plain is None:
-            return text
-        text = self._plain.sub(REDACTED, text)
-        if "%" not in text and "+" not in text:
-            return text
-        if self._percent is None:
-            self._percent = re.compile("|".join(map(_percent_form, self._short)))
-        return self._percent.sub(REDACTED, text)
-
-    def _learn(self) -> None:
-        self._fresh = True
-        longest_first = sorted(self._values, key=lambda text: (-len(text), text))
-        self._long = tuple(form for text in longest_first if len(text) > MAX_PATTERN for form in _long_forms(text))
-        self._short = tuple(text for text in longest_first if len(text) <= MAX_PATTERN)
-        self._plain = self._percent = None
-        if self._short:
-            self._plain = re.compile("|".join(form for text in self._short for form in _written_forms(text)))
 
 
 _known = KnownSecrets()
@@ -184,47 +130,6 @@ def _redact_data(data: object, *, hide: bool, depth: int) -> object:
 
 def _hides(name: str, *, inside: bool) -> bool:
     return names_secret(name) or (inside and _NEVER_SECRET_NAME.search(name) is None)
-
-
-def _written_forms(secret: str) -> list[str]:
-    """Patterns for a secret as it is, escaped in JSON, and inside base64 text at each of the three alignments."""
-    forms = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
-    patterns = [re.escape(form) for form in sorted(forms, key=lambda form: (-len(form), form))]
-    raw = secret.encode("utf-8", "surrogatepass")
-    for offset in range(3):
-        encoded = base64.b64encode(bytes(offset) + raw).decode()
-        # The first and last characters also carry bits of the neighbours, so they are matched as any character.
-        shared_start = (0, 2, 3)[offset]
-        shared_end = (0, 3, 2)[(offset + len(raw)) % 3]
-        core = encoded[shared_start : len(encoded) - shared_end]
-        urlsafe = re.sub("[+/]", lambda match: {"+": "[+-]", "/": "[/_]"}[match[0]], core)
-        patterns.append(("[\\w+/-]" if shared_start else "") + urlsafe + ("[\\w+/-]?={0,2}" if shared_end else ""))
-    return patterns
-
-
-def _long_forms(secret: str) -> list[str]:
-    """A secret as it is, escaped in JSON, percent-encoded, and inside base64 text at each of the three alignments."""
-    raw = secret.encode("utf-8", "surrogatepass")
-    forms = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
-    forms |= {quote(raw, safe=""), quote(raw), quote_plus(raw)}
-    for offset in range(3):
-        encoded = base64.b64encode(bytes(offset) + raw).decode()
-        core = encoded[(0, 2, 3)[offset] : len(encoded) - (0, 3, 2)[(offset + len(raw)) % 3]]
-        forms |= {core, core.translate(_URLSAFE)}
-    return sorted(forms, key=lambda form: (-len(form), form))
-
-
-_URLSAFE = str.maketrans("+/", "-_")
-
-
-def _percent_form(secret: str) -> str:
-    """A pattern for a secret in an address, with any of its characters percent-encoded and spaces as `+`."""
-    return "".join(_percent_char(char) for char in secret)
-
-
-def _percent_char(char: str) -> str:
-    encoded = "".join(f"%{byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))
-    return f"(?:{re.escape(char)}|(?i:{encoded}){'|[+]' if char == ' ' else ''})"
 
 
 def _bare_url(match: re.Match[str]) -> str:
@@ -306,3 +211,15 @@ _TELLING = re.compile(
     r")"
 )
 """Keys that show by their form: of providers, of gateway and operators, and signed web tokens."""
+
+__all__ = [
+    "MIN_KNOWN",
+    "REDACTED",
+    "KnownSecrets",
+    "Secret",
+    "names_secret",
+    "redact",
+    "redact_data",
+    "redact_error",
+    "remember",
+]

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from palyra.core import known_secrets
 from palyra.core import redact as room
+from palyra.core.known_secrets import MAX_PATTERN
 from palyra.core.redact import (
-    MAX_PATTERN,
     KnownSecrets,
     Secret,
     names_secret,
@@ -98,13 +99,31 @@ def test_a_long_value_is_found_in_its_usual_forms(size: int) -> None:
         assert len(hidden) < 64
 
 
-def test_many_values_cost_no_more_than_what_is_looked_at() -> None:
+def test_many_values_cost_no_more_than_what_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     known = KnownSecrets()
-    for number in range(300):
+    for number in range(4096):
+        known.add(f"value-{number:06}-of-many")
         known.add(f"value-number-{number:06}")
+    looked_for: list[str] = []
+    written_forms = known_secrets._written_forms
+
+    def noting(secret: str) -> list[str]:
+        looked_for.append(secret)
+        return written_forms(secret)
+
+    monkeypatch.setattr(known_secrets, "_written_forms", noting)
     assert known.hide("of value-number-000007 and value-number-000299") == f"of {R} and {R}"
+    assert known.hide("of nothing that is known") == "of nothing that is known"
     known.add("one-more-value")
     assert known.hide("one-more-value") == R
+    assert looked_for == ["value-number-000007", "value-number-000299", "one-more-value"]
+
+
+def test_values_of_one_end_are_told_apart() -> None:
+    known = KnownSecrets()
+    for secret in ("one-with-the-same-end", "another-with-the-same-end", "the-same-end"):
+        known.add(secret)
+    assert known.hide("another-with-the-same-end, one-with-the-same-end, no-the-same-end") == f"{R}, {R}, no-{R}"
 
 
 def test_a_short_value_is_not_searched_for() -> None:
