@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from palyra.tui.bridge import Link
 from palyra.tui.commands.action import HIDDEN, READY, Action, Confirm, Offer
+from palyra.tui.commands.configuration import Configuration
 
 if TYPE_CHECKING:
     from palyra.tui.screens.base import PalyraScreen
@@ -109,4 +110,13 @@ GO_TO = (
     GoTo("9", "diagnostics", "Diagnostics", "how every part of the house is, and what suffers from what"),
     GoTo("0", "audit", "Audit", "what people and Palyra did, and the chain that vouches for it"),
 )
-EVERYWHERE: tuple[Action["PalyraScreen"], ...] = (TakeOver(), Palette(), Help(), Quit(), *GO_TO, NextTheme(), Pause())
+EVERYWHERE: tuple[Action["PalyraScreen"], ...] = (
+    TakeOver(),
+    Palette(),
+    Help(),
+    Quit(),
+    *GO_TO,
+    Configuration(),
+    NextTheme(),
+    Pause(),
+)
