@@ -85,7 +85,7 @@ CLIPBOARD_BYTES = 64 * 1024
 MOST_FAILURES = 20
 """More failures than these and the console closes: something is wrong that a fresh screen does not mend."""
 
-_ROLE_NEEDED = {Right.DECIDE: "approver", Right.ADMINISTER: "admin"}
+_ROLE_NEEDED = {Right.DECIDE: "approver", Right.ADMINISTER: "admin", Right.REPAIR: "admin"}
 _TONES = {"accepted": Tone.GOOD, "stale": Tone.WARN, "conflict": Tone.WARN}
 
 
@@ -436,8 +436,13 @@ class PalyraApp(App[None], inherit_bindings=False):
         operator = None if self.latest is None else self.latest.operator
         if operator is None:
             return "not connected yet"
-        allowed = operator.may_administer if right is Right.ADMINISTER else operator.may_approve
-        if right is Right.SEE or allowed:
+        allowed = {
+            Right.SEE: True,
+            Right.DECIDE: operator.may_approve,
+            Right.ADMINISTER: operator.may_administer,
+            Right.REPAIR: operator.may_repair,
+        }
+        if allowed[right]:
             return ""
         return f"needs the role {_ROLE_NEEDED[right]}, {operator.name} is {operator.role}"
 

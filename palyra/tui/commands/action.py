@@ -33,6 +33,7 @@ class Right(StrEnum):
     SEE = "see"
     DECIDE = "decide"
     ADMINISTER = "administer"
+    REPAIR = "repair"
 
 
 @value

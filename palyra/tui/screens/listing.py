@@ -197,7 +197,11 @@ class ListScreen(PalyraScreen):
         under = self.preview(subject, self.size.width) if not self.wide else []
         preview.display = bool(under)
         if under:
-            preview.show([(part(glyphs.RULE * self.size.width, Tone.MUTED),), *under])
+            preview.show([*self.rule(), *under])
+
+    def rule(self) -> list[Line]:
+        """What parts the list from what stands below it."""
+        return [(part(glyphs.RULE * self.size.width, Tone.MUTED),)]
 
     def _notice_change(self, subject: Subject | None) -> None:
         told = None if subject is None else (key_of(subject), content_of(subject))
