@@ -296,10 +296,13 @@ class EngineFace:
         )
 
     def _approvals(self, pending: Sequence[ApprovalRecord]) -> tuple[ApprovalView, ...]:
-        """The oldest pending ones, then those decided last. A view serves all snapshots that tell the same of it."""
+        """Pending ones with the most clients waiting, then the oldest, then those decided last. A view serves all
+        snapshots that tell the same of it."""
+        waits = {record.approval_id: self.waiting(record.approval_id) for record in pending}
+        urgent = sorted(pending, key=lambda record: -waits[record.approval_id][0])[:PENDING_SHOWN]
         shown: dict[str, _Shown] = {}
-        for record in [*pending[:PENDING_SHOWN], *self.engine.desk.decided()[:DECIDED_SHOWN]]:
-            waiting, park_until = self.waiting(record.approval_id)
+        for record in [*urgent, *self.engine.desk.decided()[:DECIDED_SHOWN]]:
+            waiting, park_until = waits.get(record.approval_id) or self.waiting(record.approval_id)
             before = self._shown.get(record.approval_id)
             if before is None or before.record is not record or before.waiting != (waiting, park_until):
                 before = _Shown(record, (waiting, park_until), approval_view(record, waiting, park_until))

@@ -118,7 +118,8 @@ class TriageScreen(ListScreen):
         asking = sorted((item for item in snapshot.approvals if item.status == "pending"), key=urgency)
         open_ones = sum(needs_a_person(incident, snapshot.at) for incident in snapshot.incidents)
         unlisted = max(0, snapshot.incidents_open - len(snapshot.incidents))
-        self._needing = len(asking) + open_ones + unlisted + sum(alert.needs_a_person for alert in snapshot.alerts)
+        waiting = max(len(asking), snapshot.approvals_pending)
+        self._needing = waiting + open_ones + unlisted + sum(alert.needs_a_person for alert in snapshot.alerts)
         return [*asking, *snapshot.incidents, *snapshot.alerts]
 
     def fields(self, subject: Subject) -> Mapping[str, str]:
