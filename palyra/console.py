@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 from palyra.config.model import LoadedConfig
 from palyra.control.protocol import Control
@@ -13,7 +14,8 @@ from palyra.core.heap import settle_heap
 from palyra.core.signals import StopSignals
 from palyra.core.streams import STDERR, say
 from palyra.engine import Installation
-from palyra.house import House, open_house, open_log
+from palyra.hosting import HostedControl
+from palyra.house import open_log
 from palyra.tui.app import PalyraApp
 from palyra.tui.driver import PalyraDriver
 from palyra.tui.frame.herald import ringing
@@ -25,23 +27,29 @@ MEMORY_FILE = "console.json"
 
 
 class Console(PalyraApp):
-    """The app as it runs on a real terminal."""
+    """The app as it runs on a real terminal. It goes by `screen`, and keeps its memory in the state directory."""
 
     def __init__(
-        self, control: Control, installation: Installation, clock: Clock, *, read_only: bool, ascii_only: bool
+        self,
+        control: Control,
+        screen: LoadedConfig,
+        state_dir: Path,
+        clock: Clock,
+        *,
+        read_only: bool,
+        ascii_only: bool,
     ) -> None:
-        config = installation.config
         super().__init__(
             control,
             clock=clock,
             read_only=read_only,
-            ascii_only=ascii_only or config.console.ascii,
-            theme=config.console.theme,
-            refresh_hz=config.console.refresh_hz,
-            drain_seconds=config.gateway.drain_seconds,
-            ringing=ringing(config.notifications.bell, config.notifications.osc9, os.environ),
-            keys=config.console.keys,
-            memory=installation.state_dir / MEMORY_FILE,
+            ascii_only=ascii_only or screen.console.ascii,
+            theme=screen.console.theme,
+            refresh_hz=screen.console.refresh_hz,
+            drain_seconds=screen.gateway.drain_seconds,
+            ringing=ringing(screen.notifications.bell, screen.notifications.osc9, os.environ),
+            keys=screen.console.keys,
+            memory=state_dir / MEMORY_FILE,
             driver_class=PalyraDriver,
         )
         self.painted = asyncio.Event()
@@ -54,8 +62,14 @@ class Console(PalyraApp):
         self.hang_up()
 
     async def follow(self, config: LoadedConfig) -> None:
-        """The configuration of an engine in this process was read again."""
+        """The configuration that an engine in this process goes by."""
         self._herald.ring(ringing(config.notifications.bell, config.notifications.osc9, os.environ))
+        self._drain_seconds = config.gateway.drain_seconds
+
+    @property
+    def drain_seconds(self) -> float:
+        """How long runs get to end, as the configuration in force says."""
+        return self._drain_seconds
 
     def stop(self) -> None:
         self.exit()
@@ -78,69 +92,49 @@ async def ask_who(account: str, candidates: Sequence[str]) -> str | None:
     return await WhoApp(account, candidates).run_async()
 
 
-async def run_console(
-    installation: Installation,
-    *,
-    operator: str,
-    read_only: bool,
-    ascii_only: bool,
-    company: Callable[[House], Coroutine[None, None, None]] | None = None,
-) -> int:
-    """The console on an engine of its own; `company` goes on beside it once the doors are open, until the screen ends.
-
-    Raises PalyraError for a state directory or address that cannot be had.
+async def run_console(hosted: HostedControl, screen: LoadedConfig, *, read_only: bool, ascii_only: bool) -> int | None:
+    """The console on an engine of its own, or in recovery mode where none can be started. None when an engine is to be
+    looked for again. Raises IdentityError.
     """
-    clock = SystemClock()
-    with open_log(installation) as kept:
-        async with open_house(installation, clock, os.environ, serving=False) as house:
-            house.follow(kept)
-            control = house.own_control(operator, os.environ, read_only=read_only)
-            app = Console(control, installation, clock, read_only=read_only, ascii_only=ascii_only)
-            house.engine.reloading.listen(app.follow)
-            beside: list[asyncio.Task[None]] = []
-
-            async def open_doors() -> None:
-                await house.open_doors()
-                if company is not None:
-                    beside.append(asyncio.create_task(company(house)))
-
-            try:
-                code = await _show(app, clock, installation, open_doors)
-            finally:
-                for task in beside:
-                    task.cancel()
-                await asyncio.gather(*beside, return_exceptions=True)
-            if house.engine.runner.live:
-                seconds = installation.config.gateway.drain_seconds
-                say(STDERR, f"waiting up to {seconds} s for runs in flight; Ctrl+C ends it at once")
-        return code
+    clock = hosted.clock
+    try:
+        await hosted.start()
+        app = Console(hosted, screen, hosted.state_dir, clock, read_only=read_only, ascii_only=ascii_only)
+        hosted.listen(app.follow)
+        code = await _show(app, clock, screen, hosted.open_doors)
+        if hosted.house is not None and hosted.house.engine.runner.live:
+            seconds = app.drain_seconds
+            say(STDERR, f"waiting up to {seconds:.0f} s for runs in flight; Ctrl+C ends it at once")
+    finally:
+        await hosted.close()
+    return None if app.taking_over else code
 
 
-async def attach(remote: RemoteControl, installation: Installation, *, read_only: bool, ascii_only: bool) -> int | None:
+async def attach(
+    remote: RemoteControl, screen: LoadedConfig, state_dir: Path, *, read_only: bool, ascii_only: bool
+) -> int | None:
     """The console on an engine in another process. None when that is gone and the operator takes over."""
     clock = SystemClock()
     try:
-        with open_log(installation, attached=True):
-            app = Console(remote, installation, clock, read_only=read_only, ascii_only=ascii_only)
-            code = await _show(app, clock, installation, None)
+        with open_log(Installation(screen, state_dir), attached=True):
+            app = Console(remote, screen, state_dir, clock, read_only=read_only, ascii_only=ascii_only)
+            code = await _show(app, clock, screen, None)
             return None if app.taking_over else code
     finally:
         await remote.close()
 
 
-async def _show(
-    app: Console, clock: Clock, installation: Installation, doors: Callable[[], Awaitable[None]] | None
-) -> int:
+async def _show(app: Console, clock: Clock, screen: LoadedConfig, doors: Callable[[], Awaitable[None]] | None) -> int:
     """Runs the screen to its end; the doors open once it is painted."""
     signals = StopSignals(
         clock,
         on_stop=app.stop,
         on_hangup=app.hang_up,
-        drain_seconds=installation.config.gateway.drain_seconds,
+        drain_seconds=lambda: app.drain_seconds,
         last_words=app.last_words,
     )
     signals.install()
-    shown = asyncio.create_task(app.run_async(mouse=installation.config.console.mouse))
+    shown = asyncio.create_task(app.run_async(mouse=screen.console.mouse))
     painted = asyncio.create_task(app.painted.wait())
     try:
         await asyncio.wait((shown, painted), return_when=asyncio.FIRST_COMPLETED)

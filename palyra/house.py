@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
+from palyra.at_keyboard import at_keyboard, operator_view
 from palyra.config.model import LoadedConfig
 from palyra.config.operations import LoggingConfig
 from palyra.control.local import Doors, EngineFace, LocalControl
@@ -21,10 +21,9 @@ from palyra.gateway.metrics import Metrics
 from palyra.gateway.operators import OperatorsServer
 from palyra.gateway.server import Gateway
 from palyra.vault.access import STATE_FILES
-from palyra.vault.identity import SSH_USER_AUTH, Identity, IdentityError, account_of, identify
+from palyra.vault.identity import Identity, IdentityError
 from palyra.vault.records import Role
 from palyra.vault.secrets import SecretSource
-from palyra.vault.ssh_keys import session_keys
 
 log = logging.getLogger(__name__)
 
@@ -90,24 +89,17 @@ class House:
 
     def own_identity(self, claimed: str, environ: Mapping[str, str]) -> Identity:
         """Who started this process. Raises IdentityError."""
-        access = self.engine.access
-        return identify(
-            account_of(os.geteuid()),
-            access.operators,
-            registered=access.operators_registered,
-            owns_state=self.engine.state_owner == os.geteuid(),
-            claimed=claimed or None,
-            environ=environ,
-            keys=session_keys(environ.get(SSH_USER_AUTH, ""), os.geteuid()),
-            unavailable=bool(access.unavailable),
-        )
+        return at_keyboard(self.engine.access, owner=self.engine.state_owner, claimed=claimed, environ=environ)
 
-
-def operator_view(identity: Identity, *, read_only: bool = False) -> OperatorView:
-    role = "viewer" if read_only else identity.role.value
-    return OperatorView(
-        identity.operator, role, identity.attestation.value, identity.account, identity.address, identity.may_repair
-    )
+    async def close(self) -> None:
+        """Drains, and closes whatever was opened."""
+        await self.engine.drain()
+        if self.gateway is not None:
+            await self.gateway.close()
+        if self.socket is not None:
+            await self.socket.close()
+        await self.face.replays.close()
+        await self.engine.close()
 
 
 @asynccontextmanager
@@ -124,29 +116,30 @@ async def open_house(
     `vault` is where credentials are kept that the configuration names by reference; None: there is none. Raises
     StateError when the state directory or an address cannot be had.
     """
-    socket = socket_path(installation.state_dir, environ)
-    engine = await Engine.open(installation, clock, environ, socket=socket, vault=vault)
-    house: House | None = None
+    house = await start_house(installation, clock, environ, vault=vault)
     try:
-        face = EngineFace(engine, lambda: Doors() if house is None else house.doors())
-        house = House(engine, face, environ)
-        await face.begin()
         if serving:
             await house.open_doors()
         yield house
     finally:
-        await asyncio.shield(_close(engine, house))
+        await asyncio.shield(house.close())
 
 
-async def _close(engine: Engine, house: House | None) -> None:
-    await engine.drain()
-    if house is not None:
-        if house.gateway is not None:
-            await house.gateway.close()
-        if house.socket is not None:
-            await house.socket.close()
-        await house.face.replays.close()
-    await engine.close()
+async def start_house(
+    installation: Installation, clock: Clock, environ: Mapping[str, str], *, vault: SecretSource | None = None
+) -> House:
+    """Starts the engine, its doors closed. Whoever has it closes it. Raises StateError as `open_house`."""
+    socket = socket_path(installation.state_dir, environ)
+    engine = await Engine.open(installation, clock, environ, socket=socket, vault=vault)
+    house: House | None = None
+    face = EngineFace(engine, lambda: Doors() if house is None else house.doors())
+    house = House(engine, face, environ)
+    try:
+        await face.begin()
+    except BaseException:
+        await asyncio.shield(house.close())
+        raise
+    return house
 
 
 def open_log(installation: Installation, *, attached: bool = False) -> EngineLog:

@@ -12,51 +12,42 @@ from typing import Annotated, Any
 
 import typer
 
+from palyra.at_keyboard import at_keyboard, owner_of
 from palyra.cli.app import build_app
 from palyra.cli.launch import GatewayDoor, Place
 from palyra.cli.options import run_to_end
 from palyra.cli.output import complain
-from palyra.config.load import LoadResult, Sources
+from palyra.config.load import Sources
 from palyra.config.paths import state_dir as find_state_dir
 from palyra.config.rewrite import set_defaults
 from palyra.control.offline import offline_control
 from palyra.control.protocol import Control
 from palyra.control.remote import RemoteControl
 from palyra.core.clock import SystemClock
-from palyra.core.errors import BadInputError, EngineGoneError, StateError
+from palyra.core.errors import EngineGoneError, StateError
 from palyra.core.heap import settle_heap
 from palyra.core.logs import keep_terminal_clean
-from palyra.core.plural import plural
 from palyra.core.private_files import write_private
 from palyra.core.signals import StopSignals
 from palyra.core.streams import STDERR, STDOUT, say
+from palyra.doctor.reading import Where
 from palyra.engine import Installation
 from palyra.house import House, open_house, open_log
+from palyra.installed import for_a_screen, installed
 from palyra.vault.access import AccessRegistry
-from palyra.vault.identity import SSH_USER_AUTH, AmbiguousError, IdentityError, account_of, identify
-from palyra.vault.ssh_keys import session_keys
+from palyra.vault.identity import AmbiguousError, IdentityError, account_of
 
 
-class ConfigError(BadInputError):
-    """A configuration that cannot be used; the message holds every problem, a line each."""
+def sources_of(place: Place, *, bind: str | None = None) -> Sources:
+    return Sources(place.config, dict(os.environ), {"gateway.bind": bind})
 
 
 def installation(place: Place, *, bind: str | None = None) -> Installation:
     """What an engine started here would run on. Raises ConfigError with all problems at once."""
-    sources = Sources(place.config, dict(os.environ), {"gateway.bind": bind})
-    loaded = sources.load()
-    if loaded.config is None:
-        raise ConfigError(problem_text(loaded))
-    for warning in loaded.warnings:
+    found = installed(sources_of(place, bind=bind), find_state_dir(place.state_dir, os.environ))
+    for warning in found.warnings:
         complain(str(warning))
-    state_dir = find_state_dir(place.state_dir, os.environ)
-    return Installation(loaded.config, state_dir, loaded.path, sources=sources, warnings=loaded.warnings)
-
-
-def problem_text(loaded: LoadResult) -> str:
-    count = len(loaded.problems)
-    head = f"The configuration has {plural(count, 'problem')}:"
-    return "\n".join([head, *(f"  {problem}" for problem in loaded.problems)])
+    return found
 
 
 async def running_engine(place: Place, state_dir: Path) -> RemoteControl | None:
@@ -149,7 +140,7 @@ def guarded(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
 
 
 async def serve(place: Place, bind: str | None, ready_file: Path | None) -> int:
-    """The engine without a screen, until SIGTERM or SIGINT."""
+    """The engine without a screen, until SIGTERM or SIGINT. Raises PalyraError for what keeps it from starting."""
     found = installation(place, bind=bind)
     clock = SystemClock()
     stop = asyncio.Event()
@@ -157,7 +148,7 @@ async def serve(place: Place, bind: str | None, ready_file: Path | None) -> int:
         clock,
         on_stop=stop.set,
         on_hangup=None,
-        drain_seconds=found.config.gateway.drain_seconds,
+        drain_seconds=lambda: found.config.gateway.drain_seconds,
         last_words=lambda: say(STDERR, "Stopped hard; the next start ends what was held."),
     )
     with open_log(found) as kept:
@@ -192,21 +183,12 @@ async def at_the_keyboard(place: Place, state_dir: Path) -> Place | None:
     """The place with the name of who is there, asked for where several operators share the account and nothing tells
     them apart; None where nobody says. Whether a name may be used is judged by the engine."""
     access = AccessRegistry.look(state_dir, SystemClock())
-    account = account_of(os.geteuid())
     try:
-        identify(
-            account,
-            access.operators,
-            registered=access.operators_registered,
-            owns_state=True,
-            claimed=place.operator or None,
-            environ=os.environ,
-            keys=session_keys(os.environ.get(SSH_USER_AUTH, ""), os.geteuid()),
-        )
+        at_keyboard(access, owner=owner_of(state_dir), claimed=place.operator, environ=os.environ)
     except AmbiguousError as ambiguous:
         from palyra.console import ask_who
 
-        chosen = await ask_who(account, ambiguous.candidates)
+        chosen = await ask_who(account_of(os.geteuid()), ambiguous.candidates)
         return None if chosen is None else replace(place, operator=chosen)
     except IdentityError:
         return place
@@ -216,17 +198,32 @@ async def at_the_keyboard(place: Place, state_dir: Path) -> Place | None:
 async def open_console(place: Place, *, read_only: bool, ascii_only: bool) -> int:
     """The console on an engine of its own, or attached to the one that holds the state directory."""
     from palyra.console import attach, run_console
+    from palyra.hosting import HostedControl
 
-    found = installation(place)
-    known = await at_the_keyboard(place, found.state_dir)
+    sources, state_dir = sources_of(place), find_state_dir(place.state_dir, os.environ)
+    known = await at_the_keyboard(place, state_dir)
     if known is None:
         return 1
-    place = known
-    while (remote := await running_engine(place, found.state_dir)) is not None:
-        code = await attach(remote, found, read_only=read_only, ascii_only=ascii_only)
+    for warning in sources.load().warnings:
+        complain(str(warning))
+    while True:
+        screen = for_a_screen(sources)
+        remote = await running_engine(known, state_dir)
+        if remote is not None:
+            code = await attach(remote, screen, state_dir, read_only=read_only, ascii_only=ascii_only)
+        else:
+            hosted = HostedControl(
+                lambda: installed(sources, state_dir),
+                Where(place.config, state_dir, sources.environ),
+                state_dir,
+                screen,
+                SystemClock(),
+                operator=known.operator,
+                read_only=read_only,
+            )
+            code = await run_console(hosted, screen, read_only=read_only, ascii_only=ascii_only)
         if code is not None:
             return code
-    return await run_console(found, operator=place.operator, read_only=read_only, ascii_only=ascii_only)
 
 
 def cli() -> None:

@@ -34,7 +34,8 @@ class LoadResult:
     """What loading made of the installation.
 
     `config` is None when there is any problem; warnings never stand in the way. `origins` knows every key by its
-    dotted name. `path` is the file that was chosen, also when it is broken; None when there is none.
+    dotted name. `path` is the file that was chosen, also when it is broken; None when there is none. `legible` has the
+    values that are well, whatever is wrong with others: those are as by default.
     """
 
     config: LoadedConfig | None
@@ -42,6 +43,7 @@ class LoadResult:
     warnings: tuple[Problem, ...] = ()
     origins: Mapping[str, Origin] = field(default_factory=dict)
     path: Path | None = None
+    legible: LoadedConfig = field(default_factory=LoadedConfig)
 
 
 @value
@@ -130,6 +132,7 @@ def _load(file: _File, environ: Mapping[str, str], flags: Mapping[str, str | Non
         warnings=_in_order([*file.warnings, *environment.warnings]),
         origins=all_origins(merged),
         path=path,
+        legible=config,
     )
 
 

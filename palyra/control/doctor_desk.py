@@ -17,8 +17,8 @@ from palyra.control.doctor_queries import (
 )
 from palyra.control.doctor_views import check_view, finding_view, repairs_done, run_of_repairs, step_view
 from palyra.core.clock import Clock
-from palyra.doctor.applying import RunResult, Terms, Tools
-from palyra.doctor.carrying_out import carry_out, journal_works
+from palyra.doctor.applying import RunResult, Terms, Tools, chosen
+from palyra.doctor.carrying_out import carry_out, check_digest, journal_works
 from palyra.doctor.checks.catalogue import CHECKS, ONLINE
 from palyra.doctor.command import make_plan_for
 from palyra.doctor.examining import Examination, examine
@@ -63,6 +63,19 @@ class DoctorDesk:
                 result = await self._roll_back(command, who)
         return repairs_done(result, await self._examine(await self.look()))
 
+    async def needs_stop(self, command: DoctorCommand) -> bool:
+        """Whether there is work in it that cannot be done beside an engine. Raises as `do`; nothing is written."""
+        found = await self.look()
+        if isinstance(command, RollBack):
+            run = load_run(found.state_dir, command.run_id)
+            site = site_of(found.config_files.get(), found.state_dir)
+            undoing = await asyncio.to_thread(plan_undoing, run, site, force=command.force)
+            check_possible(undoing, force=command.force)
+            return undoing.step.needs_stop
+        _, plan = await self._plan(command.only, command.skip)
+        check_digest(plan, command.digest)
+        return any(step.needs_stop and command.force >= step.force for step in chosen(plan, command.steps))
+
     async def _report(self) -> DoctorReport:
         found = await self.look()
         examined = await self._examine(found)
@@ -105,8 +118,10 @@ class DoctorDesk:
         found, plan = await self._plan(command.only, command.skip)
         site = site_of(found.config_files.get(), found.state_dir)
         terms = Terms(command.steps, command.force, self._live)
+        # One that was looked at beside an engine which has been stopped since is still that plan.
+        digest = plan.digest if command.stop_engine and command.digest == plan.beside_engine else command.digest
         try:
-            return await asyncio.to_thread(carry_out, plan, terms, site, who, self._tools(), digest=command.digest)
+            return await asyncio.to_thread(carry_out, plan, terms, site, who, self._tools(), digest=digest)
         finally:
             self._progress = (0, 0, "")
 

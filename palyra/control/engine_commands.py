@@ -4,6 +4,9 @@ from typing import Literal
 
 from palyra.core.values import value
 
+RUNS_ELSEWHERE = "locked"
+"""The code of a start that failed since the engine of another process has the state directory."""
+
 
 @value
 class StartEngine:

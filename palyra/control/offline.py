@@ -16,8 +16,8 @@ from palyra.control.config_queries import ConfigAnswer, ConfigQuery
 from palyra.control.diagnostics_answers import no_diagnostics
 from palyra.control.diagnostics_queries import DiagnosticsQuery
 from palyra.control.doctor import who
-from palyra.control.doctor_acts import told
-from palyra.control.doctor_commands import DoctorCommand, RollBack
+from palyra.control.doctor_acts import repaired
+from palyra.control.doctor_commands import DoctorCommand
 from palyra.control.doctor_desk import DoctorDesk
 from palyra.control.doctor_queries import DoctorAsked, JournalExamination, JournalExaminationQuery
 from palyra.control.incidents_queries import (
@@ -85,7 +85,7 @@ from palyra.control.usage_queries import (
 )
 from palyra.control.views import approval_view, budget_views
 from palyra.core.clock import Clock
-from palyra.core.errors import BadInputError, EngineGoneError, NotFoundError, PalyraError, StateError
+from palyra.core.errors import EngineGoneError, StateError
 from palyra.core.ids import IdSource
 from palyra.core.values import value
 from palyra.doctor.reading import Where
@@ -324,15 +324,8 @@ class OfflineControl(Control):
         return CommandResult("denied", NO_ENGINE, "Start palyra-tui or `palyra serve` first.")
 
     async def _repair(self, command: DoctorCommand) -> CommandResult:
-        """The doctor's own lock keeps engines away meanwhile."""
-        try:
-            by = who(await self._doctor.look(), self._environ)
-            return told(await self._doctor.do(command, by), undone=isinstance(command, RollBack))
-        except NotFoundError as error:
-            return CommandResult("not_found", error.message, error.fix, code=error.code)
-        except PalyraError as error:
-            status = "invalid" if isinstance(error, BadInputError) else "conflict"
-            return CommandResult(status, error.message, error.fix, code=error.code)
+        by = who(await self._doctor.look(), self._environ)
+        return await repaired(self._doctor, command, by)
 
     async def answer(self, query: Query) -> Answer:
         if isinstance(query, DoctorAsked):

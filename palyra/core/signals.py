@@ -31,8 +31,8 @@ class StopSignals:
 
     `on_stop` is called for SIGTERM and SIGINT, `on_hangup` for SIGHUP, when painting makes no sense any more; neither
     may block. Without `on_hangup` the process outlives its terminal. SIGHUP again is no insistence: shells and the
-    kernel both send it when a terminal closes. A hard end first calls `last_words`, which must not wait for anything,
-    and then ends the process with exit code 130.
+    kernel both send it when a terminal closes. `drain_seconds` is asked once the end begins. A hard end first calls
+    `last_words`, which must not wait for anything, and then ends the process with exit code 130.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class StopSignals:
         *,
         on_stop: Callable[[], None],
         on_hangup: Callable[[], None] | None,
-        drain_seconds: float,
+        drain_seconds: Callable[[], float],
         last_words: Callable[[], None] = lambda: None,
         end: Callable[[int], None] = os._exit,
     ) -> None:
@@ -88,7 +88,7 @@ class StopSignals:
 
     def _begin(self) -> None:
         self._stopping = True
-        self._deadline = self._clock.call_later(self._drain_seconds + PATIENCE_SECONDS, self._end_hard)
+        self._deadline = self._clock.call_later(self._drain_seconds() + PATIENCE_SECONDS, self._end_hard)
 
     def _end_hard(self) -> None:
         try:

@@ -17,7 +17,9 @@ from palyra.demo.history import seed_history
 from palyra.demo.plans import PastPlans
 from palyra.demo.scene import SEED, configuration
 from palyra.demo.traffic import keep_asking, make_keys
+from palyra.doctor.reading import Where
 from palyra.engine import Installation
+from palyra.hosting import HostedControl
 from palyra.house import House
 from palyra.journal.journal import Journal
 from palyra.journal.lock import EngineLock
@@ -86,4 +88,13 @@ async def run_demo(state_dir: Path | None, *, ascii_only: bool) -> int:
         async def company(house: House) -> None:
             await keep_asking(house.doors().gateway_url, make_keys(house), clock, dice, also)
 
-        return await run_console(installation, operator="", read_only=False, ascii_only=ascii_only, company=company)
+        hosted = HostedControl(
+            lambda: installation,
+            Where(None, installation.state_dir, os.environ),
+            installation.state_dir,
+            installation.config,
+            clock,
+            company=company,
+            recovers=False,
+        )
+        return await run_console(hosted, installation.config, read_only=False, ascii_only=ascii_only) or 0

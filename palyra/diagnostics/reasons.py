@@ -82,6 +82,7 @@ class ReasonCode(StrEnum):
     COLLECTOR_ERROR = "collector_error"
     COLLECTOR_TIMEOUT = "collector_timeout"
     SWITCHED_OFF = "switched_off"
+    ENGINE_STOPPED = "engine_stopped"
 
 
 SENTENCES: Mapping[ReasonCode, tuple[str, str]] = {
@@ -194,6 +195,10 @@ SENTENCES: Mapping[ReasonCode, tuple[str, str]] = {
     ReasonCode.COLLECTOR_ERROR: ("What this part is doing could not be read.", "The log says why."),
     ReasonCode.COLLECTOR_TIMEOUT: ("What this part is doing could not be read in time.", "It is asked again."),
     ReasonCode.SWITCHED_OFF: ("It is switched off.", ""),
+    ReasonCode.ENGINE_STOPPED: (
+        "No engine runs: the house is in recovery mode.",
+        "Repair what the doctor found; the engine starts by itself then.",
+    ),
 }
 """What each code means, and the next step."""
 

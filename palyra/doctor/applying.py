@@ -98,12 +98,12 @@ def apply_plan(plan: Plan, terms: Terms, site: Site, who: Who, tools: Tools) -> 
     and ConflictError where another doctor or engine is at work, StateError where no manifest can be written,
     BadInputError for a step that the plan does not have.
     """
-    chosen = _chosen(plan, terms.steps)
-    refused = {step.repair_id: outcome for step in chosen if (outcome := _refusal(step, terms)) is not None}
-    steps = [step for step in chosen if step.repair_id not in refused]
+    wanted = chosen(plan, terms.steps)
+    refused = {step.repair_id: outcome for step in wanted if (outcome := _refusal(step, terms)) is not None}
+    steps = [step for step in wanted if step.repair_id not in refused]
     if not steps:
-        outcomes = tuple(StepOutcome(step.repair_id, refused[step.repair_id]) for step in chosen)
-        return RunResult("", "", RunState.FAILED if chosen else RunState.COMPLETED, outcomes)
+        outcomes = tuple(StepOutcome(step.repair_id, refused[step.repair_id]) for step in wanted)
+        return RunResult("", "", RunState.FAILED if wanted else RunState.COMPLETED, outcomes)
     disk = Disk(site.roots, tools.seam)
     journal = any(step.needs_stop for step in steps)
     with the_only_doctor(site, who, tools, live=terms.live, journal=journal) as (run_id, made_state_dir):
@@ -112,7 +112,7 @@ def apply_plan(plan: Plan, terms: Terms, site: Site, who: Who, tools: Tools) -> 
         record = RunRecord(disk, site.state_dir, manifest)
         record.begin()
         execution = Execution(disk, record, tools.works, made_state_dir=made_state_dir)
-        outcomes = tuple(_steps(chosen, refused, execution, tools.progress))
+        outcomes = tuple(_steps(wanted, refused, execution, tools.progress))
         result = finish(record, outcomes, site, who, tools, "applied")
         forget_old_runs(site.state_dir)
         return result
@@ -205,7 +205,8 @@ def _registries(state_dir: Path) -> Iterator[None]:
         yield
 
 
-def _chosen(plan: Plan, wanted: Collection[str] | None) -> list[RepairStep]:
+def chosen(plan: Plan, wanted: Collection[str] | None) -> list[RepairStep]:
+    """The steps of these ids; all of them for None. Raises BadInputError for one that the plan does not have."""
     if wanted is None:
         return list(plan.steps)
     unknown = sorted(set(wanted) - {step.repair_id for step in plan.steps})
@@ -221,16 +222,16 @@ def _refusal(step: RepairStep, terms: Terms) -> Outcome | None:
 
 
 def _steps(
-    chosen: Sequence[RepairStep], refused: Mapping[str, Outcome], execution: Execution, progress: Progress
+    wanted: Sequence[RepairStep], refused: Mapping[str, Outcome], execution: Execution, progress: Progress
 ) -> Iterator[StepOutcome]:
     stopped = False
-    for done, step in enumerate(chosen):
+    for done, step in enumerate(wanted):
         if step.repair_id in refused:
             yield StepOutcome(step.repair_id, refused[step.repair_id])
         elif stopped:
             yield StepOutcome(step.repair_id, Outcome.NOT_RUN)
         else:
-            progress(done, len(chosen), step.repair_id)
+            progress(done, len(wanted), step.repair_id)
             outcome = execution.carry_out(step)
             stopped = outcome.outcome is not Outcome.APPLIED
             yield outcome

@@ -37,12 +37,18 @@ def carry_out(plan: Plan, terms: Terms, site: Site, who: Who, tools: Tools, *, d
 
     A plan whose step takes a run back does that. Raises what `apply_plan` and `roll_back` raise.
     """
-    if digest and digest != plan.digest:
-        raise PlanChangedError(
-            f"The plan is not {digest} any more; nothing was written.",
-            fix="Look at the new plan first.",
-        )
+    if digest:
+        check_digest(plan, digest)
     undoing = next((step for step in plan.steps if step.undoes), None)
     if undoing is not None and undoing.force <= terms.force and terms.steps in (None, (undoing.repair_id,)):
         return roll_back(undoing.undoes, site, who, tools, force=terms.force, live=terms.live)
     return apply_plan(plan, terms, site, who, tools)
+
+
+def check_digest(plan: Plan, digest: str) -> None:
+    """Raises PlanChangedError where the plan is another than the one of this digest."""
+    if digest != plan.digest:
+        raise PlanChangedError(
+            f"The plan is not {digest} any more; nothing was written.",
+            fix="Look at the new plan first.",
+        )

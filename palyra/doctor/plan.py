@@ -7,9 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from palyra.core.values import value
-from palyra.doctor.change import FileFacts, PlannedChange
+from palyra.doctor.change import FileFacts, PlannedChange, Root
 
 FORMAT = 1
+JOURNAL = "journal.db"
+"""What the names of the journal's files begin with."""
 
 
 @value
@@ -43,36 +45,50 @@ class RepairStep:
 
 @value
 class Plan:
-    """`digest`: SHA-256 (hex) of the canonical plan with the hashes of all it was computed from."""
+    """`digest`: SHA-256 (hex) of the canonical plan with the hashes of all it was computed from. `beside_engine` is the
+    same without what an engine changes all the time, the state of its journal: by that a plan is known again which was
+    looked at while one ran."""
 
     digest: str
     steps: tuple[RepairStep, ...]
+    beside_engine: str
 
     def step(self, repair_id: str) -> RepairStep | None:
         return next((step for step in self.steps if step.repair_id == repair_id), None)
 
 
-def make_plan(steps: Sequence[RepairStep], config_path: Path | None, state_dir: Path) -> Plan:
-    """A plan of these steps, in this order, for this installation."""
+def make_plan(
+    steps: Sequence[RepairStep], config_path: Path | None, state_dir: Path, *, beside_engine: bool = False
+) -> Plan:
+    """A plan of these steps, in this order, for this installation. `beside_engine`: one runs on it."""
+    strict, beside = (_digest(steps, config_path, state_dir, journal=journal) for journal in (True, False))
+    return Plan(beside if beside_engine else strict, tuple(steps), beside)
+
+
+def _digest(steps: Sequence[RepairStep], config_path: Path | None, state_dir: Path, *, journal: bool) -> str:
     tree = {
         "format": FORMAT,
         "config_path": str(config_path or ""),
         "state_dir": str(state_dir),
-        "steps": [_step(step) for step in steps],
+        "steps": [_step(step, journal=journal) for step in steps],
     }
     canonical = json.dumps(tree, sort_keys=True, separators=(",", ":")).encode()
-    return Plan(hashlib.sha256(canonical).hexdigest(), tuple(steps))
+    return hashlib.sha256(canonical).hexdigest()
 
 
-def _step(step: RepairStep) -> dict[str, object]:
+def _step(step: RepairStep, *, journal: bool) -> dict[str, object]:
     return {
         "repair_id": step.repair_id,
         "force": step.force,
         "needs_stop": step.needs_stop,
         "undoes": step.undoes,
-        "changes": [_change(change) for change in step.changes],
+        "changes": [_change(change) for change in step.changes if journal or not _of_journal(step, change)],
         "inputs": [{"name": one.name, **asdict(one.facts)} for one in step.inputs],
     }
+
+
+def _of_journal(step: RepairStep, change: PlannedChange) -> bool:
+    return step.needs_stop and change.root is Root.STATE and change.target.startswith(JOURNAL)
 
 
 def _change(change: PlannedChange) -> dict[str, object]:

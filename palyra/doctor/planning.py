@@ -52,5 +52,10 @@ def plan_repairs(
             steps.append(step)
             if name == recovery.UNDO:
                 break
-    files = installation.config_files.found
-    return make_plan(steps, None if files is None else files.place.target.path, installation.state_dir)
+    files, engine = installation.config_files.found, installation.engine.found
+    return make_plan(
+        steps,
+        None if files is None else files.place.target.path,
+        installation.state_dir,
+        beside_engine=engine is not None and engine.running,
+    )

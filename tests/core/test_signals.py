@@ -20,7 +20,7 @@ class Ending:
             self.clock,
             on_stop=lambda: self.note("stop"),
             on_hangup=lambda: self.note("hangup"),
-            drain_seconds=30,
+            drain_seconds=lambda: 30,
             last_words=lambda: self.note("last words"),
             end=lambda code: self.note(f"end {code}"),
         )
@@ -74,7 +74,7 @@ async def test_without_a_use_for_it_a_lost_terminal_is_no_reason_to_end() -> Non
         ManualClock(),
         on_stop=lambda: heard.append("stop"),
         on_hangup=None,
-        drain_seconds=0,
+        drain_seconds=lambda: 0,
         end=lambda code: heard.append(f"end {code}"),
     )
     signals._on_lost_terminal()
@@ -123,7 +123,7 @@ async def test_the_process_ends_even_if_the_last_words_fail() -> None:
         ManualClock(),
         on_stop=lambda: None,
         on_hangup=lambda: None,
-        drain_seconds=0,
+        drain_seconds=lambda: 0,
         last_words=fail,
         end=codes.append,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
+from palyra.control.engine_commands import RUNS_ELSEWHERE, StartEngine
 from palyra.tui.bridge import Link
 from palyra.tui.commands.action import HIDDEN, READY, Action, Confirm, Offer
 from palyra.tui.commands.configuration import Configuration
@@ -85,6 +86,29 @@ class TakeOver(Action["PalyraScreen"]):
         screen.palyra.take_over()
 
 
+class StartAgain(Action["PalyraScreen"]):
+    id = "console.start_engine"
+    keys = ("E",)
+    title = "Start the engine"
+    help = "tries again in recovery mode, once what kept it away is out of the way"
+    footer = "start"
+    always = True
+
+    def offer(self, screen: "PalyraScreen") -> Offer:
+        latest = screen.palyra.latest
+        return READY if latest is not None and latest.engine.phase == "recovery" else HIDDEN
+
+    def perform(self, screen: "PalyraScreen") -> Coroutine[Any, Any, None]:
+        return self._start(screen)
+
+    @staticmethod
+    async def _start(screen: "PalyraScreen") -> None:
+        result = await screen.palyra.send(StartEngine())
+        if result is not None and result.code == RUNS_ELSEWHERE:
+            # Whoever started the console looks for the engine of another process first.
+            screen.palyra.take_over()
+
+
 class Quit(Action["PalyraScreen"]):
     id = "console.quit"
     keys = ("q", "ctrl+c")
@@ -112,6 +136,7 @@ GO_TO = (
 )
 EVERYWHERE: tuple[Action["PalyraScreen"], ...] = (
     TakeOver(),
+    StartAgain(),
     Palette(),
     Help(),
     Quit(),

@@ -1,0 +1,157 @@
+"""A console without an engine to show: why there is none, and the doctor. Everything else is refused."""
+
+import os
+from collections.abc import Callable, Collection
+
+from palyra import __version__
+from palyra.control.commands import Command
+from palyra.control.diagnostics_answers import check_sections
+from palyra.control.diagnostics_queries import Diagnosis, DiagnosticsQuery
+from palyra.control.doctor_acts import repaired, repairs_refused
+from palyra.control.doctor_commands import DoctorCommand
+from palyra.control.doctor_desk import DoctorDesk
+from palyra.control.doctor_queries import DoctorAsked
+from palyra.control.protocol import Control
+from palyra.control.queries import Answer, Query
+from palyra.control.snapshots import CommandResult, EngineView, OperatorView, Snapshot, Topic
+from palyra.core.clock import Clock
+from palyra.core.errors import EngineGoneError
+from palyra.core.values import value
+from palyra.diagnostics.snapshot import EngineData, only
+from palyra.diagnostics.stopped import stopped_diagnosis
+from palyra.doctor.runs import Who
+
+RECOVERY = "recovery"
+THE_DOCTOR = "The doctor is on the Diagnostics screen."
+
+
+@value
+class Standstill:
+    """Why no engine runs. `trouble` is a line without a full stop, `problems` say more where there is more to say;
+    `code` is that of the error. `phase`: recovery; draining or starting while one is stopped or started here."""
+
+    trouble: str
+    problems: tuple[str, ...] = ()
+    code: str = ""
+    phase: str = RECOVERY
+
+
+@value
+class Premises:
+    """What is known of an installation without its engine: paths as they are shown, and when this began (unix ms)."""
+
+    state_dir: str
+    config_path: str
+    key_file: str
+    log_file: str
+    timezone: str
+    since: int
+
+
+@value
+class AtDesk:
+    """Who is at the keyboard: their view, the account the state belongs to, whether others may repair from consoles."""
+
+    operator: OperatorView
+    owner: str
+    open_to_others: bool
+
+    @property
+    def who(self) -> Who:
+        return Who(self.operator.name, self.operator.attestation, self.operator.address)
+
+
+class RecoveryControl(Control):
+    """`present` tells who is there, looked up each time."""
+
+    def __init__(
+        self,
+        desk: DoctorDesk,
+        clock: Clock,
+        premises: Premises,
+        standstill: Standstill,
+        present: Callable[[], AtDesk],
+    ) -> None:
+        self._desk = desk
+        self._clock = clock
+        self._premises = premises
+        self.standstill = standstill
+        self._present = present
+
+    @property
+    def attached(self) -> bool:
+        return False
+
+    async def snapshot(self, topics: Collection[Topic]) -> Snapshot:
+        premises, why = self._premises, self.standstill
+        engine = EngineView(
+            phase=why.phase,
+            mode="",
+            version=__version__,
+            boot_id="",
+            pid=os.getpid(),
+            started_at=premises.since,
+            timezone=premises.timezone,
+            gateway_url="",
+            socket="",
+            key_file=premises.key_file,
+            state_dir=premises.state_dir,
+            config_path=premises.config_path,
+            demo=False,
+            journal_ok=True,
+            lag_ms=0.0,
+            problems=why.problems,
+            log_file=premises.log_file,
+            trouble=why.trouble,
+        )
+        return Snapshot(
+            version=0,
+            at=self._clock.now_ms(),
+            engine=engine,
+            operator=self._present().operator,
+            spend_today_nano_usd=0,
+            tightest=None,
+            approvals_pending=0,
+            incidents_open=0,
+            runs_live=0,
+            requests_total=0,
+            providers=(),
+        )
+
+    async def send(self, command: Command) -> CommandResult:
+        if not isinstance(command, DoctorCommand):
+            return CommandResult("denied", self._stopped, THE_DOCTOR, code=RECOVERY)
+        there = self._present()
+        refused = repairs_refused(there.operator, there.owner, open_to_others=there.open_to_others)
+        return refused or await repaired(self._desk, command, there.who)
+
+    async def answer(self, query: Query) -> Answer:
+        if isinstance(query, DoctorAsked):
+            return await self._desk.answer(query)
+        if isinstance(query, DiagnosticsQuery):
+            return self._diagnosis(query)
+        raise EngineGoneError(self._stopped, fix=THE_DOCTOR, code=RECOVERY)
+
+    @property
+    def _stopped(self) -> str:
+        return f"No engine runs: {self.standstill.trouble}."
+
+    def _diagnosis(self, query: DiagnosticsQuery) -> Diagnosis:
+        check_sections(query)
+        premises, now = self._premises, self._clock.now_ms()
+        told = stopped_diagnosis(
+            EngineData(
+                version=__version__,
+                boot_id="",
+                pid=os.getpid(),
+                started_at=premises.since,
+                uptime_ms=max(0, now - premises.since),
+                phase=self.standstill.phase,
+                config_path=premises.config_path or None,
+            ),
+            now,
+        )
+        return only(told, query.sections) if query.sections else told
+
+    async def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,67 @@
+"""What an engine started here would run on, or why none can; and what a console goes by that has no engine."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from palyra.config.load import Sources
+from palyra.config.model import LoadedConfig
+from palyra.config.partial import legible_part
+from palyra.config.problem import Code, LayerName, Problem
+from palyra.core.errors import BadInputError, PalyraError
+from palyra.core.plural import plural
+from palyra.core.reasons import reason_of
+from palyra.core.redact import redact
+from palyra.engine import Installation
+
+REPAIR = "`palyra doctor` tells what can be repaired; `palyra-tui` opens on it."
+_WHOLE = (Code.SYNTAX, Code.TOO_LARGE, Code.ENCODING)
+
+
+class ConfigError(BadInputError):
+    """A configuration that cannot be used; the message holds every problem, a line each. `path` is its file's."""
+
+    def __init__(self, problems: tuple[Problem, ...], path: Path | None = None) -> None:
+        self.problems = problems
+        self.path = str(path or "")
+        head = f"The configuration has {plural(len(problems), 'problem')}:"
+        super().__init__("\n".join([head, *(f"  {problem}" for problem in problems), REPAIR]))
+
+
+def installed(sources: Sources, state_dir: Path) -> Installation:
+    """What an engine started now would run on. Raises ConfigError with all problems at once."""
+    loaded = sources.load()
+    if loaded.config is None:
+        raise ConfigError(loaded.problems, loaded.path)
+    return Installation(loaded.config, state_dir, loaded.path, sources=sources, warnings=loaded.warnings)
+
+
+def for_a_screen(sources: Sources) -> LoadedConfig:
+    """The configuration, or what can be read of a broken one."""
+    loaded = sources.load()
+    return loaded.config or legible_part(loaded, sources.environ)
+
+
+def trouble_of(error: Exception) -> str:
+    """Why no engine runs: one line without a full stop and without secrets."""
+    if isinstance(error, ConfigError):
+        return redact(_of_configuration(error.problems))
+    if isinstance(error, PalyraError):
+        return redact(error.message.splitlines()[0].rstrip(".")) if error.message else error.code
+    told = reason_of(error) if isinstance(error, OSError) else f"{type(error).__name__}: {reason_of(error)}"
+    return redact(f"the engine failed to start: {told}".splitlines()[0].rstrip("."))
+
+
+def _of_configuration(problems: tuple[Problem, ...]) -> str:
+    first, others = problems[0], len(problems) - 1
+    origin = replace(first.origin, shadows=())
+    name = Path(origin.name).name if origin.layer is LayerName.FILE else str(origin)
+    if first.code is Code.UNREADABLE:
+        what = f"{name} cannot be read"
+    elif first.code is Code.VERSION_NEWER:
+        what = f"{name} is of a newer Palyra"
+    elif origin.layer is LayerName.FILE and origin.line:
+        what = f"{name} line {origin.line} is not valid"
+    else:
+        what = f"{name} is not valid"
+    more = f", and {plural(others, 'problem')} more" if others and first.code not in _WHOLE else ""
+    return what + more
