@@ -35,6 +35,9 @@ class KnownSecrets:
         self._by_tail: dict[str, tuple[str, ...]] = {}
         self._adding = Lock()
 
+    def __len__(self) -> int:
+        return len(self._values)
+
     def add(self, secret: str) -> None:
         for text in {secret, secret.strip()}:
             if len(text) >= MIN_KNOWN and text not in REDACTED and text not in self._values:

@@ -72,6 +72,11 @@ def remember(secret: str) -> None:
     _known.add(secret)
 
 
+def knowledge() -> object:
+    """What is known to be secret, as a key: whatever was redacted under one key stays as it came out."""
+    return _known, len(_known)
+
+
 def redact(text: str) -> str:
     """`text` with every known secret and everything that looks like a credential replaced by `[redacted]`."""
     if not text:
@@ -80,15 +85,21 @@ def redact(text: str) -> str:
     text = _known.hide(text)
     if "://" in text:
         text = _URL.sub(_bare_url, text)
-    text = _NAMED_VALUE.sub(_nameless_value, text)
+    if _may_name(text):
+        text = _NAMED_VALUE.sub(_nameless_value, text)
     text = _SCHEME_VALUE.sub(_schemeless_value, text)
     return _TELLING.sub(REDACTED, text)
 
 
 def redact_error(error: object) -> str:
-    """The text of an error, redacted and then cut at 1,024 characters with `… (+N)`."""
+    """The text of an error, redacted and then cut at 1,024 characters with `… (+N)`. One that was cut stays so."""
     text = redact(str(error))
-    return text if len(text) <= MAX_ERROR else f"{text[:MAX_ERROR]}… (+{len(text) - MAX_ERROR})"
+    if len(text) <= MAX_ERROR or _CUT.fullmatch(text, MAX_ERROR) is not None:
+        return text
+    return f"{text[:MAX_ERROR]}… (+{len(text) - MAX_ERROR})"
+
+
+_CUT = re.compile(r"… \(\+\d{1,12}\)")
 
 
 def redact_data(data: object) -> object:
@@ -141,6 +152,15 @@ def _bare_url(match: re.Match[str]) -> str:
 def _bare_parameter(parameter: str) -> str:
     name, mark, value = parameter.partition("=")
     return name + mark + REDACTED if value and names_secret(name) else parameter
+
+
+def _may_name(text: str) -> bool:
+    """Whether it may have the name of a secret: a quick look for a part of each that no upper case hides."""
+    folded = text.casefold()
+    return any(part in folded for part in _NAME_PARTS)
+
+
+_NAME_PARTS = ("key", "word", "ecret", "token", "author", "cook")
 
 
 def _nameless_value(match: re.Match[str]) -> str:
@@ -217,6 +237,7 @@ __all__ = [
     "REDACTED",
     "KnownSecrets",
     "Secret",
+    "knowledge",
     "names_secret",
     "redact",
     "redact_data",

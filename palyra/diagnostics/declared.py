@@ -7,11 +7,11 @@ field of plain `str` is refused, so that no text leaves without somebody having 
 import dataclasses
 from collections.abc import Callable
 from enum import Enum, StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from palyra.core.redact import REDACTED, redact, redact_error
+from palyra.core.redact import REDACTED, knowledge, redact, redact_error
 
 Data = TypeVar("Data")
 Clean = Callable[[Any], Any]
@@ -91,11 +91,33 @@ def _of_kind(hint: Any, marks: tuple[Any, ...]) -> Clean:
         case Kind.PUBLIC:
             return str
         case Kind.TEXT:
-            return redact_error
+            return _scrubbed
         case Kind.URL:
-            return redact
+            return _bared
         case Kind.SECRET:
             return lambda text: REDACTED if text else ""
+
+
+REMEMBERED = 2_048
+"""Texts that are told in one snapshot after another are looked at once, until another secret is known."""
+
+
+def _scrubbed(text: str) -> str:
+    return _scrubbed_under(knowledge(), text)
+
+
+def _bared(text: str) -> str:
+    return _bared_under(knowledge(), text)
+
+
+@lru_cache(REMEMBERED)
+def _scrubbed_under(known: object, text: str) -> str:
+    return redact_error(text)
+
+
+@lru_cache(REMEMBERED)
+def _bared_under(known: object, text: str) -> str:
+    return redact(text)
 
 
 def _of_either(hint: Any, inner: tuple[Any, ...]) -> Clean:

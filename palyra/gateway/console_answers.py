@@ -41,14 +41,17 @@ _MONEY_SUFFIXES = ("_nano_usd", "_usd")
 
 @value
 class Told:
-    """An answer: `data` is JSON data, or values of `control` in it."""
+    """An answer: `data` is JSON data, or values of `control` in it. `scrubbed`: JSON data that has no secrets any more,
+    each text having been declared and made fit to be shown where it came from."""
 
     data: Mapping[str, Any]
     status: int = 200
     headers: tuple[Header, ...] = ()
+    scrubbed: bool = False
 
     def reply(self, date: DateLine) -> Reply:
-        body = json.dumps(redact_data(plain(dict(self.data)))).encode("ascii")
+        told = self.data if self.scrubbed else redact_data(plain(dict(self.data)))
+        body = json.dumps(told).encode("ascii")
         return Reply(self.status, body, date, (("Cache-Control", "no-store"), *self.headers))
 
 

@@ -10,4 +10,4 @@ async def diagnostics(ask: Ask) -> Told:
     words = ask.words("section", "fresh")
     names = tuple(dict.fromkeys(name.strip() for name in words.text("section").split(",") if name.strip()))
     fresh = words.choice("fresh", ("true", "false")) == "true"
-    return Told(diagnosis_json(await ask.control.ask(DiagnosticsQuery(names, fresh))))
+    return Told(diagnosis_json(await ask.control.ask(DiagnosticsQuery(names, fresh))), scrubbed=True)

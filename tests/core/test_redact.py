@@ -126,6 +126,11 @@ def test_values_of_one_end_are_told_apart() -> None:
     assert known.hide("another-with-the-same-end, one-with-the-same-end, no-the-same-end") == f"{R}, {R}, no-{R}"
 
 
+def test_a_name_is_seen_however_it_is_written() -> None:
+    for name in ("PASSWORD", "pa\u017fsword", "to\u212aen", "author\u0131zation", "COOKIE", "private_key"):
+        assert redact(f"{name}: abcdef") == f"{name}: {R}"
+
+
 def test_a_short_value_is_not_searched_for() -> None:
     remember("the")
     remember("1234567")
@@ -312,3 +317,4 @@ def test_an_error_is_redacted_before_it_is_cut() -> None:
     assert redact_error(ValueError("api_key: " + "k" * 2000)) == f"api_key: {R}"
     assert redact_error("x" * 1030) == "x" * 1024 + "… (+6)"
     assert redact_error("x" * 1024) == "x" * 1024
+    assert redact_error(redact_error("x" * 3000)) == redact_error("x" * 3000) == "x" * 1024 + "… (+1976)"

@@ -90,3 +90,12 @@ def test_no_text_of_a_section_carries_a_known_secret() -> None:
         told = cleaned(data)
         assert CANARY not in repr(told)
         assert REDACTED in repr(told) or "api.example.com" in repr(told)
+
+
+def test_what_was_told_before_is_told_without_a_secret_that_became_known_since() -> None:
+    late = "late-canary-90b1e6c4"
+    given = replace(PROBE, last_error=f"it said {late}", target=f"http://host/{late}")
+    assert cleaned(given) == given
+    remember(late)
+    told = cleaned(given)
+    assert (told.last_error, told.target) == (f"it said {REDACTED}", f"http://host/{REDACTED}")
