@@ -7,6 +7,7 @@ from palyra.cli.output import amount, instant, say, table
 from palyra.control.plain import USD_METRIC
 from palyra.control.queries import NoteView, RunDetail
 from palyra.control.snapshots import RunView
+from palyra.control.text_queries import RunTexts
 from palyra.core.plural import plural
 
 
@@ -77,3 +78,15 @@ def print_run(detail: RunDetail) -> None:
             say(sentence)
     for note in detail.notes:
         say(line_of_note(note))
+
+
+def print_texts(told: RunTexts) -> None:
+    """What was asked and answered, each under its name."""
+    if not told.texts:
+        say("Neither prompt nor answer was kept; runs.store_content says what is.")
+    for one in told.texts:
+        marks = ["redacted"] * one.redacted + [f"the first of {one.size:,} bytes"] * one.cut
+        told_of = f" ({', '.join(marks)})" if marks else ""
+        say(f"{one.part}{told_of}:")
+        for row in one.text.split("\n"):
+            say(f"  {row}")

@@ -6,13 +6,14 @@ import typer
 
 from palyra.cli.launch import Launch
 from palyra.cli.options import DONE, REFUSED, Config, Json, StateDir, exit_code, moment_of, place, report, run
-from palyra.cli.output import complain, print_json, say
-from palyra.cli.run_tables import line_of, line_of_note, print_run, print_runs
+from palyra.cli.output import complain, plain, print_json, say
+from palyra.cli.run_tables import line_of, line_of_note, print_run, print_runs, print_texts
 from palyra.cli.selecting import sure
 from palyra.control.commands import CancelRun
 from palyra.control.protocol import Control
 from palyra.control.queries import RunQuery, RunsQuery
 from palyra.control.snapshots import CommandResult, Topic
+from palyra.control.text_queries import RunTextsQuery
 from palyra.core.clock import SystemClock
 from palyra.core.errors import BadInputError, EngineGoneError, NotFoundError
 
@@ -71,6 +72,10 @@ def _add_looking(app: typer.Typer, launch: Launch) -> None:
     @app.command("show")
     def show(
         run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")],
+        content: Annotated[
+            bool,
+            typer.Option("--content", help="What it was asked and answered too, where runs.store_content keeps it."),
+        ] = False,
         config: Config = None,
         state_dir: StateDir = None,
         as_json: Json = False,
@@ -80,10 +85,13 @@ def _add_looking(app: typer.Typer, launch: Launch) -> None:
         async def work() -> int:
             async with launch.reading(place(config, state_dir)) as control:
                 detail = await control.ask(RunQuery(run_id))
+                texts = await control.ask(RunTextsQuery(run_id)) if content else None
             if as_json:
-                print_json(detail)
+                print_json(detail if texts is None else {**plain(detail), "texts": texts.texts})
             else:
                 print_run(detail)
+                if texts is not None:
+                    print_texts(texts)
             return DONE
 
         run(work)

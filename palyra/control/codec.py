@@ -91,6 +91,7 @@ from palyra.control.task_queries import (
     TaskStats,
     TaskStatsQuery,
 )
+from palyra.control.text_queries import RunTexts, RunTextsQuery
 from palyra.control.usage_queries import (
     InsightsAnswer,
     InsightsQuery,
@@ -113,6 +114,7 @@ SSH_AUTH_HEADER = "X-Palyra-Ssh-User-Auth"
 ANSWERS: dict[type, type] = {
     RunsQuery: RunsPage,
     RunQuery: RunDetail,
+    RunTextsQuery: RunTexts,
     DecisionQuery: DecisionDetail,
     ApprovalQuery: ApprovalDetail,
     ApprovalsQuery: ApprovalsPage,

@@ -88,6 +88,7 @@ from palyra.control.task_queries import (
     TaskStats,
     TaskStatsQuery,
 )
+from palyra.control.text_queries import RunTexts, RunTextsQuery
 from palyra.control.usage_queries import (
     InsightsAnswer,
     InsightsQuery,
@@ -123,6 +124,8 @@ class Control(ABC):
     async def ask(self, query: RunsQuery) -> RunsPage: ...
     @overload
     async def ask(self, query: RunQuery) -> RunDetail: ...
+    @overload
+    async def ask(self, query: RunTextsQuery) -> RunTexts: ...
     @overload
     async def ask(self, query: DecisionQuery) -> DecisionDetail: ...
     @overload

@@ -20,6 +20,7 @@ from palyra.control.secrets_queries import SecretsAsked, SecretsTold
 from palyra.control.serving_queries import ServingAsk, ServingTold
 from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, GrantView, RunView
 from palyra.control.task_queries import TaskAsked, TaskTold
+from palyra.control.text_queries import RunTexts, RunTextsQuery
 from palyra.control.usage_queries import UsageAsk, UsageTold
 from palyra.core.values import value
 
@@ -294,6 +295,7 @@ class AuditAnswer:
 Query = Annotated[
     RunsQuery
     | RunQuery
+    | RunTextsQuery
     | DecisionQuery
     | ApprovalQuery
     | ApprovalsQuery
@@ -322,6 +324,7 @@ Query = Annotated[
 Answer = (
     RunsPage
     | RunDetail
+    | RunTexts
     | DecisionDetail
     | ApprovalDetail
     | ApprovalsPage

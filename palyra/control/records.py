@@ -27,6 +27,7 @@ from palyra.control.queries import (
     RunsQuery,
 )
 from palyra.control.snapshots import ApprovalView, GrantView
+from palyra.control.text_queries import RunTexts, RunTextsQuery, RunTextView
 from palyra.control.usage import UsageRecords
 from palyra.control.usage_queries import (
     InsightsQuery,
@@ -88,6 +89,8 @@ class Records:
                 return await self.runs(query)
             case RunQuery():
                 return await self.run(query.run_id)
+            case RunTextsQuery():
+                return await self.texts(query.run_id)
             case DecisionQuery():
                 return await self.decision(query.decision_id)
             case ApprovalQuery():
@@ -211,7 +214,7 @@ class Records:
         async with self._readers.at_one_moment() as readers:
             row = await readers.run(run_id)
             if row is None:
-                raise NotFoundError(f"No run {run_id!r} is known.", fix="See `palyra runs list`.")
+                raise _unknown(run_id)
             holds = await readers.holds_of_run(run_id)
             usage = attempts_of(await readers.usage_of_run(run_id))
             notes = await readers.run_notes(run_id)
@@ -226,6 +229,16 @@ class Records:
             notes=other_notes(notes),
             decision=None if decision is None else decision_detail(decision, row, tuple(traces.values())),
             retry_count=retries_in(traces.values()),
+        )
+
+    async def texts(self, run_id: str) -> RunTexts:
+        """Raises NotFoundError for a run that nobody knows."""
+        kept = await self._readers.run_texts(run_id)
+        if not kept and await self._readers.run(run_id) is None:
+            raise _unknown(run_id)
+        return RunTexts(
+            run_id,
+            tuple(RunTextView(one.part, one.redacted, one.cut, one.text, one.size) for one in kept),
         )
 
     async def decision(self, identity: str) -> DecisionDetail:
@@ -250,6 +263,10 @@ class Records:
             first_bad=report.first_bad,
             message=report.message,
         )
+
+
+def _unknown(run_id: str) -> NotFoundError:
+    return NotFoundError(f"No run {run_id!r} is known.", fix="See `palyra runs list`.")
 
 
 def place_of(row: ApprovalRow) -> tuple[int, str]:

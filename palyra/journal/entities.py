@@ -12,6 +12,7 @@ from palyra.journal.observation_rows import FAILURES, PROBES, SIZES
 from palyra.journal.statements import insert_into, replaced
 from palyra.journal.tables import Values
 from palyra.journal.task_rows import RUN_OWNERS, TASK_INPUTS, TASK_RESULTS, TASKS
+from palyra.journal.text_rows import RUN_TEXTS
 
 ENTITIES: tuple[Entity[Any], ...] = (
     DELIVERIES,
@@ -27,6 +28,7 @@ ENTITIES: tuple[Entity[Any], ...] = (
     TASK_INPUTS,
     TASK_RESULTS,
     RUN_OWNERS,
+    RUN_TEXTS,
     NOTES,
     VECTORS,
     UPKEEP,

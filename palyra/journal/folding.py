@@ -76,7 +76,7 @@ WHERE finished_at IS NOT NULL AND finished_at < ?1 AND (finished_at, seq) > (?2,
 ORDER BY finished_at, seq LIMIT ?4
 """
 """The oldest, with whether they stay. The newest run of all does: a number is not to be given twice."""
-_OF_A_RUN = ("usage", "holds", "decisions", "run_notes", "run_owners", "runs")
+_OF_A_RUN = ("usage", "holds", "decisions", "run_notes", "run_owners", "run_texts", "runs")
 
 
 def _step(before: int, last: tuple[int, int], most: int) -> Callable[[sqlite3.Connection], _Step]:

@@ -23,6 +23,7 @@ from palyra.journal.readings_schema import READINGS
 from palyra.journal.replay_schema import REPLAY_LOG
 from palyra.journal.sums_schema import SUMS
 from palyra.journal.task_schema import TASKS
+from palyra.journal.text_schema import TEXTS
 from palyra.journal.traces_schema import TRACES
 from palyra.journal.usage_schema import ZOOMS
 
@@ -399,6 +400,7 @@ END;
     (18, DEEDS),
     (19, FOLDS),
     (20, TRACES),
+    (21, TEXTS),
 )
 
 LATEST = MIGRATIONS[-1][0]

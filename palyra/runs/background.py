@@ -11,6 +11,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
+from palyra.core.bounded import bounded
 from palyra.core.clock import Clock, Timer
 from palyra.core.events import Event, EventHub
 from palyra.core.ids import IdSource
@@ -319,7 +320,7 @@ class _Work:
             state=row.state,
             reason=row.reason,
             error_class=row.reason if row.reason in _CLASSES else "",
-            text=bounded("".join(self._pieces)) if completed else "",
+            text=bounded("".join(self._pieces), MAX_TEXT) if completed else "",
             cut=completed and self._size > MAX_TEXT,
             retry_after_s=None if retry_after_ms is None else retry_after_ms / 1000,
             input_tokens=row.input_tokens,
@@ -358,9 +359,3 @@ class _Work:
 
 
 _CLASSES = frozenset(one.value for one in ErrorClass)
-
-
-def bounded(text: str, most: int = MAX_TEXT) -> str:
-    """As much of a text as so many bytes of UTF-8 hold, ending between two characters."""
-    data = text.encode("utf-8", "replace")
-    return text if len(data) <= most else data[:most].decode("utf-8", "ignore")

@@ -163,12 +163,16 @@ class LiveRun:
         phase: str = self._facts["phase"]
         return phase
 
+    def opens_with(self, changes: Sequence[Change]) -> None:
+        """These are written with its row."""
+        self._opening = list(changes)
+
     def begun(self) -> list[Change]:
-        """What its owner has written with its row, until `known` says that it is."""
+        """What is written with its row, until `known` says that it is."""
         if not self.saved:
             self.saved = True
             if self.owner is not None:
-                self._opening = _asked(lambda owner: owner.begun(self.row), self.owner)
+                self._opening += _asked(lambda owner: owner.begun(self.row), self.owner)
         return self._opening
 
     def known(self) -> None:

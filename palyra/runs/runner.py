@@ -34,6 +34,7 @@ from palyra.runs.attempts import Attempts
 from palyra.runs.beating import WorkerPulse
 from palyra.runs.cached import CachedAnswers, KeptAnswer
 from palyra.runs.closing import Closing
+from palyra.runs.contents import listening
 from palyra.runs.dispatch import Dispatcher
 from palyra.runs.durable import Durable
 from palyra.runs.execution import Execution, Means
@@ -42,7 +43,7 @@ from palyra.runs.limits import OwnLimit
 from palyra.runs.live import LiveRun, LiveRuns
 from palyra.runs.parking import Parking
 from palyra.runs.planning import Planner, allowed
-from palyra.runs.request import Client, Outcome, RunReport, RunRequest
+from palyra.runs.request import Answer, Client, Outcome, RunReport, RunRequest
 from palyra.runs.settings import RunSettings
 from palyra.runs.states import SPARES_CHILDREN, Phase, RunState, stopped_state
 from palyra.runs.tracing import Tracing
@@ -152,12 +153,19 @@ class Runner:
             return Outcome(RunReport(""), "", "", refusal=model_not_allowed(request.parsed.model))
         if not self._journal.healthy:
             return Outcome(RunReport(""), "", "", refusal=journal_unavailable())
+        contents = await listening(self._settings.store_content, request.parsed, client)
         run = self.live.start(self._row(request), request.owner)
+        if contents is not None:
+            run.opens_with(contents.asked(run.run_id))
+            client = contents.client
         timers = [self._limit(run, request.max_duration_s)]
         timers.append(WorkerPulse(run, self._clock))
         client.on_gone(lambda: self._caller_left(run, timers))
+        answer: Answer | None = None
         try:
-            return await Execution(self._means, run, request, wanted, client).carry_out()
+            outcome = await Execution(self._means, run, request, wanted, client).carry_out()
+            answer = outcome.answer
+            return outcome
         except asyncio.CancelledError:
             self._abandon(run, RunState.CANCELLED, "engine_stopping")
             raise
@@ -172,6 +180,8 @@ class Runner:
         finally:
             for timer in timers:
                 timer.cancel()
+            if contents is not None and run.saved:
+                self._durable.write(await contents.answered(run.run_id, answer))
 
     async def cancel(self, run_id: str, by: Decider, reason: str = "by_operator", said: str = "") -> None:
         """Asks a run to stop; the first reason stays, and what was `said`.

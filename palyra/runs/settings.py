@@ -1,6 +1,6 @@
 """What runs take from the configuration, in the units they use."""
 
-from palyra.config.choices import BoundEstimator
+from palyra.config.choices import BoundEstimator, StoreContent
 from palyra.config.model import LoadedConfig
 from palyra.core.values import value
 
@@ -15,6 +15,7 @@ class RunSettings:
     min_output_tokens: int = 64
     clamp_output: bool = True
     estimator: BoundEstimator = BoundEstimator.CALIBRATED
+    store_content: StoreContent = StoreContent.NONE
 
 
 def run_settings(config: LoadedConfig) -> RunSettings:
@@ -25,4 +26,5 @@ def run_settings(config: LoadedConfig) -> RunSettings:
         min_output_tokens=config.governance.min_output_tokens,
         clamp_output=config.governance.clamp_output,
         estimator=config.governance.bound_estimator,
+        store_content=config.runs.store_content,
     )

@@ -10,6 +10,7 @@ from palyra.journal.audit import HEAD_FILE, HeadFile, verify_chain
 from palyra.journal.changes import ApprovalSaved, DecisionMade, GrantSaved, HoldTaken, RunSaved, UsageRecorded
 from palyra.journal.journal import Journal
 from palyra.journal.rows import HoldRow
+from palyra.journal.text_rows import ANSWER, PROMPT, RUN_TEXTS, RunText
 from tests.journal.samples import DAY, T0, a_decision, a_grant, a_hold, a_run, a_usage, an_approval, settled, taken
 from tests.journal.test_migrating import insert, older
 
@@ -91,5 +92,27 @@ async def test_a_journal_of_before_folding_is_folded(tmp_path: Path, clock: Manu
             await journal.submit([HoldTaken(hold), *settled(run, hold)])
         assert (await journal.fold_old_runs(NEXT_YEAR)).runs == 2
         assert await left(journal) == ["run-2"]
+    finally:
+        await journal.close()
+
+
+async def test_what_was_said_goes_with_its_run_also_in_a_journal_of_before_words_were_kept(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    old, newest = a_run("old", accepted_at=T0), a_run("newest", accepted_at=NEXT_YEAR)
+    with closing(older(tmp_path, clock, 20)) as database:
+        insert(database, tables.RUNS, tables.run_values(old))
+    journal = await Journal.open(tmp_path, clock)
+    try:
+        for run in (old, newest):
+            hold = a_hold(run)
+            texts = [RunText(run.run_id, part, False, False, part, 6) for part in (ANSWER, PROMPT)]
+            await journal.submit([*taken(run, hold), *settled(run, hold), *map(RUN_TEXTS.saved, texts)])
+        # Said once, it stays as it was said.
+        await journal.submit([RUN_TEXTS.saved(RunText("newest", PROMPT, True, True, "other", 9))])
+        assert [one.text for one in await journal.readers.run_texts("old")] == [PROMPT, ANSWER]
+        assert (await journal.fold_old_runs(NEXT_YEAR // DAY * DAY)).runs == 1
+        assert await journal.readers.run_texts("old") == ()
+        assert [one.text for one in await journal.readers.run_texts("newest")] == [PROMPT, ANSWER]
     finally:
         await journal.close()

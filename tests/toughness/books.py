@@ -36,6 +36,7 @@ KEYS = {
     "task_inputs": ("task_id",),
     "task_results": ("task_id",),
     "run_owners": ("run_id",),
+    "run_texts": ("run_id", "part"),
     "folded_holds": ("seq",),
     "folded": ("one",),
     "jobs": ("job_id",),

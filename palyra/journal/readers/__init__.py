@@ -17,6 +17,7 @@ from palyra.journal.readers.observations import ObservationReaders
 from palyra.journal.readers.runs import RunReaders
 from palyra.journal.readers.status import StatusReaders
 from palyra.journal.readers.tasks import TaskReaders
+from palyra.journal.readers.texts import TextReaders
 
 
 class Readers(
@@ -33,6 +34,7 @@ class Readers(
     MemoryReaders,
     JobReaders,
     ObservationReaders,
+    TextReaders,
 ):
     """Everything that can be asked. Cancelling a question stops its query.
 

@@ -1,0 +1,34 @@
+"""What a run was asked and answered, where that is kept (`runs.store_content`)."""
+
+from typing import Literal
+
+from palyra.core.values import value
+
+
+@value
+class RunTextsQuery:
+    run_id: str
+    kind: Literal["run_texts"] = "run_texts"
+
+
+@value
+class RunTextView:
+    """`part`: prompt or answer. `redacted`: what looked like a secret was taken out before it was kept. `cut`: the text
+    holds only the first of the `size` bytes it had."""
+
+    part: str
+    redacted: bool
+    cut: bool
+    text: str
+    size: int
+
+
+@value
+class RunTexts:
+    """The prompt, then the answer; those of them that were kept."""
+
+    run_id: str
+    texts: tuple[RunTextView, ...]
+
+    def of(self, part: str) -> RunTextView | None:
+        return next((one for one in self.texts if one.part == part), None)
