@@ -1,7 +1,9 @@
 """Where `palyra` and `palyra-tui` begin: until a program is loaded and ready to hear of it, Ctrl+C just ends it."""
 
 import sys
+from importlib import import_module
 
+from palyra.core.heap import while_loading
 from palyra.core.signals import die_of_interrupts
 
 DOCTOR = "doctor"
@@ -12,7 +14,8 @@ def cli() -> None:
     die_of_interrupts()
     if sys.argv[1:2] == [DOCTOR]:
         sys.exit(_doctor(sys.argv[2:]))
-    from palyra.main import cli as program
+    with while_loading():
+        from palyra.main import cli as program
 
     program()
 
@@ -27,7 +30,11 @@ def _doctor(arguments: list[str]) -> int:
 def console() -> None:
     """`palyra-tui`."""
     die_of_interrupts()
-    from palyra.main import console as program
+    with while_loading():
+        from palyra.main import console as program
+
+        # What opens the screen is loaded now as well, not when it is needed.
+        import_module("palyra.console")
 
     program()
 

@@ -1,8 +1,23 @@
 """Garbage collection in a process that must not pause."""
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 THRESHOLDS = (50_000, 50, 100)
+
+
+@contextmanager
+def while_loading() -> Iterator[None]:
+    """Around the import of what stays for as long as the process: looking at all of it again and again while it grows
+    takes a fifth of a second and finds next to nothing."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.set_threshold(*THRESHOLDS)
+        gc.enable()
 
 
 def settle_heap() -> None:

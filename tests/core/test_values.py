@@ -2,7 +2,9 @@
 
 import copy
 import pickle
+from collections.abc import Callable
 from dataclasses import KW_ONLY, field, fields, is_dataclass, replace
+from inspect import signature
 
 import pytest
 from pydantic import TypeAdapter
@@ -97,6 +99,42 @@ def test_only_the_type_checker_refuses_a_change() -> None:
     with pytest.raises(TypeError):
         Place(number=1)  # type: ignore[call-arg]
     assert place == Place("a", 2)
+
+
+def test_who_asks_for_the_signature_first_is_told_it() -> None:
+    @value
+    class Fresh:
+        name: str
+        number: int = 1
+
+    @value
+    class Fresher(Fresh):
+        mark: str = ""
+
+    told = [f"{one.name}: {one.annotation.__name__}" for one in signature(Fresher).parameters.values()]
+    assert told == ["name: str", "number: int", "mark: str"]
+    assert [repr(Fresher("a")), repr(Fresh("a"))] == [
+        f"{Fresher.__qualname__}(name='a', number=1, mark='')",
+        f"{Fresh.__qualname__}(name='a', number=1)",
+    ]
+
+
+@pytest.mark.parametrize("first", ["init", "repr", "eq", "hash"])
+def test_whatever_of_a_value_is_called_first_does_what_it_should(first: str) -> None:
+    @value
+    class Fresh:
+        name: str
+
+    given = object.__new__(Fresh)
+    object.__setattr__(given, "name", "a")
+    calls: dict[str, Callable[[], bool]] = {
+        "init": lambda: Fresh("a").name == "a",
+        "repr": lambda: repr(given) == f"{Fresh.__qualname__}(name='a')",
+        "eq": lambda: given == copy.copy(given),
+        "hash": lambda: hash(given) == hash(copy.copy(given)),
+    }
+    assert calls.pop(first)()
+    assert all(call() for call in calls.values())
 
 
 def test_an_altered_value_is_what_replacing_makes() -> None:
