@@ -135,7 +135,8 @@ class PalyraApp(App[None], inherit_bindings=False):
             control, clock, refresh_hz=refresh_hz, on_snapshot=self._on_snapshot, on_link=self._on_link
         )
         self._ascii: list[LineFilter] = [AsciiFilter()] if ascii_only else []
-        self._drain_seconds = drain_seconds
+        self.drain_seconds = drain_seconds
+        self._recovering = False
         self._herald = Herald(self._to_terminal, ringing)
         self._tasks: set[asyncio.Task[None]] = set()
         self._sending: list[Command] = []
@@ -217,12 +218,16 @@ class PalyraApp(App[None], inherit_bindings=False):
         front = self.front
         if front is None:
             return
+        recovering = bool(snapshot.engine.trouble)
+        if recovering and not self._recovering:
+            self.spawn(self._open_recovery())
+        self._recovering = recovering
         with self.batch_update():
             try:
                 if self.bridge.paused:
                     front.refresh_frame()
                 else:
-                    front.take(snapshot)
+                    front.receive(snapshot)
                     if isinstance(self.screen, Dialog):
                         self.screen.take(snapshot)
             except Exception as error:
@@ -323,6 +328,12 @@ class PalyraApp(App[None], inherit_bindings=False):
     async def _go(self, name: str) -> None:
         await self.show(name)
 
+    async def _open_recovery(self) -> None:
+        """Where the trouble is told and mended; the screen that was last in front is remembered all the same."""
+        last = self.memory.screen
+        await self.show(DiagnosticsScreen.NAME)
+        self.memory.screen = last
+
     async def show_runs(self, view: RunsOf) -> None:
         """Shows the runs that a bucket of the timeline stands for."""
         runs = await self.show(RunsScreen.NAME)
@@ -392,7 +403,7 @@ class PalyraApp(App[None], inherit_bindings=False):
             live = plural(snapshot.runs_live, "run")
             consequence = Consequence(
                 title="Quit, and stop the engine with it?",
-                text=f"{live} in flight: they get up to {self._drain_seconds:.0f} s to end, then they are cut. New "
+                text=f"{live} in flight: they get up to {self.drain_seconds:.0f} s to end, then they are cut. New "
                 "requests are refused from now on. To keep the gateway open without a console, run: palyra serve",
                 keep="Stay",
                 act="Quit",

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from palyra.control.audit_queries import AuditEntry
+from palyra.control.doctor_queries import RunOfRepairs
 from palyra.control.incidents_queries import IncidentView
 from palyra.control.jobs_queries import JobView
 from palyra.control.notice_queries import DeliveryView, HeartbeatView
@@ -12,6 +13,7 @@ from palyra.control.task_queries import TaskView
 from palyra.control.usage_queries import UsageEntry, UsageNumbers
 from palyra.core.values import value
 from palyra.tui.details.diagnosis import PartView
+from palyra.tui.details.finding import FindingRow, GroupRow
 
 
 @value
@@ -38,6 +40,9 @@ Subject = (
     | DeliveryView
     | AuditEntry
     | PartView
+    | FindingRow
+    | GroupRow
+    | RunOfRepairs
 )
 
 
@@ -76,6 +81,12 @@ def key_of(subject: Subject) -> str:
             return f"audit:{subject.seq}"
         case PartView():
             return subject.name if ":" in subject.name else f"part:{subject.name}"
+        case FindingRow():
+            return f"finding:{subject.id}"
+        case GroupRow():
+            return f"checks:{subject.name}"
+        case RunOfRepairs():
+            return f"repair:{subject.run_id or subject.fault}"
 
 
 def budget_key(policy_id: str, scope_value: str) -> str:
@@ -120,6 +131,12 @@ def content_of(subject: Subject) -> object:
             return subject.digest
         case PartView():
             return (subject.node.effective, subject.node.summary)
+        case FindingRow():
+            return (subject.severity, subject.message, subject.repairs, subject.gone)
+        case GroupRow():
+            return ""
+        case RunOfRepairs():
+            return subject.state
 
 
 def label_of(subject: Subject) -> tuple[str, str]:
@@ -157,3 +174,9 @@ def label_of(subject: Subject) -> tuple[str, str]:
             return f"audit {subject.kind} {subject.verb}".strip(), f"{subject.actor} {subject.subject}"
         case PartView():
             return f"part {subject.name}", subject.node.effective.value
+        case FindingRow():
+            return f"finding {subject.check}", subject.told
+        case GroupRow():
+            return f"checks {subject.name}", ""
+        case RunOfRepairs():
+            return f"run of the doctor {subject.run_id}", subject.state

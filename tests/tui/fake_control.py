@@ -24,6 +24,8 @@ from palyra.control.commands import (
     SnoozeAlert,
 )
 from palyra.control.diagnostics_queries import DiagnosticsQuery
+from palyra.control.doctor_commands import DoctorCommand
+from palyra.control.doctor_queries import DoctorPreviewQuery, DoctorReportQuery, DoctorRunsQuery
 from palyra.control.incidents_commands import IncidentCommand
 from palyra.control.incidents_queries import IncidentQuery, IncidentsQuery, IncidentStatsQuery
 from palyra.control.jobs_commands import JobCommand
@@ -72,6 +74,7 @@ from palyra.tui.details.incident import away
 from tests.tui.fake_alerts import answered
 from tests.tui.fake_audit import audit_page
 from tests.tui.fake_budgets import detail_of_budget, last_override, opened
+from tests.tui.fake_doctor import doctor_done, doctor_told
 from tests.tui.fake_incidents import incident_done, incidents_told
 from tests.tui.fake_jobs import job_done, jobs_told, task_done
 from tests.tui.fake_replay import FakeReplays
@@ -217,6 +220,8 @@ class FakeControl(Control):
                 if isinstance(self.world.diagnosis, PalyraError):
                     raise self.world.diagnosis
                 return self.world.diagnosis
+            case DoctorReportQuery() | DoctorPreviewQuery() | DoctorRunsQuery():
+                return doctor_told(self.world.clinic, query)
             case AuditLogQuery():
                 return audit_page(self.world.audit, query)
             case _:
@@ -343,6 +348,10 @@ class FakeControl(Control):
         if isinstance(command, get_args(JobCommand)):
             jobs, result = job_done(command, self.world.jobs)
             self.change(jobs=jobs)
+            return result
+        if isinstance(command, DoctorCommand):
+            clinic, result = doctor_done(self.world.clinic, command)
+            self.change(clinic=clinic)
             return result
         known = (*get_args(IncidentCommand), RetryDeadLetters, DiscardDeadLetters)
         assert isinstance(command, known), f"an unknown command: {command!r}"

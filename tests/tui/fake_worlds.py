@@ -20,6 +20,7 @@ from palyra.core.errors import PalyraError
 from tests.tui.fake_alerts import reaching
 from tests.tui.fake_audit import evil_audit, long_audit, morning_audit
 from tests.tui.fake_diagnosis import all_well, disk_is_full, evil_diagnosis, some_trouble
+from tests.tui.fake_doctor import Clinic, evil_clinic, ill, ward
 from tests.tui.fake_incidents import Trouble, evil, morning, storm_of
 from tests.tui.fake_jobs import evil_jobs, evil_tasks, many_jobs, morning_jobs, morning_tasks
 from tests.tui.fake_serving import evil_model, evil_provider, many_models, many_providers, models, providers
@@ -66,6 +67,7 @@ class World:
     audit: tuple[AuditEntry, ...] = ()
     diagnosis: Diagnosis | PalyraError = field(default_factory=all_well)
     """What is told of its parts, or why nothing is."""
+    clinic: Clinic = field(default_factory=Clinic)
     usage: bool = False
     text: str = ""
     """Stands in every name that comes from outside, when not empty."""
@@ -205,6 +207,7 @@ def normal() -> World:
         usage=True,
         audit=morning_audit(),
         diagnosis=some_trouble(),
+        clinic=ill(),
     )
 
 
@@ -239,6 +242,7 @@ def storm() -> World:
         tasks=(),
         audit=long_audit(),
         diagnosis=disk_is_full(),
+        clinic=ward(),
         approvals=asking,
         alerts=tuple(
             AlertView(
@@ -277,6 +281,7 @@ def hostile() -> World:
         providers=(evil_provider(text),),
         audit=evil_audit(),
         diagnosis=evil_diagnosis(text),
+        clinic=evil_clinic(text),
         models=(evil_model(text),),
         approvals=tuple(
             replace(

@@ -14,8 +14,10 @@ SHARED = {
     "a": {"approval.allow_once", "incident.acknowledge", "alert.acknowledge"},
     "s": {"incident.snooze", "alert.snooze"},
     "J": {"incident.jump", "alert.jump"},
+    "E": {"console.take_over", "console.start_engine"},
 }
-"""Keys of several actions on one screen: each acts on another kind of thing, so that what is selected decides."""
+"""Keys of several actions on one screen: each acts on another kind of thing, so that what is selected decides, or is
+offered in another state of the engine."""
 
 
 @pytest.mark.parametrize("screen", SCREENS)

@@ -3,9 +3,8 @@
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-from palyra.tui.commands.action import HIDDEN, READY, Action, Confirm, Offer
+from palyra.tui.commands.action import HIDDEN, READY, Action, Offer
 from palyra.tui.details.diagnosis import PROVIDER, PartView
-from palyra.tui.dialogs.doctor import DoctorDialog
 
 if TYPE_CHECKING:
     from palyra.tui.screens.diagnostics import DiagnosticsScreen
@@ -24,10 +23,12 @@ _HOMES = {
 class LookAnew(Action["DiagnosticsScreen"]):
     id = "diagnostics.look"
     keys = ("r",)
-    title = "Look anew"
-    help = "asks every part again now; the screen does so by itself every two seconds"
-    footer = "look"
+    title = "Ask the parts again"
+    help = "asks every part of the engine now, as the screen does every two seconds; D runs the doctor"
     on_selection = False
+
+    def offer(self, screen: "DiagnosticsScreen") -> Offer:
+        return HIDDEN if screen.recovering else READY
 
     def perform(self, screen: "DiagnosticsScreen") -> None:
         screen.look(fresh=True)
@@ -69,23 +70,6 @@ class JumpFromDiagnostics(Action["DiagnosticsScreen"]):
         return None
 
 
-class OpenDoctor(Action["DiagnosticsScreen"]):
-    id = "diagnostics.doctor"
-    keys = ("D",)
-    title = "Doctor…"
-    help = "what is wrong with the installation, what would be repaired, and the way back"
-    footer = "doctor"
-    confirm = Confirm.DIALOG
-    on_selection = False
-
-    def perform(self, screen: "DiagnosticsScreen") -> Coroutine[Any, Any, None]:
-        return self._ask(screen)
-
-    async def _ask(self, screen: "DiagnosticsScreen") -> None:
-        palyra = screen.palyra
-        await palyra.ask(DoctorDialog(palyra.control.answer, palyra.send, palyra.spawn))
-
-
 def _home(subject: object) -> tuple[str, str] | None:
     """The screen and, for a provider, its key there."""
     if not isinstance(subject, PartView):
@@ -96,9 +80,4 @@ def _home(subject: object) -> tuple[str, str] | None:
     return None if name is None else (name, "")
 
 
-DIAGNOSTICS: tuple[Action["DiagnosticsScreen"], ...] = (
-    LookAnew(),
-    OpenDoctor(),
-    JumpFromDiagnostics(),
-    ExportDiagnosis(),
-)
+DIAGNOSTICS: tuple[Action["DiagnosticsScreen"], ...] = (JumpFromDiagnostics(), ExportDiagnosis(), LookAnew())

@@ -2,6 +2,7 @@
 
 from palyra.control.snapshots import Snapshot
 from palyra.tui import format as show
+from palyra.tui import glyphs
 from palyra.tui.bridge import Link
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.lines import Line, cut, line, muted, part, strong
@@ -11,6 +12,10 @@ def small_lines(snapshot: Snapshot | None, link: Link, width: int, height: int) 
     """One line of what matters, and how to see more."""
     if snapshot is None:
         summary = line(muted(link.value))
+    elif snapshot.engine.trouble:
+        summary = line(
+            part(f"{glyphs.ATTENTION} {snapshot.engine.phase}, no gateway: {snapshot.engine.trouble}", Tone.WARN)
+        )
     else:
         asking = snapshot.approvals_pending
         summary = line(

@@ -10,7 +10,7 @@ from palyra.tui.bridge import Link
 from palyra.tui.details.gauges import gauge_parts
 from palyra.tui.details.words import level_tone, provider_mark
 from palyra.tui.themes import Tone
-from palyra.tui.widgets.lines import Line, Part, cut, muted, part, strong, width_of
+from palyra.tui.widgets.lines import Line, Part, cut, muted, part, spread, strong, width_of
 
 LAG_SHOWN_MS = 50.0
 _SHAPES = ((10, 14), (6, 14), (3, 14), (0, 14), (0, 10), (0, 8))
@@ -46,6 +46,8 @@ class _Field:
 
 def status_line(snapshot: Snapshot | None, marks: Marks, now: int, width: int) -> Line:
     """The line in exactly the room there is: what matters least leaves first."""
+    if snapshot is not None and snapshot.engine.trouble and marks.link in (Link.LIVE, Link.PAUSED):
+        return _recovery(snapshot, marks, now, width)
     fields = _fields(snapshot, marks, now, *_SHAPES[0])
     if snapshot is not None and snapshot.providers:
         named = [*fields, _Field(_provider_names(snapshot.providers), 0)]
@@ -60,6 +62,17 @@ def status_line(snapshot: Snapshot | None, marks: Marks, now: int, width: int) -
     left, right = _sides(fields)
     gap = max(1, width - width_of(left) - width_of(right))
     return cut((*left, part(" " * gap), *right), width)
+
+
+def _recovery(snapshot: Snapshot, marks: Marks, now: int, width: int) -> Line:
+    """Nothing is governed and nobody is served: why is what there is to say."""
+    engine = snapshot.engine
+    glyph, tone = _PHASES.get(engine.phase, (glyphs.ATTENTION, Tone.WARN))
+    shown = [mark for mark, holds in (("DEMO", engine.demo), ("read-only", marks.read_only)) if holds]
+    right = [part(f"{mark}  ", Tone.ACCENT, bold=True) for mark in shown]
+    right += [muted(f"A {show.NONE}  I {show.NONE}"), muted(f"  {show.clock(now, engine.timezone)}")]
+    why = part(f" {glyphs.SEPARATOR} no gateway: {engine.trouble}")
+    return spread((part(f"{glyph} {engine.phase}", tone, bold=True), why), tuple(right), width)
 
 
 def _sides(fields: list[_Field]) -> tuple[Line, Line]:

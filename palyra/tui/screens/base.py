@@ -11,12 +11,14 @@ from textual.screen import Screen
 from palyra.control.commands import Command
 from palyra.control.snapshots import Snapshot, Topic
 from palyra.tui.commands.action import Action, find
+from palyra.tui.commands.general import EVERYWHERE
 from palyra.tui.compositor import TightCompositor
 from palyra.tui.frame.failure import failure_lines
 from palyra.tui.frame.footer import footer_line, reason_line
 from palyra.tui.frame.notice import Banner, notice_line
 from palyra.tui.frame.small import small_lines
 from palyra.tui.frame.status import Marks, status_line
+from palyra.tui.frame.stopped import stopped_lines
 from palyra.tui.subjects import Subject
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.lines import Line, Lines, line, spread, strong
@@ -38,6 +40,8 @@ class PalyraScreen(Screen[None]):
     LABEL: ClassVar[str]
     TOPICS: ClassVar[Collection[Topic]]
     ACTIONS: ClassVar[tuple[Action[Any], ...]]
+    IN_RECOVERY: ClassVar[bool] = False
+    """Whether it is of use while no engine runs."""
 
     def __init__(self) -> None:
         super().__init__(name=self.NAME)
@@ -54,7 +58,15 @@ class PalyraScreen(Screen[None]):
 
     @property
     def actions(self) -> tuple[Action[Any], ...]:
+        if self.stopped:
+            return tuple(action for action in self.ACTIONS if action in EVERYWHERE)
         return self.ACTIONS
+
+    @property
+    def stopped(self) -> bool:
+        """Whether there is nothing to show, since no engine runs."""
+        latest = self.palyra.latest
+        return not self.IN_RECOVERY and latest is not None and bool(latest.engine.trouble)
 
     @property
     def subject(self) -> Subject | None:
@@ -119,6 +131,14 @@ class PalyraScreen(Screen[None]):
         self.set_class(event.size.width >= WIDE_FROM, "-wide")
         self.redraw()
 
+    def receive(self, snapshot: Snapshot) -> None:
+        """Shows a snapshot; while no engine runs, nothing is asked for it."""
+        if self.stopped:
+            self.snapshot = snapshot
+            self.redraw()
+        else:
+            self.take(snapshot)
+
     def take(self, snapshot: Snapshot) -> None:
         """Shows a snapshot."""
         self.snapshot = snapshot
@@ -128,7 +148,11 @@ class PalyraScreen(Screen[None]):
         """Shows the newest snapshot and the present time; only what changed is painted."""
         if not self._composed:
             return
-        if self.snapshot is not None and not self.failed:
+        stopped = self.stopped and not self.failed
+        self.set_class(stopped, "-stopped")
+        if stopped:
+            self._lines("failure").show(stopped_lines(self.palyra.latest, self.LABEL, self.size.width))
+        elif self.snapshot is not None and not self.failed:
             self.draw_body(self.snapshot)
         self.refresh_frame()
 
@@ -187,8 +211,12 @@ class PalyraScreen(Screen[None]):
     def action_act(self, identifier: str) -> None:
         """Runs the action of that id, if it is offered."""
         action = find(self.actions, identifier)
-        if action is not None and not self.has_class("-small"):
+        if self.has_class("-small"):
+            return
+        if action is not None:
             self.palyra.run_action_of(self, action)
+        elif self.stopped:
+            self.flash("No engine runs, so there is nothing to do this to: 9 shows what is wrong.", Tone.WARN)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A key of an action that is not offered is free for another one of that key."""
