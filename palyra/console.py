@@ -64,12 +64,7 @@ class Console(PalyraApp):
     async def follow(self, config: LoadedConfig) -> None:
         """The configuration that an engine in this process goes by."""
         self._herald.ring(ringing(config.notifications.bell, config.notifications.osc9, os.environ))
-        self._drain_seconds = config.gateway.drain_seconds
-
-    @property
-    def drain_seconds(self) -> float:
-        """How long runs get to end, as the configuration in force says."""
-        return self._drain_seconds
+        self.drain_seconds = config.gateway.drain_seconds
 
     def stop(self) -> None:
         self.exit()
