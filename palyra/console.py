@@ -9,6 +9,7 @@ from pathlib import Path
 from palyra.config.model import LoadedConfig
 from palyra.control.protocol import Control
 from palyra.control.remote import RemoteControl
+from palyra.control.snapshots import Snapshot
 from palyra.core.clock import Clock, SystemClock
 from palyra.core.heap import settle_heap
 from palyra.core.signals import StopSignals
@@ -54,6 +55,13 @@ class Console(PalyraApp):
         )
         self.painted = asyncio.Event()
 
+    def _on_snapshot(self, snapshot: Snapshot) -> None:
+        """The engine says how its consoles call, also those of another process whose own file says otherwise."""
+        engine = snapshot.engine
+        if engine.bell is not None and engine.osc9 is not None:
+            self._herald.ring(ringing(engine.bell, engine.osc9, os.environ))
+        super()._on_snapshot(snapshot)
+
     def on_ready(self) -> None:
         self.painted.set()
 
@@ -63,7 +71,6 @@ class Console(PalyraApp):
 
     async def follow(self, config: LoadedConfig) -> None:
         """The configuration that an engine in this process goes by."""
-        self._herald.ring(ringing(config.notifications.bell, config.notifications.osc9, os.environ))
         self.drain_seconds = config.gateway.drain_seconds
 
     def stop(self) -> None:

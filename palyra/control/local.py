@@ -293,6 +293,8 @@ class EngineFace:
             journal_ok=engine.journal.healthy,
             lag_ms=round(engine.lag.latest_ms, 1),
             problems=tuple(engine.problems()),
+            bell=engine.config.notifications.bell,
+            osc9=engine.config.notifications.osc9,
         )
 
     def _approvals(self, pending: Sequence[ApprovalRecord]) -> tuple[ApprovalView, ...]:

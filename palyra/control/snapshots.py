@@ -7,6 +7,7 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
+from palyra.config.operations import Switch
 from palyra.control.incidents_queries import IncidentView
 from palyra.control.jobs_queries import JobView
 from palyra.control.notice_queries import NoticeView
@@ -77,6 +78,9 @@ class EngineView:
     """Where the engine writes its log; empty when it goes to standard error."""
     trouble: str = ""
     """Why no engine runs, in a line without a full stop; empty while one does."""
+    bell: Switch | None = None
+    osc9: Switch | None = None
+    """How consoles are to call for attention by the configuration in force; None where none is."""
 
 
 @value

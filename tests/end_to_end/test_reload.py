@@ -9,6 +9,7 @@ import pytest
 
 from palyra.config.choices import RoutingMode
 from palyra.config.model import RELOADABLE
+from palyra.config.operations import Switch
 from palyra.control.commands import Reload
 from palyra.control.config_queries import ConfigQuery
 from palyra.control.queries import AuditQuery
@@ -368,6 +369,7 @@ async def test_every_room_works_with_what_the_file_says_now(opened: Opener) -> N
     }
     shot = await here.control.snapshot([Topic.BUDGETS])
     assert (shot.engine.timezone, shot.engine.mode) == ("Europe/Prague", "dry_run")
+    assert (shot.engine.bell, shot.engine.osc9) == (Switch.OFF, Switch.AUTO)
     assert (await here.reload("")).ok
     assert in_force(here.engine) == before | {"leases": in_force(here.engine)["leases"]}
 
