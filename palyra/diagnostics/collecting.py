@@ -36,12 +36,14 @@ FAILURES = 3
 @value
 class Collector(Generic[Data]):
     """How a section is made. `collect` raises StillRunningError while an earlier call of it hangs; `judge` tells from
-    its data alone how the part is."""
+    its data alone how the part is. `in_threads`: it waits for threads, which nobody can end, so that at its limit it is
+    left to come back."""
 
     name: str
     collect: Callable[[], Awaitable[Data]]
     judge: Callable[[Data], Judged]
     limit_s: float = LIMIT_S
+    in_threads: bool = False
 
 
 class StillRunningError(Exception):
@@ -169,16 +171,20 @@ class Diagnostics:
         try:
             async with self._clock.timeout(max(0.0, min(collector.limit_s, deadline - began))):
                 data, judged = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.cancelled() or _leaving():
+                raise
+            return self._missed(slot, CollectorState.ERROR, "it was cancelled from elsewhere", began)
         except StillRunningError:
             return self._missed(slot, CollectorState.STILL_RUNNING, "it has not come back from an earlier call", began)
         except Exception as error:
             if isinstance(error, TimeoutError) and not task.done():
-                task.cancel()
+                if not collector.in_threads:
+                    task.cancel()
                 told = f"it took longer than {collector.limit_s * 1000:.0f} ms"
                 return self._missed(slot, CollectorState.TIMEOUT, told, began)
             log.warning("the collector %s failed", collector.name, exc_info=error)
-            told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            return self._missed(slot, CollectorState.ERROR, told, began)
+            return self._missed(slot, CollectorState.ERROR, _words(error), began)
         if slot.failures:
             slot.failures = 0
             self._clear(_key(collector.name))
@@ -232,6 +238,22 @@ class Diagnostics:
 
 def _key(name: str) -> str:
     return f"engine:collector:{name}"
+
+
+def _words(error: Exception) -> str:
+    """What an error says, if it can say anything."""
+    name = type(error).__name__
+    try:
+        said = str(error)
+    except Exception:
+        return name
+    return f"{name}: {said}" if said else name
+
+
+def _leaving() -> bool:
+    """Whether the present task is being cancelled itself."""
+    present = asyncio.current_task()
+    return present is not None and present.cancelling() > 0
 
 
 def _heard(task: "asyncio.Task[Any]") -> None:

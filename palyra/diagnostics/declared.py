@@ -79,8 +79,20 @@ def _cleaner(hint: Any) -> Clean:
     if dataclasses.is_dataclass(hint):
         return _of_model(hint)
     if isinstance(hint, type) and (issubclass(hint, Enum) or hint in (bool, int, float, NoneType)):
-        return lambda given: given
+        return _of_count(hint)
     raise UndeclaredError(f"{hint} is not declared")
+
+
+def _of_count(hint: type) -> Clean:
+    """Nothing but what was declared: a text in place of a number would leave unseen."""
+    fitting = (int, float) if hint is float else hint
+
+    def clean(given: Any) -> Any:
+        if not isinstance(given, fitting):
+            raise UndeclaredError(f"a {type(given).__name__} is no {hint.__name__}")
+        return given
+
+    return clean
 
 
 def _of_kind(hint: Any, marks: tuple[Any, ...]) -> Clean:

@@ -1,5 +1,7 @@
 """Providers and credentials: what is told of them, and how they are. Times UTC unix ms, durations ms."""
 
+from collections.abc import Collection, Mapping
+
 from palyra.core.values import value
 from palyra.diagnostics.declared import Address, Public, Text
 from palyra.diagnostics.reasons import UNUSED, Judged, ReasonCode, judged, those, when
@@ -153,7 +155,7 @@ class ProfileData:
 @value
 class AuthProfilesData:
     """Both maps have every name and sum to `total`. `starved`: enabled providers that need a profile and have none that
-    is eligible or cooling; `cooling`: those with none but cooling ones."""
+    is eligible or cooling, even where no file has one; `cooling`: those with none but cooling ones."""
 
     total: int
     by_health: dict[Public, int]
@@ -163,15 +165,12 @@ class AuthProfilesData:
     cooling: tuple[Public, ...] = ()
 
 
-def auth_profiles_data(profiles: tuple[ProfileData, ...], needing: frozenset[str]) -> AuthProfilesData:
-    """`needing` are the enabled providers that have no credential but profiles."""
-    by_provider: dict[str, list[ProfileData]] = {}
-    for one in profiles:
-        by_provider.setdefault(one.provider, []).append(one)
+def auth_profiles_data(profiles: tuple[ProfileData, ...], needing: Mapping[str, Collection[str]]) -> AuthProfilesData:
+    """`needing` are the enabled providers that have no credential but profiles, with the ids of those they use."""
     starved: list[str] = []
     cooling: list[str] = []
-    for provider in sorted(needing & set(by_provider)):
-        own = by_provider[provider]
+    for provider, used in sorted(needing.items()):
+        own = [one for one in profiles if one.provider == provider and one.id in used]
         if any(one.eligible for one in own):
             continue
         (cooling if any(one.cooling_until is not None for one in own) else starved).append(provider)
@@ -187,7 +186,7 @@ def auth_profiles_data(profiles: tuple[ProfileData, ...], needing: frozenset[str
 
 def judge_auth_profiles(data: AuthProfilesData) -> Judged:
     """Failed when a provider that needs a profile has none left; degraded on what will or did end. None: disabled."""
-    if not data.total:
+    if not data.total and not data.starved:
         return UNUSED
 
     def with_health(health: str) -> list[str]:

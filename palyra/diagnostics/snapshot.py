@@ -70,7 +70,7 @@ def diagnosis(engine: EngineData, sections: Sections, at: int, took_ms: int) -> 
         providers = {one.id: one.in_vault for one in serving.data.providers}
         for one in serving.data.providers:
             error = "" if one.last_error is None else f": {one.last_error.message or one.last_error.class_}"
-            state = _PROVIDER_STATES[one.health]
+            state = _PROVIDER_STATES.get(one.health, State.UNKNOWN)
             told = f"{one.health}{error}" if state.unwell else one.health
             step = "`palyra models test-connection` asks it now." if state.unwell else ""
             own.append(Own(PROVIDER + one.id, state, told, step))

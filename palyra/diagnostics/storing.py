@@ -1,5 +1,7 @@
 """Journal, notes and disks: what is told of them, and how they are. Times UTC unix ms, durations ms, sizes bytes."""
 
+from collections.abc import Iterable
+
 from palyra.core.values import value
 from palyra.diagnostics.declared import Public, Text
 from palyra.diagnostics.reasons import OFF, Judged, ReasonCode, judged, those, when
@@ -135,7 +137,8 @@ def judge_memory(data: MemoryData) -> Judged:
 
 @value
 class FilesystemData:
-    """`purpose`: state, config, temp. `free_inodes` None where the filesystem counts none."""
+    """`purpose`: state, config, temp. `free_inodes` None where the filesystem counts none. `turned_read_only`: it could
+    be written earlier in this engine's life."""
 
     purpose: Public
     path: Public
@@ -143,6 +146,7 @@ class FilesystemData:
     free_bytes: int
     free_inodes: int | None
     read_only: bool
+    turned_read_only: bool = False
 
 
 @value
@@ -157,19 +161,46 @@ class DiskData:
     disk_stop: int
 
 
+SMALL_LOW, SMALL_OUT = 10, 20
+"""A disk that is not the state's may be small by nature: it has little room when neither the limits of the
+configuration nor a tenth of it are left, and none below a twentieth."""
+
+
 def judge_disk(data: DiskData) -> Judged:
-    """The state's disk fails the house when it is full or cannot be written. Little room elsewhere is only told of: a
-    small disk for temporary files is no fault, nor is a configuration that nobody may write."""
+    """The state's disk fails the house when it is full or cannot be written. Others only degrade it: nothing of it is
+    lost there. One that was mounted for reading alone is as somebody wanted it."""
     state = [one for one in data.filesystems if one.purpose == "state"]
-    low = [one.purpose for one in state if data.disk_stop <= one.free_bytes < data.disk_low]
-    low += [one.purpose for one in data.filesystems if one not in state and one.free_bytes < data.disk_stop]
+    others = [one for one in data.filesystems if one not in state]
+    kept_as_it_is = [one for one in others if one.read_only and not one.turned_read_only]
+    writable = [one for one in others if one not in kept_as_it_is]
+
+    def named(found: Iterable[FilesystemData]) -> list[str]:
+        return [one.purpose for one in found]
+
+    full = [one for one in state if _full(one, data.disk_stop)]
+    full_too = [one for one in writable if _full(one, min(data.disk_stop, one.total_bytes // SMALL_OUT))]
+    low = [one for one in state if one not in full and one.free_bytes < data.disk_low]
+    low += [
+        one
+        for one in writable
+        if one not in full_too and one.free_bytes < min(data.disk_low, one.total_bytes // SMALL_LOW)
+    ]
     return judged(
         (
-            *those(ReasonCode.SPACE_OUT, [one.purpose for one in state if one.free_bytes < data.disk_stop]),
-            *those(ReasonCode.READ_ONLY, [one.purpose for one in state if one.read_only]),
+            *those(ReasonCode.SPACE_OUT, named(full)),
+            *those(ReasonCode.READ_ONLY, named(one for one in state if one.read_only)),
         ),
-        those(ReasonCode.SPACE_LOW, low),
+        (
+            *those(ReasonCode.SPACE_OUT, named(full_too)),
+            *those(ReasonCode.READ_ONLY, named(one for one in others if one.turned_read_only)),
+            *those(ReasonCode.SPACE_LOW, named(low)),
+        ),
     )
+
+
+def _full(one: FilesystemData, least: int) -> bool:
+    """Without inodes nothing can be made on a disk either, however many bytes it has left."""
+    return one.free_bytes < least or one.free_inodes == 0
 
 
 def days_until_full(free: int, growth_24h: int | None) -> float | None:

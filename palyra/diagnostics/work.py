@@ -46,7 +46,7 @@ class RecentFire:
 
 @value
 class SchedulerData:
-    """`tick_age_ms` is how long ago it last looked, None before the first time."""
+    """`tick_age_ms` is how long ago it last looked or, where it never did, how long it could have; None before that."""
 
     enabled: bool
     running: bool
@@ -141,7 +141,7 @@ class RecentAttempt:
 
 @value
 class SelfHealingData:
-    """`cycle_age_ms` is how long ago the loop last looked, None before the first time. `circuits_open` are
+    """`cycle_age_ms` is how long ago the loop last looked or, where it never did, could have. `circuits_open` are
     features whose remedies were begun too often. `grave`: ids of incidents that are high or critical, not snoozed."""
 
     mode: Public

@@ -1,9 +1,8 @@
 """Journal, notes, disks, budgets, the loop and what the house is set up with, as diagnostics tell of them."""
 
 import asyncio
-import os
-import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,6 @@ from palyra.diagnostics.storing import (
     AuditData,
     CheckpointData,
     DiskData,
-    FilesystemData,
     JournalData,
     MaintenanceData,
     MemoryData,
@@ -123,10 +121,9 @@ async def memory(engine: "Engine") -> MemoryData:
 
 
 async def disk(engine: "Engine", off_loop: OffLoop) -> DiskData:
-    places = {"state": engine.state_dir, "temp": Path(tempfile.gettempdir())}
-    if engine.installation.config_path is not None:
-        places["config"] = engine.installation.config_path.parent
-    found = await off_loop.run(lambda: tuple(_filesystem(purpose, path) for purpose, path in places.items()))
+    config = engine.installation.config_path
+    look = partial(engine.diagnosing.disks.look, engine.state_dir, None if config is None else config.parent)
+    found = await off_loop.run(look)
     growth = engine.diagnosing.growth_24h()
     limits = engine.config.journal
     room = found[0].free_bytes - limits.disk_stop
@@ -136,18 +133,6 @@ async def disk(engine: "Engine", off_loop: OffLoop) -> DiskData:
         days_until_full=days_until_full(max(0, room), growth),
         disk_low=limits.disk_low,
         disk_stop=limits.disk_stop,
-    )
-
-
-def _filesystem(purpose: str, path: Path) -> FilesystemData:
-    facts = os.statvfs(path)
-    return FilesystemData(
-        purpose=purpose,
-        path=str(path),
-        total_bytes=facts.f_blocks * facts.f_frsize,
-        free_bytes=facts.f_bavail * facts.f_frsize,
-        free_inodes=facts.f_favail if facts.f_files else None,
-        read_only=bool(facts.f_flag & os.ST_RDONLY),
     )
 
 

@@ -1,11 +1,14 @@
 """Providers, credentials, the gateway and what lies outside, as diagnostics tell of them."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from palyra.config.choices import ModelProviderKind, ProviderModelRole
 from palyra.config.providers import ProviderConfig
+from palyra.core.conditions import Domain
+from palyra.diagnostics.failure import Source
 from palyra.diagnostics.house import DoorFigures, GatewayData, NotificationsData, WebhookData
-from palyra.diagnostics.outside import ObservabilityData, WebhookSum
+from palyra.diagnostics.outside import FailureData, ObservabilityData, WebhookSum
 from palyra.diagnostics.serving import (
     AuthProfilesData,
     BreakerData,
@@ -19,6 +22,7 @@ from palyra.diagnostics.serving import (
     ProviderData,
     auth_profiles_data,
 )
+from palyra.healing.notices.notice import WEBHOOK_KEY
 from palyra.providers.auth_profiles import AuthProfile
 from palyra.providers.breaker import BreakerState
 from palyra.providers.credentials import CredentialStanding
@@ -150,8 +154,10 @@ async def auth_profiles(engine: "Engine") -> AuthProfilesData:
         for standing in engine.credentials.standings(provider, now)
     }
     found = [_profile(engine, one, standings.get((one.provider, one.id)), now) for one in declared.values()]
-    needing = {name for name, config in engine.config.providers.items() if config.enabled and config.auth_profiles}
-    return auth_profiles_data(tuple(found), frozenset(needing))
+    needing = {
+        name: one.auth_profiles for name, one in engine.config.providers.items() if one.enabled and one.auth_profiles
+    }
+    return auth_profiles_data(tuple(found), needing)
 
 
 def _profile(engine: "Engine", one: AuthProfile, standing: CredentialStanding | None, now: int) -> ProfileData:
@@ -202,6 +208,26 @@ def _ms(seconds: float | None) -> float | None:
     return None if seconds is None else round(1000 * seconds, 2)
 
 
+_INCIDENTS = {
+    Source.PROVIDER: (Domain.PROVIDER, "provider:"),
+    Source.PROBE: (Domain.CONNECTOR, "probe:"),
+    Source.COLLECTOR: (Domain.ENGINE, "engine:collector:"),
+    Source.WEBHOOK: (Domain.NOTIFICATION, WEBHOOK_KEY),
+}
+"""Where the incident of what failed is found, by its subject."""
+
+
+def _with_incident(engine: "Engine", failure: FailureData) -> FailureData:
+    """With the incident that is open about it, if any."""
+    if failure.source not in _INCIDENTS:
+        return failure
+    domain, key = _INCIDENTS[failure.source]
+    found = engine.healing.book.of(domain, key + failure.subject)
+    if found is None or not found.live:
+        return failure
+    return replace(failure, correlation={**failure.correlation, "incident": found.incident_id})
+
+
 async def observability(engine: "Engine") -> ObservabilityData:
     parts, courier = engine.diagnosing, engine.notices.courier
     probes = parts.prober.data()
@@ -211,7 +237,7 @@ async def observability(engine: "Engine") -> ObservabilityData:
     return ObservabilityData(
         probes=probes,
         components=parts.prober.components(probes),
-        recent_failures=parts.failures.recent(),
+        recent_failures=tuple(_with_incident(engine, one) for one in parts.failures.recent()),
         failure_classes=parts.failures.classes(),
         webhooks=WebhookSum(
             sum(one.pending for one in states), len(courier.dead()), None if newest is None else newest.error

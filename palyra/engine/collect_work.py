@@ -14,7 +14,6 @@ from palyra.diagnostics.work import (
     IncidentCounts,
     JobCounts,
     RecentAttempt,
-    RecentFire,
     RecentIncident,
     SchedulerData,
     SelfHealingData,
@@ -24,7 +23,7 @@ from palyra.healing.features import ENGINE, Feature
 from palyra.healing.heartbeats import PARKED
 from palyra.healing.record import IncidentState
 from palyra.healing.verdicts import Verdict
-from palyra.journal.job_rows import FireRow, FireState, JobState
+from palyra.journal.job_rows import FireState, JobState
 from palyra.journal.task_rows import TaskState
 from palyra.scheduler.zone_changes import rules_version
 from palyra.tasks.ends import POISON
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from palyra.engine.engine import Engine
 
 DAY_MS = 86_400_000
-RECENT_FIRES = 20
 RECENT = 32
 FAULTED_SHOWN = 20
 
@@ -45,7 +43,6 @@ async def scheduler(engine: "Engine") -> SchedulerData:
     jobs: Counter[str] = Counter()
     fires: Counter[str] = Counter()
     ready = 0
-    ended: list[tuple[FireRow, str]] = []
     faulted: list[FaultedJob] = []
     for lane in run.roster:
         jobs[lane.job.state] += 1
@@ -53,11 +50,8 @@ async def scheduler(engine: "Engine") -> SchedulerData:
             fires[fire.state] += 1
         fires[FireState.REVIEW] += lane.review is not None
         ready += lane.may_start(now)
-        if lane.last is not None:
-            ended.append((lane.last, lane.job.name))
         if lane.job.state is JobState.FAULTED and len(faulted) < FAULTED_SHOWN:
             faulted.append(FaultedJob(lane.job.name, lane.job.why))
-    newest = heapq.nlargest(RECENT_FIRES, ended, key=lambda one: (one[0].finished_at or 0, one[0].fire_id))
     looked = run.jumps.looked_at
     return SchedulerData(
         enabled=engine.config.scheduler.enabled,
@@ -74,20 +68,8 @@ async def scheduler(engine: "Engine") -> SchedulerData:
         clock_jumps_total=run.jumps.total,
         zone_data_version=rules_version(),
         faulted=tuple(faulted),
-        recent=tuple(
-            RecentFire(
-                fire.fire_id,
-                name,
-                fire.state.value,
-                fire.reason,
-                fire.trigger.value,
-                fire.release_at,
-                fire.finished_at,
-                fire.lateness_ms,
-            )
-            for fire, name in newest
-        ),
-        tick_age_ms=None if looked is None else round(1000 * (engine.clock.monotonic() - looked[1])),
+        recent=engine.diagnosing.hearing.recent_fires(),
+        tick_age_ms=engine.diagnosing.age_ms(None if looked is None else looked[1]),
     )
 
 
@@ -191,6 +173,6 @@ async def self_healing(engine: "Engine") -> SelfHealingData:
         last_cycle_at=healing.last_look_at,
         last_cycle_ms=None if looked is None else round(healing.last_look_ms),
         verdicts_suspended_until=healing.watch.suspended_until,
-        cycle_age_ms=None if looked is None else round(1000 * (engine.clock.monotonic() - looked)),
+        cycle_age_ms=engine.diagnosing.age_ms(looked),
         grave=tuple(grave),
     )

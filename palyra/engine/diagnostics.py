@@ -26,6 +26,7 @@ from palyra.diagnostics.snapshot import EngineData
 from palyra.diagnostics.storing import COMMIT_SLOW_MS, judge_disk, judge_journal, judge_memory
 from palyra.diagnostics.work import judge_scheduler, judge_self_healing, judge_tasks
 from palyra.engine import collect_house, collect_serving, collect_work
+from palyra.engine.disks import Disks
 from palyra.engine.hearing import Hearing
 from palyra.journal.observation_rows import SIZES, SizeRow
 from palyra.runs.durable import Durable
@@ -67,7 +68,9 @@ class Diagnosing:
         self._sizes: dict[int, int] = {}
         """Bytes of the journal, by the hour since the epoch."""
         self._slow_since: float | None = None
+        self._began_s: float | None = None
         self._file = OffLoop("journal size")
+        self.disks = Disks()
         self.diagnostics = Diagnostics(
             engine.clock,
             self._collectors(),
@@ -82,10 +85,12 @@ class Diagnosing:
         readers = self._engine.journal.readers
         self.failures.restore(await readers.failures())
         self.prober.restore(await readers.probes())
+        await self.hearing.restore(readers)
         self._sizes = {row.hour: row.bytes for row in await readers.journal_sizes()}
 
     async def run(self) -> None:
         """Looks at the journal and writes counts down, until it is cancelled."""
+        self._began_s = self._engine.clock.monotonic()
         while True:
             self.look()
             await self._measure()
@@ -111,6 +116,12 @@ class Diagnosing:
         """For how long commits have been slow."""
         since = self._slow_since
         return 0 if since is None else round(1000 * (self._engine.clock.monotonic() - since))
+
+    def age_ms(self, looked_s: float | None) -> int | None:
+        """How long ago a part that looks by itself did so: one that never did is as late as this engine works; None
+        before it does."""
+        since = self._began_s if looked_s is None else looked_s
+        return None if since is None else round(1000 * (self._engine.clock.monotonic() - since))
 
     def growth_24h(self) -> int | None:
         """By how many bytes the journal grew in a day; None as long as nobody has watched it for one."""
@@ -160,20 +171,20 @@ class Diagnosing:
         return [
             Collector("model_provider", of(serving.model_provider), judge_model_provider),
             Collector("auth_profiles", of(serving.auth_profiles), judge_auth_profiles),
-            Collector("memory", of(house.memory), judge_memory, SLOW_LIMIT_S),
+            Collector("memory", of(house.memory), judge_memory, SLOW_LIMIT_S, in_threads=True),
             Collector("observability", of(serving.observability), judge_observability),
             Collector("self_healing", of(work.self_healing), judge_self_healing),
             Collector("scheduler", of(work.scheduler), judge_scheduler),
             Collector("tasks", of(work.tasks), judge_tasks),
-            Collector("journal", off(house.journal, "journal"), judge_journal, SLOW_LIMIT_S),
+            Collector("journal", off(house.journal, "journal"), judge_journal, SLOW_LIMIT_S, in_threads=True),
             Collector("governance", of(house.governance), judge_governance),
             Collector("gateway", self._gateway, judge_gateway),
             Collector("event_loop", of(house.event_loop), judge_event_loop),
-            Collector("disk", off(house.disk, "disk"), judge_disk, SLOW_LIMIT_S),
+            Collector("disk", off(house.disk, "disk"), judge_disk, SLOW_LIMIT_S, in_threads=True),
             Collector("vault", of(house.vault), judge_vault),
             Collector("config", of(house.config), judge_config),
             Collector("notifications", of(serving.notifications), judge_notifications),
-            Collector("recovery", off(house.recovery, "recovery"), judge_recovery),
+            Collector("recovery", off(house.recovery, "recovery"), judge_recovery, in_threads=True),
         ]
 
     async def _gateway(self) -> Any:

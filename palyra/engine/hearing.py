@@ -8,10 +8,12 @@ from palyra.core.events import Event
 from palyra.core.rolling import Rolling
 from palyra.diagnostics.failure import BAD_STATUS, UNREACHABLE, Source, is_failure
 from palyra.diagnostics.failures import FailureBook
+from palyra.diagnostics.work import RecentFire
 from palyra.journal.changes import Change, DecisionMade, HoldEnded, UsageRecorded
 from palyra.journal.delivery_rows import DeliveryRow
 from palyra.journal.entity import Entity, EntitySaved
 from palyra.journal.job_rows import ENDED, JOB_FIRES
+from palyra.journal.readers import Readers
 from palyra.journal.task_rows import TASKS, TERMINAL
 from palyra.providers.ways import AttemptEnd
 from palyra.tasks.ends import POISON
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from palyra.engine.engine import Engine
 
 MODELS_MOST = 200
+FIRES_SHOWN, FIRES_READ = 20, 100
 EXHAUSTED = "attempts_exhausted"
 
 
@@ -32,12 +35,35 @@ class Hearing:
         self.decisions = Rolling(engine.clock)
         self.tasks_ended = Rolling(engine.clock)
         self.poisoned = Rolling(engine.clock, 86_400.0)
+        self._fires: dict[str, RecentFire] = {}
+        """The newest that ended, by id, in that order."""
         self.overruns = 0
         self.unpriced: Counter[str] = Counter()
         """Models that were used although nobody knew their price."""
         self._journal_failures = 0
         engine.journal.listen(self.hear)
         engine.events.subscribe(self._refused, "config.refused")
+
+    async def restore(self, readers: Readers) -> None:
+        """What jobs did under an earlier engine. Raises JournalUnavailableError."""
+        found = (await readers.fires(limit=FIRES_READ)).fires
+        for row in sorted((one for one in found if one.terminal), key=lambda one: (one.finished_at or 0, one.fire_id)):
+            self._ended(
+                RecentFire(
+                    row.fire_id,
+                    self._job(row.job_id),
+                    row.state.value,
+                    row.reason,
+                    row.trigger.value,
+                    row.release_at,
+                    row.finished_at,
+                    row.lateness_ms,
+                )
+            )
+
+    def recent_fires(self) -> tuple[RecentFire, ...]:
+        """The newest first."""
+        return tuple(reversed(self._fires.values()))
 
     def attempt(self, end: AttemptEnd) -> None:
         """How an attempt at a provider ended."""
@@ -91,12 +117,37 @@ class Hearing:
 
     def _fire(self, change: EntitySaved) -> None:
         fire = _Fields(JOB_FIRES, change)
-        if fire.text("state") not in ENDED or not is_failure(fire.text("state"), fire.text("reason")):
+        state, reason = fire.text("state"), fire.text("reason")
+        if state not in ENDED:
             return
-        lane = self._engine.jobs.roster.get(fire.text("job_id"))
-        name = fire.text("job_id") if lane is None else lane.job.name
+        name = self._job(fire.text("job_id"))
+        self._ended(
+            RecentFire(
+                fire.text("fire_id"),
+                name,
+                state,
+                reason,
+                fire.text("trigger"),
+                fire.number("release_at") or 0,
+                fire.number("finished_at"),
+                fire.number("lateness_ms"),
+            )
+        )
+        if not is_failure(state, reason):
+            return
         told = {"fire": fire.text("fire_id"), "job": fire.text("job_id")}
-        self.failures.record(Source.JOB, name, fire.text("reason"), fire.text("error"), told)
+        self.failures.record(Source.JOB, name, reason, fire.text("error"), told)
+
+    def _ended(self, fire: RecentFire) -> None:
+        self._fires.pop(fire.fire_id, None)
+        self._fires[fire.fire_id] = fire
+        if len(self._fires) > FIRES_SHOWN:
+            del self._fires[next(iter(self._fires))]
+
+    def _job(self, job_id: str) -> str:
+        """Its name; one that is gone has none but its id."""
+        lane = self._engine.jobs.roster.get(job_id)
+        return job_id if lane is None else lane.job.name
 
     def _task(self, change: EntitySaved) -> None:
         task = _Fields(TASKS, change)
@@ -122,6 +173,10 @@ class _Fields:
 
     def text(self, name: str) -> str:
         return str(self._values[self._places[name]])
+
+    def number(self, name: str) -> int | None:
+        found = self._values[self._places[name]]
+        return found if isinstance(found, int) else None
 
 
 def _places(entity: Entity[Any]) -> dict[str, int]:

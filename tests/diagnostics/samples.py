@@ -191,7 +191,7 @@ RECOVERY = RecoveryData(1, (), None)
 
 GOOD: dict[str, Any] = {
     "model_provider": SERVING,
-    "auth_profiles": auth_profiles_data((PROFILE,), frozenset({"openai"})),
+    "auth_profiles": auth_profiles_data((PROFILE,), {"openai": (PROFILE.id,)}),
     "memory": MEMORY,
     "observability": LOOKED,
     "self_healing": HEALING,
@@ -229,7 +229,7 @@ ENGINE = EngineData("0.1.0", "01BOOT", 4_711, T0, 60_000, "ready", None)
 
 
 def profiles(*given: ProfileData, needing: tuple[str, ...] = ("openai",)) -> AuthProfilesData:
-    return auth_profiles_data(given, frozenset(needing))
+    return auth_profiles_data(given, {one: [profile.id for profile in given] for one in needing})
 
 
 def section(name: str, data: object, **fields: Any) -> Section[Any]:

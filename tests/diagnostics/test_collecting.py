@@ -4,17 +4,18 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from palyra.core.clock import ManualClock, settle_loop
 from palyra.core.conditions import Condition
-from palyra.diagnostics.collecting import SLOW_LIMIT_S, Collector, Diagnostics, OffLoop, StillRunningError
+from palyra.diagnostics.collecting import LIMIT_S, SLOW_LIMIT_S, Collector, Diagnostics, OffLoop, StillRunningError
 from palyra.diagnostics.reasons import ReasonCode, State
 from palyra.diagnostics.section import CollectorState, Section
 from palyra.diagnostics.snapshot import Diagnosis
-from tests.diagnostics.samples import DISK, ENGINE, GOOD, JUDGES
+from tests.diagnostics.samples import DISK, ENGINE, GOOD, JUDGES, PROVIDER
 
 Collect = Callable[[], Awaitable[Any]]
 
@@ -43,8 +44,8 @@ class House:
             self.asked[name] += 1
             return await self.other[name]() if name in self.other else GOOD[name]
 
-        limits = (SLOW_LIMIT_S,) if name in ("journal", "disk", "memory") else ()
-        return Collector(name, collect, JUDGES[name], *limits)
+        slow = name in ("journal", "disk", "memory")
+        return Collector(name, collect, JUDGES[name], SLOW_LIMIT_S if slow else LIMIT_S, in_threads=slow)
 
     async def snapshot(self, seconds: float = 0.0, *, fresh: bool = False) -> Diagnosis:
         """A snapshot, while so much time passes."""
@@ -77,6 +78,11 @@ class Moody:
         if isinstance(self.mood, BaseException):
             raise self.mood
         return self.mood
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
 
 
 async def forever() -> Any:
@@ -144,6 +150,61 @@ async def test_one_that_does_not_let_itself_be_ended_is_not_asked_again() -> Non
         await here.clock.advance(2)
         assert of(await here.snapshot(), "tasks").collector is CollectorState.OK
         assert here.asked["tasks"] == 2
+
+
+async def test_what_waits_for_threads_is_left_to_come_back_and_not_begun_a_second_time() -> None:
+    release = asyncio.Event()
+
+    async def reading() -> Any:
+        await release.wait()
+        return GOOD["journal"]
+
+    async with house(journal=reading) as here:
+        assert of(await here.snapshot(1), "journal").collector is CollectorState.TIMEOUT
+        await here.clock.advance(2)
+        again = of(await here.snapshot(), "journal")
+        assert (again.collector, here.asked["journal"]) == (CollectorState.STILL_RUNNING, 1)
+        release.set()
+        await here.clock.advance(2)
+        assert of(await here.snapshot(), "journal").collector is CollectorState.OK
+        assert here.asked["journal"] == 2
+
+
+GARBAGE: list[tuple[str, object]] = [
+    ("nothing", None),
+    ("another section's data", GOOD["disk"]),
+    ("a plain mapping", {"total": 1}),
+    ("a word", "fine"),
+    ("a field of another type", replace(GOOD["tasks"], workers_busy="many")),
+    ("words in place of a number", replace(GOOD["tasks"], throughput_5m="hunter2-hunter2")),
+    ("a field that is not there", replace(GOOD["tasks"], by_state=None)),
+    ("cancelled from elsewhere", asyncio.CancelledError()),
+    ("a time-out of its own", TimeoutError()),
+    ("an error without words", AssertionError()),
+    ("an error that cannot be told", Unspeakable()),
+    ("too deep", RecursionError("maximum recursion depth exceeded")),
+]
+
+
+@pytest.mark.parametrize("given", [row[1] for row in GARBAGE], ids=[row[0] for row in GARBAGE])
+async def test_whatever_a_collector_comes_back_with_the_others_tell_what_they_know(given: object) -> None:
+    async with house(tasks=Moody(given)) as here:
+        told = await here.snapshot()
+        section = of(told, "tasks")
+        assert (section.state, section.collector, section.data) == (State.UNKNOWN, CollectorState.ERROR, None)
+        assert section.error
+        assert all(one.state is State.OK for name, one in told.sections.each().items() if name != "tasks")
+        assert [name for name, _ in here.failed] == ["tasks"]
+
+
+async def test_who_is_unwell_in_an_unheard_of_way_is_unknown() -> None:
+    serving = replace(GOOD["model_provider"], providers=(replace(PROVIDER, health="molten"),))
+    async with house(model_provider=Moody(serving)) as here:
+        told = await here.snapshot()
+    assert told.health_graph is not None
+    node = told.health_graph.node(f"provider:{PROVIDER.id}")
+    assert node is not None
+    assert node.own is State.UNKNOWN
 
 
 async def test_blocking_work_that_hangs_is_not_begun_a_second_time() -> None:

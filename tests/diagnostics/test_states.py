@@ -6,12 +6,14 @@ from typing import Any
 from palyra.diagnostics.house import ReferenceCounts, ReloadData, WebhookData
 from palyra.diagnostics.outside import WebhookSum
 from palyra.diagnostics.reasons import SENTENCES, ReasonCode, State
+from palyra.diagnostics.serving import auth_profiles_data
 from palyra.diagnostics.storing import days_until_full
 from palyra.diagnostics.work import FaultedJob
 from tests.diagnostics.samples import (
     CONFIG,
     DISK,
     GATEWAY,
+    GIB,
     GOOD,
     GOVERNANCE,
     HEALING,
@@ -68,7 +70,9 @@ TABLE: list[tuple[str, Any, State, list[ReasonCode]]] = [
         FAILED,
         [C.NO_CHAT_PROVIDER],
     ),
-    ("auth_profiles", profiles(), DISABLED, []),
+    ("auth_profiles", profiles(needing=()), DISABLED, []),
+    ("auth_profiles", profiles(), FAILED, [C.NONE_ELIGIBLE]),
+    ("auth_profiles", auth_profiles_data((PROFILE,), {PROFILE.provider: ("no-such",)}), FAILED, [C.NONE_ELIGIBLE]),
     ("auth_profiles", profiles(a_profile(health="expiring")), DEGRADED, [C.EXPIRING]),
     ("auth_profiles", profiles(a_profile(), a_profile(health="expired", eligible=False)), DEGRADED, [C.EXPIRED]),
     ("auth_profiles", profiles(a_profile(), a_profile(health="rejected", eligible=False)), DEGRADED, [C.REJECTED]),
@@ -142,9 +146,16 @@ TABLE: list[tuple[str, Any, State, list[ReasonCode]]] = [
     ("disk", disk(0, free_bytes=64 * MIB), DEGRADED, [C.SPACE_LOW]),
     ("disk", disk(0, free_bytes=64 * MIB - 1), FAILED, [C.SPACE_OUT]),
     ("disk", disk(0, read_only=True), FAILED, [C.READ_ONLY]),
-    ("disk", disk(1, free_bytes=64 * MIB), OK, []),
-    ("disk", disk(1, free_bytes=64 * MIB - 1), DEGRADED, [C.SPACE_LOW]),
-    ("disk", disk(1, read_only=True), OK, []),
+    ("disk", disk(0, free_inodes=0), FAILED, [C.SPACE_OUT]),
+    ("disk", disk(1, free_bytes=4 * GIB // 10), OK, []),
+    ("disk", disk(1, free_bytes=4 * GIB // 10 - 1), DEGRADED, [C.SPACE_LOW]),
+    ("disk", disk(1, free_bytes=64 * MIB), DEGRADED, [C.SPACE_LOW]),
+    ("disk", disk(1, free_bytes=64 * MIB - 1), DEGRADED, [C.SPACE_OUT]),
+    ("disk", disk(1, free_inodes=0), DEGRADED, [C.SPACE_OUT]),
+    ("disk", disk(1, total_bytes=64 * MIB, free_bytes=32 * MIB), OK, []),
+    ("disk", disk(1, total_bytes=64 * MIB, free_bytes=0), DEGRADED, [C.SPACE_OUT]),
+    ("disk", disk(1, read_only=True, free_bytes=0), OK, []),
+    ("disk", disk(1, read_only=True, turned_read_only=True), DEGRADED, [C.READ_ONLY]),
     ("vault", replace(VAULT, state="absent", references=ReferenceCounts(0, 0, 0, 0)), DISABLED, []),
     ("vault", replace(VAULT, state="locked"), FAILED, [C.VAULT_LOCKED]),
     ("vault", replace(VAULT, state="wrong_key"), FAILED, [C.VAULT_WRONG_KEY]),

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from palyra.config.model import LoadedConfig
+from palyra.config.serving import GatewayConfig
 from palyra.control.diagnostics_answers import diagnosis_json
 from palyra.control.diagnostics_queries import Diagnosis, DiagnosticsQuery
 from palyra.control.offline import offline_control
@@ -49,7 +50,8 @@ def incidents(here: Premises) -> set[str]:
 
 async def test_a_fresh_start_without_any_key_is_ok(tmp_path: Path) -> None:
     clock = ManualClock()
-    async with open_house(Installation(LoadedConfig(), tmp_path), clock, {}) as house:
+    config = LoadedConfig(gateway=GatewayConfig(bind="127.0.0.1:0"))
+    async with open_house(Installation(config, tmp_path), clock, {}) as house:
         await clock.advance(1)
         found = await house.engine.diagnosing.diagnostics.snapshot()
     serving = found.sections.model_provider
@@ -155,6 +157,11 @@ async def test_a_critical_service_that_refuses_three_times_is_an_incident_until_
     assert "probe:browser" in incidents(here)
     await here.written()
     assert [row.state for row in await here.engine.journal.readers.probes()] == ["down"]
+    (incident,) = [one for one in here.engine.healing.book.live() if one.key == "probe:browser"]
+    looked = (await told(here, "observability")).sections.observability
+    assert looked is not None
+    assert looked.data is not None
+    assert looked.data.recent_failures[0].correlation == {"probe": "browser", "incident": incident.incident_id}
 
 
 async def test_a_webhook_that_fails_two_hundred_times_in_a_minute_is_one_failure(opened: Opener) -> None:
@@ -195,7 +202,7 @@ async def test_texts_of_others_are_shown_without_secrets_and_numbers_stay(opened
 async def test_a_full_disk_is_what_the_house_fails_of(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     here = await opened()
     full = replace(DISK.filesystems[0], free_bytes=MIB)
-    monkeypatch.setattr("palyra.engine.collect_house._filesystem", lambda purpose, path: replace(full, purpose=purpose))
+    monkeypatch.setattr(here.engine.diagnosing.disks, "look", lambda state, config: (full,))
     found = await told(here)
     assert (found.overall.state, found.overall.root_causes) == (State.FAILED, ("disk",))
     async with tools(here) as tool:

@@ -77,7 +77,7 @@ async def test_a_collector_that_fails_is_a_failure_of_ours_and_an_incident_at_th
     def gone(path: object) -> Any:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("palyra.engine.collect_house.os.statvfs", gone)
+    monkeypatch.setattr("palyra.engine.disks.os.statvfs", gone)
     for _ in range(3):
         await here.advance(1)
         told = await here.control.ask(DiagnosticsQuery(fresh=True))
@@ -154,3 +154,42 @@ async def test_budgets_whose_rows_were_lost_are_named(opened: Opener) -> None:
     assert told.sections.governance is not None
     assert told.sections.governance.data is not None
     assert told.sections.governance.data.windows_incomplete == ("day",)
+
+
+async def test_the_newest_fires_of_all_jobs_are_told_also_of_one_job_and_by_the_next_engine(opened: Opener) -> None:
+    here = await opened()
+    engine = here.engine
+    ended = [
+        JOB_FIRES.saved(
+            replace(
+                FIRE,
+                fire_id=f"f{number:02}",
+                job_id="gone",
+                job_revision=0,
+                slot=number,
+                finished_at=number,
+                lateness_ms=number,
+            )
+        )
+        for number in range(1, 26)
+    ]
+    await engine.journal.submit(ended)
+
+    async def recent(of: Premises) -> list[tuple[str, str, int | None, int | None]]:
+        section = (await of.control.ask(DiagnosticsQuery(("scheduler",)))).sections.scheduler
+        assert section is not None
+        assert section.data is not None
+        return [(one.fire_id, one.job, one.finished_at, one.lateness_ms) for one in section.data.recent]
+
+    expected = [(f"f{number:02}", "gone", number, number) for number in range(25, 5, -1)]
+    assert await recent(here) == expected
+    await here.close()
+    assert await recent(await opened()) == expected
+
+
+async def test_a_part_that_never_looked_is_as_late_as_the_engine_works(opened: Opener) -> None:
+    here = await opened()
+    diagnosing = here.engine.diagnosing
+    await here.advance(7)
+    assert diagnosing.age_ms(here.clock.monotonic() - 2) == 2_000
+    assert diagnosing.age_ms(None) == 7_000
