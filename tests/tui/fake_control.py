@@ -97,8 +97,8 @@ MOST_INCIDENTS = 200
 class FakeControl(Control):
     """Control over a `World`. Commands act on it; `sent` and `asked` remember what came.
 
-    `trouble`, when set, is raised by every snapshot and query; `gate` and `snapshot_gate`,
-    when set, hold queries and snapshots until they open.
+    `trouble`, when set, is raised by every snapshot and query; `gate`, `snapshot_gate` and
+    `command_gate`, when set, hold queries, snapshots and commands until they open.
     """
 
     def __init__(self, world: World, clock: Clock, *, attached: bool = False) -> None:
@@ -110,6 +110,7 @@ class FakeControl(Control):
         self.trouble: Exception | None = None
         self.gate: asyncio.Event | None = None
         self.snapshot_gate: asyncio.Event | None = None
+        self.command_gate: asyncio.Event | None = None
         self.in_flight = 0
         self.most_in_flight = 0
         self.results: list[CommandResult] = []
@@ -299,6 +300,8 @@ class FakeControl(Control):
     async def send(self, command: Command) -> CommandResult:
         self.sent.append(command)
         await asyncio.sleep(0)
+        if self.command_gate is not None:
+            await self.command_gate.wait()
         if self.trouble is not None:
             raise self.trouble
         if self.results:

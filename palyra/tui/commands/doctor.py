@@ -232,6 +232,9 @@ class ListRuns(Action["DiagnosticsScreen"]):
     footer = "runs"
     on_selection = False
 
+    def footer_of(self, screen: "DiagnosticsScreen") -> str:
+        return "findings" if screen.view == "runs" else self.footer
+
     def perform(self, screen: "DiagnosticsScreen") -> None:
         if screen.doctor.page in (Page.REPAIR, Page.UNDO, Page.RESULT):
             screen.show_page(Page.NONE)

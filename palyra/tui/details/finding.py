@@ -6,6 +6,7 @@ from pathlib import PurePath
 
 from palyra.control.diagnostics_queries import Diagnosis
 from palyra.control.doctor_queries import CheckView, DoctorReport, FindingView, StepView
+from palyra.core.plural import plural
 from palyra.core.values import value
 from palyra.tui import glyphs
 from palyra.tui.details.layout import heading
@@ -19,6 +20,8 @@ _MARKS = {
     "warning": (glyphs.ATTENTION, Tone.WARN),
     "info": (glyphs.NOTE, Tone.MUTED),
 }
+_FOUNDATIONS = ("config.", "journal.", "recovery.")
+"""What no engine starts without: of what is equally bad it comes first."""
 _RANKS = {"blocking": 0, "warning": 1, "info": 2}
 _COSTS = {
     "blocking": "Palyra, or this part of it, cannot do its work until it is put right.",
@@ -74,7 +77,7 @@ def finding_rows(report: DoctorReport) -> list[FindingRow]:
     """The worst first. A check that could not answer stands among those of its severity."""
     rows = [_row(one, report) for one in report.findings]
     rows += [_unanswered(one) for one in report.checks if one.status == "error"]
-    return _apart(sorted(rows, key=lambda one: _RANKS.get(one.severity, 0)))
+    return _apart(sorted(rows, key=lambda one: (_RANKS.get(one.severity, 0), not one.check.startswith(_FOUNDATIONS))))
 
 
 def _apart(rows: Sequence[FindingRow]) -> list[FindingRow]:
@@ -137,7 +140,9 @@ def group_mark(one: GroupRow) -> Mark:
 def group_words(one: GroupRow) -> str:
     passed, skipped = len(one.checks) - len(one.skipped), one.skipped
     if not skipped:
-        return f"{passed} of {passed} checks passed"
+        return f"{plural(passed, 'check')} passed"
+    if not passed:
+        return f"not looked at: {skipped[0].reason}"
     return f"{passed} of {len(one.checks)} checks passed; {skipped[0].id.partition('.')[2]}: {skipped[0].reason}"
 
 

@@ -43,7 +43,7 @@ def step_lines(step: StepView, place: str, *, ticked: bool, barred: str, width: 
     """One repair as a unified diff. `place` says which of how many it is, `barred` why it cannot be done from here."""
     box = part(f" [{'x' if ticked else ' '}] ", Tone.MUTED if barred else Tone.ACCENT, bold=ticked)
     right = line(muted(place))
-    title, *rest = wrap(step.title, width - 6 - width_of(right))
+    title, *rest = wrap(step.title, width - 7 - width_of(right))
     rows = [spread((box, *(strong(one.text) for one in title)), right, width - 1)]
     rows += [line("     ", *(strong(one.text) for one in row)) for row in rest]
     return [
@@ -96,9 +96,14 @@ def _changes(step: StepView, width: int) -> list[Line]:
     return lines
 
 
+def target_name(change: ChangeView) -> str:
+    """A file as it is shown before the run has an id that stands in its name."""
+    return change.target.replace("{run}", "…")
+
+
 def _change(change: ChangeView) -> Iterator[tuple[str, Tone]]:
     """Lines of a change. What is told in one line, a mode for instance, stands beside the name of its file."""
-    target = change.target.replace("{run}", "…")
+    target = target_name(change)
     told = change.diff.splitlines()
     if len(told) <= 1:
         yield f"{change.action} {target}  {told[0] if told else ''}".rstrip(), Tone.PLAIN

@@ -9,6 +9,7 @@ from palyra.control.snapshots import RunView
 from palyra.core.plural import plural
 from palyra.tui import format as show
 from palyra.tui import glyphs
+from palyra.tui.details.repair import target_name
 from palyra.tui.dialogs.base import TEXT_WIDTH, Dialog
 from palyra.tui.dialogs.confirm import Consequence
 from palyra.tui.themes import Tone
@@ -47,7 +48,7 @@ class RepairDialog(Dialog[bool]):
         ):
             if holds:
                 lines += wrap(f"{glyphs.ATTENTION} {words}", TEXT_WIDTH, indent="  ", hang="    ", tone=Tone.WARN)
-        return [*lines, line(muted(f"  {files}: {', '.join(one.target for one in step.changes[:2])}")), BLANK]
+        return [*lines, line(muted(f"  {files}: {', '.join(target_name(one) for one in step.changes[:2])}")), BLANK]
 
     def _foot(self) -> list[Line]:
         words = "What is there now is kept first, so that this can be taken back too."

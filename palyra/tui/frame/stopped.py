@@ -21,12 +21,6 @@ def stopped_lines(snapshot: Snapshot | None, label: str, width: int) -> list[Lin
         line(" ", muted("works        "), part("the doctor: it shows what is wrong, and repairs it")),
         *([line(" ", muted("log          "), part(log))] if log else []),
         BLANK,
-        line(
-            " ",
-            muted("Press "),
-            *keys,
-            muted(" applies it. The engine starts by itself then; "),
-            strong("E"),
-            muted(" tries."),
-        ),
+        line(" ", muted("Press "), *keys, muted(" applies it.")),
+        line(" ", muted("The engine starts by itself then; "), strong("E"), muted(" tries at once.")),
     ]
