@@ -3,15 +3,17 @@
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from palyra.config.model import LoadedConfig
+from palyra.config.operations import ConsoleConfig
 from palyra.control.protocol import Control
 from palyra.control.remote import RemoteControl
 from palyra.control.snapshots import Snapshot
 from palyra.core.clock import Clock, SystemClock
 from palyra.core.heap import settle_heap
+from palyra.core.local_zone import local_zone
 from palyra.core.signals import StopSignals
 from palyra.core.streams import STDERR, say
 from palyra.engine import Installation
@@ -20,11 +22,14 @@ from palyra.house import open_log
 from palyra.tui.app import PalyraApp
 from palyra.tui.driver import PalyraDriver
 from palyra.tui.frame.herald import ringing
+from palyra.tui.habits import Habits
 from palyra.tui.who import WhoApp
 
 log = logging.getLogger(__name__)
 
 MEMORY_FILE = "console.json"
+LOCAL = "local"
+"""The zone of the machine that the console runs on."""
 
 
 class Console(PalyraApp):
@@ -49,6 +54,7 @@ class Console(PalyraApp):
             refresh_hz=screen.console.refresh_hz,
             drain_seconds=screen.gateway.drain_seconds,
             ringing=ringing(screen.notifications.bell, screen.notifications.osc9, os.environ),
+            habits=habits(screen.console, os.environ),
             keys=screen.console.keys,
             memory=state_dir / MEMORY_FILE,
             driver_class=PalyraDriver,
@@ -87,6 +93,11 @@ class Console(PalyraApp):
         if isinstance(self._driver, PalyraDriver):
             self._driver.restore_now()
         say(STDERR, "stopped hard; the next start ends what was held")
+
+
+def habits(console: ConsoleConfig, environ: Mapping[str, str]) -> Habits:
+    zone = local_zone(environ) if console.timezone == LOCAL else console.timezone
+    return Habits(zone, console.show_prompts)
 
 
 async def ask_who(account: str, candidates: Sequence[str]) -> str | None:

@@ -39,6 +39,7 @@ from palyra.tui.everything import everything
 from palyra.tui.frame.herald import Herald, Ringing
 from palyra.tui.frame.notice import Flash, flash
 from palyra.tui.glyphs import AsciiFilter
+from palyra.tui.habits import Habits
 from palyra.tui.memory import Memory, load_memory, save_memory
 from palyra.tui.screens.approvals import ApprovalsScreen
 from palyra.tui.screens.audit import AuditScreen
@@ -108,6 +109,7 @@ class PalyraApp(App[None], inherit_bindings=False):
         refresh_hz: float = 4.0,
         drain_seconds: float = 30.0,
         ringing: Ringing | None = None,
+        habits: Habits | None = None,
         keys: Mapping[str, str] | None = None,
         memory: Path | None = None,
         driver_class: type[Driver] | None = None,
@@ -117,6 +119,7 @@ class PalyraApp(App[None], inherit_bindings=False):
         self.clock = clock
         self.control = control
         self.read_only = read_only
+        self.habits = habits or Habits()
         self.keys = dict(keys or {})
         self.failures: list[BaseException] = []
         self.flashed: Flash | None = None
@@ -390,7 +393,7 @@ class PalyraApp(App[None], inherit_bindings=False):
 
     def open_decision(self, decision_id: str) -> None:
         """Why something was decided as it was."""
-        zone = "UTC" if self.latest is None else self.latest.engine.timezone
+        zone = self.habits.timezone or ("UTC" if self.latest is None else self.latest.engine.timezone)
         self._read(DecisionDialog(self.control, decision_id, zone, self.clock, self.spawn))
 
     def _read(self, dialog: ReaderDialog) -> None:

@@ -9,13 +9,18 @@ import pytest
 
 from palyra.config.model import LoadedConfig
 from palyra.config.operations import Switch
-from palyra.console import Console
+from palyra.console import Console, habits
 from palyra.control.notice_queries import NoticeView
 from palyra.control.snapshots import Snapshot, Topic
+from palyra.control.text_queries import RunTexts, RunTextsQuery, RunTextView
+from palyra.control.usage_queries import UsageQuery
 from palyra.core.clock import Clock
+from palyra.core.local_zone import local_zone
 from palyra.tui.frame.herald import QUIET_SECONDS, Herald
+from palyra.tui.habits import Habits
+from palyra.tui.widgets.lines import lines_text
 from tests.config.loading import sound
-from tests.tui.desk import console
+from tests.tui.desk import Desk, console
 from tests.tui.fake_control import FakeControl
 from tests.tui.fake_views import NOW
 from tests.tui.fake_worlds import normal
@@ -69,3 +74,91 @@ async def test_an_attached_console_calls_as_the_engine_it_shows_is_configured_no
         # In recovery mode no engine says anything: it stays as it was.
         told.update(bell=None, osc9=None)
         assert (await rings()).startswith("\x07\x1b]9;")
+
+
+async def test_times_are_told_in_the_zone_of_the_console_and_days_are_those_of_the_house() -> None:
+    world = normal()
+    assert world.engine.timezone == "UTC"
+    async with console(world, habits=Habits("Asia/Tokyo")) as desk:
+        assert " JST" in desk.status
+        await desk.press("0")
+        rows = [line for line in desk.lines if "JST" in line]
+        assert rows == [desk.status]
+        assert desk.front.zone == "Asia/Tokyo"
+        await desk.press("4")
+        assert desk.front.zone == "UTC"
+        asked = [query for query in desk.control.asked if isinstance(query, UsageQuery)]
+        assert {query.timezone for query in asked} == {"UTC"}
+        await desk.press("7", "n")
+        assert desk.dialog == "PolicyDialog"
+        assert "UTC" in desk.box
+
+
+@pytest.mark.parametrize(
+    ("environ", "link", "zone"),
+    [
+        ({"TZ": "Europe/Prague"}, None, "Europe/Prague"),
+        ({"TZ": ":Europe/Prague"}, "/usr/share/zoneinfo/Asia/Tokyo", "Europe/Prague"),
+        ({"TZ": "/usr/share/zoneinfo/Europe/Prague"}, None, "Europe/Prague"),
+        ({"TZ": "CET-1CEST"}, "/usr/share/zoneinfo/Asia/Tokyo", "UTC"),
+        ({}, "/usr/share/zoneinfo/Asia/Tokyo", "Asia/Tokyo"),
+        ({"TZ": ""}, "../usr/share/zoneinfo/Asia/Tokyo", "Asia/Tokyo"),
+        ({}, "/elsewhere", "UTC"),
+        ({}, None, "UTC"),
+    ],
+)
+def test_local_is_the_zone_of_the_machine(tmp_path: Path, environ: dict[str, str], link: str | None, zone: str) -> None:
+    localtime = tmp_path / "localtime"
+    if link is not None:
+        localtime.symlink_to(link)
+    assert local_zone(environ, localtime) == zone
+
+
+def test_the_console_takes_zone_and_prompts_from_its_configuration() -> None:
+    asked = sound("[console]\ntimezone = 'Asia/Tokyo'\nshow_prompts = true\n").console
+    assert habits(asked, {"TZ": "Europe/Prague"}) == Habits("Asia/Tokyo", show_prompts=True)
+    assert habits(LoadedConfig().console, {"TZ": "Europe/Prague"}) == Habits("Europe/Prague")
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> dict[str, RunTextView]:
+    """What was kept of every run, by part."""
+    found: dict[str, RunTextView] = {}
+    others = FakeControl._answer
+
+    def answer(control: FakeControl, query: Any) -> Any:
+        if isinstance(query, RunTextsQuery):
+            return RunTexts(query.run_id, tuple(found.values()))
+        return others(control, query)
+
+    monkeypatch.setattr(FakeControl, "_answer", answer)
+    return found
+
+
+def opened(desk: Desk) -> str:
+    """All that is told of what is selected, more than fits the screen."""
+    subject = desk.list.subject
+    assert subject is not None
+    return lines_text(desk.list.detail(subject, 60))
+
+
+async def test_a_prompt_is_shown_with_its_approval_only_where_that_is_wanted(kept: dict[str, RunTextView]) -> None:
+    said = "user: Tell me \x1b[31mall\x1b[0m of it.\n" + "word " * 2_000
+    kept["prompt"] = RunTextView("prompt", True, False, said, len(said))
+    kept["answer"] = RunTextView("answer", True, False, "never shown here", 16)
+    async with console(normal(), size=(120, 60)) as desk:
+        await desk.press("2")
+        assert "Tell me" not in desk.text
+        assert not [query for query in desk.control.asked if isinstance(query, RunTextsQuery)]
+    async with console(normal(), size=(120, 60), habits=Habits(show_prompts=True)) as desk:
+        await desk.press("2")
+        lines = opened(desk)
+        assert "prompt, redacted, the beginning" in lines
+        assert "user: Tell me" in lines
+        assert "\x1b" not in lines
+        assert lines.count("word") < 1_000
+        assert "never shown" not in lines
+        kept.clear()
+        await desk.press("j")
+        lines = opened(desk)
+        assert "not kept (runs.store_content)" in lines

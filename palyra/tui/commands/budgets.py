@@ -56,7 +56,7 @@ class NewBudget(Action["ListScreen"]):
     async def _ask(self, screen: "ListScreen") -> None:
         taken = () if screen.snapshot is None else {item.policy_id for item in screen.snapshot.budgets}
         palyra = screen.palyra
-        await palyra.ask(PolicyDialog(palyra.send, _trying(screen), None, taken=taken, timezone=screen.zone))
+        await palyra.ask(PolicyDialog(palyra.send, _trying(screen), None, taken=taken, timezone=screen.house_zone))
 
 
 class _OnBudget(Action["ListScreen"]):

@@ -99,7 +99,9 @@ class NewJob(Action["ListScreen"]):
 
     async def _ask(self, screen: "ListScreen") -> None:
         palyra = screen.palyra
-        await palyra.ask(JobDialog(palyra.control, palyra.send, palyra.spawn, palyra.clock, None, zone=screen.zone))
+        await palyra.ask(
+            JobDialog(palyra.control, palyra.send, palyra.spawn, palyra.clock, None, zone=screen.house_zone)
+        )
 
 
 class EditJob(Action["ListScreen"]):
@@ -128,7 +130,9 @@ class EditJob(Action["ListScreen"]):
         except PalyraError as error:
             screen.flash(f"The job could not be read: {error}", Tone.WARN)
             return
-        await palyra.ask(JobDialog(palyra.control, palyra.send, palyra.spawn, palyra.clock, detail, zone=screen.zone))
+        await palyra.ask(
+            JobDialog(palyra.control, palyra.send, palyra.spawn, palyra.clock, detail, zone=screen.house_zone)
+        )
 
 
 class CancelWork(Action["ListScreen"]):

@@ -28,11 +28,12 @@ _PHASES = {
 
 @value
 class Marks:
-    """What the console itself knows, beside the engine's snapshot."""
+    """What the console itself knows, beside the engine's snapshot. `zone`: the clock's, empty for the engine's."""
 
     link: Link
     read_only: bool
     attached: bool
+    zone: str = ""
 
 
 @value
@@ -70,7 +71,7 @@ def _recovery(snapshot: Snapshot, marks: Marks, now: int, width: int) -> Line:
     glyph, tone = _PHASES.get(engine.phase, (glyphs.ATTENTION, Tone.WARN))
     shown = [mark for mark, holds in (("DEMO", engine.demo), ("read-only", marks.read_only)) if holds]
     right = [part(f"{mark}  ", Tone.ACCENT, bold=True) for mark in shown]
-    right += [muted(f"A {show.NONE}  I {show.NONE}"), muted(f"  {show.clock(now, engine.timezone)}")]
+    right += [muted(f"A {show.NONE}  I {show.NONE}"), muted(f"  {show.clock(now, marks.zone or engine.timezone)}")]
     why = part(f" {glyphs.SEPARATOR} no gateway: {engine.trouble}")
     return spread((part(f"{glyph} {engine.phase}", tone, bold=True), why), tuple(right), width)
 
@@ -106,7 +107,7 @@ def _fields(snapshot: Snapshot | None, marks: Marks, now: int, gauge_cells: int,
             fields.append(_Field((part(mark, Tone.ACCENT, bold=True),), rank, right=True))
     fields.append(_Field(_waiting("A", snapshot.approvals_pending, Tone.WARN), 0, right=True))
     fields.append(_Field(_waiting("I", snapshot.incidents_open, Tone.BAD), 0, right=True))
-    fields.append(_Field((muted(show.clock(now, engine.timezone)),), 1, right=True))
+    fields.append(_Field((muted(show.clock(now, marks.zone or engine.timezone)),), 1, right=True))
     return fields
 
 

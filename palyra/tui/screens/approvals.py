@@ -15,7 +15,7 @@ from palyra.tui.commands.decide import DECISIONS
 from palyra.tui.commands.explain import Explain
 from palyra.tui.commands.general import EVERYWHERE
 from palyra.tui.commands.lists import LISTS, OPENING
-from palyra.tui.details.approval import approval_lines, waiting_words
+from palyra.tui.details.approval import waiting_words
 from palyra.tui.details.grant import grant_lines
 from palyra.tui.details.teach import point_a_client_here
 from palyra.tui.details.words import approval_mark, grant_mark, model_words, over_words, place_words, risk_tone
@@ -158,7 +158,7 @@ class ApprovalsScreen(ListScreen):
         if isinstance(subject, GrantView):
             return grant_lines(subject, self.zone, self.now, width)
         assert isinstance(subject, ApprovalView)
-        return approval_lines(subject, self._history.of(subject), self.zone, self.now, width)
+        return self._history.lines(subject, width)
 
     def look_up(self, subject: Subject) -> None:
         if isinstance(subject, ApprovalView) and (self.opened or self.wide):

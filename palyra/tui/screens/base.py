@@ -81,6 +81,11 @@ class PalyraScreen(Screen[None]):
     @property
     def zone(self) -> str:
         """The zone in which times are told."""
+        return self.palyra.habits.timezone or self.house_zone
+
+    @property
+    def house_zone(self) -> str:
+        """The zone whose days count where nothing else is said."""
         return "UTC" if self.snapshot is None else self.snapshot.engine.timezone
 
     @property
@@ -164,10 +169,10 @@ class PalyraScreen(Screen[None]):
         if not self._composed:
             return
         palyra, bridge, width = self.palyra, self.palyra.bridge, self.size.width
-        marks = Marks(bridge.link, palyra.read_only, palyra.control.attached)
+        marks = Marks(bridge.link, palyra.read_only, palyra.control.attached, palyra.habits.timezone)
         latest = bridge.latest
         self._lines("status").show_line(status_line(latest, marks, self.now, width))
-        self._lines("title").show_line(spread(self.title_left(), self.title_right(), width - 1))
+        self._lines("title").show_line(spread(self.title_left(), () if self.stopped else self.title_right(), width - 1))
         monotonic = palyra.clock.monotonic()
         banner = Banner(bridge.link, bridge.trouble, bridge.since_ms)
         problems = () if latest is None else latest.engine.problems

@@ -6,8 +6,10 @@ from typing import ClassVar
 from palyra.control.incidents_queries import IncidentView
 from palyra.control.queries import ApprovalDetail, ApprovalQuery
 from palyra.control.snapshots import AlertView, ApprovalView, Snapshot, Topic
+from palyra.control.text_queries import RunTexts, RunTextsQuery
 from palyra.core.errors import PalyraError
 from palyra.core.safe_text import safe
+from palyra.core.values import value
 from palyra.tui import format as show
 from palyra.tui import glyphs
 from palyra.tui.commands.action import bindings
@@ -18,7 +20,7 @@ from palyra.tui.commands.general import EVERYWHERE
 from palyra.tui.commands.incidents import INCIDENTS
 from palyra.tui.commands.lists import LISTS, OPENING
 from palyra.tui.details.alert import alert_lines, alert_preview
-from palyra.tui.details.approval import approval_lines, approval_preview
+from palyra.tui.details.approval import approval_lines, approval_preview, prompt_lines
 from palyra.tui.details.incident import (
     incident_lines,
     incident_mark,
@@ -57,14 +59,22 @@ def urgency(approval: ApprovalView) -> tuple[int, int]:
     return (-approval.waiting, approval.requested_at)
 
 
+@value
+class Known:
+    """What the journal knows of an approval. `words` are those of its newest run; None where prompts are not shown."""
+
+    detail: ApprovalDetail
+    words: RunTexts | None = None
+
+
 class RequesterHistory:
     """What the journal knows of the requester of one approval at a time."""
 
     def __init__(self, screen: ListScreen) -> None:
         self._screen = screen
         self._for: tuple[str, int] | None = None
-        self._answer: ApprovalDetail | None = None
-        self._inquiry: Inquiry[ApprovalDetail] | None = None
+        self._answer: Known | None = None
+        self._inquiry: Inquiry[Known] | None = None
 
     def look_up(self, approval: ApprovalView) -> None:
         """Asks once for each version of an approval."""
@@ -75,14 +85,28 @@ class RequesterHistory:
         palyra = self._screen.palyra
         if self._inquiry is None:
             self._inquiry = Inquiry(palyra.spawn, self._apply, self._fail)
-        self._inquiry.ask(lambda: palyra.control.ask(ApprovalQuery(approval.approval_id)))
+        self._inquiry.ask(lambda: self._read(approval))
+
+    async def _read(self, approval: ApprovalView) -> Known:
+        palyra = self._screen.palyra
+        detail = await palyra.control.ask(ApprovalQuery(approval.approval_id))
+        if not palyra.habits.show_prompts or not approval.run_ids:
+            return Known(detail)
+        return Known(detail, await palyra.control.ask(RunTextsQuery(approval.run_ids[-1])))
+
+    def lines(self, approval: ApprovalView, width: int) -> list[Line]:
+        """The approval with what is known of it."""
+        screen, words = self._screen, None if self._answer is None else self._answer.words
+        detail = self.of(approval)
+        lines = approval_lines(approval, detail, screen.zone, screen.now, width)
+        return lines if detail is None or words is None else [*lines, *prompt_lines(words, width)]
 
     def of(self, approval: ApprovalView) -> ApprovalDetail | None:
         """The answer, if it is about this approval."""
-        answer = self._answer
-        return answer if answer is not None and answer.approval.approval_id == approval.approval_id else None
+        detail = None if self._answer is None else self._answer.detail
+        return detail if detail is not None and detail.approval.approval_id == approval.approval_id else None
 
-    def _apply(self, answer: ApprovalDetail) -> None:
+    def _apply(self, answer: Known) -> None:
         self._answer = answer
         self._screen.draw_detail()
 
@@ -168,7 +192,7 @@ class TriageScreen(ListScreen):
 
     def detail(self, subject: Subject, width: int) -> list[Line]:
         if isinstance(subject, ApprovalView):
-            return approval_lines(subject, self._history.of(subject), self.zone, self.now, width)
+            return self._history.lines(subject, width)
         if isinstance(subject, IncidentView):
             return incident_lines(subject, self._story.of(subject), self.zone, self.now, width)
         assert isinstance(subject, AlertView)

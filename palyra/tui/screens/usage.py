@@ -125,6 +125,11 @@ class UsageScreen(ListScreen):
     # What is looked at.
 
     @property
+    def zone(self) -> str:
+        """Days are the house's, so that what is told of a day is what budgets count in it."""
+        return self.house_zone
+
+    @property
     def measure(self) -> Measure:
         return MEASURES[self._measure]
 
