@@ -9,10 +9,9 @@ from palyra.control.doctor_queries import CheckView, DoctorReport, FindingView, 
 from palyra.core.plural import plural
 from palyra.core.values import value
 from palyra.tui import glyphs
-from palyra.tui.details.layout import heading
 from palyra.tui.details.words import Mark
 from palyra.tui.themes import Tone
-from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, strong, wrap
+from palyra.tui.widgets.lines import BLANK, Line, column, line, muted, part, strong, wrap
 
 LABEL = 8
 _MARKS = {
@@ -176,12 +175,16 @@ def finding_lines(
 
 def group_lines(one: GroupRow, width: int) -> list[Line]:
     """Each check of a group, and why it was skipped."""
-    lines = [heading("checks")]
+    name_cells = max(len(check.id) for check in one.checks) + 2
+    lines: list[Line] = []
     for check in one.checks:
-        words = f"{check.id}  {'passed' if check.status == 'pass' else check.reason}"
-        lines += wrap(
-            words, width - 1, indent=" ", hang="   ", tone=Tone.PLAIN if check.status == "pass" else Tone.MUTED
-        )
+        well = check.status == "pass"
+        sign = part(f" {glyphs.OK if well else glyphs.IDLE} ", Tone.GOOD if well else Tone.MUTED)
+        rows = wrap("passed" if well else check.reason, max(16, width - name_cells - 4), tone=Tone.MUTED)
+        lines += [
+            line(part("   ") if number else sign, column("" if number else check.id, name_cells), *row)
+            for number, row in enumerate(rows)
+        ]
     return lines
 
 
