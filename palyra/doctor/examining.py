@@ -79,7 +79,9 @@ async def _made(check: Check, found: Installation, clock: Clock, *, deep: bool) 
     told: list[Finding] = []
     severity, status, reason = check.severity, Status.PASS, ""
     try:
-        told = await guarded(lambda: list(check.find(found)), None if deep else check.limit_s, clock, check.id)
+        told, reason = await guarded(
+            lambda: (list(check.find(found)), check.partly(found)), None if deep else check.limit_s, clock, check.id
+        )
         if told:
             severity, status = min((one.severity for one in told), key=_WORST.index), Status.FAIL
     except NothingToReadError as absent:

@@ -50,7 +50,8 @@ class Finding:
 class CheckResult:
     """How one check went. `severity` is the worst of its findings, or the check's own where it has none.
 
-    `reason` says why it was skipped or could not answer; `took_ms` is in milliseconds, rounded up.
+    `reason` says why it was skipped or could not answer, or what alone it looked at; `took_ms` is in milliseconds,
+    rounded up.
     """
 
     id: str

@@ -223,6 +223,13 @@ def _heading(report: Report) -> list[str]:
     ]
 
 
+_WITHOUT_A_FULL_ANSWER = (
+    ("Could not be answered", (Status.ERROR,)),
+    ("Could not be asked", (Status.SKIPPED,)),
+    ("Looked at in part", (Status.PASS, Status.FAIL)),
+)
+
+
 def _found_text(found: Examination) -> list[str]:
     lines: list[str] = []
     for severity in Severity:
@@ -231,8 +238,8 @@ def _found_text(found: Examination) -> list[str]:
             lines += ["", f"{_HEADINGS[severity]} ({len(own)})"]
             for one in own:
                 lines += _finding_text(one)
-    for status, heading in ((Status.ERROR, "Could not be answered"), (Status.SKIPPED, "Could not be asked")):
-        checks = [one for one in found.checks if one.status is status]
+    for heading, statuses in _WITHOUT_A_FULL_ANSWER:
+        checks = [one for one in found.checks if one.status in statuses and one.reason]
         if checks:
             lines += ["", f"{heading} ({len(checks)})", *(f"  {one.id}: {one.reason}" for one in checks)]
     passed = found.went(Status.PASS)

@@ -23,18 +23,18 @@ from palyra.journal.job_rows import JobSource, JobState
 from palyra.journal.journal import JOURNAL_FILE
 from palyra.journal.migrations import version_of
 from palyra.journal.readers import Readers
-from palyra.journal.readers.sums_check import first_cursors
 from palyra.journal.rows import CredentialRow
 from palyra.journal.schema import LATEST
 from palyra.journal.vector_extension import installed_extension
 
 T = TypeVar("T")
 
-NEWEST_LINKS = 10_000
+NEWEST_LINKS = 5_000
 """Links of the audit chain that are followed where not all are."""
 WHOLE_ROWS = 25_000
-"""So many runs are all summed up again; of more only those of the last days."""
-RECENT_MS = 2 * DAY_MS
+"""So many rows are all summed up again; of more only the newest."""
+NEWEST_ROWS = 2_500
+"""Of each table, and those before them of the same quarter of an hour, or day, that a sum is of."""
 MOST_TOLD = 100
 PAUSED_LONG_MS = DAY_MS
 
@@ -134,64 +134,93 @@ async def examine(state_dir: Path, clock: Clock, asking: Asking) -> Examined:
     when it cannot be opened, StateError when there is no room for the copy, OSError.
     """
     async with _readable(state_dir / JOURNAL_FILE, live=asking.live) as (path, immutable):
+        pool = await _pool(path, immutable=immutable)
         try:
-            connection = await open_reader(path, installed_extension(), immutable=immutable)
-        except sqlite3.Error as error:
-            raise NotAJournalError(f"{JOURNAL_FILE} cannot be opened: {error}") from error
-        pool = ReaderPool([connection])
-        try:
-            return await _examine(pool, state_dir, clock, asking)
+            aside = await _pool(path, immutable=immutable)
+            try:
+                return await _examine(pool, aside, state_dir, clock, asking)
+            finally:
+                await aside.close()
         finally:
             await pool.close()
 
 
-async def _examine(pool: ReaderPool, state_dir: Path, clock: Clock, asking: Asking) -> Examined:
-    problems: dict[str, str] = {}
+async def _pool(path: Path, *, immutable: bool) -> ReaderPool:
+    try:
+        return ReaderPool([await open_reader(path, installed_extension(), immutable=immutable)])
+    except sqlite3.Error as error:
+        raise NotAJournalError(f"{JOURNAL_FILE} cannot be opened: {error}") from error
 
-    async def part(name: str, work: Callable[[], Awaitable[T]]) -> T | None:
+
+class _Parts:
+    """Asks for one part after another; `problems` has, by name, why one could not be had."""
+
+    def __init__(self, clock: Clock, limit_s: float | None) -> None:
+        self._clock = clock
+        self._limit_s = limit_s
+        self.problems: dict[str, str] = {}
+
+    async def ask(self, name: str, work: Callable[[], Awaitable[T]]) -> T | None:
         try:
-            async with clock.timeout(asking.limit_s):
+            async with self._clock.timeout(self._limit_s):
                 return await work()
         except TimeoutError:
-            problems[name] = f"it took longer than {asking.limit_s:g} s"
+            self.problems[name] = f"it took longer than {self._limit_s:g} s"
         except JournalUnavailableError as error:
-            problems[name] = str(error.__cause__ or error.message)
+            self.problems[name] = str(error.__cause__ or error.message)
         except (StateError, OSError, ValueError, TypeError) as error:
-            problems[name] = str(error)
+            self.problems[name] = str(error)
         return None
 
+
+async def _examine(pool: ReaderPool, aside: ReaderPool, state_dir: Path, clock: Clock, asking: Asking) -> Examined:
     try:
         version = await pool.run(_opened)
     except JournalUnavailableError as error:
         raise NotAJournalError(error.message) from error
     if version < 0:
         raise NotAJournalError(f"{JOURNAL_FILE} is a database, but no journal of Palyra")
+    parts = _Parts(clock, asking.limit_s)
+    # It takes as long as all others together, and SQLite does it without this interpreter.
+    integrity = asyncio.create_task(parts.ask("integrity", lambda: aside.run(_integrity)))
+    try:
+        found = await _structure(pool, parts, version, state_dir, asking)
+        if version == LATEST:
+            found = await _rows_of(found, pool, parts, clock.now_ms(), deep=asking.deep)
+        return replace(found, integrity=await integrity or (), problems=parts.problems)
+    finally:
+        integrity.cancel()
+
+
+async def _structure(pool: ReaderPool, parts: _Parts, version: int, state_dir: Path, asking: Asking) -> Examined:
+    """What every version of the schema has."""
     wal = state_dir / f"{JOURNAL_FILE}-wal"
     head_file = HeadFile(state_dir / HEAD_FILE)
-    size = await part("size", lambda: pool.run(lambda database: _size(database, _bytes_of(wal))))
-    newest = await part("newest_at", lambda: pool.run(_newest))
-    integrity = await part("integrity", lambda: pool.run(_integrity)) or ()
-    foreign_keys = await part("foreign_keys", lambda: pool.run(_foreign_keys)) or ()
     links = None if asking.deep else NEWEST_LINKS
-    audit = await part(
+    size = await parts.ask("size", lambda: pool.run(lambda database: _size(database, _bytes_of(wal))))
+    newest = await parts.ask("newest_at", lambda: pool.run(_newest))
+    foreign_keys = await parts.ask("foreign_keys", lambda: pool.run(_foreign_keys)) or ()
+    audit = await parts.ask(
         "audit", lambda: pool.run(lambda database: verify_chain(database, head_file, asking.live, links))
     )
     audit_whole = audit is None or asking.deep or audit.head.seq <= NEWEST_LINKS
-    found = Examined(version, size, newest, integrity, foreign_keys, audit, audit_whole, problems=problems)
-    if version != LATEST:
-        return found
+    return Examined(version, size, newest, (), foreign_keys, audit, audit_whole)
+
+
+async def _rows_of(found: Examined, pool: ReaderPool, parts: _Parts, now: int, *, deep: bool) -> Examined:
+    """What can only be asked in the newest schema."""
     readers = Readers(pool)
-    whole = asking.deep or (await part("sums", lambda: pool.run(_rows)) or 0) <= WHOLE_ROWS
+    whole = deep or (await parts.ask("sums", lambda: pool.run(_rows)) or 0) <= WHOLE_ROWS
     return replace(
         found,
-        sums=await part("sums", lambda: _sums(readers, None if whole else clock.now_ms() - RECENT_MS)) or (),
+        sums=await parts.ask("sums", lambda: _sums(readers, whole=whole)) or (),
         sums_whole=whole,
-        holds=await part("holds", lambda: pool.run(_open_holds)) or (),
-        jobs=await part("jobs", lambda: _jobs(readers, clock.now_ms())) or (),
-        tasks=await part("tasks", lambda: pool.run(_leased_tasks)) or (),
-        zones=await part("zones", lambda: pool.run(_zones)) or (),
-        job_names=await part("job_names", lambda: pool.run(_job_names)) or (),
-        credentials=await part("credentials", readers.credentials) or (),
+        holds=await parts.ask("holds", lambda: pool.run(_open_holds)) or (),
+        jobs=await parts.ask("jobs", lambda: _jobs(readers, now)) or (),
+        tasks=await parts.ask("tasks", lambda: pool.run(_leased_tasks)) or (),
+        zones=await parts.ask("zones", lambda: pool.run(_zones)) or (),
+        credentials=await parts.ask("credentials", readers.credentials) or (),
+        job_names=await parts.ask("job_names", lambda: pool.run(_job_names)) or (),
     )
 
 
@@ -274,12 +303,12 @@ def _rows(database: sqlite3.Connection) -> int:
     return int(rows)
 
 
-async def _sums(readers: Readers, since: int | None) -> tuple[str, ...]:
-    """What does not add up, of everything or of what happened since an instant (UTC unix ms)."""
-    if since is None:
+async def _sums(readers: Readers, *, whole: bool) -> tuple[str, ...]:
+    """What does not add up, of everything or of the newest rows."""
+    if whole:
         return (await readers.rollup_differences())[:MOST_TOLD]
     found: list[str] = []
-    for part, cursor in first_cursors(since):
+    for part, cursor in await readers.newest_cursors(NEWEST_ROWS):
         while cursor.partition(".")[0] == part and len(found) < MOST_TOLD:
             check = await readers.check_sums(cursor)
             found += check.differences
@@ -289,7 +318,7 @@ async def _sums(readers: Readers, since: int | None) -> tuple[str, ...]:
 
 def _open_holds(database: sqlite3.Connection) -> tuple[OpenHold, ...]:
     columns = "hold_id, run_id, boot_id, created_at"
-    found = database.execute(f"SELECT {columns} FROM holds WHERE state = 'held' ORDER BY seq").fetchall()
+    found = database.execute(f"SELECT {columns} FROM holds WHERE state = 'held' ORDER BY boot_id, seq").fetchall()
     return tuple(OpenHold(*row) for row in found)
 
 

@@ -22,6 +22,7 @@ from palyra.doctor.reading import AskEngine, Means
 from palyra.doctor.report import Mode, Report, report_json, report_text
 from palyra.doctor.runs import Who
 from palyra.doctor.selection import select
+from palyra.journal import examination
 from palyra.journal.lock import EngineLock
 from tests.doctor.faults_of_config import BROKEN
 from tests.doctor.healthy import CONFIG, NOW, Patient, copied, healthy_at
@@ -57,7 +58,9 @@ async def ask(
 
     hands = Hands(clock, lambda found: WHO, checks=checks, tell=hear)
     try:
-        report, code = await run_doctor(Asked(**flags), patient.where, Means(clock, ask_engine=engine), hands)
+        report, code = await run_doctor(
+            Asked(**flags), patient.where, Means(clock, ask_engine=engine, deep=bool(flags.get("deep"))), hands
+        )
     except PalyraError as error:
         report, code = known[-1].failed(error), exit_code_of(error)
     document = json.loads(json.dumps(report_json(report)))
@@ -163,6 +166,20 @@ async def test_a_sound_installation_is_told_in_full(patient: Patient) -> None:
     }  # fmt: skip
     assert "providers.reachable" not in statuses(document)
     assert not {"plan", "result", "runs", "error"} & set(document)
+
+
+async def test_what_was_looked_at_in_part_is_told_so(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examination, "NEWEST_LINKS", 10)
+    monkeypatch.setattr(examination, "WHOLE_ROWS", 10)
+    document, _ = await ask(patient, strict=True)
+    told = {check["id"]: check["reason"] for check in document["checks"] if "reason" in check}
+    assert told == {
+        "journal.audit": "the newest 10 of 60 links were followed; --deep follows all",
+        "journal.rollups": "only the newest rows were counted again; --deep counts all",
+    }
+    assert "error" not in statuses(document).values()
+    document, _ = await ask(patient, deep=True)
+    assert not [check for check in document["checks"] if "reason" in check]
 
 
 async def test_findings_alone_end_well_and_strictly_only_what_blocks_does_not(patient: Patient) -> None:

@@ -3,7 +3,10 @@
 import asyncio
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,23 +111,38 @@ async def test_of_a_long_chain_only_the_newest_links_are_followed_unless_all_are
     assert (deep.audit.ok, deep.audit.count, deep.audit_whole, deep.sums_whole) == (True, 30, True, True)
 
 
-@pytest.mark.parametrize(("age_ms", "seen"), [(0, True), (30 * DAY, False)])
-async def test_of_many_rows_the_sums_of_the_last_days_are_checked(
-    age_ms: int, seen: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+OLD, NEW = f"< {T0 + 2 * DAY}", f">= {T0 + 2 * DAY}"
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "seen"),
+    [
+        (f"usage_days SET cost = cost + 1 WHERE day {OLD}", False),
+        (f"usage_days SET cost = cost + 1 WHERE day {NEW}", True),
+        (f"usage_sums SET cost = cost + 1 WHERE start {NEW}", True),
+        (f"decision_reasons SET decisions = decisions + 1 WHERE start {OLD}", False),
+        (f"decision_reasons SET decisions = decisions + 1 WHERE start {NEW}", True),
+    ],
+)
+async def test_of_many_rows_the_sums_of_the_newest_are_checked_however_long_ago_that_is(
+    spoilt: str, seen: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journal = await used(tmp_path, 20)
-    await journal._connection.run(lambda database: database.execute("UPDATE usage_days SET cost = cost + 1").fetchall())
-    await journal.close()
+    for at in (T0, T0 + 3 * DAY):
+        await (await used(tmp_path, 12, at=at)).close()
+    with closing(sqlite3.connect(tmp_path / "journal.db", isolation_level=None)) as database:
+        assert database.execute(f"UPDATE {spoilt}").rowcount > 0
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     monkeypatch.setattr(examination, "WHOLE_ROWS", 10)
-    recent = await examine(tmp_path, ManualClock(T0 + age_ms), Asking())
-    assert bool(recent.sums) is seen
-    assert (await examine(tmp_path, ManualClock(T0 + age_ms), Asking(deep=True))).sums
+    monkeypatch.setattr(examination, "NEWEST_ROWS", 6)
+    recent = await examine(tmp_path, ManualClock(T0 + 30 * DAY), Asking())
+    assert (recent.problems, bool(recent.sums), recent.sums_whole) == ({}, seen, False)
+    assert (await examine(tmp_path, ManualClock(T0 + 30 * DAY), Asking(deep=True))).sums
 
 
 async def test_a_part_that_takes_too_long_costs_only_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await (await used(tmp_path, 3)).close()
     clock = ManualClock(T0)
-    begun = asyncio.Event()
+    begun, others_done = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def endless(database: object) -> tuple[str, ...]:
@@ -133,9 +151,18 @@ async def test_a_part_that_takes_too_long_costs_only_itself(tmp_path: Path, monk
         database.execute(counting).fetchone()  # type: ignore[attr-defined]
         return ()
 
+    rows_of = examination._rows_of
+
+    async def until_others_are_done(*given: Any, **named: Any) -> Examined:
+        found = await rows_of(*given, **named)
+        others_done.set()
+        return found
+
     monkeypatch.setattr(examination, "_integrity", endless)
+    monkeypatch.setattr(examination, "_rows_of", until_others_are_done)
     work = asyncio.create_task(examine(tmp_path, clock, Asking()))
     await begun.wait()
+    await others_done.wait()
     clock.tick(30)
     found = await work
     assert found.problems == {"integrity": "it took longer than 30 s"}

@@ -128,10 +128,17 @@ def audit(found: Installation) -> Iterator[Finding]:
     )
 
 
+def newest_links(found: Installation) -> str:
+    examined = _examined(found, "audit")
+    if examined.audit is None or examined.audit_whole:
+        return ""
+    return f"the newest {examined.audit.count:,} of {examined.audit.head.seq:,} links were followed; --deep follows all"
+
+
 def rollups(found: Installation) -> Iterator[Finding]:
     examined = _rows(found, "sums")
     if examined.sums:
-        looked = "" if examined.sums_whole else " of the last two days"
+        looked = "" if examined.sums_whole else " of the newest rows"
         yield Finding(
             "journal.rollups",
             Severity.WARNING,
@@ -140,6 +147,10 @@ def rollups(found: Installation) -> Iterator[Finding]:
             examined.sums[:MOST_SHOWN],
             ("journal.rollups",),
         )
+
+
+def newest_rows(found: Installation) -> str:
+    return "" if _rows(found, "sums").sums_whole else "only the newest rows were counted again; --deep counts all"
 
 
 def holds(found: Installation) -> Iterator[Finding]:
@@ -214,8 +225,8 @@ CHECKS = (
     Check("journal.open", Severity.BLOCKING, opens, JOURNAL_S),
     Check("journal.integrity", Severity.BLOCKING, integrity, JOURNAL_S),
     Check("journal.schema", Severity.BLOCKING, schema, JOURNAL_S),
-    Check("journal.audit", Severity.BLOCKING, audit, JOURNAL_S),
-    Check("journal.rollups", Severity.WARNING, rollups, JOURNAL_S),
+    Check("journal.audit", Severity.BLOCKING, audit, JOURNAL_S, newest_links),
+    Check("journal.rollups", Severity.WARNING, rollups, JOURNAL_S, newest_rows),
     Check("journal.holds", Severity.WARNING, holds, JOURNAL_S),
     Check("journal.size", Severity.INFO, size, JOURNAL_S),
 )

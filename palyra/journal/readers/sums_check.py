@@ -157,6 +157,23 @@ class SumsReaders(UsageReaders):
         following = f"{number}.{until}" if not done else f"{number + 1}.{EVER[0]}" if group is not _GROUPS[-1] else ""
         return SumsCheck(tuple(found), (number + (1.0 if done else share)) / len(_GROUPS), following)
 
+    async def newest_cursors(self, rows: int) -> list[tuple[str, str]]:
+        """As `first_cursors`, where only so many of the newest rows of each table are of interest; what is summed up
+        together with them is checked too."""
+        return [
+            (str(number), f"{number}.{await self._newest_of(group, rows) // group.step * group.step}")
+            for number, group in enumerate(_GROUPS)
+        ]
+
+    async def _newest_of(self, group: _Group, rows: int) -> int:
+        """When the first of the newest rows was written; of tables with fewer, the whole time there is."""
+        times = ", ".join(
+            f"(SELECT {at} FROM {table} WHERE {at} IS NOT NULL ORDER BY {at} DESC LIMIT 1 OFFSET ?1)"
+            for table, at in group.times
+        )
+        (found,) = await self._listed(f"SELECT json_array(json_array({times}))", tuple, (rows - 1,))
+        return max((at for at in found if at is not None), default=EVER[0])
+
     async def rollup_differences(self) -> tuple[str, ...]:
         """All that `check_sums` finds. Reads all rows: for checks only."""
         found: list[str] = []
