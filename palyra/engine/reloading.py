@@ -184,7 +184,11 @@ class Reloading:
         engine.events.publish(Event("config.reloaded", now, self._subject(loaded), {"applied": applied}))
         log.info("the configuration was read again; applied: %s", ", ".join(applied) or "nothing that was different")
         for listener in self._listeners:
-            await listener(wanted)
+            try:
+                await listener(wanted)
+            except Exception:
+                # It is in force: whoever cannot follow must not make it look refused, nor keep others from following.
+                log.exception("not everybody has taken up the configuration that was read again")
         return ReloadTold(applied, pending, warnings=loaded.warnings, budgets=taken)
 
     def _waiting_for_models(self, fresh: LoadedConfig) -> list[str]:

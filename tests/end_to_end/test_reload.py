@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from palyra.config.choices import RoutingMode
-from palyra.config.model import RELOADABLE
+from palyra.config.model import RELOADABLE, LoadedConfig
 from palyra.config.operations import Switch
 from palyra.control.commands import Reload
 from palyra.control.config_queries import ConfigQuery
@@ -19,6 +19,15 @@ from palyra.control.usage_queries import UsageQuery
 from palyra.core.clock import SystemClock
 from palyra.core.errors import ConflictError
 from palyra.engine import Engine, Installation
+from palyra.engine.settings import (
+    alert_settings,
+    approval_settings,
+    breaker_settings,
+    failover_settings,
+    policy_defaults,
+    retry_rule,
+)
+from palyra.runs.settings import run_settings
 from palyra.vault.records import Role
 from tests.config.loading import sound
 from tests.end_to_end.conftest import Opener
@@ -370,8 +379,38 @@ async def test_every_room_works_with_what_the_file_says_now(opened: Opener) -> N
     shot = await here.control.snapshot([Topic.BUDGETS])
     assert (shot.engine.timezone, shot.engine.mode) == ("Europe/Prague", "dry_run")
     assert (shot.engine.bell, shot.engine.osc9) == (Switch.OFF, Switch.AUTO)
+    config, engine = here.engine.config, here.engine
+    runner, planner = engine.runner, engine.runner.planner
+    assert runner._settings == planner._settings == runner._means.attempts._settings == run_settings(config)
+    assert planner._routing == config.smart_routing
+    assert runner._means.rule.settings == retry_rule(config).settings
+    assert runner._means.failover == failover_settings(config)
+    assert engine.watch._settings == alert_settings(config)
+    assert engine.desk.settings == approval_settings(config)
+    assert engine.breakers.of("own")._settings == breaker_settings(config)
+    assert engine.policies._defaults == policy_defaults(config)
+    assert engine.healing.modes._config == config.healing
     assert (await here.reload("")).ok
     assert in_force(here.engine) == before | {"leases": in_force(here.engine)["leases"]}
+
+
+async def test_one_that_cannot_follow_keeps_nobody_else_from_it(
+    opened: Opener, caplog: pytest.LogCaptureFixture
+) -> None:
+    here = await opened()
+    heard: list[int] = []
+
+    async def broken(config: LoadedConfig) -> None:
+        raise OSError("no space left")
+
+    async def sound_one(config: LoadedConfig) -> None:
+        heard.append(config.approvals.park_seconds)
+
+    here.engine.reloading.listen(broken)
+    here.engine.reloading.listen(sound_one)
+    told = await here.reload("[approvals]\npark_seconds = 7\n")
+    assert (told.ok, told.data["applied"], heard) == (True, "approvals", [7])
+    assert "no space left" in caplog.text
 
 
 async def test_spending_of_today_is_told_by_the_days_of_the_zone_in_force(opened: Opener) -> None:
