@@ -59,7 +59,7 @@ VALUES = {
     "defaults.chat": '"small"',
     "defaults.embeddings": '"openai/text-embedding-3-small"',
     "memory.embeddings_model": '"openai/text-embedding-3-small"',
-    "console.keys": '"approvals.open" = "f2"',
+    "console.keys": '"approval.allow_once" = "f2"',
 }
 """Examples for keys of plain tables that are unset by default."""
 

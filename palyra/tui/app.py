@@ -29,6 +29,7 @@ from palyra.tui import themes
 from palyra.tui.bridge import Bridge, Link
 from palyra.tui.commands.action import Action, Right, find
 from palyra.tui.commands.catalogue import help_lines, palette_entries
+from palyra.tui.commands.keymap import sound_keys
 from palyra.tui.dialogs.base import Dialog
 from palyra.tui.dialogs.confirm import ConfirmDialog, Consequence
 from palyra.tui.dialogs.decision import DecisionDialog
@@ -120,7 +121,7 @@ class PalyraApp(App[None], inherit_bindings=False):
         self.control = control
         self.read_only = read_only
         self.habits = habits or Habits()
-        self.keys = dict(keys or {})
+        self.keys, self.key_faults = sound_keys(keys or {}, ((one.LABEL, one.ACTIONS) for one in SCREENS))
         self.failures: list[BaseException] = []
         self.flashed: Flash | None = None
         self.taking_over = False
@@ -363,7 +364,7 @@ class PalyraApp(App[None], inherit_bindings=False):
 
     async def open_palette(self, screen: PalyraScreen) -> None:
         """Every action of this screen and every object by name."""
-        chosen = await self.ask(PaletteDialog(palette_entries(screen, await everything(self.control)), self.clock))
+        chosen = await self.ask(PaletteDialog(palette_entries(screen, await everything(self.control))))
         if chosen is None:
             return
         what, _, rest = chosen.partition(":")

@@ -27,6 +27,13 @@ def money(amount: int | None) -> str:
     return format_usd_short(amount)
 
 
+def steady_money(amount: int) -> str:
+    """Nano-dollars with cents, under a dollar with four decimals, so that a growing amount moves nothing beside it."""
+    if NANO // 100 <= amount < NANO:
+        return f"${(Decimal(amount) / NANO).quantize(Decimal('0.0001'), ROUND_HALF_EVEN)}"
+    return money(amount)
+
+
 def exact_money(amount: int | None) -> str:
     """Nano-dollars to the last one: `$0.000450001`."""
     return NONE if amount is None else format_usd(amount)

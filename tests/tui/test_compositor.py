@@ -99,8 +99,7 @@ class TwiceDrawn(App[None]):
 
 def rows(age: str, count: int = 30) -> list[Row]:
     return [
-        Row(f"r{n}", (cell(part(f"row {n}"), part(" warn", Tone.WARN)), cell(f"{age}{n % 6}", ticking=True)))
-        for n in range(count)
+        Row(f"r{n}", (cell(part(f"row {n}"), part(" warn", Tone.WARN)), cell(f"{age}{n % 6}"))) for n in range(count)
     ]
 
 

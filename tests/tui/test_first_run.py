@@ -27,6 +27,15 @@ async def test_empty_screens_teach(key: str) -> None:
         assert "plk_" not in text
 
 
+async def test_before_the_gateway_is_open_there_is_nothing_to_paste() -> None:
+    world = replace(empty(), engine=engine(phase="starting", gateway_url=""))
+    async with console(world) as desk:
+        assert "not open yet" in desk.text
+        assert "export" not in desk.text
+        await desk.press("y")
+        assert "nothing to copy yet" in desk.notice
+
+
 async def test_y_copies_the_lines_to_paste() -> None:
     async with console(empty()) as desk:
         await desk.press("y")

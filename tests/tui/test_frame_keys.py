@@ -10,7 +10,7 @@ from palyra.tui.app import PalyraApp
 from palyra.tui.screens.triage import TriageScreen
 from tests.tui.desk import PATIENCE, console
 from tests.tui.fake_views import engine
-from tests.tui.fake_worlds import normal, storm
+from tests.tui.fake_worlds import empty, normal, storm
 
 PLACES = {
     "1": "triage",
@@ -227,13 +227,20 @@ async def test_below_80_by_24_one_line_says_what_matters() -> None:
         assert "agent-ci" in desk.text
 
 
+async def test_a_terminal_that_is_too_small_can_be_left() -> None:
+    async with console(empty(), size=(60, 12)) as desk:
+        assert "q quits" in desk.lines[1]
+        await desk.press("q")
+        assert desk.app._exit
+
+
 async def test_keys_can_be_remapped_by_id() -> None:
-    async with console(normal(), keys={"approval.allow_once": "o", "table.down": "n"}) as desk:
+    async with console(normal(), keys={"approval.allow_once": "o", "table.down": "N"}) as desk:
         await desk.ready()
         assert "o allow once" in desk.footer
         await desk.press("a")
         assert desk.control.sent == []
-        await desk.press("n")
+        await desk.press("N")
         assert desk.lines[4].startswith("▌")
         await desk.ready()
         await desk.press("o")

@@ -85,7 +85,7 @@ class Eye:
         row, now = self.desk.list.table.selected_row, self.desk.clock.monotonic()
         seen: Seen | None = None
         if row is not None:
-            still = [str(cell) for cell in row.cells if not getattr(cell, "ticking", False)]
+            *still, _age = map(str, row.cells)
             seen = row.key, " ".join(still)
         if seen != self.seen:
             self.seen, self.since = seen, now

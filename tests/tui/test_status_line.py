@@ -22,7 +22,8 @@ async def snapshot_of(world: World) -> Snapshot:
 
 
 async def drawn(world: World, width: int, marks: Marks = LIVE) -> str:
-    parts = status_line(await snapshot_of(world), marks, NOW, width)
+    snapshot = await snapshot_of(world)
+    parts = status_line(snapshot, marks, NOW, width)
     assert width_of(parts) <= width
     return text_of(parts)
 

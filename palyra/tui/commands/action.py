@@ -76,6 +76,8 @@ class Action(ABC, Generic[S_contra]):
     """Stays in the footer however narrow it is."""
     listed: bool = True
     """Worth a line in the palette."""
+    blindly: bool = False
+    """Works where the terminal is too small to show anything."""
     confirm: Confirm = Confirm.NONE
     right: Right = Right.SEE
     on_selection: bool = True

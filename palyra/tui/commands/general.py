@@ -116,6 +116,7 @@ class Quit(Action["PalyraScreen"]):
     help = "asks first while runs would stop with the console"
     footer = "quit"
     always = True
+    blindly = True
     confirm = Confirm.DIALOG
 
     def perform(self, screen: "PalyraScreen") -> Coroutine[Any, Any, None]:

@@ -8,12 +8,17 @@ from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, strong
 
 def point_a_client_here(engine: EngineView, width: int) -> list[Line]:
     """Where the gateway listens, where its key lies, and lines to paste into a shell."""
-    openai, anthropic = exports(engine, width - 4)
-    return [
+    where = [
         line(" ", strong("Nothing needs you. "), muted("Point a client here and its requests appear.")),
         BLANK,
         line(" ", muted("gateway   "), part(engine.gateway_url or "not open yet")),
         line(" ", muted("key file  "), part(engine.key_file)),
+    ]
+    if not engine.gateway_url:
+        return where
+    openai, anthropic = exports(engine, width - 4)
+    return [
+        *where,
         BLANK,
         heading("OpenAI clients"),
         *(line("   ", part(command, Tone.ACCENT)) for command in openai),

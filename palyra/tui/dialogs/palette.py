@@ -6,7 +6,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
-from palyra.core.clock import Clock
 from palyra.core.safe_text import safe
 from palyra.core.values import value
 from palyra.tui.dialogs.base import Dialog
@@ -49,16 +48,15 @@ class PaletteDialog(Dialog[str]):
         Binding("pageup", "move(-10)", "Page up", show=False),
     ]
 
-    def __init__(self, entries: list[Entry], clock: Clock) -> None:
+    def __init__(self, entries: list[Entry]) -> None:
         super().__init__("What next?")
         self._entries = entries
-        self._clock = clock
 
     def compose(self) -> ComposeResult:
         with Vertical(id="box", classes="palette"):
             yield Lines(id="dialog-title")
             yield Field(id="words", placeholder="a part of its name")
-            table = LiveTable(COLUMNS, clock=self._clock, heading=False, empty="Nothing is called so.", id="found")
+            table = LiveTable(COLUMNS, heading=False, empty="Nothing is called so.", id="found")
             table.can_focus = False
             yield table
 

@@ -26,4 +26,4 @@ def small_lines(snapshot: Snapshot | None, link: Link, width: int, height: int) 
             strong(show.money(snapshot.spend_today_nano_usd)),
             muted(" today"),
         )
-    return [cut(summary, width), cut(line(muted(f"have {width}×{height}, enlarge to 80×24")), width)]
+    return [cut(summary, width), cut(line(muted(f"have {width}×{height}, enlarge to 80×24 (q quits)")), width)]

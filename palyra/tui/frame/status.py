@@ -92,7 +92,7 @@ def _fields(snapshot: Snapshot | None, marks: Marks, now: int, gauge_cells: int,
     engine = snapshot.engine
     fields = [
         _Field(_state(snapshot, marks), 0),
-        _Field((muted("today "), strong(show.money(snapshot.spend_today_nano_usd))), 3),
+        _Field((muted("today "), strong(show.steady_money(snapshot.spend_today_nano_usd))), 3),
     ]
     if snapshot.tightest is not None:
         fields.append(_Field(_tightest(snapshot.tightest, gauge_cells, name_cells), 5))

@@ -132,7 +132,7 @@ class ApprovalsScreen(ListScreen):
             part(over_words(subject), plain),
             part(subject.risk, risk_tone(subject.risk) if pending else Tone.MUTED),
             cell(part(budget, plain), muted(f" +{more}")) if more > 0 else part(budget, plain),
-            cell(muted(left), ticking=True),
+            muted(left),
         )
 
     def _when(self, approval: ApprovalView) -> str:
@@ -151,7 +151,7 @@ class ApprovalsScreen(ListScreen):
             safe(""),
             safe(""),
             part(grant.policy_id),
-            cell(muted(left), ticking=True),
+            muted(left),
         )
 
     def detail(self, subject: Subject, width: int) -> list[Line]:

@@ -175,7 +175,7 @@ class PalyraScreen(Screen[None]):
         self._lines("title").show_line(spread(self.title_left(), () if self.stopped else self.title_right(), width - 1))
         monotonic = palyra.clock.monotonic()
         banner = Banner(bridge.link, bridge.trouble, bridge.since_ms)
-        problems = () if latest is None else latest.engine.problems
+        problems = (*(() if latest is None else latest.engine.problems), *palyra.key_faults)
         flashed = palyra.flashed if palyra.flashed is not None and palyra.flashed.where in ("", self.NAME) else None
         self._lines("notice").show_line(
             notice_line(flashed, banner, problems, self.zone, monotonic) or reason_line(self)
@@ -216,7 +216,7 @@ class PalyraScreen(Screen[None]):
     def action_act(self, identifier: str) -> None:
         """Runs the action of that id, if it is offered."""
         action = find(self.actions, identifier)
-        if self.has_class("-small"):
+        if self.has_class("-small") and not (action is not None and action.blindly):
             return
         if action is not None:
             self.palyra.run_action_of(self, action)

@@ -100,7 +100,7 @@ class BudgetsScreen(ListScreen):
             part(show.brief(metric, subject.held), Tone.MUTED),
             part(show.brief(metric, limit), plain),
             self._ahead(subject),
-            cell(muted(self._renews(subject)), ticking=True),
+            muted(self._renews(subject)),
             part(_FULL.get(subject.action, subject.action), Tone.MUTED),
         )
 

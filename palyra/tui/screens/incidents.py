@@ -277,7 +277,7 @@ class IncidentsScreen(ListScreen):
             part(subject.summary),
             part(f"{status} {subject.error}", Tone.WARN),
             part(f"{subject.tries}", Tone.MUTED),
-            cell(muted(show.age(self.now - (subject.ended_at or subject.at))), ticking=True),
+            muted(show.age(self.now - (subject.ended_at or subject.at))),
         )
 
     def _incident_cells(self, incident: IncidentView) -> tuple[CellValue, ...]:
@@ -295,7 +295,7 @@ class IncidentsScreen(ListScreen):
             part(incident.assignee or show.NONE, plain if incident.assignee else Tone.MUTED),
             part(f"{incident.children:,}" if incident.children else "", plain),
             part(f"×{incident.occurrences:,}", Tone.MUTED),
-            cell(muted(show.age(age)), ticking=True),
+            muted(show.age(age)),
         )
 
     def _beat_cells(self, beat: HeartbeatView) -> tuple[CellValue, ...]:
@@ -308,8 +308,8 @@ class IncidentsScreen(ListScreen):
             part(f"{beat.principal} {beat.object_id}".strip()),
             part(beat.phase or show.NONE, Tone.MUTED),
             part(beat.summary, Tone.MUTED),
-            cell(part(show.age(beat.age_ms), Tone.MUTED if well else tone), ticking=True),
-            cell(muted(show.age(beat.progress_age_ms)), ticking=True),
+            part(show.age(beat.age_ms), Tone.MUTED if well else tone),
+            muted(show.age(beat.progress_age_ms)),
         )
 
     # One in full.

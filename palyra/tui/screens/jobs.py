@@ -100,7 +100,7 @@ class JobsScreen(ListScreen):
             part(word, tone),
             cell(part(waits_words(subject), Tone.WARN if subject.waits else Tone.MUTED), span=2),
             safe(""),
-            cell(muted(show.age(self.now - since)), ticking=True),
+            muted(show.age(self.now - since)),
             safe(""),
             part(subject.owner, Tone.MUTED),
         )
@@ -114,8 +114,8 @@ class JobsScreen(ListScreen):
             part(job.name, plain),
             part(word, tone),
             part(job.expression, plain),
-            cell(part(self._next(job), plain), ticking=True),
-            cell(part(last, last_tone), ticking=True),
+            part(self._next(job), plain),
+            part(last, last_tone),
             part(late_words(job), Tone.MUTED),
             part(job.owner, Tone.MUTED),
         )

@@ -107,7 +107,7 @@ class ListScreen(PalyraScreen):
     def compose_body(self) -> ComposeResult:
         with Horizontal(id="split"):
             with Vertical(id="left"):
-                yield LiveTable(self.COLUMNS, clock=self.palyra.clock, id="list")
+                yield LiveTable(self.COLUMNS, id="list")
                 yield Lines(id="preview")
             yield Lines(id="detail")
 
@@ -349,8 +349,10 @@ class ListScreen(PalyraScreen):
         elif subject is not None:
             texts = [_text(cell).strip() for cell in self.cells_of(subject)]
             self.palyra.copy("  ".join([*(text for text in texts if text), key_of(subject).partition(":")[2]]))
-        elif self.snapshot is not None:
+        elif self.snapshot is not None and self.snapshot.engine.gateway_url:
             self.palyra.copy(shell_lines(self.snapshot.engine))
+        else:
+            self.flash("There is nothing to copy yet: the gateway is not open.", Tone.WARN)
 
     # Filtering.
 

@@ -35,7 +35,7 @@ from palyra.tui.themes import Tone
 from palyra.tui.widgets.columns import Column
 from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, strong
 from palyra.tui.widgets.live_table import MAX_ROWS
-from palyra.tui.widgets.rows import CellValue, cell
+from palyra.tui.widgets.rows import CellValue
 
 COLUMNS = (
     Column("sign", safe(""), 1),
@@ -139,7 +139,7 @@ class ModelsScreen(ListScreen):
             part(glyph, tone),
             strong(provider.provider_id),
             part(word, tone),
-            cell(part(breaker, breaker_tone), ticking=True),
+            part(breaker, breaker_tone),
             part(used, Tone.WARN if waiting else Tone.PLAIN),
             part(first_byte(provider.p50_ms), Tone.MUTED),
             self._remark(provider),
@@ -158,7 +158,7 @@ class ModelsScreen(ListScreen):
         if resting:
             until = resting[0].cooling_until
             words = f"{resting[0].state} key" if until is None else f"key rests {show.stopwatch(until - self.now)}"
-            return cell(part(words, Tone.WARN), ticking=True)
+            return part(words, Tone.WARN)
         return part(provider.last_error or provider.detail, Tone.MUTED)
 
     def detail(self, subject: Subject, width: int) -> list[Line]:

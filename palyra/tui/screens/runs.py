@@ -32,7 +32,7 @@ from palyra.tui.themes import Tone
 from palyra.tui.widgets.columns import Column
 from palyra.tui.widgets.lines import BLANK, Line, Part, line, muted, part
 from palyra.tui.widgets.live_table import MAX_ROWS, LiveTable
-from palyra.tui.widgets.rows import CellValue, cell
+from palyra.tui.widgets.rows import CellValue
 
 COLUMNS = (
     Column("sign", safe(""), 1),
@@ -176,11 +176,11 @@ class RunsScreen(ListScreen):
             part(subject.principal),
             part(subject.session, Tone.MUTED),
             part(show.short_model(subject.model)),
-            cell(part(show.tokens(total)), ticking=subject.live),
+            part(show.tokens(total)),
             cost_part(subject),
             part(show.money(subject.held_nano_usd) if subject.live else "", Tone.ACCENT),
             part(why, Tone.MUTED),
-            cell(muted(show.age(self.now - subject.accepted_at)), ticking=True),
+            muted(show.age(self.now - subject.accepted_at)),
         )
 
     def detail(self, subject: Subject, width: int) -> list[Line]:

@@ -187,7 +187,7 @@ class TriageScreen(ListScreen):
             safe(""),
             safe(""),
             safe(""),
-            cell(muted(show.age(self.now - subject.first_seen)), ticking=True),
+            muted(show.age(self.now - subject.first_seen)),
         )
 
     def detail(self, subject: Subject, width: int) -> list[Line]:
@@ -250,7 +250,7 @@ def incident_cells(incident: IncidentView, now: int) -> tuple[CellValue, ...]:
         safe(""),
         safe(""),
         known,
-        cell(muted(show.age(now - incident.opened_at)), ticking=True),
+        muted(show.age(now - incident.opened_at)),
     )
 
 
@@ -268,5 +268,5 @@ def approval_cells(approval: ApprovalView, kind: str, now: int) -> tuple[CellVal
         part(model_words(approval)),
         part(over_words(approval)),
         cell(part(budget), muted(f" +{more}")) if more > 0 else part(budget),
-        cell(muted(show.age(end - approval.requested_at)), ticking=True),
+        muted(show.age(end - approval.requested_at)),
     )

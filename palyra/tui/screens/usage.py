@@ -118,7 +118,7 @@ class UsageScreen(ListScreen):
                 yield Lines(id="metrics")
                 yield Lines(id="plot")
                 yield Lines(id="words")
-                yield LiveTable(self.COLUMNS, clock=self.palyra.clock, id="list")
+                yield LiveTable(self.COLUMNS, id="list")
                 yield Lines(id="preview")
             yield Lines(id="detail")
 

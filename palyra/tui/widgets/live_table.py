@@ -19,14 +19,13 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
-from palyra.core.clock import Clock, SystemClock
 from palyra.core.safe_text import fit
 from palyra.tui.glyphs import CURSOR
 from palyra.tui.themes import ANSI_VARIABLES, Tone, tone_styles
 from palyra.tui.widgets.columns import Column, Place, arrange
 from palyra.tui.widgets.lines import BLANK, Line, Styles, cut, part, strip_of, width_of, wrap
 from palyra.tui.widgets.plain import plain_lines
-from palyra.tui.widgets.rows import Cell, Row, differ, parts_of
+from palyra.tui.widgets.rows import Cell, Row, parts_of
 
 MAX_ROWS = 500
 """Rows beyond these are not taken; longer lists are paged by whoever fills the table."""
@@ -94,7 +93,6 @@ class LiveTable(ScrollView, can_focus=True):
         self,
         columns: Sequence[Column],
         *,
-        clock: Clock | None = None,
         heading: bool = True,
         empty: str | Iterable[Line] = "",
         id: str | None = None,
@@ -102,14 +100,12 @@ class LiveTable(ScrollView, can_focus=True):
     ) -> None:
         """`empty` is shown while there are no rows: text to be wrapped, or prepared lines."""
         super().__init__(id=id, classes=classes)
-        self._clock = SystemClock() if clock is None else clock
         self._columns = tuple(columns)
         self._heading = 1 if heading else 0
         self._empty = empty if isinstance(empty, str) else tuple(empty)
         self._rows: tuple[Row, ...] = ()
         self._index_of: dict[str, int] = {}
         self._selected: str | None = None
-        self._changed_at = self._clock.monotonic()
         self._sorted_by: tuple[str, bool] | None = None
         self._places: tuple[Place, ...] = ()
         self._width = 0
@@ -132,15 +128,6 @@ class LiveTable(ScrollView, can_focus=True):
     def selected_row(self) -> Row | None:
         return None if self._selected is None else self._rows[self._index_of[self._selected]]
 
-    @property
-    def changed_at(self) -> float:
-        """Monotonic seconds at which another row became selected, or the selected one last changed what it says."""
-        return self._changed_at
-
-    def settled_for_ms(self) -> int:
-        """How many milliseconds the selected row has been the same and said the same; ticking cells do not count."""
-        return int((self._clock.monotonic() - self._changed_at) * 1_000)
-
     def update_rows(self, rows: Iterable[Row]) -> None:
         """Shows these rows, at most 500, and paints the lines that changed.
 
@@ -162,7 +149,6 @@ class LiveTable(ScrollView, can_focus=True):
             self._resize_content()
             if key is not None and key == old_key:
                 self._hold_in_place(old_index_of[key], index_of[key], top)
-                self._note_change(old[old_index_of[key]], new[index_of[key]])
             if round(self.scroll_y) == top:
                 self._repaint_changes(old, old_key, top)
             if key != old_key:
@@ -232,7 +218,6 @@ class LiveTable(ScrollView, can_focus=True):
         self._bring_into_view(index)
 
     def _selection_changed(self) -> None:
-        self._changed_at = self._clock.monotonic()
         if self._selected is not None:
             self._bring_into_view(self._index_of[self._selected])
         self.post_message(self.Selected(self, self._selected))
@@ -248,10 +233,6 @@ class LiveTable(ScrollView, can_focus=True):
             if key in index_of:
                 return key
         return new[min(place, len(new) - 1)].key if new else None
-
-    def _note_change(self, was: Row, now: Row) -> None:
-        if any(differ(*pair) for pair in zip(was.cells, now.cells, strict=False)):
-            self._changed_at = self._clock.monotonic()
 
     # Scrolling.
 

@@ -9,13 +9,12 @@ from palyra.tui.widgets.lines import Line, Part, part
 
 @value
 class Cell:
-    """A cell of several parts, or one that changes with time alone (`ticking`): an age, a time left.
+    """A cell of several parts.
 
     One that spans several columns takes the room of those after it, whose own values in this row are not shown.
     """
 
     parts: Line
-    ticking: bool = False
     span: int = 1
 
 
@@ -63,9 +62,9 @@ class Row:
         return hash((self.key, self.version))
 
 
-def cell(*parts: Part | str, ticking: bool = False, span: int = 1) -> Cell:
+def cell(*parts: Part | str, span: int = 1) -> Cell:
     """A cell of parts and plain strings."""
-    return Cell(tuple(piece if isinstance(piece, Part) else part(piece) for piece in parts), ticking, span)
+    return Cell(tuple(piece if isinstance(piece, Part) else part(piece) for piece in parts), span)
 
 
 def parts_of(value: CellValue) -> Line:
@@ -73,8 +72,3 @@ def parts_of(value: CellValue) -> Line:
     if isinstance(value, Cell):
         return value.parts
     return (value,) if isinstance(value, Part) else (part(value),)
-
-
-def differ(was: CellValue, now: CellValue) -> bool:
-    """Whether a cell says something else, time alone not counted."""
-    return was != now and not (isinstance(now, Cell) and now.ticking)

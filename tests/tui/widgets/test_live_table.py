@@ -8,7 +8,6 @@ from textual.app import App, ComposeResult
 from textual.geometry import Region
 from textual.pilot import Pilot
 
-from palyra.core.clock import ManualClock
 from palyra.core.safe_text import safe
 from palyra.tui.themes import THEMES, Tone
 from palyra.tui.widgets.columns import Column
@@ -27,8 +26,8 @@ COLUMNS = (
 class WatchedTable(LiveTable):
     """Notes which of its lines it asks to have painted; None stands for all of it."""
 
-    def __init__(self, clock: ManualClock, empty: str) -> None:
-        super().__init__(COLUMNS, clock=clock, empty=empty)
+    def __init__(self, empty: str) -> None:
+        super().__init__(COLUMNS, empty=empty)
         self.painted: list[Region | None] = []
 
     def refresh(
@@ -47,8 +46,7 @@ class TableApp(App[None]):
         super().__init__()
         for theme in THEMES:
             self.register_theme(theme)
-        self.clock = ManualClock()
-        self.table = WatchedTable(self.clock, empty)
+        self.table = WatchedTable(empty)
         self.told: list[str | None] = []
         self.opened: list[str] = []
 
@@ -74,7 +72,7 @@ class TableApp(App[None]):
 
 
 def row(key: str, what: str | None = None, *, cost: str = "$1.00", age: str = "0:01", version: int = 1) -> Row:
-    return Row(key, (safe(what or key), part("maria", Tone.MUTED), safe(cost), cell(age, ticking=True)), version)
+    return Row(key, (safe(what or key), part("maria", Tone.MUTED), safe(cost), cell(age)), version)
 
 
 def rows(*keys: str) -> list[Row]:
@@ -264,29 +262,6 @@ async def test_rows_that_nobody_sees_are_not_made() -> None:
         assert set(made) == {"r0", "r1", "r2", "r3", "r16", "r17", "r18", "r19"}
         assert len(made) == 8, "each is made once"
         assert [line.split()[0] for line in app.shown()[1:4]] == ["r16", "r17", "r18"]
-
-
-async def test_the_table_knows_since_when_the_selected_row_is_the_same() -> None:
-    async with running(initial=rows(*"abc")) as (app, pilot):
-        table, clock = app.table, app.clock
-
-        def settled_after(new: list[Row]) -> int:
-            clock.tick(0.25)
-            table.update_rows(new)
-            return table.settled_for_ms()
-
-        clock.tick(0.299)
-        assert table.settled_for_ms() == 299
-        assert settled_after(rows(*"abc")) == 549
-        assert settled_after([row("a", age="9:99"), *rows(*"bc")]) == 799
-        assert settled_after([row("a"), row("b", "other"), row("c")]) == 1049
-        assert settled_after(rows(*"xbca")) == 1299
-        assert settled_after([*rows(*"xbc"), row("a", cost="$2.00")]) == 0
-        assert settled_after(rows(*"xbc")) == 0
-        clock.tick(0.2)
-        await pilot.press("k")
-        assert table.settled_for_ms() == 0
-        assert table.changed_at == clock.monotonic()
 
 
 async def test_markup_and_control_bytes_are_only_text() -> None:
