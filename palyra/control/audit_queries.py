@@ -63,8 +63,23 @@ class AuditLogPage:
     next_before: int | None = None
 
 
-AuditAsked = AuditLogQuery
-AuditTold = AuditLogPage
+@value
+class AuditProgressQuery:
+    """How far a check of the chain has come that is under way here (`AuditQuery`)."""
+
+    kind: Literal["audit_progress"] = "audit_progress"
+
+
+@value
+class AuditProgress:
+    """`done` of about `total` entries are followed; 0 of 0: none is under way, or it has only begun."""
+
+    done: int = 0
+    total: int = 0
+
+
+AuditAsked = AuditLogQuery | AuditProgressQuery
+AuditTold = AuditLogPage | AuditProgress
 
 
 def read_kind(text: str) -> str:

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json
 
 from palyra.control.access_queries import AccessAnswer, AccessQuery
-from palyra.control.audit_queries import AuditLogPage, AuditLogQuery
+from palyra.control.audit_queries import AuditLogPage, AuditLogQuery, AuditProgress, AuditProgressQuery
 from palyra.control.commands import Command
 from palyra.control.config_queries import ConfigAnswer, ConfigQuery
 from palyra.control.diagnostics_queries import Diagnosis, DiagnosticsQuery
@@ -127,6 +127,7 @@ ANSWERS: dict[type, type] = {
     LedgerQuery: LedgerAnswer,
     AuditQuery: AuditAnswer,
     AuditLogQuery: AuditLogPage,
+    AuditProgressQuery: AuditProgress,
     ReplayQuery: ReplayProgress,
     ReplayProgressQuery: ReplayProgress,
     CancelReplay: ReplayProgress,

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import overload
 
 from palyra.control.access_queries import AccessAnswer, AccessQuery
-from palyra.control.audit_queries import AuditLogPage, AuditLogQuery
+from palyra.control.audit_queries import AuditLogPage, AuditLogQuery, AuditProgress, AuditProgressQuery
 from palyra.control.commands import Command
 from palyra.control.config_queries import ConfigAnswer, ConfigQuery
 from palyra.control.diagnostics_queries import Diagnosis, DiagnosticsQuery
@@ -150,6 +150,8 @@ class Control(ABC):
     async def ask(self, query: AuditQuery) -> AuditAnswer: ...
     @overload
     async def ask(self, query: AuditLogQuery) -> AuditLogPage: ...
+    @overload
+    async def ask(self, query: AuditProgressQuery) -> AuditProgress: ...
     @overload
     async def ask(self, query: ReplayAsk) -> ReplayProgress: ...
     @overload

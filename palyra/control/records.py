@@ -1,14 +1,14 @@
 """Answers read from the journal alone: they are the same whether an engine runs or not."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from palyra.control.attempts import other_notes, retries_in, traced, traces_of
+from palyra.control.audit_check import AuditCheck
 from palyra.control.audit_log import audit_log
-from palyra.control.audit_queries import AuditLogQuery
+from palyra.control.audit_queries import AuditLogQuery, AuditProgress, AuditProgressQuery
 from palyra.control.queries import (
     Answer,
     ApprovalDetail,
@@ -46,7 +46,6 @@ from palyra.core.clock import Clock
 from palyra.core.errors import BadInputError, NotFoundError
 from palyra.governance.approval_record import ApprovalDecision, ApprovalRecord, ApprovalStatus
 from palyra.journal.audit import HEAD_FILE
-from palyra.journal.audit import verify as verify_audit
 from palyra.journal.corrections import attempts_of
 from palyra.journal.journal import JOURNAL_FILE
 from palyra.journal.readers import Readers
@@ -81,6 +80,7 @@ class Records:
         self._clock = clock
         self._present = present
         self._usage = UsageRecords(readers, clock)
+        self._check = AuditCheck()
 
     async def answer(self, query: Query) -> Answer:
         """Anything but the ledger's check, which needs more than the journal."""
@@ -107,6 +107,8 @@ class Records:
                 return await self._usage.insights(query)
             case AuditQuery():
                 return await self.audit()
+            case AuditProgressQuery():
+                return AuditProgress(self._check.done, self._check.total)
             case AuditLogQuery():
                 return await audit_log(self._readers, query)
             case _:
@@ -255,7 +257,8 @@ class Records:
     async def audit(self) -> AuditAnswer:
         live = await self._present.keep_head()
         journal, head = self._state_dir / JOURNAL_FILE, self._state_dir / HEAD_FILE
-        report = await asyncio.to_thread(verify_audit, journal, head, live=live)
+        check = self._check = AuditCheck()
+        report = await check.follow(journal, head, live=live)
         return AuditAnswer(
             ok=report.ok,
             rows=report.count,

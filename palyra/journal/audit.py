@@ -3,7 +3,7 @@
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from enum import StrEnum
 from hashlib import sha256
@@ -113,7 +113,15 @@ LEFT JOIN decisions d ON l.kind = 'decision' AND d.decision_id = l.subject
 _BEFORE_ALL = -(1 << 63)
 
 
-def verify(journal: Path, head_file: Path, *, live: bool = False) -> AuditReport:
+Watch = Callable[[int, int], None]
+"""Told after every chunk how many links were followed, and of how many; what it raises ends the check."""
+
+
+def unwatched(done: int, total: int) -> None:
+    """Nobody wants to know how far it has come."""
+
+
+def verify(journal: Path, head_file: Path, *, live: bool = False, watch: Watch = unwatched) -> AuditReport:
     """Reads the whole chain in chunks, beside a running engine or without one. Blocks: call it on a thread.
 
     Raises StateError when the journal cannot be read.
@@ -121,7 +129,7 @@ def verify(journal: Path, head_file: Path, *, live: bool = False) -> AuditReport
     try:
         with closing(sqlite3.connect(f"{journal.absolute().as_uri()}?mode=ro", uri=True)) as database:
             database.execute("BEGIN")
-            return verify_chain(database, HeadFile(head_file), live)
+            return verify_chain(database, HeadFile(head_file), live, watch=watch)
     except sqlite3.Error as error:
         raise StateError(
             f"The journal {journal} cannot be read: {error}.",
@@ -130,7 +138,11 @@ def verify(journal: Path, head_file: Path, *, live: bool = False) -> AuditReport
 
 
 def verify_chain(
-    database: sqlite3.Connection, head_file: HeadFile, live: bool = False, newest: int | None = None
+    database: sqlite3.Connection,
+    head_file: HeadFile,
+    live: bool = False,
+    newest: int | None = None,
+    watch: Watch = unwatched,
 ) -> AuditReport:
     """Follows the chain in an open database: all of it, or its `newest` links from the digest before them on.
 
@@ -144,8 +156,11 @@ def verify_chain(
         unreadable = True
     start = None if newest is None else _link_before(database, newest)
     walk = _Walk(head, start or GENESIS, folded_until(database))
+    total = newest_link(database).seq - (start or GENESIS).seq
     for row in _rows(database, _BEFORE_ALL if start is None else start.seq):
         walk.step(row)
+        if walk.count % CHUNK == 0:
+            watch(walk.count, total)
     status = HeadStatus.UNREADABLE if unreadable else walk.head_status()
     if live and status is HeadStatus.BEHIND:
         status = HeadStatus.OK

@@ -291,3 +291,20 @@ async def test_verification_runs_beside_a_writing_engine(journal: Journal) -> No
 def test_a_journal_that_cannot_be_read_is_an_error_not_a_verdict(tmp_path: Path) -> None:
     with pytest.raises(StateError):
         check(tmp_path)
+
+
+async def test_a_check_tells_how_far_it_is_and_ends_when_nobody_waits(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await written(tmp_path, clock)
+    monkeypatch.setattr(audit, "CHUNK", 5)
+    told: list[tuple[int, int]] = []
+    files = tmp_path / "journal.db", tmp_path / "audit.head"
+    assert verify(*files, watch=lambda done, total: told.append((done, total))).ok
+    assert told == [(5, ROWS), (10, ROWS)]
+
+    def enough(done: int, total: int) -> None:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        verify(*files, watch=enough)

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, get_args
 
-from palyra.control.audit_queries import AuditLogQuery
+from palyra.control.audit_queries import AuditLogQuery, AuditProgressQuery
 from palyra.control.commands import (
     AckAlert,
     AddPolicy,
@@ -217,6 +217,8 @@ class FakeControl(Control):
                 return LedgerAnswer(True, True, 10, 5, 1, (), (), ())
             case AuditQuery():
                 return AuditAnswer(True, 42, "c0ffee", None, "the chain holds")
+            case AuditProgressQuery():
+                return self.world.followed
             case DiagnosticsQuery():
                 if isinstance(self.world.diagnosis, PalyraError):
                     raise self.world.diagnosis

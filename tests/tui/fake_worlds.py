@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from palyra.control.audit_queries import AuditEntry
+from palyra.control.audit_queries import AuditEntry, AuditProgress
 from palyra.control.diagnostics_queries import Diagnosis
 from palyra.control.jobs_queries import JobView
 from palyra.control.serving import ModelView, ProviderView
@@ -65,6 +65,8 @@ class World:
     older_runs: tuple[RunView, ...] = ()
     budgets: tuple[BudgetView, ...] = ()
     audit: tuple[AuditEntry, ...] = ()
+    followed: AuditProgress = field(default_factory=AuditProgress)
+    """How far a check of the chain has come."""
     diagnosis: Diagnosis | PalyraError = field(default_factory=all_well)
     """What is told of its parts, or why nothing is."""
     clinic: Clinic = field(default_factory=Clinic)

@@ -1,5 +1,6 @@
 """Audit: what people did, newest first, and every key of it."""
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -7,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from palyra.control.audit_queries import AuditEntry, AuditLogQuery
+from palyra.control.audit_queries import AuditEntry, AuditLogQuery, AuditProgress, AuditProgressQuery
 from palyra.control.queries import AuditAnswer, AuditQuery
 from tests.tui.desk import LARGE, console
 from tests.tui.fake_audit import entry
+from tests.tui.fake_doctor import EARLIER
 from tests.tui.fake_views import ident
 from tests.tui.fake_worlds import empty, normal, storm
 from tests.tui.test_usage_dialogs import finished
@@ -70,12 +72,45 @@ async def test_the_chain_is_verified_and_what_was_found_stays() -> None:
     async with console(normal()) as desk:
         await desk.press("0", "V")
         assert "42 entries: the chain holds." in desk.text
-        assert "chain whole · 7 shown" in desk.title
+        assert "chain whole at 10:42Z · 7 shown" in desk.title
         assert sum(isinstance(query, AuditQuery) for query in desk.control.asked) == 1
 
 
-async def test_a_broken_chain_is_told_with_where(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_check_tells_how_far_it_is_and_esc_stops_it() -> None:
     async with console(normal()) as desk:
+        await desk.press("0")
+        gate = asyncio.Event()
+        answer = desk.control._answer
+
+        async def slow(query: Any) -> Any:
+            desk.control.asked.append(query)
+            if isinstance(query, AuditQuery):
+                await gate.wait()
+            return answer(query)
+
+        desk.control.answer = slow  # type: ignore[method-assign]
+        await desk.press("V")
+        assert "verifying ░░░░░░░░░░░░ 0 %" in desk.title
+        desk.control.change(followed=AuditProgress(20_000, 50_000))
+        await desk.wait(2)
+        assert "verifying ████▊░░░░░░░ 40 % · 10,000 entries/s · 3 s left · esc stops" in desk.title
+        await desk.press("V")
+        assert "it is being verified" in desk.notice
+        await desk.press("escape")
+        assert "The check was stopped" in desk.notice
+        assert "not verified" in desk.title
+        gate.set()
+        polls = sum(isinstance(query, AuditProgressQuery) for query in desk.control.asked)
+        await desk.wait(2)
+        assert sum(isinstance(query, AuditProgressQuery) for query in desk.control.asked) == polls
+        await desk.press("V")
+        assert "chain whole" in desk.title
+
+
+async def test_a_broken_chain_is_told_with_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = normal()
+    world.audit = (entry(17, "policy", "removed", "ana", "old-budget"), *world.audit)
+    async with console(world, size=LARGE) as desk:
         answer = desk.control._answer
         broken = AuditAnswer(False, 42, "", 17, "row 17 does not fit its digest and the row before it")
 
@@ -85,7 +120,13 @@ async def test_a_broken_chain_is_told_with_where(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(desk.control, "_answer", told)
         await desk.press("0", "V")
         assert "Broken at entry 17 of 42 entries: row 17 does not fit" in desk.text
-        assert "chain broken" in desk.title
+        assert "chain broken at 10:42Z" in desk.title
+        (row,) = [line for line in desk.lines if "✖ policy removed" in line]
+        assert "ana" in row
+        desk.list.find("audit:17")
+        await desk.settle()
+        await desk.press("enter")
+        assert "The chain cannot be trusted from here on: row 17 does not fit" in desk.text
 
 
 async def test_opened_an_entry_tells_all_that_was_written_down() -> None:
@@ -107,6 +148,26 @@ async def test_from_an_entry_to_what_it_is_about() -> None:
         await desk.press("J")
         assert desk.app.screen.name == "approvals"
         assert desk.list.table.selected_key == f"approval:{approval.approval_id}"
+
+
+async def test_from_an_entry_to_the_run_of_the_doctor_the_budget_or_the_decision() -> None:
+    world = normal()
+    world.audit = (
+        entry(7, "repair", "applied", "unix:ana", EARLIER),
+        entry(8, "policy", "edited", "pavel", "team-day"),
+        entry(9, "decision", "allowed", "agent-ci", ident(3_001)),
+    )
+    async with console(world) as desk:
+        await desk.press("0", "a")
+        assert "jump" not in desk.footer
+        await desk.press("x")
+        assert desk.dialog == "DecisionDialog"
+        await desk.press("escape", "j", "J")
+        assert (desk.app.screen.name, desk.list.filter.text) == ("budgets", "budget:team-day")
+        assert "team-day" in desk.lines[3]
+        await desk.press("0", "G", "J")
+        assert "Diagnostics › runs of the doctor" in desk.title
+        assert desk.list.table.selected_key == f"repair:{EARLIER}"
 
 
 async def test_an_entry_about_nothing_that_is_listed_offers_no_jump() -> None:

@@ -15,6 +15,7 @@ _PLACES = {
     "incident": ("incidents", "incident"),
     "job": ("jobs", "job"),
     "task": ("jobs", "task"),
+    "repair": ("diagnostics", "repair"),
 }
 """Which screen lists what entries of a kind are about, and how its keys begin there."""
 
@@ -69,15 +70,34 @@ class JumpFromAudit(Action["AuditScreen"]):
     id = "audit.jump"
     keys = ("J",)
     title = "Jump to its subject"
-    help = "the approval, grant, incident, job or task that it is about"
+    help = "the approval, grant, incident, job, task, budget or run of the doctor that it is about"
     footer = "jump"
 
     def offer(self, screen: "AuditScreen") -> Offer:
-        return HIDDEN if _place_of(screen.subject) is None else READY
+        known = _place_of(screen.subject) is not None or _policy_of(screen.subject)
+        return READY if known else HIDDEN
 
     def perform(self, screen: "AuditScreen") -> Coroutine[Any, Any, None] | None:
+        if policy := _policy_of(screen.subject):
+            return screen.palyra.show_filtered("budgets", f"budget:{policy}")
         place = _place_of(screen.subject)
         return None if place is None else screen.palyra.show_object(*place)
+
+
+class ExplainDecision(Action["AuditScreen"]):
+    id = "audit.explain"
+    keys = ("x",)
+    title = "Explain the decision"
+    help = "why a request was let through, changed, held back or refused"
+    footer = "explain"
+
+    def offer(self, screen: "AuditScreen") -> Offer:
+        subject = screen.subject
+        return READY if isinstance(subject, AuditEntry) and subject.kind == "decision" else HIDDEN
+
+    def perform(self, screen: "AuditScreen") -> None:
+        if isinstance(screen.subject, AuditEntry):
+            screen.palyra.open_decision(screen.subject.subject)
 
 
 def _place_of(subject: object) -> tuple[str, str] | None:
@@ -88,4 +108,15 @@ def _place_of(subject: object) -> tuple[str, str] | None:
     return screen, f"{begin}:{subject.subject}"
 
 
-AUDIT: tuple[Action["AuditScreen"], ...] = (Verify(), WithDecisions(), JumpFromAudit(), ExportAudit())
+def _policy_of(subject: object) -> str:
+    """The budget that an entry is about; a budget may have several counters, so that they are filtered by it."""
+    return subject.subject if isinstance(subject, AuditEntry) and subject.kind == "policy" else ""
+
+
+AUDIT: tuple[Action["AuditScreen"], ...] = (
+    JumpFromAudit(),
+    ExplainDecision(),
+    Verify(),
+    WithDecisions(),
+    ExportAudit(),
+)

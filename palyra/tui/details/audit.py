@@ -2,12 +2,18 @@
 
 from palyra.control.audit_queries import AuditEntry, told_pairs
 from palyra.tui import format as show
+from palyra.tui import glyphs
 from palyra.tui.details.layout import Pair, heading, pairs
 from palyra.tui.themes import Tone
-from palyra.tui.widgets.lines import BLANK, Line, part, strong, wrap
+from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, strong, wrap
+
+LABEL_CELLS = 11
+INDENT = "   "
 
 
-def audit_lines(entry: AuditEntry, zone: str, width: int) -> list[Line]:
+def audit_lines(entry: AuditEntry, fault: str, zone: str, width: int) -> list[Line]:
+    """`fault` says what is wrong with the chain at this entry; empty where nothing is known to be."""
+    broken = f"{glyphs.BAD} The chain cannot be trusted from here on: {fault}."
     told = pairs(
         [
             ("entry", part(f"{entry.seq:,}")),
@@ -18,11 +24,14 @@ def audit_lines(entry: AuditEntry, zone: str, width: int) -> list[Line]:
         ],
         width,
     )
+    lines = [*(wrap(broken, width - 1, indent=" ", hang=INDENT, tone=Tone.BAD) if fault else []), *told, BLANK]
     data: list[Pair] = [(name, part(told)) for name, told in told_pairs(entry)]
-    long = [item for item in data if len(item[0]) >= 11]
-    lines = [*told, BLANK, heading("what was written down"), *pairs([item for item in data if item not in long], width)]
-    for name, content in long:
-        lines += wrap(f"{name} {content.text}", width - 1, indent=" ")
+    lines.append(heading("what was written down"))
+    short = [item for item in data if len(item[0]) < LABEL_CELLS]
+    lines += pairs(short, width)
+    for name, content in data:
+        if len(name) >= LABEL_CELLS:
+            lines += [line(" ", muted(name)), *wrap(content.text, width - 1, indent=INDENT)]
     if not data:
         lines.append((part(" "), part("nothing more", Tone.MUTED)))
     digest = wrap(entry.digest, width - 1, indent=" ", tone=Tone.MUTED)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from palyra.control.audit_queries import AuditEntry, AuditLogPage, AuditLogQuery, told_data
-from palyra.control.queries import AuditAnswer, AuditQuery
+from palyra.control.queries import AuditAnswer
 from palyra.control.snapshots import Snapshot, Topic
 from palyra.core.errors import PalyraError
 from palyra.core.plural import plural
@@ -21,6 +21,7 @@ from palyra.tui.inquiry import Inquiry
 from palyra.tui.screens.listing import ListScreen, Order
 from palyra.tui.subjects import Subject
 from palyra.tui.themes import Tone
+from palyra.tui.verifying import Verifying
 from palyra.tui.widgets.columns import Column
 from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, wrap
 from palyra.tui.widgets.live_table import MAX_ROWS, LiveTable
@@ -61,13 +62,13 @@ class AuditScreen(ListScreen):
         self.deeds = True
         """Without the decisions about requests."""
         self.verdict: AuditAnswer | None = None
-        self.verifying = False
+        self._verified_at = 0
+        self._check: Verifying | None = None
         self._entries: dict[int, AuditEntry] = {}
         self._next: int | None = None
         self._known_version = -1
         self._newest: Inquiry[AuditLogPage] | None = None
         self._older: Inquiry[AuditLogPage] | None = None
-        self._checks: Inquiry[AuditAnswer] | None = None
 
     # Asking.
 
@@ -123,23 +124,37 @@ class AuditScreen(ListScreen):
 
     def verify(self) -> None:
         """Follows the whole chain beside the screen; what it says stays in the title."""
-        if self._checks is None:
-            self._checks = Inquiry(self.palyra.spawn, self._show_verdict, self._fail_check)
-        self.verifying = True
-        self._checks.ask(lambda: self.palyra.control.ask(AuditQuery()))
+        if self._check is None:
+            palyra = self.palyra
+            self._check = Verifying(
+                palyra.control, palyra.spawn, palyra.clock, self._show_verdict, self._fail, self.refresh_frame
+            )
+        self._check.begin()
         self.flash("Following the chain from its first entry; you can go on working.")
-        self.refresh_frame()
+
+    @property
+    def verifying(self) -> bool:
+        return self._check is not None and self._check.under_way
+
+    @property
+    def can_go_back(self) -> bool:
+        return super().can_go_back or self.verifying
+
+    def go_back(self) -> None:
+        """One step back: out of what is open, then out of a check that is under way."""
+        if super().can_go_back or self._check is None:
+            super().go_back()
+        else:
+            self._check.stop()
+            self.flash("The check was stopped; it says nothing of the chain.")
 
     def _show_verdict(self, answer: AuditAnswer) -> None:
-        self.verdict, self.verifying = answer, False
+        self.verdict, self._verified_at = answer, self.now
         broken = "" if answer.first_bad is None else f"Broken at entry {answer.first_bad:,} of "
         said = f"{broken}{plural(answer.rows, 'entry', 'entries')}: {answer.message}."
         self.flash(said, Tone.GOOD if answer.ok else Tone.BAD)
-        self.refresh_frame()
-
-    def _fail_check(self, error: PalyraError) -> None:
-        self.verifying = False
-        self._fail(error)
+        self.forget_rows()
+        self.redraw()
 
     # Drawing.
 
@@ -159,19 +174,26 @@ class AuditScreen(ListScreen):
 
     def cells_of(self, subject: Subject) -> tuple[CellValue, ...]:
         assert isinstance(subject, AuditEntry)
-        own = subject.actor == "palyra"
+        what = f"{subject.kind} {subject.verb}".strip().replace("_", " ")
+        own, bad = subject.actor == "palyra", subject.seq == self._first_bad
         return (
             part(show.moment(subject.at, self.zone, self.now), Tone.MUTED),
             part(subject.actor, Tone.MUTED if own else Tone.ACCENT),
-            part(f"{subject.kind} {subject.verb}".strip().replace("_", " ")),
+            part(f"{glyphs.BAD} {what}", Tone.BAD) if bad else part(what),
             part(show.short_id(subject.subject) if len(subject.subject) == 26 else subject.subject),
             part(told_data(subject), Tone.MUTED),
-            part(f"{subject.seq:,}", Tone.MUTED),
+            part(f"{subject.seq:,}", Tone.BAD if bad else Tone.MUTED),
         )
 
     def detail(self, subject: Subject, width: int) -> list[Line]:
         assert isinstance(subject, AuditEntry)
-        return audit_lines(subject, self.zone, width)
+        fault = self.verdict.message if self.verdict is not None and subject.seq == self._first_bad else ""
+        return audit_lines(subject, fault, self.zone, width)
+
+    @property
+    def _first_bad(self) -> int | None:
+        """The entry from which on the chain cannot be trusted."""
+        return None if self.verdict is None else self.verdict.first_bad
 
     def preview(self, subject: Subject, width: int) -> list[Line]:
         assert isinstance(subject, AuditEntry)
@@ -194,11 +216,11 @@ class AuditScreen(ListScreen):
         more = "" if self._next is None else "+"
         what = "" if self.deeds else f"with decisions {glyphs.SEPARATOR} "
         shown = muted(f"{what}{self._listed:,}{more} shown")
-        if self.verifying:
-            return (muted(f"verifying {glyphs.SEPARATOR} "), shown)
+        if self._check is not None and self._check.under_way:
+            return self._check.line()
         if self.verdict is None:
             return (muted(f"not verified {glyphs.SEPARATOR} "), shown)
-        word = "chain whole" if self.verdict.ok else "chain broken"
+        word = f"chain {'whole' if self.verdict.ok else 'broken'} at {show.clock(self._verified_at, self.zone)}"
         return (part(word, Tone.GOOD if self.verdict.ok else Tone.BAD), muted(f" {glyphs.SEPARATOR} "), shown)
 
     # Exporting.

@@ -135,6 +135,13 @@ class DiagnosticsScreen(ListScreen):
         if self.doctor.report is None:
             self.doctor.look()
 
+    def find(self, key: str) -> None:
+        """Selects a thing in the list that it belongs to."""
+        wanted: View = "runs" if key.startswith("repair:") else "house"
+        if wanted != self.view:
+            self.show_view(wanted)
+        super().find(key)
+
     def is_listed(self, subject: Subject) -> bool:
         """Whether the list shows it; a filter may hide it."""
         return key_of(subject) in self._subjects
