@@ -16,7 +16,7 @@ from palyra.doctor.installation import Kind
 from palyra.doctor.manifest import Entry, EntryState, Outcome, StepOutcome
 from palyra.doctor.plan import RepairStep
 from palyra.doctor.repairs.files import RUN
-from palyra.doctor.runs import MADE, RunRecord
+from palyra.doctor.runs import MADE, RunRecord, forget_made
 
 
 @value
@@ -60,6 +60,7 @@ class Execution:
         except (OSError, PalyraError) as error:
             outcome, told = Outcome.FAILED, redact_error(reason_of(error))
         told += self._take_back(first)
+        forget_made(self._record.directory)
         return StepOutcome(step.repair_id, outcome, told)
 
     def _make(self, step: RepairStep) -> tuple[dict[str, Path], tuple[str, ...], tuple[int, int] | None]:

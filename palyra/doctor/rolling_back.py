@@ -26,7 +26,17 @@ from palyra.doctor.manifest import (
 )
 from palyra.doctor.plan import RepairStep
 from palyra.doctor.repairs.recovery import UNDO
-from palyra.doctor.runs import RECOVERY, RUNS, RunRecord, Who, forget_old_runs, load_run, load_runs, run_dir
+from palyra.doctor.runs import (
+    RECOVERY,
+    RUNS,
+    RunRecord,
+    Who,
+    forget_made,
+    forget_old_runs,
+    load_run,
+    load_runs,
+    run_dir,
+)
 
 _SHOWN = 256 * 1024
 """Bytes of a file that is shown in a diff at most."""
@@ -118,7 +128,7 @@ def roll_back(run_id: str, site: Site, who: Who, tools: Tools, *, force: bool = 
             outcome = replace(outcome, outcome=Outcome.UNDONE)
         result = finish(record, [outcome], site, who, tools, "rolled_back")
         if outcome.outcome is Outcome.UNDONE and not result.trouble:
-            _sweep(run, disk)
+            _sweep(run, disk, site)
             _mark(run, disk, site)
         forget_old_runs(site.state_dir)
     return result
@@ -136,8 +146,9 @@ def check_possible(undoing: Undoing, *, force: bool) -> None:
         )
 
 
-def _sweep(run: Manifest, disk: Disk) -> None:
+def _sweep(run: Manifest, disk: Disk, site: Site) -> None:
     """Removes what a run that was killed had half written."""
+    forget_made(run_dir(site.state_dir, run.run_id))
     for entry in run.entries:
         if entry.state is EntryState.INTENDED and is_temporary(entry.temporary) and "/" not in entry.temporary:
             with suppress(OSError):

@@ -149,6 +149,11 @@ def load_runs(state_dir: Path) -> list[Manifest | PalyraError]:
     return found
 
 
+def forget_made(directory: Path) -> None:
+    """Removes what journal works made in a run's directory that took no place: each is as large as the journal."""
+    shutil.rmtree(directory / MADE, ignore_errors=True)
+
+
 class RunRecord:
     """The manifest of the run that is under way: it is written before each change and after it."""
 

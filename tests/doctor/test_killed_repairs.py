@@ -1,8 +1,6 @@
 """However a repair ends, each file is the old one or the new one, and the next doctor takes it back or finishes it."""
 
 import os
-import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,11 +10,11 @@ import pytest
 
 from palyra.doctor.manifest import Outcome
 from tests.doctor.cutting_short import REPAIR, ROLL_BACK
-from tests.doctor.patients import BROKEN, SOUND, Patient, Snapshot, ids, in_memory, outcomes
+from tests.doctor.patients import BROKEN, SOUND, Patient, ids, in_memory, outcomes
+from tests.doctor.remains import Standing, cut, is_old_or_new, without_run_ids
 
-FINISHED = 5
-"""So many-th of those that were taken back are repaired again: what is as it was before needs no second look."""
-ROOT = Path(__file__).parents[2]
+UNDONE = 15
+"""At least so many ways of being cut short leave something to take back."""
 
 
 def dead_pid() -> int:
@@ -38,31 +36,6 @@ def ill(root: Path) -> Patient:
     return patient
 
 
-def cut(what: str, patient: Patient, remains: Path) -> Iterator[Patient]:
-    """The patient as it is left by every end of its process, the orderly one first."""
-    remains.mkdir()
-    command = [sys.executable, "-m", "tests.doctor.cutting_short", what, str(patient.root), str(remains)]
-    subprocess.run(command, cwd=ROOT, check=True)
-    for one in sorted(remains.iterdir(), key=lambda path: -int(path.name)):
-        shutil.rmtree(patient.root)
-        one.rename(patient.root)
-        yield patient
-
-
-def without_run_ids(tree: Snapshot) -> Snapshot:
-    return {re.sub(r"quarantine-[0-9A-Z]{26}", "quarantine", name): one for name, one in tree.items()}
-
-
-def is_old_or_new(tree: Snapshot, old: Snapshot, new: Snapshot) -> None:
-    for name, one in tree.items():
-        if ".tmp." in name and name not in old:
-            continue
-        for part in zip(one, *(tree[name] for tree in (old, new) if name in tree), strict=True):
-            assert part[0] in part[1:], name
-    for name in old.keys() & new.keys():
-        assert name in tree
-
-
 @pytest.fixture
 def place() -> Iterator[Path]:
     with in_memory() as directory:
@@ -80,21 +53,23 @@ def test_a_repair_that_is_killed_anywhere_leaves_old_or_new_and_is_taken_back(pa
     killed = cut(REPAIR, patient, place / "remains")
     new = without_run_ids(next(killed).tree())
     assert ids(patient.plan()) == []
-    undone = 0
-    for number, one in enumerate(killed):
+    undone, standing = 0, Standing()
+    for one in killed:
         is_old_or_new(without_run_ids(one.tree()), old, new)
+        if not standing.is_new(one):
+            continue
         plan = one.plan()
         if ids(plan) == ["recovery.undo"]:
             undone += 1
             assert outcomes(one.repair(plan)) == [("recovery.undo", Outcome.UNDONE)]
             assert one.tree() == old
-            if number % FINISHED:
+            if not standing.is_new(one):
                 continue
             plan = one.plan()
         assert ids(plan) in (planned, [])
         one.repair(plan)
         assert without_run_ids(one.tree()) == new
-    assert undone > 30
+    assert undone > UNDONE
 
 
 def test_a_rollback_that_is_killed_anywhere_leaves_old_or_new_and_is_taken_back(patient: Patient, place: Path) -> None:
@@ -103,9 +78,11 @@ def test_a_rollback_that_is_killed_anywhere_leaves_old_or_new_and_is_taken_back(
     new = patient.tree()
     killed = cut(ROLL_BACK, patient, place / "remains")
     assert next(killed).tree() == old
-    undone = 0
+    undone, standing = 0, Standing()
     for one in killed:
         is_old_or_new(one.tree(), old, new)
+        if not standing.is_new(one):
+            continue
         while ids(plan := one.plan()) == ["recovery.undo"]:
             undone += 1
             assert outcomes(one.repair(plan)) == [("recovery.undo", Outcome.UNDONE)]
@@ -116,4 +93,4 @@ def test_a_rollback_that_is_killed_anywhere_leaves_old_or_new_and_is_taken_back(
         (first, *_) = sorted((one.state / "recovery" / "runs").iterdir())
         one.roll_back(first.name)
         assert one.tree() == old
-    assert undone > 20
+    assert undone > UNDONE
