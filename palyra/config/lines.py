@@ -5,9 +5,11 @@ not understand ends it, for such a text is no TOML and tomllib says so better.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+
+from palyra.core.values import value
 
 Path = tuple[str | int, ...]
 
@@ -44,10 +46,29 @@ class _Unreadable(Exception):
 
 def lines_of(text: str) -> dict[Path, int]:
     """The line (from 1) of every key, table header and row of a TOML text. Raises TooDeepError."""
+    return _scanned(text).lines
+
+
+@value
+class Places:
+    """Where things stand in a TOML text: `values` from where to where the value of each key goes, `heads` where the
+    header of each table ends."""
+
+    values: Mapping[Path, tuple[int, int]]
+    heads: Mapping[Path, int]
+
+
+def places_of(text: str) -> Places:
+    """For editing a text that `tomllib` has read. Raises TooDeepError."""
+    scan = _scanned(text)
+    return Places(scan.values, scan.heads)
+
+
+def _scanned(text: str) -> "_Scan":
     scan = _Scan(text)
     with suppress(_Unreadable):
         scan.document()
-    return scan.lines
+    return scan
 
 
 @dataclass
@@ -55,6 +76,8 @@ class _Scan:
     text: str
     at: int = 0
     lines: dict[Path, int] = field(default_factory=dict)
+    values: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    heads: dict[Path, int] = field(default_factory=dict)
     rows: dict[Path, int] = field(default_factory=dict)
     """Rows seen so far of each array of tables."""
     _counted: tuple[int, int] = (0, 1)
@@ -70,6 +93,7 @@ class _Scan:
             elif self.text.startswith("[", self.at):
                 table = self._header("[", "]")
                 self._note(table)
+                self.heads[table] = self.at
             else:
                 self._pair(table)
                 self._skip(_SPACES)
@@ -97,7 +121,9 @@ class _Scan:
             self._note(path)
         self._expect("=")
         self._skip(_SPACES)
+        begins = self.at
         self._value(path)
+        self.values[path] = (begins, self.at)
 
     def _names(self) -> Iterator[str]:
         while True:

@@ -13,7 +13,7 @@ from typing import Any
 
 from palyra.config.amounts import toml_float
 from palyra.config.problem import Fault
-from palyra.config.rewrite import BY_HAND, read_whole, same_data
+from palyra.config.rewrite import BY_HAND, line_ending, read_whole, same_data
 from palyra.config.versions import migrate
 from palyra.core.errors import ConflictError, PalyraError
 from palyra.core.private_files import backups_of, replace_file
@@ -43,8 +43,7 @@ class MigratedFile:
 
 
 def _stamp(text: str) -> str:
-    first_break = text.find("\n")
-    ending = "\r\n" if first_break > 0 and text[first_break - 1] == "\r" else "\n"
+    ending = line_ending(text)
     return f"version = 1{ending}{ending if text.strip() else ''}{text}"
 
 

@@ -3,15 +3,15 @@
 import copy
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
+from tomlkit import item
 
 from palyra.config.amounts import toml_float
+from palyra.config.lines import TooDeepError, places_of
 from palyra.config.load import interpret
 from palyra.config.paths import MAX_FILE, read_config_file
 from palyra.core.errors import BadInputError, ConflictError, PalyraError, StateError
@@ -49,23 +49,59 @@ def set_defaults(path: Path, models: Mapping[str, str], environ: Mapping[str, st
 
 
 def with_value(data: bytes, table: str, key: str, text: str) -> bytes:
-    """A TOML file with one text key of a top-level table set. Raises PalyraError where that cannot be done without
-    changing anything else."""
+    """A TOML file with one text key of a top-level table set; every other line stays. Raises PalyraError where that
+    cannot be done without changing anything else."""
     try:
         source = data.decode()
-        expected: dict[str, Any] = copy.deepcopy(tomllib.loads(source, parse_float=toml_float))
+        before = tomllib.loads(source, parse_float=toml_float)
+        expected: dict[str, Any] = copy.deepcopy(before)
         expected.setdefault(table, {})[key] = text
-        document = tomlkit.parse(source)
-        if table not in document:
-            document[table] = tomlkit.table()
-        document[table][key] = text
-        written = tomlkit.dumps(document)
-        same = same_data(tomllib.loads(written, parse_float=toml_float), expected)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, TOMLKitError, TypeError, AttributeError) as error:
+        for written in _edited(source, table, key, text):
+            if _reads_as(written, expected):
+                return written.encode()
+    except (UnicodeDecodeError, ValueError, RecursionError, TooDeepError, TypeError, AttributeError) as error:
         raise PalyraError(f"The file cannot be rewritten: {reason_of(error)}.", fix=BY_HAND) from None
-    if not same:
-        raise PalyraError("Rewriting the file would change more than that key; nothing was written.", fix=BY_HAND)
-    return written.encode()
+    raise PalyraError("Rewriting the file would change more than that key; nothing was written.", fix=BY_HAND)
+
+
+def _edited(source: str, table: str, key: str, text: str) -> Iterator[str]:
+    """Ways to set the key, of which the first that reads as it should is right. Text is edited rather than written anew
+    from a parsed document, since that is what leaves comments, order and spaces alone."""
+    places, ending = places_of(source), line_ending(source)
+    spelled = item(text).as_string()
+    if (span := places.values.get((table, key))) is not None:
+        yield f"{source[: span[0]]}{spelled}{source[span[1] :]}"
+    if (head := places.heads.get((table,))) is not None:
+        yield _below(source, head, f"{key} = {spelled}", ending)
+    if (span := places.values.get((table,))) is not None:
+        inside = source[span[0] + 1 : span[1] - 1].rstrip()
+        yield f"{source[: span[0]]}{{{inside}{',' * bool(inside)} {key} = {spelled} }}{source[span[1] :]}"
+    beside = [span for path, span in places.values.items() if path[0] == table and len(path) == 2]
+    for _, end in beside[-1:]:
+        yield _below(source, end, f"{table}.{key} = {spelled}", ending)
+    gap = "" if source.endswith("\n") or not source else ending
+    yield f"{source}{gap}{ending * bool(source.strip())}[{table}]{ending}{key} = {spelled}{ending}"
+
+
+def _below(source: str, place: int, line: str, ending: str) -> str:
+    """With a line more below the one a place is in."""
+    end = source.find("\n", place)
+    if end < 0:
+        return f"{source}{ending}{line}{ending}"
+    return f"{source[: end + 1]}{line}{ending}{source[end + 1 :]}"
+
+
+def _reads_as(written: str, expected: Mapping[str, Any]) -> bool:
+    try:
+        return same_data(tomllib.loads(written, parse_float=toml_float), expected)
+    except tomllib.TOMLDecodeError:
+        return False
+
+
+def line_ending(text: str) -> str:
+    """How the first line of a text ends; a line feed where there is but one."""
+    first_break = text.find("\n")
+    return "\r\n" if first_break > 0 and text[first_break - 1] == "\r" else "\n"
 
 
 def same_data(first: object, second: object) -> bool:
