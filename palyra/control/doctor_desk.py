@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+from palyra.config.paths import state_dir
 from palyra.control.doctor_commands import ApplyRepairs, DoctorCommand, RollBack
 from palyra.control.doctor_queries import (
     DoctorAsked,
@@ -48,7 +49,9 @@ class DoctorDesk:
             case DoctorPreviewQuery():
                 return await self._undoing(query) if query.run_id else await self._preview()
             case DoctorRunsQuery():
-                found = await asyncio.to_thread(load_runs, (await self.look()).state_dir)
+                # Asked several times a second while a run goes on: nothing else is looked at.
+                here = state_dir(self._where.state_dir, self._where.environ)
+                found = await asyncio.to_thread(load_runs, here)
                 return DoctorRuns(tuple(map(run_of_repairs, found)), *self._progress)
 
     async def look(self) -> Installation:

@@ -146,7 +146,7 @@ class Doctoring:
                 raise
         finally:
             self.looking_since, self._look_task, self._stopped = None, None, False
-            self._changed()
+        self._changed()
 
     async def _plan_and_runs(self) -> None:
         self._take_plan(await self._control.ask(DoctorPreviewQuery()))
@@ -265,7 +265,7 @@ class Doctoring:
             self.work = None
             if self.page is Page.WORK:
                 self.page = page
-            self._changed()
+        self._changed()
         if result is not None:
             await self._take(result, taken_back)
 

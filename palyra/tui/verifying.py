@@ -83,7 +83,7 @@ class Verifying:
             self._told(answer)
         finally:
             self._began, self._task, self._stopped = None, None, False
-            self._changed()
+        self._changed()
 
     async def _watch(self, began: float) -> None:
         while self._began == began:

@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 
 from palyra.config.load import Sources
+from palyra.control import doctor_desk
 from palyra.control.codec import decode
 from palyra.control.doctor import Asked, Report, Where, doctor, exit_code_of
 from palyra.control.doctor_commands import ApplyRepairs, RollBack
+from palyra.control.doctor_desk import DoctorDesk
 from palyra.control.doctor_queries import (
     DoctorPreviewQuery,
     DoctorReportQuery,
+    DoctorRuns,
     DoctorRunsQuery,
     RepairsDone,
 )
@@ -247,3 +250,14 @@ async def test_a_salvage_is_told_of_once(tmp_path: Path) -> None:
             conditions = one.engine.healing._checks.look(now)
             told += [condition.detail for condition in conditions if condition.key.startswith("storage:salvaged:")]
     assert told == ["usage: 3 rows lost"]
+
+
+async def test_how_far_a_run_is_can_be_asked_often_since_nothing_else_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object) -> None:
+        raise AssertionError("the whole installation was read")
+
+    monkeypatch.setattr(doctor_desk, "read_installation", never)
+    desk = DoctorDesk(Where(None, tmp_path, {}), ManualClock())
+    assert await desk.answer(DoctorRunsQuery()) == DoctorRuns()

@@ -375,6 +375,15 @@ async def test_a_look_can_be_stopped_and_one_that_fails_says_why() -> None:
         assert screen.doctor.fault == "The engine is gone."
 
 
+async def test_a_console_that_ends_leaves_looks_and_runs_behind_without_a_word() -> None:
+    for held, keys in (("gate", ("D",)), ("command_gate", ("p", "pagedown", "f", "pagedown", "right", "enter"))):
+        async with console(normal()) as desk:
+            await opened(desk)
+            setattr(desk.control, held, asyncio.Event())
+            await desk.press(*keys)
+        assert desk.app.failures == []
+
+
 async def test_what_cannot_be_planned_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     async with console(normal()) as desk:
         screen = await opened(desk)

@@ -205,7 +205,8 @@ def _before_and_after(came: Came, width: int) -> list[Line]:
         gap = part(" " * (_SEVERITY_CELLS + 1 - width_of(before)))
         lines.append(line(" ", column(name, room), "  ", *before, gap, *after))
         if one.why:
-            lines += wrap(one.why, width - 3, indent="   ", tone=Tone.WARN)
+            tried = any(step.repair_id in one.repairs for step in came.done.steps)
+            lines += wrap(one.why, width - 3, indent="   ", tone=Tone.WARN if tried else Tone.MUTED)
     return lines
 
 
