@@ -9,8 +9,8 @@ journal, all that changes a file counts as an operation, whoever does it, and so
 import os
 import shutil
 import signal
-import sys
 import sqlite3
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -43,9 +43,8 @@ def watched(root: Path, seam: Callable[[str], None]) -> None:
 
     def hear(event: str, given: tuple[object, ...]) -> None:
         writes = event == "open" and isinstance(given[2], int) and given[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-        if (writes or event in CHANGING) and isinstance(given[0], str | os.PathLike):
-            if os.fspath(given[0]).startswith(str(root)):
-                seam(event)
+        if (writes or event in CHANGING) and str(given[0]).startswith(str(root)):
+            seam(event)
 
     def heard(path: Path) -> sqlite3.Connection:
         database = connect(path)

@@ -60,7 +60,7 @@ def is_old_or_new(tree: Snapshot, old: Snapshot, new: Snapshot) -> None:
     for name, one in tree.items():
         if ".tmp." in name and name not in old:
             continue
-        for part in zip(one, *(tree[name] for tree in (old, new) if name in tree), strict=True):
+        for part in zip(one, *(known[name] for known in (old, new) if name in known), strict=True):
             assert part[0] in part[1:], name
     for name in old.keys() & new.keys():
         assert name in tree

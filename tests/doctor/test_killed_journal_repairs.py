@@ -1,5 +1,7 @@
-"""A repair of the journal that is killed anywhere, also while it makes the new one, leaves a journal that is the old one
-or the new one; the next doctor takes it back, with all that it had made, and can finish."""
+"""A repair of the journal that is killed anywhere, also while it makes the new one, leaves the old one or the new one.
+
+The next doctor takes it back, with all that it had made, and can finish.
+"""
 
 import asyncio
 import os
