@@ -1,7 +1,7 @@
 """What admins change about who has access: operators, their tokens, keys, features. The audit chain tells of each."""
 
 import os
-from typing import Any
+from typing import Any, Literal
 
 from palyra.control.access_commands import (
     AccessCommand,
@@ -163,9 +163,11 @@ def _key_changes(command: SetKey) -> dict[str, Any]:
     return changes
 
 
-async def noted(engine: Engine, by: Decider, subject: str, what: dict[str, object]) -> str:
+async def noted(
+    engine: Engine, by: Decider, subject: str, what: dict[str, object], kind: Literal["access", "vault"] = "access"
+) -> str:
     """Writes down who did what; what to tell of it where that has to wait, else nothing."""
-    row = AuditAdded(engine.clock.now_ms(), "access", subject, by.name, what)
+    row = AuditAdded(engine.clock.now_ms(), kind, subject, by.name, what)
     try:
         await engine.write_and_wait([row])
     except JournalUnavailableError:

@@ -76,6 +76,7 @@ from palyra.governance.four_eyes import KEY, Decider
 from palyra.governance.grants import GrantKind
 from palyra.governance.overrides import OverrideInputError, OverrideRequest, Requester
 from palyra.governance.policy_input import PolicyInputError
+from palyra.journal.changes import AuditAdded
 from palyra.journal.rows import GrantRow
 from palyra.memory.note import NoteFaultError
 from palyra.runs.corrections import Correction, usage_text
@@ -165,10 +166,7 @@ class Acting:
             case RevokeGrant():
                 return await self._revoke(command, by)
             case CancelRun():
-                await self._engine.runner.cancel(
-                    command.run_id, by, "by_client" if by.attestation == KEY else "by_operator", command.reason
-                )
-                return CommandResult("accepted", f"Run {command.run_id} is being cancelled.")
+                return await self._cancel(command, by)
             case IssueToken():
                 return await issue_token(self._engine, command, by)
             case SetFeature():
@@ -266,6 +264,15 @@ class Acting:
         self._tell("approval.ended", command.approval_id)
         data = {"approval_id": command.approval_id, "grant_ids": ",".join(resolved.record.grant_ids)}
         return CommandResult("accepted", _decided_text(resolved), data=data)
+
+    async def _cancel(self, command: CancelRun, by: Decider) -> CommandResult:
+        """What an operator ends of others' work is audited; what its own client ends is told by the run alone."""
+        client = by.attestation == KEY
+        await self._engine.runner.cancel(command.run_id, by, "by_client" if client else "by_operator", command.reason)
+        if not client:
+            told = {"verb": "cancel_asked"} | ({"reason": command.reason} if command.reason else {})
+            self._engine.write([AuditAdded(self._engine.clock.now_ms(), "run", command.run_id, by.name, told)])
+        return CommandResult("accepted", f"Run {command.run_id} is being cancelled.")
 
     async def _correct(self, command: CorrectUsage, by: Decider) -> CommandResult:
         asked = Correction(

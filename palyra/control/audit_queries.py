@@ -22,6 +22,7 @@ AUDIT_KINDS = (
     "notification",
     "policy",
     "repair",
+    "run",
     "task",
     "usage",
     "vault",

@@ -19,6 +19,7 @@ from palyra.core.errors import ConflictError, NotFoundError
 from palyra.core.plural import plural
 from palyra.engine import Engine
 from palyra.governance.four_eyes import Decider
+from palyra.journal.changes import AuditAdded
 from palyra.journal.job_rows import FireState, JobRow
 from palyra.scheduler.schedule import spell_instant
 
@@ -78,6 +79,9 @@ def _cancel(engine: Engine, command: CancelFire, by: Decider) -> CommandResult:
     lane = engine.jobs.roster.find(command.job)
     if lane is None:
         raise NotFoundError(f"There is no job {command.job!r}.", fix="See `palyra jobs list`.")
+    head = lane.head
     if not engine.jobs.scheduler.stop_fire(lane.job.job_id, "by_operator", by.name):
         raise ConflictError(f"Nothing of {lane.job.name} is under way.", code="wrong_state")
+    told = {"verb": "fire_cancelled", "name": lane.job.name, "fire_id": "" if head is None else head.fire_id}
+    engine.write([AuditAdded(engine.clock.now_ms(), "job", lane.job.job_id, by.name, told)])
     return CommandResult("accepted", f"The fire of {lane.job.name} is being cancelled.")

@@ -70,7 +70,7 @@ async def act_on_notes(memory: Memory, command: MemoryCommand, by: Decider) -> C
         case AddNote():
             place = read_place(command.scope, command.scope_value)
             owner = command.owner or FIRST_PRINCIPAL
-            kept = await memory.add(NoteAsk(command.text, place, owner, command.tags, ttl_ms=command.ttl_ms))
+            kept = await memory.add(NoteAsk(command.text, place, owner, command.tags, ttl_ms=command.ttl_ms), by.name)
             note = kept.note
             told = f"Note {note.note_id} is kept." if kept.fresh else f"Note {note.note_id} had this text already."
             data = {"note_id": note.note_id, "fresh": str(kept.fresh).lower(), "scope": str(place), "owner": owner}

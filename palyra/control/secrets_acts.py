@@ -69,7 +69,7 @@ async def _reveal(engine: Engine, vault: Vault, ref: str, by: Decider) -> Comman
     found = vault.resolve(ref)
     if found.secret is None:
         raise PalyraError(f"{ref} {_UNTOLD[found.state]}.", fix="See `palyra vault list`.", code=found.state.value)
-    unwritten = await noted(engine, by, ref, {"verb": "secret_revealed"})
+    unwritten = await noted(engine, by, ref, {"verb": "secret_revealed"}, "vault")
     if unwritten:
         raise StateError("The journal cannot be written, so nothing is revealed.")
     return CommandResult("accepted", f"{ref} was revealed.", data={"text": found.secret.reveal()})
@@ -106,9 +106,10 @@ async def _change_profiles(engine: Engine, command: AddProfile | RemoveProfile, 
     engine.secrets.apply()
     name = command.profile_id
     if isinstance(command, RemoveProfile):
-        return await _told(engine, by, name, {"verb": "profile_removed"}, f"The auth profile {name} is removed.")
+        unwritten = await noted(engine, by, name, {"verb": "profile_removed"})
+        return CommandResult("accepted", f"The auth profile {name} is removed.", unwritten)
     told: dict[str, object] = {"verb": "profile_added", "provider": command.provider, "vault_ref": command.vault_ref}
-    result = await _told(engine, by, name, told, f"The auth profile {name} is kept.")
+    result = CommandResult("accepted", f"The auth profile {name} is kept.", await noted(engine, by, name, told))
     if name in engine.config.providers[command.provider].auth_profiles:
         return result
     hint = f'It serves once auth_profiles of [providers.{command.provider}] lists "{name}".'
@@ -149,4 +150,4 @@ def _vault(engine: Engine) -> Vault:
 
 
 async def _told(engine: Engine, by: Decider, subject: str, what: dict[str, object], text: str) -> CommandResult:
-    return CommandResult("accepted", text, await noted(engine, by, subject, what))
+    return CommandResult("accepted", text, await noted(engine, by, subject, what, "vault"))

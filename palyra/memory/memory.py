@@ -153,8 +153,9 @@ class Memory:
 
     # Keeping and forgetting
 
-    async def add(self, ask: NoteAsk) -> Kept:
-        """Keeps a note; an equal text of the owner in the same place is one note, whose end is set anew.
+    async def add(self, ask: NoteAsk, by: str = "") -> Kept:
+        """Keeps a note; an equal text of the owner in the same place is one note, whose end is set anew. With `by`, who
+        wanted it, the audit tells of it, and never of its text.
 
         Raises NoteFaultError, PalyraError while notes are switched off, JournalUnavailableError.
         """
@@ -176,6 +177,9 @@ class Memory:
                 if before is not None:
                     unit.append(NOTES.forgotten(before.number))
                 unit += self._made(row)
+            if by:
+                told = {"verb": "kept", "scope": row.scope, "owner": row.owner}
+                unit.append(AuditAdded(now, "memory", row.note_id, by, told))
             await self._journal.submit(unit)
             await self._keep_room(now)
         if not self._indexer.immediate:

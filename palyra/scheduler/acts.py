@@ -265,6 +265,6 @@ class JobActs:
         """Notes who did it, and returns once it is durable. Raises JournalUnavailableError when that takes longer."""
         scheduler, now = self._scheduler, self._scheduler.clock.now_ms()
         payload = {"verb": f"job_{verb}", "name": job.name, **(told or {})}
-        noted: Sequence[Change] = [AuditAdded(now, "engine", job.job_id, by, payload)]
+        noted: Sequence[Change] = [AuditAdded(now, "job", job.job_id, by, payload)]
         scheduler.events.publish(Event("job.moved", now, job.job_id))
         await asyncio.shield(scheduler.journal.submit(noted))

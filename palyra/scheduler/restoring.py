@@ -99,7 +99,7 @@ def _look_at_slots(scheduler: Scheduler, lane: Lane, now: int) -> None:
             unit.append(roster.save(lane, **slots))
             if slots["next_slot"] != job.next_slot:
                 told = {"verb": "slot_moved", "from": job.next_slot, "to": slots["next_slot"], "rules": rules_version()}
-                unit.append(AuditAdded(now, "engine", job.job_id, "palyra", told))
+                unit.append(AuditAdded(now, "job", job.job_id, "palyra", told))
     except ValueError as error:
         unit = [roster.fault(lane, str(error), now)]
     if unit:

@@ -15,10 +15,10 @@ from tests.end_to_end.tools import tools
 
 
 def audited(here: Premises) -> list[tuple[str, str, dict[str, Any]]]:
-    """Actor, subject and content of every row about access."""
+    """Actor, subject and content of every row about access and the vault."""
     with closing(sqlite3.connect(here.state_dir / "journal.db")) as journal:
         rows = journal.execute(
-            "SELECT actor, subject, payload FROM audit WHERE kind = 'access' ORDER BY seq"
+            "SELECT actor, subject, payload FROM audit WHERE kind IN ('access', 'vault') ORDER BY seq"
         ).fetchall()
     return [(actor, subject, json.loads(payload)) for actor, subject, payload in rows]
 

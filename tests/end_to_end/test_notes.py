@@ -108,7 +108,9 @@ async def test_operators_keep_find_and_forget_notes(here: Premises) -> None:
     assert (await here.send(ForgetScope("session"))).data == {"count": "1"}
     assert [note.note_id for note in await notes(here)] == [ids[1]]
     audit = await here.engine.journal.readers.audit()
-    assert sorted(row.subject for row in audit if row.kind == "memory") == sorted([ids[0], ids[2]])
+    told = [(row.payload["verb"], row.subject) for row in audit if row.kind == "memory"]
+    assert sorted(subject for verb, subject in told if verb == "forgotten") == sorted([ids[0], ids[2]])
+    assert {subject for verb, subject in told if verb == "kept"} == set(ids)
     assert not [row for row in audit if "loud" in str(row) or "tuna" in str(row)]
 
 
