@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from palyra.config.load import interpret
-from palyra.config.migrating import KEPT_BACKUPS
 from palyra.config.minimal import minimal_file
 from palyra.config.paths import SYSTEM_FILE, config_candidates, read_config_file
 from palyra.config.problem import Code
+from palyra.config.rewrite import KEPT_BACKUPS
 from palyra.core.errors import ConflictError, PalyraError, StateError
 from palyra.core.private_files import backups_of, write_private
 from palyra.core.reasons import reason_of

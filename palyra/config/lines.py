@@ -64,6 +64,14 @@ def places_of(text: str) -> Places:
     return Places(scan.values, scan.heads)
 
 
+def set_twice(text: str) -> Mapping[int, tuple[Path, int]]:
+    """What is set or declared although it is there already: by the line, its path and the line it stood on first."""
+    try:
+        return _scanned(text).again
+    except TooDeepError:
+        return {}
+
+
 def _scanned(text: str) -> "_Scan":
     scan = _Scan(text)
     with suppress(_Unreadable):
@@ -78,6 +86,9 @@ class _Scan:
     lines: dict[Path, int] = field(default_factory=dict)
     values: dict[Path, tuple[int, int]] = field(default_factory=dict)
     heads: dict[Path, int] = field(default_factory=dict)
+    dotted: set[Path] = field(default_factory=set)
+    """Tables that are there by the dotted names of their keys."""
+    again: dict[int, tuple[Path, int]] = field(default_factory=dict)
     rows: dict[Path, int] = field(default_factory=dict)
     """Rows seen so far of each array of tables."""
     _counted: tuple[int, int] = (0, 1)
@@ -93,6 +104,7 @@ class _Scan:
             elif self.text.startswith("[", self.at):
                 table = self._header("[", "]")
                 self._note(table)
+                self._once(table)
                 self.heads[table] = self.at
             else:
                 self._pair(table)
@@ -122,6 +134,8 @@ class _Scan:
         self._expect("=")
         self._skip(_SPACES)
         begins = self.at
+        self._once(path)
+        self.dotted.update(path[:length] for length in range(len(table) + 1, len(path)))
         self._value(path)
         self.values[path] = (begins, self.at)
 
@@ -199,6 +213,11 @@ class _Scan:
         if not self.text.startswith(token, self.at):
             raise _Unreadable
         self.at += len(token)
+
+    def _once(self, path: Path) -> None:
+        """Notes what is there already. Lines were counted up to here when its name was noted."""
+        if path in self.values or path in self.heads or path in self.dotted:
+            self.again.setdefault(self._counted[1], (path, self.lines[path]))
 
     def _note(self, path: Path) -> None:
         """Keeps the first line a path stands on. Lines are counted on from the last place asked for."""

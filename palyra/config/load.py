@@ -10,17 +10,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from palyra.config.amounts import toml_float
+from palyra.config.amounts import spell_size, toml_float
 from palyra.config.environment import read_environment
 from palyra.config.fill import fill
 from palyra.config.findings import Findings
 from palyra.config.layers import Layer, all_origins, merge
-from palyra.config.lines import MAX_DEPTH, TooDeepError, lines_of
+from palyra.config.lines import MAX_DEPTH, TooDeepError, lines_of, set_twice
 from palyra.config.model import LoadedConfig
-from palyra.config.paths import MAX_FILE, SYSTEM_FILE, config_candidates, read_config_file
+from palyra.config.paths import BYTE_ORDER_MARK, MAX_FILE, SYSTEM_FILE, config_candidates, read_config_file
 from palyra.config.problem import Code, Fault, LayerName, Origin, Problem
 from palyra.config.rules import check_rules
-from palyra.config.shape import Form, entry_at
+from palyra.config.shape import Form, dotted, entry_at
 from palyra.config.validate import read_tree
 from palyra.config.versions import CURRENT, migrate
 from palyra.core.redact import redact
@@ -195,8 +195,8 @@ class _PlacedError(Exception):
 def _parse(data: bytes, name: str) -> tuple[dict[str, Any], dict[tuple[str | int, ...], Origin]]:
     """The data of a file and where each key stands. Raises Fault or _PlacedError."""
     if len(data) > MAX_FILE:
-        raise Fault(Code.TOO_LARGE, f"the file is larger than {MAX_FILE} bytes", "Make it smaller")
-    if data.startswith(b"\xef\xbb\xbf"):
+        raise Fault(Code.TOO_LARGE, f"the file is larger than {spell_size(MAX_FILE)}", "Make it smaller")
+    if data.startswith(BYTE_ORDER_MARK):
         raise Fault(Code.ENCODING, "the file begins with a byte order mark", "Save it as UTF-8 without one")
     try:
         text = data.decode("utf-8")
@@ -224,9 +224,11 @@ def _syntax(message: str, text: str) -> _PlacedError:
         return _PlacedError(Fault(Code.SYNTAX, "a number has too many digits", "Shorten it"), 0)
     line = int(place[1] or text.count("\n") + 1)
     column = f", column {place[2]}" if place[2] else ""
-    said = message[: place.start()]
-    fault = Fault(Code.SYNTAX, f"this is no TOML: {said} (line {line}{column})", "Correct the line")
-    return _PlacedError(fault, line)
+    said, fix = message[: place.start()], "Correct the line"
+    if said.startswith("Cannot") and (twice := set_twice(text).get(line)) is not None:
+        path, first = twice
+        said, fix = f"{dotted(path)} stands on line {first} already", "Keep one of the two"
+    return _PlacedError(Fault(Code.SYNTAX, f"this is no TOML: {said} (line {line}{column})", fix), line)
 
 
 def _read_flags(flags: Mapping[str, str | None]) -> tuple[Layer, list[Problem]]:

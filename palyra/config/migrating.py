@@ -13,14 +13,12 @@ from typing import Any
 
 from palyra.config.amounts import toml_float
 from palyra.config.problem import Fault
-from palyra.config.rewrite import BY_HAND, line_ending, read_whole, same_data
+from palyra.config.rewrite import BY_HAND, KEPT_BACKUPS, line_ending, read_whole, same_data
 from palyra.config.versions import migrate
 from palyra.core.errors import ConflictError, PalyraError
 from palyra.core.private_files import backups_of, replace_file
 from palyra.core.reasons import reason_of
 from palyra.core.values import value
-
-KEPT_BACKUPS = 5
 
 
 @value

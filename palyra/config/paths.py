@@ -14,6 +14,7 @@ APP = "palyra"
 FILE_NAME = "palyra.toml"
 SYSTEM_FILE = Path("/etc/palyra/palyra.toml")
 MAX_FILE = 1024 * 1024
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @value

@@ -10,19 +10,22 @@ from typing import Any
 
 from tomlkit import item
 
-from palyra.config.amounts import toml_float
+from palyra.config.amounts import spell_size, toml_float
 from palyra.config.lines import TooDeepError, places_of
 from palyra.config.load import interpret
-from palyra.config.paths import MAX_FILE, read_config_file
+from palyra.config.paths import BYTE_ORDER_MARK, MAX_FILE, read_config_file
 from palyra.core.errors import BadInputError, ConflictError, PalyraError, StateError
 from palyra.core.private_files import replace_file
 from palyra.core.reasons import reason_of
 
 BY_HAND = "Change it by hand."
+KEPT_BACKUPS = 5
+"""How many of the files that were replaced are kept beside it."""
 
 
 def set_defaults(path: Path, models: Mapping[str, str], environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Writes models by their role into `[defaults]` of a file, all or none; it keeps its mode, and a link stays one.
+    """Writes models by their role into `[defaults]` of a file, all or none; it keeps its mode, a link stays one, and
+    the old bytes become `.bak.1`.
 
     Returns words of warning, none where there is nothing to say. Raises BadInputError for a configuration that
     could not be used then, StateError where the file cannot be read or written, ConflictError where it has changed
@@ -39,7 +42,7 @@ def set_defaults(path: Path, models: Mapping[str, str], environ: Mapping[str, st
     if read_whole(target, path) != before:
         raise ConflictError(f"{path} was changed meanwhile; nothing was written.", fix="Try again.")
     if after != before:
-        replace_file(target, after)
+        replace_file(target, after, backups=KEPT_BACKUPS)
     in_force = {role: getattr(loaded.config.defaults, role) for role in models}
     return tuple(
         f"But {loaded.origins[f'defaults.{role}']} says {in_force[role]}, which comes first."
@@ -120,6 +123,13 @@ def same_data(first: object, second: object) -> bool:
 def read_whole(target: Path, named: Path) -> bytes:
     """The bytes of a configuration file, for rewriting it. Raises StateError."""
     found = read_config_file(target)
-    if found.data is None or len(found.data) > MAX_FILE:
-        raise StateError(f"{named} cannot be read: {found.refused or 'it is not there, or too large'}.")
+    refused = found.refused
+    if found.data is None:
+        refused = refused or "there is no such file"
+    elif len(found.data) > MAX_FILE:
+        refused = f"it is larger than {spell_size(MAX_FILE)}"
+    elif found.data.startswith(BYTE_ORDER_MARK):
+        refused = "it begins with a byte order mark"
+    if found.data is None or refused is not None:
+        raise StateError(f"{named} cannot be read: {refused}.", fix="`palyra config check` tells more.")
     return found.data

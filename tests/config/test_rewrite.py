@@ -78,7 +78,10 @@ def test_the_mode_of_the_file_stays_and_a_link_stays_one(tmp_path: Path) -> None
     assert link.is_symlink()
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
     assert tomllib.loads(real.read_text())["defaults"]["chat"] == "house/small"
-    assert sorted(os.listdir(tmp_path)) == ["palyra.toml", "real.toml"]
+    assert real.with_name("real.toml.bak.1").read_text() == FILE
+    # Nothing is written, nor kept, where nothing changes.
+    assert set_defaults(link, {"chat": "house/small"}, {}) == ()
+    assert sorted(os.listdir(tmp_path)) == ["palyra.toml", "real.toml", "real.toml.bak.1"]
 
 
 def test_a_configuration_that_could_not_be_used_is_not_written(tmp_path: Path) -> None:

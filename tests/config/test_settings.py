@@ -34,7 +34,9 @@ def test_every_key_is_listed_in_the_order_of_the_model() -> None:
     everything = sound(SWITCH.sub("", EXAMPLE.read_text()))
     keys = [one.key for one in settings_of(everything)]
     assert len(keys) == len(set(keys))
-    assert {"budgets[2].scope_id", "providers.rehearsal.script[1].status", 'console.keys."approvals.open"'} <= set(keys)
+    assert {"budgets[2].scope_id", "providers.rehearsal.script[1].status", 'console.keys."approval.allow_once"'} <= set(
+        keys
+    )
 
 
 def test_a_value_is_spelled_as_it_can_be_written_again() -> None:

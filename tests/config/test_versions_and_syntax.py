@@ -87,6 +87,24 @@ def test_a_syntax_error_names_line_and_column_and_hides_only_the_file() -> None:
     assert unknown.code is Code.ENV_UNKNOWN
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[tasks]\nx = 1\n[gateway]\n[tasks]\n", "tasks stands on line 2 already (line 5, column 7)"),
+        ("[tasks]\nx = 1\nx = 2\n", "tasks.x stands on line 3 already (line 4, column 6)"),
+        ("tasks.x = 1\n[tasks]\n", "tasks stands on line 2 already"),
+        ("[tasks]\nx = 1\n[tasks.x]\n", "tasks.x stands on line 3 already"),
+        ('[providers."a b"]\nkind = 1\n[providers."a b"]\n', 'providers."a b" stands on line 2 already'),
+        ("[[jobs]]\nx = 1\n[[jobs]]\nx = 1\nx = 2\n", "jobs[1].x stands on line 5 already"),
+        ("x = {a = 1,\n", "(line 2"),
+    ],
+)
+def test_what_is_there_twice_is_told_with_where_it_stood_first(text: str, said: str) -> None:
+    (problem,) = interpret(f"version = 1\n{text}".encode(), FILE, {}, {}).problems
+    assert problem.code is Code.SYNTAX
+    assert said in str(problem)
+
+
 def test_sixteen_levels_are_read() -> None:
     dotted = ".".join(["a"] * 16)
     assert found(f"version = 1\n{dotted} = 1\n") == [("unknown_key", "a")]
