@@ -168,6 +168,17 @@ class KeySource(StrEnum):
     KEYRING = "keyring"
 
 
+class ThemeName(StrEnum):
+    """How the console looks; with the `ansi-` ones in the terminal's own colours."""
+
+    PALYRA_DARK = "palyra-dark"
+    PALYRA_LIGHT = "palyra-light"
+    PALYRA_CONTRAST = "palyra-contrast"
+    PALYRA_CVD = "palyra-cvd"
+    ANSI_DARK = "ansi-dark"
+    ANSI_LIGHT = "ansi-light"
+
+
 class LogLevel(StrEnum):
     DEBUG = "debug"
     INFO = "info"

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from palyra.config.amounts import DAY, GIB, HOUR, KIB, MIB, SECOND
-from palyra.config.choices import KeySource, LogFormat, LogLevel
+from palyra.config.choices import KeySource, LogFormat, LogLevel, ThemeName
 from palyra.config.cron import Cron
 from palyra.config.kinds import Choice, Duration, Flag, Listing, Size, Text, Whole
 from palyra.config.names import ID, LABEL, MODEL_CHOICE, MODEL_ID, PERSON, TAG, VAULT_REF, FilePath, Moment, Zone
@@ -316,7 +316,7 @@ class MemoryConfig(Section):
 class ConsoleConfig(Section):
     """`timezone` may be `local`. `keys` remaps: binding id to key names."""
 
-    theme: Annotated[str, ID] = "palyra-dark"
+    theme: Annotated[ThemeName, Choice(ThemeName)] = ThemeName.PALYRA_DARK
     """How it looks."""
     refresh_hz: Annotated[int, Whole(1, 4)] = 4
     """How often a second it looks while you act; else once."""

@@ -240,7 +240,12 @@ OPERATIONS = [
         {'"*/5  3 * jan-mar mon"': "*/5 3 * jan-mar mon"},
         {"bad_schedule": ['"0 0 * *"', '""', '"60 * * * *"'], "wrong_type": ["5"]},
     ),
-    text("console", "theme", "palyra-dark", {'"ansi-dark"': "ansi-dark"}),
+    choice(
+        "console",
+        "theme",
+        "palyra-dark",
+        "palyra-dark palyra-light palyra-contrast palyra-cvd ansi-dark ansi-light",
+    ),
     whole("console", "refresh_hz", 4, 1, 4),
     flag("console", "show_prompts", False),
     flag("console", "mouse", True),

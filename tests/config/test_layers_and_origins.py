@@ -56,7 +56,7 @@ def test_a_required_key_shadows_no_default() -> None:
         ("version = 1\n\n\n[tasks]\n# note\n\nconcurrency = 5\n", "tasks.concurrency", 7),
         ("version = 1\ntasks.concurrency = 5\n", "tasks.concurrency", 2),
         ("version = 1\ntasks = { retention_days = 3, concurrency = 5 }\n", "tasks.concurrency", 2),
-        ('version = 1\n[console]\ntheme = """\\\n  x"""\nrefresh_hz = 2\n', "console.refresh_hz", 5),
+        ('version = 1\n[console]\ntheme = """\\\n  ansi-dark"""\nrefresh_hz = 2\n', "console.refresh_hz", 5),
         ("version = 1\r\n[tasks]\r\nconcurrency = 5\r\n", "tasks.concurrency", 3),
         ('version = 1\n["tasks"]\n"concurrency" = 5\n', "tasks.concurrency", 3),
         ("version = 1\n[healing.silent_after]\nrun = 5\n", "healing.silent_after.run", 3),

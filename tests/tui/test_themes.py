@@ -6,7 +6,8 @@ import pytest
 from textual.color import Color
 from textual.theme import Theme
 
-from palyra.tui.themes import THEMES, Tone
+from palyra.config.choices import ThemeName
+from palyra.tui.themes import CHOICES, THEMES, Tone
 
 LEAST_CONTRAST = 4.5
 """WCAG 2.2, 1.4.3: text against what is behind it."""
@@ -60,3 +61,7 @@ def as_seen(text: str, blindness: str) -> tuple[float, ...]:
 
 def distance(one: tuple[float, ...], other: tuple[float, ...]) -> float:
     return float(sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) ** 0.5 / 3**0.5)
+
+
+def test_a_configuration_can_name_every_theme_there_is() -> None:
+    assert tuple(ThemeName) == CHOICES
