@@ -92,7 +92,7 @@ def read_kind(text: str) -> str:
 
 def told_data(entry: AuditEntry) -> str:
     """What was written down beside the verb, on one line: `name value, name value`."""
-    return ", ".join(f"{name} {told}" for name, told in told_pairs(entry) if told != entry.verb)
+    return ", ".join(f"{name} {told}" for name, told in told_pairs(entry) if told not in ("", entry.verb))
 
 
 def told_pairs(entry: AuditEntry) -> list[tuple[str, str]]:
@@ -108,4 +108,8 @@ def told_pairs(entry: AuditEntry) -> list[tuple[str, str]]:
 def _spelt(told: Any) -> str:
     if isinstance(told, list) and all(isinstance(one, str) for one in told):
         return ", ".join(told)
+    if isinstance(told, dict) and all(isinstance(one, str | int) for one in told.values()):
+        return ", ".join(f"{name} {_spelt(one)}" for name, one in told.items())
+    if told is None:
+        return ""
     return told if isinstance(told, str) else json.dumps(told, ensure_ascii=False)

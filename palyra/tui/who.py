@@ -14,7 +14,7 @@ from textual.widgets import Static
 from palyra.core.safe_text import cells, safe
 from palyra.tui.driver import PalyraDriver
 
-HINT = "What you do is written down under this name, as claimed. Esc leaves."
+HINT = "Arrows and Enter choose. What you do is written down under this name, as claimed. Esc leaves."
 
 
 class Candidate(Widget, can_focus=True):

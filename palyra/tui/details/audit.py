@@ -5,7 +5,7 @@ from palyra.tui import format as show
 from palyra.tui import glyphs
 from palyra.tui.details.layout import Pair, heading, pairs
 from palyra.tui.themes import Tone
-from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, strong, wrap
+from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, strong, width_of, wrap
 
 LABEL_CELLS = 11
 INDENT = "   "
@@ -25,13 +25,15 @@ def audit_lines(entry: AuditEntry, fault: str, zone: str, width: int) -> list[Li
         width,
     )
     lines = [*(wrap(broken, width - 1, indent=" ", hang=INDENT, tone=Tone.BAD) if fault else []), *told, BLANK]
-    data: list[Pair] = [(name, part(told)) for name, told in told_pairs(entry)]
+    data: list[Pair] = [(name, part(told)) for name, told in told_pairs(entry) if told not in ("", entry.verb)]
     lines.append(heading("what was written down"))
     short = [item for item in data if len(item[0]) < LABEL_CELLS]
     lines += pairs(short, width)
     for name, content in data:
         if len(name) >= LABEL_CELLS:
-            lines += [line(" ", muted(name)), *wrap(content.text, width - 1, indent=INDENT)]
+            beside = line(" ", muted(name), "  ", content)
+            fits = width_of(beside) < width
+            lines += [beside] if fits else [line(" ", muted(name)), *wrap(content.text, width - 1, indent=INDENT)]
     if not data:
         lines.append((part(" "), part("nothing more", Tone.MUTED)))
     digest = wrap(entry.digest, width - 1, indent=" ", tone=Tone.MUTED)

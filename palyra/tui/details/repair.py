@@ -16,6 +16,8 @@ from palyra.tui.themes import Tone
 from palyra.tui.widgets.lines import BLANK, Line, Part, column, line, muted, part, spread, strong, width_of, wrap
 
 BAR = 30
+CONTINUED = "    "
+"""What the further rows of a long line begin with."""
 _DIFF = {"+": Tone.GOOD, "-": Tone.BAD, "@": Tone.MUTED}
 _HEADS = ("--- ", "+++ ")
 _WELL = ("applied", "undone")
@@ -97,8 +99,8 @@ def _changes(step: StepView, width: int) -> list[Line]:
 
 
 def target_name(change: ChangeView) -> str:
-    """A file as it is shown before the run has an id that stands in its name."""
-    return change.target.replace("{run}", "…")
+    """A file as it is shown before the run has an id that stands in its name; `.` is the root of them all."""
+    return "the directory itself" if change.target == "." else change.target.replace("{run}", "…")
 
 
 def _change(change: ChangeView) -> Iterator[tuple[str, Tone]]:
@@ -125,7 +127,7 @@ def _rows(piece: tuple[str, Tone], width: int) -> Iterator[Line]:
         taken = cells(char)
         if used + taken > room:
             yield line(" ", part(row, tone))
-            row, used = "", 0
+            row, used = CONTINUED, len(CONTINUED)
         row, used = row + char, used + taken
     yield line(" ", part(row, tone))
 
