@@ -1,9 +1,12 @@
 """How variables are named and read."""
 
+import re
+
 import pytest
 
 from palyra.config.environment import RESERVED
 from palyra.config.problem import Code
+from tests.config.key_table import TABLES
 from tests.config.loading import found, load, sound
 
 PROVIDER = '[providers.my-own]\nkind = "openai_compatible"\n'
@@ -190,3 +193,44 @@ def test_nested_tables_are_reached() -> None:
     config = sound("", {"PALYRA_HEALING__SILENT_AFTER__APPROVAL": "20m", "PALYRA_HEALING__MODE": "disabled"})
     assert config.healing.silent_after.approval == 1_200_000
     assert config.healing.features.runs == "disabled"
+
+
+def as_variable(spelled: str) -> str:
+    """What a variable holds for what a file spells so."""
+    return spelled[1:-1] if spelled.startswith('"') else spelled
+
+
+def test_every_key_of_a_plain_table_is_set_by_its_variable_as_by_the_file() -> None:
+    tried = set()
+    for before, rows in TABLES:
+        for section, key, _, accepted, _ in rows:
+            if before:
+                continue
+            name = f"PALYRA_{section.replace('.', '__')}__{key}".upper()
+            for spelled in accepted:
+                if re.fullmatch(r"[0-9.]+e[0-9]+", spelled):
+                    # Only a file can write a number so.
+                    continue
+                by_file = load(f"[{section}]\n{key} = {spelled}\n")
+                by_variable = load("", {name: as_variable(spelled)})
+                assert by_file.config == by_variable.config is not None, (name, spelled)
+                origin = by_variable.origins[f"{section}.{key}"]
+                assert str(origin) == f"env {name}"
+                assert [str(one) for one in origin.shadows] == ["default"]
+                tried.add(name)
+    assert len(tried) > 100
+
+
+def test_every_key_of_a_plain_table_refuses_in_a_variable_what_its_file_refuses() -> None:
+    for before, rows in TABLES:
+        for section, key, _, _, refused in rows:
+            if before:
+                continue
+            name = f"PALYRA_{section.replace('.', '__')}__{key}".upper()
+            for code in ("out_of_range", "unknown_choice", "precision", "bad_reference", "bad_schedule"):
+                for spelled in refused.get(code, ()):
+                    if not spelled.startswith('"') or not as_variable(spelled).strip() or "\\u0000" in spelled:
+                        # A number is text there, and no variable holds a zero byte.
+                        continue
+                    (problem,) = load("", {name: as_variable(spelled)}).problems
+                    assert (problem.code, str(problem.origin)) == (code, f"env {name}"), (name, spelled)
