@@ -76,10 +76,6 @@ class RunResult:
     def conflict(self) -> bool:
         return any(step.outcome is Outcome.CONFLICT for step in self.steps)
 
-    @property
-    def rollback_command(self) -> str:
-        return f"palyra doctor --rollback {self.run_id}" if self.run_id else ""
-
 
 @value
 class Tools:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from palyra.core.clock import Clock
 from palyra.core.errors import BadInputError, ConflictError, PalyraError, StateError
 from palyra.core.values import value
+from palyra.doctor.advice import Advice
 from palyra.doctor.checks.catalogue import CHECKS, ONLINE
 from palyra.doctor.checks.check import Check
 from palyra.doctor.examining import Examination, examine
@@ -97,7 +98,8 @@ async def run_doctor(asked: Asked, where: Where, means: Means, hands: Hands) -> 
     """Does what was asked for. Raises PalyraError; what was known by then has been told."""
     refuse(asked)
     selection = select(asked.only, asked.skip)
-    report = Report(asked.mode, hands.clock.now_ms(), strict=asked.strict)
+    advice = Advice.of(where.config, where.state_dir, asked.only, asked.skip, asked.rollback)
+    report = Report(asked.mode, hands.clock.now_ms(), strict=asked.strict, advice=advice)
     hands.tell(report)
     found = await read_installation(where, means)
     report = _about(report, found)
@@ -207,7 +209,7 @@ async def _repair(asked: Asked, report: Report, found: Installation, look: _Look
     if live and look.hands.engine is not None:
         result = await look.hands.engine.apply(asked, plan.digest)
     else:
-        result = await asyncio.to_thread(_apply, plan, asked, found, look, live=live)
+        result = await _in_full(lambda: _apply(plan, asked, found, look, live=live), report, look.hands.tell)
     report = replace(report, result=result)
     look.hands.tell(report)
     report = replace(report, after=await look.again())
@@ -232,11 +234,23 @@ async def _roll_back(asked: Asked, report: Report, found: Installation, look: _L
         result = await look.hands.engine.roll_back(asked)
     else:
         who, tools = look.hands.identify(found), _tools(look)
-        result = await asyncio.to_thread(roll_back, asked.rollback, site, who, tools, force=asked.force, live=live)
+        result = await _in_full(
+            lambda: roll_back(asked.rollback, site, who, tools, force=asked.force, live=live), report, look.hands.tell
+        )
     report = replace(report, result=result)
     look.hands.tell(report)
     report = replace(report, after=await look.again())
     return report, _strictly(report, _code_of(result))
+
+
+async def _in_full(work: "Callable[[], RunResult]", report: Report, tell: Tell) -> "RunResult":
+    """Work that is brought to its end and told, also when nobody wants to wait for it any more."""
+    working = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        tell(replace(report, result=await working))
+        raise
 
 
 def _apply(plan: "Plan", asked: Asked, found: Installation, look: _Look, *, live: bool) -> "RunResult":

@@ -325,8 +325,14 @@ class Installation:
         """The configuration in force. Raises NotReadError, and NothingToReadError where it has problems."""
         loaded = self.settings.get()
         if loaded.config is None:
-            raise NothingToReadError("the configuration has problems (config.values)")
+            raise NothingToReadError(f"the configuration has problems ({self._told_by(loaded)})")
         return loaded.config
+
+    @staticmethod
+    def _told_by(loaded: "LoadResult") -> str:
+        """The check that tells what is wrong."""
+        versions = all(problem.code in ("version_invalid", "version_newer") for problem in loaded.problems)
+        return "config.version" if versions else "config.values"
 
     def assumed(self) -> "tuple[LoadedConfig, bool]":
         """The configuration in force, or defaults where it cannot be had; and whether it is defaults."""

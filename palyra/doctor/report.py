@@ -10,11 +10,13 @@ from palyra.core.errors import PalyraError
 from palyra.core.plural import plural
 from palyra.core.redact import redact
 from palyra.core.values import value
+from palyra.doctor.advice import Advice, together
 from palyra.doctor.examining import Examination
 from palyra.doctor.finding import CheckResult, Finding, Severity, Status
 
 if TYPE_CHECKING:
     from palyra.doctor.applying import RunResult
+    from palyra.doctor.change import PlannedChange
     from palyra.doctor.manifest import Manifest
     from palyra.doctor.plan import Plan, RepairStep
 
@@ -47,7 +49,8 @@ class Trouble:
 
 @value
 class Report:
-    """`result` is what came of an apply or rollback, `after` what was found after it. Times are UTC unix ms."""
+    """`result` is what came of an apply or rollback, `after` what was found after it; `advice` knows the commands that
+    come next. Times are UTC unix ms."""
 
     mode: Mode
     generated_at_ms: int = 0
@@ -62,6 +65,7 @@ class Report:
     after: Examination | None = None
     runs: "tuple[Manifest | PalyraError, ...] | None" = None
     trouble: Trouble | None = None
+    advice: Advice = Advice()
 
     @property
     def last(self) -> Examination:
@@ -94,7 +98,7 @@ def report_json(report: Report) -> dict[str, Any]:
         steps = [_step(step) for step in report.plan.steps]
         document["plan"] = {"digest": report.plan.digest, "steps": steps}
     if report.result is not None:
-        document["result"] = _result(report.result, report.after)
+        document["result"] = _result(report.result, report.after, report.advice)
     if report.runs is not None:
         document["runs"] = [_run(one) for one in report.runs]
     if report.trouble is not None:
@@ -156,7 +160,7 @@ def _step(step: "RepairStep") -> dict[str, Any]:
     }
 
 
-def _result(result: "RunResult", after: Examination | None) -> dict[str, Any]:
+def _result(result: "RunResult", after: Examination | None, advice: Advice) -> dict[str, Any]:
     steps = []
     for step in result.steps:
         told: dict[str, Any] = {"repair_id": step.repair_id, "outcome": step.outcome.value}
@@ -169,8 +173,8 @@ def _result(result: "RunResult", after: Examination | None) -> dict[str, Any]:
             "summary": _summary(after),
             "findings": [_finding(one) for one in after.findings],
         }
-    if result.rollback_command:
-        document["rollback_command"] = result.rollback_command
+    if result.run_id:
+        document["rollback_command"] = advice.take_back(result.run_id)
     if result.trouble:
         document["trouble"] = redact(result.trouble)
     return document
@@ -206,10 +210,12 @@ def report_text(report: Report) -> list[str]:
     elif report.found.checks:
         lines += _heading(report)
         lines += _found_text(report.found)
+        if report.mode is Mode.DIAGNOSTICS and any(one.repairs for one in report.found.findings):
+            lines.append(f"See what would be repaired: {report.advice.preview()}")
     if report.plan is not None and report.result is None:
-        lines += _plan_text(report.plan)
+        lines += _plan_text(report.plan, report)
     if report.result is not None:
-        lines += _result_text(report.result, report.after)
+        lines += _result_text(report.result, report.after, report.advice)
     if report.trouble is not None:
         lines += ["", f"{report.trouble.message} {report.trouble.fix}".strip()]
     return [redact(line) for line in lines]
@@ -241,7 +247,8 @@ def _found_text(found: Examination) -> list[str]:
     for heading, statuses in _WITHOUT_A_FULL_ANSWER:
         checks = [one for one in found.checks if one.status in statuses and one.reason]
         if checks:
-            lines += ["", f"{heading} ({len(checks)})", *(f"  {one.id}: {one.reason}" for one in checks)]
+            told = together([(one.id, one.reason) for one in checks])
+            lines += ["", f"{heading} ({len(checks)})", *(f"  {line}" for line in told)]
     passed = found.went(Status.PASS)
     whole = "Everything is in order: " if not found.findings and passed == len(found.checks) else ""
     return [*lines, "", f"{whole}{passed} of {plural(len(found.checks), 'check')} passed."]
@@ -256,21 +263,28 @@ def _finding_text(one: Finding) -> Iterable[str]:
         yield f"    {'or ' if one.repairs else ''}by hand: {one.manual}"
 
 
-def _plan_text(plan: "Plan") -> list[str]:
+def _plan_text(plan: "Plan", report: Report) -> list[str]:
     from palyra.doctor.diff import diff_of
 
     if not plan.steps:
-        return ["", "There is nothing that can be repaired by itself."]
+        none = "Nothing of this can be repaired by itself." if report.found.findings else "There is nothing to repair."
+        return ["", none]
     lines = ["", f"Plan {plan.digest} ({plural(len(plan.steps), 'step')}; nothing is written yet)"]
     for number, step in enumerate(plan.steps, start=1):
         lines += ["", f"{number}. {step.title}  [{step.repair_id}{_marks(step)}]", f"   {step.impact}"]
         lines += [f"   {note}" for note in step.notes]
         for change in step.changes:
-            lines.append(f"   {change.action.value} {change.target}")
+            lines.append(f"   {change.action.value} {_place(change)}")
             lines += [f"     {line}" for line in diff_of(change).splitlines()]
-    forced = any(step.force for step in plan.steps)
-    command = f"palyra doctor --repair --plan {plan.digest}{' --force' if forced else ''}"
-    return [*lines, "", f"Apply it: {command}"]
+    if report.trouble is not None:
+        return lines
+    return [*lines, "", f"Apply it: {report.advice.apply(plan)}"]
+
+
+def _place(change: "PlannedChange") -> str:
+    if change.target != ".":
+        return change.target
+    return "the state directory" if change.root.value == "state" else "the directory of the configuration"
 
 
 def _marks(step: "RepairStep") -> str:
@@ -294,7 +308,7 @@ _OUTCOMES = {
 }
 
 
-def _result_text(result: "RunResult", after: Examination | None) -> list[str]:
+def _result_text(result: "RunResult", after: Examination | None, advice: Advice) -> list[str]:
     lines = ["", f"Run {result.run_id}" if result.run_id else "Nothing was written."]
     for step in result.steps:
         error = f": {step.error}" if step.error else ""
@@ -304,9 +318,12 @@ def _result_text(result: "RunResult", after: Examination | None) -> list[str]:
         lines.append(f"  {result.trouble}")
     if after is not None:
         left = f"{after.count(Severity.BLOCKING)} blocking, {plural(after.count(Severity.WARNING), 'warning')}"
-        lines += ["", f"Looked at again: {left} left."]
-    if result.rollback_command:
-        lines.append(f"Take it back: {result.rollback_command}")
+        told = [one for one in after.findings if one.severity is not Severity.INFO]
+        lines += ["", f"Looked at again: {left} left.", *(f"  {one.message}  [{one.check}]" for one in told)]
+    if any(step.outcome.value == "blocked" for step in result.steps):
+        lines += [f"See what it would change: {advice.preview()}", f"Then do it by force: {advice.force()}"]
+    if result.run_id:
+        lines.append(f"Take it back: {advice.take_back(result.run_id)}")
     return lines
 
 

@@ -106,7 +106,7 @@ def differs_from_system(name: str, now_ms: int, system: Path = SYSTEM_ZONES) -> 
 
 def own_terminal() -> Terminal | None:
     """The terminal this process writes to; None where it writes to none."""
-    if not sys.stdout.isatty():
+    if sys.stdout is None or not sys.stdout.isatty():
         return None
     size = shutil.get_terminal_size()
     return Terminal(size.columns, size.lines, sys.stdout.encoding or os.device_encoding(1) or "")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tests.doctor.patients import Patient, Snapshot
 
@@ -47,7 +48,7 @@ def _nameless(text: str) -> str:
 def _told(run: Path) -> tuple[object, ...]:
     """What a run intends and has done; whether something it made waits for its place."""
     manifest = run / "manifest.json"
-    told = json.loads(manifest.read_bytes()) if manifest.exists() else {"state": "", "entries": ()}
+    told: dict[str, Any] = json.loads(manifest.read_bytes()) if manifest.exists() else {"state": "", "entries": ()}
     entries = tuple((entry["target"], entry["state"]) for entry in told["entries"])
     return _nameless(str(entries)), told["state"], (run / "made").exists()
 

@@ -77,7 +77,9 @@ def test_2_a_truncated_file_with_a_backup(patient: Patient) -> None:
     assert patient.config.read_bytes() == SOUND
     kept = patient.config.with_name(f"palyra.toml.quarantine-{applied[0]['result']['run_id']}")
     assert kept.read_bytes() == BROKEN
-    assert applied[0]["result"]["rollback_command"] == f"palyra doctor --rollback {applied[0]['result']['run_id']}"
+    run = applied[0]["result"]["run_id"]
+    way_back = f"palyra doctor --rollback {run} --state-dir {patient.state}"
+    assert applied[0]["result"]["rollback_command"] == way_back
 
 
 def test_3_a_truncated_file_without_a_backup(patient: Patient) -> None:

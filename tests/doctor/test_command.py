@@ -275,7 +275,8 @@ async def test_a_plan_is_applied_told_and_taken_back(patient: Patient) -> None:
     assert key.stat().st_mode & 0o777 == 0o600
 
     run = applied["result"]["run_id"]
-    assert applied["result"]["rollback_command"] == f"palyra doctor --rollback {run}"
+    where = f"--config {patient.config} --state-dir {patient.state}"
+    assert applied["result"]["rollback_command"] == f"palyra doctor --rollback {run} {where}"
     listed, _ = await ask(patient, runs=True)
     assert [(one["run_id"], one["state"]) for one in listed["runs"]] == [(run, "completed")]
 
