@@ -32,7 +32,9 @@ class HeadStatus(StrEnum):
 
 @value
 class AuditReport:
-    """`count` rows were read. `first_bad` is the first row whose digest, place or decision does not fit, if any.
+    """`count` rows were read. `first_bad` is the first row that is not what it was, if any: its digest, place or
+    decision does not fit, or it is missing; of a chain whose digests were all made to fit again, the row that the head
+    was taken from.
 
     A head that is `behind` is fine: the process may have died between a commit and the head's next writing.
     `unlinked` counts decisions that no link vouches for.
@@ -91,22 +93,26 @@ def _unreadable(path: Path) -> StateError:
 
 
 def newest_link(database: sqlite3.Connection) -> Link:
-    row = database.execute("SELECT seq, digest FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
-    return GENESIS if row is None else Link(*row)
+    return _link(database, "ORDER BY seq DESC LIMIT 1") or GENESIS
+
+
+def _link(database: sqlite3.Connection, which: str, *given: int) -> Link | None:
+    """A digest that somebody wrote over with bytes that are no text fits nothing, but can be gone on from."""
+    row = database.execute(f"SELECT seq, CAST(digest AS BLOB) FROM audit {which}", given).fetchone()
+    return None if row is None else Link(row[0], row[1].decode("utf-8", "replace"))
 
 
 def head_fits(database: sqlite3.Connection, head: Link) -> bool:
     """Whether the chain in the database passes through `head`: a quick check of its end, not of every row."""
     if head == GENESIS:
         return True
-    row = database.execute("SELECT digest FROM audit WHERE seq = ?", (head.seq,)).fetchone()
-    return row is not None and row[0] == head.digest
+    return _link(database, "WHERE seq = ?", head.seq) == head
 
 
 CHUNK = 500
 _LINKS = """
-SELECT json_group_array(json_array(l.seq, l.at, l.kind, l.subject, l.actor, l.payload, l.digest,
-  d.decision_id, d.run_id, d.at, d.mode, d.outcome, d.action, d.reason_codes, d.body))
+SELECT CAST(json_group_array(json_array(l.seq, l.at, l.kind, l.subject, l.actor, l.payload, l.digest,
+  d.decision_id, d.run_id, d.at, d.mode, d.outcome, d.action, d.reason_codes, d.body)) AS BLOB)
 FROM (SELECT * FROM audit WHERE seq > ? ORDER BY seq LIMIT ?) l
 LEFT JOIN decisions d ON l.kind = 'decision' AND d.decision_id = l.subject
 """
@@ -164,19 +170,42 @@ def verify_chain(
     status = HeadStatus.UNREADABLE if unreadable else walk.head_status()
     if live and status is HeadStatus.BEHIND:
         status = HeadStatus.OK
-    unlinked = 0
-    if walk.first_bad is None and start is None:
+    first_bad, message, unlinked = walk.first_bad, walk.fault, 0
+    if first_bad is None and start is None:
         stored = database.execute("SELECT count(*) FROM decisions").fetchone()[0]
         unlinked = max(0, stored - walk.decisions)
-    ok = walk.first_bad is None and unlinked == 0 and status in (HeadStatus.OK, HeadStatus.BEHIND)
-    message = walk.fault or (f"{plural(unlinked, 'decision')} outside the chain" if unlinked else _VERDICTS[status])
-    return AuditReport(ok, walk.count, walk.first_bad, walk.link, status, unlinked, message)
+        if unlinked:
+            message = f"{plural(unlinked, 'decision')} outside the chain, the first is {_first_unlinked(database)}"
+    if first_bad is None and head is not None and head.seq > 0:
+        if status is HeadStatus.ROWS_MISSING:
+            first_bad, message = walk.link.seq + 1, message or _missing(walk.link.seq + 1, head.seq)
+        elif status is HeadStatus.DIFFERS:
+            first_bad, message = head.seq, message or f"row {head.seq} is not the one that {_FORGED}"
+    ok = first_bad is None and unlinked == 0 and status in (HeadStatus.OK, HeadStatus.BEHIND)
+    return AuditReport(ok, walk.count, first_bad, walk.link, status, unlinked, message or _VERDICTS[status])
+
+
+def _missing(first: int, last: int) -> str:
+    rows = f"row {first} is" if first == last else f"rows {first} to {last} are"
+    return f"{rows} missing: the head of the chain knows of them"
+
+
+_FORGED = "the head of the chain was taken from: it or a row before it was changed, and the digests made to fit again"
+
+
+def _first_unlinked(database: sqlite3.Connection) -> str:
+    """The id of a decision that no link names, as it can be shown."""
+    sql = """
+SELECT CAST(decision_id AS BLOB) FROM decisions
+WHERE decision_id NOT IN (SELECT subject FROM audit WHERE kind = 'decision') ORDER BY seq LIMIT 1
+"""
+    found = database.execute(sql).fetchone()
+    return "not to be told" if found is None else found[0].decode("utf-8", "replace")
 
 
 def _link_before(database: sqlite3.Connection, newest: int) -> Link | None:
     """The link that the `newest` ones follow; None where there are no more than these."""
-    row = database.execute("SELECT seq, digest FROM audit ORDER BY seq DESC LIMIT 1 OFFSET ?", (newest,)).fetchone()
-    return None if row is None else Link(*row)
+    return _link(database, "ORDER BY seq DESC LIMIT 1 OFFSET ?", newest)
 
 
 _VERDICTS = {
@@ -191,13 +220,18 @@ _VERDICTS = {
 
 def _rows(database: sqlite3.Connection, last: int) -> Iterator[list[Any]]:
     """Links past `last`."""
-    while chunk := json.loads(database.execute(_LINKS, (last, CHUNK)).fetchone()[0]):
+    while chunk := json.loads(_text(database.execute(_LINKS, (last, CHUNK)).fetchone()[0])):
         yield from chunk
         last = chunk[-1][0]
 
 
+def _text(data: bytes) -> str:
+    """Whoever tampers with a row may write bytes that are no text: they stay what they are."""
+    return data.decode("utf-8", "surrogateescape")
+
+
 class _Walk:
-    """Follows the chain row by row. After a bad row it goes on from the digest stored there."""
+    """Follows the chain row by row up to the first that is bad; those after it are only counted."""
 
     def __init__(self, head: Link | None, start: Link, folded_until: int) -> None:
         self._head = head
@@ -213,19 +247,32 @@ class _Walk:
     def step(self, row: list[Any]) -> None:
         seq, at, kind, subject, actor, payload, digest, *decision = row
         self.count += 1
-        expected = append(self.link, LinkDraft(at, kind, subject, actor, payload))
-        fault = ""
-        if seq != expected.seq:
-            fault = f"row {seq} follows row {self.link.seq}"
-        elif digest != expected.digest:
-            fault = f"row {seq} does not fit its digest and the row before it"
-        elif kind == "decision" and (decision[0] is not None or at >= self._folded_until):
-            self.decisions += 1
-            fault = _decision_fault(subject, at, payload, decision)
-        if fault and self.first_bad is None:
-            self.first_bad, self.fault = seq, fault
+        if self.first_bad is None:
+            self.fault = self._fault(seq, at, kind, subject, actor, payload, digest, decision)
+            self.first_bad = seq if self.fault else None
         self.link = Link(seq, digest)
         self._met_head = self._met_head or self.link == self._head
+
+    def _fault(
+        self,
+        seq: int,
+        at: int,
+        kind: str,
+        subject: str,
+        actor: str,
+        payload: str,
+        digest: str,
+        decision: list[Any],
+    ) -> str:
+        """What is wrong with a row that follows good ones; empty when nothing is."""
+        if seq != self.link.seq + 1:
+            return f"row {seq} follows row {self.link.seq}"
+        if not payload.isascii() or digest != append(self.link, LinkDraft(at, kind, subject, actor, payload)).digest:
+            return f"row {seq} does not fit its digest and the row before it"
+        if kind == "decision" and (decision[0] is not None or at >= self._folded_until):
+            self.decisions += 1
+            return _decision_fault(subject, at, payload, decision)
+        return ""
 
     def head_status(self) -> HeadStatus:
         if self._head is None:
@@ -242,12 +289,16 @@ def _decision_fault(subject: str, linked_at: int, payload: str, stored: list[Any
     decision_id, run_id, at, mode, outcome, action, reason_codes, body = stored
     if decision_id is None:
         return f"decision {subject} is missing"
+    try:
+        reasons = json.loads(reason_codes)
+    except ValueError:
+        reasons = None
     seen = {
         "action": action,
-        "body_sha256": sha256(body.encode()).hexdigest(),
+        "body_sha256": sha256(body.encode("utf-8", "surrogateescape")).hexdigest(),
         "mode": mode,
         "outcome": outcome,
-        "reason_codes": json.loads(reason_codes),
+        "reason_codes": reasons,
         "run_id": run_id or "",
     }
     if at != linked_at or seen != json.loads(payload):

@@ -309,13 +309,19 @@ def _check_head(database: sqlite3.Connection, file: HeadFile) -> tuple[Link, boo
     except StateError as error:
         log.error("%s", error)
         return newest, False
-    if head is None and newest == GENESIS:
+    if head is None and newest == GENESIS and not _used(database):
         file.write(GENESIS)
         return newest, True
     if head is None or not head_fits(database, head):
         log.error("the audit chain does not reach the head kept in %s: rows may have been cut off", file.path)
         return newest, False
     return newest, True
+
+
+def _used(database: sqlite3.Connection) -> bool:
+    """Whether this journal has told of something, so that its chain was longer than it is."""
+    (used,) = database.execute("SELECT EXISTS (SELECT 1 FROM runs) OR EXISTS (SELECT 1 FROM decisions)").fetchone()
+    return bool(used)
 
 
 @asynccontextmanager

@@ -141,14 +141,14 @@ async def test_a_forged_chain_that_fits_in_itself_does_not_fit_the_head(tmp_path
     tamper(tmp_path, "UPDATE audit SET actor = 'bob' WHERE seq = 3")
     rechain(tmp_path)
     report = check(tmp_path)
-    assert (report.ok, report.first_bad, report.head_status) == (False, None, HeadStatus.DIFFERS)
+    assert (report.ok, report.first_bad, report.head_status) == (False, ROWS, HeadStatus.DIFFERS)
 
 
 async def test_cutting_off_the_newest_rows_is_found(tmp_path: Path, clock: ManualClock) -> None:
     await written(tmp_path, clock)
     tamper(tmp_path, f"DELETE FROM audit WHERE seq = {ROWS}; DELETE FROM decisions WHERE seq = {ROWS // 2}")
     report = check(tmp_path)
-    assert (report.ok, report.first_bad, report.head_status) == (False, None, HeadStatus.ROWS_MISSING)
+    assert (report.ok, report.first_bad, report.head_status) == (False, ROWS, HeadStatus.ROWS_MISSING)
 
 
 async def test_cutting_off_everything_is_found(tmp_path: Path, clock: ManualClock) -> None:
