@@ -12,7 +12,7 @@ from palyra.config.cron import Cron
 from palyra.config.kinds import Choice, Duration, Flag, Listing, Size, Text, Whole
 from palyra.config.names import ID, LABEL, MODEL_CHOICE, MODEL_ID, PERSON, TAG, VAULT_REF, FilePath, Moment, Zone
 from palyra.config.section import Section
-from palyra.config.urls import Url
+from palyra.config.urls import Target, Url
 from palyra.core.conditions import Severity
 
 
@@ -272,7 +272,7 @@ class ProbeConfig(Section):
 
     id: Annotated[str, ID]
     """Its name."""
-    target: Annotated[str, Text(high=2048)]
+    target: Annotated[str, Target()]
     """A URL, HOST:PORT or the path of a socket, by kind."""
     kind: Annotated[ProbeKind, Choice(ProbeKind)] = ProbeKind.HTTP
     """How it is asked."""

@@ -14,7 +14,7 @@ from palyra.config.urls import HostPort, Reach, reach_of_host, split_url
 _RESERVED = "system."
 _SCHEDULES = ("cron", "every", "at")
 _MAX_SOCKET = 107
-_ADDRESS = HostPort(low=1)
+_ADDRESS = HostPort(low=1, secret=True)
 
 
 def check_jobs(found: Findings) -> None:

@@ -9,7 +9,7 @@ import re
 from enum import StrEnum
 from urllib.parse import SplitResult, urlsplit
 
-from palyra.config.kinds import Kind, show
+from palyra.config.kinds import Kind, Text, show
 from palyra.config.problem import Code, Fault
 from palyra.core.redact import Secret
 from palyra.core.values import value
@@ -102,6 +102,19 @@ class Url(Kind):
         return value.rstrip("/")
 
 
+@value
+class Target(Text):
+    """What a probe asks, by its kind: an address, `host:port` or the path of a socket."""
+
+    high: int = 2048
+
+    secret = True
+
+    def spell(self, value: str) -> str:
+        """With asterisks for what may be secret in the path of an address."""
+        return Url().spell(value) if "://" in value else value
+
+
 def is_secret_part(part: str) -> bool:
     """Whether a part of a path is nobody's word."""
     return _SECRET_PART.fullmatch(part) is not None
@@ -160,9 +173,11 @@ def _check_host(parts: SplitResult) -> None:
 
 @value
 class HostPort(Kind):
-    """`host:port`, an IPv6 address in brackets; port 0 (where allowed) lets the system pick one."""
+    """`host:port`, an IPv6 address in brackets; port 0 (where allowed) lets the system pick one. `secret`: what is none
+    may be an address that holds one, and is not repeated."""
 
     low: int = 0
+    secret: bool = False
 
     noun = "an address"
     hint = 'Write HOST:PORT, like "127.0.0.1:7142" or "[::1]:7142"'
@@ -177,7 +192,8 @@ class HostPort(Kind):
         try:
             _, port = split_host_port(value)
         except ValueError:
-            raise Fault(Code.WRONG_TYPE, f"{show(value)} is no HOST:PORT", self.hint) from None
+            shown = "this" if self.secret else show(value)
+            raise Fault(Code.WRONG_TYPE, f"{shown} is no HOST:PORT", self.hint) from None
         if not self.low <= port <= 65_535:
             raise Fault(Code.OUT_OF_RANGE, f"port {port} is outside {self.low}-65535", self.hint)
         return value
