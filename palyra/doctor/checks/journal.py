@@ -120,7 +120,7 @@ def audit(found: Installation) -> Iterator[Finding]:
     yield Finding(
         "journal.audit",
         Severity.BLOCKING,
-        HEAD_FILE if report.first_bad is None else "audit",
+        "audit" if report.head_status.value in ("ok", "behind") else HEAD_FILE,
         f"The audit chain is broken: {report.message}.",
         evidence,
         manual="Rows were changed or cut off outside Palyra. Keep a copy of the state directory, find out who had"
