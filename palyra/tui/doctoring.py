@@ -50,10 +50,11 @@ class Page(StrEnum):
 @value
 class Work:
     """What is being carried out since `began` (monotonic seconds): `done` of `total` steps (0 of 0 before the first)
-    and the step under way."""
+    and the step under way. `stops`: the engine of this console is stopped for it."""
 
     title: str
     began: float
+    stops: bool = False
     done: int = 0
     total: int = 0
     step: str = ""
@@ -167,17 +168,18 @@ class Doctoring:
         taken_back = self.page is Page.UNDO
         return tuple(one for one in self.steps if one in self.ticked or (taken_back and not one.force))
 
-    def plan_anew(self) -> None:
-        """Has the newest plan made; the one there is stays in view until it comes."""
-        self._spawn(self._plan_anew())
+    def plan_anew(self, then: Callable[[], None]) -> None:
+        """Has the newest plan made, then calls `then`; the plan there is stays in view until it comes."""
+        self._spawn(self._plan_anew(then))
 
-    async def _plan_anew(self) -> None:
+    async def _plan_anew(self, then: Callable[[], None]) -> None:
         try:
             plan = await self._control.ask(DoctorPreviewQuery())
         except PalyraError as error:
             self._fail(f"{error.message} {error.fix}".strip())
             return
         self._take_plan(plan)
+        then()
         self._changed()
 
     def _take_plan(self, plan: DoctorPreview) -> None:
@@ -256,7 +258,8 @@ class Doctoring:
         if self.work is not None:
             return
         page = self.page
-        self.work, self.page, self.came = Work(title, self._clock.monotonic()), Page.WORK, None
+        self.came, self.page = None, Page.WORK
+        self.work = Work(title, self._clock.monotonic(), command.stop_engine)
         self._spawn(self._watch(self.work.began))
         self._changed()
         try:

@@ -60,7 +60,7 @@ class DriverApp(App[None]):
             SystemClock(),
             on_stop=lambda: None if self._deaf else self.exit(),
             on_hangup=self.leave_quietly,
-            drain_seconds=60,
+            drain_seconds=lambda: 60.0,
             last_words=self.palyra_driver.restore_now,
         ).install()
         self._tasks.append(asyncio.create_task(self.obey()))

@@ -50,7 +50,7 @@ def all_well() -> Diagnosis:
     """A first start: most of it is not used yet."""
     return _at_now(
         snapshot(
-            auth_profiles=profiles(),
+            auth_profiles=profiles(needing=()),
             observability=ObservabilityData((), {}, (), {}, WebhookSum(0, 0, None)),
             vault=replace(VAULT, state="absent", entries=0, references=ReferenceCounts(0, 0, 0, 0)),
             recovery=replace(GOOD["recovery"], runs=0),

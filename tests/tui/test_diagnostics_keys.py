@@ -13,7 +13,7 @@ from palyra.tui.details.diagnosis import figures, parts_of
 from tests.diagnostics.samples import GOOD, snapshot
 from tests.tui.desk import LARGE, console
 from tests.tui.fake_diagnosis import all_well, disk_is_full, some_trouble
-from tests.tui.fake_doctor import Clinic
+from tests.tui.fake_doctor import BROKEN, Clinic
 from tests.tui.fake_worlds import World, normal
 from tests.tui.test_usage_dialogs import until
 
@@ -102,6 +102,7 @@ async def test_what_is_wrong_goes_from_the_screen_as_it_goes() -> None:
 async def test_the_snapshot_is_written_as_it_is_told_and_its_path_copied(tmp_path: Path) -> None:
     world = well()
     world.engine = replace(world.engine, state_dir=str(tmp_path))
+    world.clinic = Clinic((BROKEN,))
     async with console(world) as desk:
         await desk.press("9", "e")
         await until(lambda: desk.app.flashed is not None)
@@ -110,6 +111,9 @@ async def test_the_snapshot_is_written_as_it_is_told_and_its_path_copied(tmp_pat
     (path,) = (tmp_path / "exports").glob("diagnostics-*.json")
     assert json.loads(path.read_text()) == json.loads(json.dumps(diagnosis_json(some_trouble())))
     assert path.stat().st_mode & 0o777 == 0o600
+    (found,) = (tmp_path / "exports").glob("doctor-*.json")
+    assert [one["check"] for one in json.loads(found.read_text())["findings"]] == [BROKEN.check]
+    assert found.stat().st_mode & 0o777 == 0o600
 
 
 async def test_a_disk_that_takes_nothing_is_told_of(tmp_path: Path) -> None:

@@ -6,9 +6,16 @@ from dataclasses import replace
 import pytest
 
 from palyra.control.doctor_commands import ApplyRepairs, RollBack
-from palyra.control.doctor_queries import DoctorPreviewQuery, DoctorReportQuery, DoctorRunsQuery, StepOutcomeView
+from palyra.control.doctor_queries import (
+    DoctorPreviewQuery,
+    DoctorReport,
+    DoctorReportQuery,
+    DoctorRunsQuery,
+    StepOutcomeView,
+)
 from palyra.control.snapshots import CommandResult, RunView
 from palyra.core.errors import EngineGoneError, StateError
+from palyra.tui.details.finding import finding_rows
 from palyra.tui.screens.diagnostics import DiagnosticsScreen
 from palyra.tui.widgets.lines import lines_text
 from tests.tui.desk import LARGE, Desk, console
@@ -21,6 +28,7 @@ from tests.tui.fake_doctor import (
     RUN,
     Clinic,
     came_of,
+    doctor_told,
     ill,
     very_ill,
 )
@@ -134,6 +142,24 @@ async def test_a_repair_is_a_diff_and_the_same_key_goes_on_to_the_next_one() -> 
         await desk.press("escape", "escape")
         assert not screen.paging
         assert screen.focused is screen.table
+
+
+async def test_a_repair_that_is_asked_for_before_there_is_a_plan_comes_with_its_tick() -> None:
+    async with console(normal()) as desk:
+        gate = desk.control.gate = asyncio.Event()
+        screen = await opened(desk)
+        clinic = normal().clinic
+        report = doctor_told(clinic, DoctorReportQuery())
+        assert isinstance(report, DoctorReport)
+        screen.doctor.report, screen.doctor.rows = report, tuple(finding_rows(report))
+        screen.redraw()
+        await desk.jump(1)
+        await desk.press("p")
+        assert "Working out what would be changed" in desk.text
+        gate.set()
+        desk.control.gate = None
+        await desk.settle()
+        assert "[x] Restore palyra.toml" in desk.text
 
 
 async def test_what_is_ticked_is_applied_once_it_was_read_and_agreed_to() -> None:
@@ -289,7 +315,7 @@ async def test_one_key_takes_the_newest_run_back_and_shows_first_what_that_chang
 async def test_any_run_of_the_list_can_be_taken_back_over_later_changes_with_a_tick() -> None:
     world = sick(replace(ill(), conflicts=("vault/vault.key",)))
     async with console(world, size=LARGE) as desk:
-        screen = await opened(desk)
+        await opened(desk)
         await desk.press("U")
         assert "Diagnostics › runs of the doctor" in desk.title
         assert "auth.normalize" in desk.lines[3]

@@ -2,14 +2,12 @@
 
 from dataclasses import replace
 
-import pytest
-
 from palyra.control.engine_commands import StartEngine
 from palyra.control.snapshots import CommandResult
 from palyra.tui.app import SCREENS
 from palyra.tui.screens.diagnostics import DiagnosticsScreen
 from palyra.tui.widgets.lines import text_of
-from tests.tui.desk import LARGE, SMALL, console
+from tests.tui.desk import LARGE, console
 from tests.tui.fake_doctor import ill
 from tests.tui.fake_views import engine
 from tests.tui.fake_worlds import World, empty
@@ -36,9 +34,8 @@ async def test_the_status_line_says_why_there_is_no_gateway() -> None:
     assert shown.endswith("A –  I –  10:42Z")
 
 
-@pytest.mark.parametrize("size", [SMALL, LARGE])
-async def test_it_opens_where_the_trouble_is_mended(size: tuple[int, int]) -> None:
-    async with console(broken(), size=size) as desk:
+async def test_it_opens_where_the_trouble_is_mended() -> None:
+    async with console(broken()) as desk:
         assert isinstance(desk.front, DiagnosticsScreen)
         await desk.jump(1)
         assert desk.lines[3].split()[1:3] == ["config.syntax", "blocking"]

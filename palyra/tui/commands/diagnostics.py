@@ -38,12 +38,13 @@ class ExportDiagnosis(Action["DiagnosticsScreen"]):
     id = "diagnostics.export"
     keys = ("e",)
     title = "Export"
-    help = "writes the whole snapshot as JSON, without secrets, to the state directory"
+    help = "writes what the parts tell and what the doctor found as JSON, without secrets, to the state directory"
     footer = "export"
     on_selection = False
 
     def offer(self, screen: "DiagnosticsScreen") -> Offer:
-        return HIDDEN if screen.diagnosis is None else READY
+        known = screen.doctor.report is not None or (screen.diagnosis is not None and not screen.recovering)
+        return READY if known else HIDDEN
 
     def perform(self, screen: "DiagnosticsScreen") -> Coroutine[Any, Any, None]:
         return screen.export()

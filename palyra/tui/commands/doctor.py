@@ -51,15 +51,22 @@ class ShowRepair(Action["DiagnosticsScreen"]):
 
 
 def begin(screen: "DiagnosticsScreen") -> None:
-    """Shows the repair of what is selected, ticked unless it loses something, and has the newest plan made."""
+    """Shows the repair of what is selected, and has the newest plan made."""
     doctor = screen.doctor
+    unknown = doctor.plan is None
     screen.show_page(Page.REPAIR)
+    _show_own(screen)
+    doctor.plan_anew(lambda: _show_own(screen) if unknown and doctor.page is Page.REPAIR else None)
+    screen.redraw()
+
+
+def _show_own(screen: "DiagnosticsScreen") -> None:
+    """Brings the repair of what is selected into view, ticked unless it loses something."""
+    doctor = screen.doctor
     screen.pages.begin(screen.subject)
     step = screen.pages.step(screen.subject)
     if step is not None and not step.force and not doctor.bar(step) and step not in doctor.ticked:
         doctor.tick(step)
-    doctor.plan_anew()
-    screen.redraw()
 
 
 def show_step(screen: "DiagnosticsScreen", step: StepView) -> None:

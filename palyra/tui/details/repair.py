@@ -140,7 +140,8 @@ def work_lines(work: Work, monotonic: float, width: int) -> list[Line]:
     passed = show.stopwatch(round((monotonic - work.began) * 1_000))
     ratio = work.done / work.total if work.total else 0.0
     count = f" {work.done} of {plural(work.total, 'step')}" if work.total else " getting ready"
-    under_way = line(" ", muted("now "), part(work.step)) if work.step else BLANK
+    waits = "The engine is stopped first: runs in flight get their time to end." if work.stops else ""
+    under_way = line(" ", muted("now "), part(work.step)) if work.step else line(" ", muted(waits))
     honest = "It cannot be stopped midway: a step is done as a whole or not at all. esc only leaves this view."
     return [
         spread(line(" ", strong(f"{work.title} …")), line(muted(passed)), width - 1),

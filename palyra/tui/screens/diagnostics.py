@@ -1,21 +1,16 @@
 """Diagnostics: what the doctor found, then every part of the running house, worst first; repairs are done in place."""
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from palyra.control.diagnostics_answers import diagnosis_json
-from palyra.control.diagnostics_queries import Diagnosis, DiagnosticsQuery, State
+from palyra.control.diagnostics_queries import Diagnosis, DiagnosticsQuery
 from palyra.control.doctor_queries import RunOfRepairs, StepView
 from palyra.control.snapshots import Snapshot, Topic
 from palyra.core.errors import PalyraError
 from palyra.core.plural import plural
-from palyra.core.private_files import new_private_file, private_dir
 from palyra.core.reasons import reason_of
-from palyra.core.safe_text import json_safe, safe
 from palyra.tui import format as show
 from palyra.tui import glyphs
 from palyra.tui.commands.action import bindings, key_words
@@ -23,48 +18,31 @@ from palyra.tui.commands.diagnostics import DIAGNOSTICS
 from palyra.tui.commands.doctor import DOCTOR
 from palyra.tui.commands.general import EVERYWHERE
 from palyra.tui.commands.lists import LISTS, OPENING
-from palyra.tui.details.diagnosis import PartView, part_lines, part_preview, part_words, parts_of, state_mark
+from palyra.tui.details.diagnosis import PartView, part_lines, part_preview, parts_of, state_mark
 from palyra.tui.details.finding import (
     FindingRow,
     GroupRow,
     counted,
     finding_lines,
-    finding_mark,
     finding_preview,
     group_lines,
-    group_mark,
     group_rows,
-    group_words,
     severity_mark,
 )
-from palyra.tui.details.repair import run_mark, run_of_repairs_lines, run_words, work_words
-from palyra.tui.details.words import Mark
+from palyra.tui.details.house import COLUMNS, RUNS, mark_of, name_of, row_cells, told_of
+from palyra.tui.details.repair import run_of_repairs_lines, work_words
 from palyra.tui.dialogs.export import DIRECTORY
 from palyra.tui.doctoring import Doctoring, Page, can_be_undone
+from palyra.tui.house_export import write_house
 from palyra.tui.inquiry import Inquiry
 from palyra.tui.screens.listing import ListScreen, Order
 from palyra.tui.screens.repairing import RepairPages, Sight
 from palyra.tui.subjects import Subject, key_of
 from palyra.tui.themes import Tone
-from palyra.tui.widgets.columns import Column
 from palyra.tui.widgets.lines import BLANK, Line, Part, line, muted, part, wrap
 from palyra.tui.widgets.rows import CellValue
 
 View = Literal["house", "runs"]
-COLUMNS = (
-    Column("sign", safe(""), 1),
-    Column("part", safe("part"), 18, flex=1, most=30),
-    Column("state", safe("state"), 9),
-    Column("told", safe(""), 20, flex=4),
-)
-RUNS = (
-    Column("sign", safe(""), 1),
-    Column("at", safe("at"), 10),
-    Column("state", safe("state"), 11),
-    Column("kind", safe("what"), 8),
-    Column("who", safe("who"), 8, flex=1, most=20, priority=1),
-    Column("told", safe("steps"), 20, flex=4),
-)
 LOOK_MS = 2_000
 """How often the parts are asked while the screen is in front."""
 
@@ -81,7 +59,7 @@ class DiagnosticsScreen(ListScreen):
     FIELDS = ("part", "state", "told")
     ORDERS = (
         Order("worst"),
-        Order("name", "part", lambda one: _name_of(one)),
+        Order("name", "part", lambda one: name_of(one)),
     )
     ACTIONS = (*DOCTOR, *DIAGNOSTICS, *OPENING, *LISTS, *EVERYWHERE)
     BINDINGS = bindings(ACTIONS)
@@ -247,33 +225,11 @@ class DiagnosticsScreen(ListScreen):
         return [*self.doctor.rows, *self._parts]
 
     def fields(self, subject: Subject) -> Mapping[str, str]:
-        _, state, _ = _mark_of(subject)
-        return {"part": _name_of(subject), "state": state, "told": _told_of(subject)}
+        _, state, _ = mark_of(subject)
+        return {"part": name_of(subject), "state": state, "told": told_of(subject)}
 
     def cells_of(self, subject: Subject) -> tuple[CellValue, ...]:
-        glyph, word, tone = _mark_of(subject)
-        sign, state = part(glyph, tone), part(word, tone)
-        match subject:
-            case RunOfRepairs():
-                at = part(show.moment(subject.created_at_ms or None, self.zone, self.now), Tone.MUTED)
-                return (
-                    sign,
-                    at,
-                    state,
-                    part(subject.kind),
-                    part(subject.operator),
-                    part(_told_of(subject), Tone.MUTED),
-                )
-            case FindingRow():
-                quiet = Tone.MUTED if subject.gone else Tone.PLAIN
-                return (sign, part(subject.check), state, part(_told_of(subject), quiet))
-            case GroupRow():
-                return (sign, part(subject.name), state, part(_told_of(subject), Tone.MUTED))
-        assert isinstance(subject, PartView)
-        told, telling = part_words(subject)
-        branch = f"{'  ' * (subject.depth - 1)}{glyphs.TRAIL} " if subject.depth else ""
-        off = subject.node.effective is State.DISABLED
-        return (sign, part(f"{branch}{subject.node.id}", Tone.MUTED if off else Tone.PLAIN), state, part(told, telling))
+        return row_cells(subject, self.zone, self.now)
 
     def detail(self, subject: Subject, width: int) -> list[Line]:
         page = self._page(subject, width)
@@ -342,7 +298,7 @@ class DiagnosticsScreen(ListScreen):
         return [BLANK, line(" ", muted("Every part is being asked how it is …"))]
 
     def trail(self, subject: Subject) -> str:
-        return _name_of(subject)
+        return name_of(subject)
 
     def title_left(self) -> Line:
         left = super().title_left()
@@ -393,57 +349,14 @@ class DiagnosticsScreen(ListScreen):
     async def export(self) -> None:
         """Writes what is shown as JSON to the state directory, readable for this account only."""
         assert self.snapshot is not None
-        assert self.diagnosis is not None
-        told = json_safe(json.dumps(diagnosis_json(self.diagnosis), indent=2, ensure_ascii=False))
+        diagnosis = None if self.recovering else self.diagnosis
         directory = Path(self.snapshot.engine.state_dir) / DIRECTORY
-        path = directory / f"diagnostics-{datetime.fromtimestamp(self.now / 1_000, UTC):%Y%m%d-%H%M%S}.json"
         try:
-            await asyncio.to_thread(_write, path, told)
+            files = await asyncio.to_thread(write_house, directory, self.now, diagnosis, self.doctor.report)
         except (PalyraError, OSError) as error:
             why = reason_of(error) if isinstance(error, OSError) else str(error)
             self.flash(f"Nothing was written: {why}", Tone.BAD)
             return
-        self.palyra.copy(path)
-        self.flash(f"Written to {path}; its path is copied.", Tone.GOOD)
-
-
-def _write(path: Path, text: str) -> None:
-    """Raises StateError, OSError."""
-    private_dir(path.parent)
-    with new_private_file(path) as file:
-        file.write(f"{text}\n".encode())
-
-
-def _name_of(subject: Subject) -> str:
-    match subject:
-        case FindingRow():
-            return subject.check
-        case GroupRow() | PartView():
-            return subject.name
-        case RunOfRepairs():
-            return subject.run_id or "unreadable run"
-    raise AssertionError(subject)
-
-
-def _mark_of(subject: Subject) -> Mark:
-    match subject:
-        case FindingRow():
-            return finding_mark(subject)
-        case GroupRow():
-            return group_mark(subject)
-        case RunOfRepairs():
-            return run_mark(subject)
-    assert isinstance(subject, PartView)
-    return state_mark(subject.node.effective)
-
-
-def _told_of(subject: Subject) -> str:
-    match subject:
-        case FindingRow():
-            return subject.told
-        case GroupRow():
-            return group_words(subject)
-        case RunOfRepairs():
-            return run_words(subject)
-    assert isinstance(subject, PartView)
-    return part_words(subject)[0]
+        self.palyra.copy(" ".join(map(str, files)))
+        names = " and ".join([str(files[0]), *(path.name for path in files[1:])])
+        self.flash(f"Written to {names}; copied.", Tone.GOOD)

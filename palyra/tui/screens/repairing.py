@@ -9,7 +9,7 @@ from palyra.tui.details.finding import FindingRow
 from palyra.tui.details.repair import came_lines, step_lines, undo_lines, work_lines
 from palyra.tui.doctoring import Doctoring, Page
 from palyra.tui.subjects import Subject, key_of
-from palyra.tui.widgets.lines import Line
+from palyra.tui.widgets.lines import Line, line, muted
 
 
 @value
@@ -90,6 +90,8 @@ class RepairPages:
                         undoing, ticked=ticked, barred=barred, zone=sight.zone, now=sight.now, width=sight.width
                     ),
                 )
+            case Page.REPAIR if doctor.plan is None:
+                return [line(" ", muted("Working out what would be changed …"))]
             case Page.REPAIR if step is not None:
                 return self._step(step, sight.width)
         return None
