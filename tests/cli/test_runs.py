@@ -44,3 +44,21 @@ def test_a_run_that_has_ended_is_not_cancelled(shell: Shell) -> None:
     told = shell("runs", "cancel", "01NOTHING", view["run_id"], code=3)
     assert told.splitlines()[0] == "0 runs are being cancelled, 2 refused."
     assert "No run '01NOTHING' is known. See `palyra runs list`." in told
+
+
+def test_what_was_said_is_shown_where_it_was_kept(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell("run", "one")
+    monkeypatch.setenv("PALYRA_RUNS__STORE_CONTENT", "redacted")
+    shell("run", "hello \x1b[31m sk-live-0123456789abcdef0123")
+    newest, oldest = shell.json("runs", "list")["runs"]
+    told = shell("runs", "show", newest["run_id"], "--content")
+    assert "prompt (redacted):" in told
+    assert "answer (redacted):" in told
+    assert "hello" in told
+    assert "0123456789abcdef" not in told
+    assert "\x1b" not in told
+    assert "hello" not in shell("runs", "show", newest["run_id"])
+    shown = shell.json("runs", "show", newest["run_id"], "--content")
+    assert [one["part"] for one in shown["texts"]] == ["prompt", "answer"]
+    assert shown["run"]["run_id"] == newest["run_id"]
+    assert "Neither prompt nor answer was kept" in shell("runs", "show", oldest["run_id"], "--content")
