@@ -23,6 +23,7 @@ from palyra.doctor.plan import Plan, RepairStep
 from palyra.doctor.repairs.files import RUN
 from palyra.doctor.runs import DoctorLock, RunRecord, Who, forget_old_runs
 from palyra.journal.lock import EngineLock
+from palyra.vault.identity import account_of
 
 Progress = Callable[[int, int, str], None]
 """Steps done, steps there are, and the one that begins."""
@@ -172,6 +173,7 @@ def the_only_doctor(
     if made:
         with suppress(OSError):
             site.state_dir.mkdir(mode=0o700, parents=True)
+    _check_ours(site.state_dir)
     lock, engine = DoctorLock(site.state_dir), EngineLock(site.state_dir)
     lock.acquire(who, run_id, tools.clock.now_ms())
     try:
@@ -189,6 +191,22 @@ def the_only_doctor(
     finally:
         engine.release()
         lock.release()
+
+
+def _check_ours(state_dir: Path) -> None:
+    """Raises StateError for a state directory of another account, to which what is written here would be closed."""
+    try:
+        owner = os.stat(state_dir).st_uid
+    except OSError:
+        return
+    if owner != os.geteuid():
+        name = account_of(owner)
+        whom = f"'#{owner}'" if name == str(owner) else name
+        raise StateError(
+            f"Nothing was repaired: {state_dir} belongs to {name}, and files that are made here would not be theirs.",
+            fix=f"Run it as {name}: sudo -u {whom} palyra doctor …",
+            code="foreign_state",
+        )
 
 
 @contextmanager

@@ -4,6 +4,7 @@ Every step into the system is announced to a `seam` first, so that tests can end
 them. Nothing is followed: a link in the way of a target is refused.
 """
 
+import errno
 import hashlib
 import os
 import secrets
@@ -16,6 +17,9 @@ from palyra.core.errors import ConflictError
 from palyra.doctor.change import ABSENT, FileFacts, Root, kind_of, mark_of
 
 Seam = Callable[[str], None]
+
+NO_LINKS = frozenset({errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+"""Why a file gets no second name: it is somebody else's, has too many, or its file system knows none."""
 
 _CHUNK = 1 << 20
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -82,8 +86,11 @@ class Disk:
             raise
         self.sync_dir(path.parent)
 
-    def take(self, made: Path, path: Path, mode: int) -> None:
+    def take(self, made: Path, path: Path, mode: int, owner: int) -> None:
         """Puts a file that was made on the same file system into a place, in one step."""
+        if owner not in (-1, made.stat().st_uid):
+            with suppress(PermissionError):
+                os.chown(made, owner, -1)
         self._seam("chmod")
         os.chmod(made, mode)
         self._sync(made)
@@ -96,15 +103,20 @@ class Disk:
         if kept.stat().st_dev != path.parent.stat().st_dev:
             self.put(path, kept, mode, owner)
             return
-        if owner not in (-1, kept.stat().st_uid):
-            with suppress(PermissionError):
-                os.chown(kept, owner, -1)
-        self.take(kept, path, mode)
+        self.take(kept, path, mode, owner)
 
     def keep(self, path: Path, kept: Path) -> None:
-        """Gives a file a second name, under which it stays when the first is given to another."""
+        """Gives a file a second name, under which it stays when the first is given to another; where it may have none,
+        as on some file systems and for files of others, a copy."""
         self._seam("link")
-        os.link(path, kept, follow_symlinks=False)
+        try:
+            os.link(path, kept, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            found = path.lstat()
+            self.put(kept, path, stat.S_IMODE(found.st_mode), found.st_uid)
+            return
         self.sync_dir(kept.parent)
 
     def copy(self, path: Path, to: Path) -> FileFacts:

@@ -83,7 +83,7 @@ class Execution:
         path = self._disk.path(change.root, change.target)
         if change.work:
             product = self._disk.facts(made[change.work])
-            change = replace(change, after=replace(product, mode=change.after.mode, mark=""))
+            change = replace(change, after=replace(product, mode=change.after.mode, owner=change.after.owner, mark=""))
         now = self._disk.facts(path)
         left = self._left.get((change.root, change.target))
         if left is not None and change.action is Action.CHMOD and not left.exists:
@@ -121,7 +121,7 @@ class Execution:
             change.root,
             change.target,
             now,
-            after if change.action is Action.MOVE else replace(after, owner=owner),
+            replace(after, owner=owner),
             EntryState.INTENDED,
             backup,
             change.holds_secret,
@@ -167,7 +167,7 @@ class Execution:
             case Action.DELETE:
                 disk.remove(path)
             case _ if change.work:
-                disk.take(made[change.work], path, change.after.mode)
+                disk.take(made[change.work], path, change.after.mode, change.after.owner)
             case _ if change.after.kind is Kind.SOCKET:
                 disk.make_socket(path, change.after.mode)
             case _:

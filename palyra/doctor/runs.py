@@ -83,8 +83,10 @@ class DoctorLock:
             ) from None
         self._descriptor = descriptor
         holder = {"pid": os.getpid(), "operator": who.operator, "started_at_ms": now_ms, "run_id": run_id}
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(holder).encode() + b"\n", 0)
+        # On a disk that is full the lock holds all the same; who has it cannot be told then.
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(holder).encode() + b"\n", 0)
 
     def release(self) -> None:
         if self._descriptor is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from palyra.core.errors import StateError
 from palyra.core.processes import ProcessMark, own_mark
+from palyra.core.reasons import reason_of
 from palyra.core.values import value
 
 LOCK_FILE = "engine.lock"
@@ -36,7 +37,8 @@ class EngineLock:
     def acquire(self, socket: Path | None = None) -> None:
         """Takes the lock and writes down this process and its operators' socket.
 
-        Raises StateError, naming the holder's pid, when another engine has it, or when the file cannot be opened.
+        Raises StateError, naming the holder's pid, when another engine has it, or when the file cannot be opened or
+        written.
         """
         try:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -59,7 +61,13 @@ class EngineLock:
                 code="locked",
             ) from error
         self._descriptor = descriptor
-        self._describe({**own_mark().to_json(), "socket": str(socket) if socket else ""})
+        try:
+            self._describe({**own_mark().to_json(), "socket": str(socket) if socket else ""})
+        except OSError as error:
+            self.release()
+            raise StateError(
+                f"{self.path} cannot be written: {reason_of(error)}.", fix="Make room on its file system."
+            ) from error
 
     def release(self) -> None:
         """Lets go; the file stays, since removing it would let two engines lock two files of one name."""

@@ -32,8 +32,10 @@ def written(
     timeless: bytes | None = None,
     holds_secret: bool = False,
 ) -> PlannedChange:
-    """A file made or replaced. `timeless` is the content as it would be were it always the same time, where it holds
-    the present one."""
+    """A file made or replaced; what root replaces stays whose it was. `timeless` is the content as it would be were it
+    always the same time, where it holds the present one."""
+    if owner == 0 and found.facts is not None:
+        owner = found.facts.uid
     return PlannedChange(
         repair_id,
         Action.MODIFY if found.exists else Action.CREATE,
