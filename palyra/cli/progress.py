@@ -23,11 +23,11 @@ class ProgressBar:
         self._what = what
         self._unit = unit
         self._clock = clock
-        self._shown = sys.stderr.isatty()
+        self.shown = sys.stderr.isatty()
         self._began = clock.monotonic()
 
     def show(self, done: int, total: int) -> None:
-        if self._shown:
+        if self.shown:
             sys.stderr.write(_CLEAR + self.line(done, total))
             sys.stderr.flush()
 
@@ -45,7 +45,7 @@ class ProgressBar:
         return text
 
     def clear(self) -> None:
-        if self._shown:
+        if self.shown:
             sys.stderr.write(_CLEAR)
             sys.stderr.flush()
 

@@ -14,7 +14,7 @@ from palyra.cli.output import complain, instant, print_json, say, table
 from palyra.cli.usage_options import BY, Asked, asking
 from palyra.cli.usage_tables import print_breakdown, print_insights, print_summary, print_timeline
 from palyra.control.commands import CorrectUsage
-from palyra.control.export import ExportFormat, export_usage
+from palyra.control.export import export_usage, format_of
 from palyra.control.protocol import Control
 from palyra.control.usage_queries import (
     InsightsQuery,
@@ -213,28 +213,23 @@ def usage(launch: Launch) -> typer.Typer:
         asked: Asked,
         file: Annotated[str, typer.Argument(metavar="FILE", help="Where to; `-` is standard output.")] = "-",
         form: Annotated[
-            str | None, typer.Option("--format", metavar="KIND", help="csv or json; else by FILE's ending, csv.")
+            str | None, typer.Option("--format", metavar="KIND", help="csv, json or jsonl; else by FILE's ending, csv.")
         ] = None,
     ) -> None:
         """Every settled attempt of a period, the first first; a file is 0600 and appears whole or not at all."""
 
         async def work(control: Control, now: int) -> int:
-            chosen = "json" if asked.as_json and form is None else form
-            if chosen is None:
-                chosen = "json" if file.lower().endswith(".json") else "csv"
-            if chosen not in ("csv", "json"):
-                complain(f"--format {chosen!r} is unknown: use csv or json")
-                return BAD_INPUT
+            chosen = format_of(file, "json" if asked.as_json and form is None else form)
             start, end = asked.period(now)
             # What settles while this runs would come or not come by chance.
             query = UsageRowsQuery(start, min(end, now + 1), asked.where)
             if file == "-":
                 out = sys.stdout.buffer
-                await export_usage(control, query, ExportFormat(chosen), out.write, shown=sys.stdout.isatty())
+                await export_usage(control, query, chosen, out.write, shown=sys.stdout.isatty())
                 out.flush()
                 return DONE
             with new_private_file(Path(file)) as target:
-                count = await export_usage(control, query, ExportFormat(chosen), target.write)
+                count = await export_usage(control, query, chosen, target.write)
             complain(f"{plural(count, 'attempt')} in {file}")
             return DONE
 

@@ -1,5 +1,6 @@
 """Links of the audit chain as consoles see them."""
 
+import asyncio
 from typing import Any, cast
 
 from palyra.control.audit_queries import AuditEntry, AuditLogPage, AuditLogQuery
@@ -16,9 +17,20 @@ async def audit_log(readers: Readers, query: AuditLogQuery) -> AuditLogPage:
     """A page. Raises BadInputError for a size that no page has."""
     if not 1 <= query.limit <= MAX_PAGE:
         raise BadInputError(f"A page has 1 to {MAX_PAGE} entries, not {query.limit}.")
-    rows = await readers.audit_rows(before=query.before, kind=query.audit_kind, deeds=query.deeds, limit=query.limit)
+    rows = await readers.audit_rows(
+        before=query.before,
+        kind=query.audit_kind,
+        deeds=query.deeds,
+        actor=query.actor,
+        subject=query.subject,
+        since=query.since,
+        until=query.until,
+        limit=query.limit,
+    )
     more = len(rows) == query.limit and rows[-1].seq > 1
-    return AuditLogPage(tuple(map(entry_of, rows)), rows[-1].seq if more else None)
+    # Looking for secrets in a page of them takes longer than the loop may stand still.
+    entries = await asyncio.to_thread(lambda: tuple(map(entry_of, rows)))
+    return AuditLogPage(entries, rows[-1].seq if more else None)
 
 
 def entry_of(row: AuditRow) -> AuditEntry:

@@ -32,10 +32,15 @@ AUDIT_KINDS = (
 @value
 class AuditLogQuery:
     """A page of the chain, newest first. `deeds`: without the decisions about requests. `audit_kind`: only that one
-    of `AUDIT_KINDS`. `before`: only numbers lower than it; `limit` 1 to 500."""
+    of `AUDIT_KINDS`; `actor` and `subject`: only what that one did, or what was done to that one; `since` and `until`:
+    only what was done in [since, until). `before`: only numbers lower than it; `limit` 1 to 500."""
 
     deeds: bool = False
     audit_kind: str = ""
+    actor: str = ""
+    subject: str = ""
+    since: int | None = None
+    until: int | None = None
     before: int | None = None
     limit: int = 100
     kind: Literal["audit_log"] = "audit_log"

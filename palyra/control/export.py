@@ -1,4 +1,5 @@
-"""Usage written out for other programs: CSV or JSON, page by page, so that any amount of it takes the same memory.
+"""Usage written out for other programs, as CSV, JSON or lines of JSON: page by page, so that any amount of it takes the
+same memory.
 
 Money is whole nano-dollars beside a decimal text. A CSV cell that a spreadsheet would take for a formula begins with an
 apostrophe. JSON is ASCII: whatever names it quotes, a terminal obeys none of it.
@@ -10,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from enum import StrEnum
+from pathlib import PurePath
 from typing import Any, Protocol
 
 from palyra.control.usage_queries import (
@@ -17,6 +19,7 @@ from palyra.control.usage_queries import (
     UsageRowsPage,
     UsageRowsQuery,
 )
+from palyra.core.errors import BadInputError
 from palyra.core.instants import spell_exactly
 from palyra.core.money import decimal_usd
 from palyra.core.safe_text import safe
@@ -28,6 +31,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 class ExportFormat(StrEnum):
     CSV = "csv"
     JSON = "json"
+    JSONL = "jsonl"
+    """An object on each line, which other programs take piece by piece."""
 
 
 class Asking(Protocol):
@@ -127,7 +132,23 @@ class Pen(Protocol):
 
 def pen_for(form: ExportFormat, names: Sequence[str], shown: bool) -> Pen:
     """`names` head the columns; `shown`: for a terminal, which must not obey what it is shown."""
-    return _Csv(names, shown) if form is ExportFormat.CSV else _Json()
+    match form:
+        case ExportFormat.CSV:
+            return _Csv(names, shown)
+        case ExportFormat.JSON:
+            return _Json()
+        case ExportFormat.JSONL:
+            return _JsonLines()
+
+
+def format_of(file: str, form: str | None) -> ExportFormat:
+    """The format that was asked for, else the one that a file's name ends like, else CSV. Raises BadInputError."""
+    if form is not None:
+        if form not in tuple(ExportFormat):
+            raise BadInputError(f"--format {form!r} is unknown.", fix=f"Use one of: {', '.join(ExportFormat)}.")
+        return ExportFormat(form)
+    ending = PurePath(file).suffix.lower().removeprefix(".")
+    return ExportFormat(ending) if ending in tuple(ExportFormat) else ExportFormat.CSV
 
 
 class _Csv:
@@ -156,6 +177,17 @@ class _Csv:
         text = io.StringIO()
         csv.writer(text, lineterminator="\r\n").writerows(rows)
         return text.getvalue().encode("utf-8", "replace")
+
+
+class _JsonLines:
+    def begin(self) -> bytes:
+        return b""
+
+    def rows(self, rows: Iterable[dict[str, Any]]) -> bytes:
+        return "".join(f"{json.dumps(row)}\n" for row in rows).encode("ascii")
+
+    def end(self) -> bytes:
+        return b""
 
 
 class _Json:

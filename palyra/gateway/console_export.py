@@ -11,7 +11,11 @@ from palyra.gateway.console_bodies import FILTERS, Words
 from palyra.gateway.reply import DateLine, Handled, Header, head
 from palyra.runs.request import ClientGoneError
 
-TYPES = {ExportFormat.CSV: "text/csv; charset=utf-8", ExportFormat.JSON: "application/json"}
+TYPES = {
+    ExportFormat.CSV: "text/csv; charset=utf-8",
+    ExportFormat.JSON: "application/json",
+    ExportFormat.JSONL: "application/jsonl",
+}
 USUAL_MS = 30 * DAY_MS
 
 

@@ -5,17 +5,19 @@ import io
 import json
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palyra.control.export import NAMES, Exported, ExportFormat, cell, columns, export_usage
+from palyra.control.export import NAMES, Exported, ExportFormat, cell, columns, export_usage, format_of
 from palyra.control.usage_queries import (
     UsageRecord,
     UsageRowsPage,
     UsageRowsQuery,
 )
+from palyra.core.errors import BadInputError
 
 RECORD = UsageRecord(
     at=1_795_348_800_001,
@@ -65,6 +67,17 @@ async def written(form: ExportFormat, *pages: Iterable[UsageRecord], shown: bool
     return b"".join(pieces).decode()
 
 
+def read(form: ExportFormat, text: str) -> list[dict[str, Any]]:
+    """As other programs do."""
+    match form:
+        case ExportFormat.JSON:
+            return list(json.loads(text))
+        case ExportFormat.JSONL:
+            return [json.loads(line) for line in text.splitlines()]
+        case ExportFormat.CSV:
+            return list(csv.DictReader(io.StringIO(text)))
+
+
 def named(number: int) -> UsageRecord:
     return replace(RECORD, run_id=f"run {number}")
 
@@ -73,7 +86,7 @@ def named(number: int) -> UsageRecord:
 @pytest.mark.parametrize("pages", [[[]], [[0]], [[0, 1], [2]], [[0, 1, 2], [], [3, 4], []]])
 async def test_every_attempt_is_written_once_in_order(form: ExportFormat, pages: list[list[int]]) -> None:
     text = await written(form, *[map(named, page) for page in pages])
-    rows = json.loads(text) if form is ExportFormat.JSON else list(csv.DictReader(io.StringIO(text)))
+    rows = read(form, text)
     assert [row["run_id"] for row in rows] == [f"run {number}" for page in pages for number in page]
 
 
@@ -118,6 +131,28 @@ async def test_what_a_terminal_gets_it_does_not_obey() -> None:
     assert not {"\x1b", "\x07", "\x9b"} & set(shown)
     assert len(shown.splitlines()) == 2
     assert "\x1b" not in await written(ExportFormat.JSON, [hostile])
+    assert len((await written(ExportFormat.JSONL, [hostile])).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "form", "expected"),
+    [
+        ("-", None, "csv"),
+        ("a.json", None, "json"),
+        ("a.JSONL", None, "jsonl"),
+        ("a.txt", None, "csv"),
+        ("a.json", "csv", "csv"),
+        ("-", "jsonl", "jsonl"),
+    ],
+)
+def test_the_form_is_the_one_asked_for_or_that_of_the_files_name(file: str, form: str | None, expected: str) -> None:
+    assert format_of(file, form) == expected
+
+
+def test_a_form_that_is_none_is_refused_with_those_there_are() -> None:
+    with pytest.raises(BadInputError) as refused:
+        format_of("a.csv", "xml")
+    assert "csv, json, jsonl" in refused.value.fix
 
 
 async def test_progress_is_told_after_each_page() -> None:

@@ -24,17 +24,31 @@ class AuditRow:
 
 class AuditReaders(Query):
     async def audit_rows(
-        self, *, before: int | None = None, kind: str = "", deeds: bool = False, limit: int = 100
+        self,
+        *,
+        before: int | None = None,
+        kind: str = "",
+        deeds: bool = False,
+        actor: str = "",
+        subject: str = "",
+        since: int | None = None,
+        until: int | None = None,
+        limit: int = 100,
     ) -> tuple[AuditRow, ...]:
-        """Newest first, those of a lower number than `before`. `kind`: only these; `deeds`: all but decisions about
-        requests, of which there are more than of anything else."""
-        picked = ""
+        """Newest first, those of a lower number than `before`. `kind`, `actor`, `subject`: only theirs; `deeds`: all
+        but decisions about requests, of which there are more than of anything else; of [since, until), unix ms."""
+        picked = " AND kind <> 'decision'" if deeds or (kind and kind != "decision") else ""
         parameters: list[int | str] = [MOST if before is None else before]
-        if deeds or (kind and kind != "decision"):
-            picked += " AND kind <> 'decision'"
-        if kind:
-            picked += " AND kind = ?"
-            parameters.append(kind)
+        for condition, given in (
+            ("kind = ?", kind or None),
+            ("actor = ?", actor or None),
+            ("subject = ?", subject or None),
+            ("at >= ?", since),
+            ("at < ?", until),
+        ):
+            if given is not None:
+                picked += f" AND {condition}"
+                parameters.append(given)
         sql = f"""
 SELECT json_group_array(json_array(seq, at, kind, subject, actor, payload, digest)) FROM (
   SELECT * FROM audit WHERE seq < ?{picked} ORDER BY seq DESC LIMIT ?)
