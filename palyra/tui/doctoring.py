@@ -150,8 +150,8 @@ class Doctoring:
         self._changed()
 
     async def _plan_and_runs(self) -> None:
-        self._take_plan(await self._control.ask(DoctorPreviewQuery()))
         self.runs = (await self._control.ask(DoctorRunsQuery())).runs
+        self._take_plan(await self._control.ask(DoctorPreviewQuery()))
 
     # Planning.
 
@@ -293,8 +293,14 @@ class Doctoring:
         if self.report is not None:
             self.report = replace(self.report, findings=done.findings)
             self.rows = merged(self.rows, finding_rows(self.report), () if taken_back else done.steps)
-        self.came = Came(result.message, done, self._clock.now_ms(), before, self.rows, taken_back)
-        self.page = Page.RESULT
+        now = self._clock.now_ms()
+        self.came = Came(result.message, done, now, before, self.rows, taken_back)
+        if done.run_id:
+            # It can be taken back at once; the list of runs is asked for presently.
+            kind = "rollback" if taken_back else "repair"
+            run = RunOfRepairs(done.run_id, kind, done.state, now, now, "", taken_back, done.steps)
+            self.runs = (run, *(one for one in self.runs if one.run_id not in (done.run_id, taken_back)))
+        self.page, self.plan = Page.RESULT, None
         self.untick_all()
 
     async def _watch(self, began: float) -> None:

@@ -53,16 +53,20 @@ class ShowRepair(Action["DiagnosticsScreen"]):
 def begin(screen: "DiagnosticsScreen") -> None:
     """Shows the repair of what is selected, and has the newest plan made."""
     doctor = screen.doctor
-    unknown = doctor.plan is None
     screen.show_page(Page.REPAIR)
-    _show_own(screen)
-    doctor.plan_anew(lambda: _show_own(screen) if unknown and doctor.page is Page.REPAIR else None)
+    if doctor.plan is None:
+        doctor.plan_anew(lambda: _show_own(screen))
+    else:
+        _show_own(screen)
+        doctor.plan_anew(lambda: None)
     screen.redraw()
 
 
 def _show_own(screen: "DiagnosticsScreen") -> None:
     """Brings the repair of what is selected into view, ticked unless it loses something."""
     doctor = screen.doctor
+    if doctor.page is not Page.REPAIR:
+        return
     screen.pages.begin(screen.subject)
     step = screen.pages.step(screen.subject)
     if step is not None and not step.force and not doctor.bar(step) and step not in doctor.ticked:
