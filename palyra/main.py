@@ -239,8 +239,12 @@ def console() -> None:
 
     @app.command()
     def palyra_tui(
-        config: Annotated[Path | None, typer.Option("--config", metavar="F", help="Configuration file.")] = None,
-        state_dir: Annotated[Path | None, typer.Option("--state-dir", metavar="D", help="State directory.")] = None,
+        config: Annotated[
+            Path | None, typer.Option("--config", metavar="F", readable=False, help="Configuration file.")
+        ] = None,
+        state_dir: Annotated[
+            Path | None, typer.Option("--state-dir", metavar="D", readable=False, help="State directory.")
+        ] = None,
         read_only: Annotated[bool, typer.Option("--read-only", help="Look, but decide nothing.")] = False,
         operator: Annotated[
             str, typer.Option("--operator", metavar="O", help="Who you are, on a shared account.")

@@ -27,9 +27,13 @@ from palyra.core.redact import redact
 from palyra.core.signals import hear_interrupts
 
 Config = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="Configuration file; else the usual places are tried.")
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", readable=False, help="Configuration file; else the usual places are tried."
+    ),
 ]
-StateDir = Annotated[Path | None, typer.Option("--state-dir", metavar="DIR", help="State directory.")]
+"""One that cannot be read is no slip of usage: what reads it says so."""
+StateDir = Annotated[Path | None, typer.Option("--state-dir", metavar="DIR", readable=False, help="State directory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 DONE, REFUSED, BAD_INPUT, NOT_FOUND, CONFLICT, NO_ENGINE = range(6)

@@ -309,4 +309,9 @@ def _forbid(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
             raise PermissionError(13, "Permission denied")
         return real(opened, *rest, **more)
 
+    def asked(about: Any, *rest: Any, **more: Any) -> bool:
+        return os.fspath(about) != str(path) and allowed(about, *rest, **more)
+
+    allowed = os.access
     monkeypatch.setattr("palyra.config.paths.os.open", refusing)
+    monkeypatch.setattr(os, "access", asked)
