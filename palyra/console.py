@@ -4,29 +4,36 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from palyra.config.model import LoadedConfig
 from palyra.config.operations import ConsoleConfig
+from palyra.control.coming import ComingControl
 from palyra.control.protocol import Control
-from palyra.control.remote import RemoteControl
 from palyra.control.snapshots import Snapshot
 from palyra.core.clock import Clock, SystemClock
 from palyra.core.heap import settle_heap
 from palyra.core.local_zone import local_zone
 from palyra.core.signals import StopSignals
 from palyra.core.streams import STDERR, say
-from palyra.engine import Installation
-from palyra.hosting import HostedControl
-from palyra.house import open_log
+from palyra.log_files import open_log
 from palyra.tui.app import PalyraApp
 from palyra.tui.driver import PalyraDriver
 from palyra.tui.frame.herald import ringing
 from palyra.tui.habits import Habits
 from palyra.tui.who import WhoApp
 
+if TYPE_CHECKING:
+    # They are loaded while the screen is shown.
+    from palyra.control.remote import RemoteControl
+    from palyra.hosting import HostedControl
+
 log = logging.getLogger(__name__)
 
+SOON_SECONDS = 1.0
+"""An engine that takes longer to start than this is shown as it starts."""
 MEMORY_FILE = "console.json"
 LOCAL = "local"
 """The zone of the machine that the console runs on."""
@@ -71,6 +78,10 @@ class Console(PalyraApp):
     def on_ready(self) -> None:
         self.painted.set()
 
+    async def _mount_screens(self) -> None:
+        await super()._mount_screens()
+        settle_heap()
+
     def on_palyra_driver_terminal_gone(self) -> None:
         """The terminal was closed without a signal: nobody sees the screen, so it ends in order."""
         self.hang_up()
@@ -105,31 +116,50 @@ async def ask_who(account: str, candidates: Sequence[str]) -> str | None:
     return await WhoApp(account, candidates).run_async()
 
 
-async def run_console(hosted: HostedControl, screen: LoadedConfig, *, read_only: bool, ascii_only: bool) -> int | None:
-    """The console on an engine of its own, or in recovery mode where none can be started. None when an engine is to be
-    looked for again. Raises IdentityError.
+async def run_console(
+    load: Callable[[], Awaitable["HostedControl"]],
+    screen: LoadedConfig,
+    state_dir: Path,
+    *,
+    read_only: bool,
+    ascii_only: bool,
+) -> int | None:
+    """The console on an engine of its own, which is loaded once the screen is painted, or in recovery mode where none
+    can be started. None when an engine is to be looked for again. Raises IdentityError.
     """
-    clock = hosted.clock
-    try:
+    clock, coming = SystemClock(), ComingControl()
+    app = Console(coming, screen, state_dir, clock, read_only=read_only, ascii_only=ascii_only)
+    hosted: HostedControl | None = None
+
+    async def open_up() -> None:
+        nonlocal hosted
+        hosted = await load()
+        soon = clock.call_later(SOON_SECONDS, partial(coming.come, hosted))
         await hosted.start()
-        app = Console(hosted, screen, hosted.state_dir, clock, read_only=read_only, ascii_only=ascii_only)
+        soon.cancel()
+        coming.come(hosted)
         hosted.listen(app.follow)
-        code = await _show(app, clock, screen, hosted.open_doors)
-        if hosted.house is not None and hosted.house.engine.runner.live:
+        await hosted.open_doors()
+        app.bridge.hurry()
+
+    try:
+        code = await _show(app, clock, screen, open_up)
+        if hosted is not None and hosted.house is not None and hosted.house.engine.runner.live:
             seconds = app.drain_seconds
             say(STDERR, f"waiting up to {seconds:.0f} s for runs in flight; Ctrl+C ends it at once")
     finally:
-        await hosted.close()
+        if hosted is not None:
+            await hosted.close()
     return None if app.taking_over else code
 
 
 async def attach(
-    remote: RemoteControl, screen: LoadedConfig, state_dir: Path, *, read_only: bool, ascii_only: bool
+    remote: "RemoteControl", screen: LoadedConfig, state_dir: Path, *, read_only: bool, ascii_only: bool
 ) -> int | None:
     """The console on an engine in another process. None when that is gone and the operator takes over."""
     clock = SystemClock()
     try:
-        with open_log(Installation(screen, state_dir), attached=True):
+        with open_log(screen, state_dir, attached=True):
             app = Console(remote, screen, state_dir, clock, read_only=read_only, ascii_only=ascii_only)
             code = await _show(app, clock, screen, None)
             return None if app.taking_over else code
@@ -137,8 +167,8 @@ async def attach(
         await remote.close()
 
 
-async def _show(app: Console, clock: Clock, screen: LoadedConfig, doors: Callable[[], Awaitable[None]] | None) -> int:
-    """Runs the screen to its end; the doors open once it is painted."""
+async def _show(app: Console, clock: Clock, screen: LoadedConfig, then: Callable[[], Awaitable[None]] | None) -> int:
+    """Runs the screen to its end; `then` comes once it is painted."""
     signals = StopSignals(
         clock,
         on_stop=app.stop,
@@ -151,9 +181,8 @@ async def _show(app: Console, clock: Clock, screen: LoadedConfig, doors: Callabl
     painted = asyncio.create_task(app.painted.wait())
     try:
         await asyncio.wait((shown, painted), return_when=asyncio.FIRST_COMPLETED)
-        if doors is not None and not shown.done():
-            await doors()
-        settle_heap()
+        if then is not None and not shown.done():
+            await then()
         await shown
     except BaseException:
         # Whatever it is, it is told on a terminal that was given back.

@@ -31,7 +31,7 @@ def console() -> None:
     """`palyra-tui`."""
     die_of_interrupts()
     with while_loading():
-        from palyra.main import console as program
+        from palyra.opening import console as program
 
         # What opens the screen is loaded now as well, not when it is needed.
         import_module("palyra.console")

@@ -29,8 +29,9 @@ from palyra.core.events import Event
 from palyra.core.logs import EngineLog
 from palyra.doctor.reading import Where
 from palyra.engine import Installation
-from palyra.house import House, log_settings, open_log, start_house
+from palyra.house import House, start_house
 from palyra.installed import ConfigError, trouble_of
+from palyra.log_files import log_settings, open_log
 from palyra.vault.access import KEY_FILE, AccessRegistry
 from palyra.vault.identity import Identity, IdentityError, account_of
 from palyra.vault.records import Role
@@ -248,7 +249,7 @@ class HostedControl(Control):
 
     def _keep_log(self, installation: Installation) -> None:
         if self._log is None:
-            self._log = open_log(installation)
+            self._log = open_log(installation.config, installation.state_dir)
         else:
             settings = installation.config.logging
             self._log.configure(self.state_dir / settings.file, log_settings(settings))

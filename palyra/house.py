@@ -8,19 +8,17 @@ from dataclasses import dataclass, replace
 
 from palyra.at_keyboard import at_keyboard, operator_view
 from palyra.config.model import LoadedConfig
-from palyra.config.operations import LoggingConfig
 from palyra.control.local import Doors, EngineFace, LocalControl
 from palyra.control.snapshots import OperatorView
 from palyra.control.sockets import socket_path
 from palyra.core.clock import Clock
-from palyra.core.logs import EngineLog, LogSettings
-from palyra.core.private_files import private_dir
+from palyra.core.logs import EngineLog
 from palyra.core.reasons import reason_of
 from palyra.engine import Engine, Installation
 from palyra.gateway.metrics import Metrics
 from palyra.gateway.operators import OperatorsServer
 from palyra.gateway.server import Gateway
-from palyra.vault.access import STATE_FILES
+from palyra.log_files import log_settings
 from palyra.vault.identity import Identity, IdentityError
 from palyra.vault.records import Role
 from palyra.vault.secrets import SecretSource
@@ -140,18 +138,3 @@ async def start_house(
         await asyncio.shield(house.close())
         raise
     return house
-
-
-def open_log(installation: Installation, *, attached: bool = False) -> EngineLog:
-    """The engine's log file, as configured, or the one of consoles `attached` to an engine elsewhere, beside it.
-
-    The state directory is made if it is not there.
-    """
-    private_dir(installation.state_dir, ours=STATE_FILES)
-    settings = installation.config.logging
-    path = installation.state_dir / settings.file
-    return EngineLog(path.with_stem(f"{path.stem}-console") if attached else path, log_settings(settings))
-
-
-def log_settings(config: LoggingConfig) -> LogSettings:
-    return LogSettings(config.level.value, config.format.value, config.max_size, config.keep)

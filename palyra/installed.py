@@ -1,11 +1,9 @@
-"""What an engine started here would run on, or why none can; and what a console goes by that has no engine."""
+"""What an engine started here would run on, or why none can."""
 
 from dataclasses import replace
 from pathlib import Path
 
 from palyra.config.load import Sources
-from palyra.config.model import LoadedConfig
-from palyra.config.partial import legible_part
 from palyra.config.problem import Code, LayerName, Problem
 from palyra.core.errors import BadInputError, PalyraError
 from palyra.core.plural import plural
@@ -33,12 +31,6 @@ def installed(sources: Sources, state_dir: Path) -> Installation:
     if loaded.config is None:
         raise ConfigError(loaded.problems, loaded.path)
     return Installation(loaded.config, state_dir, loaded.path, sources=sources, warnings=loaded.warnings)
-
-
-def for_a_screen(sources: Sources) -> LoadedConfig:
-    """The configuration, or what can be read of a broken one."""
-    loaded = sources.load()
-    return loaded.config or legible_part(loaded, sources.environ)
 
 
 def trouble_of(error: Exception) -> str:

@@ -5,12 +5,18 @@ import tomllib
 from collections.abc import Mapping
 from itertools import pairwise
 
-from palyra.config.load import LoadResult, interpret
+from palyra.config.load import LoadResult, Sources, interpret
 from palyra.config.model import LoadedConfig
 from palyra.config.paths import read_config_file
 from palyra.config.problem import Code
 
 _HEADER = re.compile(r"^[ \t]*\[", re.MULTILINE)
+
+
+def for_a_screen(sources: Sources) -> LoadedConfig:
+    """The configuration, or what can be read of a broken one."""
+    loaded = sources.load()
+    return loaded.config or legible_part(loaded, sources.environ)
 
 
 def legible_part(loaded: LoadResult, environ: Mapping[str, str]) -> LoadedConfig:

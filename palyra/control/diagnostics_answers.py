@@ -1,6 +1,6 @@
 """Answers about the running house, and the one form in which they are written as JSON."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from palyra.config.suggest import nearest
 from palyra.control.diagnostics_queries import DiagnosticsQuery
@@ -8,13 +8,16 @@ from palyra.control.plain import plain
 from palyra.core.errors import BadInputError, EngineGoneError
 from palyra.diagnostics.section import NAMES
 from palyra.diagnostics.snapshot import Diagnosis, only, unknown_names
-from palyra.engine import Engine
+
+if TYPE_CHECKING:
+    # The console writes diagnoses as JSON too, and is on the screen before it loads an engine.
+    from palyra.engine import Engine
 
 STARTING = "engine_starting"
 NOTHING_RUNS = "Diagnostics observe a running engine, and none runs on this state directory."
 
 
-async def diagnostics_answer(engine: Engine, query: DiagnosticsQuery) -> Diagnosis:
+async def diagnostics_answer(engine: "Engine", query: DiagnosticsQuery) -> Diagnosis:
     """Raises BadInputError, EngineGoneError."""
     check_sections(query)
     if engine.phase == "starting":

@@ -88,13 +88,16 @@ async def run_demo(state_dir: Path | None, *, ascii_only: bool) -> int:
         async def company(house: House) -> None:
             await keep_asking(house.doors().gateway_url, make_keys(house), clock, dice, also)
 
-        hosted = HostedControl(
-            lambda: installation,
-            Where(None, installation.state_dir, os.environ),
-            installation.state_dir,
-            installation.config,
-            clock,
-            company=company,
-            recovers=False,
-        )
-        return await run_console(hosted, installation.config, read_only=False, ascii_only=ascii_only) or 0
+        async def load() -> HostedControl:
+            return HostedControl(
+                lambda: installation,
+                Where(None, installation.state_dir, os.environ),
+                installation.state_dir,
+                installation.config,
+                clock,
+                company=company,
+                recovers=False,
+            )
+
+        screen, state = installation.config, installation.state_dir
+        return await run_console(load, screen, state, read_only=False, ascii_only=ascii_only) or 0

@@ -160,10 +160,11 @@ class PalyraApp(App[None], inherit_bindings=False):
         await self.push_screen(last if any(last == screen.NAME for screen in SCREENS) else HOME)
         self._herald.open()
         self.spawn(self.bridge.run())
-        self.call_after_refresh(self._mount_screens)
+        self.spawn(self._mount_screens())
 
     async def _mount_screens(self) -> None:
-        """Makes the other screens while nobody waits for them, one at a time."""
+        """Makes the other screens once the first shows what there is, one at a time."""
+        await self.bridge.answered.wait()
         for screen_class in SCREENS:
             _, mounted = self._get_screen(screen_class.NAME)
             await mounted
@@ -178,8 +179,7 @@ class PalyraApp(App[None], inherit_bindings=False):
         if self._memory_file is not None:
             self.memory.theme = self.theme
             save_memory(self._memory_file, self.memory)
-        for task in self._tasks:
-            task.cancel()
+        self.on_exit_app()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def on_event(self, event: events.Event) -> None:

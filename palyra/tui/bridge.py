@@ -54,6 +54,8 @@ class Bridge:
         self.trouble = ""
         self.since_ms = clock.now_ms()
         self.latest: Snapshot | None = None
+        self.answered = asyncio.Event()
+        """Set with the first snapshot."""
         self.paused = False
         self._topics: tuple[Topic, ...] = ()
         self._acting_seconds = 1.0 / refresh_hz
@@ -122,6 +124,7 @@ class Bridge:
             self._set_link(Link.PAUSED if self.paused else Link.LIVE, "")
             if topics == self._topics:
                 self._on_snapshot(snapshot)
+            self.answered.set()
         self._pulled = self.clock.monotonic()
 
     def _arm(self) -> None:

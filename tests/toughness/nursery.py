@@ -179,7 +179,15 @@ def become(request: dict[str, object], descriptors: Sequence[int]) -> NoReturn:
 
 
 # What the programs would import only when they come to need it.
-LATER = ("palyra.console", "palyra.main", "httpcore", "anyio._backends._asyncio", "email.utils", "textual.css.parse")
+LATER = (
+    "palyra.console",
+    "palyra.hosting",
+    "palyra.main",
+    "httpcore",
+    "anyio._backends._asyncio",
+    "email.utils",
+    "textual.css.parse",
+)
 
 if __name__ == "__main__":
     for name in LATER:

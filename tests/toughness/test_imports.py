@@ -45,3 +45,17 @@ def test_commands_come_up_without_textual(arguments: list[str]) -> None:
 
 def test_the_screen_would_be_noticed() -> None:
     assert run(WITHOUT_SCREEN.replace('("palyra.tui", ', '("palyra.nothing", ')) != "[]"
+
+
+SCREEN = """
+import sys
+from palyra.opening import console
+import palyra.console
+rooms = ("engine", "house", "gateway", "runs", "providers", "pricing", "scheduler", "tasks", "healing")
+loaded = [name for name in sys.modules if name.split(".")[0] in ("aiohttp", "httpx", "cryptography", "genai_prices")]
+print(sorted([*loaded, *(room for room in rooms if f"palyra.{room}" in sys.modules)]))
+"""
+
+
+def test_the_screen_comes_up_before_the_engine_is_loaded() -> None:
+    assert run(SCREEN) == "[]"

@@ -28,8 +28,13 @@ def interrupted(module: str, program: str, *, ignoring: bool = False) -> subproc
     return subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, preexec_fn=prepare)
 
 
-@pytest.mark.parametrize("program", ["cli", "console"])
-@pytest.mark.parametrize("module", ["palyra.main", "palyra.engine", "palyra.cli.usage"])
+@pytest.mark.parametrize(
+    ("program", "module"),
+    [
+        *(("cli", module) for module in ("palyra.main", "palyra.engine", "palyra.cli.usage")),
+        *(("console", module) for module in ("palyra.opening", "palyra.console", "palyra.control.usage_queries")),
+    ],
+)
 def test_ctrl_c_while_a_program_loads_ends_it_without_a_word(program: str, module: str) -> None:
     ended = interrupted(module, program)
     assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, b"", b"")

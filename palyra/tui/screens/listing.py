@@ -223,7 +223,7 @@ class ListScreen(PalyraScreen):
             parts.append(muted(f"by {order.name}  "))
         if self.filter:
             parts.append(part(f"/ {self.filter.text}  {len(self._subjects)} of {self._listed}", Tone.ACCENT))
-        else:
+        elif self.snapshot is not None:
             parts += self.summary()
         return tuple(parts)
 
