@@ -10,7 +10,7 @@ import pytest
 
 from palyra.control.audit_queries import AuditEntry, AuditLogQuery, AuditProgress, AuditProgressQuery
 from palyra.control.queries import AuditAnswer, AuditQuery
-from tests.tui.desk import LARGE, console
+from tests.tui.desk import LARGE, Desk, console
 from tests.tui.fake_audit import entry
 from tests.tui.fake_doctor import EARLIER
 from tests.tui.fake_views import ident
@@ -55,6 +55,29 @@ async def test_older_pages_come_as_the_cursor_nears_the_end() -> None:
         await desk.press("G")
         assert "200+ shown" in desk.title
         assert desk.control.most_in_flight == 1
+
+
+async def test_the_whole_chain_is_reached_through_a_list_of_five_hundred() -> None:
+    def held(desk: Desk) -> list[int]:
+        return [one.seq for one in desk.list.items(desk.snapshot) if isinstance(one, AuditEntry)]
+
+    async with console(storm()) as desk:
+        await desk.press("0")
+        for _ in range(12):
+            await desk.press("G")
+        assert held(desk) == list(range(500, 0, -1))
+        assert desk.list.table.selected_key == "audit:1"
+        desk.control.change(audit=(*desk.control.world.audit, entry(1_200, "policy", "edited", "ana", "b")))
+        await desk.jump(1)
+        assert held(desk) == list(range(500, 0, -1)), "what is read does not move"
+        await desk.press("k")
+        assert desk.list.table.selected_key == "audit:2"
+        desk.list.table.select("audit:498")
+        await desk.settle()
+        assert held(desk) == list(range(600, 100, -1)), "upward as downward"
+        assert desk.list.table.selected_key == "audit:498"
+        await desk.press("G", "g")
+        assert held(desk)[0] == 1_200, "the first entry is the newest there is"
 
 
 async def test_more_than_a_page_at_once_leaves_no_gap() -> None:

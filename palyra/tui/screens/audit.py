@@ -11,6 +11,7 @@ from palyra.core.plural import plural
 from palyra.core.safe_text import safe
 from palyra.tui import format as show
 from palyra.tui import glyphs
+from palyra.tui.audit_window import AuditWindow
 from palyra.tui.commands.action import bindings
 from palyra.tui.commands.audit import AUDIT
 from palyra.tui.commands.general import EVERYWHERE
@@ -35,7 +36,6 @@ COLUMNS = (
     Column("told", safe("told"), 10, flex=3, priority=1),
     Column("seq", safe("entry"), 8, align="right", priority=2),
 )
-PAGE = 100
 PREVIEW_LINES = 4
 AHEAD = 5
 """So many rows before the end the next page is asked for."""
@@ -59,16 +59,17 @@ class AuditScreen(ListScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.deeds = True
-        """Without the decisions about requests."""
+        self.window = AuditWindow(MAX_ROWS)
         self.verdict: AuditAnswer | None = None
         self._verified_at = 0
         self._check: Verifying | None = None
-        self._entries: dict[int, AuditEntry] = {}
-        self._next: int | None = None
         self._known_version = -1
-        self._newest: Inquiry[AuditLogPage] | None = None
-        self._older: Inquiry[AuditLogPage] | None = None
+        self._place = 0
+        """Which row was selected last, counted from the top."""
+        self._newest: Inquiry[tuple[int, AuditLogPage]] | None = None
+        self._further: Inquiry[tuple[int, AuditLogPage]] | None = None
+        self._upward = False
+        """Whether what is asked for lies above the window."""
 
     # Asking.
 
@@ -80,44 +81,72 @@ class AuditScreen(ListScreen):
 
     def show_decisions(self, shown: bool) -> None:
         """Lists decisions about requests too, or leaves them out."""
-        self.deeds = not shown
-        self._entries, self._next = {}, None
+        self.window.deeds = not shown
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self.window.begin_anew()
         self.redraw()
         self._ask_newest()
+
+    async def _page(self, query: AuditLogQuery) -> tuple[int, AuditLogPage]:
+        """A page, and which beginning it was asked for after."""
+        age = self.window.age
+        return age, await self.palyra.control.ask(query)
 
     def _ask_newest(self) -> None:
         if self._newest is None:
             self._newest = Inquiry(self.palyra.spawn, self._add_newest, self._fail)
-        query = AuditLogQuery(deeds=self.deeds, limit=PAGE)
-        self._newest.ask(lambda: self.palyra.control.ask(query))
+        self._newest.ask(lambda: self._page(self.window.ask_newest()))
 
-    def _add_newest(self, page: AuditLogPage) -> None:
-        held, oldest = len(self._entries), min((entry.seq for entry in page.entries), default=0)
-        if not held or (oldest > max(self._entries) and page.next_before is not None):
-            # Nothing is known yet, or so much came that what is known lies behind a gap.
-            self._entries, self._next = {}, page.next_before
-        self._entries.update((entry.seq, entry) for entry in page.entries)
-        self.redraw()
-        self._ask_near_end()
-
-    def _add_older(self, page: AuditLogPage) -> None:
-        self._entries.update((entry.seq, entry) for entry in page.entries)
-        self._next = page.next_before
-        self.redraw()
-        self._ask_near_end()
+    def _add_newest(self, answer: tuple[int, AuditLogPage]) -> None:
+        age, page = answer
+        if age == self.window.age:
+            self.window.add_newest(page)
+            self.redraw()
+            self._ask_near_end()
 
     def _ask_near_end(self) -> None:
-        if self._next is None or len(self._entries) >= MAX_ROWS or (self._older is not None and self._older.busy):
+        """Asks for what lies beyond the end of the window that the cursor is near; filtered, the window does not move:
+        what matches would be let go again while more is sought."""
+        window, keys = self.window, list(self._subjects)
+        if self._further is not None and self._further.busy:
             return
-        if self.table.selected_key in list(self._subjects)[-AHEAD:]:
-            if self._older is None:
-                self._older = Inquiry(self.palyra.spawn, self._add_older, self._fail)
-            query = AuditLogQuery(deeds=self.deeds, before=self._next, limit=PAGE)
-            self._older.ask(lambda: self.palyra.control.ask(query))
+        full = bool(self.filter) and len(window) >= MAX_ROWS
+        if window.older is not None and not full and self.table.selected_key in keys[-AHEAD:]:
+            self._ask_further(window.ask_older(), upward=False)
+        elif window.slid and self.table.selected_key in keys[:AHEAD]:
+            self._ask_further(window.ask_newer(), upward=True)
+
+    def _ask_further(self, query: AuditLogQuery, *, upward: bool) -> None:
+        self._upward = upward
+        if self._further is None:
+            self._further = Inquiry(self.palyra.spawn, self._add_further, self._fail)
+        self._further.ask(lambda: self._page(query))
+
+    def _add_further(self, answer: tuple[int, AuditLogPage]) -> None:
+        age, page = answer
+        window = self.window
+        if age != window.age:
+            return
+        if not self._upward:
+            window.add_older(page)
+        elif window.add_newer(page):
+            self._ask_further(window.ask_newer(), upward=True)
+        elif not window.slid:
+            self._ask_newest()
+        self.redraw()
+        self.palyra.call_later(self._ask_near_end)
 
     def on_live_table_selected(self, event: LiveTable.Selected) -> None:
         super().on_live_table_selected(event)
-        self._ask_near_end()
+        before, keys = self._place, list(self._subjects)
+        self._place = keys.index(event.key) if event.key in self._subjects else 0
+        if self.window.slid and self._place == 0 and before > self.table.size.height and not self.filter:
+            # The first entry is meant, not the first of those that are held.
+            self._begin_anew()
+        else:
+            self._ask_near_end()
 
     def _fail(self, error: PalyraError) -> None:
         self.flash(f"The audit could not be read: {error}", Tone.WARN)
@@ -159,7 +188,7 @@ class AuditScreen(ListScreen):
     # Drawing.
 
     def items(self, snapshot: Snapshot) -> Sequence[Subject]:
-        return [self._entries[seq] for seq in sorted(self._entries, reverse=True)]
+        return self.window.entries
 
     def fields(self, subject: Subject) -> Mapping[str, str]:
         assert isinstance(subject, AuditEntry)
@@ -213,8 +242,8 @@ class AuditScreen(ListScreen):
         return f"entry {subject.seq:,}" if isinstance(subject, AuditEntry) else ""
 
     def summary(self) -> Line:
-        more = "" if self._next is None else "+"
-        what = "" if self.deeds else f"with decisions {glyphs.SEPARATOR} "
+        more = "" if self.window.older is None and not self.window.slid else "+"
+        what = "" if self.window.deeds else f"with decisions {glyphs.SEPARATOR} "
         shown = muted(f"{what}{self._listed:,}{more} shown")
         if self._check is not None and self._check.under_way:
             return self._check.line()
@@ -229,5 +258,5 @@ class AuditScreen(ListScreen):
         """Asks how the audit is to be written out."""
         assert self.snapshot is not None, "offered only with entries at hand"
         palyra = self.palyra
-        work = AuditExport(palyra.control, AuditLogQuery(deeds=self.deeds), max(self._entries, default=0))
+        work = AuditExport(palyra.control, AuditLogQuery(deeds=self.window.deeds), self.window.newest)
         return ExportDialog(work, palyra.spawn, palyra.clock, palyra.copy, state_dir=self.snapshot.engine.state_dir)
