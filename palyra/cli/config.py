@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -10,7 +11,7 @@ import typer
 
 from palyra.cli.launch import Launch
 from palyra.cli.options import DONE, REFUSED, Config, Json, StateDir, place, run_to_end
-from palyra.cli.output import complain, print_foreign_json, say, table
+from palyra.cli.output import complain, on_terminal, print_foreign_json, say, table
 from palyra.config.initialising import initialise
 from palyra.config.load import LoadResult, Sources
 from palyra.config.migrating import migrate_file
@@ -18,6 +19,8 @@ from palyra.config.model import LoadedConfig
 from palyra.config.paths import Standing, config_candidates, standing_of
 from palyra.config.problem import LayerName, Origin, Problem
 from palyra.config.settings import settings
+from palyra.config.shape import Path as KeyPath
+from palyra.config.shape import dotted
 from palyra.config.suggest import nearest
 from palyra.control.config_queries import ConfigAnswer, ConfigQuery
 from palyra.core.errors import BadInputError, NotFoundError, PalyraError
@@ -123,7 +126,8 @@ def _add_show(app: typer.Typer, launch: Launch) -> None:
             same = engine is not None and engine.path == ours
             values = _values(loaded, loaded.config, section, changed=changed, engine=engine if same else None)
             if as_json:
-                _print({**_findings(loaded), "engine": _engine_data(engine), "values": values})
+                told = [one for _, one in values]
+                _print({**_findings(loaded), "engine": _engine_data(engine), "values": told})
                 return DONE
             _tell_values(values, pending=same)
             for warning in loaded.warnings:
@@ -155,28 +159,39 @@ async def _ask(launch: Launch, state_dir: Path | None) -> ConfigAnswer | None:
 
 def _values(
     loaded: LoadResult, config: LoadedConfig, section: str | None, *, changed: bool, engine: ConfigAnswer | None
-) -> list[dict[str, Any]]:
-    shown: list[dict[str, Any]] = []
+) -> list[tuple[KeyPath, dict[str, Any]]]:
+    """What is told of each value, with where it is."""
+    shown: list[tuple[KeyPath, dict[str, Any]]] = []
     for one in settings(config):
         origin = loaded.origins.get(one.key, Origin())
         if section not in (None, one.section) or (changed and origin.layer is LayerName.DEFAULT):
             continue
         shadows = [f"{shadow}{f' ({shadow.key})' if shadow.key else ''}" for shadow in origin.shadows]
         told = {"key": one.key, "value": one.spelled, "origin": str(origin), "shadows": shadows}
-        shown.append({**told, "pending": None if engine is None else engine.waiting.get(one.key)})
+        shown.append((one.path, {**told, "pending": None if engine is None else engine.waiting.get(one.key)}))
     return shown
 
 
-def _tell_values(values: Sequence[dict[str, Any]], *, pending: bool) -> None:
+def _tell_values(values: Sequence[tuple[KeyPath, dict[str, Any]]], *, pending: bool) -> None:
+    """For a person one table after the other, as the file has them; for a program that looks for a key, all in one."""
+    headings = ["value", "from", "shadows", "waits for"]
+    columns = len(headings) if pending else len(headings) - 1
     rows = [
-        [one["key"], _spelled(one["value"]), one["origin"], ", ".join(one["shadows"]) or "–", one["pending"] or "–"]
-        for one in values
+        [_spelled(one["value"]), one["origin"], ", ".join(one["shadows"]) or "–", one["pending"] or "–"][:columns]
+        for _, one in values
     ]
-    headings = ["key", "value", "from", "shadows", "waits for"]
-    if rows:
-        table(headings if pending else headings[:4], rows if pending else [row[:4] for row in rows])
-    else:
+    if not rows:
         say("Everything is at its default.")
+    elif not on_terminal():
+        named = [[one["key"], *row] for (_, one), row in zip(values, rows, strict=True)]
+        table(["key", *headings[:columns]], named)
+    else:
+        paths = [path for path, _ in values]
+        for number, (place, found) in enumerate(groupby(zip(paths, rows, strict=True), lambda one: one[0][:-1])):
+            if number:
+                say("")
+            named = [[dotted(path[-1:]), *row] for path, row in found]
+            table([dotted(place) or "key", *headings[:columns]], named)
 
 
 def _spelled(value: object) -> str:

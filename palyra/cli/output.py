@@ -15,6 +15,7 @@ __all__ = [
     "amount",
     "complain",
     "instant",
+    "on_terminal",
     "plain",
     "print_foreign_json",
     "print_json",
@@ -68,6 +69,11 @@ BETWEEN = "  "
 UNDER = "    "
 """Begins what follows below a row."""
 SEPARATOR = " · "
+
+
+def on_terminal() -> bool:
+    """Whether a person looks at what is written, and not a program."""
+    return _terminal_cells() is not None
 
 
 def _terminal_cells() -> int | None:

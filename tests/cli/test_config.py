@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from palyra.cli import output
 from palyra.cli.config import config_commands
 from palyra.config.minimal import minimal_file
 from palyra.main import Launcher
@@ -144,6 +145,25 @@ def test_a_value_is_shown_with_its_origin_and_what_it_shadows(file: Path, monkey
     assert len(data["values"]) > 100
     (line,) = [line for line in run("show", "--config", str(file)).stdout.splitlines() if "tasks.concurrency" in line]
     assert line.split() == ["tasks.concurrency", "9", "env", "PALYRA_TASKS__CONCURRENCY", "file:3,", "default"]
+
+
+def test_a_person_sees_one_table_after_the_other_within_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "palyra.toml"
+    path.write_text(
+        "version = 1\n[tasks]\nconcurrency = 8\n[[budgets]]\npolicy_id = 'each-user'\nscope_kind = 'user'\n"
+        "hard_limit = 5\n[[notifications.webhook]]\nname = 'ops'\n"
+        f"url = 'https://a-very-long-name-of-a-host.in-some-domain.example/services/{'x' * 40}'\n"
+    )
+    monkeypatch.setattr(output, "_terminal_cells", lambda: 80)
+    told = run("show", "--config", str(path), "--changed").stdout
+    tables = [block.splitlines() for block in told.split("\n\n")]
+    assert [lines[0].split()[0] for lines in tables] == ["key", "budgets[0]", "tasks", "notifications.webhook[0]"]
+    assert tables[2] == ["tasks        value  from    shadows", "concurrency  8      file:3  default"]
+    # A long value breaks its own table alone.
+    assert [line.split()[0] for line in tables[1]] == ["budgets[0]", "policy_id", "scope_kind", "hard_limit"]
+    assert not [line for line in told.splitlines() if len(line) > 80 and "https://" not in line]
 
 
 def test_only_a_section_or_only_what_is_changed_is_shown(file: Path) -> None:
