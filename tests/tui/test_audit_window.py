@@ -7,7 +7,7 @@ from palyra.control.audit_queries import AuditEntry
 from palyra.tui.audit_window import AuditWindow
 from tests.tui.fake_audit import audit_page, entry
 
-MOST = 250
+MOST = 120
 
 
 def chain(kinds: list[str]) -> list[AuditEntry]:
@@ -15,7 +15,7 @@ def chain(kinds: list[str]) -> list[AuditEntry]:
 
 
 @given(
-    runs=st.lists(st.tuples(st.sampled_from(["policy", "decision"]), st.integers(1, 260)), min_size=1, max_size=8),
+    runs=st.lists(st.tuples(st.sampled_from(["policy", "decision"]), st.integers(50, 400)), min_size=1, max_size=4),
     steps=st.lists(st.sampled_from(["older", "newer", "newest", "grow"]), max_size=25),
     deeds=st.booleans(),
 )
@@ -46,7 +46,7 @@ def test_what_it_holds_is_a_stretch_of_the_chain_without_gaps(
 
 def test_it_comes_back_to_the_newest_over_a_desert_of_decisions() -> None:
     entries = chain(["policy"] * 400 + ["decision"] * 1_000 + ["policy"] * 3)
-    window = AuditWindow(MOST)
+    window = AuditWindow(250)
     window.add_newest(audit_page(entries, window.ask_newest()))
     while window.older is not None:
         window.add_older(audit_page(entries, window.ask_older()))
