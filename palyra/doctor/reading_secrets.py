@@ -202,19 +202,14 @@ def credentials_of(found: Installation, config: "LoadedConfig") -> "Credentials"
 
 def read_access(tree: StateTree) -> AccessRead:
     """Raises NothingToReadError where there is no file."""
+    from palyra.vault.registry_shape import RegistryFaultError, parse_document
+
     found = tree.at(REGISTRY_FILE)
     if found.facts is None and not found.problem:
         raise NothingToReadError("there is no access registry")
     if found.data is None:
         return AccessRead(fault=found.problem or "it is no regular file")
-    return parse_access(found.data)
-
-
-def parse_access(data: bytes) -> AccessRead:
-    """The registry's object, of the right shape down to its lists, or what is wrong with it."""
-    from palyra.vault.registry_shape import RegistryFaultError, parse_document
-
     try:
-        return AccessRead(parse_document(data))
+        return AccessRead(parse_document(found.data))
     except RegistryFaultError as error:
         return AccessRead(fault=f"it {error}", newer=error.newer)

@@ -42,6 +42,15 @@ class RegistryFaultError(Exception):
         self.newer = newer
 
 
+def fault_in(data: bytes) -> str:
+    """Why these bytes are no registry; empty where they are one."""
+    try:
+        parse_document(data)
+    except RegistryFaultError as error:
+        return f"it {error}"
+    return ""
+
+
 @value
 class Filled:
     """Something that was missing, and what it was given. `place` is like `gateway_keys[2].tags`."""

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
+from palyra.core.clock import ManualClock
 from palyra.core.ids import encode
 from palyra.doctor.installation import Installation, Online, Reached, Reading
 from palyra.doctor.surroundings import Surroundings, Terminal
@@ -17,6 +18,7 @@ from tests.doctor.faults_of_config import swapped
 from tests.doctor.faults_of_secrets import gone, put
 from tests.doctor.healthy import CONFIG, NOW, Patient
 from tests.journal.samples import T0
+from tests.journal.test_migrating import older
 
 JOURNAL, HEAD = "journal.db", "audit.head"
 SALVAGE = ("journal.salvage",)
@@ -80,6 +82,41 @@ def a_page(of: str) -> Inflict:
             file.write(b"\xa5" * 4096)
 
     return inflict
+
+
+def free_pages(patient: Patient) -> None:
+    """Pages nobody uses any more, whose list points nowhere."""
+    sql("CREATE TABLE junk (a)", "INSERT INTO junk VALUES (zeroblob(300000))", "DROP TABLE junk")(patient)
+    path = patient.state / JOURNAL
+    with path.open("r+b") as file:
+        file.seek(32)
+        trunk = int.from_bytes(file.read(4), "big")
+        assert trunk
+        file.seek((trunk - 1) * 4096)
+        file.write(b"\xff" * 4096)
+
+
+def damaged_wal(patient: Patient) -> None:
+    """The newest rows are in the WAL alone, as after a power cut, and nobody can read it."""
+    with closing(sqlite3.connect(patient.state / JOURNAL, isolation_level=None)) as database:
+        database.execute(
+            "INSERT INTO audit (seq, at, kind, subject, actor, payload, digest)"
+            " SELECT seq + 1, at, 'x', subject, actor, '{}', 'd' FROM audit ORDER BY seq DESC LIMIT 1"
+        )
+        (seq,) = database.execute("SELECT max(seq) FROM audit").fetchone()
+        kept = {name: (patient.state / name).read_bytes() for name in (JOURNAL, f"{JOURNAL}-wal")}
+    for name, data in kept.items():
+        patient.write(name, data)
+    head(lambda told: told.update(seq=seq, digest="d"))(patient)
+    with (patient.state / f"{JOURNAL}-wal").open("r+b") as file:
+        file.seek(32 + 24 + 100)
+        file.write(b"\xa5" * 100)
+
+
+def of_an_older_palyra(patient: Patient) -> None:
+    gone(JOURNAL, HEAD)(patient)
+    older(patient.state, ManualClock(T0), LATEST - 1).close()
+    (patient.state / JOURNAL).chmod(0o600)
 
 
 def head(change: Callable[[dict[str, Any]], None]) -> Inflict:
@@ -231,9 +268,11 @@ JOURNAL_FAULTS = (
         "foreign keys",
     ),
     Fault("of a newer Palyra", sql("PRAGMA user_version = 9999"), "journal.schema", BLOCKING, (), JOURNAL),
+    Fault("a damaged list of free pages", free_pages, "journal.integrity", BLOCKING, SALVAGE, JOURNAL),
+    Fault("a damaged WAL", damaged_wal, "journal.audit", BLOCKING, (), HEAD),
     Fault(
         "of an older Palyra",
-        sql(f"PRAGMA user_version = {LATEST - 1}"),
+        of_an_older_palyra,
         "journal.schema",
         WARNING,
         ("journal.migrate",),

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tests.doctor.fault import BLOCKING, WARNING, Fault
+from tests.doctor.fault import BLOCKING, INFO, WARNING, Fault
 from tests.doctor.faults_of_config import swapped, variable
 from tests.doctor.healthy import CONFIG, PROFILES, Patient
 from tests.journal.samples import T0
@@ -118,6 +118,11 @@ def again(name: str) -> Edit:
         data[name].append(dict(data[name][0]))
 
     return edit
+
+
+def nothing_more(patient: Patient) -> None:
+    """It is there from the first start on, until somebody takes it away."""
+    assert (patient.state / "gateway-key.txt").exists()
 
 
 FILL, RESTORE, ANEW = ("access.backfill",), ("access.restore_backup",), ("access.reinitialize",)
@@ -420,6 +425,7 @@ ACCESS_FAULTS = (
         "every key has expired", edited(REGISTRY, every_key(expires_at=T0)), "access.keys", WARNING, (), "gateway_keys"
     ),
     Fault("every key is off", edited(REGISTRY, every_key(enabled=False)), "access.keys", WARNING, (), "gateway_keys"),
+    Fault("the first key lies about", nothing_more, "access.key_file", INFO, (), "gateway-key.txt"),
     Fault("there is no key", edited(REGISTRY, assign("gateway_keys", [])), "access.keys", WARNING, (), "gateway_keys"),
 )
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from palyra.doctor.checks.check import Check
 from palyra.doctor.finding import Finding, Severity
 from palyra.doctor.installation import Installation, NothingToReadError
-from palyra.doctor.reading_secrets import REGISTRY_FILE, parse_access
+from palyra.doctor.reading_secrets import REGISTRY_FILE
 from palyra.vault.records import GatewayKey, RecordError, Role, read_key, read_operator
 
 T = TypeVar("T")
@@ -33,8 +33,10 @@ def registry(found: Installation) -> Iterator[Finding]:
 
 
 def _ways_back(found: Installation) -> tuple[str, ...]:
+    from palyra.vault.registry_shape import fault_in
+
     backups = (one.data for name, one in found.state.get().entries.items() if name.startswith(f"{REGISTRY_FILE}.bak."))
-    good = any(data is not None and not parse_access(data).fault for data in backups)
+    good = any(data is not None and not fault_in(data) for data in backups)
     return ("access.restore_backup",) if good else ("access.reinitialize",)
 
 

@@ -19,6 +19,7 @@ from palyra.vault.registry_shape import (
     FLAGS,
     RegistryFaultError,
     backfilled,
+    fault_in,
     new_document,
     parse_document,
     render_document,
@@ -72,7 +73,7 @@ def restore_backup(installation: Installation, findings: Sequence[Finding]) -> R
     tree = _tree(installation, findings, RESTORE)
     if tree is None:
         return None
-    chosen = newest_good(backups_in(tree, REGISTRY_FILE), _fault)
+    chosen = newest_good(backups_in(tree, REGISTRY_FILE), fault_in)
     if chosen.backup is None or chosen.backup.data is None:
         return None
     return RepairStep(
@@ -91,7 +92,7 @@ def reinitialize(installation: Installation, findings: Sequence[Finding]) -> Rep
     tree = _tree(installation, findings, REINITIALIZE)
     if tree is None:
         return None
-    chosen = newest_good(backups_in(tree, REGISTRY_FILE), _fault)
+    chosen = newest_good(backups_in(tree, REGISTRY_FILE), fault_in)
     if chosen.backup is not None:
         return None
     empty = render_document({**new_document(), "feature_flags": dict.fromkeys(FLAGS, False)})
@@ -151,11 +152,3 @@ def _with_owner(document: Mapping[str, Any], account: str, now_ms: int) -> dict[
     owner = Operator(name, account, Role.ADMIN, (f"unix:{account}",), enabled=True, created_at=now_ms)
     made["operators"].append(write_operator(owner))
     return made
-
-
-def _fault(data: bytes) -> str:
-    try:
-        parse_document(data)
-    except RegistryFaultError as error:
-        return f"it {error}"
-    return ""
