@@ -222,7 +222,7 @@ class PalyraApp(App[None], inherit_bindings=False):
         front = self.front
         if front is None:
             return
-        recovering = bool(snapshot.engine.trouble)
+        recovering = snapshot.engine.phase == "recovery"
         if recovering and not self._recovering:
             self.spawn(self._open_recovery())
         self._recovering = recovering

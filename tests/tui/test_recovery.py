@@ -93,6 +93,23 @@ async def test_a_repair_starts_the_engine_and_the_screens_come_back() -> None:
         assert "Point a client here" in desk.text
 
 
+async def test_an_engine_on_its_way_is_no_trouble() -> None:
+    starting = replace(broken(), engine=replace(broken().engine, phase="starting", trouble="it is being started"))
+    assert (await drawn(starting, 80)).startswith("○ starting · no gateway yet ")
+    draining = replace(broken(), engine=replace(broken().engine, phase="draining", trouble="stopped for repairs"))
+    assert (await drawn(draining, 80)).startswith("▲ draining · stopped for repairs ")
+    async with console(starting) as desk:
+        assert desk.front.LABEL == "Triage", "nothing is in need of mending"
+        assert "The engine is being started …" in desk.text
+        assert "No engine runs" not in desk.text
+        desk.control.change(engine=draining.engine)
+        await desk.wait(1)
+        assert "Stopped for repairs." in desk.text
+        desk.control.change(engine=engine())
+        await desk.wait(1)
+        assert "Point a client here" in desk.text
+
+
 async def test_an_engine_that_stops_later_brings_diagnostics_to_the_front_once() -> None:
     async with console(empty()) as desk:
         assert not isinstance(desk.front, DiagnosticsScreen)

@@ -66,13 +66,14 @@ def status_line(snapshot: Snapshot | None, marks: Marks, now: int, width: int) -
 
 
 def _recovery(snapshot: Snapshot, marks: Marks, now: int, width: int) -> Line:
-    """Nothing is governed and nobody is served: why is what there is to say."""
+    """No engine runs, so nothing is governed and nobody is served: why is what there is to say."""
     engine = snapshot.engine
     glyph, tone = _PHASES.get(engine.phase, (glyphs.ATTENTION, Tone.WARN))
     shown = [mark for mark, holds in (("DEMO", engine.demo), ("read-only", marks.read_only)) if holds]
     right = [part(f"{mark}  ", Tone.ACCENT, bold=True) for mark in shown]
     right += [muted(f"A {show.NONE}  I {show.NONE}"), muted(f"  {show.clock(now, marks.zone or engine.timezone)}")]
-    why = part(f" {glyphs.SEPARATOR} no gateway: {engine.trouble}")
+    told = {"recovery": f"no gateway: {engine.trouble}", "starting": "no gateway yet"}.get(engine.phase, engine.trouble)
+    why = part(f" {glyphs.SEPARATOR} {told}")
     return spread((part(f"{glyph} {engine.phase}", tone, bold=True), why), tuple(right), width)
 
 

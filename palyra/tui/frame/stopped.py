@@ -7,7 +7,12 @@ from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, strong, wra
 
 
 def stopped_lines(snapshot: Snapshot | None, label: str, width: int) -> list[Line]:
-    """`label` is the screen that has nothing to show."""
+    """`label` is the screen that has nothing to show. An engine that is on its way needs nobody."""
+    if snapshot is not None and snapshot.engine.phase != "recovery":
+        words = (
+            "The engine is being started …" if snapshot.engine.phase == "starting" else f"{snapshot.engine.trouble}."
+        )
+        return [BLANK, line(" ", muted(f"{words[:1].upper()}{words[1:]}"))]
     trouble = "" if snapshot is None else snapshot.engine.trouble
     log = "" if snapshot is None else snapshot.engine.log_file
     told = wrap(trouble, width - 4, indent="   ") if trouble else []
