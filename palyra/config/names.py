@@ -77,6 +77,11 @@ TAG = Name(
 PERSON = Name(re.compile(r"[A-Za-z0-9._:@-]{1,128}"), "1 to 128 of A-Z a-z 0-9 . _ : @ -")
 LABEL = Name(re.compile(r"[A-Za-z0-9._:@/-]{1,128}"), "1 to 128 of A-Z a-z 0-9 . _ : @ / -")
 HOST = Name(re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}"), "a host name or address, without scheme or path")
+ORIGIN = Name(
+    re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}://[A-Za-z0-9._:\[\]-]{1,255}/?"),
+    "the origin of a page: scheme, host and port without a path, like https://console.example",
+    example="https://console.example",
+)
 VARIABLE = Name(
     re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}"),
     "the name of an environment variable; the key itself belongs into that variable",

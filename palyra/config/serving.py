@@ -6,8 +6,8 @@ from typing import Annotated
 from palyra.config.amounts import DAY, GIB, HOUR, KIB, MIB, MINUTE, SECOND
 from palyra.config.budgets import UnknownPriceKind
 from palyra.config.choices import BoundEstimator, OrphanHolds, RoutingMode, StoreContent, UnknownPrice
-from palyra.config.kinds import Amount, Choice, Duration, Flag, Listing, Ratio, Size, Text, Whole
-from palyra.config.names import HOST, MODEL_ID, FilePath, Zone
+from palyra.config.kinds import Amount, Choice, Duration, Flag, Listing, Ratio, Size, Whole
+from palyra.config.names import HOST, MODEL_ID, ORIGIN, FilePath, Zone
 from palyra.config.section import Section
 from palyra.config.urls import HostPort
 from palyra.core.money import Usd
@@ -28,7 +28,7 @@ class GatewayConfig(Section):
     """The private key of tls_cert."""
     allowed_hosts: Annotated[tuple[str, ...], Listing(HOST)] = ()
     """Further names by which clients may reach it."""
-    allowed_origins: Annotated[tuple[str, ...], Listing(Text())] = ()
+    allowed_origins: Annotated[tuple[str, ...], Listing(ORIGIN)] = ()
     """Web pages whose scripts may call it."""
     max_body: Annotated[int, Size(KIB, 32 * MIB)] = 32 * MIB
     """The largest request."""

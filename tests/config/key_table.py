@@ -119,8 +119,11 @@ GATEWAY = [
         "gateway",
         "allowed_origins",
         (),
-        {'["https://x.example"]': ("https://x.example",)},
-        {"wrong_type": ['"x"', "[true]"]},
+        {
+            '["https://x.example"]': ("https://x.example",),
+            '["http://[::1]:8080/", "app-scheme://x"]': ("http://[::1]:8080/", "app-scheme://x"),
+        },
+        {"wrong_type": ['"x"', "[true]", '["*"]', '["x.example"]', '["https://x.example/page"]', '["https://"]']},
     ),
     size("gateway", "max_body", 32 * MIB, KIB, 32 * MIB),
     size("gateway", "max_headers", 16 * KIB, KIB, 32 * MIB),
