@@ -11,6 +11,7 @@ from functools import cache, lru_cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from palyra.config.urls import Url
 from palyra.core.redact import REDACTED, knowledge, redact, redact_error
 
 Data = TypeVar("Data")
@@ -23,7 +24,7 @@ class Kind(StrEnum):
     TEXT = "text"
     """Words of others: scrubbed and cut."""
     URL = "url"
-    """An address: without user, fragment and secret members of its query."""
+    """An address: without user, fragment, secret members of its query, and parts of its path that are nobody's word."""
     SECRET = "secret"  # noqa: S105 the name of a kind
     """Never shown."""
 
@@ -129,7 +130,7 @@ def _scrubbed_under(known: object, text: str) -> str:
 
 @lru_cache(REMEMBERED)
 def _bared_under(known: object, text: str) -> str:
-    return redact(text)
+    return redact(Url().spell(text) if "://" in text else text)
 
 
 def _of_either(hint: Any, inner: tuple[Any, ...]) -> Clean:

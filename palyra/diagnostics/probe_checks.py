@@ -70,12 +70,22 @@ class ProbeChecks:
             case ProbeKind.HTTP:
                 await self._ask(probe)
             case ProbeKind.TCP:
-                host, port = split_host_port(probe.target)
-                _, writer = await asyncio.open_connection(host, port)
-                await _leave(writer)
+                await self._connect(*split_host_port(probe.target))
             case ProbeKind.UNIX:
                 _, writer = await asyncio.open_unix_connection(probe.target)
                 await _leave(writer)
+
+    async def _connect(self, host: str, port: int) -> None:
+        failed: Exception = CheckFailedError(UNREACHABLE, f"{host} has no address")
+        for address in await self._addresses(host, port):
+            try:
+                _, writer = await asyncio.open_connection(str(address), port)
+            except OSError as error:
+                failed = error
+                continue
+            await _leave(writer)
+            return
+        raise failed
 
     async def _ask(self, probe: ProbeConfig) -> None:
         secret = self._secret(probe)

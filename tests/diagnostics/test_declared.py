@@ -66,6 +66,8 @@ def test_each_kind_is_treated_as_what_it_is() -> None:
     assert told.id == "sk-is-an-id-here"
     assert told.said == f"Bearer {REDACTED} said total_tokens: 42"
     assert told.where == f"https://example.com/x?api_key={REDACTED}"
+    hook = replace(given, where="https://hooks.example.com/services/T0AbCdEf0123456789/v1")
+    assert cleaned(hook).where == "https://hooks.example.com/services/********/v1"
     assert (told.hidden, told.numbers, told.perhaps) == (REDACTED, {"total_tokens": 42}, None)
     assert told.more[0] == f"password: {REDACTED}"
     assert told.more[1].endswith("… (+976)")
@@ -94,8 +96,8 @@ def test_no_text_of_a_section_carries_a_known_secret() -> None:
 
 def test_what_was_told_before_is_told_without_a_secret_that_became_known_since() -> None:
     late = "late-canary-90b1e6c4"
-    given = replace(PROBE, last_error=f"it said {late}", target=f"http://host/{late}")
+    given = replace(PROBE, last_error=f"it said {late}", target=f"http://host/?q={late}")
     assert cleaned(given) == given
     remember(late)
     told = cleaned(given)
-    assert (told.last_error, told.target) == (f"it said {REDACTED}", f"http://host/{REDACTED}")
+    assert (told.last_error, told.target) == (f"it said {REDACTED}", f"http://host/?q={REDACTED}")

@@ -1,7 +1,9 @@
 """Services outside: what a check finds over real sockets, what that makes of a probe, and who is told."""
 
 import asyncio
+import contextlib
 import ipaddress
+import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -9,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +19,7 @@ from palyra.config.operations import ProbeComponent, ProbeConfig, ProbeKind
 from palyra.core.clock import ManualClock, settle_loop
 from palyra.core.conditions import Condition, Domain, Severity
 from palyra.core.resolving import Address
-from palyra.diagnostics.failure import FailureClass, Source
+from palyra.diagnostics.failure import FailureClass, Source, failure_class
 from palyra.diagnostics.failures import FailureBook
 from palyra.diagnostics.probe_checks import ProbeChecks
 from palyra.diagnostics.probe_state import Checked, after, digest, fresh, probe_data, uptime_24h
@@ -112,6 +115,68 @@ async def test_who_does_not_answer_in_time_is_left() -> None:
         gate.set()
     await checks.close()
     assert checked == Checked(2_000, "timed_out", "did not answer within 2000 ms")
+
+
+@asynccontextmanager
+async def saying(*parts: bytes, forever: bytes = b"") -> AsyncIterator[str]:
+    """A service that says this to whoever comes, whatever they ask; its address."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            writer.writelines(parts)
+            while forever:
+                writer.write(forever)
+                await writer.drain()
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    ("parts", "forever", "code"),
+    [
+        ((), b"", "unreachable"),
+        ((b"SSH-2.0-OpenSSH_9.6\r\n",), b"", "unreachable"),
+        ((b"HTTP/1.1 200",), b"", "unreachable"),
+        ((HEAD, b"Content-Length: 0\r\n\r\n"), b"", ""),
+        ((HEAD, b"Content-Length: 99999999999\r\n\r\n"), bytes(65_536), ""),
+        ((HEAD, b"Transfer-Encoding: chunked\r\n\r\nnonsense"), b"", ""),
+        ((HEAD,), b"X-More: " + b"x" * 1_000 + b"\r\n", "unreachable"),
+        ((b"HTTP/1.1 204 No Content\r\n\r\n",), b"", "bad_status"),
+    ],
+    ids=[
+        "nothing",
+        "another protocol",
+        "half a line",
+        "plain",
+        "huge",
+        "broken body",
+        "endless head",
+        "another status",
+    ],
+)
+async def test_nothing_of_an_answer_counts_but_its_status(parts: tuple[bytes, ...], forever: bytes, code: str) -> None:
+    async with saying(*parts, forever=forever) as url:
+        checked = await check(a_probe(url))
+    assert (checked.code, bool(checked.error)) == (code, bool(code))
+    assert len(checked.error) <= 200
+
+
+async def test_a_name_that_cannot_be_looked_up_is_a_fault_of_the_network() -> None:
+    async def nobody(host: str, port: int) -> Sequence[Address]:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    for probe in (a_probe("https://nowhere.invalid/"), a_probe("nowhere.invalid:80", kind=ProbeKind.TCP)):
+        checked = await check(probe, addresses=nobody)
+        assert (checked.code, "name resolution" in checked.error) == ("unreachable", True)
+        assert failure_class(checked.code) is FailureClass.NETWORK
 
 
 async def test_a_secret_goes_along_and_one_that_cannot_be_read_is_told() -> None:
