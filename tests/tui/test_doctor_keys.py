@@ -100,6 +100,19 @@ async def test_findings_stand_above_the_parts_and_the_doctor_looks_only_when_tol
         assert "doctor: all well" in desk.title
 
 
+async def test_who_is_at_the_top_of_the_list_sees_the_worst_that_comes() -> None:
+    async with console(sick(Clinic())) as desk:
+        screen = await opened(desk)
+        assert screen.table.selected_key == "provider:anthropic"
+        desk.control.change(clinic=ill())
+        await desk.press("D")
+        assert screen.table.selected_key == f"finding:{BROKEN.id}"
+        await desk.press("j", "j")
+        desk.control.change(clinic=very_ill())
+        await desk.press("D")
+        assert screen.table.selected_key == "finding:vault.state:vault/vault.json", "who reads is not moved"
+
+
 async def test_opened_a_finding_tells_all_there_is_and_a_check_that_could_not_look_counts_as_failed() -> None:
     clinic = ill()
     failed = replace(clinic.checks[0], id="journal.open", status="error", reason="it took longer than 30 s")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from palyra.control.diagnostics_queries import Diagnosis, DiagnosticsQuery
-from palyra.control.doctor_queries import RunOfRepairs, StepView
+from palyra.control.doctor_queries import DoctorReport, RunOfRepairs, StepView
 from palyra.control.snapshots import Snapshot, Topic
 from palyra.core.errors import PalyraError
 from palyra.core.plural import plural
@@ -76,6 +76,7 @@ class DiagnosticsScreen(ListScreen):
         self._doctor: Doctoring | None = None
         self._pages: RepairPages | None = None
         self._page_shown: object = None
+        self._report_seen: DoctorReport | None = None
 
     # The doctor.
 
@@ -103,7 +104,13 @@ class DiagnosticsScreen(ListScreen):
         if self.paging and self.focused is self.table:
             # Keys that page go to the page then, and not to the list.
             self.set_focus(None)
+        report, rows, was = self.doctor.report, self.table.rows, self._report_seen
+        at_top = bool(rows) and self.table.selected_key == rows[0].key
+        self._report_seen = report
         self.redraw()
+        if report is not was and at_top and not self._order and not self.opened and self.doctor.rows:
+            # Who is at the top of the list wants to see the worst, and not what was the worst a moment ago.
+            self.bring(key_of(self.doctor.rows[0]))
 
     def _doctor_failed(self, why: str) -> None:
         self.flash(why, Tone.BAD)
