@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from palyra.control.doctor import Asked, Where, doctor, report_json
-from palyra.core.clock import SystemClock
+from palyra.core.clock import ManualClock, SystemClock
+from tests.doctor.test_live import a_house
 from tests.support.process import palyra, serve
 
 
@@ -20,9 +21,14 @@ def looked(asked: Asked, config: Path, state: Path) -> tuple[int, dict[str, Any]
     return code, report_json(report)
 
 
+async def started_again(where: Where) -> None:
+    async with a_house(where, ManualClock(SystemClock().now_ms())):
+        """The next engine, which ends in order."""
+
+
 def test_an_engine_that_is_killed_leaves_what_the_doctor_names_and_the_next_start_puts_right(tmp_path: Path) -> None:
     config, state = tmp_path / "palyra.toml", tmp_path / "state"
-    config.write_text("version = 1\n")
+    config.write_text('version = 1\n\n[gateway]\nbind = "127.0.0.1:0"\n\n[scheduler]\nenabled = false\n')
     config.chmod(0o600)
     engine = serve(state, config)
     code, document, complaints = palyra("doctor", "--strict", "--deep", state_dir=state, config=config)
@@ -46,7 +52,6 @@ def test_an_engine_that_is_killed_leaves_what_the_doctor_names_and_the_next_star
     assert document["result"]["steps"] == [{"repair_id": "state.cleanup", "outcome": "applied"}]
     assert not (state / "operators.sock").exists()
 
-    engine = serve(state, config)
-    assert engine.stop() == 0
+    asyncio.run(started_again(Where(config, state)))
     code, document = looked(Asked(strict=True, deep=True), config, state)
     assert (code, told(document)) == (0, set())
