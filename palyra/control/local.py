@@ -85,6 +85,7 @@ from palyra.control.task_queries import (
     TaskAsked,
 )
 from palyra.control.task_views import TaskViews
+from palyra.control.text_queries import RunTexts
 from palyra.control.usage import with_present
 from palyra.control.usage_queries import (
     InsightsQuery,
@@ -399,6 +400,8 @@ class LocalControl(Control):
         if isinstance(query, BudgetQuery):
             return await self._face.budget(query.policy_id)
         answer = await self._face.records.answer(query)
+        if isinstance(answer, RunTexts):
+            return answer if self._operator.may_approve else answer.for_viewers()
         if isinstance(answer, AuditAnswer):
             engine = self._face.engine
             engine.noted.audit_at, engine.noted.audit_ok = engine.clock.now_ms(), answer.ok

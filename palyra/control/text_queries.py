@@ -1,7 +1,9 @@
 """What a run was asked and answered, where that is kept (`runs.store_content`)."""
 
+from dataclasses import replace
 from typing import Literal
 
+from palyra.core.redact import redact
 from palyra.core.values import value
 
 
@@ -32,3 +34,7 @@ class RunTexts:
 
     def of(self, part: str) -> RunTextView | None:
         return next((one for one in self.texts if one.part == part), None)
+
+    def for_viewers(self) -> "RunTexts":
+        """Without what looks like a secret, however they were kept."""
+        return RunTexts(self.run_id, tuple(replace(one, text=redact(one.text), redacted=True) for one in self.texts))

@@ -224,13 +224,14 @@ _PEM = re.compile(
 )
 
 _TELLING = re.compile(
-    r"(?<![A-Za-z0-9])(?:"
+    r"(?:(?<![A-Za-z0-9])|(?<=[0-9;\[]m))(?:"
     r"sk-[A-Za-z0-9_-]{8,}"
     r"|pl[ko]_[A-Za-z0-9_-]{8,}"
     r"|eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"
     r")"
 )
-"""Keys that show by their form: of providers, of gateway and operators, and signed web tokens."""
+"""Keys that show by their form: of providers, of gateway and operators, and signed web tokens. What sets a terminal's
+colour before one ends with an `m`."""
 
 __all__ = [
     "MIN_KNOWN",

@@ -285,6 +285,8 @@ def test_addresses_lose_their_user_fragment_and_secret_parameters(text: str, exp
         ("basic dXNlcjpwdw==", f"basic {R}"),
         ("a basic idea", "a basic idea"),
         ("key sk-proj-abc_DEF-123 used", f"key {R} used"),
+        ("\x1b[31msk-proj-abc_DEF-123\x1b[0m", f"\x1b[31m{R}\x1b[0m"),
+        ("\x1b[msk-proj-abc_DEF-123", f"\x1b[m{R}"),
         ("task-force-alpha sk-learn", "task-force-alpha sk-learn"),
         ("plk_abcdefgh12 and plo_abcdefgh12", f"{R} and {R}"),
         ("jwt eyJhbGciOi.eyJzdWIi.c2ln-_ end", f"jwt {R} end"),

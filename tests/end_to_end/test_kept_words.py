@@ -8,6 +8,7 @@ import pytest
 from palyra.control.text_queries import RunTexts, RunTextsQuery
 from palyra.core.errors import NotFoundError
 from palyra.core.redact import Secret
+from palyra.vault.records import Role
 from tests.end_to_end.conftest import Opener
 from tests.end_to_end.premises import MINI, Premises, chat, message
 from tests.support.upstream import Reply, Upstream
@@ -48,6 +49,17 @@ async def test_words_are_kept_from_when_the_configuration_wants_it(opened: Opene
     cut = await here.ask(chat(messages=hello, stream=True))
     told = await words(here, cut.headers["x-palyra-run"])
     assert [one.text for one in told.texts] == [HELLO, "Hello "]
+    # Who may only look sees everything, but for secrets.
+    said = [{"role": "user", "content": "It is sk-live-0123456789abcdef0123."}]
+    shown = (await here.ask(chat(messages=said))).headers["x-palyra-run"]
+    for role, text in (
+        (Role.APPROVER, "user: It is sk-live-0123456789abcdef0123."),
+        (Role.VIEWER, "user: It is [redacted]."),
+    ):
+        await words(here, shown)
+        told = await here.operator("bo", role).ask(RunTextsQuery(shown))
+        assert told.texts[0].text == text
+        assert told.texts[0].redacted == (role is Role.VIEWER)
     with pytest.raises(NotFoundError, match="No run"):
         await here.control.ask(RunTextsQuery("nobody"))
     assert (await here.reload("")).ok
