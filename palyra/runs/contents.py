@@ -21,7 +21,7 @@ MOST_KEPT = 256 * 1024
 """Bytes of a prompt or an answer that are kept."""
 MOST_HEARD = 4 * 1024 * 1024
 """Bytes of a stream that are listened to: events are many times as long as the words in them."""
-LARGE = 64 * 1024
+LARGE = 16 * 1024
 """Bytes from which words are looked for in a thread."""
 
 

@@ -23,6 +23,7 @@ from palyra.control.commands import (
     RevokeGrant,
     SnoozeAlert,
 )
+from palyra.control.config_queries import ConfigQuery
 from palyra.control.diagnostics_queries import DiagnosticsQuery
 from palyra.control.doctor_commands import DoctorCommand
 from palyra.control.doctor_queries import DoctorPreviewQuery, DoctorReportQuery, DoctorRunsQuery
@@ -74,6 +75,7 @@ from palyra.tui.details.incident import away
 from tests.tui.fake_alerts import answered
 from tests.tui.fake_audit import audit_page
 from tests.tui.fake_budgets import detail_of_budget, last_override, opened
+from tests.tui.fake_configuration import configuration
 from tests.tui.fake_doctor import doctor_done, doctor_told
 from tests.tui.fake_incidents import incident_done, incidents_told
 from tests.tui.fake_jobs import job_done, jobs_told, task_done
@@ -225,6 +227,8 @@ class FakeControl(Control):
                 return self.world.diagnosis
             case DoctorReportQuery() | DoctorPreviewQuery() | DoctorRunsQuery():
                 return doctor_told(self.world.clinic, query)
+            case ConfigQuery():
+                return configuration()
             case AuditLogQuery():
                 return audit_page(self.world.audit, query)
             case _:

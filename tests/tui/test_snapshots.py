@@ -52,6 +52,7 @@ DIALOGS = {
     "export": ["4", "e"],
     "export_audit": ["0", "e"],
     "measures": ["3", "t"],
+    "configuration": ["1", "C"],
 }
 WORLDS = {"empty": empty, "normal": normal, "storm": storm, "hostile": hostile}
 SIZES = {"80x24": SMALL, "120x40": LARGE}
