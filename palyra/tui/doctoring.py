@@ -269,7 +269,9 @@ class Doctoring:
             if self.page is Page.WORK:
                 self.page = page
         self._changed()
-        if result is not None:
+        if result is None:
+            self._fail("No answer came. The list of runs tells whether it was done all the same.")
+        else:
             await self._take(result, taken_back)
 
     async def _take(self, result: CommandResult, taken_back: str) -> None:

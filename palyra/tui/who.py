@@ -12,6 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from palyra.core.safe_text import cells, safe
+from palyra.tui import themes
 from palyra.tui.driver import PalyraDriver
 
 HINT = "Arrows and Enter choose. What you do is written down under this name, as claimed. Esc leaves."
@@ -49,7 +50,13 @@ class Candidate(Widget, can_focus=True):
 class WhoApp(App[str]):
     """Returns the id that was chosen, None when nobody was."""
 
-    CSS = "Vertical { padding: 1 2; } Static { margin: 0 0 1 0; }"
+    CSS = """
+    Screen { background: $background; color: $tone-plain; }
+    Vertical { padding: 1 2; }
+    Static { margin: 0 0 1 0; }
+    Candidate { color: $tone-accent; }
+    .hint { color: $tone-muted; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,ctrl+c", "leave", "Leave", show=False, priority=True),
         Binding("left,up", "app.focus_previous", "Previous", show=False),
@@ -58,6 +65,9 @@ class WhoApp(App[str]):
 
     def __init__(self, account: str, candidates: Sequence[str]) -> None:
         super().__init__(driver_class=PalyraDriver)
+        for own in themes.THEMES:
+            self.register_theme(own)
+        self.theme = themes.DEFAULT
         self._account = account
         self._candidates = candidates
 
@@ -67,7 +77,7 @@ class WhoApp(App[str]):
             yield Static(Content(safe(question)), markup=False)
             for operator_id in self._candidates:
                 yield Candidate(operator_id)
-            yield Static(Content(safe(f"\n{HINT}", multiline=True)), markup=False)
+            yield Static(Content(safe(f"\n{HINT}", multiline=True)), markup=False, classes="hint")
 
     def on_mount(self) -> None:
         self.query(Candidate).first().focus()

@@ -262,6 +262,11 @@ async def test_a_repair_that_failed_says_so_with_its_reason() -> None:
         assert screen.doctor.rows[0].why == "its repair failed: no space left on device"
         await desk.press("escape")
         assert "still its repair failed: no space left on device" in told(desk)
+        await desk.press("p", "f")
+        desk.control.trouble = EngineGoneError("The engine is gone.")
+        await agreed(desk)
+        assert "The list of runs tells whether it was done all the same." in desk.notice
+        assert screen.doctor.work is None
 
 
 async def test_a_run_is_followed_step_by_step_and_goes_on_when_its_view_is_left() -> None:
