@@ -87,6 +87,7 @@ class House:
 
     def own_identity(self, claimed: str, environ: Mapping[str, str]) -> Identity:
         """Who started this process. Raises IdentityError."""
+        self.engine.access.refresh()
         return at_keyboard(self.engine.access, owner=self.engine.state_owner, claimed=claimed, environ=environ)
 
     async def close(self) -> None:

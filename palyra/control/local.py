@@ -374,7 +374,7 @@ class LocalControl(Control):
         if isinstance(query, AccessQuery):
             return access_answer(self._face.engine.access, self._face.engine.clock.now_ms())
         if isinstance(query, SecretsAsked):
-            return secrets_answer(self._face.engine, query)
+            return await secrets_answer(self._face.engine, query)
         if isinstance(query, DeadLettersQuery):
             return dead_letters(self._face.engine, query)
         if isinstance(query, HeartbeatsQuery):

@@ -17,6 +17,7 @@ from palyra.control.snapshots import CommandResult
 from palyra.core.errors import BadInputError, ConflictError, PalyraError, StateError
 from palyra.core.plural import plural
 from palyra.core.private_files import private_lock, read_private, replace_file, write_private
+from palyra.core.vault_refs import split_ref
 from palyra.engine import Engine
 from palyra.governance.four_eyes import Decider
 from palyra.providers.auth_profiles import MAX_FILE, PROFILES_FILE, AuthProfile, ProfilesFaultError, ProfileType
@@ -42,22 +43,20 @@ async def act_on_secrets(engine: Engine, command: SecretsCommand, by: Decider) -
     vault = _vault(engine)
     match command:
         case SetSecret():
-            is_new = vault.set(command.ref, command.text, engine.clock.now_ms())
-            engine.secrets.apply()
+            now = engine.clock.now_ms()
+            is_new = await engine.secrets.change(lambda: vault.set(command.ref, command.text, now))
             text = f"{command.ref} is kept." if is_new else f"{command.ref} is replaced."
             return await _told(engine, by, command.ref, {"verb": "secret_set", "new": is_new}, text)
         case DeleteSecret():
-            vault.delete(command.ref)
-            engine.secrets.apply()
+            await engine.secrets.change(lambda: vault.delete(command.ref))
             return await _told(engine, by, command.ref, {"verb": "secret_deleted"}, f"{command.ref} is deleted.")
         case RevealSecret():
             return await _reveal(engine, vault, command.ref, by)
         case RotateVault():
             return await _rotate(engine, vault, by, cancel=command.cancel)
         case AbandonVault():
-            before = vault.state.value
-            moved = vault.abandon(command.secrets, engine.ids.new())
-            engine.secrets.apply()
+            before, mark = vault.state.value, engine.ids.new()
+            moved = await engine.secrets.change(lambda: vault.abandon(command.secrets, mark))
             told = {"verb": "vault_abandoned", "secrets": command.secrets, "state": before}
             names = ", ".join(path.name for path in moved)
             text = f"The vault is given up with {plural(command.secrets, 'secret')}: {names}."
@@ -77,10 +76,10 @@ async def _reveal(engine: Engine, vault: Vault, ref: str, by: Decider) -> Comman
 
 async def _rotate(engine: Engine, vault: Vault, by: Decider, *, cancel: bool) -> CommandResult:
     if cancel:
-        if not vault.take_back():
+        if not await engine.secrets.change(vault.take_back):
             raise ConflictError("No new key waits.")
         return await _told(engine, by, "vault", {"verb": "rotation_cancelled"}, "The new key is taken back.")
-    done = vault.rotate()
+    done = await engine.secrets.change(vault.rotate)
     entries = plural(done.entries, "secret")
     told = {"verb": "vault_rotated", "key_id": done.key_id, "secrets": done.entries, "waits": done.new_key is not None}
     if done.new_key is None:
@@ -91,19 +90,8 @@ async def _rotate(engine: Engine, vault: Vault, by: Decider, *, cancel: bool) ->
 
 
 async def _change_profiles(engine: Engine, command: AddProfile | RemoveProfile, by: Decider) -> CommandResult:
-    path = engine.state_dir / PROFILES_FILE
-    with private_lock(engine.state_dir):
-        data = read_private(path, MAX_FILE)
-        text = _text(data)
-        try:
-            if isinstance(command, AddProfile):
-                after = with_profile(text, _checked(engine, command))
-            else:
-                after = without_profile(text, command.profile_id)
-        except ProfilesFaultError as error:
-            raise StateError(f"{PROFILES_FILE} {error}.", fix="Run `palyra doctor`.") from None
-        _write(path, after.encode(), there=data is not None)
-    engine.secrets.apply()
+    profile = _checked(engine, command) if isinstance(command, AddProfile) else None
+    await engine.secrets.change(lambda: _rewrite_profiles(engine.state_dir, profile, command.profile_id))
     name = command.profile_id
     if isinstance(command, RemoveProfile):
         unwritten = await noted(engine, by, name, {"verb": "profile_removed"})
@@ -116,11 +104,24 @@ async def _change_profiles(engine: Engine, command: AddProfile | RemoveProfile, 
     return CommandResult(result.status, result.message, f"{result.fix} {hint}".strip(), result.data)
 
 
+def _rewrite_profiles(state_dir: Path, added: AuthProfile | None, profile_id: str) -> None:
+    """With a profile added, or without the one of an id."""
+    path = state_dir / PROFILES_FILE
+    with private_lock(state_dir):
+        data = read_private(path, MAX_FILE)
+        text = _text(data)
+        try:
+            after = without_profile(text, profile_id) if added is None else with_profile(text, added)
+        except ProfilesFaultError as error:
+            raise StateError(f"{PROFILES_FILE} {error}.", fix="Run `palyra doctor`.") from None
+        _write(path, after.encode(), there=data is not None)
+
+
 def _checked(engine: Engine, command: AddProfile) -> AuthProfile:
     if command.provider not in engine.config.providers:
         known = ", ".join(engine.config.providers)
         raise BadInputError(f"There is no provider {command.provider!r}.", fix=f"There are: {known}.")
-    if engine.secrets.vault.resolve(command.vault_ref).state is SecretState.INVALID_REF:
+    if split_ref(command.vault_ref) is None:
         raise BadInputError("The vault reference is not written as one.", fix="Write one like global/openai-key.")
     kind = ProfileType(command.type)
     return AuthProfile(

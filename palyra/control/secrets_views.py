@@ -1,5 +1,6 @@
 """The vault and the auth profiles as consoles see them: every entry's state and no entry's value."""
 
+import asyncio
 from collections.abc import Iterable
 
 from palyra.config.model import LoadedConfig
@@ -22,21 +23,20 @@ from palyra.vault.secrets import SecretState
 from palyra.vault.vault import Vault
 
 
-def secrets_answer(engine: Engine, query: SecretsAsked) -> SecretsTold:
+async def secrets_answer(engine: Engine, query: SecretsAsked) -> SecretsTold:
     """Raises StateError where the engine keeps no vault of its own."""
     config, sources, now = engine.config, engine.sources, engine.clock.now_ms()
     if isinstance(query, AuthQuery):
         return auth_answer(config, sources, engine.credentials, str(engine.state_dir), now)
     if engine.secrets.opened is None:
         raise StateError("This engine keeps no vault of its own.")
-    return vault_answer(engine.secrets.opened, references(config, sources))
+    return await asyncio.to_thread(vault_answer, engine.secrets.opened, references(config, sources))
 
 
 def vault_answer(vault: Vault, references: Iterable[str]) -> VaultAnswer:
     """`references` are what the configuration and the profiles name."""
     entries = tuple(
-        VaultEntry(one.ref, vault.resolve(one.ref).state.value, one.created_at, one.updated_at)
-        for one in vault.entries()
+        VaultEntry(one.ref, vault.state_of(one.ref).value, one.created_at, one.updated_at) for one in vault.entries()
     )
     lacking = (SecretState.MISSING, SecretState.INVALID_REF)
     return VaultAnswer(
@@ -48,7 +48,7 @@ def vault_answer(vault: Vault, references: Iterable[str]) -> VaultAnswer:
         path=str(vault.path),
         pending=vault.pending,
         entries=entries,
-        missing=tuple(ref for ref in sorted(set(references)) if vault.resolve(ref).state in lacking),
+        missing=tuple(ref for ref in sorted(set(references)) if vault.state_of(ref) in lacking),
     )
 
 

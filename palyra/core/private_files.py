@@ -107,6 +107,24 @@ def write_private(path: Path, data: bytes, *, backups: int = 0) -> None:
         raise _unusable(path, "written", error) from error
 
 
+def write_first(path: Path, data: bytes) -> bool:
+    """Writes a file, 0600, durably, where there is none; whether there was none. Of several processes that try, one
+    does. Raises StateError."""
+    temporary = _temporary(path)
+    try:
+        _write_new(temporary, data)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink()
+        _sync_dir(path.parent)
+    except OSError as error:
+        raise _unusable(path, "written", error) from error
+    return True
+
+
 def replace_file(path: Path, data: bytes, *, backups: int = 0) -> None:
     """Replaces a file that is there, durably and with backups as `write_private` does; its mode, owner and group stay.
     Raises StateError."""

@@ -3,6 +3,7 @@
 Order of start: lock, journal, ledger rebuilt, the dead engine's holds ended; only then may a gateway open.
 """
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -193,7 +194,7 @@ class Engine:
         lock = EngineLock(self.state_dir)
         lock.acquire(socket)
         self._closing.callback(lock.release)
-        self.access = AccessRegistry.open(self.state_dir, clock)
+        self.access = await asyncio.to_thread(AccessRegistry.open, self.state_dir, clock)
         self.journal = await Journal.open(
             self.state_dir,
             clock,

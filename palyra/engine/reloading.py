@@ -183,6 +183,7 @@ class Reloading:
         engine.healing.clear(CONDITION)
         engine.events.publish(Event("config.reloaded", now, self._subject(loaded), {"applied": applied}))
         log.info("the configuration was read again; applied: %s", ", ".join(applied) or "nothing that was different")
+        await engine.secrets.reload()
         for listener in self._listeners:
             try:
                 await listener(wanted)

@@ -81,11 +81,8 @@ async def after_repairs(engine: "Engine", by: Decider, run_id: str) -> None:
     """The audit row, an event, and everything that lies in the files that may have been repaired."""
     await import_pending(engine)
     engine.events.publish(Event("repair.done", engine.clock.now_ms(), run_id, {"operator": str(by.name)}))
-    for take_up in (engine.access.refresh, engine.secrets.apply):
-        try:
-            take_up()
-        except PalyraError as error:
-            log.warning("after a repair: %s", error)
+    engine.access.refresh()
+    await engine.secrets.reload()
     try:
         await engine.reloading.reload(by)
     except PalyraError as error:

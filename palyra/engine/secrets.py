@@ -1,10 +1,15 @@
-"""Where the engine's secrets come from: its vault and the auth profiles that name entries of it."""
+"""Where the engine's secrets come from: its vault and the auth profiles that name entries of it.
 
-from typing import TYPE_CHECKING
+Disks, locks and key rings are waited for on threads; the loop is given what they said.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from palyra.core.events import Event
 from palyra.providers.credential_sources import CredentialSources, credential_sources
-from palyra.providers.credentials import Credentials
+from palyra.providers.credentials import Credentials, Pool
 from palyra.providers.fingerprints import Fingerprints
 from palyra.vault.secrets import SecretSource
 from palyra.vault.vault import Vault
@@ -14,36 +19,52 @@ if TYPE_CHECKING:
 
     from palyra.engine.engine import Engine
 
+T = TypeVar("T")
+
 
 class Keeping:
     """What is looked up by reference, and what providers are shown of it. `vault` is what was opened, or given."""
 
-    def __init__(self, engine: "Engine", environ: "Mapping[str, str]", vault: SecretSource | None) -> None:
+    def __init__(self, engine: "Engine", environ: "Mapping[str, str]", vault: SecretSource) -> None:
         self._engine = engine
         self._environ = environ
-        settings = engine.config.vault
-        self.vault: SecretSource = vault or Vault.open(
-            engine.state_dir, settings.key_source.value, environ, settings.key_file
-        )
-        self.sources = self._read()
+        self._one_at_a_time = asyncio.Lock()
+        self.vault = vault
+        self.sources = CredentialSources(environ, vault)
 
     @property
     def opened(self) -> Vault | None:
         """The vault of the state directory; None where secrets come from elsewhere."""
         return self.vault if isinstance(self.vault, Vault) else None
 
-    def reload(self) -> None:
+    async def change(self, act: Callable[[], T]) -> T:
+        """Carries out a change of the vault or the profiles, one at a time, and shows providers what they say then.
+        Raises what `act` does."""
+        async with self._one_at_a_time:
+            done = await asyncio.to_thread(act)
+            await self._show()
+            return done
+
+    async def reload(self) -> None:
         """Reads the vault and the profiles again and shows providers what they say now. Notes of credentials go by
         their fingerprints, so that only one that is another starts afresh."""
-        if self.opened is not None:
-            self.opened.reload()
-        self.apply()
+        opened = self.opened
+        await self.change(opened.reload if opened is not None else lambda: None)
 
-    def apply(self) -> None:
-        """As the vault in memory, the profiles and the configuration are now."""
+    async def read(self) -> None:
+        """Looks up what the configuration names, and lets providers have it."""
+        engine, config = self._engine, self._engine.config
+
+        def look_up() -> "tuple[CredentialSources, dict[str, Pool]]":
+            sources = credential_sources(engine.state_dir, config, self._environ, self.vault)
+            return sources, sources.pools(config)
+
+        self.sources, pools = await asyncio.to_thread(look_up)
+        engine.credentials.configure(pools)
+
+    async def _show(self) -> None:
+        await self.read()
         engine = self._engine
-        self.sources = self._read()
-        engine.credentials.configure(self.sources.pools(engine.config))
         now = engine.clock.now_ms()
         for provider_id in engine.config.providers:
             engine.leases.serve(provider_id)
@@ -54,15 +75,15 @@ class Keeping:
         told = self.opened.problem() if self.opened is not None else ""
         return [*([told] if told else []), *map(str, self.sources.profiles.problems)]
 
-    def _read(self) -> CredentialSources:
-        engine = self._engine
-        return credential_sources(engine.state_dir, engine.config, self._environ, self.vault)
-
 
 async def secrets_room(engine: "Engine", environ: "Mapping[str, str]", vault: SecretSource | None) -> Keeping:
     """The providers' credentials, with what an earlier engine learned of them."""
+    settings, state_dir = engine.config.vault, engine.state_dir
+    if vault is None:
+        vault = await asyncio.to_thread(Vault.open, state_dir, settings.key_source.value, environ, settings.key_file)
+    fingerprints = await asyncio.to_thread(Fingerprints.open, state_dir)
     room = Keeping(engine, environ, vault)
-    engine.credentials = Credentials(engine.clock, engine.write, Fingerprints.open(engine.state_dir).of)
+    engine.credentials = Credentials(engine.clock, engine.write, fingerprints.of)
     engine.credentials.restore(await engine.journal.readers.credentials())
-    engine.credentials.configure(room.sources.pools(engine.config))
+    await room.read()
     return room

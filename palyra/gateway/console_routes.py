@@ -16,7 +16,7 @@ from palyra.control.commands import CancelRun
 from palyra.control.protocol import Control
 from palyra.control.queries import DecisionQuery, RunQuery
 from palyra.core.clock import Clock
-from palyra.core.errors import NotFoundError, PalyraError, StateError
+from palyra.core.errors import NotFoundError, PalyraError
 from palyra.core.values import value
 from palyra.gateway import console_acts as acts
 from palyra.gateway import console_diagnostics, console_incidents, console_tasks
@@ -48,6 +48,7 @@ from palyra.vault.records import Operator, Role
 
 ROOT = "/console/v1/"
 RETRY_S = 30.0
+NOBODY = "Nobody can be let in: the access registry cannot be read."
 MAX_BODY = 256 * 1024
 _ANY = "*"
 _IDENTITY = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
@@ -121,10 +122,9 @@ class ConsoleDoor:
     def caller(self, request: BaseRequest, visit: Visit) -> Key | Operator:
         """Raises RefusedError (401, 503)."""
         access = self._house.access
-        try:
-            access.refresh()
-        except StateError as error:
-            raise overloaded("access_unavailable", f"Nobody can be let in: {error.message}", RETRY_S) from None
+        access.refresh()
+        if access.unavailable:
+            raise overloaded("access_unavailable", NOBODY, RETRY_S)
         caller = authenticate_caller(request.headers, access)
         visit.key_id = caller.operator_id if isinstance(caller, Operator) else caller.key_id
         return caller

@@ -84,6 +84,10 @@ class Registered(Protocol):
         """Why the registry cannot be read; empty where it can."""
         ...
 
+    def refresh(self) -> None:
+        """Takes over what was written since by others."""
+        ...
+
 
 def peer_of(request: BaseRequest) -> Peer:
     """Who is at the other end, as the kernel says."""
@@ -181,6 +185,7 @@ class OperatorsServer:
                 fix=f"Use it as {account_of(own)}.",
                 code="role_missing",
             )
+        self._registered.refresh()
         return identify(
             account_of(peer.uid),
             self._registered.operators,

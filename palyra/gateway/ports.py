@@ -100,7 +100,7 @@ class Access(Protocol):
         ...
 
     def refresh(self) -> None:
-        """Takes over what was written since by others. Raises StateError."""
+        """Takes over what was written since by others."""
         ...
 
 

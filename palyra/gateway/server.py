@@ -3,18 +3,16 @@
 import json
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
 from palyra.core.clock import Clock
-from palyra.core.errors import StateError
 from palyra.diagnostics.house import DoorFigures
 from palyra.gateway.body import CallerLeftError, check_media_type
 from palyra.gateway.callers import Doorkeeper, authenticate, check_query, is_near
 from palyra.gateway.connection import Connection, Door, headers_too_large
-from palyra.gateway.console_routes import ROOT, ConsoleDoor, ControlFor
+from palyra.gateway.console_routes import NOBODY, RETRY_S, ROOT, ConsoleDoor, ControlFor
 from palyra.gateway.errors import (
     RefusedError,
     internal_error,
@@ -53,7 +51,6 @@ NOTHING_HERE = (
     "Anthropic clients without it."
 )
 
-RETRY_S = 30.0
 """When a caller may try again after something that takes a person to repair."""
 
 _WIRES = {path: wire for wire, path in GATEWAY_PATHS.items()}
@@ -204,11 +201,9 @@ class Gateway:
         return probe()
 
     def _known(self, request: BaseRequest, visit: Visit) -> Key:
-        # A registry that breaks while it is in use lets those in whom it let in before.
-        with suppress(StateError):
-            self._house.access.refresh()
+        self._house.access.refresh()
         if self._house.access.unavailable:
-            raise overloaded("access_unavailable", "Nobody can be let in: the access registry cannot be read.", RETRY_S)
+            raise overloaded("access_unavailable", NOBODY, RETRY_S)
         key = authenticate(request.headers, self._house.access)
         visit.key_id = key.key_id
         return key

@@ -8,8 +8,9 @@ understood gives nobody any right: every key is refused until a person has looke
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,12 +18,14 @@ from palyra.core.clock import Clock
 from palyra.core.errors import ConflictError, StateError
 from palyra.core.private_files import private_dir, private_lock, read_private, write_private
 from palyra.core.reasons import reason_of
-from palyra.vault.access_edits import add_key, owners_admin, set_flag
+from palyra.core.values import value
+from palyra.vault.access_edits import add_key, check_operator, owners_admin, set_flag
 from palyra.vault.records import (
     GatewayKey,
     Operator,
     RecordError,
     Role,
+    operators_in,
     read_key,
     read_operator,
     write_operator,
@@ -59,27 +62,33 @@ _NOBODY = bytes(32)
 T = TypeVar("T")
 
 
+@value
+class _Said:
+    """What the registry said last, in one piece: readers are not to see half of a change that another thread makes."""
+
+    unavailable: str = ""
+    faults: tuple[str, ...] = ()
+    keys: Mapping[str, GatewayKey] = field(default_factory=dict)
+    operators: tuple[Operator, ...] = ()
+    operators_registered: bool = False
+    flags: Mapping[str, bool] = field(default_factory=dict)
+    tokens: Mapping[str, Operator] = field(default_factory=dict)
+
+
 class AccessRegistry:
     """Keys, operators and feature flags of one state directory. Made by `AccessRegistry.open`.
 
-    `unavailable` says why nobody can be let in; empty when the registry is sound. `faults` lists records that cannot be
-    used. `first_start` is whether this process made the registry.
+    `first_start` is whether this process made the registry. Changes wait for disks and locks, so they belong on a
+    thread of their own; whatever else there is may be asked from any other meanwhile.
     """
 
     def __init__(self, state_dir: Path, clock: Clock) -> None:
         self.path = state_dir / REGISTRY_FILE
         self.key_file = state_dir / KEY_FILE
-        self.unavailable = ""
-        self.faults: tuple[str, ...] = ()
         self.first_start = False
-        self.keys: Mapping[str, GatewayKey] = {}
-        self.operators: tuple[Operator, ...] = ()
-        self.operators_registered = False
         self._clock = clock
-        self._flags: Mapping[str, bool] = {}
-        self._tokens: Mapping[str, Operator] = {}
+        self._said = _Said()
         self._seen: tuple[int, int, int] | None = None
-        self._refused: tuple[tuple[int, int, int], StateError] | None = None
 
     @classmethod
     def open(
@@ -108,13 +117,37 @@ class AccessRegistry:
         try:
             data = read_private(registry.path, _MAX_REGISTRY, tighten=False)
         except StateError as error:
-            registry.unavailable = str(error)
+            registry._said = _Said(str(error))
             return registry
         if data is None:
-            registry.unavailable = "There is no access registry yet: the first start makes it."
+            registry._said = _Said("There is no access registry yet: the first start makes it.")
         else:
             registry._read(data)
         return registry
+
+    @property
+    def unavailable(self) -> str:
+        """Why nobody can be let in; empty where the registry is sound."""
+        return self._said.unavailable
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Records that cannot be used."""
+        return self._said.faults
+
+    @property
+    def keys(self) -> Mapping[str, GatewayKey]:
+        return self._said.keys
+
+    @property
+    def operators(self) -> tuple[Operator, ...]:
+        """Everybody who is registered; of several records with one id the first, so that none gains by being added."""
+        return self._said.operators
+
+    @property
+    def operators_registered(self) -> bool:
+        """Whether anybody is registered, also by records that cannot be used."""
+        return self._said.operators_registered
 
     def authenticate(self, token: str) -> GatewayKey | None:
         """The key a token opens; None for one that is unknown, disabled, expired or revoked.
@@ -129,13 +162,13 @@ class AccessRegistry:
     def authenticate_operator(self, token: str) -> Operator | None:
         """The operator whose token this is, at the same cost; None for one that is unknown or disabled."""
         token = _bounded(token)
-        operator = self._tokens.get(_id_in(token))
+        operator = self._said.tokens.get(_id_in(token))
         same = _is_digest_of(token, None if operator is None else operator.digest)
         return operator if same and operator is not None and operator.enabled else None
 
     def flag(self, name: str) -> bool:
         """A feature flag; one the registry does not have is off."""
-        return self._flags.get(name, False)
+        return self._said.flags.get(name, False)
 
     def edit(self, change: Callable[[dict[str, Any]], T]) -> T:
         """Applies a change to the document, writes it, and takes it over at once; nothing where it raises.
@@ -191,37 +224,39 @@ class AccessRegistry:
                     fix="Leave the role out, or choose another name.",
                 )
             record["token_hash"] = digest.hex()
+            check_operator(record)
 
         self.edit(give)
         return token
 
-    def set_flag(self, name: str, on: bool) -> None:
-        """Switches a feature on or off. Raises NotFoundError for one there is not, StateError."""
-        self.edit(lambda document: set_flag(document, name, on))
+    def set_flag(self, name: str, on: bool) -> bool:
+        """Switches a feature on or off; whether it was on. Raises NotFoundError for one there is not, StateError."""
+        return self.edit(lambda document: set_flag(document, name, on))
 
     def refresh(self) -> None:
-        """Takes over what another process wrote since. Raises StateError, changing nothing, for what is no registry.
+        """Takes over what another process wrote since; what is no registry, or not private any more, lets nobody in.
 
-        What has not changed since costs a look at the file's facts, whether it was taken over or refused.
+        What has not changed since costs a look at the file's facts.
         """
         try:
-            seen = _mark(self.path)
+            facts = self.path.stat(follow_symlinks=False)
         except OSError as error:
-            raise _broken(f"cannot be read ({reason_of(error)})") from None
+            self._seen = None
+            self._refuse(_broken(f"cannot be read ({reason_of(error)})"))
+            return
+        seen = facts.st_ctime_ns, facts.st_ino, facts.st_size
         if seen == self._seen:
             return
-        if self._refused is not None and self._refused[0] == seen:
-            raise self._refused[1].with_traceback(None)
-        data = read_private(self.path, _MAX_REGISTRY)
-        if data is None:
-            raise _broken("is gone")
         try:
-            _parse(data)
+            data = read_private(self.path, _MAX_REGISTRY)
         except StateError as error:
-            self._refused = seen, error
-            raise
-        self._read(data)
-        self._seen, self._refused = seen, None
+            self._refuse(error)
+        else:
+            if data is None:
+                self._refuse(_broken("is gone"))
+            else:
+                self._read(data)
+        self._seen = seen
 
     def _newcomers(
         self, operator_id: str, name: str, role: Role, owner: str, *, first: bool
@@ -269,36 +304,29 @@ class AccessRegistry:
         try:
             document = _parse(data)
         except StateError as error:
-            # Whether operators are registered cannot be known, so nobody may act as if none were.
-            self.unavailable, self.operators_registered = str(error), True
-            self.keys, self.operators, self._tokens, self._flags = {}, (), {}, {}
+            self._refuse(error)
             return
-        flags = document.get("feature_flags", {})
-        self._flags = {name: flags.get(name) is True for name in FLAGS}
+        given = document.get("feature_flags", {})
+        flags = {name: given.get(name) is True for name in FLAGS}
         keys: dict[str, GatewayKey] = {}
         for record in document.get("gateway_keys", []):
             with suppress(RecordError):
-                key = read_key(record, mode_override=self.flag("mode_override"))
+                key = read_key(record, mode_override=flags["mode_override"])
                 keys.setdefault(key.key_id, key)
-        operators: list[Operator] = []
         records = document.get("operators", [])
-        for record in records:
-            with suppress(RecordError):
-                operators.append(read_operator(record))
-        self.keys = keys
-        self.operators = tuple(operators)
-        self._tokens = first_of_each(operators)
-        self.operators_registered = bool(records)
-        self.faults = tuple(map(str, record_faults(document)))
-        self.unavailable = ""
+        operators = operators_in(records)
+        self._said = _Said(
+            faults=tuple(map(str, record_faults(document))),
+            keys=keys,
+            operators=tuple(operators.values()),
+            operators_registered=bool(records),
+            flags=flags,
+            tokens=operators,
+        )
 
-
-def first_of_each(operators: Iterable[Operator]) -> dict[str, Operator]:
-    """Operators by id; where several have one, the first, so that none gains by being added."""
-    found: dict[str, Operator] = {}
-    for operator in operators:
-        found.setdefault(operator.operator_id, operator)
-    return found
+    def _refuse(self, error: StateError) -> None:
+        # Whether operators are registered cannot be known, so nobody may act as if none were.
+        self._said = _Said(str(error), operators_registered=True)
 
 
 def _sound(operator: Operator) -> dict[str, object]:
@@ -319,12 +347,6 @@ def _id_in(token: str) -> str:
 def _is_digest_of(token: str, digest: bytes | None) -> bool:
     own = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
     return hmac.compare_digest(own, _NOBODY if digest is None else digest)
-
-
-def _mark(path: Path) -> tuple[int, int, int]:
-    """What changes when a file is written anew."""
-    facts = path.stat()
-    return facts.st_mtime_ns, facts.st_ino, facts.st_size
 
 
 def _parse(data: bytes) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Changes of the access registry's document: operators, keys, features. Pure: each takes a parsed document and changes
 it in place, keeping what is not known here; whoever calls writes it, or nothing if an error is raised.
 
-The last enabled admin can neither be demoted nor switched off nor removed: somebody has to be able to let others in.
+The last enabled admin can neither be demoted nor switched off nor removed, nor lose the last account they are known
+by: somebody has to be able to let others in, and access is given at a keyboard alone.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from palyra.core.errors import BadInputError, ConflictError, NotFoundError
@@ -14,6 +15,7 @@ from palyra.vault.records import (
     Operator,
     RecordError,
     Role,
+    operators_in,
     read_key,
     read_operator,
     write_key,
@@ -23,6 +25,10 @@ from palyra.vault.registry_shape import FLAGS
 
 _IDENTITY = re.compile(r"unix:[^\s:]{1,64}|ssh_key:SHA256:[A-Za-z0-9+/]{43}")
 MAX_IDENTITIES = 32
+MAX_TEXT = 256
+"""Characters of a name, a pattern or a tag."""
+MAX_LIST = 256
+_TEXT = re.compile(rf"[^\x00-\x1f\x7f\ud800-\udfff]{{1,{MAX_TEXT}}}")
 
 
 def add_operator(document: dict[str, Any], operator: Operator, *, owner: str, now_ms: int) -> list[str]:
@@ -32,6 +38,7 @@ def add_operator(document: dict[str, Any], operator: Operator, *, owner: str, no
     if _record(records, "id", operator.operator_id) is not None:
         raise ConflictError(f'The operator "{operator.operator_id}" exists already.', fix="Choose another id.")
     _check_identities(operator.identities)
+    _check_texts({"name": operator.name})
     made = [] if records else owners_admin(owner, operator, now_ms)
     made.append(_sound(write_operator(operator), read_operator, "operator"))
     records += made
@@ -56,12 +63,20 @@ def set_operator(document: dict[str, Any], operator_id: str, changes: Mapping[st
     record = _operator(document, operator_id)
     if "identities" in changes:
         _check_identities(changes["identities"])
+    _check_texts(changes)
     before = {name: record.get(name) for name in changes}
     admins = _enabled_admins(document)
     _check_sound({**record, **changes}, read_operator, operator_id)
     record.update(changes)
     _keep_an_admin(document, admins, operator_id)
     return before
+
+
+def identities_with(document: dict[str, Any], operator_id: str, add: Sequence[str], remove: Sequence[str]) -> list[str]:
+    """An operator's identities once some are added and some taken away. Raises NotFoundError."""
+    held = _operator(document, operator_id).get("identities")
+    kept = [one for one in held if isinstance(one, str) and one not in remove] if isinstance(held, list) else []
+    return [*kept, *(one for one in dict.fromkeys(add) if one not in kept)]
 
 
 def remove_operator(document: dict[str, Any], operator_id: str) -> None:
@@ -73,7 +88,8 @@ def remove_operator(document: dict[str, Any], operator_id: str) -> None:
 
 
 def add_key(document: dict[str, Any], key: GatewayKey) -> None:
-    """Raises ConflictError, RecordError."""
+    """Raises ConflictError, RecordError, BadInputError."""
+    _check_texts(write_key(key))
     record = _sound(write_key(key), lambda one: read_key(one, mode_override=True))
     keys = document.setdefault("gateway_keys", [])
     if _record(keys, "key_id", key.key_id) is not None:
@@ -87,6 +103,7 @@ def set_key(document: dict[str, Any], key_id: str, changes: Mapping[str, Any]) -
     record = _key(document, key_id)
     if record.get("revoked_at") is not None:
         raise ConflictError(f'The key "{key_id}" is revoked.', fix="Make a new one with `palyra keys add`.")
+    _check_texts(changes)
     before = {name: record.get(name) for name in changes}
     _check_sound({**record, **changes}, lambda one: read_key(one, mode_override=True), key_id)
     record.update(changes)
@@ -102,11 +119,14 @@ def revoke_key(document: dict[str, Any], key_id: str, now_ms: int) -> None:
     record["enabled"] = False
 
 
-def set_flag(document: dict[str, Any], name: str, on: bool) -> None:
-    """Raises NotFoundError for a feature there is not."""
+def set_flag(document: dict[str, Any], name: str, on: bool) -> bool:
+    """Switches a feature; whether it was on. Raises NotFoundError for a feature there is not."""
     if name not in FLAGS:
         raise NotFoundError(f"There is no feature {name!r}.", fix=f"The known ones are {', '.join(FLAGS)}.")
-    document.setdefault("feature_flags", {})[name] = on
+    flags = document.setdefault("feature_flags", {})
+    was = flags.get(name) is True
+    flags[name] = on
+    return was
 
 
 def add_flag(document: dict[str, Any], name: str) -> None:
@@ -124,16 +144,17 @@ def remove_flag(document: dict[str, Any], name: str) -> None:
     del flags[name]
 
 
+def check_operator(record: dict[str, Any]) -> None:
+    """Raises BadInputError for a record that could not be read as an operator's."""
+    _check_sound(record, read_operator, str(record.get("id")))
+
+
 def _enabled_admins(document: Mapping[str, Any]) -> set[str]:
-    found = set()
-    for record in document.get("operators", []):
-        try:
-            operator = read_operator(record)
-        except RecordError:
-            continue
-        if operator.enabled and operator.role is Role.ADMIN:
-            found.add(operator.operator_id)
-    return found
+    return {
+        name
+        for name, one in operators_in(document.get("operators", [])).items()
+        if one.enabled and one.role is Role.ADMIN and any(text.startswith("unix:") for text in one.identities)
+    }
 
 
 def _keep_an_admin(document: Mapping[str, Any], before: set[str], operator_id: str) -> None:
@@ -167,6 +188,19 @@ def _check_identities(identities: Any) -> None:
             raise BadInputError(f"{one!r} is no identity.", fix="Write unix:<account> or ssh_key:SHA256:<fingerprint>.")
     if len(identities) > MAX_IDENTITIES:
         raise BadInputError(f"An operator has at most {MAX_IDENTITIES} identities.")
+
+
+def _check_texts(fields: Mapping[str, Any]) -> None:
+    """Raises BadInputError for a text that is too long, or that no terminal or file should hold."""
+    for name in ("name", "tags", "allowed_models", "may_act_for"):
+        given = fields.get(name, ())
+        texts = [given] if isinstance(given, str) else given
+        if len(texts) > MAX_LIST:
+            raise BadInputError(f"{name} has more than {MAX_LIST} entries.")
+        if not all(_TEXT.fullmatch(text) for text in texts):
+            raise BadInputError(
+                f"{name} is not what it should be.", fix=f"Write 1 to {MAX_TEXT} characters without control characters."
+            )
 
 
 def _check_sound(record: dict[str, Any], read: Callable[[object], object], name: str) -> None:

@@ -11,15 +11,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from palyra.core.errors import StateError
-from palyra.core.private_files import read_private, remove_files, rename_file, write_private
+from palyra.core.private_files import read_private, remove_files, rename_file, write_first, write_private
 from palyra.vault.sealing import KEY_BYTES
 
 VARIABLE = "PALYRA_VAULT_KEY"
 SERVICE = "palyra-vault"
-SOURCES = ("auto", "env", "file", "keyring")
+PATIENCE_S = 30.0
+"""How long a key ring may take for an answer: one that asks somebody at a desk where nobody sits never answers."""
 
 _HEX = re.compile(r"[0-9A-Fa-f]{64}")
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]{43}=?")
@@ -67,7 +69,8 @@ class KeyHolder(ABC):
 
     @abstractmethod
     def keep(self, key: bytes) -> None:
-        """Keeps the first key. Only where there is none."""
+        """Keeps the first key, only where there is none. What is kept then is to be read: another process may have
+        been quicker, and a key ring may have kept nothing."""
 
     @abstractmethod
     def keep_next(self, key: bytes) -> None: ...
@@ -80,8 +83,8 @@ class KeyHolder(ABC):
     def drop_next(self) -> None: ...
 
     @abstractmethod
-    def give_up(self) -> None:
-        """Lets go of a key that is no file of its own."""
+    def give_up(self, mark: str) -> None:
+        """Lets go of a key that is no file of its own; `mark` tells it from others that were given up."""
 
 
 class VariableKey(KeyHolder):
@@ -112,7 +115,10 @@ class VariableKey(KeyHolder):
     def promote(self) -> None:
         return
 
-    drop_next = give_up = promote
+    drop_next = promote
+
+    def give_up(self, mark: str) -> None:
+        return
 
 
 class FileKey(KeyHolder):
@@ -142,7 +148,7 @@ class FileKey(KeyHolder):
             raise KeyFaultError(f"{path} holds no key: {error}") from None
 
     def keep(self, key: bytes) -> None:
-        write_private(self._path, f"{key_text(key)}\n".encode())
+        write_first(self._path, f"{key_text(key)}\n".encode())
 
     def keep_next(self, key: bytes) -> None:
         write_private(self._next, f"{key_text(key)}\n".encode())
@@ -153,18 +159,23 @@ class FileKey(KeyHolder):
     def drop_next(self) -> None:
         remove_files([self._next])
 
-    def give_up(self) -> None:
+    def give_up(self, mark: str) -> None:
         return
 
 
 class KeyRingKey(KeyHolder):
-    """An entry of the key ring, named after the state directory. Needs the extra `keyring`."""
+    """An entry of the key ring, named after the state directory. Needs the extra `keyring`.
+
+    The ring is asked on a thread of its own, which is left behind where no answer comes within `patience_s`.
+    """
 
     name = "keyring"
 
-    def __init__(self, account: str, load: Callable[[], Any]) -> None:
+    def __init__(self, account: str, load: Callable[[], Any], patience_s: float = PATIENCE_S) -> None:
         self._account = account
         self._load = load
+        self._patience_s = patience_s
+        self._asking: Thread | None = None
 
     def read(self) -> bytes | None:
         return self._get(self._account)
@@ -195,22 +206,34 @@ class KeyRingKey(KeyHolder):
         if self.read_next() is not None:
             self._asked("delete_password", f"{self._account}.next")
 
-    def give_up(self) -> None:
+    def give_up(self, mark: str) -> None:
         """Kept under another name: it may be wanted with the file in quarantine."""
         key = self.read()
         if key is not None:
-            self._asked("set_password", f"{self._account}.given-up", key_text(key))
+            self._asked("set_password", f"{self._account}.given-up-{mark}", key_text(key))
             self._asked("delete_password", self._account)
 
     def _asked(self, what: str, *words: str) -> object:
-        try:
-            ring = self._load()
-        except ImportError:
-            raise KeyFaultError("the key ring needs the extra `keyring`, which is not installed") from None
-        try:
-            answer: object = getattr(ring, what)(SERVICE, *words)
-        except Exception as error:  # whatever a backend of somebody else's may raise
-            raise KeyFaultError(f"the key ring cannot be used ({type(error).__name__})") from None
+        if self._asking is not None and self._asking.is_alive():
+            raise KeyFaultError("the key ring still does not answer")
+        answers: list[object] = []
+
+        def ask() -> None:
+            try:
+                answers.append(getattr(self._load(), what)(SERVICE, *words))
+            except ImportError:
+                answers.append(KeyFaultError("the key ring needs the extra `keyring`, which is not installed"))
+            except Exception as error:  # whatever a backend of somebody else's may raise
+                answers.append(KeyFaultError(f"the key ring cannot be used ({type(error).__name__})"))
+
+        self._asking = Thread(target=ask, name="key-ring", daemon=True)
+        self._asking.start()
+        self._asking.join(self._patience_s)
+        if not answers:
+            raise KeyFaultError(f"the key ring did not answer within {self._patience_s:g} s")
+        (answer,) = answers
+        if isinstance(answer, KeyFaultError):
+            raise answer
         return answer
 
 
@@ -223,7 +246,7 @@ def holder_of(
     if key_source == "env":
         return VariableKey(environ)
     if key_source == "keyring":
-        return KeyRingKey(str(state_dir.absolute()), load or _key_ring)
+        return KeyRingKey(str(state_dir.resolve()), load or _key_ring)
     return FileKey(state_dir / key_file)
 
 

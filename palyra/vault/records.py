@@ -5,7 +5,7 @@ mistake ever widens what somebody may do.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -133,6 +133,18 @@ def read_operator(record: object) -> Operator:
         digest=bytes.fromhex(token_hash) if token_hash else None,
         created_at=_field(fields, "created_at", _time, 0),
     )
+
+
+def operators_in(records: Iterable[object]) -> dict[str, Operator]:
+    """The operators that can be used, by id; where several have one, the first, so that none gains by being added."""
+    found: dict[str, Operator] = {}
+    for record in records:
+        try:
+            operator = read_operator(record)
+        except RecordError:
+            continue
+        found.setdefault(operator.operator_id, operator)
+    return found
 
 
 def write_operator(operator: Operator) -> dict[str, object]:

@@ -116,6 +116,9 @@ class VaultFile:
         entries: Mapping[str, Any] = self._data["entries"]
         return entries
 
+    def __contains__(self, ref: str) -> bool:
+        return ref in self._entries
+
     def facts(self) -> tuple[EntryFacts, ...]:
         return tuple(
             EntryFacts(ref, _time(entry, "created_at"), _time(entry, "updated_at"))

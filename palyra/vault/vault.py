@@ -7,6 +7,7 @@ rotation that was cut short is finished or taken back when the vault is opened n
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import field, replace
 from pathlib import Path
 
 from palyra.core.errors import BadInputError, ConflictError, NotFoundError, StateError
@@ -57,11 +58,23 @@ class Rotated:
     new_key: Secret | None = None
 
 
+@value
+class _Held:
+    """What was read last, in one piece: readers are not to see half of a change that another thread makes."""
+
+    state: VaultState = VaultState.ABSENT
+    detail: str = ""
+    offered_key_id: str = ""
+    pending: bool = False
+    file: VaultFile | None = None
+    key: bytes | None = field(default=None, repr=False)
+
+
 class Vault:
     """Made by `Vault.open`, which never raises for what it finds: `state` and `detail` tell.
 
-    `key_id` is of the key the file is sealed with, `offered_key_id` of the key that was found; both empty where
-    unknown. `pending` is whether a new key waits for being put into the variable.
+    Its methods wait for disks, locks and key rings, so they belong on a thread of their own; those that only read what
+    is in memory (`resolve` and the properties) may be called from any other meanwhile.
     """
 
     def __init__(
@@ -73,15 +86,10 @@ class Vault:
         entropy: Entropy = secrets.token_bytes,
     ) -> None:
         self.path = state_dir / DIRECTORY / FILE
-        self.state = VaultState.ABSENT
-        self.detail = ""
-        self.offered_key_id = ""
-        self.pending = False
         self._next = self.path.with_name(f"{FILE}.next")
         self._holder = holder_of(key_source, state_dir, environ or {}, key_file)
         self._entropy = entropy
-        self._file: VaultFile | None = None
-        self._key: bytes | None = None
+        self._held = _Held()
 
     @classmethod
     def open(
@@ -107,28 +115,59 @@ class Vault:
         return self._holder.name
 
     @property
+    def state(self) -> VaultState:
+        return self._held.state
+
+    @property
+    def detail(self) -> str:
+        """Why the state is what it is, where there is more to say."""
+        return self._held.detail
+
+    @property
     def key_id(self) -> str:
-        return "" if self._file is None else self._file.key_id
+        """Of the key the file is sealed with; empty where unknown."""
+        file = self._held.file
+        return "" if file is None else file.key_id
+
+    @property
+    def offered_key_id(self) -> str:
+        """Of the key that was found; empty where there is none."""
+        return self._held.offered_key_id
+
+    @property
+    def pending(self) -> bool:
+        """Whether a new key waits for being put into the variable."""
+        return self._held.pending
 
     def entries(self) -> tuple[EntryFacts, ...]:
         """Every entry, by reference, without its value; none where the file cannot be read."""
-        return () if self._file is None else self._file.facts()
+        file = self._held.file
+        return () if file is None else file.facts()
 
     def resolve(self, ref: str) -> Resolution:
         """What a reference names. Never raises."""
+        state, text = self._looked_up(ref)
+        return Resolution(state, None if text is None else Secret(text))
+
+    def state_of(self, ref: str) -> SecretState:
+        """What a reference would resolve to; its value is forgotten at once."""
+        return self._looked_up(ref)[0]
+
+    def _looked_up(self, ref: str) -> tuple[SecretState, str | None]:
+        held = self._held
         if split_ref(ref) is None:
-            return Resolution(SecretState.INVALID_REF)
-        if self.state is VaultState.ABSENT or (self._file is not None and ref not in self._file.refs):
-            return Resolution(SecretState.MISSING)
-        if self.state is VaultState.WRONG_KEY:
-            return Resolution(SecretState.WRONG_KEY)
-        if self._file is None or self._key is None:
-            return Resolution(SecretState.LOCKED)
+            return SecretState.INVALID_REF, None
+        if held.state is VaultState.ABSENT or (held.file is not None and ref not in held.file):
+            return SecretState.MISSING, None
+        if held.state is VaultState.WRONG_KEY:
+            return SecretState.WRONG_KEY, None
+        if held.file is None or held.key is None:
+            return SecretState.LOCKED, None
         try:
-            found = self._file.get(self._key, ref)
+            found = held.file.get(held.key, ref)
         except TamperedError:
-            return Resolution(SecretState.TAMPERED)
-        return Resolution(SecretState.MISSING) if found is None else Resolution(SecretState.RESOLVED, Secret(found))
+            return SecretState.TAMPERED, None
+        return (SecretState.MISSING, None) if found is None else (SecretState.RESOLVED, found)
 
     def problem(self) -> str:
         """What keeps the vault from being used, in words, once for all its entries; empty where nothing does."""
@@ -158,7 +197,7 @@ class Vault:
                     self._take(found, course_of(found))
                     self._settle(found, course_of(found))
             except StateError as error:
-                self.detail = str(error)
+                self._held = replace(self._held, detail=str(error))
             return
         self._take(found, course_of(found))
 
@@ -194,11 +233,15 @@ class Vault:
         finishing = course in (Course.FINISH, Course.FINISH_BOTH)
         file = found.upcoming if finishing else found.current
         key = found.next_key if course is Course.FINISH_BOTH else found.key
-        self._file = file if isinstance(file, VaultFile) else None
-        self._key = key
-        self.offered_key_id = "" if key is None else key_id_of(key)
-        self.pending = course is Course.STAY and isinstance(found.upcoming, VaultFile) and found.next_key is None
-        self.state, self.detail = found.judged(file, key)
+        state, detail = found.judged(file, key)
+        self._held = _Held(
+            state,
+            detail,
+            "" if key is None else key_id_of(key),
+            course is Course.STAY and isinstance(found.upcoming, VaultFile) and found.next_key is None,
+            file if isinstance(file, VaultFile) else None,
+            key,
+        )
         if key is not None:
             remember(key_text(key))
 
@@ -235,12 +278,11 @@ class Vault:
         private_dir(self.path.parent, ours=_OURS)
         with private_lock(self.path.parent):
             self._prepare()
-            file, key = self._file, self._key
-            if file is None:
+            file, key = self._held.file, self._held.key
+            if file is None or key is None:
                 key = self._first_key()
                 file = VaultFile.new(key, self._entropy)
-            assert key is not None
-            is_new = ref not in file.refs
+            is_new = ref not in file
             if is_new and len(file.refs) >= MAX_ENTRIES:
                 raise ConflictError(f"The vault has {MAX_ENTRIES} entries already.", fix="Delete one first.")
             self._write(file.with_entry(key, ref, text, now_ms, self._entropy), backups=BACKUPS)
@@ -250,7 +292,7 @@ class Vault:
     def delete(self, ref: str) -> None:
         """Drops a secret, and the backup that still holds it. Raises NotFoundError, ConflictError, StateError."""
         with self._opened() as (file, _):
-            if ref not in file.refs:
+            if ref not in file:
                 raise NotFoundError(f"The vault has no entry {ref!r}.", fix="See `palyra vault list`.")
             self._write(file.without_entry(ref))
             drop_backups(self.path)
@@ -284,6 +326,8 @@ class Vault:
 
     def take_back(self) -> bool:
         """Drops a new key that waits to be put into the variable. Whether one did."""
+        if not self.path.parent.is_dir():
+            return False
         with private_lock(self.path.parent):
             self.reload(settle=False)
             waited = self.pending
@@ -298,10 +342,13 @@ class Vault:
         `count` is the number of secrets given up, to be known by whoever asks. Raises ConflictError for another number
         and for a vault that can be opened, StateError.
         """
-        if self.state in (VaultState.OK, VaultState.ABSENT):
-            raise ConflictError(f"The vault is {self.state}.", fix="Delete entries with `palyra vault delete`.")
+        if not self.path.parent.is_dir():
+            raise ConflictError("There is no vault to give up.")
         with private_lock(self.path.parent):
+            # What is in memory may be of before somebody brought the right key back.
             self.reload(settle=False)
+            if self.state in (VaultState.OK, VaultState.ABSENT):
+                raise ConflictError(f"The vault is {self.state}.", fix="Delete entries with `palyra vault delete`.")
             entries = len(self.entries())
             if count != entries:
                 raise ConflictError(
@@ -315,7 +362,7 @@ class Vault:
                     away = path.with_name(f"{path.name}.quarantine-{mark}")
                     rename_file(path, away)
                     moved.append(away)
-            self._holder.give_up()
+            self._holder.give_up(mark)
             self.reload(settle=False)
             return tuple(moved)
 
@@ -327,9 +374,10 @@ class Vault:
             raise none
         with private_lock(self.path.parent):
             self._prepare(rotating=rotating)
-            if self._file is None or self._key is None:
+            held = self._held
+            if held.file is None or held.key is None:
                 raise none
-            yield self._file, self._key
+            yield held.file, held.key
 
     def _prepare(self, *, rotating: bool = False) -> None:
         """Looks again, under the lock; raises what forbids to write."""
@@ -346,18 +394,18 @@ class Vault:
             )
 
     def _first_key(self) -> bytes:
-        if (backups := backups_of(self.path)) and self._key is None:
+        if backups := backups_of(self.path):
             raise StateError(
-                f"{self.path} is gone, but {backups[0].name} is there, and no key.",
+                f"{self.path} is gone, but {backups[0].name} is there.",
                 fix="Move it back with its key, or remove it.",
             )
         try:
-            if self._key is not None:
-                return self._key
-            key = self._holder.read()
+            key = self._held.key or self._holder.read()
             if key is None:
-                key = self._entropy(KEY_BYTES)
-                self._holder.keep(key)
+                self._holder.keep(self._entropy(KEY_BYTES))
+                key = self._holder.read()
+            if key is None:
+                raise KeyFaultError("what it was given to keep is not there")
         except KeyFaultError as error:
             raise StateError(f"The vault has no key: {error}.", code="vault_locked") from None
         return key

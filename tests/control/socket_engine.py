@@ -93,6 +93,9 @@ class FixedEngine:
     queries: list[Query] = field(default_factory=list)
     identities: list[Identity] = field(default_factory=list)
 
+    def refresh(self) -> None:
+        """Who is registered stays."""
+
     def fail(self) -> None:
         if self.error is not None:
             raise self.error

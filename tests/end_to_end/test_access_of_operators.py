@@ -66,13 +66,19 @@ async def test_an_operator_is_registered_changed_and_removed(here: Premises) -> 
 async def test_the_last_enabled_admin_stays_one(here: Premises) -> None:
     owner = account_of(here.engine.state_owner)
     await here.send(AddOperator("ana"))
-    for command in (
+    alone = (
         SetOperator(owner, "viewer"),
         SetOperator(owner, enabled=False),
+        SetOperator(owner, remove_identities=(f"unix:{owner}",)),
         RemoveOperator(owner),
-    ):
+    )
+    for command in alone:
         assert await refused(here, command) == ("conflict", "last_admin")
-    await here.send(SetOperator("ana", "admin"))
+    # An admin whom no account is known by could let nobody in.
+    await here.send(SetOperator("ana", "admin", add_identities=(KEY,)))
+    for command in alone:
+        assert await refused(here, command) == ("conflict", "last_admin")
+    await here.send(SetOperator("ana", add_identities=("unix:ana",)))
     await here.send(SetOperator(owner, "approver"))
     assert await refused(here, SetOperator("ana", "approver")) == ("conflict", "last_admin")
 

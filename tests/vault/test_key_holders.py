@@ -180,7 +180,7 @@ def test_a_ring_gives_up_its_key_with_the_vault(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(ConflictError):
         vault.abandon(1, "M")
     vault.abandon(0, "M")
-    assert [account for _, account in ring.entries] == [f"{tmp_path}.given-up"]
+    assert [account for _, account in ring.entries] == [f"{tmp_path}.given-up-M"]
 
 
 def test_key_ids_are_short_and_of_their_key() -> None:

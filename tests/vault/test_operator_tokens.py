@@ -4,13 +4,15 @@ import hashlib
 import hmac
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from palyra.core.clock import ManualClock
-from palyra.core.errors import ConflictError, NotFoundError, StateError
+from palyra.core.errors import BadInputError, ConflictError, NotFoundError, StateError
+from palyra.core.private_files import write_private
 from palyra.vault.access import AccessRegistry
 from palyra.vault.identity import Attestation, by_token, identify
 from palyra.vault.records import Operator, RecordError, Role
@@ -145,6 +147,26 @@ def test_a_second_operator_of_an_id_gains_nothing(registry: AccessRegistry) -> N
     assert operator.role is Role.VIEWER
 
 
+def test_a_second_operator_of_an_id_gains_nothing_at_a_keyboard_either(registry: AccessRegistry) -> None:
+    registry.issue_token("ana", owner=OWNER, role=Role.VIEWER)
+    change(registry, "ana", identities=["unix:desk"])
+    data = document(registry)
+    data["operators"].append({"id": "ana", "role": "admin", "enabled": True, "identities": ["unix:desk"]})
+    registry.path.write_text(json.dumps(data))
+    registry.refresh()
+    identity = identify("desk", registry.operators, registered=True, owns_state=False)
+    assert (identity.operator, identity.role) == ("ana", Role.VIEWER)
+
+
+def test_an_operator_whose_record_cannot_be_used_is_given_no_token(registry: AccessRegistry) -> None:
+    registry.issue_token("ana", owner=OWNER)
+    change(registry, "ana", identities="unix:ana")
+    before = registry.path.read_bytes()
+    with pytest.raises(BadInputError, match="ana: identities is not what it should be"):
+        registry.issue_token("ana", owner=OWNER)
+    assert registry.path.read_bytes() == before
+
+
 def test_what_another_process_wrote_is_taken_over(registry: AccessRegistry, tmp_path: Path) -> None:
     registry.refresh()
     elsewhere = AccessRegistry.open(tmp_path, ManualClock())
@@ -158,21 +180,31 @@ def test_what_another_process_wrote_is_taken_over(registry: AccessRegistry, tmp_
     assert registry.flag("console_write")
 
 
-@pytest.mark.parametrize("content", [b"[]", b"{", b'{"version": 2}'])
-def test_what_is_no_registry_is_not_taken_over(registry: AccessRegistry, content: bytes) -> None:
+def test_what_is_no_registry_any_more_lets_nobody_in_until_it_is_one_again(registry: AccessRegistry) -> None:
     token = registry.issue_token("ana", owner=OWNER)
+    key = registry.key_file.read_text().strip()
     sound = registry.path.read_bytes()
-    registry.path.write_bytes(content)
-    with pytest.raises(StateError) as caught:
+
+    def let_in() -> list[bool]:
         registry.refresh()
-    assert caught.value.code == "access_unavailable"
-    registry.path.unlink()
-    with pytest.raises(StateError):
-        registry.refresh()
-    registry.path.write_bytes(sound)
-    registry.path.chmod(0o600)
-    registry.refresh()
-    assert registry.authenticate_operator(token) is not None
+        return [registry.authenticate_operator(token) is not None, registry.authenticate(key) is not None]
+
+    def open_to_others() -> None:
+        registry.path.chmod(0o602)
+
+    spoilers: list[Callable[[], object]] = [
+        *(lambda content=content: registry.path.write_bytes(content) for content in (b"[]", b"{", b'{"version": 2}')),
+        open_to_others,
+        registry.path.unlink,
+    ]
+    for spoil in spoilers:
+        spoil()
+        assert (let_in(), registry.operators_registered, registry.flag("console_read")) == ([False] * 2, True, False)
+        assert registry.unavailable
+        with pytest.raises(StateError):
+            registry.set_flag("console_write", True)
+        write_private(registry.path, sound)
+        assert (let_in(), registry.unavailable) == ([True] * 2, "")
 
 
 def test_a_flag_there_is_not_cannot_be_set(registry: AccessRegistry) -> None:
