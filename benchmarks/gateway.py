@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.parties import Cores, Screen, Target, console, headless, load, two_cores, upstream
+from benchmarks.parties import Cores, Target, headless, load, two_cores, upstream
+from benchmarks.terminal import Screen, console
 
 Numbers = dict[str, float]
 

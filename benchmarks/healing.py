@@ -21,7 +21,8 @@ from pathlib import Path
 import aiohttp
 
 from benchmarks.gateway import Numbers, acting
-from benchmarks.parties import Cores, Target, console, headless, two_cores, upstream
+from benchmarks.parties import Cores, Target, headless, two_cores, upstream
+from benchmarks.terminal import console
 
 BEATING, LOST = 10_000, 400
 INTERVAL_S = 60

@@ -18,7 +18,8 @@ from contextlib import closing
 from pathlib import Path
 
 from benchmarks.gateway import RUNS_SCREEN, Numbers, acting
-from benchmarks.parties import MODEL, Cores, console, headless, two_cores, upstream
+from benchmarks.parties import MODEL, Cores, headless, two_cores, upstream
+from benchmarks.terminal import console
 
 JOBS = 1_000
 WARM_UP_S = 60.0

@@ -1,29 +1,23 @@
-"""The processes a benchmark is made of, each pinned to its core: the mock provider, the engine with and without a
-screen, and the load."""
+"""The processes a benchmark is made of, each pinned to its core: the mock provider, the engine without a screen, and
+the load."""
 
-import fcntl
 import json
 import os
-import pty
 import signal
 import socket
-import struct
 import subprocess
 import sys
-import termios
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.load import Measured
 
 MODEL = "mock/gpt-4o-mini"
-WIDTH, HEIGHT = 120, 40
 START_SECONDS = 60.0
 
 CONFIG = """\
@@ -195,62 +189,16 @@ def upstream(directory: Path, core: int, module: str = "benchmarks.upstream", po
 @contextmanager
 def headless(directory: Path, upstream_port: int, core: int, more: str = "") -> Iterator[Target]:
     """`palyra serve`, with `more` in its configuration."""
-    port, places = _installation(directory, upstream_port, more)
+    port, places = installation(directory, upstream_port, more)
     process = subprocess.Popen(pinned(core, "-m", "palyra.entry", "serve", *places), stdout=subprocess.DEVNULL)
     try:
-        yield _ready(port, directory, process.pid)
+        yield ready(port, directory, process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
 
 
-@dataclass(slots=True)
-class Screen:
-    """A console on a pseudo terminal that a thread reads. Bytes the console has written so far."""
-
-    target: Target
-    master: int
-    octets: int = 0
-
-    def press(self, keys: str) -> None:
-        os.write(self.master, keys.encode())
-
-    def drain(self) -> None:
-        with suppress(OSError):
-            while data := os.read(self.master, 1 << 16):
-                self.octets += len(data)
-
-
-@contextmanager
-def console(directory: Path, upstream_port: int, core: int, more: str = "") -> Iterator[Screen]:
-    """`palyra-tui` with its engine in the same process, at 120 by 40."""
-    port, places = _installation(directory, upstream_port, more)
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", HEIGHT, WIDTH, 0, 0))
-    program = "from palyra.entry import console; console()"
-    process = subprocess.Popen(
-        pinned(core, "-c", program, *places),
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        start_new_session=True,
-        env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
-    )
-    os.close(slave)
-    screen = Screen(Target(port, "", MODEL, process.pid), master)
-    reader = threading.Thread(target=screen.drain, daemon=True)
-    reader.start()
-    try:
-        screen.target = _ready(port, directory, process.pid)
-        yield screen
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
-        os.close(master)
-        reader.join()
-
-
-def _installation(directory: Path, upstream_port: int, more: str) -> tuple[int, list[str]]:
+def installation(directory: Path, upstream_port: int, more: str) -> tuple[int, list[str]]:
     """A fresh state directory with its configuration: the gateway's port and the options that name both."""
     directory.mkdir()
     port = free_port()
@@ -259,7 +207,8 @@ def _installation(directory: Path, upstream_port: int, more: str) -> tuple[int, 
     return port, ["--config", str(config), "--state-dir", str(directory / "state")]
 
 
-def _ready(port: int, directory: Path, pid: int) -> Target:
+def ready(port: int, directory: Path, pid: int) -> Target:
+    """Waits until the gateway on that port answers. Raises RuntimeError."""
     wait_until(lambda: _answers(port))
     key = (directory / "state" / "gateway-key.txt").read_text().strip()
     return Target(port, key, MODEL, pid)

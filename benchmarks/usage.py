@@ -116,6 +116,21 @@ async def measure(readers: Readers, repeat: int) -> bool:
     return met
 
 
+async def zooms(readers: Readers, repeat: int) -> tuple[float, float]:
+    """The worst p99 of any timeline by model at any zoom, and the processor time of one, in ms."""
+    until = END - ODD
+    found = [
+        await timed(
+            lambda length=length, bucket=bucket, zone=zone: readers.usage_timeline(  # type: ignore[misc]
+                until - length, until, bucket=bucket, zone=zone, by="model"
+            ),
+            repeat,
+        )
+        for _, length, bucket, zone in ZOOMS
+    ]
+    return max(p99 for _, p99, _ in found), max(busy for _, _, busy in found)
+
+
 async def main(arguments: list[str]) -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--runs", type=int, default=200_000)

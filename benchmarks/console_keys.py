@@ -1,0 +1,67 @@
+"""What keys cost: bytes to the terminal and time until they show, on a screen that has much to list."""
+
+import random
+import statistics
+import time
+from collections.abc import Sequence
+
+from benchmarks.console_start import Numbers
+from benchmarks.terminal import LEAST, Screen, shown
+
+CURSOR = "▌"
+MOVES = 100
+SETTLED_S = 0.5
+"""Nothing for so long: what a key did is painted."""
+
+KEYS: tuple[tuple[str, str], ...] = (
+    *((key, f"screen {key}") for key in "1234567890"),
+    *(("5", "screen 5"), ("j", "down"), ("\x1b[6~", "page down"), ("G", "last"), ("g", "first")),
+    *(("\r", "open"), ("\x1b", "back"), ("?", "help"), ("\x1b", "back"), (":", "palette"), ("\x1b", "back")),
+    *(("/", "filter"), ("\x1b", "back"), ("S", "sort"), ("S", "sort"), ("S", "sort"), ("S", "sort"), ("T", "theme")),
+)
+"""Keys that are pressed one after another, each once what the one before did is painted."""
+
+
+def octets_of_keys(screen: Screen) -> tuple[Numbers, str]:
+    """The most and the median bytes of a key, and which one it was; what would come anyway is in it."""
+    found: list[tuple[int, str]] = []
+    for key, name in KEYS:
+        screen.quiet(SETTLED_S, 3.0)
+        before = screen.octets
+        screen.press(key)
+        time.sleep(SETTLED_S)
+        screen.quiet(SETTLED_S / 2, 3.0)
+        found.append((screen.octets - before, name))
+    most, which = max(found)
+    return {"key_octets_most": most, "key_octets": statistics.median(octets for octets, _ in found)}, which
+
+
+def until_painted(screen: Screen) -> Numbers:
+    """Milliseconds from a key that moves the cursor to the piece that shows it moved; p50 and p95."""
+    dice = random.Random(1)
+    screen.press("g")
+    screen.quiet(SETTLED_S, 3.0)
+    pressed = []
+    for number in range(MOVES):
+        pressed.append(screen.press("j" if number // 10 % 2 == 0 else "k"))
+        time.sleep(dice.uniform(0.12, 0.28))
+    moved = [at for at, was, now in _cursors(screen) if was != now and at > pressed[0]]
+    took = []
+    for begun, end in zip(pressed, [*pressed[1:], pressed[-1] + 1.0], strict=True):
+        after = [at for at in moved if begun <= at < end]
+        if after:
+            took.append((after[0] - begun) * 1000)
+    if len(took) < MOVES * 0.9:
+        raise RuntimeError(f"only {len(took)} of {MOVES} keys moved the cursor")
+    took.sort()
+    return {"paint_p50_ms": statistics.median(took), "paint_p95_ms": took[int(len(took) * 0.95)]}
+
+
+def _cursors(screen: Screen) -> Sequence[tuple[float, int, int]]:
+    """For each piece: when it came, and in which line the cursor was before and after it."""
+    found, was = [], -1
+    for at, lines in shown(screen.pieces, LEAST):
+        now = next((number for number, line in enumerate(lines) if line.startswith(CURSOR)), -1)
+        found.append((at, was, now))
+        was = now
+    return found
