@@ -6,6 +6,7 @@ Where it cannot be started, the console is in recovery mode: the doctor works, a
 import asyncio
 import logging
 import os
+import stat
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from palyra.core.clock import Clock
 from palyra.core.errors import PalyraError
 from palyra.core.events import Event
 from palyra.core.logs import EngineLog
+from palyra.core.reasons import reason_of
 from palyra.doctor.reading import Where
 from palyra.engine import Installation
 from palyra.house import House, start_house
@@ -132,6 +134,8 @@ class HostedControl(Control):
 
     async def _carry_out(self, command: DoctorCommand | StartEngine) -> CommandResult:
         async with self._moving:
+            if self._closing:
+                return CommandResult("denied", "The console is being closed.", code="closing")
             if isinstance(command, StartEngine):
                 return await self._start_again()
             if self._house is None:
@@ -228,13 +232,13 @@ class HostedControl(Control):
         elif isinstance(error, PalyraError):
             problems = (str(error),)
         if self._log is None:
-            self._log = self._log_beside_nothing()
+            self._log = self._log_of_recovery()
         if not isinstance(error, PalyraError):
             log.error("the engine failed to start", exc_info=error)
         else:
             log.warning("recovery mode: %s", error)
         code = error.code if isinstance(error, PalyraError) else "fault"
-        self._control = self._standing(Standstill(trouble_of(error), problems, code))
+        self._control = self._standing(Standstill(trouble_of(error, self.state_dir), problems, code))
 
     def _standing(self, why: Standstill) -> RecoveryControl:
         premises = Premises(
@@ -252,14 +256,18 @@ class HostedControl(Control):
             self._log = open_log(installation.config, installation.state_dir)
         else:
             settings = installation.config.logging
-            self._log.configure(self.state_dir / settings.file, log_settings(settings))
+            try:
+                self._log.configure(self.state_dir / settings.file, log_settings(settings))
+            except OSError as error:
+                log.warning("the log stays where it is: %s", reason_of(error))
 
-    def _log_beside_nothing(self) -> EngineLog | None:
-        """The log as far as there is a place for it: a console that repairs makes no state directory for its log."""
-        if not self.state_dir.is_dir():
-            return None
+    def _log_of_recovery(self) -> EngineLog | None:
+        """The log, where a state directory is there that is surely ours: nothing is made or changed for it."""
         settings = self._screen.logging
         try:
+            found = self.state_dir.lstat()
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+                return None
             return EngineLog(self.state_dir / settings.file, log_settings(settings))
         except OSError:
             return None

@@ -1,5 +1,6 @@
 """What an engine started here would run on, or why none can."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from palyra.core.reasons import reason_of
 from palyra.core.redact import redact
 from palyra.engine import Installation
 
-REPAIR = "`palyra doctor` tells what can be repaired; `palyra-tui` opens on it."
+REPAIR = "`palyra doctor` tells what can be repaired, and `palyra-tui` opens on it."
 _WHOLE = (Code.SYNTAX, Code.TOO_LARGE, Code.ENCODING)
 
 
@@ -33,14 +34,15 @@ def installed(sources: Sources, state_dir: Path) -> Installation:
     return Installation(loaded.config, state_dir, loaded.path, sources=sources, warnings=loaded.warnings)
 
 
-def trouble_of(error: Exception) -> str:
-    """Why no engine runs: one line without a full stop and without secrets."""
+def trouble_of(error: Exception, state_dir: Path) -> str:
+    """Why no engine runs: one line without a full stop and without secrets, files of the state by their names in it."""
     if isinstance(error, ConfigError):
-        return redact(_of_configuration(error.problems))
-    if isinstance(error, PalyraError):
-        return redact(error.message.splitlines()[0].rstrip(".")) if error.message else error.code
-    told = reason_of(error) if isinstance(error, OSError) else f"{type(error).__name__}: {reason_of(error)}"
-    return redact(f"the engine failed to start: {told}".splitlines()[0].rstrip("."))
+        told = _of_configuration(error.problems)
+    elif isinstance(error, PalyraError):
+        told = error.message.replace(f"{state_dir}{os.sep}", "") or error.code
+    else:
+        told = f"the engine failed to start: {type(error).__name__}: {reason_of(error)}"
+    return redact(told.splitlines()[0].rstrip("."))
 
 
 def _of_configuration(problems: tuple[Problem, ...]) -> str:
@@ -48,7 +50,7 @@ def _of_configuration(problems: tuple[Problem, ...]) -> str:
     origin = replace(first.origin, shadows=())
     name = Path(origin.name).name if origin.layer is LayerName.FILE else str(origin)
     if first.code is Code.UNREADABLE:
-        what = f"{name} cannot be read"
+        what = f"{name} cannot be read: {first.message.rpartition(': ')[2]}"
     elif first.code is Code.VERSION_NEWER:
         what = f"{name} is of a newer Palyra"
     elif origin.layer is LayerName.FILE and origin.line:

@@ -3,15 +3,17 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from palyra.cli.app import build_app
 from palyra.cli.launch import GatewayDoor, Place
 from palyra.cli.output import complain
 from palyra.config.paths import state_dir as find_state_dir
 from palyra.config.rewrite import set_defaults
+from palyra.control.engine_commands import RUNS_ELSEWHERE
 from palyra.control.offline import offline_control
 from palyra.control.protocol import Control
 from palyra.core.clock import SystemClock
@@ -23,7 +25,7 @@ from palyra.core.signals import StopSignals
 from palyra.core.streams import STDERR, STDOUT, say
 from palyra.engine import Installation
 from palyra.house import House, open_house
-from palyra.installed import installed
+from palyra.installed import REPAIR, installed
 from palyra.log_files import open_log
 from palyra.opening import guarded, running_engine, sources_of
 
@@ -97,12 +99,22 @@ class Launcher:
         return set_defaults(path, models, os.environ)
 
     def serve(self, place: Place, *, bind: str | None, ready_file: Path | None) -> int:
-        return guarded(lambda: serve(place, bind, ready_file))
+        return guarded(lambda: sent_to_the_doctor(serve(place, bind, ready_file)))
 
     def demo(self, state_dir: Path | None, *, ascii_only: bool) -> int:
         from palyra.demo.run import run_demo
 
         return guarded(lambda: run_demo(state_dir, ascii_only=ascii_only))
+
+
+async def sent_to_the_doctor(work: Coroutine[Any, Any, int]) -> int:
+    """Names what helps with a state directory that cannot be used, beside what is told of it."""
+    try:
+        return await work
+    except StateError as error:
+        if error.code != RUNS_ELSEWHERE:
+            error.fix = f"{error.fix} {REPAIR}".strip()
+        raise
 
 
 async def serve(place: Place, bind: str | None, ready_file: Path | None) -> int:

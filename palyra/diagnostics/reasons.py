@@ -196,7 +196,7 @@ SENTENCES: Mapping[ReasonCode, tuple[str, str]] = {
     ReasonCode.COLLECTOR_TIMEOUT: ("What this part is doing could not be read in time.", "It is asked again."),
     ReasonCode.SWITCHED_OFF: ("It is switched off.", ""),
     ReasonCode.ENGINE_STOPPED: (
-        "No engine runs: the house is in recovery mode.",
+        "Stopped in recovery mode.",
         "Repair what the doctor found; the engine starts by itself then.",
     ),
 }

@@ -1,6 +1,7 @@
 """A mock provider, and houses whose books are checked when a test ends."""
 
 import asyncio
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -12,6 +13,7 @@ from typing import Protocol
 import pytest
 
 from palyra.core.clock import Clock
+from tests.end_to_end.hosted import Site
 from tests.end_to_end.premises import Premises, premises
 from tests.support.upstream import Upstream
 
@@ -112,3 +114,23 @@ async def opened(request: pytest.FixtureRequest, upstream: Upstream, tmp_path: P
 async def here(opened: Opener) -> Premises:
     """A house without budgets, on a clock turned by hand."""
     return await opened()
+
+
+@pytest.fixture(scope="session")
+def run_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where an engine has run once and ended in order."""
+    found = Site(tmp_path_factory.mktemp("seed"))
+
+    async def run() -> None:
+        async with found.console() as control:
+            assert control.house is not None, control.standstill
+
+    asyncio.run(run())
+    return found.root
+
+
+@pytest.fixture
+def site(run_once: Path, tmp_path: Path) -> Site:
+    """A copy of it to spoil."""
+    shutil.copytree(run_once, tmp_path / "site")
+    return Site(tmp_path / "site")
