@@ -49,6 +49,8 @@ def test_a_requester_by_any_name_may_not_decide(principal: str, by: Decider, may
         (Decider("olga"), Decider("olga"), False),
         (Decider("olga"), Decider("pete"), True),
         (Decider("olga", "claimed"), Decider("pete"), False),
+        (Decider("olga"), Decider("pete", "claimed"), False),
+        (Decider("olga", "claimed"), Decider("pete", "claimed"), False),
         (Decider("local:ops", "owner", "ops"), Decider("olga", "uid", "ops"), False),
         (Decider("alice", "ssh_key", "ops"), Decider("bob", "ssh_key", "ops"), True),
         (Decider("alice", "ssh_key", "ops"), Decider("alice", "ssh_key", "ops"), False),

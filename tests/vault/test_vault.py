@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from palyra.core import redact as redact_room
 from palyra.core.errors import BadInputError, ConflictError, NotFoundError, PalyraError, StateError
 from palyra.core.redact import redact
 from palyra.vault.opening import VaultState
-from palyra.vault.sealing import MAX_ENTRIES, MAX_VALUE, key_id_of
+from palyra.vault.sealing import MAX_ENTRIES, MAX_VALUE, VaultFile, key_id_of
 from palyra.vault.secrets import SecretState
 from palyra.vault.vault import Vault
 
@@ -106,6 +107,56 @@ def test_a_vault_whose_backup_is_all_that_is_left_is_not_begun_anew_with_another
     with pytest.raises(StateError, match=r"vault\.json\.bak\.1 is there"):
         filled(tmp_path)
     assert not (tmp_path / "vault" / "vault.key").exists()
+
+
+def test_a_vault_whose_backup_is_left_with_its_key_is_not_begun_anew_over_it(tmp_path: Path) -> None:
+    filled(tmp_path)
+    backup = tmp_path / "vault" / "vault.json.bak.1"
+    (tmp_path / "vault" / "vault.json").unlink()
+    before = backup.read_bytes()
+    for _ in range(2):
+        with pytest.raises(StateError, match=r"vault\.json\.bak\.1 is there"):
+            filled(tmp_path)
+    assert backup.read_bytes() == before
+    backup.rename(tmp_path / "vault" / "vault.json")
+    assert read(opened(tmp_path), "global/a") == "secret-of-a"
+
+
+def test_two_vaults_begun_with_one_key_file_keep_the_key_of_the_first(tmp_path: Path) -> None:
+    file = tmp_path / "shared.key"
+    late = Vault.open(tmp_path / "late", "file", {}, file)
+    entropy = late._entropy
+
+    def meanwhile(size: int) -> bytes:
+        if size == 32:
+            Vault.open(tmp_path / "quick", "file", {}, file).set("global/a", "of-the-quick", NOW)
+        return entropy(size)
+
+    late._entropy = meanwhile
+    late.set("global/a", "of-the-late", NOW)
+    for name in ("quick", "late"):
+        assert read(Vault.open(tmp_path / name, "file", {}, file), "global/a") == f"of-the-{name}"
+
+
+def test_an_entry_that_is_empty_on_disk_is_missing(tmp_path: Path) -> None:
+    filled(tmp_path, KEY)
+    file = VaultFile.parse((tmp_path / "vault" / "vault.json").read_bytes())
+    written = file.with_entry(KEY, "global/empty", "", NOW, os.urandom).render()
+    (tmp_path / "vault" / "vault.json").write_bytes(written)
+    vault = opened(tmp_path, KEY)
+    assert [read(vault, f"global/{name}") for name in ("empty", "a")] == ["missing", "secret-of-a"]
+    vault.rotate()
+    vault = opened(tmp_path, KEY)
+    assert [vault.state_of(f"global/{name}") for name in ("empty", "a")] == ["missing", "resolved"]
+
+
+def test_what_is_only_looked_at_is_not_learned(tmp_path: Path) -> None:
+    filled(tmp_path, a="looked-at-but-not-used")
+    redact_room._known = redact_room.KnownSecrets()
+    assert opened(tmp_path).state_of("global/a") is SecretState.RESOLVED
+    assert redact("looked-at-but-not-used") == "looked-at-but-not-used"
+    assert opened(tmp_path).resolve("global/a").secret
+    assert redact("looked-at-but-not-used") == "[redacted]"
 
 
 def test_each_write_has_a_nonce_of_its_own(tmp_path: Path) -> None:
@@ -329,6 +380,11 @@ def test_a_vault_is_given_up_only_by_who_knows_how_much(tmp_path: Path) -> None:
     file = (tmp_path / "vault" / "vault.json").read_bytes()
     (tmp_path / "vault" / "vault.key").write_bytes(TEXT.encode())
     vault = opened(tmp_path)
+    # The right key is back before the number is typed: what can be opened is not given up.
+    (tmp_path / "vault" / "vault.key").write_bytes(key)
+    with pytest.raises(ConflictError, match="ok"):
+        vault.abandon(2, "M")
+    (tmp_path / "vault" / "vault.key").write_bytes(TEXT.encode())
     with pytest.raises(ConflictError, match="2 secrets would be given up, not 1"):
         vault.abandon(1, "M")
     assert vault.state is VaultState.WRONG_KEY
