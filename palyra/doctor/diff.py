@@ -8,11 +8,15 @@ from difflib import SequenceMatcher
 
 from palyra.core.redact import MIN_KNOWN, REDACTED, names_secret, redact, remember
 from palyra.doctor.change import Action, FileFacts, PlannedChange
+from palyra.doctor.confinement import is_temporary
 
 MOST_LINES = 2_000
 """A longer diff is cut and says so."""
 MOST_COMPARED = 20_000
 """Lines of both sides together; of more only the sizes are told."""
+
+_HASH = "hash"
+"""Names of hashes of keys end so: what proves a key is nobody else's business."""
 
 _KEY_BEGINS = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _KEY_ENDS = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
@@ -27,10 +31,13 @@ def diff_of(change: PlannedChange) -> str:
             return f"new directory, mode {change.after.mode:04o}\n"
         case Action.MOVE:
             return f"keeps what {change.source} holds now\n"
-        case Action.DELETE if change.was is None:
+        case Action.DELETE if change.was is None or is_temporary(change.target):
             return f"removed ({_size(change.before)}); kept in the run's backups\n"
         case _ if change.content is None and change.action is not Action.DELETE:
             return _unseen(change)
+        case _ if is_temporary(change.target):
+            # Half a file, perhaps of a bare key: nothing in it tells what of it is secret.
+            return _sizes(change)
     return _unified(change)
 
 
@@ -38,13 +45,13 @@ def _unseen(change: PlannedChange) -> str:
     """A file that is made only when the repair is applied, or brought back from a backup."""
     if change.work:
         return f"a new file takes the place of the one there is ({_size(change.before)}); it is made first\n"
-    return f"{_size(change.before)} → {_size(change.after)}\n"
+    return _sizes(change)
 
 
 def _unified(change: PlannedChange) -> str:
     before, after = _lines(change.was), _lines(change.content)
     if before is None or after is None or len(before) + len(after) > MOST_COMPARED:
-        return f"{_size(change.before)} → {_size(change.after)}\n"
+        return _sizes(change)
     shown = [
         f"--- {change.target if change.before.exists else '/dev/null'}",
         f"+++ {change.target if change.after.exists else '/dev/null'}",
@@ -107,7 +114,7 @@ def _learn(data: bytes) -> None:
 def _secrets(tree: object, *, secret: bool = False) -> Iterator[str]:
     if isinstance(tree, dict):
         for name, below in tree.items():
-            yield from _secrets(below, secret=secret or names_secret(str(name)))
+            yield from _secrets(below, secret=secret or names_secret(str(name)) or str(name).endswith(_HASH))
     elif isinstance(tree, list):
         for below in tree:
             yield from _secrets(below, secret=secret)
@@ -124,6 +131,10 @@ def _without_secrets(lines: list[str]) -> Iterator[str]:
             yield REDACTED
         else:
             yield redact(line)
+
+
+def _sizes(change: PlannedChange) -> str:
+    return f"{_size(change.before)} → {_size(change.after)}\n"
 
 
 def _size(facts: FileFacts) -> str:
