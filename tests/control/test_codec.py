@@ -56,6 +56,9 @@ def values(kind: type) -> st.SearchStrategy[Any]:
     return st.builds(kind, **fields)
 
 
+SNAPSHOTS = st.builds(Snapshot)
+"""Those that leave out what may be left out; each test fills one field, which takes a tenth of the time of all."""
+
 COMMANDS = get_args(get_args(Command)[0])
 QUERIES = get_args(get_args(Query)[0])
 ANSWERS = get_args(Answer)
@@ -85,10 +88,12 @@ def test_every_answer_arrives_as_it_was_given(kind: type, data: st.DataObject) -
     assert codec.decode_answer(codec.encode_answer(answer)) == answer
 
 
-@ROUND_TRIP
+@settings(parent=ROUND_TRIP, max_examples=100)
 @given(data=st.data())
 def test_a_snapshot_arrives_as_it_was_taken(data: st.DataObject) -> None:
-    snapshot = data.draw(values(Snapshot))
+    name = data.draw(st.sampled_from([field.name for field in dataclasses.fields(Snapshot)]))
+    drawn = data.draw(st.from_type(get_type_hints(Snapshot)[name]))
+    snapshot = dataclasses.replace(data.draw(SNAPSHOTS), **{name: drawn})
     assert codec.decode_snapshot(codec.encode_snapshot(snapshot)) == snapshot
 
 
