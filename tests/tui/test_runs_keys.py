@@ -6,6 +6,7 @@ from dataclasses import replace
 from palyra.control.commands import CancelRun
 from palyra.control.queries import RunQuery, RunsQuery
 from palyra.control.snapshots import RunView
+from palyra.tui.widgets.live_table import MAX_ROWS
 from tests.tui.desk import LARGE, console
 from tests.tui.fake_views import CENT, ident, run
 from tests.tui.fake_worlds import normal, storm
@@ -38,19 +39,65 @@ async def test_costs_are_told_apart_from_none_and_unknown() -> None:
         assert "unpriced" in desk.lines[3]
 
 
-async def test_older_pages_come_as_the_cursor_nears_the_end() -> None:
+async def test_older_pages_come_as_the_cursor_nears_the_end_and_newer_ones_go() -> None:
     world = storm()
-    world.older_runs = tuple(run(number, "completed", "old", "m/m", CENT) for number in range(300, 900))
+    world.older_runs = tuple(run(number, "completed", "old", "m/m", CENT) for number in range(300, 1_500))
     async with console(world) as desk:
         await desk.press("5")
         queries = [query for query in desk.control.asked if isinstance(query, RunsQuery)]
         assert [query.limit for query in queries] == [100]
         assert len(desk.list._subjects) == 400
         await desk.press("G")
-        assert len(desk.list._subjects) == 500
+        assert len(desk.list._subjects) == MAX_ROWS
+        for _ in range(11):
+            at_end = desk.list.table.selected_key
+            await desk.press("G")
+            assert len(desk.list._subjects) <= MAX_ROWS
+            assert at_end != desk.list.table.selected_key
+        assert "older ones, 701 to 1,200 " in f"{desk.title} "
+        assert "running" not in desk.text
+        last = desk.list.table.selected_key
+        line = next(number for number, row in enumerate(desk.lines) if row.startswith("▌"))
         await desk.press("G")
-        assert len(desk.list._subjects) == 500, "a list is never longer"
+        assert (desk.list.table.selected_key, desk.lines[line][0]) == (last, "▌")
+        # The way back, past the pages that were let go.
+        while "older ones" in desk.title:
+            before = desk.list.table.selected_key
+            await desk.press("pageup")
+            assert desk.list.table.selected_key != before
+        assert "2 live" not in desk.title
+        await desk.press("g")
+        assert desk.lines[3].startswith("▌● running")
         assert desk.control.most_in_flight == 1
+
+
+async def test_g_goes_back_to_what_goes_on_now() -> None:
+    world = storm()
+    world.older_runs = tuple(run(number, "completed", "old", "m/m", CENT) for number in range(300, 1_500))
+    async with console(world) as desk:
+        await desk.press("5", *"GGGGG")
+        assert "older ones" in desk.title
+        await desk.press("g")
+        assert desk.lines[3].startswith("▌● running")
+        assert "older ones" not in desk.title
+
+
+async def test_a_filter_that_lets_little_through_looks_some_pages_further_for_each_key() -> None:
+    world = normal()
+    world.older_runs = tuple(
+        run(number, "completed", "rare" if number % 450 == 0 else "old", "m/m", CENT) for number in range(10, 2_000)
+    )
+    async with console(world) as desk:
+        await desk.press("5", "slash")
+        await desk.type("who:rare")
+        await desk.press("enter")
+        assert "/ who:rare  1 of 507 " in desk.title
+        await desk.press("j")
+        assert "/ who:rare  2 of 1,007 " in desk.title
+        await desk.press("G", "G")
+        assert "/ who:rare  4 of 1,997 " in desk.title
+        await desk.press("escape")
+        assert "/ who:rare" not in desk.title
 
 
 async def test_the_detail_explains_the_decision_and_shows_attempts_and_notes() -> None:

@@ -216,13 +216,18 @@ class ListScreen(PalyraScreen):
             parts += [muted(f" {glyphs.TRAIL} "), part(name)]
         return tuple(parts)
 
+    @property
+    def looked_through(self) -> int:
+        """How many things the filter has seen."""
+        return self._listed
+
     def title_right(self) -> Line:
         order = self.ORDERS[self._order]
         parts: list[Part] = []
         if self._order:
             parts.append(muted(f"by {order.name}  "))
         if self.filter:
-            parts.append(part(f"/ {self.filter.text}  {len(self._subjects)} of {self._listed}", Tone.ACCENT))
+            parts.append(part(f"/ {self.filter.text}  {len(self._subjects)} of {self.looked_through:,}", Tone.ACCENT))
         elif self.snapshot is not None:
             parts += self.summary()
         return tuple(parts)

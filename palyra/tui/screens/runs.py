@@ -1,6 +1,7 @@
 """Runs: what is going on and what went through, newest first; or the runs of one bucket of the timeline."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from palyra.control.queries import (
@@ -27,6 +28,7 @@ from palyra.tui.details.teach import point_a_client_here
 from palyra.tui.details.words import run_mark
 from palyra.tui.inquiry import Inquiry
 from palyra.tui.screens.listing import ListScreen, Order
+from palyra.tui.screens.run_history import PAGE, RunHistory, Wanted
 from palyra.tui.subjects import Subject
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.columns import Column
@@ -46,9 +48,10 @@ COLUMNS = (
     Column("why", safe("why"), 18, flex=3, most=26),
     Column("age", safe("age"), 6, align="right"),
 )
-PAGE = 100
 AHEAD = 5
-"""So many rows before the end the next page is asked for."""
+"""So many rows before an end the page behind it is asked for."""
+CHAIN = 5
+"""So many pages are looked through for one key, where a filter lets little through."""
 
 
 @value
@@ -84,11 +87,13 @@ class RunsScreen(ListScreen):
         self.view: RunsOf | None = None
         self._drawn: RunsOf | None = None
         """Of which view the list is that was drawn last."""
-        self._older: list[RunView] = []
-        self._cursor = ""
+        self._history = RunHistory(MAX_ROWS)
         self._until: int | None = None
-        self._complete = False
-        self._pages: Inquiry[RunsPage] | None = None
+        self._passed = 0
+        """How many runs the filter did not let through."""
+        self._chain = 0
+        """How many more pages may be asked for before the next key."""
+        self._pages: Inquiry[tuple[RunHistory, Wanted, RunsPage]] | None = None
         self._details: Inquiry[RunDetail] | None = None
         self._detail: RunDetail | None = None
         self._wanted: tuple[str, int] | None = None
@@ -107,16 +112,17 @@ class RunsScreen(ListScreen):
         """Asks for what is older than the snapshot's own runs, from its first page on."""
         ended = [run.accepted_at for run in snapshot.runs if not run.live]
         self._until = min(ended) if ended else None
-        self._older, self._cursor, self._complete = [], "", False
+        self._history = RunHistory(MAX_ROWS)
+        self._chain, self._passed = CHAIN, 0
         self.redraw()
-        self._ask_page()
+        self._ask_page(self._history.older)
 
     def items(self, snapshot: Snapshot) -> Sequence[Subject]:
         drawn, self._drawn = self._drawn, self.view
-        if self.view is not None:
-            return self._older
+        if self.view is not None or self._history.first:
+            return list(self._history)
         live = [run for run in snapshot.runs if run.live]
-        ended = {run.run_id: run for run in self._older}
+        ended = {run.run_id: run for run in self._history}
         ended.update((run.run_id, run) for run in snapshot.runs if not run.live)
         looked_at = self.subject if drawn is None else None
         if isinstance(looked_at, RunView) and not looked_at.live:
@@ -127,30 +133,45 @@ class RunsScreen(ListScreen):
         newest = sorted(ended.values(), key=lambda run: -run.accepted_at)
         return [*sorted(live, key=lambda run: -run.accepted_at), *newest]
 
-    def _ask_page(self) -> None:
-        """Asks for the next page; one that is on its way for another view is dropped."""
+    def _ask_page(self, wanted: Wanted | None) -> None:
+        """Asks for a page; one that is on its way for another view is dropped."""
+        if wanted is None or self._chain == 0:
+            return
+        self._chain -= 1
         if self._pages is None:
             self._pages = Inquiry(self.palyra.spawn, self._add_page, self._fail)
-        view, until, cursor = self.view, self._until, self._cursor
-        self._pages.ask(lambda: self._fetch(view, until, cursor))
+        view, until, history = self.view, self._until, self._history
+        self._pages.ask(lambda: self._fetch(view, until, history, wanted))
 
-    async def _fetch(self, view: RunsOf | None, until: int | None, cursor: str) -> RunsPage:
+    async def _fetch(
+        self, view: RunsOf | None, until: int | None, history: RunHistory, wanted: Wanted
+    ) -> tuple[RunHistory, Wanted, RunsPage]:
         control = self.palyra.control
         if view is None:
-            return await control.ask(RunsQuery(until=until, limit=PAGE, cursor=cursor))
-        return await control.ask(UsageRunsQuery(view.since, view.until, view.where, PAGE, cursor))
+            page = await control.ask(RunsQuery(until=until, limit=PAGE, cursor=wanted.cursor))
+        else:
+            page = await control.ask(UsageRunsQuery(view.since, view.until, view.where, PAGE, wanted.cursor))
+        return history, wanted, page
 
-    def _add_page(self, page: RunsPage) -> None:
-        known = {run.run_id for run in self._older}
-        self._older += [run for run in page.runs if run.run_id not in known]
-        self._cursor, self._complete = page.next_cursor, not page.next_cursor
-        self.redraw()
-        self._ask_near_end()
+    def _add_page(self, came: tuple[RunHistory, Wanted, RunsPage]) -> None:
+        history, wanted, page = came
+        beside = 0 if self.view is not None or self.snapshot is None else len(self.snapshot.runs)
+        matching = page
+        if self.filter:
+            matching = replace(page, runs=tuple(run for run in page.runs if self.filter.matches(self.fields(run))))
+        if history is self._history and history.add(wanted, matching, beside):
+            self._passed += len(page.runs) - len(matching.runs)
+            self.redraw()
+            self._ask_at_end()
 
     def _fail(self, error: PalyraError) -> None:
         self.flash(f"Runs could not be read: {error}", Tone.WARN)
 
     # Drawing.
+
+    @property
+    def looked_through(self) -> int:
+        return self._listed + self._passed
 
     def fields(self, subject: Subject) -> Mapping[str, str]:
         assert isinstance(subject, RunView)
@@ -224,7 +245,10 @@ class RunsScreen(ListScreen):
         if self.snapshot is None:
             return ()
         live = f"{self.snapshot.runs_live} live {glyphs.SEPARATOR} " if self.view is None else ""
-        more = "" if self._complete else "+"
+        more = "" if self._history.complete else "+"
+        above = self._history.first * PAGE
+        if above:
+            return (muted(f"{live}older ones, {above + 1:,} to {above + self._listed:,}{more}"),)
         return (muted(f"{live}{self._listed:,}{more} shown"),)
 
     # Moving.
@@ -235,15 +259,32 @@ class RunsScreen(ListScreen):
         if first:
             self._start_history(snapshot)
 
-    def on_live_table_selected(self, event: LiveTable.Selected) -> None:
-        super().on_live_table_selected(event)
-        self._ask_near_end()
+    def set_filter(self, text: str) -> None:
+        before = self.filter
+        super().set_filter(text)
+        if self.filter.terms != before.terms and self.snapshot is not None:
+            self._start_history(self.snapshot)
 
-    def _ask_near_end(self) -> None:
-        if self._complete or len(self._older) >= MAX_ROWS or (self._pages is not None and self._pages.busy):
-            return
-        if self.table.selected_key in list(self._subjects)[-AHEAD:]:
-            self._ask_page()
+    def on_live_table_moved(self, event: LiveTable.Moved) -> None:
+        """Looks further where the cursor is near an end; the first of all runs is the newest."""
+        event.stop()
+        if event.to_first and self._history.first and self.snapshot is not None:
+            self._start_history(self.snapshot)
+            self.table.select(next(iter(self._subjects), ""))
+        self._look_further()
+
+    def _look_further(self) -> None:
+        self._chain = CHAIN
+        if self._pages is None or not self._pages.busy:
+            self._ask_at_end()
+
+    def _ask_at_end(self) -> None:
+        """Asks for the page behind the end of the list that the cursor is near to."""
+        listed, selected = list(self._subjects), self.table.selected_key
+        if not listed or selected in listed[-AHEAD:]:
+            self._ask_page(self._history.older)
+        elif selected in listed[:AHEAD]:
+            self._ask_page(self._history.newer)
 
     @property
     def can_go_back(self) -> bool:

@@ -77,6 +77,14 @@ class LiveTable(ScrollView, can_focus=True):
         def control(self) -> "LiveTable":
             return self.table
 
+    class Moved(Message):
+        """A key moved the selection, or would have if it were not at an end; with `to_first` to the first row."""
+
+        def __init__(self, table: "LiveTable", *, to_first: bool = False) -> None:
+            super().__init__()
+            self.table = table
+            self.to_first = to_first
+
     class Opened(Message):
         """The row was opened with Enter or a double click."""
 
@@ -187,15 +195,19 @@ class LiveTable(ScrollView, can_focus=True):
 
     def action_move(self, step: int) -> None:
         self._move_by(step)
+        self.post_message(self.Moved(self))
 
     def action_page(self, pages: int) -> None:
         self._move_by(pages * max(1, self._visible - 1))
+        self.post_message(self.Moved(self))
 
     def action_first(self) -> None:
         self._move_to(0)
+        self.post_message(self.Moved(self, to_first=True))
 
     def action_last(self) -> None:
         self._move_to(len(self._rows) - 1)
+        self.post_message(self.Moved(self))
 
     def action_open(self) -> None:
         if self._selected is not None:
