@@ -92,6 +92,7 @@ from palyra.control.usage_queries import (
 )
 from palyra.control.views import approval_view, budget_view, grant_view, run_view
 from palyra.core.errors import JournalUnavailableError
+from palyra.core.pulse import WorkHeartbeatKind
 from palyra.core.values import value
 from palyra.engine import Engine
 from palyra.engine.settings import policy_defaults
@@ -320,9 +321,23 @@ class EngineFace:
             before = self._runs_shown.get(row.run_id)
             if before is None or before[0] is not row or before[1] != held:
                 before = (row, held, run_view(row, held))
+            if before[2].live:
+                before = (row, held, self._beating(before[2]))
             shown[row.run_id] = before
         self._runs_shown = shown
         return tuple(view for _, _, view in shown.values())
+
+    def _beating(self, run: RunView) -> RunView:
+        """With its last heartbeat, told by the clock of the wall."""
+        beats = self.engine.healing.heartbeats
+        beat = beats.get(WorkHeartbeatKind.RUN, run.run_id)
+        if beat is None:
+            return run
+        ahead = self.engine.clock.now_ms() - beats.now()
+        at, progress_at = (round(each + ahead, -2) for each in (beat.last_beat, beat.last_progress))
+        if (at, progress_at) == (run.beat_at, run.progress_at):
+            return run
+        return replace(run, beat_at=at, progress_at=progress_at)
 
 
 @value

@@ -265,7 +265,11 @@ class GrantView:
 
 @value
 class RunView:
-    """One run. `cost_nano_usd` None means unpriced; `held_nano_usd` is what it reserves while live."""
+    """One run. `cost_nano_usd` None means unpriced; `held_nano_usd` is what it reserves while live.
+
+    `beat_at` and `progress_at`: when it last proved that it lives and that it gets on, to a tenth of a second; None for
+    one that does not beat.
+    """
 
     run_id: str
     version: int
@@ -292,6 +296,8 @@ class RunView:
     approval_id: str
     decision_id: str
     flags: tuple[str, ...] = ()
+    beat_at: int | None = None
+    progress_at: int | None = None
 
     @property
     def live(self) -> bool:

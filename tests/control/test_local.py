@@ -170,18 +170,22 @@ async def test_an_amount_beyond_counting_is_invalid_and_decides_nothing(tmp_path
         assert [view.status for view in (await control.snapshot([Topic.APPROVALS])).approvals] == ["pending"]
 
 
-async def test_a_snapshot_has_the_oldest_pending_approvals_and_the_newest_decided_ones(tmp_path: Path) -> None:
+async def test_a_snapshot_has_who_waits_then_the_oldest_and_the_newest_decided_ones(tmp_path: Path) -> None:
     async with a_house(tmp_path) as house:
         control = await tighten(house)
         for number in range(DECIDED_SHOWN + 1):
             approval_id = ask(house, f"d{number}")
             assert (await control.send(DecideApproval(approval_id, "deny"))).ok
         for number in range(PENDING_SHOWN + 1):
-            ask(house, f"s{number:03}", f"user{number % 10}")
+            approval_id = ask(house, f"s{number:03}", f"user{number % 10}")
         shot = await control.snapshot([Topic.APPROVALS])
         assert shot.approvals_pending == PENDING_SHOWN + 1
         pending = [view.session for view in shot.approvals if view.status == "pending"]
         assert pending == [f"s{number:03}" for number in range(PENDING_SHOWN)]
+        house.engine.desk.join(approval_id)
+        waited_for, *others = (await control.snapshot([Topic.APPROVALS])).approvals
+        assert (waited_for.session, waited_for.waiting) == (f"s{PENDING_SHOWN:03}", 1)
+        assert [view.session for view in others if view.status == "pending"] == pending[:-1]
         assert sum(view.status == "resolved" for view in shot.approvals) == DECIDED_SHOWN
 
 

@@ -76,6 +76,8 @@ async def test_cancels_a_call(here: Premises, upstream: Upstream) -> None:
     remote = RemoteControl(here.state_dir, operator="", environ={})
     try:
         (run,) = [run for run in (await remote.snapshot([Topic.RUNS])).runs if run.live]
+        assert run.beat_at is not None
+        assert run.accepted_at - 100 <= run.beat_at
         assert (run.state, run.phase) == ("running", "dispatch")
         assert run.held_nano_usd is not None
         assert run.held_nano_usd > 0

@@ -8,7 +8,7 @@ from palyra.control.queries import RunQuery, RunsQuery
 from palyra.control.snapshots import RunView
 from palyra.tui.widgets.live_table import MAX_ROWS
 from tests.tui.desk import LARGE, console
-from tests.tui.fake_views import CENT, ident, run
+from tests.tui.fake_views import CENT, NOW, ident, run
 from tests.tui.fake_worlds import normal, storm
 
 
@@ -195,6 +195,18 @@ async def test_a_live_run_that_streams_on_does_not_hold_up_cancelling() -> None:
         await desk.press("c")
         assert desk.dialog == "ConfirmDialog"
         assert first.output_tokens == 812
+
+
+async def test_a_live_run_tells_when_it_beat_and_that_it_fell_silent() -> None:
+    world = normal()
+    first, second, *rest = world.runs
+    first = replace(first, beat_at=NOW - 4_000, progress_at=NOW - 9_000)
+    silent = replace(second, state="running", beat_at=NOW - 41_000, progress_at=NOW - 60_000)
+    async with console(replace(world, runs=(first, silent, *rest)), size=(200, 60)) as desk:
+        await desk.press("5")
+        assert "heartbeat  0:04 ago, progress 0:09 ago" in desk.text
+        assert " 0:04 stream" in desk.lines[3]
+        assert " 0:41 silent 0:41" in desk.lines[4]
 
 
 async def test_sort_orders() -> None:

@@ -31,6 +31,7 @@ def run_lines(run: RunView, detail: RunDetail | None, zone: str, now: int, width
             ("cost", part(cost_words(run))),
             ("accepted", part(show.moment(run.accepted_at, zone, now))),
             ("took", part(timing_words(run, now))),
+            *([("heartbeat", part(beat_words(run, now)))] if run.live and run.beat_at is not None else []),
         ],
         width,
     )
@@ -58,6 +59,12 @@ def cost_words(run: RunView) -> str:
     if run.live:
         return f"holds {show.money(run.held_nano_usd)}"
     return "unpriced" if run.cost_nano_usd is None else show.exact_money(run.cost_nano_usd)
+
+
+def beat_words(run: RunView, now: int) -> str:
+    """How long ago it proved that it lives, and that it gets on."""
+    ages = [show.age(now - at) for at in (run.beat_at, run.progress_at) if at is not None]
+    return ", progress ".join(f"{age} ago" for age in ages)
 
 
 def timing_words(run: RunView, now: int) -> str:

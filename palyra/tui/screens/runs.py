@@ -39,15 +39,18 @@ from palyra.tui.widgets.rows import CellValue
 COLUMNS = (
     Column("sign", safe(""), 1),
     Column("state", safe("state"), 9),
-    Column("who", safe("who"), 10, flex=2, most=26),
+    Column("who", safe("who"), 9, flex=2, most=26),
     Column("session", safe("session"), 10, flex=1, most=24, priority=4),
     Column("model", safe("model"), 13, flex=2, most=34),
     Column("tokens", safe("tokens"), 7, align="right", priority=1),
     Column("cost", safe("cost"), 9, align="right"),
     Column("held", safe("held"), 7, align="right", priority=3),
+    Column("beat", safe("beat"), 6, align="right", priority=2),
     Column("why", safe("why"), 18, flex=3, most=26),
     Column("age", safe("age"), 6, align="right"),
 )
+SILENT_MS = 30_000
+"""A run that did not beat for so long is said to be silent; they beat every 15 s although nothing happens."""
 AHEAD = 5
 """So many rows before an end the page behind it is asked for."""
 CHAIN = 5
@@ -191,6 +194,8 @@ class RunsScreen(ListScreen):
         glyph, word, tone = run_mark(subject)
         total = subject.input_tokens + subject.output_tokens
         why = subject.phase if subject.live else "" if subject.reason == "stop" else subject.reason
+        beat = None if subject.beat_at is None or not subject.live else self.now - subject.beat_at
+        late = beat is not None and beat >= SILENT_MS
         return (
             part(glyph, tone),
             part(word, tone),
@@ -200,7 +205,8 @@ class RunsScreen(ListScreen):
             part(show.tokens(total)),
             cost_part(subject),
             part(show.money(subject.held_nano_usd) if subject.live else "", Tone.ACCENT),
-            part(why, Tone.MUTED),
+            part("" if beat is None else show.age(beat), Tone.WARN if late else Tone.MUTED),
+            part(f"silent {show.age(beat)}", Tone.WARN) if late and beat is not None else part(why, Tone.MUTED),
             muted(show.age(self.now - subject.accepted_at)),
         )
 
