@@ -27,7 +27,7 @@ from palyra.core.safe_text import safe
 from palyra.tui import format as show
 from palyra.tui import themes
 from palyra.tui.bridge import Bridge, Link
-from palyra.tui.commands.action import Action, Right, find
+from palyra.tui.commands.action import Action, Right
 from palyra.tui.commands.catalogue import help_lines, palette_entries
 from palyra.tui.commands.keymap import sound_keys
 from palyra.tui.dialogs.base import Dialog
@@ -363,18 +363,15 @@ class PalyraApp(App[None], inherit_bindings=False):
         return await answered
 
     async def open_palette(self, screen: PalyraScreen) -> None:
-        """Every action of this screen and every object by name."""
-        chosen = await self.ask(PaletteDialog(palette_entries(screen, await everything(self.control))))
-        if chosen is None:
-            return
-        what, _, rest = chosen.partition(":")
-        if what == "action":
-            action = find(screen.actions, rest)
-            if action is not None:
-                self.run_action_of(screen, action)
-            return
+        """Every action and every object by name."""
+        objects = await everything(self.control)
+        chosen = await self.ask(PaletteDialog(palette_entries(screen, SCREENS, objects)))
+        what, _, rest = (chosen or "").partition(":")
         name, _, key = rest.partition(":")
-        await self.show_object(name, key)
+        if what == "action":
+            (await self.show(name)).act_by_name(key, at_once=name == screen.NAME)
+        elif what == "object":
+            await self.show_object(name, key)
 
     async def show_object(self, name: str, key: str) -> None:
         """Shows one thing on the screen that lists it."""

@@ -101,6 +101,27 @@ async def test_the_palette_finds_objects_by_name_and_goes_to_them() -> None:
         assert (desk.list.table.selected_key or "").startswith("budget:ci-month")
 
 
+async def test_the_palette_knows_the_actions_of_other_screens() -> None:
+    async with console(normal()) as desk:
+        await desk.press("colon")
+        await desk.type("new budget")
+        await desk.press("enter")
+        assert (desk.front.NAME, desk.dialog) == ("budgets", "PolicyDialog")
+        await desk.press("escape", "colon")
+        await desk.type("test the connection")
+        await desk.press("enter")
+        assert (desk.front.NAME, desk.notice) == ("models", "Test the connection: select what it is for, then press t.")
+
+
+async def test_the_palette_finds_what_comes_after_hundreds_of_others() -> None:
+    async with console(storm()) as desk:
+        await desk.press("colon")
+        await desk.type("team-059-day")
+        await desk.press("enter")
+        assert desk.front.NAME == "budgets"
+        assert (desk.list.table.selected_key or "").startswith("budget:team-059-day")
+
+
 async def test_the_palette_moves_with_arrows_and_leaves_with_escape() -> None:
     async with console(normal()) as desk:
         await desk.press("colon", "down", "down", "up", "pagedown", "pageup", "escape")

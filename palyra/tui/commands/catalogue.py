@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 KEYS_CELLS = 8
 TITLE_CELLS = 20
-MOST_OBJECTS = 400
+MOST_OBJECTS = 4_000
+"""More than these take too long to search for each key."""
 
 
 def help_lines(screen: "PalyraScreen", width: int) -> list[Line]:
@@ -44,16 +45,26 @@ def _rows(screen: "PalyraScreen", action: Action[Any], width: int) -> list[Line]
     return [(*head, *first), *((indent, *rest) for rest in more)]
 
 
-def palette_entries(screen: "PalyraScreen", objects: Sequence[tuple[str, Subject]]) -> list[Entry]:
-    """Every action that the screen offers, then every object by name with the screen that shows it."""
+def palette_entries(
+    screen: "PalyraScreen", screens: Sequence["type[PalyraScreen]"], objects: Sequence[tuple[str, Subject]]
+) -> list[Entry]:
+    """Every action that the screen offers, then those of other screens, then every object by name with the screen that
+    shows it."""
     entries: list[Entry] = []
     for action in screen.actions:
         offer = action.check(screen)
         if not offer.shown or not action.listed:
             continue
-        note = offer.reason or action.help
-        entries.append(Entry(f"action:{action.id}", action.title, note, key_words(screen.key_of(action)), offer.ready))
+        note, keys = offer.reason or action.help, key_words(screen.key_of(action))
+        entries.append(Entry(f"action:{screen.NAME}:{action.id}", action.title, note, keys, offer.ready))
+    known = {action.id for action in screen.actions}
+    for other in screens:
+        for action in other.ACTIONS:
+            if action.listed and action.id not in known:
+                known.add(action.id)
+                note, keys = f"on {other.LABEL}: {action.help}", key_words(screen.key_of(action))
+                entries.append(Entry(f"action:{other.NAME}:{action.id}", action.title, note, keys, ready=True))
     for name, subject in objects[:MOST_OBJECTS]:
         title, note = label_of(subject)
-        entries.append(Entry(f"object:{name}:{key_of(subject)}", title, note, "", True))
+        entries.append(Entry(f"object:{name}:{key_of(subject)}", title, note, "", ready=True))
     return entries

@@ -1,5 +1,6 @@
 """The command palette: type a part of a name, press Enter."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -51,6 +52,7 @@ class PaletteDialog(Dialog[str]):
     def __init__(self, entries: list[Entry]) -> None:
         super().__init__("What next?")
         self._entries = entries
+        self._texts = [(entry.title.casefold(), entry.note.casefold()) for entry in entries]
 
     def compose(self) -> ComposeResult:
         with Vertical(id="box", classes="palette"):
@@ -84,16 +86,17 @@ class PaletteDialog(Dialog[str]):
         return self.query_one("#found", LiveTable)
 
     def _fill(self, words: str) -> None:
-        ranked = [(rank, entry) for entry in self._entries if (rank := rank_of(words, entry)) is not None]
+        typed = words.casefold().split()
+        found = zip(self._entries, self._texts, strict=True)
+        ranked = [(rank, entry) for entry, texts in found if (rank := rank_of(typed, *texts)) is not None]
         ranked.sort(key=lambda pair: pair[0])
         self._found.update_rows([_row(entry) for _, entry in ranked[:SHOWN]])
         self._found.action_first()
 
 
-def rank_of(words: str, entry: Entry) -> int | None:
-    """How near an entry comes to what was typed, 0 the nearest; None when a word is nowhere in it."""
-    title, note = entry.title.casefold(), entry.note.casefold()
-    typed = words.casefold().split()
+def rank_of(typed: Sequence[str], title: str, note: str) -> int | None:
+    """How near an entry comes to the words that were typed, 0 the nearest; None when a word is nowhere in it. All are
+    casefolded."""
     if not all(word in title or word in note for word in typed):
         return None
     if not typed or title.startswith(typed[0]):

@@ -10,7 +10,7 @@ from textual.screen import Screen
 
 from palyra.control.commands import Command
 from palyra.control.snapshots import Snapshot, Topic
-from palyra.tui.commands.action import Action, find
+from palyra.tui.commands.action import Action, find, key_words
 from palyra.tui.commands.general import EVERYWHERE
 from palyra.tui.compositor import TightCompositor
 from palyra.tui.frame.failure import failure_lines
@@ -48,6 +48,8 @@ class PalyraScreen(Screen[None]):
         self._compositor = TightCompositor()
         self.snapshot: Snapshot | None = None
         self.failed = False
+        self._afterwards: Action[Any] | None = None
+        """What is done once the next snapshot is shown."""
         self._composed = False
 
     # What others see of it.
@@ -143,6 +145,9 @@ class PalyraScreen(Screen[None]):
             self.redraw()
         else:
             self.take(snapshot)
+        if self._afterwards is not None:
+            action, self._afterwards = self._afterwards, None
+            self.palyra.run_action_of(self, action)
 
     def take(self, snapshot: Snapshot) -> None:
         """Shows a snapshot."""
@@ -222,6 +227,22 @@ class PalyraScreen(Screen[None]):
             self.palyra.run_action_of(self, action)
         elif self.stopped:
             self.flash("No engine runs, so there is nothing to do this to: 9 shows what is wrong.", Tone.WARN)
+
+    def act_by_name(self, identifier: str, *, at_once: bool) -> None:
+        """Runs an action that was chosen by its name. From elsewhere (not `at_once`) it waits until this screen shows
+        what is so now, and what is done to what is selected waits for its key."""
+        action = find(self.actions, identifier)
+        if action is None:
+            return
+        if at_once:
+            self.palyra.run_action_of(self, action)
+        elif action.on_selection:
+            key = key_words(self.key_of(action))
+            self.flash(f"{action.title.rstrip('…')}: select what it is for, then press {key}.")
+        elif self.snapshot is not None and self.snapshot is self.palyra.latest:
+            self.palyra.run_action_of(self, action)
+        else:
+            self._afterwards = action
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A key of an action that is not offered is free for another one of that key."""
