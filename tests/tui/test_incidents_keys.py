@@ -47,7 +47,7 @@ async def test_the_list_says_how_grave_what_state_whose_how_often_and_since_when
             "● high     resolved",
         ]
         assert "run 01KA…007F is silent" in desk.lines[3]
-        assert "flapping The provider local" in desk.lines[4]
+        assert "3 below flapping The provider loca" in desk.lines[4]
         assert "maria" in desk.lines[4]
         assert "×12" in desk.lines[3]
         assert desk.lines[3].rstrip().endswith("1:12")

@@ -59,7 +59,6 @@ COLUMNS = (
     Column("state", safe("state"), 8),
     Column("summary", safe("what"), 20, flex=4, most=120),
     Column("owner", safe("owner"), 8, flex=1, most=16, priority=1),
-    Column("below", safe("below"), 5, align="right", priority=2),
     Column("times", safe("times"), 6, align="right"),
     Column("age", safe("age"), 6, align="right"),
 )
@@ -284,7 +283,8 @@ class IncidentsScreen(ListScreen):
         glyph, word, tone = incident_mark(incident, self.now)
         state, state_tone = state_words(incident, self.now)
         plain = Tone.PLAIN if needs_a_person(incident, self.now) or incident.state == "remediating" else Tone.MUTED
-        marks = mark_words(incident)
+        below = f"{incident.children:,} below" if incident.children else ""
+        marks = " ".join(text for text in (below, mark_words(incident)) if text)
         end = incident.resolved_at if incident.resolved_at is not None else self.now
         age = end - incident.opened_at if incident.live else self.now - (incident.resolved_at or incident.updated_at)
         return (
@@ -293,7 +293,6 @@ class IncidentsScreen(ListScreen):
             part(state, state_tone if incident.live else Tone.MUTED),
             cell(*([part(f"{marks} ", Tone.WARN)] if marks else []), part(summary_words(incident), plain)),
             part(incident.assignee or show.NONE, plain if incident.assignee else Tone.MUTED),
-            part(f"{incident.children:,}" if incident.children else "", plain),
             part(f"×{incident.occurrences:,}", Tone.MUTED),
             muted(show.age(age)),
         )
