@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from pytest_textual_snapshot import SVGImageExtension
+from pytest_textual_snapshot import SVGImageExtension  # type: ignore[import-untyped]
 from syrupy.assertion import SnapshotAssertion
 
 from palyra.core.errors import EngineGoneError
