@@ -27,7 +27,6 @@ HOURS = 24
 DAYS = 30
 BREAKDOWNS = ("model", "user", "session", "key", "provider", "agent", "job", "tag")
 SMALL_PLOT = 7
-TALL_PLOT = 11
 LISTED = 50
 """Entries on a page of the breakdown; more pages are asked for when somebody wants more."""
 MOST_PAGES = 20

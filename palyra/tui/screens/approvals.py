@@ -15,7 +15,7 @@ from palyra.tui.commands.decide import DECISIONS
 from palyra.tui.commands.explain import Explain
 from palyra.tui.commands.general import EVERYWHERE
 from palyra.tui.commands.lists import LISTS, OPENING
-from palyra.tui.details.approval import waiting_words
+from palyra.tui.details.approval import approval_preview, waiting_words
 from palyra.tui.details.grant import grant_lines
 from palyra.tui.details.teach import point_a_client_here
 from palyra.tui.details.words import approval_mark, grant_mark, model_words, over_words, place_words, risk_tone
@@ -160,8 +160,13 @@ class ApprovalsScreen(ListScreen):
         assert isinstance(subject, ApprovalView)
         return self._history.lines(subject, width)
 
+    def preview(self, subject: Subject, width: int) -> list[Line]:
+        if isinstance(subject, ApprovalView) and subject.status == "pending":
+            return approval_preview(subject, self._history.of(subject), self.now, width)
+        return []
+
     def look_up(self, subject: Subject) -> None:
-        if isinstance(subject, ApprovalView) and (self.opened or self.wide):
+        if isinstance(subject, ApprovalView) and (self.opened or self.wide or subject.status == "pending"):
             self._history.look_up(subject)
 
     def teach(self, snapshot: Snapshot) -> list[Line]:

@@ -30,6 +30,8 @@ LEAST_WIDTH = 80
 LEAST_HEIGHT = 24
 WIDE_FROM = 110
 """From this width on there is a side panel."""
+ROOMY_FROM = 160
+"""From this width on it takes two fifths of the screen."""
 
 
 class PalyraScreen(Screen[None]):
@@ -136,6 +138,7 @@ class PalyraScreen(Screen[None]):
         small = event.size.width < LEAST_WIDTH or event.size.height < LEAST_HEIGHT
         self.set_class(small, "-small")
         self.set_class(event.size.width >= WIDE_FROM, "-wide")
+        self.set_class(event.size.width >= ROOMY_FROM, "-roomy")
         self.redraw()
 
     def receive(self, snapshot: Snapshot) -> None:

@@ -34,6 +34,7 @@ from palyra.tui.commands.lists import LISTS, OPENING
 from palyra.tui.details.incident import (
     incident_lines,
     incident_mark,
+    incident_preview,
     mark_words,
     needs_a_person,
     severity_part,
@@ -57,7 +58,7 @@ COLUMNS = (
     Column("sign", safe(""), 1),
     Column("severity", safe("severity"), 8),
     Column("state", safe("state"), 8),
-    Column("summary", safe("what"), 20, flex=4, most=120),
+    Column("summary", safe("what"), 34, flex=6, most=120),
     Column("owner", safe("owner"), 8, flex=1, most=16, priority=1),
     Column("times", safe("times"), 6, align="right"),
     Column("age", safe("age"), 6, align="right"),
@@ -321,8 +322,13 @@ class IncidentsScreen(ListScreen):
         assert isinstance(subject, DeliveryView)
         return letter_lines(subject, self.zone, self.now, width)
 
+    def preview(self, subject: Subject, width: int) -> list[Line]:
+        if isinstance(subject, IncidentView):
+            return incident_preview(subject, self._story.of(subject), self.zone, self.now, width)
+        return []
+
     def look_up(self, subject: Subject) -> None:
-        if isinstance(subject, IncidentView) and (self.opened or self.wide):
+        if isinstance(subject, IncidentView):
             self._story.look_up(subject)
 
     def teach(self, snapshot: Snapshot) -> list[Line]:

@@ -242,11 +242,12 @@ def incident_cells(incident: IncidentView, now: int) -> tuple[CellValue, ...]:
     state, state_tone = state_words(incident, now)
     doing = " ".join(text for text in (incident.assignee, mark_words(incident)) if text)
     known = part(state, state_tone) if state != "open" else part(doing, Tone.MUTED)
+    untouched = state == "open" and not doing
     return (
         part(glyph, tone),
         part("incident", plain),
         part(word, tone),
-        cell(part(summary_words(incident), plain), span=3),
+        cell(part(summary_words(incident), plain), span=4 if untouched else 3),
         safe(""),
         safe(""),
         known,

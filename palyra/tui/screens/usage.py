@@ -39,7 +39,6 @@ from palyra.tui.usage_view import (
     MEASURES,
     MOST_PAGES,
     SMALL_PLOT,
-    TALL_PLOT,
     Bucket,
     Measure,
     Sight,
@@ -79,6 +78,8 @@ PAUSES = 10
 """And after so many times as long as the last answer took: a long question must not keep a reader to itself."""
 ROWS_BESIDE_PLOT = 26
 """Rows of the frame, the words, a table of a few rows and what stands under it."""
+TALL_PLOT = 11
+"""Rows of the plot where there is room for all else; more on terminals that are higher still."""
 
 
 class UsageScreen(ListScreen):
@@ -258,7 +259,8 @@ class UsageScreen(ListScreen):
             return
         self._lines("metrics").show_line(metric_line(answer.total, answer.median_latency_ms if self.wide else None))
         series = series_of(answer, self.measure)
-        height = max(SMALL_PLOT, min(TALL_PLOT, self.size.height - ROWS_BESIDE_PLOT))
+        tall = max(TALL_PLOT, self.size.height // 3 - 2)
+        height = max(SMALL_PLOT, min(tall, self.size.height - ROWS_BESIDE_PLOT))
         width = self.size.width - 2
         self._plot = plot_of(
             answer, self.measure, series, self._cursor, self.zone, width=width, height=height, marks=self._marks
