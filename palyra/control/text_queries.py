@@ -6,6 +6,8 @@ from typing import Literal
 from palyra.core.redact import redact
 from palyra.core.values import value
 
+PARTS = ("prompt", "answer")
+
 
 @value
 class RunTextsQuery:

@@ -145,9 +145,9 @@ def opened(desk: Desk) -> str:
 async def test_a_prompt_is_shown_with_its_approval_only_where_that_is_wanted(kept: dict[str, RunTextView]) -> None:
     said = "user: Tell me \x1b[31mall\x1b[0m of it.\n" + "word " * 2_000
     kept["prompt"] = RunTextView("prompt", True, False, said, len(said))
-    kept["answer"] = RunTextView("answer", True, False, "never shown here", 16)
+    kept["answer"] = RunTextView("answer", True, False, "never shown in approvals", 24)
     async with console(normal(), size=(120, 60)) as desk:
-        await desk.press("2")
+        await desk.press("5", "2")
         assert "Tell me" not in desk.text
         assert not [query for query in desk.control.asked if isinstance(query, RunTextsQuery)]
     async with console(normal(), size=(120, 60), habits=Habits(show_prompts=True)) as desk:
@@ -158,7 +158,12 @@ async def test_a_prompt_is_shown_with_its_approval_only_where_that_is_wanted(kep
         assert "\x1b" not in lines
         assert lines.count("word") < 1_000
         assert "never shown" not in lines
+        await desk.press("5")
+        lines = opened(desk)
+        assert "user: Tell me" in lines
+        assert "answer, redacted" in lines
+        assert "never shown in approvals" in lines
         kept.clear()
-        await desk.press("j")
+        await desk.press("2", "j")
         lines = opened(desk)
         assert "not kept (runs.store_content)" in lines

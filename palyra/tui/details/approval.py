@@ -2,7 +2,6 @@
 
 from palyra.control.queries import ApprovalDetail
 from palyra.control.snapshots import ApprovalView, CounterfactualView, EvaluationView, GrantView
-from palyra.control.text_queries import RunTexts
 from palyra.core.plural import plural
 from palyra.core.safe_text import cells
 from palyra.tui import format as show
@@ -33,8 +32,6 @@ EQUALS = " = "
 PREVIEW_LABEL = 13
 """Cells of what stands at the left under a list."""
 WAYS_LINES = 2
-MOST_PROMPT = 4_000
-"""Characters of a prompt that are shown: all of them would take the screen too long to lay out."""
 
 
 def waiting_words(approval: ApprovalView, now: int) -> Line:
@@ -314,14 +311,3 @@ def _requester_line(detail: ApprovalDetail | None) -> list[Line]:
     if detail is None:
         return []
     return [line(" ", muted("requester      "), part(f"this week {requester_words(detail)}"))]
-
-
-def prompt_lines(words: RunTexts, width: int) -> list[Line]:
-    """What the request says, as far as anybody reads; that it was not kept where it was not."""
-    prompt = words.of("prompt")
-    if prompt is None:
-        return [BLANK, heading("prompt"), line("   ", muted("not kept (runs.store_content)"))]
-    shown = prompt.text[:MOST_PROMPT]
-    marks = ["redacted"] * prompt.redacted + ["the beginning"] * (prompt.cut or len(shown) < len(prompt.text))
-    named = f"prompt, {', '.join(marks)}" if marks else "prompt"
-    return [BLANK, heading(named), *wrap(shown, width - 1, indent="   ")]

@@ -11,6 +11,7 @@ from palyra.control.queries import (
     RunsQuery,
 )
 from palyra.control.snapshots import RunView, Snapshot, Topic
+from palyra.control.text_queries import PARTS, RunTexts, RunTextsQuery
 from palyra.control.usage_queries import UsageRunsQuery
 from palyra.core.errors import PalyraError
 from palyra.core.safe_text import safe
@@ -25,6 +26,7 @@ from palyra.tui.commands.lists import LISTS, OPENING
 from palyra.tui.commands.runs import CANCEL
 from palyra.tui.details.run import run_lines
 from palyra.tui.details.teach import point_a_client_here
+from palyra.tui.details.texts import text_lines
 from palyra.tui.details.words import run_mark
 from palyra.tui.inquiry import Inquiry
 from palyra.tui.screens.listing import ListScreen, Order
@@ -97,8 +99,10 @@ class RunsScreen(ListScreen):
         self._chain = 0
         """How many more pages may be asked for before the next key."""
         self._pages: Inquiry[tuple[RunHistory, Wanted, RunsPage]] | None = None
-        self._details: Inquiry[RunDetail] | None = None
+        self._details: Inquiry[tuple[RunDetail, RunTexts | None]] | None = None
         self._detail: RunDetail | None = None
+        self._words: RunTexts | None = None
+        """What it was asked and answered; None where that is not wanted."""
         self._wanted: tuple[str, int] | None = None
 
     # Which runs.
@@ -213,7 +217,10 @@ class RunsScreen(ListScreen):
     def detail(self, subject: Subject, width: int) -> list[Line]:
         assert isinstance(subject, RunView)
         known = self._detail if self._detail is not None and self._detail.run.run_id == subject.run_id else None
-        return run_lines(subject, known, self.zone, self.now, width)
+        lines = run_lines(subject, known, self.zone, self.now, width)
+        if known is not None and self._words is not None:
+            lines += [row for name in PARTS for row in text_lines(self._words, name, width)]
+        return lines
 
     def look_up(self, subject: Subject) -> None:
         if not isinstance(subject, RunView) or not (self.opened or self.wide):
@@ -224,10 +231,15 @@ class RunsScreen(ListScreen):
         self._wanted = wanted
         if self._details is None:
             self._details = Inquiry(self.palyra.spawn, self._show_detail, self._fail_detail)
-        self._details.ask(lambda: self.palyra.control.ask(RunQuery(subject.run_id)))
+        self._details.ask(lambda: self._read(subject.run_id))
 
-    def _show_detail(self, detail: RunDetail) -> None:
-        self._detail = detail
+    async def _read(self, run_id: str) -> tuple[RunDetail, RunTexts | None]:
+        control = self.palyra.control
+        detail = await control.ask(RunQuery(run_id))
+        return detail, await control.ask(RunTextsQuery(run_id)) if self.palyra.habits.show_prompts else None
+
+    def _show_detail(self, found: tuple[RunDetail, RunTexts | None]) -> None:
+        self._detail, self._words = found
         self.draw_detail()
 
     def _fail_detail(self, error: PalyraError) -> None:

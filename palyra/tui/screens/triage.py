@@ -20,7 +20,7 @@ from palyra.tui.commands.general import EVERYWHERE
 from palyra.tui.commands.incidents import INCIDENTS
 from palyra.tui.commands.lists import LISTS, OPENING
 from palyra.tui.details.alert import alert_lines, alert_preview
-from palyra.tui.details.approval import approval_lines, approval_preview, prompt_lines
+from palyra.tui.details.approval import approval_lines, approval_preview
 from palyra.tui.details.incident import (
     incident_lines,
     incident_mark,
@@ -31,6 +31,7 @@ from palyra.tui.details.incident import (
     summary_words,
 )
 from palyra.tui.details.teach import point_a_client_here
+from palyra.tui.details.texts import text_lines
 from palyra.tui.details.words import alert_mark, approval_mark, model_words, over_words
 from palyra.tui.inquiry import Inquiry
 from palyra.tui.screens.listing import ListScreen, Order
@@ -99,7 +100,7 @@ class RequesterHistory:
         screen, words = self._screen, None if self._answer is None else self._answer.words
         detail = self.of(approval)
         lines = approval_lines(approval, detail, screen.zone, screen.now, width)
-        return lines if detail is None or words is None else [*lines, *prompt_lines(words, width)]
+        return lines if detail is None or words is None else [*lines, *text_lines(words, "prompt", width)]
 
     def of(self, approval: ApprovalView) -> ApprovalDetail | None:
         """The answer, if it is about this approval."""
