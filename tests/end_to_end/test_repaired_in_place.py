@@ -1,16 +1,16 @@
 """The console on a house that does not start: repaired at the keyboard, the engine starts beneath it; and back."""
 
 import asyncio
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 from palyra.config.load import Sources
+from palyra.config.partial import for_a_screen
 from palyra.core.clock import ManualClock, SystemClock
 from palyra.doctor.reading import Where
 from palyra.hosting import HostedControl
-from palyra.installed import for_a_screen, installed
+from palyra.installed import installed
 from palyra.tui.screens.diagnostics import DiagnosticsScreen
 from tests.tui.desk import LARGE, Desk, QuickApp
 from tests.tui.fake_control import FakeControl
@@ -20,17 +20,18 @@ BROKEN = SOUND + b"[runs\n"
 SINCE = b"version = 1\n# mine\n"
 
 
-async def until(met: Callable[[], bool]) -> None:
-    """Gives the threads of the doctor and the engine time; the limit of a whole test ends it if it never comes."""
+async def until(desk: Desk, met: Callable[[], bool]) -> None:
+    """Waits for what the console has under way, until it has come to something."""
     while not met():
-        await asyncio.to_thread(os.sched_yield)
+        await asyncio.wait(set(desk.app._tasks), return_when=asyncio.FIRST_COMPLETED)
+        await desk.settle()
 
 
 async def opened(desk: Desk) -> DiagnosticsScreen:
     """Diagnostics, with what the doctor found and plans."""
     screen = desk.front
     assert isinstance(screen, DiagnosticsScreen)
-    await until(lambda: screen.doctor.plan is not None and screen.doctor.looking_since is None)
+    await until(desk, lambda: screen.doctor.plan is not None and screen.doctor.looking_since is None)
     await again(desk)
     return screen
 
@@ -47,7 +48,7 @@ async def carried_out(desk: Desk, screen: DiagnosticsScreen) -> None:
     await desk.press("pagedown", "pagedown", "f")
     assert desk.dialog == "RepairDialog", desk.notice
     await desk.press("pagedown", "right", "enter")
-    await until(lambda: screen.doctor.came is not None and screen.doctor.work is None)
+    await until(desk, lambda: screen.doctor.came is not None and screen.doctor.work is None)
     await again(desk)
 
 
@@ -70,14 +71,13 @@ async def test_a_broken_configuration_is_mended_and_broken_again_from_the_keyboa
     try:
         async with app.run_test(size=LARGE) as pilot:
             desk = Desk(app, pilot, cast(FakeControl, hosted), clock)
-            await until(lambda: app.latest is not None)
             await again(desk)
             screen = await opened(desk)
             assert "▲ recovery · no gateway: palyra.toml line 6 is not valid" in desk.status
             assert desk.lines[3].split()[1:3] == ["config.syntax", "blocking"]
 
             await desk.press("p")
-            await until(lambda: bool(screen.doctor.chosen))
+            await until(desk, lambda: bool(screen.doctor.chosen))
             await carried_out(desk, screen)
             assert file.read_bytes() == SOUND
             assert "● ready" in desk.status, "the engine runs beneath the same screen"
@@ -87,7 +87,7 @@ async def test_a_broken_configuration_is_mended_and_broken_again_from_the_keyboa
             assert kept.read_bytes() == BROKEN
 
             await desk.press("u")
-            await until(lambda: screen.doctor.undoing is not None)
+            await until(desk, lambda: screen.doctor.undoing is not None)
             await again(desk)
             await carried_out(desk, screen)
             assert file.read_bytes() == BROKEN, "every byte is back"
@@ -97,10 +97,10 @@ async def test_a_broken_configuration_is_mended_and_broken_again_from_the_keyboa
             assert desk.lines[3].split()[1:3] == ["config.syntax", "blocking"]
 
             await desk.press("escape", "p")
-            await until(lambda: bool(screen.doctor.chosen))
+            await until(desk, lambda: bool(screen.doctor.chosen))
             file.write_bytes(SINCE)
             await desk.press("pagedown", "pagedown", "f", "pagedown", "right", "enter")
-            await until(lambda: "plan" in desk.notice.lower() and screen.doctor.work is None)
+            await until(desk, lambda: "plan" in desk.notice.lower() and screen.doctor.work is None)
             await again(desk)
             assert file.read_bytes() == SINCE, "changed meanwhile: nothing is written"
         assert not app.failures, app.failures

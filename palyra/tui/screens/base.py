@@ -124,6 +124,11 @@ class PalyraScreen(Screen[None]):
     def _lines(self, identifier: str) -> Lines:
         return self.query_one(f"#{identifier}", Lines)
 
+    @property
+    def drawable(self) -> bool:
+        """Whether its parts are there: not yet before they are made, and no more once the console ends."""
+        return self._composed and self.app.is_running
+
     # Living.
 
     def on_mount(self) -> None:
@@ -159,7 +164,7 @@ class PalyraScreen(Screen[None]):
 
     def redraw(self) -> None:
         """Shows the newest snapshot and the present time; only what changed is painted."""
-        if not self._composed:
+        if not self.drawable:
             return
         stopped = self.stopped and not self.failed
         self.set_class(stopped, "-stopped")
@@ -174,7 +179,7 @@ class PalyraScreen(Screen[None]):
 
     def refresh_frame(self) -> None:
         """Status, title, notice and footer."""
-        if not self._composed:
+        if not self.drawable:
             return
         palyra, bridge, width = self.palyra, self.palyra.bridge, self.size.width
         marks = Marks(bridge.link, palyra.read_only, palyra.control.attached, palyra.habits.timezone)

@@ -101,6 +101,8 @@ class DiagnosticsScreen(ListScreen):
         return self.doctor.page is not Page.NONE
 
     def _doctor_changed(self) -> None:
+        if not self.drawable:
+            return
         if self.paging and self.focused is self.table:
             # Keys that page go to the page then, and not to the list.
             self.set_focus(None)
