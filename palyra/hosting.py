@@ -172,8 +172,9 @@ class HostedControl(Control):
             if self._house is not None:
                 await self._leave(self._house)
         await asyncio.gather(*self._under_way, return_exceptions=True)
-        if self._log is not None:
-            self._log.close()
+        kept, self._log = self._log, None
+        if kept is not None:
+            kept.close()
 
     # Starting and stopping.
 
