@@ -71,7 +71,7 @@ shaped = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(shaped)
 def test_any_tree(tree: dict[str, Any]) -> None:
     reading = read_tree(merge((Layer(tree, {}, Origin()),)))
@@ -79,7 +79,7 @@ def test_any_tree(tree: dict[str, Any]) -> None:
     assert bool(reading.broken) == bool(reading.problems)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(shaped)
 def test_any_file_of_known_keys(tree: dict[str, Any]) -> None:
     text = "version = 1\n" + "".join(
@@ -96,7 +96,7 @@ variables = st.sampled_from(
 )
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.dictionaries(
         variables, st.one_of(st.text(max_size=12), st.sampled_from(["", "1", "[", "a,b", "\udcff"])), max_size=6

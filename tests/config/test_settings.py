@@ -115,7 +115,7 @@ def test_a_secret_that_differs_is_told_and_not_shown() -> None:
 KEYS_OF_SECRETS = ["api_key", "api_key_env", "api_key_vault_ref", "base_url", "auth_profiles", "pricing_provider"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(shaped, st.dictionaries(variables, st.text(max_size=8), max_size=3), st.sampled_from(KEYS_OF_SECRETS))
 def test_whatever_is_configured_can_be_told_and_hides_what_is_secret(
     tree: dict[str, Any], environ: dict[str, str], key: str

@@ -150,20 +150,20 @@ async def test_a_prompt_is_shown_with_its_approval_only_where_that_is_wanted(kep
         await desk.press("5", "2")
         assert "Tell me" not in desk.text
         assert not [query for query in desk.control.asked if isinstance(query, RunTextsQuery)]
-    async with console(normal(), size=(120, 60), habits=Habits(show_prompts=True)) as desk:
-        await desk.press("2")
+        desk.app.habits = Habits(show_prompts=True)
+        await desk.press("j")
         lines = opened(desk)
         assert "prompt, redacted, the beginning" in lines
         assert "user: Tell me" in lines
         assert "\x1b" not in lines
         assert lines.count("word") < 1_000
         assert "never shown" not in lines
-        await desk.press("5")
+        await desk.press("5", "j")
         lines = opened(desk)
         assert "user: Tell me" in lines
         assert "answer, redacted" in lines
         assert "never shown in approvals" in lines
         kept.clear()
-        await desk.press("2", "j")
+        await desk.press("2", "k")
         lines = opened(desk)
         assert "not kept (runs.store_content)" in lines
