@@ -1,6 +1,6 @@
 """A plan or a rollback from its planning to its end, whoever asked for it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from palyra.core.clock import Clock
@@ -11,7 +11,7 @@ from palyra.doctor.repairs import journal
 from palyra.doctor.rolling_back import roll_back
 from palyra.doctor.runs import Who
 from palyra.journal.mending import bring_up_to_date, count_sums_anew, settle
-from palyra.journal.salvaging import salvage
+from palyra.journal.salvaging import Lost, salvage
 
 
 def journal_works(clock: Clock) -> Mapping[str, Work]:
@@ -22,7 +22,7 @@ def journal_works(clock: Clock) -> Mapping[str, Work]:
 
     def salvaged(source: Path, product: Path) -> Worked:
         done = salvage(source, product, clock.now_ms())
-        return Worked(tuple(str(one) for one in done.lost) or ("no row is lost",), done.gap)
+        return Worked(_told(done.lost) or (journal.NOTHING_LOST,), done.gap)
 
     return {
         journal.SETTLE: lambda source, product: Worked(settle(source, product)),
@@ -30,6 +30,15 @@ def journal_works(clock: Clock) -> Mapping[str, Work]:
         journal.ROLLUPS: lambda source, product: Worked(count_sums_anew(source, product)),
         journal.SALVAGE: salvaged,
     }
+
+
+def _told(lost: Sequence[Lost]) -> tuple[str, ...]:
+    """By table; those of which nobody knows how many rows are gone together."""
+    counted = tuple(str(one) for one in lost if one.rows is not None)
+    unknown = [one.table for one in lost if one.rows is None]
+    if not unknown:
+        return counted
+    return (*counted, f"rows are lost, nobody knows how many, of {', '.join(unknown)}")
 
 
 def carry_out(plan: Plan, terms: Terms, site: Site, who: Who, tools: Tools, *, digest: str = "") -> RunResult:

@@ -283,7 +283,7 @@ def _plan_text(plan: "Plan", report: Report) -> list[str]:
 
 def _place(change: "PlannedChange") -> str:
     if change.target != ".":
-        return change.target
+        return change.target.replace("{run}", "<run>")
     return "the state directory" if change.root.value == "state" else "the directory of the configuration"
 
 

@@ -9,7 +9,7 @@ from palyra.core.conditions import Condition, Domain, Severity
 from palyra.core.errors import JournalUnavailableError, PalyraError
 from palyra.core.events import Event
 from palyra.doctor.audit_pending import PendingRow, forget_pending, read_pending
-from palyra.doctor.repairs.journal import SALVAGE
+from palyra.doctor.repairs.journal import NOTHING_LOST, SALVAGE
 from palyra.governance.four_eyes import Decider
 from palyra.journal.changes import AuditAdded, Change
 
@@ -61,7 +61,7 @@ def _gaps(payload: Mapping[str, Any]) -> list[tuple[int, int]]:
 
 def _tell_of_losses(engine: "Engine", row: PendingRow) -> None:
     lost = row.payload.get("notes", {}).get(SALVAGE)
-    if not lost:
+    if not lost or lost == [NOTHING_LOST]:
         return
     engine.healing.tell(
         Condition(

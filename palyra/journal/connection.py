@@ -237,6 +237,8 @@ def _closed() -> JournalUnavailableError:
 
 
 def _unreadable(error: sqlite3.Error) -> JournalUnavailableError:
-    return JournalUnavailableError(
+    told = JournalUnavailableError(
         f"The journal cannot be read: {error}.", fix="Restore it from backups/, or choose another --state-dir."
     )
+    told.__cause__ = error
+    return told

@@ -114,7 +114,7 @@ class Examined:
 
 
 class NotAJournalError(StateError):
-    """What lies there cannot be opened as a journal at all."""
+    """What lies there cannot be opened as a journal at all; the message says why."""
 
 
 @value
@@ -149,7 +149,7 @@ async def _pool(path: Path, *, immutable: bool) -> ReaderPool:
     try:
         return ReaderPool([await open_reader(path, installed_extension(), immutable=immutable)])
     except sqlite3.Error as error:
-        raise NotAJournalError(f"{JOURNAL_FILE} cannot be opened: {error}") from error
+        raise NotAJournalError(str(error)) from error
 
 
 class _Parts:
@@ -177,9 +177,9 @@ async def _examine(pool: ReaderPool, aside: ReaderPool, state_dir: Path, clock: 
     try:
         version = await pool.run(_opened)
     except JournalUnavailableError as error:
-        raise NotAJournalError(error.message) from error
+        raise NotAJournalError(str(error.__cause__ or error.message)) from error
     if version < 0:
-        raise NotAJournalError(f"{JOURNAL_FILE} is a database, but no journal of Palyra")
+        raise NotAJournalError("it is a database, but no journal of Palyra")
     parts = _Parts(clock, asking.limit_s)
     # It takes as long as all others together, and SQLite does it without this interpreter.
     integrity = asyncio.create_task(parts.ask("integrity", lambda: aside.run(_integrity)))

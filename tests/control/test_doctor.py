@@ -31,6 +31,7 @@ from palyra.core.clock import ManualClock, SystemClock
 from palyra.core.errors import ConflictError, NotFoundError, PalyraError
 from palyra.core.events import Event
 from palyra.doctor.audit_pending import PendingRow, append_pending, pending_path
+from palyra.doctor.repairs.journal import NOTHING_LOST
 from palyra.engine import Engine, Installation
 from palyra.gateway.operators import OperatorsServer
 from palyra.vault.identity import Identity
@@ -244,6 +245,8 @@ async def test_a_salvage_is_told_of_once(tmp_path: Path) -> None:
     state.chmod(0o700)
     payload = {"gaps": [], "notes": {"journal.salvage": ["usage: 3 rows lost"]}}
     append_pending(state, PendingRow(now, "01K0000000000000000000000A", "ada", "applied", payload))
+    whole = {"gaps": [], "notes": {"journal.salvage": [NOTHING_LOST]}}
+    append_pending(state, PendingRow(now, "01K0000000000000000000000B", "ada", "applied", whole))
     told: list[str] = []
     for _ in range(2):
         async with house(tmp_path) as one:

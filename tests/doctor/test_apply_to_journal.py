@@ -10,8 +10,9 @@ import pytest
 
 from palyra.core.clock import ManualClock
 from palyra.doctor.applying import Terms
-from palyra.doctor.carrying_out import carry_out
+from palyra.doctor.carrying_out import carry_out, journal_works
 from palyra.doctor.manifest import Outcome
+from palyra.doctor.repairs.journal import NOTHING_LOST, SALVAGE
 from palyra.journal.journal import Journal
 from palyra.journal.schema import LATEST
 from palyra.vault.access import AccessRegistry
@@ -107,6 +108,32 @@ def test_an_older_journal_is_migrated_and_given_back(patient: Patient) -> None:
         assert database.execute("PRAGMA user_version").fetchone() == (LATEST,)
     patient.roll_back(result.run_id)
     assert patient.tree() == before
+
+
+@pytest.mark.parametrize(
+    ("place", "data", "note"),
+    [
+        (0, b"\xff" * 4096, "rows are lost, nobody knows how many, of runs, "),
+        (18, b"\x01\x01", NOTHING_LOST),
+    ],
+    ids=["nothing can be read", "everything can"],
+)
+def test_a_salvage_tells_in_a_few_words_what_is_lost(patient: Patient, place: int, data: bytes, note: str) -> None:
+    lived(patient, killed=False)
+    with (patient.state / "journal.db").open("r+b") as file:
+        file.seek(place)
+        file.write(data)
+    product = patient.root / "product.db"
+    told = journal_works(patient.clock)[SALVAGE](patient.state / "journal.db", product)
+    assert len(told.notes) == 1
+    assert told.notes[0].startswith(note)
+
+
+def test_the_journal_is_said_to_be_damaged_once(patient: Patient) -> None:
+    lived(patient, killed=False)
+    (patient.state / "journal.db").write_bytes(b"no database" * 500)
+    (finding,) = [one for one in patient.look()[1] if one.check == "journal.open"]
+    assert finding.message == "The journal cannot be opened: file is not a database."
 
 
 def test_what_needs_the_engine_stopped_is_not_done_beside_one(patient: Patient) -> None:

@@ -170,10 +170,18 @@ async def test_a_part_that_takes_too_long_costs_only_itself(tmp_path: Path, monk
     assert found.audit.ok
 
 
-@pytest.mark.parametrize("data", [b"", b"no database" * 999, b"SQLite format 3\0" + b"\xff" * 5000])
-async def test_what_is_no_journal_is_refused(data: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "it is a database, but no journal of Palyra"),
+        (b"no database" * 999, "file is not a database"),
+        (b"SQLite format 3\0" + b"\xff" * 5000, "file is not a database"),
+    ],
+    ids=["empty", "text", "nonsense"],
+)
+async def test_what_is_no_journal_is_refused(data: bytes, why: str, tmp_path: Path) -> None:
     (tmp_path / "journal.db").write_bytes(data)
-    with pytest.raises(NotAJournalError, match="journal"):
+    with pytest.raises(NotAJournalError, match=why):
         await examine(tmp_path, ManualClock(T0), Asking())
     assert os.listdir(tmp_path) == ["journal.db"]
 

@@ -7,7 +7,7 @@ from palyra.config.problem import Code, Fault, LayerName, Problem
 from palyra.doctor.checks.check import Check
 from palyra.doctor.finding import Finding, Severity
 from palyra.doctor.installation import ConfigCandidate, Installation, Kind, NothingToReadError
-from palyra.doctor.reading_config import WHOLE_FILE, parse
+from palyra.doctor.reading_config import UNPARSEABLE, WHOLE_FILE, parse
 
 RESTORE, REINITIALIZE = "config.restore_backup", "config.reinitialize"
 VERSION_CODES = frozenset({Code.VERSION_INVALID, Code.VERSION_NEWER})
@@ -69,7 +69,7 @@ def version(found: Installation) -> Iterator[Finding]:
         return
     document = found.document.get()
     if document.fault:
-        raise NothingToReadError("the configuration cannot be parsed (config.syntax)")
+        raise NothingToReadError(UNPARSEABLE)
     path = str(chosen.input.path)
     try:
         written = version_of(document.tree)

@@ -15,6 +15,9 @@ SALVAGE = "journal.salvage"
 SETTLE = "journal.settle"
 """The work that moves what a WAL holds into the file, so that the file can be replaced alone."""
 
+NOTHING_LOST = "no row is lost"
+"""The note of a salvage that read everything."""
+
 _FILE = "journal.db"
 _WAL = "journal.db-wal"
 
