@@ -24,13 +24,20 @@ class Advice:
 
     @classmethod
     def of(
-        cls, config: Path | None, state_dir: Path | None, only: Sequence[str], skip: Sequence[str], rollback: str
+        cls,
+        config: Path | None,
+        state_dir: Path | None,
+        only: Sequence[str],
+        skip: Sequence[str],
+        rollback: str,
+        *,
+        deep: bool,
     ) -> "Advice":
         places = (("--config", config), ("--state-dir", state_dir))
         chosen = [*(("--only", one) for one in only), *(("--skip", one) for one in skip)]
         return cls(
             "".join(f" {flag} {quote(str(path))}" for flag, path in places if path is not None),
-            "".join(f" {flag} {quote(one)}" for flag, one in chosen),
+            "".join(f" {flag} {quote(one)}" for flag, one in chosen) + (" --deep" if deep else ""),
             rollback,
         )
 

@@ -98,7 +98,7 @@ async def run_doctor(asked: Asked, where: Where, means: Means, hands: Hands) -> 
     """Does what was asked for. Raises PalyraError; what was known by then has been told."""
     refuse(asked)
     selection = select(asked.only, asked.skip)
-    advice = Advice.of(where.config, where.state_dir, asked.only, asked.skip, asked.rollback)
+    advice = Advice.of(where.config, where.state_dir, asked.only, asked.skip, asked.rollback, deep=asked.deep)
     report = Report(asked.mode, hands.clock.now_ms(), strict=asked.strict, advice=advice)
     hands.tell(report)
     found = await read_installation(where, means)

@@ -55,9 +55,10 @@ def test_each_command_that_is_told_leads_to_the_next(patient: Patient) -> None:
     preview = asked_by(command_after("See what would be repaired:", said(patient, only=("config.*",))), patient)
     assert (preview.repair, preview.dry_run, preview.only) == (True, True, ("config.*",))
 
-    shown = said(patient, repair=True, dry_run=True, only=("config.*",), skip=("config.permissions",))
+    shown = said(patient, repair=True, dry_run=True, only=("config.*",), skip=("config.permissions",), deep=True)
     apply = asked_by(command_after("Apply it:", shown), patient)
     assert (apply.only, apply.skip, len(apply.plan)) == (("config.*",), ("config.permissions",), 64)
+    assert apply.deep
 
     lines = said(patient, repair=True, plan=apply.plan, only=apply.only, skip=apply.skip)
     assert "  config.restore_backup  applied" in lines
