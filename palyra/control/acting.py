@@ -1,7 +1,8 @@
 """Carrying out commands: each is checked against the operator's role and the state they saw, done, and read back."""
 
 import asyncio
-from typing import get_args
+from dataclasses import replace
+from typing import Any, cast, get_args
 
 from palyra.config.choices import MetricKind
 from palyra.control.access_acts import act_on_access, issue_token, set_feature
@@ -66,6 +67,7 @@ from palyra.control.task_acts import act_on_task
 from palyra.control.task_commands import ActOnTasks, AddTask, EditTask, PrioritiseTask
 from palyra.core.errors import BadInputError, ConflictError, JournalUnavailableError, NotFoundError, PalyraError
 from palyra.core.events import Event
+from palyra.core.redact import redact
 from palyra.core.scope import Scope
 from palyra.core.signed_name import SignedName
 from palyra.engine import Engine
@@ -132,6 +134,7 @@ class Acting:
             return CommandResult("denied", text, code="role_missing")
         name = SignedName(operator.name, operator.attestation, operator.address)
         by = Decider(name, operator.attestation, operator.account)
+        command = _without_secrets(command)
         try:
             return await self._do(command, by)
         except PalyraError as error:
@@ -328,6 +331,15 @@ class Acting:
 
     def _tell(self, kind: str, subject: str) -> None:
         self._engine.events.publish(Event(kind, self._engine.clock.now_ms(), subject))
+
+
+def _without_secrets(command: Command) -> Command:
+    """Why somebody did something is kept and shown for long: what they should not have pasted there is left out."""
+    reason = getattr(command, "reason", "")
+    if not reason:
+        return command
+    spoken: Command = replace(cast(Any, command), reason=redact(reason))
+    return spoken
 
 
 def _faults(error: BadInputError) -> tuple[FaultView, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import field
 from typing import Any, NamedTuple
 
+from palyra.core.redact import redact_data
 from palyra.core.signed_name import SignedName
 from palyra.core.values import value
 from palyra.journal.entity import EntityForgotten, EntitySaved
@@ -143,9 +144,10 @@ class AlertSaved:
 
 @value
 class AuditAdded:
-    """Appends a link to the audit chain. `kind`: approval, policy, repair, engine, access, grant, alert, task.
+    """Appends a link to the audit chain. `kind` says what it is about: approval, policy, repair, engine, access, task …
 
-    An actor who signed (`SignedName`) is written down with how we know them.
+    An actor who signed (`SignedName`) is written down with how we know them, and no secret is written down at all: what
+    is in the chain stays there.
     """
 
     at: int
@@ -155,9 +157,12 @@ class AuditAdded:
     payload: dict[str, Any]
 
     def __post_init__(self) -> None:
+        told = redact_data(self.payload)
         if isinstance(self.actor, SignedName):
-            object.__setattr__(self, "payload", {**self.payload, **self.actor.signature})
+            assert isinstance(told, dict)
+            told |= self.actor.signature
             object.__setattr__(self, "actor", str(self.actor))
+        object.__setattr__(self, "payload", told)
 
 
 @value
