@@ -190,10 +190,15 @@ class Doctoring:
             one for one in plan.steps if one in self.ticked or (one.repair_id in names and not one.force)
         )
 
+    @property
+    def live(self) -> bool:
+        """Whether an engine runs, by the plan in view."""
+        plan = self.undoing.plan if self.page is Page.UNDO and self.undoing is not None else self.plan
+        return plan is not None and plan.live
+
     def bar(self, step: StepView) -> str:
         """Why a step cannot be carried out from here; empty where it can."""
-        plan = self.undoing.plan if self.page is Page.UNDO and self.undoing is not None else self.plan
-        if not (step.needs_stop and plan is not None and plan.live and self._control.attached):
+        if not (step.needs_stop and self.live and self._control.attached):
             return ""
         run = "" if self.undoing is None else self.undoing.run.run_id
         how = f"--rollback {run}" if self.page is Page.UNDO else f"--repair --only {step.repair_id}"
@@ -220,8 +225,7 @@ class Doctoring:
     @property
     def must_stop(self) -> bool:
         """Whether what is chosen has to wait for the engine to be stopped."""
-        plan = self.undoing.plan if self.page is Page.UNDO and self.undoing is not None else self.plan
-        return plan is not None and plan.live and any(one.needs_stop for one in self.chosen)
+        return self.live and any(one.needs_stop for one in self.chosen)
 
     def undoable(self) -> RunOfRepairs | None:
         """The newest run that can be taken back."""

@@ -226,7 +226,7 @@ async def test_what_loses_something_takes_a_tick_of_its_own() -> None:
         await desk.press("f")
         assert "no step is ticked" in desk.notice
         await desk.press("space", "f")
-        assert "It loses something: read what again." in desk.box
+        assert "It loses something, as its page says." in desk.box
         await agreed(desk)
         assert applied(desk) == [ApplyRepairs(very_ill().digest, (ANEW.repair_id,), force=True)]
 

@@ -8,18 +8,18 @@ from hypothesis import strategies as st
 from palyra.control.doctor_queries import ChangeView, DoctorReport, DoctorReportQuery, StepOutcomeView
 from palyra.core.safe_text import safe
 from palyra.tui.details.finding import FindingRow, finding_rows
-from palyra.tui.details.repair import CONTINUED, step_lines
+from palyra.tui.details.repair import CONTINUED, Footing, step_lines
 from palyra.tui.doctoring import merged
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.lines import Line, text_of, width_of
-from tests.tui.fake_doctor import BROKEN, CLOSE, OPEN_KEY, RESTORE, doctor_told, ill
+from tests.tui.fake_doctor import BROKEN, CLOSE, MIGRATE, OPEN_KEY, RESTORE, doctor_told, ill
 from tests.tui.fake_views import HOSTILE
 
 
 def shown(text: str, width: int) -> list[Line]:
     """The rows of one line of a diff."""
     change = ChangeView("f", "modify", f"--- f\n+++ f\n{text}\n")
-    rows = step_lines(replace(RESTORE, changes=(change,)), "repair 1 of 1", ticked=False, barred="", width=width)
+    rows = step_lines(replace(RESTORE, changes=(change,)), "repair 1 of 1", Footing(False), width)
     begin = next(number for number, row in enumerate(rows) if text_of(row).strip() == "+++ f")
     return rows[begin + 1 :]
 
@@ -34,7 +34,7 @@ def test_every_line_of_a_diff_is_there_in_full(text: str, width: int) -> None:
 
 
 def test_signs_of_a_diff_have_their_tones_and_its_head_has_none_of_them() -> None:
-    tones = {text_of(row).strip(): row[-1].tone for row in step_lines(RESTORE, "", ticked=True, barred="", width=79)}
+    tones = {text_of(row).strip(): row[-1].tone for row in step_lines(RESTORE, "", Footing(True), 79)}
     assert tones["-hard_limit 45.00"] is Tone.BAD
     assert tones["+hard_limit = 40.00"] is Tone.GOOD
     assert {tones[name] for name in ("--- palyra.toml", "+++ palyra.toml", "@@ -11,6 +11,5 @@")} == {Tone.MUTED}
@@ -46,8 +46,17 @@ def test_nothing_a_terminal_would_obey_reaches_a_row() -> None:
     step = replace(
         CLOSE, title=HOSTILE, impact=HOSTILE, notes=(HOSTILE,), changes=(ChangeView(HOSTILE, HOSTILE, HOSTILE),)
     )
-    for row in step_lines(step, HOSTILE, ticked=True, barred=HOSTILE, width=79):
+    for row in step_lines(step, HOSTILE, Footing(True, HOSTILE), 79):
         assert all(char.isprintable() for char in text_of(row)), row
+
+
+def test_an_engine_that_does_not_run_is_not_stopped() -> None:
+    stops = "The engine is stopped for it"
+    told = {
+        live: [text_of(row) for row in step_lines(MIGRATE, "", Footing(True, live=live), 79)] for live in (True, False)
+    }
+    assert any(stops in row for row in told[True])
+    assert not any(stops in row for row in told[False])
 
 
 def test_findings_of_one_object_have_rows_of_their_own() -> None:

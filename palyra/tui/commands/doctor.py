@@ -162,7 +162,7 @@ class Apply(Action["DiagnosticsScreen"]):
     async def _ask(self, screen: "DiagnosticsScreen") -> None:
         doctor, palyra = screen.doctor, screen.palyra
         page, chosen, must_stop = doctor.page, doctor.chosen, doctor.must_stop
-        sure = await palyra.ask(RepairDialog(chosen, taken_back=page is Page.UNDO))
+        sure = await palyra.ask(RepairDialog(chosen, taken_back=page is Page.UNDO, live=doctor.live))
         if sure and must_stop:
             runs = await _live_runs(screen)
             consequence = stopping(chosen, runs, palyra.drain_seconds, palyra.clock.now_ms())

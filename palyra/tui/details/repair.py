@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from palyra.control.doctor_queries import ChangeView, RunOfRepairs, StepOutcomeView, StepView
 from palyra.core.plural import plural
 from palyra.core.safe_text import cells, safe
+from palyra.core.values import value
 from palyra.tui import format as show
 from palyra.tui import glyphs
 from palyra.tui.details.finding import severity_mark
@@ -41,8 +42,18 @@ _SEVERITY_CELLS = 10
 # A step and what it changes.
 
 
-def step_lines(step: StepView, place: str, *, ticked: bool, barred: str, width: int) -> list[Line]:
-    """One repair as a unified diff. `place` says which of how many it is, `barred` why it cannot be done from here."""
+@value
+class Footing:
+    """How a step stands: whether it is ticked, why it cannot be done from here, and whether an engine runs."""
+
+    ticked: bool
+    barred: str = ""
+    live: bool = True
+
+
+def step_lines(step: StepView, place: str, footing: Footing, width: int) -> list[Line]:
+    """One repair as a unified diff. `place` says which of how many it is."""
+    ticked, barred = footing.ticked, footing.barred
     box = part(f" [{'x' if ticked else ' '}] ", Tone.MUTED if barred else Tone.ACCENT, bold=ticked)
     right = line(muted(place))
     title, *rest = wrap(step.title, width - 7 - width_of(right))
@@ -50,16 +61,16 @@ def step_lines(step: StepView, place: str, *, ticked: bool, barred: str, width: 
     rows += [line("     ", *(strong(one.text) for one in row)) for row in rest]
     return [
         *rows,
-        *_marks(step, "It loses something: it takes a tick of its own (space).", barred, width),
+        *_marks(step, "It loses something: it takes a tick of its own (space).", footing, width),
         *_changes(step, width),
     ]
 
 
-def undo_lines(undoing: Undoing, *, ticked: bool, barred: str, zone: str, now: int, width: int) -> list[Line]:
+def undo_lines(undoing: Undoing, footing: Footing, *, zone: str, now: int, width: int) -> list[Line]:
     """What taking a run back would do, as the diff of its own."""
     run, step = undoing.run, undoing.step
     what = f"Take back the {run.kind or 'run'} of {show.moment(run.created_at_ms, zone, now)}"
-    box = f" [{'x' if ticked else ' '}] " if step.force else " "
+    box = f" [{'x' if footing.ticked else ' '}] " if step.force else " "
     head: Line = (
         part(box, Tone.ACCENT, bold=True),
         strong(what),
@@ -73,15 +84,16 @@ def undo_lines(undoing: Undoing, *, ticked: bool, barred: str, zone: str, now: i
     if not step.changes:
         return [*rows, *wrap("There is nothing left to take back.", width - 1, indent=" ", tone=Tone.WARN)]
     since = "What was changed since is replaced, kept in a backup: it takes a tick of its own (space)."
-    return [*rows, *_marks(step, since, barred, width), *_changes(step, width)]
+    return [*rows, *_marks(step, since, footing, width), *_changes(step, width)]
 
 
-def _marks(step: StepView, loses: str, barred: str, width: int) -> list[Line]:
+def _marks(step: StepView, loses: str, footing: Footing, width: int) -> list[Line]:
+    barred, stops = footing.barred, step.needs_stop and footing.live
     lines = wrap(step.impact, width - 1, indent=" ", tone=Tone.MUTED) if step.impact else []
     for holds, words in (
         (step.force, loses),
         (step.security, "It changes who may read or do what."),
-        (step.needs_stop and not barred, "The engine is stopped for it and started again; you are asked first."),
+        (stops and not barred, "The engine is stopped for it and started again; you are asked first."),
         (bool(barred), f"Not from here: {barred}"),
     ):
         if holds:

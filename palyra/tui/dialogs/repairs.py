@@ -23,10 +23,11 @@ MOST_RUNS = 6
 class RepairDialog(Dialog[bool]):
     """True when the operator chose to act; the button does nothing before the end of the text was on the screen."""
 
-    def __init__(self, steps: Sequence[StepView], *, taken_back: bool) -> None:
+    def __init__(self, steps: Sequence[StepView], *, taken_back: bool, live: bool) -> None:
         super().__init__("Take this run back?" if taken_back else f"Apply {plural(len(steps), 'repair')}?")
         self._steps = steps
         self._taken_back = taken_back
+        self._live = live
 
     def compose_buttons(self) -> ComposeResult:
         yield Push("Leave it", id="keep")
@@ -40,11 +41,11 @@ class RepairDialog(Dialog[bool]):
         title, *more = wrap(step.title, TEXT_WIDTH - 2)
         lines = [line("", *(strong(piece.text) for piece in row)) for row in (title, *more)]
         files = plural(len(step.changes), "change")
-        loses = "What was changed since is replaced." if self._taken_back else "It loses something: read what again."
+        loses = "What was changed since is replaced." if self._taken_back else "It loses something, as its page says."
         for holds, words in (
             (step.force, loses),
             (step.security, "It changes who may read or do what."),
-            (step.needs_stop, "Only while no engine runs."),
+            (step.needs_stop and self._live, "The engine is stopped for it."),
         ):
             if holds:
                 lines += wrap(f"{glyphs.ATTENTION} {words}", TEXT_WIDTH, indent="  ", hang="    ", tone=Tone.WARN)

@@ -6,7 +6,7 @@ from palyra.control.doctor_queries import StepView
 from palyra.core.clock import Clock
 from palyra.core.values import value
 from palyra.tui.details.finding import FindingRow
-from palyra.tui.details.repair import came_lines, step_lines, undo_lines, work_lines
+from palyra.tui.details.repair import Footing, came_lines, step_lines, undo_lines, work_lines
 from palyra.tui.doctoring import Doctoring, Page
 from palyra.tui.subjects import Subject, key_of
 from palyra.tui.widgets.lines import Line, line, muted
@@ -83,12 +83,10 @@ class RepairPages:
                 keys = f"{sight.keys['doctor.undo']} takes it back, {sight.keys['doctor.run']} looks again"
                 return self._kept((came, sight), lambda: came_lines(came, keys, sight.zone, sight.now, sight.width))
             case Page.UNDO if (undoing := doctor.undoing) is not None:
-                ticked, barred = undoing.step in doctor.ticked, doctor.bar(undoing.step)
+                footing = self._footing(undoing.step)
                 return self._kept(
-                    (undoing, ticked, barred, sight),
-                    lambda: undo_lines(
-                        undoing, ticked=ticked, barred=barred, zone=sight.zone, now=sight.now, width=sight.width
-                    ),
+                    (undoing, footing, sight),
+                    lambda: undo_lines(undoing, footing, zone=sight.zone, now=sight.now, width=sight.width),
                 )
             case Page.REPAIR if doctor.plan is None:
                 return [line(" ", muted("Working out what would be changed …"))]
@@ -98,12 +96,16 @@ class RepairPages:
 
     def _step(self, step: StepView, width: int) -> list[Line]:
         doctor = self._doctor
-        ticked, barred = step in doctor.ticked, doctor.bar(step)
+        footing = self._footing(step)
         count = f"{doctor.steps.index(step) + 1} of {len(doctor.steps)}, {len(doctor.chosen)} ticked"
         return self._kept(
-            (step, count, ticked, barred, width),
-            lambda: step_lines(step, f"repair {count}", ticked=ticked, barred=barred, width=width),
+            (step, count, footing, width),
+            lambda: step_lines(step, f"repair {count}", footing, width),
         )
+
+    def _footing(self, step: StepView) -> Footing:
+        doctor = self._doctor
+        return Footing(step in doctor.ticked, doctor.bar(step), doctor.live)
 
     def _kept(self, made_from: object, make: Callable[[], list[Line]]) -> list[Line]:
         """A long diff is made into lines once."""
