@@ -184,7 +184,8 @@ async def _through_engine(found: EngineFacts, means: Means) -> tuple[Reading[Eng
         boot_id, examined = await means.ask_engine(Asking(means.deep, _limit(means), live=True))
     except (EngineGoneError, TimeoutError) as error:
         silent = EngineFacts(running=True, pid=found.pid, responds=False)
-        return Reading(found=silent), Reading(problem=f"the engine (pid {found.pid}) did not answer: {error}")
+        why = f": {error}" if str(error) else " in time"
+        return Reading(found=silent), Reading(problem=f"the engine (pid {found.pid}) did not answer{why}")
     except PalyraError as error:
         refusing = EngineFacts(running=True, pid=found.pid, responds=True)
         return Reading(found=refusing), Reading(problem=f"the engine (pid {found.pid}) cannot tell: {error}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -353,6 +354,10 @@ async def test_no_secret_is_in_a_report(patient: Patient) -> None:
     assert "sk-upstream" not in told
 
 
+async def late(asking: object) -> Any:
+    raise TimeoutError
+
+
 async def silent(asking: object) -> Any:
     raise EngineGoneError("nobody answers")
 
@@ -366,6 +371,9 @@ async def test_an_engine_that_does_not_answer_leaves_the_journal_unjudged_and_re
         assert code == 1
         assert document["engine"]["running"] is True
         assert statuses(document)["journal.integrity"] == "error"
+        document, code = await ask(patient, engine=late)
+        (reason,) = {check["reason"] for check in document["checks"] if check["status"] == "error"}
+        assert reason == f"the engine (pid {os.getpid()}) did not answer in time"
         document, code = await ask(patient, engine=silent, repair=True)
         assert code == 4
         assert document["error"]["code"] == "engine_silent"
