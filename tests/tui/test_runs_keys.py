@@ -197,6 +197,16 @@ async def test_a_live_run_that_streams_on_does_not_hold_up_cancelling() -> None:
         assert first.output_tokens == 812
 
 
+async def test_an_order_is_of_all_there_is_room_for() -> None:
+    world = normal()
+    world.older_runs = tuple(run(number, "completed", "old", "m/m", number * CENT) for number in range(10, 390))
+    async with console(world) as desk:
+        await desk.press("5", "S", "g")
+        assert "by cost" in desk.title
+        assert "2 live · 387 shown" in desk.title
+        assert "$3.8900" in desk.lines[3]
+
+
 async def test_a_live_run_tells_when_it_beat_and_that_it_fell_silent() -> None:
     world = normal()
     first, second, *rest = world.runs

@@ -210,12 +210,12 @@ def summary(values: dict[str, str]) -> str:
 def _new_inputs(timezone: str) -> list[Input]:
     return [
         Input("policy_id", "id", "", hint="team-day"),
+        Input("hard_limit", "limit", "", hint="45.00"),
         Input("scope_kind", "covers", "global", SCOPES),
         Input("scope_id", "which", "*", hint="* counts each one apart"),
         Input("metric_kind", "counts", "estimated_cost_usd", METRICS),
         Input("interval_kind", "renews", "daily", INTERVALS),
         Input("timezone", "zone", timezone, hint="Europe/Prague"),
-        Input("hard_limit", "limit", "", hint="45.00"),
         Input("soft_limit", "warns at", "80%", hint="80% or an amount"),
         Input("action", "when full", "block", ACTIONS),
     ]

@@ -277,6 +277,10 @@ class RunsScreen(ListScreen):
         if first:
             self._start_history(snapshot)
 
+    def next_order(self) -> None:
+        super().next_order()
+        self._look_further()
+
     def set_filter(self, text: str) -> None:
         before = self.filter
         super().set_filter(text)
@@ -299,7 +303,11 @@ class RunsScreen(ListScreen):
     def _ask_at_end(self) -> None:
         """Asks for the page behind the end of the list that the cursor is near to."""
         listed, selected = list(self._subjects), self.table.selected_key
-        if not listed or selected in listed[-AHEAD:]:
+        if self._order and not self._history.first:
+            # The most of all there is room for, not of the newest page.
+            if self._listed + PAGE <= MAX_ROWS:
+                self._ask_page(self._history.older)
+        elif not listed or selected in listed[-AHEAD:]:
             self._ask_page(self._history.older)
         elif selected in listed[:AHEAD]:
             self._ask_page(self._history.newer)
