@@ -285,6 +285,8 @@ class Doctoring:
                 self._tell(result, decode(RepairsDone, result.data[OUTCOME]), taken_back)
                 self._changed()
                 await self._plan_and_runs()
+            elif result.code == "changed_since" and self.undoing is not None:
+                await self._undo_over_changes(self.undoing.run, result.message)
             elif result.code == "plan_changed":
                 report = await self._control.ask(DoctorReportQuery())
                 self.report, self.rows = report, tuple(finding_rows(report))
@@ -293,6 +295,12 @@ class Doctoring:
         except PalyraError as error:
             self._fail(f"{error.message} {error.fix}".strip())
         self._changed()
+
+    async def _undo_over_changes(self, run: RunOfRepairs, why: str) -> None:
+        """What was changed only when the engine stopped is told, and takes a tick of its own from then on."""
+        plan = await self._control.ask(DoctorPreviewQuery(run.run_id, force=True))
+        step = replace(plan.steps[0], force=True, notes=(*plan.steps[0].notes, why))
+        self.undoing, self.page = Undoing(run, replace(plan, steps=(step,))), Page.UNDO
 
     def _tell(self, result: CommandResult, done: RepairsDone, taken_back: str) -> None:
         before = {one.id: one.severity for one in self.rows if not one.gone}

@@ -355,6 +355,21 @@ async def test_any_run_of_the_list_can_be_taken_back_over_later_changes_with_a_t
         assert "runs of the doctor" not in desk.title
 
 
+async def test_what_turns_out_to_be_changed_since_takes_a_tick_before_it_is_tried_again() -> None:
+    async with console(normal(), size=LARGE) as desk:
+        await opened(desk)
+        await desk.press("u", "f")
+        why = "Not as the run left it: journal.db; nothing was written."
+        desk.control.results = [CommandResult("conflict", why, code="changed_since")]
+        await agreed(desk)
+        assert why in told(desk)
+        assert "[ ] Take back the repair" in told(desk)
+        assert "doctor.apply" in dimmed(desk)
+        await desk.press("space", "f")
+        await agreed(desk)
+        assert desk.control.sent == [RollBack(EARLIER), RollBack(EARLIER, force=True)]
+
+
 async def test_what_needs_the_engine_stopped_names_the_runs_in_flight_and_asks_again() -> None:
     async with console(sick(), size=LARGE) as desk:
         await opened(desk)
