@@ -43,6 +43,7 @@ class Goal:
 TABLE = (
     Goal("start_painted_ms", "start to the first picture, 100,000 runs in the journal", "ms", 700),
     Goal("start_live_ms", "start to what the engine says", "ms", 1_000),
+    Goal("start_ready_ms", "start to an engine at work", "ms"),
     Goal("start_cpu_ms", "processor time of a start, every screen made", "ms"),
     Goal("idle_percent", "at rest: of a core, Triage open, 1 request a second", "%", 2),
     Goal("idle_percent_serve", "  the same without a screen", "%"),

@@ -13,7 +13,7 @@ from typing import Any
 
 from palyra.entry import console
 
-VARIABLE = "PALYRA_BENCHMARK_TURNS"
+VARIABLE = "BENCHMARK_TURNS"
 PROGRAM = "from benchmarks.loop_turns import watched_console; watched_console()"
 LEAST_S = 0.002
 """Shorter turns are not kept."""

@@ -37,8 +37,10 @@ class House:
     socket: OperatorsServer | None = None
 
     async def open_doors(self) -> None:
-        """Lets clients and other consoles in. Raises StateError when an address cannot be had."""
+        """Has the engine begin, and lets clients and other consoles in. Raises StateError when an address cannot be
+        had."""
         engine = self.engine
+        await engine.begin()
         gateway = Gateway(engine, engine.clock, Metrics(engine), self.control_for)
         gateway.open()
         self.gateway = gateway
@@ -117,8 +119,7 @@ async def open_house(
     """
     house = await start_house(installation, clock, environ, vault=vault)
     try:
-        if serving:
-            await house.open_doors()
+        await (house.open_doors() if serving else house.engine.begin())
         yield house
     finally:
         await asyncio.shield(house.close())
@@ -127,9 +128,9 @@ async def open_house(
 async def start_house(
     installation: Installation, clock: Clock, environ: Mapping[str, str], *, vault: SecretSource | None = None
 ) -> House:
-    """Starts the engine, its doors closed. Whoever has it closes it. Raises StateError as `open_house`."""
+    """An engine that has not begun, its doors closed. Whoever has it closes it. Raises StateError as `open_house`."""
     socket = socket_path(installation.state_dir, environ)
-    engine = await Engine.open(installation, clock, environ, socket=socket, vault=vault)
+    engine = await Engine.open(installation, clock, environ, socket=socket, vault=vault, beginning=False)
     house: House | None = None
     face = EngineFace(engine, lambda: Doors() if house is None else house.doors())
     house = House(engine, face, environ)

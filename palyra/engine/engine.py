@@ -12,9 +12,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from palyra.config.load import Sources
-from palyra.config.model import LoadedConfig
-from palyra.config.problem import Problem
 from palyra.core.clock import Clock
 from palyra.core.errors import JournalUnavailableError
 from palyra.core.events import Event, EventHub
@@ -22,10 +19,10 @@ from palyra.core.ids import IdSource
 from palyra.core.lag import LoopLag
 from palyra.core.private_files import private_dir
 from palyra.core.supervisor import Supervisor
-from palyra.core.values import value
 from palyra.engine.alerting import alert_watch
 from palyra.engine.diagnostics import Diagnosing, diagnosing
 from palyra.engine.healing import heal_jobs, self_healing
+from palyra.engine.installation import Installation
 from palyra.engine.jobs import Jobs, jobs_room
 from palyra.engine.memory import memory_room, remember_result
 from palyra.engine.noted import Noted
@@ -98,22 +95,6 @@ UPKEEP = "providers"
 """The work that asks providers for their models; it ends as soon as no new requests are taken."""
 
 
-@value
-class Installation:
-    """What an engine is started on. `config_path` None: defaults. `demo` marks made-up traffic on every screen.
-
-    `sources` is where the configuration can be read again, None for one that was made up; `warnings` are what was said
-    when it was read.
-    """
-
-    config: LoadedConfig
-    state_dir: Path
-    config_path: Path | None = None
-    demo: bool = False
-    sources: Sources | None = None
-    warnings: tuple[Problem, ...] = ()
-
-
 class Engine:
     """A running engine. Made by `Engine.open`, ended by `close`."""
 
@@ -174,14 +155,18 @@ class Engine:
         *,
         socket: Path | None = None,
         vault: SecretSource | None = None,
+        beginning: bool = True,
     ) -> "Engine":
-        """Starts everything but the doors. `vault` takes the place of the state directory's own.
+        """Starts everything but the doors. `vault` takes the place of the state directory's own. Without `beginning`
+        it can be looked at and works once `begin` was called.
 
         Raises StateError when the state directory cannot be used.
         """
         engine = cls(installation, clock)
         try:
             await engine._start(environ, vault, socket)
+            if beginning:
+                await engine.begin()
         except BaseException:
             await engine._supervisor.close()
             await engine._closing.aclose()
@@ -209,7 +194,6 @@ class Engine:
         await self._restore()
         self.secrets = await secrets_room(self, environ, vault)
         self._build()
-        await recall_all(self.experience, self.journal.readers, self.registry)
         self.watch = await alert_watch(self, self._durable)
         self.journal.listen(self.watch.hearing.hear)
         self.healing = await self_healing(self, self._durable)
@@ -230,11 +214,15 @@ class Engine:
         heal_jobs(self.healing, self.jobs)
         self.diagnosing = await diagnosing(self, self._durable, self.secrets.vault)
         self._closing.push_async_callback(self.diagnosing.close)
+
+    async def begin(self) -> None:
+        """Takes in what the journal tells of earlier attempts, then begins to work: nothing is asked for before."""
+        await recall_all(self.experience, self.journal.readers, self.registry)
         self._keep_up()
-        now = clock.now_ms()
+        now = self.clock.now_ms()
         started = AuditAdded(now, "engine", self.boot_id, "palyra", {"verb": "started"})
         await import_pending(self)
-        await self.journal.submit([started, TermsKept(now, terms(config, self.policies.current))])
+        await self.journal.submit([started, TermsKept(now, terms(self.config, self.policies.current))])
         self.phase = "ready"
 
     async def _restore(self) -> None:

@@ -34,7 +34,8 @@ from palyra.runs.policies import FileTaken
 from palyra.runs.settings import run_settings
 
 if TYPE_CHECKING:
-    from palyra.engine.engine import Engine, Installation
+    from palyra.engine.engine import Engine
+    from palyra.engine.installation import Installation
 
 log = logging.getLogger(__name__)
 

@@ -308,6 +308,9 @@ def recalled(sample: UsageSample, upstream: str) -> Sample:
     )
 
 
+_BY_PROVIDER = UsageSource.PROVIDER.value
+
+
 def _reported(usage_source: str, flags: tuple[str, ...]) -> bool:
     """Whether every number came from the provider: what the meter stands for would teach the meter itself."""
-    return usage_source == UsageSource.PROVIDER.value and NOT_COUNTED.isdisjoint(flags)
+    return usage_source == _BY_PROVIDER and NOT_COUNTED.isdisjoint(flags)

@@ -36,10 +36,11 @@ class Experience:
         """
         if sample.usage_source == CACHE:
             return
-        self.learner.add(recalled(sample, upstream))
+        learned = recalled(sample, upstream)
+        self.learner.add(learned)
         self.earlier.remember(sample.answer_id, sample.input_total + sample.output_total)
-        if (told := estimated(sample)) is not None:
-            self._drift.add(sample.provider, sample.model, told)
+        if learned.reported and learned.plain:
+            self._drift.add(sample.provider, sample.model, _beside_estimate(sample))
 
     def drift(self, provider: str, model: str) -> EstimateDrift:
         """How far the estimates of a model, by its public id, are off."""
@@ -64,4 +65,8 @@ def estimated(sample: UsageSample) -> Estimated | None:
     learned = recalled(sample, sample.model)
     if not (learned.reported and learned.plain):
         return None
+    return _beside_estimate(sample)
+
+
+def _beside_estimate(sample: UsageSample) -> Estimated:
     return Estimated(sample.expected_input, sample.input_total, sample.overrun > 0)

@@ -366,6 +366,7 @@ def _cuts(since: int, until: int, interval: Interval, zone: str) -> tuple[int, .
 
 
 _SAMPLE = [field.name for field in fields(UsageSample)]
+_FLAGS, _STREAMING = _SAMPLE.index("flags"), _SAMPLE.index("streaming")
 _SAMPLES = f"""
 SELECT json_group_array(json_array(seq, json_array({", ".join(_SAMPLE).replace("flags", "json(flags)")})))
 FROM (
@@ -390,7 +391,7 @@ SELECT json_array(json_array(ifnull(min(seq), 0) - 1)) FROM
 
 
 def _sample(values: list[Any]) -> UsageSample:
-    record = dict(zip(_SAMPLE, values, strict=True))
-    record["flags"] = tuple(record["flags"])
-    record["streaming"] = bool(record["streaming"])
-    return UsageSample(**record)
+    """Many are read at a start: they are made by place."""
+    values[_FLAGS] = tuple(values[_FLAGS])
+    values[_STREAMING] = bool(values[_STREAMING])
+    return UsageSample(*values)
