@@ -31,7 +31,10 @@ UNREACHABLE, TIMED_OUT, REFUSED_ADDRESS, BAD_STATUS = "unreachable", "timed_out"
 """Why a probe failed, beside vault states."""
 
 _CLASSES: Mapping[str, FailureClass] = {
-    **dict.fromkeys(("invalid_reload", "invalid_ref", "unknown_model", REFUSED_ADDRESS), FailureClass.CONFIG),
+    **dict.fromkeys(
+        ("invalid_reload", "invalid_ref", "unknown_model", "model_not_found", "model_not_allowed", REFUSED_ADDRESS),
+        FailureClass.CONFIG,
+    ),
     **dict.fromkeys(
         (
             "auth_invalid",

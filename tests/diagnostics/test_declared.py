@@ -7,6 +7,7 @@ import pytest
 
 from palyra.core.redact import REDACTED, remember
 from palyra.core.values import value
+from palyra.diagnostics import declared
 from palyra.diagnostics.declared import Address, Hidden, Public, Text, UndeclaredError, check, cleaned
 from palyra.diagnostics.section import Sections
 from palyra.diagnostics.serving import LastError
@@ -92,6 +93,20 @@ def test_no_text_of_a_section_carries_a_known_secret() -> None:
         told = cleaned(data)
         assert CANARY not in repr(told)
         assert REDACTED in repr(told) or "api.example.com" in repr(told)
+
+
+def test_a_text_that_is_told_again_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A snapshot a second has the same hundred texts, and looking for secrets is what it would cost most."""
+    looked: list[str] = []
+
+    def look(text: object) -> str:
+        looked.append(str(text))
+        return str(text)
+
+    monkeypatch.setattr(declared, "redact_error", look)
+    for _ in range(3):
+        cleaned(replace(PROBE, last_error="a text of its own, told thrice"))
+    assert looked == ["a text of its own, told thrice"]
 
 
 def test_what_was_told_before_is_told_without_a_secret_that_became_known_since() -> None:

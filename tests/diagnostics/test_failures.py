@@ -151,7 +151,10 @@ def test_no_secret_is_kept() -> None:
 @pytest.mark.parametrize(
     ("expected", "codes"),
     [
-        (FailureClass.CONFIG, ["invalid_reload", "invalid_ref", "unknown_model"]),
+        (
+            FailureClass.CONFIG,
+            ["invalid_reload", "invalid_ref", "unknown_model", "model_not_found", "model_not_allowed"],
+        ),
         (
             FailureClass.CREDENTIAL,
             ["auth_invalid", "auth_expired", "permission_denied", "quota_exceeded", "missing", "locked", "wrong_key"],
