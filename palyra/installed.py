@@ -39,7 +39,7 @@ def trouble_of(error: Exception, state_dir: Path) -> str:
     if isinstance(error, ConfigError):
         told = _of_configuration(error.problems)
     elif isinstance(error, PalyraError):
-        told = error.message.replace(f"{state_dir}{os.sep}", "") or error.code
+        told = error.message.replace(f"{state_dir}{os.sep}", "").replace(f" on {state_dir}", "") or error.code
     else:
         told = f"the engine failed to start: {type(error).__name__}: {reason_of(error)}"
     return redact(told.splitlines()[0].rstrip("."))
