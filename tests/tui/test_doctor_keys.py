@@ -142,6 +142,8 @@ async def test_a_repair_is_a_diff_and_the_same_key_goes_on_to_the_next_one() -> 
         await desk.press("pagedown")
         assert "-hard_limit 45.00" in desk.text
         assert "+hard_limit = 40.00" in desk.text
+        await desk.press("y")
+        assert "-hard_limit 45.00\n   +hard_limit = 40.00" in desk.app.clipboard
         await desk.press("p")
         assert "[ ] Close files of the state to other accounts" in desk.text
         assert "chmod vault/vault.key  mode 0644 → 0600" in desk.text

@@ -114,7 +114,7 @@ class Apply(Action["DiagnosticsScreen"]):
     id = "doctor.apply"
     keys = ("f",)
     title = "Apply what is ticked"
-    help = "carries out the ticked steps one after another, and looks again; what it changed can be taken back"
+    help = "carries out the ticked steps one after another, or takes back the run in view, and looks again"
     footer = "apply"
     confirm = Confirm.DIALOG
     right = Right.REPAIR

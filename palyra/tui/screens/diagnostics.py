@@ -39,7 +39,7 @@ from palyra.tui.screens.listing import ListScreen, Order
 from palyra.tui.screens.repairing import RepairPages, Sight
 from palyra.tui.subjects import Subject, key_of
 from palyra.tui.themes import Tone
-from palyra.tui.widgets.lines import BLANK, Line, Part, line, muted, part, wrap
+from palyra.tui.widgets.lines import BLANK, Line, Part, line, lines_text, muted, part, wrap
 from palyra.tui.widgets.rows import CellValue
 
 View = Literal["house", "runs"]
@@ -193,6 +193,14 @@ class DiagnosticsScreen(ListScreen):
         shown = self.pane if self.wide else self._lines("preview")
         pages = 1 if name == "page_down" else -1
         shown.scroll_relative(y=pages * max(1, shown.scrollable_content_region.height - 1), animate=False)
+
+    def copy(self) -> None:
+        """Copies the page of repairs in view, else as every list does."""
+        if self.paging and not self.opened:
+            shown = self.pane if self.wide else self._lines("preview")
+            self.palyra.copy(lines_text(shown.lines))
+        else:
+            super().copy()
 
     # Asking how the parts are.
 
