@@ -166,6 +166,8 @@ def _result(result: "RunResult", after: Examination | None, advice: Advice) -> d
         told: dict[str, Any] = {"repair_id": step.repair_id, "outcome": step.outcome.value}
         if step.error:
             told["error"] = redact(step.error)
+        if step.notes:
+            told["notes"] = [redact(note) for note in step.notes]
         steps.append(told)
     document: dict[str, Any] = {"run_id": result.run_id, "manifest": result.manifest, "steps": steps}
     if after is not None:

@@ -212,6 +212,7 @@ def test_11_half_a_journal_and_a_broken_configuration(patient: Patient) -> None:
 
     forced = typed(patient, repair=True, force=True)
     assert came_of(forced) == {"journal.salvage": "applied"}
+    assert any("lost" in note for note in forced[0]["result"]["steps"][0]["notes"])
     run = forced[0]["result"]["run_id"]
     assert (patient.state / f"journal.db.quarantine-{run}").read_bytes() == damaged
     with closing(sqlite3.connect(journal)) as database:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from palyra.core.errors import StateError
+from palyra.doctor import runs
 from palyra.doctor.applying import RunResult, Terms
 from palyra.doctor.audit_pending import read_pending
 from palyra.doctor.carrying_out import carry_out
@@ -259,10 +260,14 @@ def test_without_a_place_for_a_manifest_nothing_is_repaired(tmp_path: Path) -> N
     assert patient.everything() == before
 
 
-def test_the_newest_twenty_runs_are_kept_and_those_without_an_end_always(tmp_path: Path) -> None:
+def test_the_newest_twenty_runs_are_kept_and_those_without_an_end_always(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert runs.KEPT == 20
+    monkeypatch.setattr(runs, "KEPT", 3)
     patient = Patient(tmp_path).with_config(SOUND).with_state(notes__txt=b"")
     results: list[RunResult] = []
-    for _ in range(23):
+    for _ in range(6):
         (patient.state / "notes.txt").chmod(0o644)
         results.append(patient.repair(patient.plan("state.permissions"), seam=no_seam))
         if len(results) == 1:

@@ -31,7 +31,7 @@ def with_ailments(root: Path, config: str, access: str, auth: str, others: Itera
     return patient
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @example(config="with a backup", access="without flags", auth="bad records", others=frozenset(STATE))
 @example(config="broken and open", access="without an admin and flags", auth="cut short", others=frozenset(STATE))
 @given(
