@@ -7,6 +7,7 @@ from palyra.core.rolling import Rolling
 
 WITHIN_S = 300.0
 REMEMBERED = 1_024
+_MEANT = frozenset({"engine_draining", "engine_starting"})
 INTERNAL = 500
 """The status of errors that are Palyra's own."""
 
@@ -19,6 +20,7 @@ class Lately:
         self._statuses = Rolling(clock, WITHIN_S)
         self._overheads: deque[tuple[float, float]] = deque(maxlen=REMEMBERED)
         self._first_bytes: deque[tuple[float, float]] = deque(maxlen=REMEMBERED)
+        self._turned_away = Rolling(clock, WITHIN_S)
         self.refused_hosts = 0
 
     def served(self, status: int, seconds: float, first_byte: float | None, away: float | None) -> None:
@@ -29,6 +31,16 @@ class Lately:
             self._overheads.append((now, max(0.0, seconds - away)))
         if first_byte is not None:
             self._first_bytes.append((now, first_byte))
+
+    def refused(self, status: int, code: str) -> None:
+        """A request was not let in. That somebody stops the house is no error; that nobody can be let in is."""
+        self.refused_hosts += code == "host_not_allowed"
+        if status >= INTERNAL and code not in _MEANT:
+            self._turned_away.add(code)
+
+    def own_errors(self) -> int:
+        """How many requests ended in an error of Palyra's own and of no provider."""
+        return self._statuses.counts()[str(INTERNAL)] + self._turned_away.counts().total()
 
     def statuses(self) -> Counter[str]:
         """How many there were of each status."""

@@ -22,7 +22,7 @@ from palyra.gateway.errors import (
     refusal_reply,
 )
 from palyra.gateway.inference import Inference, Visit
-from palyra.gateway.lately import INTERNAL, Lately, by_class
+from palyra.gateway.lately import Lately, by_class
 from palyra.gateway.listener import Listener
 from palyra.gateway.listing import list_models, show_model
 from palyra.gateway.ports import House, Key, Metered
@@ -106,7 +106,7 @@ class Gateway:
             active_runs=self.running,
             requests_5m=statuses.total(),
             status_5m=by_class(statuses),
-            own_5xx_5m=statuses[str(INTERNAL)],
+            own_5xx_5m=self._lately.own_errors(),
             overhead_p50_s=self._lately.overhead(0.5),
             overhead_p99_s=self._lately.overhead(0.99),
             first_byte_p50_s=self._lately.first_byte(0.5),
@@ -135,7 +135,7 @@ class Gateway:
         try:
             answer = await self._answer(request, connection, path, query, wire, visit)
         except RefusedError as error:
-            self._lately.refused_hosts += error.refusal.code == "host_not_allowed"
+            self._lately.refused(error.refusal.status, error.refusal.code)
             answer = refusal_reply(
                 wire, error.refusal, self._door.date, error.headers, param=error.param, close=error.close
             )

@@ -24,3 +24,17 @@ def test_times_are_those_of_late_and_nobody_waited_for_counts_as_ours() -> None:
     assert lately.first_byte(0.5) == 0.4
     clock.tick(301)
     assert (lately.overhead(0.5), lately.first_byte(0.5), lately.statuses().total()) == (None, None, 0)
+
+
+def test_errors_of_our_own_are_those_within_and_those_at_the_door_that_nobody_meant() -> None:
+    clock = ManualClock()
+    lately = Lately(clock)
+    for status in (200, 402, 502, 500):
+        lately.served(status, 0.1, None, None)
+    for status, code in ((401, "invalid_api_key"), (403, "host_not_allowed"), (503, "engine_draining")):
+        lately.refused(status, code)
+    assert (lately.own_errors(), lately.refused_hosts) == (1, 1)
+    lately.refused(503, "access_unavailable")
+    assert lately.own_errors() == 2
+    clock.tick(301)
+    assert lately.own_errors() == 0
