@@ -23,6 +23,7 @@ from palyra.tui.app import PalyraApp
 from palyra.tui.driver import PalyraDriver
 from palyra.tui.frame.herald import ringing
 from palyra.tui.habits import Habits
+from palyra.tui.themes import color_system
 from palyra.tui.who import WhoApp
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Console(PalyraApp):
             read_only=read_only,
             ascii_only=ascii_only or screen.console.ascii,
             theme=screen.console.theme,
+            color_system=color_system(),
             refresh_hz=screen.console.refresh_hz,
             drain_seconds=screen.gateway.drain_seconds,
             ringing=ringing(screen.notifications.bell, screen.notifications.osc9, os.environ),

@@ -107,6 +107,7 @@ class PalyraApp(App[None], inherit_bindings=False):
         read_only: bool = False,
         ascii_only: bool = False,
         theme: str = themes.DEFAULT,
+        color_system: str | None = None,
         refresh_hz: float = 4.0,
         drain_seconds: float = 30.0,
         ringing: Ringing | None = None,
@@ -116,7 +117,8 @@ class PalyraApp(App[None], inherit_bindings=False):
         driver_class: type[Driver] | None = None,
     ) -> None:
         """`keys` remaps actions by their id. `memory` is the file that keeps screen, theme, filters and orders from one
-        time to the next; `theme` is for a console that remembers none."""
+        time to the next; `theme` is for a console that remembers none; `color_system`: what
+        Rich says that the terminal can do."""
         self.clock = clock
         self.control = control
         self.read_only = read_only
@@ -132,8 +134,7 @@ class PalyraApp(App[None], inherit_bindings=False):
             self.register_theme(own)
         self._memory_file = memory
         self.memory = Memory() if memory is None else load_memory(memory)
-        wanted = self.memory.theme or theme
-        self.theme = wanted if wanted in themes.CHOICES else themes.DEFAULT
+        self.theme = themes.fitting(self.memory.theme, theme, color_system)
         self.set_keymap(self.keys)
         self.bridge = Bridge(
             control, clock, refresh_hz=refresh_hz, on_snapshot=self._on_snapshot, on_link=self._on_link
@@ -177,7 +178,6 @@ class PalyraApp(App[None], inherit_bindings=False):
     async def on_unmount(self) -> None:
         self._herald.close()
         if self._memory_file is not None:
-            self.memory.theme = self.theme
             save_memory(self._memory_file, self.memory)
         self.on_exit_app()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -493,5 +493,5 @@ class PalyraApp(App[None], inherit_bindings=False):
 
     def next_theme(self) -> None:
         names = themes.CHOICES
-        self.theme = names[(names.index(self.theme) + 1) % len(names)]
+        self.theme = self.memory.theme = names[(names.index(self.theme) + 1) % len(names)]
         self.flash(f"Theme {self.theme}.")

@@ -6,6 +6,7 @@ that nothing is lost without colour.
 
 from enum import StrEnum
 
+from rich.console import Console
 from rich.style import Style
 from textual.app import App
 from textual.color import Color
@@ -161,6 +162,25 @@ THEMES = (
 
 CHOICES = (*(theme.name for theme in THEMES), "ansi-dark", "ansi-light")
 """What `T` goes through."""
+
+SIXTEEN = frozenset(["standard", "windows"])
+"""Rich's names for terminals of sixteen colours."""
+
+
+def color_system() -> str | None:
+    """What the terminal can do, as Rich tells from the environment."""
+    return Console(force_terminal=True).color_system
+
+
+def fitting(chosen: str, configured: str, color_system: str | None) -> str:
+    """The theme to begin with: the one that was chosen with a key, else the configured one. A terminal of sixteen
+    colours gets its own instead: of Palyra's tones, most would become the same one there."""
+    name = next((name for name in (chosen, configured) if name in CHOICES), DEFAULT)
+    dark = {theme.name: theme.dark for theme in THEMES}
+    if color_system not in SIXTEEN or name not in dark:
+        return name
+    return "ansi-dark" if dark[name] else "ansi-light"
+
 
 ANSI_VARIABLES = {
     "tone-plain": "ansi_default",

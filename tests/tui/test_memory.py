@@ -27,6 +27,14 @@ async def test_screen_theme_filter_and_order_come_back(tmp_path: Path) -> None:
         assert not desk.list.filter
 
 
+async def test_a_theme_that_nobody_chose_is_not_kept(tmp_path: Path) -> None:
+    kept = tmp_path / "console.json"
+    async with console(normal(), memory=kept, theme="palyra-cvd") as desk:
+        assert desk.app.theme == "palyra-cvd"
+    async with console(normal(), memory=kept, theme="palyra-contrast") as desk:
+        assert desk.app.theme == "palyra-contrast"
+
+
 async def test_without_a_file_nothing_is_kept(tmp_path: Path) -> None:
     async with console(normal()) as desk:
         await desk.press("5")

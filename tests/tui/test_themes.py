@@ -7,7 +7,7 @@ from textual.color import Color
 from textual.theme import Theme
 
 from palyra.config.choices import ThemeName
-from palyra.tui.themes import CHOICES, THEMES, Tone
+from palyra.tui.themes import CHOICES, THEMES, Tone, color_system, fitting
 
 LEAST_CONTRAST = 4.5
 """WCAG 2.2, 1.4.3: text against what is behind it."""
@@ -37,6 +37,38 @@ def test_the_colour_blind_safe_theme_keeps_states_apart(blindness: str) -> None:
     (theme,) = (theme for theme in THEMES if theme.name == "palyra-cvd")
     seen = [as_seen(theme.variables[f"tone-{tone}"], blindness) for tone in (Tone.GOOD, Tone.WARN, Tone.BAD)]
     assert min(distance(one, other) for one, other in combinations(seen, 2)) > APART
+
+
+@pytest.mark.parametrize(
+    ("chosen", "configured", "color_system", "fitting_one"),
+    [
+        ("", "palyra-dark", "truecolor", "palyra-dark"),
+        ("", "palyra-dark", "256", "palyra-dark"),
+        ("palyra-light", "palyra-dark", "truecolor", "palyra-light"),
+        ("gone", "palyra-cvd", "truecolor", "palyra-cvd"),
+        ("", "gone", None, "palyra-dark"),
+        ("", "palyra-cvd", "standard", "ansi-dark"),
+        ("palyra-light", "palyra-dark", "standard", "ansi-light"),
+        ("ansi-light", "palyra-dark", "standard", "ansi-light"),
+    ],
+)
+def test_a_terminal_of_sixteen_colours_gets_its_own(
+    chosen: str, configured: str, color_system: str | None, fitting_one: str
+) -> None:
+    assert fitting(chosen, configured, color_system) == fitting_one
+
+
+@pytest.mark.parametrize(
+    ("term", "colorterm", "found"),
+    [("xterm", "", "standard"), ("xterm-256color", "", "256"), ("xterm", "truecolor", "truecolor")],
+)
+def test_what_a_terminal_can_do_is_told_by_its_environment(
+    term: str, colorterm: str, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setenv("COLORTERM", colorterm)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert color_system() == found
 
 
 def contrast(one: str, other: str) -> float:
