@@ -165,12 +165,14 @@ async def _journal(
 
 
 async def _examined(tree: StateTree, means: Means) -> JournalRead:
-    from palyra.journal.examination import Asking, NotAJournalError, examine
+    from palyra.journal.examination import Asking, NoRoomError, NotAJournalError, examine
 
     try:
         return JournalRead(await examine(tree.root.path, means.clock, Asking(means.deep, _limit(means))))
     except NotAJournalError as error:
         return JournalRead(refused=error.message)
+    except NoRoomError as error:
+        raise NothingToReadError(str(error)) from None
     except PalyraError as error:
         raise NotReadError(str(error)) from None
 

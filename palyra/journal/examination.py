@@ -4,6 +4,7 @@ Each part is asked for itself, so that a page that cannot be read hides no more 
 """
 
 import asyncio
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -15,6 +16,7 @@ from typing import TypeVar
 
 from palyra.core.clock import Clock
 from palyra.core.errors import JournalUnavailableError, StateError
+from palyra.core.processes import started_ms
 from palyra.core.values import value
 from palyra.core.windows import DAY_MS
 from palyra.journal.audit import HEAD_FILE, AuditReport, HeadFile, verify_chain
@@ -37,6 +39,7 @@ NEWEST_ROWS = 2_500
 """Of each table, and those before them of the same quarter of an hour, or day, that a sum is of."""
 MOST_TOLD = 100
 PAUSED_LONG_MS = DAY_MS
+_COPY = "palyra-doctor-"
 
 
 @value
@@ -117,6 +120,12 @@ class NotAJournalError(StateError):
     """What lies there cannot be opened as a journal at all; the message says why."""
 
 
+class NoRoomError(StateError):
+    """A journal with something in its WAL is examined on a copy, for which there is no room."""
+
+    code = "no_room"
+
+
 @value
 class Asking:
     """How a journal is examined. `deep`: every row. `limit_s` is for each part, None for no limit. `live`: an engine
@@ -131,7 +140,7 @@ async def examine(state_dir: Path, clock: Clock, asking: Asking) -> Examined:
     """Examines the journal of a state directory, leaving everything there as it is.
 
     One whose WAL holds something is examined on a copy, elsewhere, unless an engine is live. Raises NotAJournalError
-    when it cannot be opened, StateError when there is no room for the copy, OSError.
+    when it cannot be opened, NoRoomError, OSError.
     """
     async with _readable(state_dir / JOURNAL_FILE, live=asking.live) as (path, immutable):
         pool = await _pool(path, immutable=immutable)
@@ -234,11 +243,12 @@ async def _readable(path: Path, *, live: bool) -> AsyncIterator[tuple[Path, bool
     if not _bytes_of(wal):
         yield path, True
         return
-    directory = Path(tempfile.mkdtemp(prefix="palyra-doctor-"))
+    await asyncio.to_thread(_forget_copies)
+    directory = Path(tempfile.mkdtemp(prefix=f"{_COPY}{os.getpid()}-"))
     try:
         needed = _bytes_of(path) + 2 * _bytes_of(wal)
         if shutil.disk_usage(directory).free < needed:
-            raise StateError(
+            raise NoRoomError(
                 f"There is no room in {directory.parent} for a copy of the journal ({needed} bytes).",
                 fix="Make room there, or start the engine.",
             )
@@ -248,6 +258,15 @@ async def _readable(path: Path, *, live: bool) -> AsyncIterator[tuple[Path, bool
         yield copy, False
     finally:
         await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+
+def _forget_copies() -> None:
+    """Those of this account whose process was killed before it could remove them."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_COPY}*-*"):
+        pid = path.name.removeprefix(_COPY).partition("-")[0]
+        with suppress(OSError):
+            if pid.isdecimal() and started_ms(int(pid)) is None and path.lstat().st_uid == os.geteuid():
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _bytes_of(path: Path) -> int:

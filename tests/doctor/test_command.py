@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -181,6 +183,18 @@ async def test_what_was_looked_at_in_part_is_told_so(patient: Patient, monkeypat
     assert "error" not in statuses(document).values()
     document, _ = await ask(patient, deep=True)
     assert not [check for check in document["checks"] if "reason" in check]
+
+
+async def test_a_journal_for_whose_copy_there_is_no_room_is_not_judged(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient.write("journal.db-wal", b"something")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=100))
+    document, code = await ask(patient, strict=True)
+    told = {check["id"]: (check["status"], check.get("reason", "")) for check in document["checks"]}
+    for check in ("journal.open", "journal.integrity", "scheduler.jobs"):
+        status, reason = told[check]
+        assert (code, status, "There is no room" in reason) == (0, "skipped", True)
 
 
 async def test_findings_alone_end_well_and_strictly_only_what_blocks_does_not(patient: Patient) -> None:

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from palyra.core.clock import ManualClock
-from palyra.core.errors import StateError
 from palyra.journal import examination
 from palyra.journal.changes import Change
-from palyra.journal.examination import Asking, Examined, NotAJournalError, examine
+from palyra.journal.examination import Asking, Examined, NoRoomError, NotAJournalError, examine
 from palyra.journal.journal import Journal
 from palyra.journal.schema import LATEST
+from tests.doctor.ailments import NOBODY
 from tests.journal.samples import DAY, T0, a_hold, a_run, new_id, settled, taken
 
 
@@ -83,9 +83,23 @@ async def test_without_room_for_a_copy_a_wal_is_not_read(tmp_path: Path, monkeyp
     monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    with pytest.raises(StateError, match="no room"):
+    with pytest.raises(NoRoomError, match="no room"):
         await examine(running, ManualClock(T0), Asking())
     assert not list(tmp_path.glob("palyra-doctor-*"))
+
+
+async def test_copies_of_those_who_were_killed_are_removed_and_those_of_the_living_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, running, place = tmp_path / "state", tmp_path / "running", tmp_path / "place"
+    journal = await used(state, 1)
+    shutil.copytree(state, running)
+    await journal.close()
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    for pid in (NOBODY, os.getpid()):
+        (place / f"palyra-doctor-{pid}-x").mkdir(parents=True)
+    await examine(running, ManualClock(T0), Asking())
+    assert [path.name for path in place.iterdir()] == [f"palyra-doctor-{os.getpid()}-x"]
 
 
 async def test_beside_a_live_engine_rows_behind_the_head_are_as_they_should_be(tmp_path: Path) -> None:

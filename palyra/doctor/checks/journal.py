@@ -29,8 +29,6 @@ def opens(found: Installation) -> Iterator[Finding]:
     if not tree.at(FILE).exists:
         yield from _missing(found)
         return
-    if found.journal.absent:
-        return
     refused = found.journal.get().refused
     if refused:
         yield Finding(
