@@ -1,6 +1,6 @@
 """An installation whose console owns the engine, without a screen: for breaking it and mending it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from palyra.control.doctor_views import OUTCOME
 from palyra.control.snapshots import CommandResult
 from palyra.core.clock import SystemClock
 from palyra.doctor.reading import Where
+from palyra.engine import Installation
 from palyra.hosting import HostedControl
 from palyra.installed import installed
 
@@ -46,12 +47,18 @@ class Site:
         return Where(self.config, self.state, {"HOME": str(self.root)})
 
     @asynccontextmanager
-    async def console(self, operator: str = "") -> AsyncIterator[HostedControl]:
+    async def console(
+        self, load: Callable[[], Installation] | None = None, *, read_only: bool = False
+    ) -> AsyncIterator[HostedControl]:
         """As `palyra-tui` has it: started, and its doors opened as if a screen had been painted."""
         sources = Sources(self.config, self.where.environ, {})
-        screen = for_a_screen(sources)
         hosted = HostedControl(
-            lambda: installed(sources, self.state), self.where, self.state, screen, SystemClock(), operator=operator
+            load or (lambda: installed(sources, self.state)),
+            self.where,
+            self.state,
+            for_a_screen(sources),
+            SystemClock(),
+            read_only=read_only,
         )
         try:
             await hosted.start()

@@ -17,6 +17,7 @@ from palyra.control.doctor_queries import DoctorReportQuery, DoctorRunsQuery
 from palyra.control.engine_commands import RUNS_ELSEWHERE, StartEngine
 from palyra.control.queries import AuditQuery, RunsQuery
 from palyra.core.errors import EngineGoneError
+from palyra.engine import Installation
 from palyra.journal.lock import EngineLock
 from tests.end_to_end.hosted import SOUND, Site, repaired, served
 
@@ -280,3 +281,29 @@ async def test_a_state_directory_another_engine_has_is_told_as_such(site: Site) 
             assert result.message == f"The engine does not start: An engine already runs (pid {os.getpid()})."
     finally:
         lock.release()
+
+
+async def test_a_fault_of_our_own_is_no_end_either_and_the_log_has_all_of_it(site: Site) -> None:
+    def load() -> Installation:
+        raise ValueError("a thing nobody thought of")
+
+    async with site.console(load) as control:
+        why = control.standstill
+        assert why is not None
+        assert (why.trouble, why.code) == ("the engine failed to start: ValueError: a thing nobody thought of", "fault")
+        assert (await control.ask(DoctorReportQuery())).state_dir == str(site.state)
+    written = (site.state / "logs" / "palyra.log").read_text()
+    assert "Traceback" in written
+    assert "a thing nobody thought of" in written
+
+
+async def test_who_only_looks_repairs_nothing_in_recovery_mode_and_makes_nothing_where_nothing_is(site: Site) -> None:
+    truncated(site)
+    shutil.rmtree(site.state)
+    async with site.console(read_only=True) as control:
+        shot = await control.snapshot([])
+        assert (shot.operator.role, shot.operator.may_repair, shot.engine.log_file) == ("viewer", False, "")
+        result = await repaired(control)
+        assert (result.status, result.code) == ("denied", "role_missing")
+    assert site.config.read_text() == BROKEN
+    assert not site.state.exists()

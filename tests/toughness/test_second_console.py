@@ -49,6 +49,9 @@ async def test_a_second_console_attaches_and_decides(installation: Installation)
 
 async def test_who_only_looks_decides_nothing(installation: Installation, upstream: Upstream) -> None:
     engine = installation.serve().ready()
+    assert installation.config is not None
+    # What somebody broke since keeps nobody from looking.
+    installation.config.write_text("[gateway\n")
     async with terminal(installation, "--read-only") as term, client(installation, engine.gateway_url) as made:
         await term.shows("attached", "read-only")
         asked = ask(made)
