@@ -44,9 +44,11 @@ class AuditData:
 
 @value
 class RollupData:
+    """All None: not compared since the start."""
+
     at: int | None
     ok: bool | None
-    differences: int
+    differences: int | None
 
 
 @value

@@ -76,7 +76,7 @@ async def journal(engine: "Engine", off_loop: OffLoop) -> JournalData:
         rollup_check=RollupData(
             noted.rollup_at,
             None if noted.rollup_at is None else not noted.rollup_differences,
-            noted.rollup_differences,
+            None if noted.rollup_at is None else noted.rollup_differences,
         ),
         writing=store.healthy,
         slow_ms=engine.diagnosing.slow_ms(),

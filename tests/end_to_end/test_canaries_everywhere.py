@@ -63,11 +63,14 @@ async def answers(here: Premises, run_id: str) -> dict[str, bytes]:
     for kind in get_args(get_args(Query)[0]):
         for given in ({}, ids):
             known = {name: text for name, text in given.items() if name in kind.__dataclass_fields__}
+            asked_for = f"{kind.__name__} {known}"
+            if asked_for in told:
+                continue
             try:
                 query = TypeAdapter(kind).validate_python(known)
-                told[f"{kind.__name__} {known}"] = encode_answer(await here.control.ask(query))
+                told[asked_for] = encode_answer(await here.control.ask(query))
             except (ValidationError, PalyraError) as error:
-                told[f"{kind.__name__} {known}"] = str(error).encode()
+                told[asked_for] = str(error).encode()
     return told
 
 
