@@ -1,6 +1,6 @@
 """What the terminal shows, cell by cell, so that only what differs from it has to be sent."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import takewhile
@@ -9,12 +9,14 @@ from typing import NamedTuple
 from rich.cells import split_graphemes
 from rich.color import ColorSystem
 from rich.console import COLOR_SYSTEMS, Console
-from rich.control import Control
 from rich.segment import Segment
 from rich.style import Style
 
 NEAR = 6
 """Cells that are the same but lie between two changes no farther apart are written again: a jump costs as much."""
+
+MANY = 12
+"""Fewer pieces than these are written in their order."""
 
 _ATTRIBUTES = {
     "bold": "1",
@@ -109,10 +111,24 @@ class Picture:
             start = differing[0]
             while start > x and cells[start - x].text == "":
                 start -= 1
-            pen.write(start, y, line.known_from(start))
+            pen.write(start, y, line.known_from(start), bound=True)
             return
         for start, stop in _runs(differing):
             pen.write(start, y, cells[start - x : stop - x])
+
+
+@dataclass(slots=True)
+class _Piece:
+    """Text of one look. What is `bound` follows the piece before it wherever that ended; where one ends that is not
+    `sure` nobody knows."""
+
+    x: int
+    y: int
+    look: Look
+    text: str
+    width: int
+    bound: bool
+    sure: bool
 
 
 class Pen:
@@ -120,40 +136,82 @@ class Pen:
 
     def __init__(self, console: Console) -> None:
         self.system = COLOR_SYSTEMS[console.color_system or "truecolor"]
-        self._look = PLAIN
-        self._place: tuple[int, int] | None = None
-        self._pieces: list[str] = []
+        self._pieces: list[_Piece] = []
 
-    def write(self, x: int, y: int, cells: Sequence[Cell]) -> None:
-        if self._place != (x, y):
-            self._pieces.append(Control.move_to(x, y).segment.text)
-        wanted: Look | None = None
-        for text, look in cells:
-            if look is not wanted:
-                wanted = look
-                self._take(look)
-            self._pieces.append(text)
-        self._place = (x + len(cells), y)
-
-    def _take(self, look: Look) -> None:
-        shown = look if look.foreground else self._on_space(look)
-        if shown.link != self._look.link:
-            self._pieces.append(f"\x1b]8;;{shown.link}\x1b\\")
-        self._pieces.append(_change(self._look, shown))
-        self._look = shown
+    def write(self, x: int, y: int, cells: Sequence[Cell], *, bound: bool = False) -> None:
+        """`bound`: the cells follow each other wherever the terminal thinks that each ends."""
+        piece: _Piece | None = None
+        for place, (text, look) in enumerate(cells, x):
+            both = look if piece is None or look is piece.look else _both(piece.look, look)
+            if piece is None or both is None:
+                piece = _Piece(place, y, look, text, 1, bound and place > x, not bound)
+                self._pieces.append(piece)
+            else:
+                piece.look = both
+                piece.text += text
+                piece.width += 1
 
     def finish(self) -> str:
         """Everything written, with the terminal's look as it was before."""
-        if self._look.link:
-            self._pieces.append("\x1b]8;;\x1b\\")
-        if self._look != PLAIN:
-            self._pieces.append(RESET)
-        return "".join(self._pieces)
+        pieces = self._pieces
+        in_order = _written(pieces)
+        if len(pieces) < MANY or not all(piece.sure for piece in pieces):
+            return in_order
+        # To jump costs less than to change colours: much is shorter written colour by colour.
+        return min(in_order, _written(sorted(pieces, key=lambda piece: _order(piece.look))), key=len)
 
-    def _on_space(self, look: Look) -> Look:
-        if self._look.attributes <= _UNSEEN_ON_SPACES:
-            return self._look._replace(background=look.background, link=look.link)
-        return look._replace(foreground=PLAIN.foreground)
+
+def _written(pieces: Iterable[_Piece]) -> str:
+    """Pieces one after another, from a plain look and back to it."""
+    told: list[str] = []
+    shown = PLAIN
+    x, y, exact = -1, -1, False
+    for piece in pieces:
+        if not piece.bound and (piece.x, piece.y) != (x, y):
+            if exact and piece.y == y and piece.x > x:
+                told.append(f"\x1b[{piece.x - x}C")
+            else:
+                told.append(f"\x1b[{piece.y + 1};{piece.x + 1}H")
+                exact = True
+        # Some terminals give two cells to characters that others give one.
+        exact = exact and piece.text.isascii()
+        look = piece.look if piece.look.foreground else _on_space(shown, piece.look)
+        if look is not shown:
+            if look.link != shown.link:
+                told.append(f"\x1b]8;;{look.link}\x1b\\")
+            told.append(_change(shown, look))
+            shown = look
+        told.append(piece.text)
+        x, y = (piece.x + piece.width, piece.y) if piece.sure else (-1, -1)
+    if shown.link:
+        told.append("\x1b]8;;\x1b\\")
+    if shown != PLAIN:
+        told.append(RESET)
+    return "".join(told)
+
+
+def _on_space(shown: Look, look: Look) -> Look:
+    """The look of spaces in which as much as can be stays as it is shown."""
+    if look.attributes <= _UNSEEN_ON_SPACES and shown.attributes <= _UNSEEN_ON_SPACES:
+        return shown._replace(background=look.background, link=look.link)
+    return look._replace(foreground=PLAIN.foreground)
+
+
+@lru_cache(maxsize=8192)
+def _both(before: Look, after: Look) -> Look | None:
+    """The look in which both can be written where one of them is of spaces; None where none can."""
+    if before == after:
+        return before
+    if before[1::2] != after[1::2] or not (before.attributes | after.attributes) <= _UNSEEN_ON_SPACES:
+        return None
+    if not after.foreground:
+        return before
+    return after if not before.foreground else None
+
+
+@lru_cache(maxsize=8192)
+def _order(look: Look) -> tuple[str, str, str, tuple[str, ...]]:
+    return look.link, look.background, look.foreground, tuple(sorted(look.attributes))
 
 
 @lru_cache(maxsize=8192)

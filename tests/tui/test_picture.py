@@ -96,10 +96,39 @@ def test_only_cells_that_differ_are_sent() -> None:
     assert drawn(picture, "age 0:41 ok") == "\x1b[1;1Hage 0:41 ok"
     assert drawn(picture, "age 0:41 ok") == ""
     assert drawn(picture, "age 0:42 ok") == "\x1b[1;8H2"
-    assert drawn(picture, "AGE 0:42 OK") == "\x1b[1;1HAGE\x1b[1;10HOK"
+    assert drawn(picture, "AGE 0:42 OK") == "\x1b[1;1HAGE\x1b[6COK"
     assert drawn(picture, "AgE 0:42 OK") == "\x1b[1;2Hg"
     assert drawn(picture, "0:43", x=4) == "\x1b[1;8H3"
     assert drawn(picture, "new", x=20) == "\x1b[1;21Hnew"
+
+
+def test_a_jump_past_what_some_terminals_make_wide_names_its_place() -> None:
+    picture = Picture()
+    drawn(picture, "● 0:41 ok")
+    assert drawn(picture, "▲ 0:41 OK") == "\x1b[1;1H▲\x1b[1;8HOK"
+
+
+@given(st.lists(st.lists(st.tuples(st.sampled_from(["ab", "  ", "c", "▌"]), st.sampled_from(STYLES)), min_size=6)))
+def test_much_is_written_colour_by_colour_and_looks_the_same(lines: list[list[tuple[str, Style | None]]]) -> None:
+    screens = pyte.Screen(WIDTH, HEIGHT), pyte.Screen(WIDTH, HEIGHT)
+    for screen in screens:
+        screen.reset_mode(pyte.modes.DECAWM)
+    plain, tight = map(pyte.Stream, screens)
+    picture, pen = Picture(), Pen(CONSOLE)
+    for y, pieces in enumerate(lines[:HEIGHT]):
+        plain.feed(everything(y, whole_line(pieces)))
+        picture.draw(pen, 0, y, whole_line(pieces))
+    tight.feed(pen.finish())
+    assert seen(screens[1]) == seen(screens[0])
+
+
+def test_colours_that_take_turns_are_changed_once_each() -> None:
+    picture, pen = Picture(), Pen(CONSOLE)
+    red, blue = Style(color="#ff0000"), Style(color="#0000ff")
+    for y in range(20):
+        picture.draw(pen, 0, y, [Segment("warm", red), Segment("cold", blue)])
+    written = pen.finish()
+    assert (written.count("255;0;0"), written.count("0;0;255")) == (1, 1)
 
 
 def test_a_picture_that_was_forgotten_is_sent_again() -> None:
