@@ -93,6 +93,10 @@ class RunsScreen(ListScreen):
         self._drawn: RunsOf | None = None
         """Of which view the list is that was drawn last."""
         self._history = RunHistory(MAX_ROWS)
+        self._between: dict[str, RunView] = {}
+        """Ended runs that newer ones pushed out of the snapshot since the history began."""
+        self._torn = False
+        """Whether more of them were pushed out than are known, so that the history has to begin anew."""
         self._until: int | None = None
         self._passed = 0
         """How many runs the filter did not let through."""
@@ -120,7 +124,8 @@ class RunsScreen(ListScreen):
         ended = [run.accepted_at for run in snapshot.runs if not run.live]
         self._until = min(ended) if ended else None
         self._history = RunHistory(MAX_ROWS)
-        self._chain, self._passed = CHAIN, 0
+        self._between, self._torn = {}, False
+        self._chain, self._passed = CHAIN if self.filter or self._order else 1, 0
         self.redraw()
         self._ask_page(self._history.older)
 
@@ -129,7 +134,7 @@ class RunsScreen(ListScreen):
         if self.view is not None or self._history.first:
             return list(self._history)
         live = [run for run in snapshot.runs if run.live]
-        ended = {run.run_id: run for run in self._history}
+        ended = {run.run_id: run for run in self._history} | self._between
         ended.update((run.run_id, run) for run in snapshot.runs if not run.live)
         looked_at = self.subject if drawn is None else None
         if isinstance(looked_at, RunView) and not looked_at.live:
@@ -162,14 +167,17 @@ class RunsScreen(ListScreen):
 
     def _add_page(self, came: tuple[RunHistory, Wanted, RunsPage]) -> None:
         history, wanted, page = came
-        beside = 0 if self.view is not None or self.snapshot is None else len(self.snapshot.runs)
+        beside = 0
+        if self.view is None and self.snapshot is not None:
+            beside = len(self.snapshot.runs) + len(self._between)
         matching = page
         if self.filter:
             matching = replace(page, runs=tuple(run for run in page.runs if self.filter.matches(self.fields(run))))
         if history is self._history and history.add(wanted, matching, beside):
             self._passed += len(page.runs) - len(matching.runs)
             self.redraw()
-            self._ask_at_end()
+            if not self._mend():
+                self._ask_at_end()
 
     def _fail(self, error: PalyraError) -> None:
         self.flash(f"Runs could not be read: {error}", Tone.WARN)
@@ -273,9 +281,27 @@ class RunsScreen(ListScreen):
 
     def take(self, snapshot: Snapshot) -> None:
         first = self.snapshot is None
+        self._keep_pushed_out(snapshot)
         super().take(snapshot)
         if first:
             self._start_history(snapshot)
+        else:
+            self._mend()
+
+    def _keep_pushed_out(self, snapshot: Snapshot) -> None:
+        """A snapshot has the newest runs only: those before them stay in the list until a page has them."""
+        before = [] if self.snapshot is None else [run for run in self.snapshot.runs if not run.live]
+        shown = {run.run_id for run in snapshot.runs}
+        gone = {run.run_id: run for run in before if run.run_id not in shown}
+        self._between |= gone
+        self._torn = self._torn or (bool(before) and len(gone) == len(before)) or len(self._between) > 2 * PAGE
+
+    def _mend(self) -> bool:
+        """Begins the history anew where something is missing in it, unless only older pages are looked at."""
+        if not self._torn or self.snapshot is None or self.view is not None or self._history.first:
+            return False
+        self._start_history(self.snapshot)
+        return True
 
     def next_order(self) -> None:
         super().next_order()
