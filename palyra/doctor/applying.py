@@ -21,7 +21,7 @@ from palyra.doctor.execution import Execution, PlanChangedError, Work
 from palyra.doctor.manifest import Manifest, Outcome, RunKind, RunState, StepOutcome
 from palyra.doctor.plan import Plan, RepairStep
 from palyra.doctor.repairs.files import RUN
-from palyra.doctor.runs import DoctorLock, RunRecord, Who, forget_old_runs
+from palyra.doctor.runs import DoctorLock, RunRecord, Who, forget_old_runs, runs_dir
 from palyra.journal.lock import EngineLock
 from palyra.vault.identity import account_of
 
@@ -194,7 +194,8 @@ def the_only_doctor(
 
 
 def _check_ours(state_dir: Path) -> None:
-    """Raises StateError for a state directory of another account, to which what is written here would be closed."""
+    """Raises StateError for a state directory of another account, to which what is written here would be closed, and
+    for one whose records would be made elsewhere."""
     try:
         owner = os.stat(state_dir).st_uid
     except OSError:
@@ -207,6 +208,13 @@ def _check_ours(state_dir: Path) -> None:
             fix=f"Run it as {name}: sudo -u {whom} palyra doctor …",
             code="foreign_state",
         )
+    for place in (runs_dir(state_dir).parent, runs_dir(state_dir)):
+        if place.is_symlink():
+            raise StateError(
+                f"Nothing was repaired: {place} is a link, and a repair writes down what it does there.",
+                fix="Put a directory of its own in its place.",
+                code="linked",
+            )
 
 
 @contextmanager

@@ -6,6 +6,15 @@ from pathlib import Path
 from palyra.core.values import value
 
 
+def is_text(name: str) -> bool:
+    """Whether a file's name is one that can be written down, and not bytes that stand for nothing."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class Left(StrEnum):
     TEMPORARY = "temporary"
     SOCKET = "socket"

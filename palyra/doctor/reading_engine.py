@@ -7,7 +7,7 @@ from pathlib import Path
 
 from palyra.core.processes import Life, ProcessMark, life_of, listened_sockets, lock_holder, started_ms
 from palyra.doctor.installation import ConfigFiles, EngineFacts, Input, Kind, Recovery, RecoveryRun, StateTree
-from palyra.doctor.leftovers import Left, Leftover
+from palyra.doctor.leftovers import Left, Leftover, is_text
 
 ENGINE_LOCK = "engine.lock"
 DOCTOR_LOCK = "recovery/doctor.lock"
@@ -114,6 +114,9 @@ def _temporary(name: str, entry: Input, now_ms: int) -> Leftover | None:
     match = _TEMPORARY.search(name)
     if match is None or not entry.is_file or entry.facts is None or now_ms - entry.facts.mtime_ms <= OLD_MS:
         return None
+    if not is_text(name):
+        manual = "Remove it by hand: its name is no text."
+        return Leftover(ascii(name), entry.path, Left.TEMPORARY, removable=False, proof="", manual=manual)
     pid = int(match[1])
     started = started_ms(pid)
     if started is None:

@@ -275,3 +275,34 @@ def test_the_newest_twenty_runs_are_kept_and_those_without_an_end_always(
             manifest.write_bytes(manifest.read_bytes().replace(b'"completed"', b'"running"'))
     kept = {path.name for path in (patient.state / "recovery" / "runs").iterdir()}
     assert kept == {result.run_id for result in (results[0], *results[3:])}
+
+
+def test_a_name_that_cannot_be_written_down_is_left_to_a_person(tmp_path: Path) -> None:
+    patient = Patient(tmp_path).with_config(SOUND).with_state(notes__txt=b"")
+    for name in (b"\xff.txt", f"a\xff.tmp.{dead_pid()}".encode("latin-1"), b"a\x1b[31m\nb.txt"):
+        path = os.path.join(os.fsencode(patient.state), name)
+        with open(path, "wb"):
+            os.chmod(path, 0o644)
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    plan = patient.plan()
+    assert [change.target for step in plan.steps for change in step.changes] == ["a\x1b[31m\nb.txt"]
+    told = [one for one in patient.look()[1] if "no text" in one.manual]
+    assert {(one.check, one.repairs) for one in told} == {("state.permissions", ()), ("state.leftovers", ())}
+    result = patient.repair(plan)
+    assert result.complete
+    patient.roll_back(result.run_id)
+    assert ids(patient.plan()) == ids(plan)
+
+
+@pytest.mark.parametrize("name", ["recovery", "recovery/runs"])
+def test_what_a_repair_writes_down_follows_no_link(name: str, tmp_path: Path) -> None:
+    patient = Patient(tmp_path).with_config(BROKEN, SOUND).with_state()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    link = patient.state / name
+    link.parent.mkdir(mode=0o700, exist_ok=True)
+    link.symlink_to(elsewhere)
+    before = patient.tree()
+    with pytest.raises(StateError, match="link"):
+        patient.repair()
+    assert (patient.tree(), list(elsewhere.iterdir())) == (before, [])

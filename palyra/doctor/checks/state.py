@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from palyra.doctor.checks.check import Check
 from palyra.doctor.finding import Finding, Severity
 from palyra.doctor.installation import Facts, Input, Installation, Kind
-from palyra.doctor.leftovers import Left
+from palyra.doctor.leftovers import Left, is_text
 from palyra.vault.identity import account_of
 
 OTHERS = 0o077
@@ -74,21 +74,26 @@ def permissions(found: Installation) -> Iterator[Finding]:
             yield _open(name, one, facts, wanted)
         elif facts.mode & wanted != wanted and facts.kind is not Kind.SOCKET and name != ".":
             message = f"{one.path} is closed to its own owner (mode {facts.mode:04o} instead of {wanted:04o})."
-            repairs = ("state.permissions",)
-            yield Finding("state.permissions", Severity.WARNING, name, message, repairs=repairs)
+            yield _mode(Severity.WARNING, name, message)
 
 
 def _open(name: str, one: Input, facts: Facts, wanted: int) -> Finding:
     holds_secret = name.startswith(SECRET) or facts.kind is Kind.SOCKET or name.endswith(".key")
     takes_files = facts.kind is Kind.DIRECTORY and facts.mode & OTHERS_WRITE
     may = "change" if facts.mode & OTHERS_WRITE else "read" if facts.mode & OTHERS_READ else "reach"
-    return Finding(
-        "state.permissions",
+    return _mode(
         Severity.BLOCKING if holds_secret or takes_files else Severity.WARNING,
         name,
         f"Other accounts may {may} {one.path} (mode {facts.mode:04o} instead of {wanted:04o}).",
-        repairs=("state.permissions",),
     )
+
+
+def _mode(severity: Severity, name: str, message: str) -> Finding:
+    """What has no name that can be written down could not be taken back, so that no repair touches it."""
+    if is_text(name):
+        return Finding("state.permissions", severity, name, message, repairs=("state.permissions",))
+    manual = "Rename or remove it by hand: its name is no text."
+    return Finding("state.permissions", severity, ascii(name), message, manual=manual)
 
 
 def symlinks(found: Installation) -> Iterator[Finding]:
