@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from palyra.at_keyboard import at_keyboard, operator_view, owner_of
+from palyra.config.load import LoadResult, load_config
 from palyra.config.model import LoadedConfig
-from palyra.control.commands import Command
+from palyra.control.commands import Command, Reload
 from palyra.control.doctor_acts import FLAG, not_done, repaired, repairs_refused
 from palyra.control.doctor_commands import DoctorCommand
 from palyra.control.doctor_desk import DoctorDesk
@@ -125,6 +126,9 @@ class HostedControl(Control):
 
     async def send(self, command: Command) -> CommandResult:
         """What was begun is brought to its end, also when the screen goes away."""
+        if isinstance(command, Reload) and self._house is None:
+            # There is nothing to go on with: a file that is read again is what an engine is tried on.
+            command = StartEngine()
         if not isinstance(command, DoctorCommand | StartEngine):
             return await self._control.send(command)
         work = asyncio.create_task(self._carry_out(command))
@@ -250,7 +254,12 @@ class HostedControl(Control):
             self._screen.governance.timezone,
             self._since,
         )
-        return RecoveryControl(self._doctor, self.clock, premises, why, self._at_desk)
+        return RecoveryControl(self._doctor, self.clock, premises, why, self._at_desk, self._read)
+
+    def _read(self) -> LoadResult:
+        """The configuration that the doctor looks at, as it is now."""
+        where = self._where
+        return load_config(where.config, where.environ, system_file=where.system_file)
 
     def _keep_log(self, installation: Installation) -> None:
         if self._log is None:

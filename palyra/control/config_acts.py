@@ -63,6 +63,17 @@ async def config_answer(engine: Engine) -> ConfigAnswer:
     )
 
 
+def file_answer(found: LoadResult) -> ConfigAnswer:
+    """How a configuration stands that no engine runs on."""
+    return ConfigAnswer(
+        live=False,
+        path="" if found.path is None else str(found.path.absolute()),
+        version=found.legible.version,
+        problems=tuple(map(problem_view, found.problems)),
+        warnings=tuple(map(problem_view, found.warnings)),
+    )
+
+
 def problem_view(problem: Problem) -> ConfigProblemView:
     return ConfigProblemView(
         code=problem.code.value,

@@ -1,10 +1,14 @@
 """A console without an engine to show: why there is none, and the doctor. Everything else is refused."""
 
+import asyncio
 import os
 from collections.abc import Callable, Collection
 
 from palyra import __version__
+from palyra.config.load import LoadResult
 from palyra.control.commands import Command
+from palyra.control.config_acts import file_answer
+from palyra.control.config_queries import ConfigQuery
 from palyra.control.diagnostics_answers import check_sections
 from palyra.control.diagnostics_queries import Diagnosis, DiagnosticsQuery
 from palyra.control.doctor_acts import repaired, repairs_refused
@@ -62,7 +66,7 @@ class AtDesk:
 
 
 class RecoveryControl(Control):
-    """`present` tells who is there, looked up each time."""
+    """`present` tells who is there, looked up each time; `read` is the configuration as it is now."""
 
     def __init__(
         self,
@@ -71,12 +75,14 @@ class RecoveryControl(Control):
         premises: Premises,
         standstill: Standstill,
         present: Callable[[], AtDesk],
+        read: Callable[[], LoadResult],
     ) -> None:
         self._desk = desk
         self._clock = clock
         self._premises = premises
         self.standstill = standstill
         self._present = present
+        self._read = read
 
     @property
     def attached(self) -> bool:
@@ -130,6 +136,8 @@ class RecoveryControl(Control):
             return await self._desk.answer(query)
         if isinstance(query, DiagnosticsQuery):
             return self._diagnosis(query)
+        if isinstance(query, ConfigQuery):
+            return file_answer(await asyncio.to_thread(self._read))
         raise EngineGoneError(self._stopped, fix=THE_DOCTOR, code=RECOVERY)
 
     @property

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import pytest
 
 from palyra.control.audit_queries import AuditLogQuery
-from palyra.control.commands import Reload
+from palyra.control.commands import CancelRun, Reload
+from palyra.control.config_queries import ConfigQuery
 from palyra.control.diagnostics_queries import DiagnosticsQuery, State
 from palyra.control.doctor_commands import RollBack
 from palyra.control.doctor_queries import DoctorReportQuery, DoctorRunsQuery
@@ -202,9 +203,14 @@ async def test_in_recovery_mode_the_doctor_works_and_everything_else_is_refused_
         assert list(only.sections.each()) == ["scheduler"]
         with pytest.raises(EngineGoneError, match=r"No engine runs: palyra\.toml line 7 is not valid"):
             await control.ask(RunsQuery())
-        refused = await control.send(Reload())
+        refused = await control.send(CancelRun("01"))
         assert (refused.status, refused.code) == ("denied", "recovery")
         assert "palyra.toml line 7" in refused.message
+        answer = await control.ask(ConfigQuery())
+        assert (answer.live, answer.path) == (False, str(site.config))
+        assert [(one.code, one.place) for one in answer.problems] == [("syntax", "palyra.toml:7")]
+        again = await control.send(Reload())
+        assert (again.status, again.message[:43]) == ("conflict", "The engine does not start: palyra.toml line")
         shot = await control.snapshot([])
         assert (shot.operator.may_repair, control.attached) == (True, False)
         assert shot.engine.log_file == str(site.state / "logs" / "palyra.log")
