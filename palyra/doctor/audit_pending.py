@@ -13,6 +13,8 @@ from typing import Any
 
 from palyra.core.redact import redact_data
 from palyra.core.values import value
+from palyra.doctor.installation import LAST_MS
+from palyra.doctor.leftovers import is_text
 from palyra.doctor.runs import RECOVERY
 
 PENDING_FILE = "audit-pending.jsonl"
@@ -61,11 +63,12 @@ def read_pending(state_dir: Path) -> list[PendingRow]:
         return []
     rows: list[PendingRow] = []
     for line in data.splitlines():
-        with suppress(ValueError, TypeError, KeyError):
+        with suppress(ValueError, TypeError, KeyError, RecursionError):
             told = json.loads(line)
             at, payload = told["at"], told["payload"]
-            if isinstance(at, int) and isinstance(payload, dict):
-                rows.append(PendingRow(at, str(told["subject"]), str(told["actor"]), str(told["verb"]), payload))
+            names = str(told["subject"]), str(told["actor"]), str(told["verb"])
+            if isinstance(at, int) and 0 <= at < LAST_MS and isinstance(payload, dict) and all(map(is_text, names)):
+                rows.append(PendingRow(at, *names, payload))
     return rows
 
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LAST_MS = 253_402_300_800_000
+"""The year 10000 in UTC unix ms, which no date can tell."""
+
 
 class NotReadError(Exception):
     """An input could not be read at all: its reader failed or ran out of time. The text says why."""

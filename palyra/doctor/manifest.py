@@ -14,7 +14,7 @@ from palyra.core.errors import PalyraError
 from palyra.core.ids import ALPHABET
 from palyra.core.values import value
 from palyra.doctor.change import Action, FileFacts, Root
-from palyra.doctor.installation import Kind
+from palyra.doctor.installation import LAST_MS, Kind
 
 FORMAT = 1
 RUN_ID = re.compile(f"[0-7][{ALPHABET}]{{25}}")
@@ -137,6 +137,8 @@ def read_manifest(data: bytes, run_id: str) -> Manifest:
         raise ManifestError(f"The manifest of {run_id} has format {manifest.format}; this Palyra knows {FORMAT}.")
     if manifest.run_id != run_id:
         raise ManifestError(f"The manifest of {run_id} is of another run.")
+    if not all(0 <= at < LAST_MS for at in (manifest.created_at_ms, manifest.finished_at_ms or 0)):
+        raise ManifestError(f"The manifest of {run_id} cannot be used: it is of no time there is.")
     if [entry.seq for entry in manifest.entries] != list(range(1, len(manifest.entries) + 1)):
         raise ManifestError(f"The entries of {run_id} are not numbered one after another.")
     return manifest

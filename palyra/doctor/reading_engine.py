@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from palyra.core.processes import Life, ProcessMark, life_of, listened_sockets, lock_holder, started_ms
-from palyra.doctor.installation import ConfigFiles, EngineFacts, Input, Kind, Recovery, RecoveryRun, StateTree
+from palyra.doctor.installation import LAST_MS, ConfigFiles, EngineFacts, Input, Kind, Recovery, RecoveryRun, StateTree
 from palyra.doctor.leftovers import Left, Leftover, is_text
 
 ENGINE_LOCK = "engine.lock"
@@ -53,9 +53,10 @@ def _run(run_id: str, data: bytes | None, problem: str) -> RecoveryRun:
     try:
         told = json.loads(data or b"")
         state, kind, created = told["state"], told["kind"], told["created_at_ms"]
-    except (ValueError, TypeError, KeyError):
+        at = created if isinstance(created, int) and 0 <= created < LAST_MS else 0
+    except (ValueError, TypeError, KeyError, RecursionError):
         return RecoveryRun(run_id, finished=False, fault=problem or "its manifest cannot be understood")
-    return RecoveryRun(run_id, state != _UNFINISHED, str(kind), created if isinstance(created, int) else 0)
+    return RecoveryRun(run_id, state != _UNFINISHED, str(kind), at)
 
 
 _TEMPORARY = re.compile(r"\.tmp\.([1-9][0-9]{0,9})(?:\.[0-9A-Za-z_-]+)?$")

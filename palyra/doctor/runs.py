@@ -98,7 +98,7 @@ class DoctorLock:
             told = json.loads(self._path.read_bytes())
             started = _utc(told["started_at_ms"])
             return f"pid {told['pid']}, operator {told['operator']}, since {started}, run {told['run_id']}"
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return "it has not said who it is"
 
 

@@ -13,7 +13,7 @@ import pytest
 from palyra.core.errors import StateError
 from palyra.doctor import runs
 from palyra.doctor.applying import RunResult, Terms
-from palyra.doctor.audit_pending import read_pending
+from palyra.doctor.audit_pending import PendingRow, append_pending, pending_path, read_pending
 from palyra.doctor.carrying_out import carry_out
 from palyra.doctor.disk import no_seam
 from palyra.doctor.execution import PlanChangedError
@@ -87,6 +87,23 @@ def test_every_step_is_applied_and_told_and_written_down(patient: Patient) -> No
     assert (row.subject, row.actor, row.verb) == (result.run_id, "local:tester", "applied")
     modes = {path.stat().st_mode & 0o777 for path in (patient.state / "recovery").rglob("*") if path.is_file()}
     assert modes == {0o600}
+
+
+def test_of_what_waits_for_the_chain_only_what_makes_sense_is_read(tmp_path: Path) -> None:
+    row = PendingRow(7, "01HZZZZZZZZZZZZZZZZZZZZZZZ", "ann", "applied", {"a": 1})
+    pending_path(tmp_path).parent.mkdir()
+    append_pending(tmp_path, row)
+    sound = pending_path(tmp_path).read_bytes()
+    broken = [
+        sound[:40],
+        b"[" * 100_000,
+        b"7",
+        sound.replace(b'"at": 7', b'"at": 99999999999999999999999'),
+        sound.replace(b'"ann"', b'"\\udcff"'),
+        sound.replace(b'{"a": 1}', b"[]"),
+    ]
+    pending_path(tmp_path).write_bytes(b"\n".join([*broken, sound]))
+    assert read_pending(tmp_path) == [row]
 
 
 def test_a_disk_that_is_full_at_the_second_step_undoes_that_step_and_stops(patient: Patient) -> None:

@@ -5,6 +5,7 @@ import json
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,28 @@ def test_a_directory_that_is_made_is_named(patient: Patient) -> None:
     lines = said(patient, repair=True, dry_run=True)
     assert "   mkdir the state directory" in lines
     assert "   mkdir the directory of the configuration" in lines
+
+
+@pytest.mark.parametrize(
+    "forgery",
+    [
+        lambda sound: b"",
+        lambda sound: b"[" * 100_000,
+        lambda sound: sound.replace(b'"created_at_ms": ', b'"created_at_ms": 99999999999999999999, "x": '),
+        lambda sound: sound.replace(b'"created_at_ms": ', b'"created_at_ms": -99999999999999, "x": '),
+    ],
+    ids=["empty", "deep", "of a time to come", "of no time"],
+)
+def test_a_manifest_that_makes_no_sense_is_told_and_hurts_nothing(
+    forgery: Callable[[bytes], bytes], patient: Patient
+) -> None:
+    patient.with_config(BROKEN, SOUND).with_state()
+    manifest = Path(patient.repair().manifest)
+    manifest.write_bytes(forgery(manifest.read_bytes()).replace(b'"completed"', b'"running"'))
+    (line,) = said(patient, runs=True)
+    assert line.startswith(f"The manifest of {manifest.parent.name} cannot be used: ")
+    assert any(f"run {manifest.parent.name}" in line for line in said(patient))
+    assert not any(line.startswith("Could not be answered") for line in said(patient))
 
 
 def test_who_is_interrupted_hears_no_talk_of_faults(
