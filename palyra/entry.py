@@ -4,6 +4,7 @@ import sys
 from importlib import import_module
 
 from palyra.core.heap import while_loading
+from palyra.core.private_process import leave_no_image
 from palyra.core.signals import die_of_interrupts
 
 DOCTOR = "doctor"
@@ -12,6 +13,7 @@ DOCTOR = "doctor"
 def cli() -> None:
     """`palyra`."""
     die_of_interrupts()
+    leave_no_image()
     if sys.argv[1:2] == [DOCTOR]:
         sys.exit(_doctor(sys.argv[2:]))
     with while_loading():
@@ -30,6 +32,7 @@ def _doctor(arguments: list[str]) -> int:
 def console() -> None:
     """`palyra-tui`."""
     die_of_interrupts()
+    leave_no_image()
     with while_loading():
         from palyra.opening import console as program
 

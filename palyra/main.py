@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,9 @@ from palyra.installed import REPAIR, installed
 from palyra.log_files import open_log
 from palyra.opening import guarded, running_engine, sources_of
 
+TRIES = 60
+PAUSE_S = 0.25
+
 
 def installation(place: Place, *, bind: str | None = None) -> Installation:
     """What an engine started here would run on. Raises ConfigError with all problems at once."""
@@ -36,6 +39,29 @@ def installation(place: Place, *, bind: str | None = None) -> Installation:
     for warning in found.warnings:
         complain(str(warning))
     return found
+
+
+async def engines_control(place: Place, stack: AsyncExitStack) -> Control:
+    """Of the engine that runs, else of one started for this command alone, which `stack` ends.
+
+    Who holds the state directory without answering is most often another command's engine, which is gone in a moment,
+    or one that is about to answer, so it is waited for. Raises StateError, code `locked`, where it stays so.
+    """
+    found, clock = installation(place), SystemClock()
+    for left in reversed(range(TRIES)):
+        remote = await running_engine(place, found.state_dir)
+        if remote is not None:
+            stack.push_async_callback(remote.close)
+            return remote
+        try:
+            house = await stack.enter_async_context(open_house(found, clock, os.environ, serving=False))
+        except StateError as error:
+            if error.code != "locked" or not left:
+                raise
+            await clock.sleep(PAUSE_S)
+        else:
+            return house.own_control(place.operator, os.environ)
+    raise AssertionError
 
 
 class Launcher:
@@ -58,16 +84,8 @@ class Launcher:
 
     @asynccontextmanager
     async def acting(self, place: Place) -> AsyncIterator[Control]:
-        found = installation(place)
-        remote = await running_engine(place, found.state_dir)
-        if remote is not None:
-            try:
-                yield remote
-            finally:
-                await remote.close()
-            return
-        async with open_house(found, SystemClock(), os.environ, serving=False) as house:
-            yield house.own_control(place.operator, os.environ)
+        async with AsyncExitStack() as stack:
+            yield await engines_control(place, stack)
 
     @asynccontextmanager
     async def gateway(self, place: Place) -> AsyncIterator[GatewayDoor]:

@@ -14,6 +14,8 @@ from palyra.core.errors import BadInputError
 from palyra.core.plural import plural
 
 Ref = Annotated[str, typer.Argument(metavar="REF", help="A reference such as global/openai-key.")]
+MOST_READ = 128 * 1024
+"""Characters read of standard input: more than any secret has."""
 UNUSABLE = ("locked", "wrong_key", "damaged", "newer")
 
 
@@ -150,7 +152,7 @@ def _given_secret(ref: str) -> str:
         text: str = typer.prompt(f"Secret for {ref}", hide_input=True, err=True)
         return text
     try:
-        return typer.get_text_stream("stdin").read().removesuffix("\n")
+        return typer.get_text_stream("stdin").read(MOST_READ).removesuffix("\n")
     except UnicodeDecodeError:
         raise BadInputError("Standard input is no UTF-8 text.", fix="Write it in UTF-8.") from None
 

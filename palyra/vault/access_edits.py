@@ -28,7 +28,7 @@ MAX_IDENTITIES = 32
 MAX_TEXT = 256
 """Characters of a name, a pattern or a tag."""
 MAX_LIST = 256
-_TEXT = re.compile(rf"[^\x00-\x1f\x7f\ud800-\udfff]{{1,{MAX_TEXT}}}")
+_TEXT = re.compile(rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{MAX_TEXT}}}")
 
 
 def add_operator(document: dict[str, Any], operator: Operator, *, owner: str, now_ms: int) -> list[str]:

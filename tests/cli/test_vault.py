@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from palyra.cli.app import build_app
+from palyra.cli.vault import MOST_READ
 from palyra.core import redact
 from palyra.main import Launcher
 
@@ -70,6 +71,7 @@ def test_a_secret_is_read_from_standard_input_and_told_only_when_it_is_asked_for
     shell("vault", "delete", "global/acme")
     shell("vault", "get", "global/acme", "--reveal", code=1)
     assert "no vault reference" in shell("vault", "set", "acme", typed=SECRET, code=2).stderr
+    assert f"has {MOST_READ}" in shell("vault", "set", "global/acme", typed="x" * (MOST_READ + 9), code=2).stderr
     # An argument is no place for a secret.
     shell("vault", "set", "global/acme", SECRET, code=2)
 

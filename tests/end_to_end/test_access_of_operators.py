@@ -19,7 +19,7 @@ from palyra.control.access_commands import (
     SetOperator,
 )
 from palyra.control.access_queries import AccessQuery
-from palyra.control.commands import Command, SetFeature
+from palyra.control.commands import Command, IssueToken, SetFeature
 from palyra.control.doctor_commands import RollBack
 from palyra.control.offline import offline_control
 from palyra.control.remote import RemoteControl
@@ -98,6 +98,12 @@ async def test_what_cannot_be_done_changes_nothing(here: Premises) -> None:
         (AddKey("Bad Id", "p"), "invalid"),
         (AddKey("k", "has spaces"), "invalid"),
         (AddKey("k", "p", tags=("nonsense",)), "invalid"),
+        *((AddKey("k", "p", name=name), "invalid") for name in ("a\x1b]52;c;AA\x07", "a\udcff", "n" * 257, "a\nb")),
+        *((AddOperator("bob", name=name), "invalid") for name in ("a\x9b1m", "a\x7f", "\ud800", "n" * 257, "\r")),
+        (SetOperator("ana", name="\x00"), "invalid"),
+        (SetKey("default", tags=("team=re\x07d",)), "invalid"),
+        (SetKey("default", allowed_models=("*",) * 257), "invalid"),
+        (AddKey("k", "p", may_act_for=("a\udcff",)), "invalid"),
         (SetKey("none", name="x"), "not_found"),
         (SetKey("default"), "invalid"),
         (SetKey("default", principal="has spaces"), "invalid"),
@@ -105,6 +111,25 @@ async def test_what_cannot_be_done_changes_nothing(here: Premises) -> None:
     ]
     assert [(await refused(here, command))[0] for command, _ in table] == [status for _, status in table]
     assert len(audited(here)) == 1
+
+
+async def test_what_an_editor_changed_meanwhile_is_not_lost(here: Premises) -> None:
+    path = here.engine.access.path
+    await here.send(AddOperator("ana", identities=("unix:ana",)))
+    document: dict[str, Any] = json.loads(path.read_bytes())
+    document["operators"][1]["identities"].append("unix:bea")
+    path.write_text(json.dumps(document))
+    await here.send(SetOperator("ana", add_identities=(KEY,), remove_identities=("unix:ana",)))
+    assert here.engine.access.operators[1].identities == ("unix:bea", KEY)
+
+
+async def test_an_operator_whose_record_is_spoilt_is_given_no_token(here: Premises) -> None:
+    path = here.engine.access.path
+    await here.send(AddOperator("ana"))
+    document: dict[str, Any] = json.loads(path.read_bytes())
+    document["operators"][1]["identities"] = 5
+    path.write_text(json.dumps(document))
+    assert await refused(here, IssueToken("ana")) == ("invalid", "bad_input")
 
 
 async def test_a_key_opens_from_the_moment_it_is_made_until_it_is_revoked(here: Premises) -> None:
