@@ -32,6 +32,7 @@ from palyra.diagnostics.storing import (
     WriterData,
     days_until_full,
 )
+from palyra.doctor.at_work import at_work
 from palyra.doctor.manifest import Manifest, RunState
 from palyra.doctor.runs import load_runs
 from palyra.governance.standing import incomplete
@@ -231,12 +232,21 @@ async def config(engine: "Engine") -> ConfigData:
 
 
 async def recovery(engine: "Engine", off_loop: OffLoop) -> RecoveryData:
-    runs = await off_loop.run(lambda: load_runs(engine.state_dir))
+    runs, busy = await off_loop.run(partial(_runs, engine.state_dir))
     known = [one for one in runs if isinstance(one, Manifest)]
     newest = known[0] if known else None
     unknown = [one.code for one in runs if isinstance(one, PalyraError)]
+    open_ones = [one.run_id for one in known if one.state is RunState.RUNNING]
     return RecoveryData(
         runs=len(runs),
-        unfinished=tuple(one.run_id for one in known if one.state is RunState.RUNNING) + tuple(unknown),
+        # The newest is under way where a doctor is at work.
+        unfinished=tuple(open_ones[1:] if busy else open_ones) + tuple(unknown),
         last=None if newest is None else LastRun(newest.run_id, newest.state.value, newest.created_at_ms),
     )
+
+
+def _runs(state_dir: Path) -> tuple[list[Manifest | PalyraError], bool]:
+    """Every run, and whether one of them is under way."""
+    runs = load_runs(state_dir)
+    begun = any(isinstance(one, Manifest) and one.state is RunState.RUNNING for one in runs)
+    return runs, begun and at_work(state_dir)

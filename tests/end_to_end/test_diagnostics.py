@@ -20,6 +20,8 @@ from palyra.core.errors import BadInputError, EngineGoneError
 from palyra.core.redact import remember
 from palyra.diagnostics.failure import FailureClass, Source
 from palyra.diagnostics.reasons import ReasonCode, State
+from palyra.doctor.manifest import Manifest, RunKind, RunState, manifest_json
+from palyra.doctor.runs import MANIFEST, DoctorLock, Who, run_dir
 from palyra.engine import Installation
 from palyra.house import open_house
 from palyra.vault.records import Role
@@ -362,3 +364,32 @@ async def test_who_may_look_is_a_viewer(opened: Opener) -> None:
     here = await opened()
     found = await here.operator("eve", Role.VIEWER).ask(DiagnosticsQuery(("governance",)))
     assert list(found.sections.each()) == ["governance"]
+
+
+async def test_a_repair_is_unfinished_only_once_nobody_works_on_it(opened: Opener) -> None:
+    here = await opened()
+
+    def begun(run_id: str) -> None:
+        directory = run_dir(here.state_dir, run_id)
+        directory.mkdir(parents=True)
+        manifest = Manifest(
+            run_id, RunKind.REPAIR, RunState.RUNNING, 5, "1", "ada", "uid", str(here.state_dir), "", "0" * 64, False
+        )
+        (directory / MANIFEST).write_bytes(manifest_json(manifest))
+
+    async def recovery() -> tuple[State, tuple[str, ...]]:
+        section = (await told(here, "recovery")).sections.recovery
+        assert section is not None
+        assert section.data is not None
+        return section.state, section.data.unfinished
+
+    assert await recovery() == (State.DISABLED, ())
+    older, newer = "01J00000000000000000000001", "01J00000000000000000000002"
+    begun(newer)
+    lock = DoctorLock(here.state_dir)
+    lock.acquire(Who("ada", "uid", ""), newer, 5)
+    assert await recovery() == (State.OK, ())
+    begun(older)
+    assert await recovery() == (State.FAILED, (older,))
+    lock.release()
+    assert await recovery() == (State.FAILED, (newer, older))
