@@ -36,7 +36,7 @@ class Names:
     async def __call__(self, host: str, port: int) -> Sequence[Address]:
         """Each once, in the order in which they are to be tried. Raises OSError, UnicodeError."""
         try:
-            return (ipaddress.ip_address(host),)
+            return (ipaddress.ip_address(host.partition("%")[0]),)
         except ValueError:
             pass
         under_way = self._under_way.setdefault(asyncio.get_running_loop(), {})

@@ -33,6 +33,7 @@ class Server:
 async def test_an_address_is_its_own_and_localhost_is_here() -> None:
     assert await system_addresses("192.0.2.7", 80) == (ipaddress.ip_address("192.0.2.7"),)
     assert await system_addresses("::1", 80) == (ipaddress.ip_address("::1"),)
+    assert await system_addresses("fe80::1%lo", 80) == (ipaddress.ip_address("fe80::1"),)
     assert any(one.is_loopback for one in await system_addresses("localhost", 80))
 
 
