@@ -8,7 +8,7 @@ from tests.toughness.terminal import Terminal, assert_given_back, terminal
 from tests.toughness.test_leaving import ask, ended_in_order
 
 PAGE_DOWN, RIGHT, ENTER = "\x1b[6~", "\x1b[C", "\r"
-REFUSALS = ("It changed just now", "Read it to its end first", "The plan is being made")
+REFUSALS = ("It changed just now", "Read it to its end first", "a run is under way")
 
 
 async def pressed(term: Terminal, key: str, shows: str) -> None:
@@ -47,6 +47,7 @@ async def test_a_broken_file_is_mended_from_the_keyboard_and_clients_are_served(
     async with terminal(installation) as term:
         await term.shows(f"recovery · no gateway: palyra.toml line {line} is not valid", "config.syntax")
         assert not (installation.state_dir / "journal.db").exists()
+        await term.shows("p repair")
         await pressed(term, "p", "[x] Restore")
         await agreed(term, "Apply", "The engine runs.")
         assert config.read_text() == sound
@@ -57,7 +58,7 @@ async def test_a_broken_file_is_mended_from_the_keyboard_and_clients_are_served(
         assert len(upstream.seen) == 1
 
         term.type("9")
-        await term.shows("Diagnostics")
+        await term.shows("Diagnostics", "u undo")
         await pressed(term, "u", "Take back")
         await agreed(term, "Take it back", "undone")
         assert config.read_text() == broken
