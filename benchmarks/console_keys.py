@@ -6,12 +6,14 @@ import time
 from collections.abc import Sequence
 
 from benchmarks.console_start import Numbers
-from benchmarks.terminal import LEAST, Screen, shown
+from benchmarks.terminal import LEAST, Piece, Screen, shown
 
 CURSOR = "▌"
 MOVES = 100
 SETTLED_S = 0.5
 """Nothing for so long: what a key did is painted."""
+PAUSE_S = 0.03
+"""After such a pause comes what the key made the screen ask for."""
 
 KEYS: tuple[tuple[str, str], ...] = (
     *((key, f"screen {key}") for key in "1234567890"),
@@ -23,17 +25,32 @@ KEYS: tuple[tuple[str, str], ...] = (
 
 
 def octets_of_keys(screen: Screen) -> tuple[Numbers, str]:
-    """The most and the median bytes of a key, and which one it was; what would come anyway is in it."""
-    found: list[tuple[int, str]] = []
+    """The median and the most bytes that a key has painted, with the most once what it asks for has come too; and which
+    key that painted most. What would come anyway is in it."""
+    painted: list[tuple[int, str]] = []
+    settled: list[int] = []
     for key, name in KEYS:
         screen.quiet(SETTLED_S, 3.0)
-        before = screen.octets
+        before = len(screen.pieces)
         screen.press(key)
         time.sleep(SETTLED_S)
         screen.quiet(SETTLED_S / 2, 3.0)
-        found.append((screen.octets - before, name))
-    most, which = max(found)
-    return {"key_octets_most": most, "key_octets": statistics.median(octets for octets, _ in found)}, which
+        written = screen.pieces[before:]
+        settled.append(sum(len(data) for _, data in written))
+        painted.append((at_once(written), name))
+    most, which = max(painted)
+    median = statistics.median(octets for octets, _ in painted)
+    return {"key_octets": median, "key_octets_most": most, "key_octets_settled": max(settled)}, which
+
+
+def at_once(written: Sequence[Piece]) -> int:
+    """Bytes up to the first pause."""
+    octets, last = 0, None
+    for at, data in written:
+        if last is not None and at - last > PAUSE_S:
+            break
+        octets, last = octets + len(data), at
+    return octets
 
 
 def until_painted(screen: Screen) -> Numbers:
