@@ -93,11 +93,14 @@ class Diagnosing:
     async def run(self) -> None:
         """Looks at the journal and writes counts down, until it is cancelled."""
         self._began_s = self._engine.clock.monotonic()
-        threading.Thread(target=warm, name="palyra:warm", daemon=True).start()
+        # A start has enough to do.
+        warming = threading.Thread(target=warm, name="palyra:warm", daemon=True)
         while True:
             self.look()
             await self._measure()
             await self._engine.clock.sleep(LOOK_S)
+            if warming.ident is None:
+                warming.start()
 
     def look(self) -> None:
         """What moves by itself."""
