@@ -24,6 +24,7 @@ from palyra.cli.memory import memory
 from palyra.cli.models import models
 from palyra.cli.options import (
     BAD_INPUT,
+    CLAIMED,
     DONE,
     NO_ENGINE,
     NOT_FOUND,
@@ -61,12 +62,21 @@ def build_app(launch: Launch) -> typer.Typer:
     """The whole command line. Importing it never imports Textual."""
     app = typer.Typer(
         name="palyra",
-        help="Governs what language models may spend. The console is `palyra-tui`.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
+
+    @app.callback()
+    def who(
+        operator: Annotated[
+            str, typer.Option("--operator", metavar="O", help="Who you are, on an account that several use.")
+        ] = "",
+    ) -> None:
+        """Governs what language models may spend. The console is `palyra-tui`."""
+        CLAIMED.set(operator)
+
     app.add_typer(budgets(launch), name="budgets")
     app.add_typer(approvals(launch), name="approvals")
     app.add_typer(alerts(launch), name="alerts")

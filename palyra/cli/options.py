@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -36,6 +37,9 @@ Config = Annotated[
 StateDir = Annotated[Path | None, typer.Option("--state-dir", metavar="DIR", readable=False, help="State directory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+CLAIMED: ContextVar[str] = ContextVar("CLAIMED", default="")
+"""Whom `palyra --operator` names, in every command."""
+
 DONE, REFUSED, BAD_INPUT, NOT_FOUND, CONFLICT, NO_ENGINE = range(6)
 
 _STATUS_CODES = {
@@ -49,7 +53,8 @@ _STATUS_CODES = {
 
 
 def place(config: Path | None, state_dir: Path | None) -> Place:
-    return Place(config=config, state_dir=state_dir)
+    """Of a command's options, and whom `palyra --operator` names."""
+    return Place(config=config, state_dir=state_dir, operator=CLAIMED.get())
 
 
 def given_text(text: str) -> str:

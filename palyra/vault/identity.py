@@ -96,7 +96,8 @@ def identify(
     candidates = {one.operator_id: one for one in operators if one.enabled and f"unix:{account}" in one.identities}
     if not candidates:
         identity = _without_candidates(account, address, owner=owns_state and not registered)
-        if claim not in (None, identity.operator):
+        # Where nobody can be known, a claim is nothing to judge, nor a reason to keep the owner from repairing.
+        if claim not in (None, identity.operator) and not unavailable:
             raise _refused(claim, account, ())
         return replace(identity, may_repair=owns_state and unavailable)
     if claim is not None and claim not in candidates:

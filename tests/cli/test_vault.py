@@ -122,5 +122,13 @@ def test_keys_and_operators_are_added_changed_and_ended(tmp_path: Path) -> None:
     assert [(one["role"], one["enabled"]) for one in listed] == [("admin", True), ("approver", False)]
     owner = listed[0]["operator_id"]
     assert "last enabled admin" in shell("access", "operators", "remove", owner, code=4).stderr
-    shell("access", "operators", "remove", "ana")
+    shell("access", "operators", "set", "ana", "--enable", "--identity", f"unix:{owner}")
+    for who, words, code in (
+        ((), "--operator or PALYRA_OPERATOR", 1),
+        (("--operator", "ana"), "ana is approver; this needs the role admin", 1),
+        (("--operator", "carol"), "carol is no operator", 1),
+        (("--operator", owner), "", 0),
+    ):
+        assert words in shell(*who, "vault", "set", "global/acme", typed=SECRET, code=code).stderr
+    shell("--operator", owner, "access", "operators", "remove", "ana")
     shell("access", "operators", "add", "bob", "--role", "king", code=2)

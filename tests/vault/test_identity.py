@@ -187,6 +187,8 @@ def test_while_the_registry_cannot_be_read_the_owner_may_repair_and_no_more() ->
     me = identify("ops", (), registered=True, owns_state=True, unavailable=True)
     assert (me.role, me.may_repair) == (Role.VIEWER, True)
     assert not identify("guest", (), registered=True, owns_state=False, unavailable=True).may_repair
+    me = identify("ops", (), registered=True, owns_state=True, claimed="ana", unavailable=True)
+    assert (me.operator, me.role, me.may_repair) == ("unix:ops", Role.VIEWER, True)
     assert not identify("ops", (), registered=True, owns_state=True).may_repair
 
 
