@@ -14,7 +14,7 @@ from palyra.control.coming import ComingControl
 from palyra.control.protocol import Control
 from palyra.control.snapshots import Snapshot
 from palyra.core.clock import Clock, SystemClock
-from palyra.core.heap import settle_heap
+from palyra.core.heap import settle
 from palyra.core.local_zone import local_zone
 from palyra.core.signals import StopSignals
 from palyra.core.streams import STDERR, say
@@ -82,7 +82,7 @@ class Console(PalyraApp):
 
     async def _mount_screens(self) -> None:
         await super()._mount_screens()
-        settle_heap()
+        await settle()
 
     def on_palyra_driver_terminal_gone(self) -> None:
         """The terminal was closed without a signal: nobody sees the screen, so it ends in order."""

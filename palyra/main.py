@@ -18,7 +18,7 @@ from palyra.control.offline import offline_control
 from palyra.control.protocol import Control
 from palyra.core.clock import SystemClock
 from palyra.core.errors import StateError
-from palyra.core.heap import settle_heap
+from palyra.core.heap import settle
 from palyra.core.logs import keep_terminal_clean
 from palyra.core.private_files import write_private
 from palyra.core.signals import StopSignals
@@ -152,8 +152,8 @@ async def serve(place: Place, bind: str | None, ready_file: Path | None) -> int:
         try:
             async with open_house(found, clock, os.environ) as house:
                 house.follow(kept)
-                settle_heap()
                 tell_ready(house, ready_file)
+                await settle()
                 await stop.wait()
                 say(STDOUT, "palyra is stopping")
         finally:

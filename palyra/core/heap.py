@@ -1,8 +1,11 @@
-"""Garbage collection in a process that must not pause."""
+"""The heap of a process that must not pause."""
 
+import asyncio
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from palyra.core.values import writing_ahead
 
 THRESHOLDS = (50_000, 50, 100)
 
@@ -18,6 +21,14 @@ def while_loading() -> Iterator[None]:
         gc.freeze()
         gc.set_threshold(*THRESHOLDS)
         gc.enable()
+
+
+async def settle() -> None:
+    """What would be made when it is needed first is made now, a little at each turn of the loop; then the heap is
+    settled."""
+    for _ in writing_ahead():
+        await asyncio.sleep(0)
+    settle_heap()
 
 
 def settle_heap() -> None:

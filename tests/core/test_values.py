@@ -9,7 +9,7 @@ from inspect import signature
 import pytest
 from pydantic import TypeAdapter
 
-from palyra.core.values import altered, value
+from palyra.core.values import altered, value, writing_ahead
 
 
 @value
@@ -135,6 +135,23 @@ def test_whatever_of_a_value_is_called_first_does_what_it_should(first: str) -> 
     }
     assert calls.pop(first)()
     assert all(call() for call in calls.values())
+
+
+def test_methods_written_ahead_are_those_written_when_called() -> None:
+    @value
+    class Fresh:
+        name: str
+
+        def __repr__(self) -> str:
+            return f"<{self.name}>"
+
+    for _ in writing_ahead():
+        pass
+    written = Fresh.__init__
+    assert Fresh("a") == Fresh("a")
+    assert repr(Fresh("a")) == "<a>"
+    assert Fresh.__init__ is written
+    assert not list(writing_ahead())
 
 
 def test_an_altered_value_is_what_replacing_makes() -> None:
