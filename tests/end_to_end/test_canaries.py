@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from palyra.cli.options import REFUSED, run_to_end
-from palyra.control.secrets_commands import SetSecret
+from palyra.control.access_commands import AddKey
+from palyra.control.access_queries import AccessQuery
+from palyra.control.commands import IssueToken
+from palyra.control.config_queries import ConfigQuery
+from palyra.control.diagnostics_queries import DiagnosticsQuery
+from palyra.control.doctor_queries import DoctorReportQuery
+from palyra.control.secrets_commands import AddProfile, RotateVault, SetSecret
+from palyra.control.secrets_queries import AuthQuery, VaultQuery
+from palyra.control.snapshots import Topic
 from palyra.core import redact
 from palyra.core.logs import EngineLog
 from palyra.tui.app import SCREENS, PalyraApp
@@ -52,6 +60,39 @@ async def test_a_key_that_a_provider_echoes_is_on_no_screen_and_in_no_file(tmp_p
     written = {path.name: path.read_bytes() for path in state.rglob("*") if path.is_file()}
     assert "journal.db" in written
     assert not [name for name, data in written.items() if CANARY.encode() in data]
+
+
+async def test_no_secret_of_access_is_told_twice_nor_written_in_plain(tmp_path: Path) -> None:
+    """A profile's key, a gateway key, an operator's token and the vault's keys, on every surface that tells of them."""
+    state = tmp_path / "s"
+    with EngineLog(tmp_path / "palyra.log"):
+        async with Upstream().serving() as upstream, a_house(upstream, state) as here:
+            await here.send(AddProfile("first", "team", "global/team"))
+            await here.send(SetSecret("global/team", CANARY))
+            old = (state / "vault" / "vault.key").read_text().strip()
+            await here.send(RotateVault())
+            key = (await here.send(AddKey("ci", "bot"))).data["token"]
+            token = (await here.send(IssueToken("ana", "admin"))).data["token"]
+            assert (await here.ask(asked("team"), key=key)).status == 200
+            assert (await here.ask(asked("team"), key=key[:-1])).status == 401
+            await here.rest()
+            new = (state / "vault" / "vault.key").read_text().strip()
+            first = (state / "gateway-key.txt").read_text().strip()
+            queries = (VaultQuery(), AuthQuery(), AccessQuery(), ConfigQuery(), DiagnosticsQuery(), DoctorReportQuery())
+            told = {type(query).__name__: repr(await here.control.ask(query)) for query in queries}
+            told["snapshot"] = repr(await here.control.snapshot(list(Topic)))
+            told["events"] = repr([(event.kind, event.subject, event.data) for event in here.events])
+            logging.getLogger("palyra.test").error("sent %s and %s by %s with %s", key, token, CANARY, new)
+    told["log"] = (tmp_path / "palyra.log").read_text()
+    files = {path.name: path.read_bytes().decode("latin-1") for path in state.rglob("*") if path.is_file()}
+    assert (files.pop("vault.key").strip(), files.pop("gateway-key.txt").strip()) == (new, first)
+    assert {"journal.db", "vault.json", "access_registry.json", "auth_profiles.toml"} <= files.keys()
+    assert old != new
+    canaries = {"profile": CANARY, "key": key[-43:], "token": token[-43:], "first": first[-43:], "old": old, "new": new}
+    shown = {
+        (name, where) for name, text in canaries.items() for where, words in (told | files).items() if text in words
+    }
+    assert not shown
 
 
 def test_what_is_printed_when_palyra_fails_shows_none(capsys: pytest.CaptureFixture[str]) -> None:

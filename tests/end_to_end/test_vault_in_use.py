@@ -1,6 +1,7 @@
 """Keys of providers in the vault of a running house: kept, replaced, revealed, sealed anew, given up; and what happens
 when it cannot be opened."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from palyra.control.access_commands import AddKey
 from palyra.control.commands import Command
 from palyra.control.offline import offline_control
 from palyra.control.queries import AuditQuery
@@ -25,6 +27,7 @@ from palyra.control.secrets_queries import AuthQuery, VaultQuery
 from palyra.control.snapshots import AlertView, Topic
 from palyra.core import redact
 from palyra.core.clock import ManualClock
+from palyra.core.private_files import private_lock
 from palyra.engine import Installation
 from palyra.house import open_house
 from palyra.vault.records import Role
@@ -239,6 +242,39 @@ async def test_no_secret_lies_anywhere_but_sealed(tmp_path: Path, caplog: pytest
     assert upstream.seen
     written = {path.name: path.read_bytes() for path in state.rglob("*") if path.is_file()}
     assert not [name for name, data in written.items() if ONE.encode() in data]
+
+
+async def test_who_waits_for_a_file_of_secrets_holds_up_nobody_else(tmp_path: Path) -> None:
+    state = tmp_path / "s"
+    async with Upstream().serving() as upstream, a_house(upstream, state) as here:
+        await here.send(SetSecret("global/acme", ONE))
+        commands: list[Command] = [
+            SetSecret("global/acme", TWO),
+            AddProfile("first", "team", "global/x"),
+            AddKey("k", "p"),
+        ]
+        for command, directory in zip(commands, (state / "vault", state, state), strict=True):
+            with private_lock(directory):
+                waiting = asyncio.create_task(here.control.send(command))
+                assert (await here.ask(asked("acme"))).status == 200
+                assert (await here.control.ask(VaultQuery())).state == "ok"
+                assert not waiting.done()
+            assert (await waiting).ok
+        assert keys(upstream)[:2] == [ONE, TWO]
+
+
+async def test_a_reload_takes_up_what_was_put_right_by_hand(tmp_path: Path) -> None:
+    state = tmp_path / "s"
+    async with Upstream().serving() as upstream:
+        async with a_house(upstream, state) as here:
+            await here.send(SetSecret("global/acme", ONE))
+        key = state / "vault" / "vault.key"
+        key.rename(tmp_path / "key")
+        async with a_house(upstream, state) as here:
+            assert (await healths(here))["acme"] == "missing_auth"
+            (tmp_path / "key").rename(key)
+            await here.engine.secrets.reload()
+            assert (await here.ask(asked("acme"))).status == 200
 
 
 async def test_without_an_engine_it_is_told_and_nothing_is_settled(tmp_path: Path) -> None:
