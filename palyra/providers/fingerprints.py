@@ -20,7 +20,8 @@ DIGITS = 12
 class Fingerprints:
     """HMAC-SHA-256 under a key that never leaves the state directory.
 
-    The key is its own and not the vault's: sealing the vault anew must not make refused credentials look changed.
+    The key is its own and not derived from the vault's: sealing the vault anew must not make refused credentials look
+    changed, and credentials of variables are told apart where there is no vault, or none that can be opened.
     """
 
     def __init__(self, key: bytes) -> None:

@@ -14,10 +14,12 @@ from palyra.control.commands import Reload
 from palyra.control.config_queries import ConfigQuery
 from palyra.control.queries import AuditQuery
 from palyra.control.replays import ReplayQuery, replay
+from palyra.control.secrets_queries import AuthQuery
 from palyra.control.snapshots import Topic
 from palyra.control.usage_queries import UsageQuery
 from palyra.core.clock import SystemClock
 from palyra.core.errors import ConflictError
+from palyra.core.private_files import write_private
 from palyra.engine import Engine, Installation
 from palyra.engine.settings import (
     alert_settings,
@@ -65,6 +67,19 @@ async def test_a_budget_of_the_file_holds_from_the_next_plan_on(opened: Opener) 
     assert (await here.reload(UNCLAMPED)).ok
     assert here.engine.ledger.budget("all") is None
     assert await status(here) == 200
+
+
+async def test_auth_profiles_that_were_written_by_hand_are_taken_up(opened: Opener) -> None:
+    here = await opened(UNCLAMPED)
+    assert (await here.control.ask(AuthQuery())).profiles == ()
+    provider = next(iter(here.engine.config.providers))
+    profile = (
+        f'version = 1\n[[profile]]\nid = "first"\nprovider = "{provider}"\ntype = "api_key"\nvault_ref = "global/x"\n'
+    )
+    write_private(here.state_dir / "auth_profiles.toml", profile.encode())
+    assert (await here.reload(UNCLAMPED)).ok
+    (row,) = (await here.control.ask(AuthQuery())).profiles
+    assert (row.profile_id, row.state) == ("first", "missing")
 
 
 async def test_what_was_spent_counts_on_when_a_limit_changes_and_is_counted_again_when_the_window_does(
