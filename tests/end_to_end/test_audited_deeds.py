@@ -176,7 +176,7 @@ async def secrets(ada: Operator) -> None:
     await ada.does(DeleteSecret("global/spare"), "vault", "secret_deleted")
     await ada.control.send(SetSecret("global/lost", "a-lost-secret"))
     (ada.here.state_dir / "vault" / "vault.key").unlink()
-    ada.here.engine.secrets.reload()
+    await ada.here.engine.secrets.reload()
     await ada.does(AbandonVault(1), "vault", "vault_abandoned")
     (credential,) = [one.id for one in ada.here.engine.credentials.standings("openai", ada.here.clock.now_ms())]
     await ada.does(ClearCredential("openai", credential), "access", "credential_cleared")
