@@ -83,12 +83,6 @@ def _write_methods(made: type[Any]) -> None:
             setattr(made, name, getattr(twin, name))
 
 
-def compiled(made: type[Any]) -> None:
-    """Gives a value its methods now, from any thread: for what would have to wait when they are called first."""
-    if any(hasattr(made.__dict__.get(name), _STANDS_IN) for name in _WRITTEN):
-        _write_methods(made)
-
-
 def altered(given: T, changes: dict[str, Any], /) -> T:
     """What `dataclasses.replace` makes of a value whose class has no `__post_init__`, in a third of the time.
 

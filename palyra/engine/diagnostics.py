@@ -1,7 +1,6 @@
 """Diagnostics of an engine, built of its own parts: who collects what, what is listened to, what is looked at."""
 
 import logging
-import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,6 @@ from palyra.diagnostics.probing import Prober
 from palyra.diagnostics.serving import judge_auth_profiles, judge_model_provider
 from palyra.diagnostics.snapshot import EngineData
 from palyra.diagnostics.storing import COMMIT_SLOW_MS, judge_disk, judge_journal, judge_memory
-from palyra.diagnostics.warming import warm
 from palyra.diagnostics.work import judge_scheduler, judge_self_healing, judge_tasks
 from palyra.engine import collect_house, collect_serving, collect_work
 from palyra.engine.disks import Disks
@@ -93,14 +91,10 @@ class Diagnosing:
     async def run(self) -> None:
         """Looks at the journal and writes counts down, until it is cancelled."""
         self._began_s = self._engine.clock.monotonic()
-        # A start has enough to do.
-        warming = threading.Thread(target=warm, name="palyra:warm", daemon=True)
         while True:
             self.look()
             await self._measure()
             await self._engine.clock.sleep(LOOK_S)
-            if warming.ident is None:
-                warming.start()
 
     def look(self) -> None:
         """What moves by itself."""
