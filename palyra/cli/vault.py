@@ -12,6 +12,7 @@ from palyra.control.secrets_commands import AbandonVault, DeleteSecret, RevealSe
 from palyra.control.secrets_queries import VaultAnswer, VaultQuery
 from palyra.core.errors import BadInputError
 from palyra.core.plural import plural
+from palyra.core.safe_text import safe
 
 Ref = Annotated[str, typer.Argument(metavar="REF", help="A reference such as global/openai-key.")]
 MOST_READ = 128 * 1024
@@ -84,7 +85,10 @@ def vault(launch: Launch) -> typer.Typer:
             if as_json:
                 print_json({"ref": ref, "text": result.data["text"]})
             else:
-                say(result.data["text"])
+                text = result.data["text"]
+                say(text)
+                if safe(text, multiline=True) != text:
+                    complain("It holds characters that no terminal should be given; --json prints it to the letter.")
             return DONE
 
         run(work)

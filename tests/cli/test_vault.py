@@ -68,6 +68,12 @@ def test_a_secret_is_read_from_standard_input_and_told_only_when_it_is_asked_for
     status = shell.json("vault", "status")
     assert (status["state"], status["entries"], status["key_id"] != before) == ("ok", 1, True)
     assert shell.json("vault", "get", "global/acme", "--reveal") == {"ref": "global/acme", "text": SECRET}
+    assert "--json" not in shell("vault", "get", "global/acme", "--reveal").stderr
+    odd = "one\ttwo\x1b[31m\nthree"
+    shell("vault", "set", "global/acme", typed=odd)
+    shown = shell("vault", "get", "global/acme", "--reveal")
+    assert ("\x1b" in shown.output, "--json" in shown.stderr) == (False, True)
+    assert shell.json("vault", "get", "global/acme", "--reveal")["text"] == odd
     shell("vault", "delete", "global/acme")
     shell("vault", "get", "global/acme", "--reveal", code=1)
     assert "no vault reference" in shell("vault", "set", "acme", typed=SECRET, code=2).stderr
