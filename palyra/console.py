@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SOON_SECONDS = 1.0
-"""An engine that takes longer to start than this is shown as it starts."""
+"""An engine that takes longer to start than this is shown as it starts, and waits no longer until it is shown."""
 MEMORY_FILE = "console.json"
 LOCAL = "local"
 """The zone of the machine that the console runs on."""
@@ -69,6 +70,10 @@ class Console(PalyraApp):
             driver_class=PalyraDriver,
         )
         self.painted = asyncio.Event()
+        self.live = asyncio.Event()
+        """What the engine says is painted."""
+        self.at_work = asyncio.Event()
+        """What comes with the first picture is done, the engine's start above all."""
 
     def _on_snapshot(self, snapshot: Snapshot) -> None:
         """The engine says how its consoles call, also those of another process whose own file says otherwise."""
@@ -81,7 +86,11 @@ class Console(PalyraApp):
         self.painted.set()
 
     async def _mount_screens(self) -> None:
+        await self.bridge.answered.wait()
+        self.call_after_refresh(self.live.set)
+        await self.live.wait()
         await super()._mount_screens()
+        await self.at_work.wait()
         await settle()
 
     def on_palyra_driver_terminal_gone(self) -> None:
@@ -141,6 +150,9 @@ async def run_console(
         soon.cancel()
         coming.come(hosted)
         hosted.listen(app.follow)
+        with suppress(TimeoutError):
+            async with clock.timeout(SOON_SECONDS):
+                await app.live.wait()
         await hosted.open_doors()
         app.bridge.hurry()
 
@@ -185,6 +197,7 @@ async def _show(app: Console, clock: Clock, screen: LoadedConfig, then: Callable
         await asyncio.wait((shown, painted), return_when=asyncio.FIRST_COMPLETED)
         if then is not None and not shown.done():
             await then()
+        app.at_work.set()
         await shown
     except BaseException:
         # Whatever it is, it is told on a terminal that was given back.
