@@ -161,6 +161,9 @@ class HostedControl(Control):
         self._first = self._identity()
         async with self._moving:
             await self._start()
+        if self._house is not None:
+            # The first start makes the registry by which a name is judged.
+            self._first = self._identity()
 
     async def open_doors(self) -> None:
         """Lets clients in, now that there is a screen; recovery mode where an address cannot be had."""
