@@ -6,13 +6,16 @@ rewritten without changing anything else, a PalyraError says so and a person has
 
 import copy
 import tomllib
-from collections.abc import Callable, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
+from palyra.config.lines import Path, TooDeepError, lines_of, places_of
 from palyra.core.errors import BadInputError, ConflictError, NotFoundError, PalyraError
 from palyra.core.reasons import reason_of
 from palyra.core.values import value
@@ -28,6 +31,7 @@ UNKNOWN_FILE = "auth_profiles.unknown.toml"
 QUARANTINE_FILE = "auth_profiles.quarantine.toml"
 BACKUPS = 5
 BY_HAND = "Change it by hand."
+CHANGES_MORE = "Rewriting the file would change more than that; nothing was written."
 
 
 @value
@@ -67,18 +71,9 @@ def normalise(text: str, at_ms: int) -> Normalised:
             if not kept:
                 del data["profile"]
 
-    def rewrite(document: tomlkit.TOMLDocument) -> None:
-        for name in unknown:
-            del document[name]
-        if bad and not kept:
-            del document["profile"]
-        elif bad:
-            written: Any = document["profile"]
-            for at in sorted(bad, reverse=True):
-                del written[at]
-
     stamped = f"version = {VERSION}\n{text}" if judged.unstamped else text
-    made = _rewritten(stamped, rewrite, expect)
+    rows: list[Path] = [("profile", at) for at in bad] if kept else [("profile",)] if bad else []
+    made = _without(stamped, [*((name,) for name in unknown), *rows], expect)
     when = datetime.fromtimestamp(at_ms // 1000, UTC)
     quarantine = "".join(
         _block("quarantined", when, problem.message, "profile", record)
@@ -114,7 +109,8 @@ def with_profile(text: str, profile: AuthProfile) -> str:
         data.setdefault("version", VERSION)
         data["profile"] = [*data.get("profile", []), _fields(profile)]
 
-    _compare(text, made, expect)
+    if not _reads_as(made, text, expect):
+        raise PalyraError(CHANGES_MORE, fix=BY_HAND)
     if profile.id not in judge(made.encode()).profiles:
         problem = list(judge(made.encode()).bad.values())[-1]
         raise BadInputError(f"The profile cannot be used: {problem.message}.")
@@ -140,14 +136,7 @@ def without_profile(text: str, profile_id: str) -> str:
         if not left:
             del data["profile"]
 
-    def rewrite(document: tomlkit.TOMLDocument) -> None:
-        if left:
-            written: Any = document["profile"]
-            del written[at]
-        else:
-            del document["profile"]
-
-    return _rewritten(text, rewrite, expect)
+    return _without(text, [("profile", at) if left else ("profile",)], expect)
 
 
 def _fields(profile: AuthProfile) -> dict[str, Any]:
@@ -165,28 +154,65 @@ def _fields(profile: AuthProfile) -> dict[str, Any]:
     return fields
 
 
-def _rewritten(
-    text: str, rewrite: Callable[[tomlkit.TOMLDocument], None], expect: Callable[[dict[str, Any]], None]
-) -> str:
+def _without(text: str, gone: Sequence[Path], expect: Callable[[dict[str, Any]], None]) -> str:
+    """Without what is at these paths. Raises PalyraError."""
     try:
-        document = tomlkit.parse(text)
-        rewrite(document)
-        made = tomlkit.dumps(document)
-    except (TOMLKitError, TypeError, AttributeError, ValueError, KeyError, IndexError) as error:
+        for leave_out in (_lines_left, _parts_left):
+            made = leave_out(text, gone)
+            if _is_left_of(made, text) and _reads_as(made, text, expect):
+                return made
+    except (TOMLKitError, TooDeepError, TypeError, AttributeError, ValueError, KeyError, IndexError) as error:
         raise PalyraError(f"The file cannot be rewritten: {reason_of(error)}.", fix=BY_HAND) from None
-    _compare(text, made, expect)
-    return made
+    raise PalyraError(CHANGES_MORE, fix=BY_HAND)
 
 
-def _compare(text: str, made: str, expect: Callable[[dict[str, Any]], None]) -> None:
+def _lines_left(text: str, gone: Sequence[Path]) -> str:
+    """Whole lines left out, which is right where nothing else stands on them. Comments on lines of their own stay."""
+    lines = text.split("\n")
+    begins = [0, *accumulate(len(line) + 1 for line in lines)]
+    places = places_of(text)
+    left_out: set[int] = set()
+    for path, number in lines_of(text).items():
+        if any(path[: len(one)] == one for one in gone):
+            begin, end = places.values.get(path, (0, 0))
+            left_out.update(
+                (number - 1, *range(bisect_right(begins, begin) - 1, bisect_left(begins, end) if end else 0))
+            )
+    made: list[str] = []
+    for at, line in enumerate(lines):
+        if at in left_out:
+            continue
+        if at - 1 in left_out and at < len(lines) - 1 and not line.strip() and not (made and made[-1].strip()):
+            left_out.add(at)  # of the empty lines before and after, one goes with what was between
+        else:
+            made.append(line)
+    return "\n".join(made)
+
+
+def _parts_left(text: str, gone: Sequence[Path]) -> str:
+    """Parts of lines left out, of an array on one line for instance."""
+    document = tomlkit.parse(text)
+    for *way, last in sorted(gone, key=lambda path: [str(path[0]), *path[1:]], reverse=True):
+        inside: Any = document
+        for step in way:
+            inside = inside[step]
+        del inside[last]
+    return tomlkit.dumps(document)
+
+
+def _is_left_of(made: str, text: str) -> bool:
+    """Whether something was left out of a text and nothing moved: each character is found behind the one before."""
+    rest = iter(text)
+    return all(character in rest for character in made)
+
+
+def _reads_as(made: str, text: str, expect: Callable[[dict[str, Any]], None]) -> bool:
     expected = copy.deepcopy(tomllib.loads(text))
     expect(expected)
     try:
-        same = tomllib.loads(made) == expected
+        return tomllib.loads(made) == expected
     except tomllib.TOMLDecodeError:
-        same = False
-    if not same:
-        raise PalyraError("Rewriting the file would change more than that; nothing was written.", fix=BY_HAND)
+        return False
 
 
 def _block(name: str, when: datetime, why: str, part: str, data: Any) -> str:

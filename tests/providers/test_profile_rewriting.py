@@ -188,6 +188,53 @@ def test_a_profile_is_removed_and_all_else_stays() -> None:
     assert [one.get("vault_ref") for one in twice] == [None, "global/b", "global/c"]
 
 
+SCATTERED = """\
+version = 1
+
+[[profile]]
+id = "a"
+provider = "acme"
+type = "api_key"
+vault_ref = "global/a"
+
+[extra] # between
+x = 1
+
+[[profile]]
+id = "b" # b's own
+provider = "acme"
+type = "api_key"
+vault_ref = "global/b"
+
+# About c
+[[profile]]
+id = "c"
+provider = "acme"
+note = [
+  1, # many lines
+]
+
+# The end
+"""
+
+
+def test_records_with_others_between_stay_where_they_are() -> None:
+    for ending in ("\n", "\r\n"):
+        made = normalise(SCATTERED.replace("\n", ending), NOW).text.replace(ending, "\n")
+        gone = (
+            "[extra] # between\nx = 1\n\n",
+            '[[profile]]\nid = "c"\nprovider = "acme"\nnote = [\n  1, # many lines\n]\n',
+        )
+        expected = SCATTERED
+        for part in gone:
+            assert part in expected
+            expected = expected.replace(part, "")
+        assert made == expected
+    first = SCATTERED[SCATTERED.index("[[profile]]") : SCATTERED.index("[extra]")]
+    without = SCATTERED.replace(gone[1], "").replace("[extra] # between\nx = 1\n\n", "")
+    assert without_profile(without, "a") == without.replace(first, "")
+
+
 VALUES: Any = st.one_of(st.integers(0, 9), st.sampled_from(["a", "acme", "api_key", "global/a"]), st.booleans())
 RECORDS = st.dictionaries(
     st.sampled_from(["id", "provider", "type", "vault_ref", "enabled", "odd"]), VALUES, max_size=6
@@ -199,9 +246,12 @@ RECORDS = st.dictionaries(
 def test_nothing_is_lost(records: list[dict[str, Any]], unknown: dict[str, Any], stamped: bool) -> None:
     lines = ["version = 1"] if stamped else []
     lines += [f"{name} = {_toml(given)}" for name, given in unknown.items()]
-    for record in records:
-        lines += ["[[profile]]", *(f"{name} = {_toml(given)}" for name, given in record.items())]
+    for number, record in enumerate(records):
+        lines += [f"# above {number}", "[[profile]]", *(f"{name} = {_toml(given)}" for name, given in record.items())]
     made = normalise("\n".join(lines), NOW)
+    assert [line for line in made.text.splitlines() if line.startswith("#")] == [
+        line for line in lines if line.startswith("#")
+    ]
     kept = tomllib.loads(made.text).get("profile", [])
     moved = [one["profile"] for one in tomllib.loads(made.quarantine).get("quarantined", [])]
     assert sorted(map(repr, kept + moved)) == sorted(map(repr, records))
