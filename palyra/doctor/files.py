@@ -70,6 +70,15 @@ class Files:
         except (OSError, ValueError) as error:
             return Input(path, facts, problem=_reason(error))
 
+    def why_not_made(self, directory: Path) -> str:
+        """Why a directory that is not there cannot be made; empty where it can."""
+        above = next((one for one in directory.parents if os.path.lexists(one)), Path("/"))
+        if not above.is_dir():
+            return f"{above} is no directory"
+        if not os.access(above, os.W_OK | os.X_OK):
+            return f"nothing can be written in {above}"
+        return ""
+
     def names(self, directory: Path) -> list[str]:
         """What lies in a directory, sorted; its time of access stays where that may be. Raises OSError."""
         try:
@@ -109,6 +118,8 @@ class Files:
 def read_tree(files: Files, root: Path) -> StateTree:
     """A directory with everything below it; links are not followed, other file systems are not entered."""
     found = files.look(root)
+    if found.facts is None and not found.problem:
+        found = Input(root, problem=files.why_not_made(root))
     if found.facts is None or found.facts.kind is not Kind.DIRECTORY:
         return StateTree(found, problem=found.problem)
     entries: dict[str, Input] = {}

@@ -8,10 +8,15 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from palyra.doctor.checks.state import directory
+from palyra.doctor.files import Files, read_tree
+from palyra.doctor.finding import Severity
+from palyra.doctor.installation import Reading
 from palyra.vault.identity import account_of
 from tests.doctor.ailments import LONG_AGO, write
 from tests.doctor.ailments import NOBODY as NOBODY_RUNS
@@ -115,3 +120,12 @@ def test_what_root_repairs_and_takes_back_stays_whose_it_was(tmp_path: Path) -> 
 
 def owned(patient: Patient) -> dict[str, int]:
     return {name: (patient.root / name).lstat().st_uid for name in patient.tree()}
+
+
+def test_a_state_directory_that_cannot_be_made_is_no_mere_absence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for place, why in ((tmp_path / "file" / "state", f"{tmp_path / 'file'} is no directory"), (tmp_path / "state", "")):
+        tree = read_tree(Files(), place)
+        (finding,) = directory(SimpleNamespace(state=Reading(tree)))  # type: ignore[arg-type]
+        assert (finding.severity is Severity.BLOCKING, finding.repairs) == (bool(why), () if why else ("state.create",))
+        assert why in finding.message

@@ -25,7 +25,8 @@ def directory(found: Installation) -> Iterator[Finding]:
         return
     if root.facts is None or root.facts.kind is not Kind.DIRECTORY:
         message = f"{path} cannot be used: {root.problem or 'it is no directory'}."
-        yield _unusable(".", message, "Remove it, or name another place with --state-dir.")
+        manual = "Remove it, or name another place with --state-dir."
+        yield _unusable(".", message, manual if root.facts is not None else "Name another place with --state-dir.")
         return
     if root.facts.uid != found.uid:
         yield _foreign(".", root, found.uid)
