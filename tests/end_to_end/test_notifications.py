@@ -74,11 +74,12 @@ async def incident(here: Premises, key: str) -> IncidentRecord:
 
 
 async def tried(here: Premises, tries: int) -> int:
-    """Waits until what is for the busy webhook failed so often; in how many ms, rounded up, it is tried again."""
+    """Waits until what is for the busy webhook failed so often; in how many ms it is surely tried again: what is kept
+    is rounded to a ms, and so was the clock it was read on."""
     while True:
         (row,) = [row for row in here.engine.notices.courier.pending() if row.webhook == "busy"]
         if row.tries == tries:
-            return max(0, row.next_at - here.clock.now_ms()) + 1
+            return max(0, row.next_at - here.clock.now_ms()) + 2
         await here.written()
 
 
