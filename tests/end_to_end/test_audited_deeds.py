@@ -255,6 +255,9 @@ async def letters(ada: Operator) -> None:
 
 async def installation(ada: Operator) -> None:
     await ada.does(Reload(), "config", "reloaded")
+    config = ada.here.engine.installation.config_path
+    assert config is not None
+    config.chmod(0o644)
     plan = await ada.control.ask(DoctorPreviewQuery())
     await ada.does(ApplyRepairs(plan.digest), "repair", "applied")
     run = (await ada.control.ask(DoctorRunsQuery())).runs[0]
