@@ -26,6 +26,7 @@ PICTURES: tuple[tuple[str, tuple[int, int], bool, tuple[str, ...]], ...] = (
     ("budgets-120x40", LARGE, True, ("7",)),
     ("models-120x40", LARGE, True, ("8", "j", "j", "j", "j", "j", "t")),
     ("diagnostics-120x40", LARGE, True, ("9",)),
+    ("repair-120x40", LARGE, True, ("9", "p")),
     ("audit-120x40", LARGE, True, ("0", "V")),
     ("help-120x40", LARGE, True, ("1", "question_mark")),
     ("first-start-80x24", SMALL, False, ("1",)),
