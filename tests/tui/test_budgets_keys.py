@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from palyra.control.commands import AddPolicy, EditPolicy, RemovePolicy
 from palyra.control.snapshots import CommandResult
+from palyra.tui.dialogs.policy import summary
 from tests.tui.desk import Desk, console
 from tests.tui.fake_views import operator
 from tests.tui.fake_worlds import normal
@@ -174,3 +175,11 @@ async def test_sort_orders() -> None:
         assert desk.lines[3][3:].startswith("ci-month")
         await desk.press("S")
         assert desk.lines[3][3:].startswith("tokens-hour")
+
+
+def test_one_is_told_as_one() -> None:
+    values = {"policy_id": "calls", "scope_kind": "global", "interval_kind": "daily", "action": "block"}
+    one = summary({**values, "metric_kind": "requests", "hard_limit": "1"})
+    assert one == "At most 1 request daily for everything; when full it refuses."
+    two = summary({**values, "metric_kind": "estimated_cost_usd", "hard_limit": "2"})
+    assert two == "At most 2 US dollars daily for everything; when full it refuses."

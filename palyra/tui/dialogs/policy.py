@@ -202,9 +202,11 @@ class PolicyDialog(Dialog[bool]):
 def summary(values: dict[str, str]) -> str:
     """A new policy in a sentence."""
     whom = "everything" if values["scope_kind"] == "global" else f"{values['scope_kind']} {values['scope_id'] or '*'}"
-    unit = {"estimated_cost_usd": "US dollars", "total_tokens": "tokens"}.get(values["metric_kind"], "requests")
+    limit = values["hard_limit"]
+    unit = {"estimated_cost_usd": "US dollar", "total_tokens": "token"}.get(values["metric_kind"], "request")
+    many = "" if limit == "1" else "s"
     full = {"block": "refuses", "approval_required": "asks a person", "advise": "only warns"}[values["action"]]
-    return f"At most {values['hard_limit']} {unit} {values['interval_kind']} for {whom}; when full it {full}."
+    return f"At most {limit} {unit}{many} {values['interval_kind']} for {whom}; when full it {full}."
 
 
 def _new_inputs(timezone: str) -> list[Input]:
