@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from palyra.config.choices import StoreContent
 from palyra.core.bounded import bounded
@@ -13,7 +13,8 @@ from palyra.journal.text_rows import ANSWER, PROMPT, RUN_TEXTS, RunText
 from palyra.providers.request import ParsedRequest
 from palyra.providers.transcript import answer_words, prompt_words, streamed_words
 from palyra.providers.wires import Wire
-from palyra.runs.request import Answer, Client, GoneCallback, RunReport
+from palyra.runs.relayed import Relayed
+from palyra.runs.request import Answer, Client
 
 log = logging.getLogger(__name__)
 
@@ -25,34 +26,17 @@ LARGE = 16 * 1024
 """Bytes from which words are looked for in a thread."""
 
 
-class Overheard(Client):
+class Overheard(Relayed):
     """A caller's connection whose stream is listened to."""
 
     def __init__(self, client: Client) -> None:
-        self._client = client
+        super().__init__(client)
         self._heard: list[bytes] = []
         self._size = 0
 
     @property
     def heard(self) -> bytes:
         return b"".join(self._heard)
-
-    @property
-    def gone(self) -> bool:
-        return self._client.gone
-
-    @property
-    def streaming(self) -> bool:
-        return self._client.streaming
-
-    def on_gone(self, callback: GoneCallback) -> None:
-        self._client.on_gone(callback)
-
-    async def parked(self, report: RunReport) -> None:
-        await self._client.parked(report)
-
-    async def begin(self, report: RunReport, headers: Mapping[str, str]) -> None:
-        await self._client.begin(report, headers)
 
     async def write(self, data: bytes) -> None:
         if self._size < MOST_HEARD:

@@ -3,31 +3,18 @@
 from collections.abc import Mapping
 
 from palyra.runs.attempt import Attempt
-from palyra.runs.request import Client, GoneCallback, RunReport
+from palyra.runs.relayed import Relayed
+from palyra.runs.request import Client, RunReport
 
 
-class Opening:
+class Opening(Relayed):
     """A caller, as one attempt sees it. From the first byte on the attempt is `shown`, and no other may follow it."""
 
     def __init__(self, client: Client, attempt: Attempt, report: RunReport, headers: Mapping[str, str]) -> None:
-        self._client = client
+        super().__init__(client)
         self._attempt = attempt
         self._report = report
         self._headers = headers
-
-    @property
-    def gone(self) -> bool:
-        return self._client.gone
-
-    @property
-    def streaming(self) -> bool:
-        return self._client.streaming
-
-    def on_gone(self, callback: GoneCallback) -> None:
-        self._client.on_gone(callback)
-
-    async def parked(self, report: RunReport) -> None:
-        await self._client.parked(report)
 
     async def begin(self, report: RunReport | None = None, headers: Mapping[str, str] | None = None) -> None:
         """Sends the head, unless it went out already."""
