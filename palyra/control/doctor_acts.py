@@ -52,6 +52,11 @@ async def act_on_doctor(engine: Engine, desk: DoctorDesk, command: DoctorCommand
     return told(done, undone=isinstance(command, RollBack))
 
 
+def repairs_reserved(operator: OperatorView, owner: str) -> str:
+    """Why an operator may not repair where repairs are not open to others than the owner; empty for the owner."""
+    return "" if operator.account == owner else f"repairs from a console are for {owner} alone ({FLAG} is off)"
+
+
 def _owners_alone(owner: str) -> PalyraError:
     return PalyraError(
         f"Repairs from a console are for {owner} alone.",

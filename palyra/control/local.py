@@ -12,6 +12,7 @@ from palyra.control.access_queries import AccessQuery
 from palyra.control.access_views import access_answer
 from palyra.control.acting import Acting
 from palyra.control.alerts import SHOWN_MOST, AlertViews, alerts_page
+from palyra.control.barring import with_bars
 from palyra.control.budgets import budget_detail
 from palyra.control.commands import Command
 from palyra.control.config_acts import config_answer
@@ -366,7 +367,7 @@ class LocalControl(Control):
         return self._present if isinstance(self._present, OperatorView) else self._present()
 
     async def snapshot(self, topics: Collection[Topic]) -> Snapshot:
-        return await self._face.snapshot(topics, self._operator)
+        return with_bars(await self._face.snapshot(topics, self._operator), self._face.engine)
 
     async def send(self, command: Command) -> CommandResult:
         return await self._acting.carry_out(command, self._operator)

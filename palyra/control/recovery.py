@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 from palyra import __version__
 from palyra.config.load import LoadResult
@@ -11,7 +12,7 @@ from palyra.control.config_acts import file_answer
 from palyra.control.config_queries import ConfigQuery
 from palyra.control.diagnostics_answers import check_sections
 from palyra.control.diagnostics_queries import Diagnosis, DiagnosticsQuery
-from palyra.control.doctor_acts import repaired, repairs_refused
+from palyra.control.doctor_acts import repaired, repairs_refused, repairs_reserved
 from palyra.control.doctor_commands import DoctorCommand
 from palyra.control.doctor_desk import DoctorDesk
 from palyra.control.doctor_queries import DoctorAsked
@@ -89,7 +90,8 @@ class RecoveryControl(Control):
         return False
 
     async def snapshot(self, topics: Collection[Topic]) -> Snapshot:
-        premises, why = self._premises, self.standstill
+        premises, why, there = self._premises, self.standstill, self._present()
+        barred = "" if there.open_to_others else repairs_reserved(there.operator, there.owner)
         engine = EngineView(
             phase=why.phase,
             mode="",
@@ -114,7 +116,7 @@ class RecoveryControl(Control):
             version=0,
             at=self._clock.now_ms(),
             engine=engine,
-            operator=self._present().operator,
+            operator=replace(there.operator, repairs_barred=barred),
             spend_today_nano_usd=0,
             tightest=None,
             approvals_pending=0,

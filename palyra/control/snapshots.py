@@ -31,7 +31,8 @@ class Topic(StrEnum):
 class OperatorView:
     """Who is at the keyboard. `role`: viewer, approver, admin. `attestation`: uid, ssh_key, claimed, owner,
     token, key. `account`: theirs on this machine; `address`: where their connection or request comes from. `repairs`:
-    they may repair whatever their role, since the access registry cannot be read and the state is theirs."""
+    they may repair whatever their role, since the access registry cannot be read and the state is theirs.
+    `repairs_barred`: what keeps them from repairs whatever their role; empty for nothing."""
 
     name: str
     role: str
@@ -39,6 +40,7 @@ class OperatorView:
     account: str = ""
     address: str = ""
     repairs: bool = False
+    repairs_barred: str = ""
 
     @property
     def may_repair(self) -> bool:
@@ -238,6 +240,8 @@ class ApprovalView:
     wanted: int | None = None
     subject: str = ""
     """What is asked for where that is no room in a budget: `remedy:<incident>:<remedy>`."""
+    barred: str = ""
+    """Why whoever looks may not decide on it, whatever their role; empty where nothing but their role matters."""
 
     @property
     def refused(self) -> bool:

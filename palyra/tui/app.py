@@ -455,7 +455,7 @@ class PalyraApp(App[None], inherit_bindings=False):
             Right.REPAIR: operator.may_repair,
         }
         if allowed[right]:
-            return ""
+            return operator.repairs_barred if right is Right.REPAIR else ""
         return f"needs the role {_ROLE_NEEDED[right]}, {operator.name} is {operator.role}"
 
     async def send(self, command: Command) -> CommandResult | None:

@@ -213,8 +213,12 @@ async def test_others_than_the_owner_repair_where_the_feature_is_on(living: Hous
     living.engine.access.set_flag("console_repair", False)
     refused = await other.send(ApplyRepairs(plan.digest))
     assert refused.code == "feature_off"
+    told = (await other.snapshot([])).operator
+    assert told.repairs_barred == f"repairs from a console are for {living.owner} alone (console_repair is off)"
+    assert not (await living.control().snapshot([])).operator.repairs_barred
     assert living.file.read_bytes() == OLD
     living.engine.access.set_flag("console_repair", True)
+    assert not (await other.snapshot([])).operator.repairs_barred
     plan = await living.control().ask(DoctorPreviewQuery())
     assert (await other.send(ApplyRepairs(plan.digest, ("config.migrate",)))).ok
     assert living.file.read_bytes() == NEW

@@ -125,6 +125,18 @@ async def tighten(house: House) -> LocalControl:
     return control
 
 
+async def test_who_asks_is_told_beforehand_that_four_eyes_will_refuse_them(tmp_path: Path) -> None:
+    async with a_house(tmp_path, CONFIG + b"[approvals]\nfour_eyes = true\n") as house:
+        control = await tighten(house)
+        ask(house, "own", "maria")
+        ask(house, "other")
+        pending = (await control.snapshot([Topic.APPROVALS])).approvals
+        assert {one.session: one.barred for one in pending} == {
+            "own": "Nobody may decide on a request of their own.",
+            "other": "",
+        }
+
+
 @pytest.mark.parametrize("error", [OverflowError("too large"), JournalUnavailableError("full"), StateError("closed")])
 async def test_a_decision_the_journal_refuses_is_taken_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception

@@ -2,20 +2,25 @@
 
 import asyncio
 import sqlite3
+from pathlib import Path
 
 import httpx
 import pytest
 
+from palyra.config.load import load_config
 from palyra.control.audit_queries import AuditLogQuery
 from palyra.control.doctor import doctor
 from palyra.control.doctor_acts import repairs_refused
 from palyra.control.doctor_commands import ApplyRepairs, RollBack
+from palyra.control.doctor_desk import DoctorDesk
 from palyra.control.doctor_queries import DoctorPreviewQuery, DoctorReportQuery
 from palyra.control.engine_commands import StartEngine
+from palyra.control.recovery import AtDesk, Premises, RecoveryControl, Standstill
 from palyra.control.snapshots import OperatorView
-from palyra.core.clock import SystemClock
+from palyra.core.clock import ManualClock, SystemClock
 from palyra.core.events import Event
 from palyra.doctor.command import Asked
+from palyra.doctor.reading import Where
 from palyra.hosting import HostedControl
 from palyra.journal.lock import EngineLock
 from palyra.vault.access import AccessRegistry
@@ -177,7 +182,9 @@ async def test_who_is_no_admin_repairs_nothing_and_stops_nothing(site: Site, sto
         result = await control.send(ApplyRepairs(plan.digest, None, force=True, stop_engine=stop_engine))
         assert (result.status, result.code) == ("denied", "role_missing")
         site.registry.write_text("[]")
-        assert (await control.snapshot([])).operator.may_repair, "with a broken registry it is the owner's to repair"
+        told = (await control.snapshot([])).operator
+        assert told.may_repair, "with a broken registry it is the owner's to repair"
+        assert not told.repairs_barred
 
 
 ADMIN = OperatorView("ada", "admin", "uid", "ada")
@@ -200,6 +207,24 @@ def test_repairs_are_the_owners_and_those_admins_they_are_opened_to(
 ) -> None:
     refused = repairs_refused(operator, owner, open_to_others=open_to_others)
     assert (None if refused is None else refused.code) == code
+
+
+@pytest.mark.parametrize(
+    ("owner", "open_to_others", "barred"), [("ada", False, False), ("palyra", True, False), ("palyra", False, True)]
+)
+async def test_a_console_without_an_engine_tells_beforehand_whose_repairs_are(
+    tmp_path: Path, owner: str, open_to_others: bool, barred: bool
+) -> None:
+    clock = ManualClock()
+    control = RecoveryControl(
+        DoctorDesk(Where(None, tmp_path, {}), clock),
+        clock,
+        Premises(str(tmp_path), "", "", "", "UTC", clock.now_ms()),
+        Standstill("the configuration cannot be read"),
+        lambda: AtDesk(ADMIN, owner, open_to_others),
+        lambda: load_config(None, {}),
+    )
+    assert bool((await control.snapshot([])).operator.repairs_barred) is barred
 
 
 async def test_the_doctor_of_the_command_line_leaves_the_engine_of_a_console_where_it_is(site: Site) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from palyra.tui.themes import Tone
-from tests.tui.desk import Desk, console
+from tests.tui.desk import LARGE, Desk, console
 from tests.tui.fake_views import operator
 from tests.tui.fake_worlds import normal
 
@@ -63,3 +63,20 @@ async def test_before_the_first_snapshot_nobody_may_act() -> None:
         desk.app.bridge.latest = None
         await desk.press("a")
         assert desk.control.sent == []
+
+
+async def test_what_is_refused_whatever_the_role_is_dimmed_with_its_reason_before_a_key_is_pressed() -> None:
+    kept = "repairs from a console are for palyra alone (console_repair is off)"
+    world = replace(normal(), operator=replace(operator("admin"), repairs_barred=kept))
+    asked = tuple(replace(one, barred="Nobody may decide on a request of their own.") for one in world.approvals)
+    async with console(replace(world, approvals=asked), size=LARGE) as desk:
+        await desk.ready()
+        assert {"approval.allow_once", "approval.allow", "approval.deny"} <= dimmed(desk)
+        assert desk.notice == "a A d: Nobody may decide on a request of their own"
+        await desk.press("a", "A", "d", "9")
+        await desk.jump(1)
+        assert "doctor.apply" in dimmed(desk)
+        assert desk.notice == f"f u: {kept}"
+        await desk.press("f", "u")
+        assert (desk.control.sent, desk.dialog) == ([], "")
+        assert kept in desk.notice

@@ -25,7 +25,10 @@ class _OnPending(Action["ListScreen"]):
     right = Right.DECIDE
 
     def offer(self, screen: "ListScreen") -> Offer:
-        return HIDDEN if pending(screen) is None else READY
+        approval = pending(screen)
+        if approval is None:
+            return HIDDEN
+        return dimmed(approval.barred.rstrip(".")) if approval.barred else READY
 
 
 class AllowOnce(_OnPending):
@@ -62,7 +65,7 @@ class AllowMore(_OnPending):
     def offer(self, screen: "ListScreen") -> Offer:
         """A remedy is allowed or not: nothing is granted with it."""
         approval = pending(screen)
-        return HIDDEN if approval is None or approval.subject else READY
+        return HIDDEN if approval is None or approval.subject else super().offer(screen)
 
     def perform(self, screen: "ListScreen") -> Coroutine[Any, Any, None] | None:
         approval = pending(screen)
