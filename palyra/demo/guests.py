@@ -34,6 +34,7 @@ class Guest:
 
     @property
     def id(self) -> str:
+        """`provider/model`, as the configuration names it."""
         return f"{self.provider}/{self.upstream}"
 
 

@@ -21,6 +21,7 @@ class Model:
 
     @property
     def id(self) -> str:
+        """`provider/model`, as the configuration names it."""
         return f"{self.provider}/{self.upstream}"
 
 

@@ -19,6 +19,8 @@ Clean = Callable[[Any], Any]
 
 
 class Kind(StrEnum):
+    """How a field of the diagnostics is to be made safe."""
+
     PUBLIC = "public"
     """An id, a state, a reference, a code: it stays as it is."""
     TEXT = "text"

@@ -5,6 +5,8 @@ from enum import StrEnum
 
 
 class Source(StrEnum):
+    """What failed, in one word."""
+
     PROVIDER = "provider"
     PROBE = "probe"
     WEBHOOK = "webhook"

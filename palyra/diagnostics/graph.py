@@ -9,6 +9,8 @@ from palyra.diagnostics.reasons import State
 
 
 class EdgeKind(StrEnum):
+    """How a part depends on another."""
+
     ALL = "all"
     """Required."""
     ANY = "any"
@@ -49,10 +51,13 @@ class Node:
 
 @value
 class HealthGraph:
+    """The parts of an installation and what each needs."""
+
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
 
     def node(self, node_id: str) -> Node | None:
+        """The part of that id."""
         return next((one for one in self.nodes if one.id == node_id), None)
 
 

@@ -40,6 +40,7 @@ class GovernanceData:
 
 
 def judge_governance(data: GovernanceData) -> Judged:
+    """Failed where the ledger does not agree with the journal or a hold is overdue."""
     return judged(
         when(ReasonCode.LEDGER_DIFFERS, data.agrees is False), those(ReasonCode.HOLD_OVERDUE, list(data.overdue))
     )
@@ -87,6 +88,7 @@ class DoorFigures:
 
 
 def judge_gateway(data: GatewayData) -> Judged:
+    """Failed where it does not listen though it should, or answers too often with errors of its own."""
     many = data.requests_5m >= ERRORS_OF and data.own_5xx_5m > ERRORS_RATIO * data.requests_5m
     return judged(
         when(ReasonCode.NOT_LISTENING, not data.listening and data.wanted), when(ReasonCode.ERRORS_HIGH, many)
@@ -95,6 +97,8 @@ def judge_gateway(data: GatewayData) -> Judged:
 
 @value
 class StallData:
+    """The longest stall: how long, in ms, and when, UTC unix ms."""
+
     ms: int
     at: int
 
@@ -116,6 +120,7 @@ class EventLoopData:
 
 
 def judge_event_loop(data: EventLoopData) -> Judged:
+    """Failed while the loop stalls, degraded while its lateness is high."""
     late_once = data.lag_max_ms is not None and data.lag_max_ms >= STALL_MS
     late = data.lag_p99_ms is not None and data.lag_p99_ms > LAG_HIGH_MS
     return judged(when(ReasonCode.STALLED, data.stalled_60s or late_once), when(ReasonCode.LAG_HIGH, late))
@@ -123,6 +128,8 @@ def judge_event_loop(data: EventLoopData) -> Judged:
 
 @value
 class ReferenceCounts:
+    """References to secrets in the configuration, by whether they lead to one."""
+
     resolved: int
     missing: int
     invalid_ref: int
@@ -142,6 +149,7 @@ class VaultData:
 
     @property
     def referenced(self) -> int:
+        """How many references the configuration has."""
         counts = self.references
         return counts.resolved + counts.missing + counts.invalid_ref + counts.unreadable
 
@@ -170,12 +178,16 @@ def judge_vault(data: VaultData) -> Judged:
 
 @value
 class ReloadData:
+    """When the configuration was last read again, UTC unix ms, and whether it was taken."""
+
     at: int
     ok: bool
 
 
 @value
 class ConfigData:
+    """The running configuration: its version, what is wrong with the file, what waits for a restart."""
+
     version: int
     problems: int
     warnings: int
@@ -184,6 +196,7 @@ class ConfigData:
 
 
 def judge_config(data: ConfigData) -> Judged:
+    """Degraded where the file is not what runs."""
     invalid = data.problems > 0 or (data.last_reload is not None and not data.last_reload.ok)
     return judged(
         (),
@@ -196,6 +209,8 @@ def judge_config(data: ConfigData) -> Judged:
 
 @value
 class WebhookData:
+    """One webhook: whether its last delivery arrived, notices that wait, notices given up."""
+
     name: Public
     ok: bool
     pending: int
@@ -204,17 +219,22 @@ class WebhookData:
 
 @value
 class NotificationsData:
+    """How operators are told."""
+
     bell: Public
     osc9: Public
     webhooks: tuple[WebhookData, ...]
 
 
 def judge_notifications(data: NotificationsData) -> Judged:
+    """Degraded where a webhook does not take what it is sent."""
     return judged((), those(ReasonCode.WEBHOOK_FAILING, [one.name for one in data.webhooks if not one.ok]))
 
 
 @value
 class LastRun:
+    """The newest run of the doctor; `at` in UTC unix ms."""
+
     run_id: Public
     state: Public
     at: int
@@ -230,6 +250,7 @@ class RecoveryData:
 
 
 def judge_recovery(data: RecoveryData) -> Judged:
+    """Failed where a repair was begun and neither ended nor taken back."""
     if not data.runs:
         return UNUSED
     return judged(those(ReasonCode.RUN_UNFINISHED, list(data.unfinished)))

@@ -26,6 +26,8 @@ class ProbeData:
 
 @value
 class ComponentData:
+    """The probes of one component, by state, and their failures in 15 minutes."""
+
     total: int
     up: int
     down: int
@@ -50,12 +52,16 @@ class FailureData:
 
 @value
 class FailureCounts:
+    """Failures in the last 15 minutes and the last 24 hours."""
+
     last_15m: int
     last_24h: int
 
 
 @value
 class WebhookSum:
+    """Notices of all webhooks: those that wait, those given up, the newest error."""
+
     pending: int
     dead_letters: int
     last_error: Text | None
@@ -63,6 +69,8 @@ class WebhookSum:
 
 @value
 class ObservabilityData:
+    """What Palyra sees of services beside it."""
+
     probes: tuple[ProbeData, ...]
     components: dict[Public, ComponentData]
     recent_failures: tuple[FailureData, ...]
@@ -71,6 +79,7 @@ class ObservabilityData:
 
 
 def judge_observability(data: ObservabilityData) -> Judged:
+    """Failed by a critical probe that is down, degraded by others and by notices given up."""
     down = [one for one in data.probes if one.state == "down"]
     return judged(
         those(ReasonCode.CRITICAL_PROBE_DOWN, [one.id for one in down if one.critical]),

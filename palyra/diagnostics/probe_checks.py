@@ -62,6 +62,7 @@ class ProbeChecks:
         return Checked(round((self._clock.monotonic() - began) * 1000), code, error)
 
     async def close(self) -> None:
+        """Closes the connections it keeps."""
         if self._client is not None:
             await self._client.aclose()
 

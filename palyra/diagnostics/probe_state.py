@@ -23,6 +23,7 @@ class Checked:
 
     @property
     def ok(self) -> bool:
+        """Whether the target answered as it should."""
         return not self.code
 
 
@@ -68,6 +69,7 @@ def uptime_24h(row: ProbeRow, now: int) -> float | None:
 
 
 def probe_data(probe: ProbeConfig, row: ProbeRow, now: int) -> ProbeData:
+    """A probe as it is told, from its configuration and what is known of it at `now`."""
     return ProbeData(
         id=probe.id,
         component=probe.component.value,

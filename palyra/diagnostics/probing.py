@@ -96,6 +96,7 @@ class Prober:
         return tuple(probe_data(probe, self._rows[name], now) for name, probe in self._probes.items())
 
     def components(self, probes: Sequence[ProbeData]) -> dict[str, ComponentData]:
+        """Sums of the probes by component, those without a probe included."""
         found: dict[str, ComponentData] = {}
         for component in COMPONENTS:
             own = [one for one in probes if one.component == component and one.state != "disabled"]

@@ -23,6 +23,7 @@ class State(StrEnum):
 
     @property
     def unwell(self) -> bool:
+        """Whether somebody should look."""
         return self in (State.DEGRADED, State.FAILED)
 
 
@@ -30,6 +31,8 @@ _RANKS = {State.DISABLED: -1, State.OK: 0, State.UNKNOWN: 1, State.DEGRADED: 2, 
 
 
 class ReasonCode(StrEnum):
+    """Why a part is not well; SENTENCES says it in words, with the next step."""
+
     NO_CHAT_PROVIDER = "no_chat_provider"
     PROVIDER_DOWN = "provider_down"
     PROVIDER_DEGRADED = "provider_degraded"
@@ -214,6 +217,7 @@ class Reason:
 
 
 def reason(code: ReasonCode, *subjects: str) -> Reason:
+    """The reason of that code, in words, about these subjects."""
     sentence, next_step = SENTENCES[code]
     return Reason(code, sentence, next_step, subjects)
 
@@ -243,4 +247,5 @@ def those(code: ReasonCode, subjects: list[str]) -> tuple[Reason, ...]:
 
 
 def when(code: ReasonCode, holds: bool) -> tuple[Reason, ...]:
+    """The reason, where it holds."""
     return (reason(code),) if holds else ()

@@ -24,6 +24,8 @@ Data = TypeVar("Data")
 
 
 class CollectorState(StrEnum):
+    """How the collecting of a section went."""
+
     OK = "ok"
     ERROR = "error"
     TIMEOUT = "timeout"

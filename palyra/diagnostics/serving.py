@@ -12,6 +12,8 @@ HEALTHS = ("disabled", "unreadable", "missing", "rejected", "expired", "expiring
 
 @value
 class CacheData:
+    """The cache of answers; hits and misses since the start."""
+
     enabled: bool
     entries: int
     hits_total: int
@@ -20,6 +22,8 @@ class CacheData:
 
 @value
 class LastError:
+    """A provider's newest error; `at` in UTC unix ms."""
+
     class_: Public
     message: Text
     at: int
@@ -104,6 +108,8 @@ class ProviderData:
 
 @value
 class ModelProviderData:
+    """Models and providers as routing sees them."""
+
     default_chat: Public | None
     default_embeddings: Public | None
     failover_enabled: bool

@@ -27,6 +27,8 @@ class WriterData:
 
 @value
 class CheckpointData:
+    """Checkpoints of the journal: the last, UTC unix ms, and how many could not end."""
+
     last_at: int | None
     busy_total: int
 
@@ -73,6 +75,7 @@ SLOW_FOR_MS = 60_000
 
 
 def judge_journal(data: JournalData) -> Judged:
+    """Failed where it cannot be written or its audit chain is broken, degraded where it is slow or large."""
     return judged(
         (*when(ReasonCode.WRITE_FAILED, not data.writing), *when(ReasonCode.AUDIT_BROKEN, not data.audit.ok)),
         (
@@ -95,6 +98,8 @@ class RetentionData:
 
 @value
 class MaintenanceData:
+    """The last upkeep of the memory: times in UTC unix ms, sizes in bytes."""
+
     last_at: int | None
     took_ms: int | None
     deleted_expired: int | None
@@ -107,6 +112,8 @@ class MaintenanceData:
 
 @value
 class VacuumData:
+    """The memory's vacuum; instants in UTC unix ms."""
+
     cron: Public
     last_at: int | None
     next_due_at: int | None
@@ -132,6 +139,7 @@ class MemoryData:
 
 
 def judge_memory(data: MemoryData) -> Judged:
+    """Degraded by each trouble the memory tells."""
     if not data.enabled:
         return OFF
     return judged((), tuple(one for code in data.codes for one in when(ReasonCode(code), True)))

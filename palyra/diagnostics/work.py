@@ -12,6 +12,8 @@ LOOP_SILENT_MS = 45_000
 
 @value
 class JobCounts:
+    """Jobs by state."""
+
     active: int
     paused: int
     exhausted: int
@@ -20,6 +22,8 @@ class JobCounts:
 
 @value
 class FireCounts:
+    """Open fires by state."""
+
     pending: int
     running: int
     backoff: int
@@ -28,12 +32,16 @@ class FireCounts:
 
 @value
 class FaultedJob:
+    """A job that cannot be planned, and why."""
+
     job: Public
     error: Text
 
 
 @value
 class RecentFire:
+    """A fire of the last hours; instants in UTC unix ms, lateness in ms."""
+
     fire_id: Public
     job: Public
     state: Public
@@ -65,6 +73,7 @@ class SchedulerData:
 
 
 def judge_scheduler(data: SchedulerData) -> Judged:
+    """Failed where it does not tick, degraded by jobs that need somebody."""
     if not data.enabled:
         return OFF
     silent = data.tick_age_ms is not None and data.tick_age_ms > NO_TICK_MS
@@ -95,6 +104,7 @@ class TasksData:
 
 
 def judge_tasks(data: TasksData) -> Judged:
+    """Degraded where ready tasks wait beside idle workers, and by tasks that crash their workers."""
     idle = data.workers_busy < data.workers_total
     stuck = data.oldest_ready_ms is not None and data.oldest_ready_ms > STUCK_MS and idle
     return judged((), (*when(ReasonCode.QUEUE_STUCK, stuck), *when(ReasonCode.POISONED, data.poisoned > 0)))
@@ -102,6 +112,8 @@ def judge_tasks(data: TasksData) -> Judged:
 
 @value
 class BeatCounts:
+    """Heartbeats by verdict."""
+
     live: int
     silent: int
     stalled: int
@@ -109,6 +121,8 @@ class BeatCounts:
 
 @value
 class IncidentCounts:
+    """Incidents: open by severity, and what is being done."""
+
     open: dict[Public, int]
     remediating: int
     resolved_24h: int
@@ -118,6 +132,8 @@ class IncidentCounts:
 
 @value
 class RecentIncident:
+    """An incident of the last day; instants in UTC unix ms."""
+
     incident_id: Public
     key: Public
     severity: Public
@@ -130,6 +146,8 @@ class RecentIncident:
 
 @value
 class RecentAttempt:
+    """A remedy that was tried; instants in UTC unix ms."""
+
     attempt_id: Public
     incident_id: Public
     remedy: Public
@@ -160,6 +178,7 @@ class SelfHealingData:
 
 
 def judge_self_healing(data: SelfHealingData) -> Judged:
+    """Failed where the loop is silent, degraded by grave incidents and open circuits."""
     silent = data.cycle_age_ms is not None and data.cycle_age_ms > LOOP_SILENT_MS
     if data.mode == "disabled" and not silent and not data.grave:
         return OFF

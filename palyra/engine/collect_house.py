@@ -51,6 +51,7 @@ MISSING_SHOWN = 20
 
 
 async def journal(engine: "Engine", off_loop: OffLoop) -> JournalData:
+    """The journal's size, commits and audit chain."""
     store, noted = engine.journal, engine.noted
     stats, facts = store.stats, await store.readers.journal_facts()
     size, wal = await off_loop.run(lambda: (_size(store.path), _size(Path(f"{store.path}-wal"))))
@@ -92,6 +93,7 @@ def _size(path: Path) -> int:
 
 
 async def memory(engine: "Engine") -> MemoryData:
+    """Notes, their vectors and upkeep."""
     found = await engine.memory.figures()
     last = found.last
     return MemoryData(
@@ -122,6 +124,7 @@ async def memory(engine: "Engine") -> MemoryData:
 
 
 async def disk(engine: "Engine", off_loop: OffLoop) -> DiskData:
+    """The file systems Palyra writes to, and when they will be full."""
     config = engine.installation.config_path
     look = partial(engine.diagnosing.disks.look, engine.state_dir, None if config is None else config.parent)
     found = await off_loop.run(look)
@@ -138,6 +141,7 @@ async def disk(engine: "Engine", off_loop: OffLoop) -> DiskData:
 
 
 async def governance(engine: "Engine") -> GovernanceData:
+    """Policies, holds, approvals, and whether the ledger agrees with the journal."""
     now, ledger, hearing = engine.clock.now_ms(), engine.ledger, engine.diagnosing.hearing
     holds, pending = ledger.open_holds(), engine.desk.pending()
     longest = round(1000 * run_settings(engine.config).max_duration_s) + GRACE_MS
@@ -174,6 +178,7 @@ def _incomplete(engine: "Engine", now: int) -> Iterator[str]:
 
 
 async def event_loop(engine: "Engine") -> EventLoopData:
+    """The loop's lateness over the last minute, and its stalls."""
     lag = engine.lag
     late = lag.within(MINUTE_S)
     longest, latest = lag.longest_stall(), lag.longest_stall(MINUTE_S)
@@ -226,12 +231,14 @@ def _references(engine: "Engine") -> set[str]:
 
 
 async def config(engine: "Engine") -> ConfigData:
+    """The configuration that runs, beside the file."""
     state = engine.reloading.state
     last = None if state.reloaded_at is None else ReloadData(state.reloaded_at, bool(state.reload_ok))
     return ConfigData(state.version, len(state.problems), len(state.warnings), state.pending_restart, last)
 
 
 async def recovery(engine: "Engine", off_loop: OffLoop) -> RecoveryData:
+    """What the doctor did here."""
     runs, busy = await off_loop.run(partial(_runs, engine.state_dir))
     known = [one for one in runs if isinstance(one, Manifest)]
     newest = known[0] if known else None

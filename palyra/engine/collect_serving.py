@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 
 async def model_provider(engine: "Engine") -> ModelProviderData:
+    """Models and providers: health, breakers, leases, credentials."""
     registry, kept, cache = engine.registry, engine.kept, engine.config.cache
     chat, embeddings = registry.default_chat, registry.default_embeddings
     roles: dict[str, set[ProviderModelRole]] = {}
@@ -229,6 +230,7 @@ def _with_incident(engine: "Engine", failure: FailureData) -> FailureData:
 
 
 async def observability(engine: "Engine") -> ObservabilityData:
+    """Probes, failures of late, webhooks."""
     parts, courier = engine.diagnosing, engine.notices.courier
     probes = parts.prober.data()
     states = courier.states()
@@ -246,6 +248,7 @@ async def observability(engine: "Engine") -> ObservabilityData:
 
 
 async def notifications(engine: "Engine") -> NotificationsData:
+    """How operators are told, and whether it arrives."""
     config = engine.config.notifications
     hooks = tuple(
         WebhookData(one.row.name, not one.failing, one.pending, one.dead) for one in engine.notices.courier.states()

@@ -39,6 +39,7 @@ FAULTED_SHOWN = 20
 
 
 async def scheduler(engine: "Engine") -> SchedulerData:
+    """Jobs, fires and the scheduler's tick."""
     run, now = engine.jobs.scheduler, engine.clock.now_ms()
     jobs: Counter[str] = Counter()
     fires: Counter[str] = Counter()
@@ -79,6 +80,7 @@ def _quantile(spread: Spread, part: float) -> int | None:
 
 
 async def tasks(engine: "Engine") -> TasksData:
+    """The background queue: states, why tasks wait, its workers."""
     queue, now = engine.tasks, engine.clock.now_ms()
     book = queue.desk.book
     states: Counter[str] = Counter()
@@ -108,6 +110,7 @@ async def tasks(engine: "Engine") -> TasksData:
 
 
 async def self_healing(engine: "Engine") -> SelfHealingData:
+    """Incidents, remedies, heartbeats and the loop's own."""
     healing, now = engine.healing, engine.clock.now_ms()
     live = healing.book.live()
     told = [one for one in live if not one.quiet(now)]

@@ -34,12 +34,14 @@ class ApprovalCheck:
         return self._engine.config.healing.silent_after.approval
 
     def look(self, now: int) -> Iterable[Condition]:
+        """The approvals that have waited too long at `now`, UTC unix ms."""
         limit = self._limit_ms
         for record in self._engine.desk.pending():
             if now - record.requested_at > limit:
                 yield self._condition(record, limit)
 
     def next_due(self, now: int) -> int | None:
+        """When the next would have waited too long, UTC unix ms."""
         limit = self._limit_ms
         dues = [record.requested_at + limit + 1 for record in self._engine.desk.pending()]
         return min([due for due in dues if due > now], default=None)
@@ -74,6 +76,7 @@ class ProviderCheck:
             self._not_closed.setdefault(event.subject, event.at)
 
     def look(self, now: int) -> Iterable[Condition]:
+        """The providers whose breaker has been open for too long."""
         for provider, since in self._not_closed.items():
             if now - since > BREAKER_OPEN_MS:
                 yield Condition(
@@ -89,6 +92,7 @@ class ProviderCheck:
         yield from self._nobody()
 
     def next_due(self, now: int) -> int | None:
+        """When the next breaker would have been open for too long, UTC unix ms."""
         dues = [since + BREAKER_OPEN_MS + 1 for since in self._not_closed.values()]
         return min([due for due in dues if due > now], default=None)
 
@@ -122,6 +126,7 @@ class HouseCheck:
         self._engine = engine
 
     def storage(self, now: int) -> Iterable[Condition]:
+        """What stands in the way of the journal, and how full its disk is."""
         if not self._engine.journal.healthy:
             yield Condition(
                 Domain.STORAGE,
@@ -133,6 +138,7 @@ class HouseCheck:
             )
 
     def engine(self, now: int) -> Iterable[Condition]:
+        """What the loop's clock tells: set back, late, stalled."""
         lag, monotonic = self._engine.lag, self._engine.clock.monotonic()
         if lag.set_back is not None:
             at, by = lag.set_back

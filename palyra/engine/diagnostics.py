@@ -108,6 +108,7 @@ class Diagnosing:
             self._slow_since = engine.clock.monotonic()
 
     async def close(self) -> None:
+        """Keeps what is known of failures, and ends the collectors and probes."""
         self.failures.flush()
         await self.diagnostics.close()
         await self._checks.close()

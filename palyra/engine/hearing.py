@@ -82,6 +82,7 @@ class Hearing:
         self.failures.record(Source.GATEWAY, where, "internal_error", what)
 
     def collector(self, name: str, why: str) -> None:
+        """A collector of the diagnostics could not do its work."""
         self.failures.record(Source.COLLECTOR, name, "collector", why)
 
     def _refused(self, event: Event) -> None:

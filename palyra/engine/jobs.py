@@ -36,6 +36,7 @@ class Jobs:
         self.roster = scheduler.roster
 
     async def run(self) -> None:
+        """Plans and fires until it is cancelled."""
         await self.scheduler.run()
 
     def apply(self, jobs: Sequence[JobConfig]) -> Synchronised:
@@ -48,6 +49,7 @@ class Jobs:
         self.scheduler.drain()
 
     async def close(self) -> None:
+        """Ends what is under way; each fire knows at the next start how it ended."""
         await self.scheduler.close()
 
 
@@ -127,6 +129,7 @@ class TaskDoor:
         return next((row for row in page.tasks if row.dedupe_key == key), None)
 
     async def ended(self, task_id: str) -> AttemptEnd:
+        """Waits for the end of a task, and tells what it came to and used."""
         try:
             row = await self._desk.ended(task_id)
         except NotFoundError as error:
@@ -150,4 +153,5 @@ class TaskDoor:
         )
 
     async def cancel(self, task_id: str, reason: str, by: str) -> None:
+        """Asks for a task's end. Raises NotFoundError."""
         await self._desk.cancel(task_id, by, reason)

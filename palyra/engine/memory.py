@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def memory_limits(config: "MemoryConfig") -> MemoryLimits:
+    """The memory's limits as configured."""
     return MemoryLimits(
         enabled=config.enabled,
         embeddings_model=config.embeddings_model or "",

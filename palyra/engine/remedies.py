@@ -25,6 +25,8 @@ def _by(attempt: Attempt) -> str:
 
 
 def cancel_run(engine: "Engine", healing: Healing) -> RemedyAct:
+    """Stops a run that gets nowhere; verified once it is gone."""
+
     async def act(incident: IncidentRecord, attempt: Attempt) -> str:
         if not engine.runner.stop(incident.subject, SELF_HEALING, _by(attempt)):
             return "the run had ended already"
@@ -48,6 +50,8 @@ def cancel_run(engine: "Engine", healing: Healing) -> RemedyAct:
 
 
 def probe_provider(engine: "Engine") -> RemedyAct:
+    """Asks a provider for a sign of life; verified where it answers."""
+
     async def act(incident: IncidentRecord, attempt: Attempt) -> str:
         provider = engine.registry.providers.get(incident.subject)
         if provider is None:
@@ -90,6 +94,8 @@ def redispatch_task(engine: "Engine", healing: Healing) -> RemedyAct:
 
 
 def fail_task(engine: "Engine") -> RemedyAct:
+    """Stops a task that has no attempt left."""
+
     def check(incident: IncidentRecord, attempt: Attempt) -> Checked:
         return helped(engine.tasks.desk.book.get(incident.subject) is None, attempt)
 
@@ -114,6 +120,8 @@ def _attempts_left(engine: "Engine", task_id: str) -> int:
 
 
 def retry_task(engine: "Engine") -> RemedyAct:
+    """Queues a failed task once more; verified by how that ends."""
+
     async def act(incident: IncidentRecord, attempt: Attempt) -> str:
         await engine.tasks.desk.retry(incident.subject, _by(attempt), "remedy")
         return "it is queued again"
@@ -134,6 +142,7 @@ def retry_task(engine: "Engine") -> RemedyAct:
 
 
 def task_remedies(engine: "Engine", healing: Healing) -> dict[str, RemedyAct]:
+    """The remedies of tasks, by name."""
     return {
         "redispatch_task": redispatch_task(engine, healing),
         "fail_task": fail_task(engine),

@@ -18,15 +18,18 @@ from palyra.runs.trail import FailoverSettings
 
 
 def policy_defaults(config: LoadedConfig) -> PolicyDefaults:
+    """What a budget takes where it says nothing."""
     return PolicyDefaults(config.governance.timezone, config.governance.on_unknown_price)
 
 
 def approval_settings(config: LoadedConfig) -> ApprovalSettings:
+    """How approvals are asked for and granted; `ttl` in ms, amounts in nano-dollars."""
     approvals = config.approvals
     return ApprovalSettings(ttl_ms=approvals.ttl, four_eyes=approvals.four_eyes, max_grant_usd=approvals.max_grant_usd)
 
 
 def alert_settings(config: LoadedConfig) -> AlertSettings:
+    """What is out of the ordinary; times in ms, amounts in nano-dollars."""
     governance = config.governance
     return AlertSettings(
         lookback_ms=governance.alert_lookback,
@@ -38,6 +41,7 @@ def alert_settings(config: LoadedConfig) -> AlertSettings:
 
 
 def breaker_settings(config: LoadedConfig) -> BreakerSettings:
+    """When a provider is left alone; the breaker counts in seconds."""
     breaker = config.breaker
     return BreakerSettings(
         breaker.failures,
@@ -49,6 +53,7 @@ def breaker_settings(config: LoadedConfig) -> BreakerSettings:
 
 
 def lease_settings(config: LoadedConfig) -> LeaseSettings:
+    """How many calls may be under way at once."""
     leases = config.leases
     return LeaseSettings(
         leases.provider_start,
@@ -60,10 +65,12 @@ def lease_settings(config: LoadedConfig) -> LeaseSettings:
 
 
 def retry_rule(config: LoadedConfig) -> RetryRule:
+    """When a failed attempt is tried again, jitter included."""
     return RetryRule(RetrySettings(config.retries.max, config.retries.base_ms), random.uniform)
 
 
 def failover_settings(config: LoadedConfig) -> FailoverSettings:
+    """Whether another model may answer, and how many are tried."""
     return FailoverSettings(config.failover.enabled, config.failover.max_candidates)
 
 

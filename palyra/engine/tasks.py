@@ -20,6 +20,7 @@ DAY_MS = 86_400_000
 
 
 def background_runs(engine: "Engine", durable: Durable, recall: Recall = nothing_recalled) -> BackgroundRuns:
+    """What carries out the prompts of jobs and tasks as governed runs."""
     return BackgroundRuns(engine.runner, durable, engine.clock, engine.ids, engine.events, recall)
 
 

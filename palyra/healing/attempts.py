@@ -58,9 +58,11 @@ class Attempts:
         return attempt
 
     def started(self, attempt: Attempt, at: int) -> Attempt:
+        """The remedy is at work, since `at` (UTC unix ms)."""
         return self._renew(replace(attempt, status=AttemptStatus.RUNNING, started_at=at))
 
     def ended(self, attempt: Attempt, status: AttemptStatus, detail: str, at: int) -> Attempt:
+        """The attempt is over; `detail` is scrubbed and cut to DETAIL_MOST characters."""
         return self._renew(replace(attempt, status=status, detail=redact(detail)[:DETAIL_MOST], ended_at=at))
 
     def of(self, record: IncidentRecord) -> list[Attempt]:
@@ -112,6 +114,7 @@ class Attempts:
 
     @staticmethod
     def saved(*attempts: Attempt) -> list[Change]:
+        """The changes that keep these attempts."""
         return [ATTEMPTS.saved(attempt) for attempt in attempts]
 
     def _renew(self, attempt: Attempt) -> Attempt:

@@ -97,6 +97,7 @@ class IncidentBook:
     # Looking
 
     def find(self, incident_id: str) -> IncidentRecord | None:
+        """The incident of that id, with its occurrences as counted by now."""
         record = self._by_id.get(incident_id)
         return None if record is None else self.paper.counted(record)
 
@@ -108,6 +109,7 @@ class IncidentBook:
         return record
 
     def of(self, domain: Domain, key: str) -> IncidentRecord | None:
+        """The open incident of that domain and key."""
         found = self._by_key.get((domain, key))
         return None if found is None else self.find(found)
 

@@ -40,6 +40,7 @@ class Checks:
         self._told: dict[str, Condition] = {}
 
     def add(self, check: Check) -> None:
+        """Looks at one more thing in every cycle from now on."""
         self._looked.append(_Looked(check))
 
     def tell(self, condition: Condition) -> None:

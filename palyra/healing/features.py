@@ -8,6 +8,8 @@ from palyra.core.conditions import Domain
 
 
 class Feature(StrEnum):
+    """What the healing loop can be switched for, each by itself."""
+
     RUNS = "runs"
     TASKS = "tasks"
     JOBS = "jobs"
@@ -64,6 +66,7 @@ class Modes:
         return before
 
     def of(self, feature: str) -> HealingMode:
+        """The mode of a feature: as somebody said since the start, else as configured."""
         if feature in self._said:
             return self._said[feature]
         return HealingMode(self._config.mode if feature == ENGINE else getattr(self._config.features, feature))

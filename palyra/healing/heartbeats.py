@@ -60,6 +60,7 @@ class WorkHeartbeat:
 
     @property
     def judged(self) -> bool:
+        """Whether silence counts: what waits for a person may be silent."""
         return self.phase != PARKED
 
 
@@ -102,6 +103,7 @@ class Heartbeats:
         return round(self._clock.monotonic() * 1000)
 
     def get(self, kind: WorkHeartbeatKind, object_id: str) -> WorkHeartbeat | None:
+        """The newest heartbeat of something that is at work; None once it has ended."""
         key = kind, object_id
         beat = self._beats.get(key)
         return None if beat is None else self._value(key, beat)
@@ -123,6 +125,7 @@ class Heartbeats:
         return min(silent, beat.last_progress + limits.stalled_ms) + 1
 
     def limits_for(self, heartbeat: WorkHeartbeat) -> Limits:
+        """How long it may be silent or without progress: its own limits, else those of its kind."""
         return heartbeat.limits or self.limits[heartbeat.kind]
 
     def record(

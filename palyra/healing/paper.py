@@ -53,6 +53,7 @@ class Paper:
         return list(self._counts)
 
     def log(self, incident_id: str, at: int, kind: TimelineKind, by: str, data: dict[str, Any]) -> None:
+        """Notes an entry of an incident's timeline, scrubbed, to be written with the next unit."""
         told = cast(dict[str, Any], redact_data(data))
         self._entries.append(TimelineEntry(self._new_id(), incident_id, at, kind, by, told))
 
@@ -73,6 +74,7 @@ class Paper:
         self._episodes[episode.incident_id] = episode
 
     def episode_begun(self, record: IncidentRecord) -> None:
+        """The condition holds, for the first time or again."""
         fresh = Episode(record.incident_id, record.episode, record.severity, record.condition_since, record.opened_at)
         self._keep(fresh)
 
@@ -84,6 +86,7 @@ class Paper:
             self._keep(replace(moved, version=known.version + 1))
 
     def episode_ended(self, record: IncidentRecord, at: int) -> None:
+        """The condition has passed, at `at` (UTC unix ms)."""
         known = self._episodes.get(record.incident_id)
         if known is not None:
             self._keep(replace(known, resolved_at=at, version=known.version + 1))

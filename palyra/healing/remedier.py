@@ -60,6 +60,7 @@ class Escalation:
 
     @property
     def subject(self) -> str:
+        """What its approval is about: the remedy of this incident."""
         return subject_of(self.record.incident_id, self.remedy.name)
 
 
@@ -110,6 +111,7 @@ class Remedier:
 
     @property
     def under_way(self) -> int:
+        """How many remedies are at work."""
         return len(self._under_way)
 
     def reconsider(self) -> None:

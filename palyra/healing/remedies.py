@@ -18,10 +18,13 @@ class Auto(StrEnum):
 
     @property
     def by_itself(self) -> bool:
+        """Whether it may be tried without a person."""
         return self in (Auto.YES, Auto.ONCE)
 
 
 class Risk(StrEnum):
+    """What a remedy can break."""
+
     LOW = "low"
     MEDIUM = "medium"
     HIGH = "high"
@@ -116,6 +119,8 @@ BY_NAME: Mapping[str, Remedy] = {remedy.name: remedy for remedy in REMEDIES}
 
 
 class Status(StrEnum):
+    """Whether a remedy has helped, as far as can be told by now."""
+
     WAITING = "waiting"
     VERIFIED = "verified"
     FAILED = "failed"
@@ -160,6 +165,7 @@ class RemedyChest:
         self._acts[BY_NAME[name].name] = act
 
     def act(self, remedy: Remedy) -> RemedyAct:
+        """What carries that remedy out."""
         return self._acts[remedy.name]
 
     def for_incident(self, record: IncidentRecord) -> list[Remedy]:

@@ -25,6 +25,8 @@ SAVED_EVERY_MS = 60_000
 
 
 class Status(StrEnum):
+    """What a component says of itself."""
+
     OK = "ok"
     FAILING = "failing"
     DONE = "done"

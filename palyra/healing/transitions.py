@@ -20,6 +20,7 @@ PALYRA = "palyra"
 
 
 def severity_of(condition: Condition, escalated: bool) -> Severity:
+    """The severity of a condition, one higher once it was escalated."""
     return condition.severity.next_up if escalated else condition.severity
 
 

@@ -10,6 +10,8 @@ from palyra.healing.heartbeats import Heartbeats, Key, Limits, WorkHeartbeat
 
 
 class Verdict(StrEnum):
+    """How work does, judged by its heartbeats."""
+
     HEALTHY = "healthy"
     SILENT = "silent"
     STALLED = "stalled"

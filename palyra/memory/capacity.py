@@ -8,10 +8,14 @@ class Weighed(Protocol):
     """A note, as far as this matters."""
 
     @property
-    def number(self) -> int: ...
+    def number(self) -> int:
+        """Its number in the journal: the lower, the older."""
+        ...
 
     @property
-    def bytes(self) -> int: ...
+    def bytes(self) -> int:
+        """What it weighs."""
+        ...
 
 
 def over_capacity(

@@ -25,6 +25,8 @@ _TAG = re.compile(r"[A-Za-z0-9._:@/=-]{1,64}")
 
 
 class NoteScope(StrEnum):
+    """Who gets a note recalled."""
+
     SESSION = "session"
     JOB = "job"
     AGENT = "agent"
@@ -90,6 +92,7 @@ class Note:
 
 
 def note_of(row: MemoryNoteRow, *, indexed: bool) -> Note:
+    """A note as it is shown; `indexed`: the present embeddings model has a vector for it."""
     return Note(
         note_id=row.note_id,
         scope=row.scope,

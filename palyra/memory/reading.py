@@ -42,6 +42,7 @@ class NoteReading:
         return await self.shown(await self._readers.notes(which, limit=limit, before=last))
 
     async def shown(self, rows: Sequence[MemoryNoteRow]) -> tuple[Note, ...]:
+        """The notes of these rows, each with whether it can be searched by meaning."""
         vectors = await self._readers.note_vectors([row.number for row in rows])
         return tuple(note_of(row, indexed=vectors.get(row.number, (0, ""))[1] == self.model) for row in rows)
 

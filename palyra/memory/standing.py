@@ -54,6 +54,7 @@ class MemoryFigures:
 
     @property
     def degraded(self) -> bool:
+        """Whether something is wrong with the memory."""
         return bool(self.codes or self.degraded_reason)
 
 

@@ -12,6 +12,8 @@ QUEUE_FULL = "concurrency_queue_full"
 
 
 class Admission(StrEnum):
+    """What becomes of a fire that falls due, given what its job already has under way."""
+
     START = "start"
     WAIT = "wait"
     COALESCE = "coalesce"

@@ -20,6 +20,8 @@ FAILING = 5
 
 @value
 class Ended:
+    """An attempt's end: what to write, and what the rule for retries said."""
+
     changes: Sequence[Change]
     verdict: Verdict
 

@@ -73,6 +73,7 @@ class Carrying:
         """By attempt of a task under way: why it was asked to end."""
 
     async def carry_out(self, order: Order) -> None:
+        """Runs the prompt, the task or the upkeep of an order to its end."""
         match JobAction(order.job.action):
             case JobAction.PROMPT:
                 await self._prompt(order)
@@ -82,6 +83,7 @@ class Carrying:
                 await self._maintenance_work(order)
 
     def stop(self, order: Order, reason: str, by: str) -> None:
+        """Asks whatever carries the order out to end, for that reason; returns at once."""
         if self._runs.cancel(order.attempt_id, reason, by):
             return
         asked = self._asked.get(order.attempt_id)

@@ -30,6 +30,8 @@ class Order:
 
 
 class Executor(Protocol):
+    """Carries out the attempts of fires."""
+
     async def carry_out(self, order: Order) -> None:
         """Returns once `order.ended` was called. Cancelled, it ends as `engine_stopping`."""
         ...

@@ -15,11 +15,15 @@ class Records(Protocol):
     """Where units go: those with `refused` are kept in their order until they are written."""
 
     @property
-    def healthy(self) -> bool: ...
+    def healthy(self) -> bool:
+        """Whether it can be written at present."""
+        ...
 
     def submit(
         self, unit: Sequence[Change], *, patient: bool = False, refused: Callable[[Exception], None] | None = None
-    ) -> "asyncio.Future[None]": ...
+    ) -> "asyncio.Future[None]":
+        """Writes one unit; the future resolves once it is durable. `patient`: it may wait for others of its kind."""
+        ...
 
 
 class Keeping:

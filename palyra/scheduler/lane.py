@@ -33,14 +33,17 @@ class Lane:
 
     @property
     def head(self) -> FireRow | None:
+        """The fire that is under way or next."""
         return self.fires[0] if self.fires else None
 
     @property
     def waiting(self) -> list[FireRow]:
+        """The fires behind it, in their order."""
         return self.fires[1:]
 
     @property
     def occupied(self) -> Occupied:
+        """What stands in the way of another fire."""
         draining = any(fire.trigger in CAUGHT_UP for fire in self.fires)
         return Occupied(bool(self.fires), max(0, len(self.fires) - 1), draining)
 

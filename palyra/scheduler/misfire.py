@@ -23,6 +23,7 @@ class Due:
 
     @property
     def last(self) -> int:
+        """The last slot it stands for, UTC unix ms."""
         return self.slot if self.through is None else self.through
 
 

@@ -19,7 +19,11 @@ INTERRUPTED = AttemptEnd("failed", "interrupted", "the engine ended while it ran
 
 
 class RunReader(Protocol):
-    async def run(self, run_id: str) -> RunRow | None: ...
+    """Reads what became of a run."""
+
+    async def run(self, run_id: str) -> RunRow | None:
+        """The run of that id, if there is one."""
+        ...
 
 
 async def restore(scheduler: Scheduler, runs: RunReader) -> None:

@@ -45,6 +45,8 @@ class Planned:
 
 
 class Roster:
+    """Every job with its open fires, in memory; each move makes the changes that the journal is to keep."""
+
     def __init__(self, boot_id: str, new_id: Callable[[], str]) -> None:
         self._boot_id = boot_id
         self._new_id = new_id
@@ -62,6 +64,7 @@ class Roster:
         return iter(self._lanes.values())
 
     def get(self, job_id: str) -> Lane | None:
+        """The lane of a job by its id."""
         return self._lanes.get(job_id)
 
     def find(self, name_or_id: str) -> Lane | None:
@@ -296,6 +299,7 @@ class Roster:
         return unit
 
     def skip(self, lane: Lane, fire: FireRow, reason: str, now: int) -> Change:
+        """Ends a fire that will not be carried out, and says why."""
         return self.put(lane, fire, state=FireState.SKIPPED, reason=reason, finished_at=now)[1]
 
     def plan_from(self, lane: Lane, now: int, **changes: Any) -> Change:
@@ -337,4 +341,5 @@ class Roster:
 
     @property
     def system(self) -> list[Lane]:
+        """The lanes of Palyra's own jobs."""
         return [lane for lane in self if lane.job.source is JobSource.SYSTEM]

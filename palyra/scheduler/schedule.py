@@ -23,6 +23,8 @@ _ZONE_LINK = Path("/etc/localtime")
 
 
 class ScheduleKind(StrEnum):
+    """How a schedule is written: five fields of cron, an interval, one instant."""
+
     CRON = "cron"
     EVERY = "every"
     AT = "at"
@@ -66,20 +68,24 @@ class EveryTimes:
     anchor: int
 
     def after(self, at: int) -> int | None:
+        """The first slot after `at`, UTC unix ms; None past LATEST_MS."""
         steps = max(1, (at - self.anchor) // self.interval + 1)
         slot = self.anchor + steps * self.interval
         return slot if slot <= LATEST_MS else None
 
     def between(self, since: int, until: int) -> Iterator[int]:
+        """The slots in (since, until], in their order."""
         slot = self.after(since)
         while slot is not None and slot <= until:
             yield slot
             slot = self.after(slot)
 
     def count(self, since: int, until: int) -> int:
+        """How many slots lie in (since, until]."""
         return max(0, self._steps(until) - self._steps(since))
 
     def latest(self, since: int, until: int) -> int | None:
+        """The last slot in (since, until]."""
         slot = self.anchor + self._steps(until) * self.interval
         return slot if slot > max(since, self.anchor) else None
 
@@ -94,16 +100,20 @@ class AtTimes:
     at: int
 
     def after(self, at: int) -> int | None:
+        """Its instant while that is to come, UTC unix ms."""
         return self.at if self.at > at else None
 
     def between(self, since: int, until: int) -> Iterator[int]:
+        """Its instant, where it lies in (since, until]."""
         if since < self.at <= until:
             yield self.at
 
     def count(self, since: int, until: int) -> int:
+        """1 where its instant lies in (since, until], else 0."""
         return int(since < self.at <= until)
 
     def latest(self, since: int, until: int) -> int | None:
+        """Its instant, where it lies in (since, until]."""
         return self.at if since < self.at <= until else None
 
 

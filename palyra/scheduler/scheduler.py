@@ -42,7 +42,9 @@ class JobJournal(Records, Protocol):
     """What the scheduler needs of the journal."""
 
     @property
-    def readers(self) -> JobReaders: ...
+    def readers(self) -> JobReaders:
+        """Answers questions about jobs and fires."""
+        ...
 
 
 @value
@@ -102,6 +104,7 @@ class Scheduler:
     # For those beside the loop
 
     def wake(self) -> None:
+        """Something changed: what is due is looked for at once."""
         self._woken.set()
 
     def write(self, job_id: str, unit: Sequence[Change], durable: Callable[[], None] | None = None) -> None:
@@ -115,6 +118,7 @@ class Scheduler:
 
     @property
     def busy(self) -> int:
+        """How many attempts are under way."""
         return len(self._running)
 
     def overdue(self, now: int, by_ms: int = 60_000) -> list[tuple[str, int]]:

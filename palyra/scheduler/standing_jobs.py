@@ -33,6 +33,8 @@ AT_START = frozenset({Maintenance.MEMORY_MAINTENANCE})
 
 @value
 class Synchronised:
+    """How many jobs of the configuration were added, changed and removed."""
+
     added: int = 0
     changed: int = 0
     removed: int = 0
@@ -89,6 +91,7 @@ def _differs(job: JobRow, draft: JobDraft) -> bool:
 
 
 def schedule_of(job: JobRow) -> Schedule:
+    """The schedule that a job's row holds."""
     return Schedule(ScheduleKind(job.schedule), job.expression, job.timezone)
 
 

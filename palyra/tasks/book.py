@@ -38,6 +38,7 @@ class TaskBook:
         return iter(tuple(self._rows.values()))
 
     def get(self, task_id: str) -> TaskRow | None:
+        """The newest row of an open task; None where it has ended or was never known."""
         return self._rows.get(task_id)
 
     def of_key(self, owner: str, key: str) -> TaskRow | None:

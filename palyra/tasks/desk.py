@@ -84,6 +84,7 @@ class TaskDesk:
 
     @property
     def now(self) -> int:
+        """Wall time, UTC unix ms."""
         return self._clock.now_ms()
 
     # Moving
@@ -303,13 +304,16 @@ class TaskDesk:
         return await self.find(task_id)
 
     async def pause(self, task_id: str, by: str, reason: str = "") -> TaskRow:
+        """A queued task is claimed no more until it is resumed. Raises NotFoundError, WrongStateError."""
         told = {"reason": reason}
         return await self._act(task_id, by, "paused", lambda row: moves.pause(row, self.now, reason), told)
 
     async def resume(self, task_id: str, by: str, reason: str = "") -> TaskRow:
+        """A paused task waits for its turn again. Raises NotFoundError, WrongStateError."""
         return await self._act(task_id, by, "resumed", lambda row: moves.resume(row, self.now), {"reason": reason})
 
     async def prioritise(self, task_id: str, priority: int, by: str) -> TaskRow:
+        """Gives a task that waits another priority, -10 to 10. Raises NotFoundError, WrongStateError, BadInputError."""
         told = {"priority": priority}
         return await self._act(task_id, by, "prioritised", lambda row: moves.prioritise(row, self.now, priority), told)
 

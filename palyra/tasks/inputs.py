@@ -17,12 +17,14 @@ class Inputs:
         self._size = 0
 
     def keep(self, given: TaskInput) -> None:
+        """Remembers what a task was given, while there is room."""
         size = _size(given)
         if self._size + size <= MOST_BYTES:
             self._kept[given.task_id] = given
             self._size += size
 
     def drop(self, task_id: str) -> None:
+        """Forgets what a task was given; one that was not kept is no error."""
         given = self._kept.pop(task_id, None)
         if given is not None:
             self._size -= _size(given)

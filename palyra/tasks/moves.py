@@ -67,6 +67,7 @@ def must_expire(row: TaskRow, now: int) -> bool:
 
 
 def claimable(row: TaskRow, now: int) -> bool:
+    """Whether a worker may take it at `now` (UTC unix ms): due, not expired, an attempt left."""
     return due(row, now) and not must_expire(row, now) and row.attempt < row.max_attempts
 
 
@@ -109,6 +110,7 @@ def begin(row: TaskRow, now: int, run_id: str) -> TaskRow:
 
 
 def expire(row: TaskRow, now: int) -> TaskRow:
+    """Ends a task that nobody began in time. Raises WrongStateError."""
     if not must_expire(row, now):
         raise WrongStateError(row, "expiry", TaskState.QUEUED)
     return next_version(row, now, state=TaskState.EXPIRED, reason=EXPIRED)
@@ -160,12 +162,14 @@ def backoff_ms(row: TaskRow, retry_after_s: float | None = None) -> int:
 
 
 def pause(row: TaskRow, now: int, reason: str) -> TaskRow:
+    """Takes a queued task out of the line. Raises WrongStateError."""
     if row.state is not TaskState.QUEUED:
         raise WrongStateError(row, "pause", TaskState.QUEUED)
     return next_version(row, now, state=TaskState.PAUSED, reason=reason)
 
 
 def resume(row: TaskRow, now: int) -> TaskRow:
+    """Puts a paused task back into the line. Raises WrongStateError."""
     if row.state is not TaskState.PAUSED:
         raise WrongStateError(row, "resume", TaskState.PAUSED)
     return next_version(row, now, state=TaskState.QUEUED, reason="")
@@ -209,6 +213,7 @@ def retry(row: TaskRow, now: int, *, keep_expiry: bool = False) -> TaskRow:
 
 
 def prioritise(row: TaskRow, now: int, priority: int) -> TaskRow:
+    """Another priority for a task that waits. Raises WrongStateError, BadInputError outside of PRIORITIES."""
     _waiting(row, "priority")
     low, high = PRIORITIES
     if not low <= priority <= high:

@@ -51,6 +51,7 @@ Remember = Callable[[TaskRow, str], Sequence[Change]]
 
 
 def nothing_remembered(_row: TaskRow, _text: str) -> Sequence[Change]:
+    """What is kept of an answer where no memory is."""
     return ()
 
 
@@ -116,10 +117,12 @@ class TaskQueue:
         return sum(not worker.parked for worker in self._workers.values())
 
     def parked(self, task_id: str) -> bool:
+        """Whether the run of a task waits for an approval."""
         worker = self._workers.get(task_id)
         return worker is not None and worker.parked
 
     def free(self) -> int:
+        """How many workers have nothing to do."""
         return max(0, self._settings.concurrency - self.busy)
 
     # The loop
@@ -240,6 +243,7 @@ class TaskQueue:
 
     @property
     def runs(self) -> BackgroundRuns:
+        """What makes the runs of tasks."""
         return self._runs
 
     @property
@@ -248,6 +252,7 @@ class TaskQueue:
         return self._closing
 
     def new_run_id(self) -> str:
+        """A ULID for the run of an attempt."""
         return self._ids.new()
 
     def owned(self, worker: Worker) -> TaskRow | None:
@@ -291,17 +296,20 @@ class TaskQueue:
             self.desk.write([self.desk.move(row, moves.unclaim(row, self._clock.now_ms(), delay_ms=1_000))])
 
     def renewed(self, worker: Worker) -> None:
+        """A worker goes on: its lease begins anew, unless somebody else holds it by now."""
         row = self.desk.book.get(worker.task_id)
         if row is not None and row.state.leased and row.fence == worker.fence:
             worker.deadline = self._clock.monotonic() + moves.LEASE_MS / 1000
             self.desk.write([self.desk.move(row, moves.renew(row, self._clock.now_ms()))])
 
     def beat(self, worker: Worker, phase: str, progress: int) -> None:
+        """A worker tells that it lives: `phase` of its run, `progress` only grows."""
         row = self.desk.book.get(worker.task_id)
         if row is not None and row.state.leased and row.fence == worker.fence:
             self._pulse.record(WorkHeartbeatKind.BACKGROUND_TASK, row.task_id, worker.summary, phase, progress)
 
     def woken(self) -> None:
+        """Something changed that may let a task be claimed: the queue looks at its next turn."""
         self._wake.set()
 
     def _note(self, row: TaskRow, text: str) -> Sequence[Change]:

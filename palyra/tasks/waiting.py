@@ -6,6 +6,8 @@ from palyra.journal.task_rows import TaskRow, TaskState, Waits
 
 
 class WhyItWaits(StrEnum):
+    """What a task that does not run is waiting for."""
+
     NOT_BEFORE = "not_before"
     BACKOFF = "backoff"
     WORKER_LIMIT = "worker_limit"

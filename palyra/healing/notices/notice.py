@@ -51,10 +51,12 @@ class Notice:
 
     @property
     def about(self) -> str:
+        """The kind of its subject, as `approval` in `approval:01K3…`."""
         return self.subject.partition(":")[0]
 
     @property
     def object_id(self) -> str:
+        """The id within its subject."""
         return self.subject.partition(":")[2]
 
     @property

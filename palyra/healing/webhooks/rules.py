@@ -29,6 +29,8 @@ class Outcome:
 
 
 class Fate(StrEnum):
+    """What becomes of a notice after one try: it arrived, is tried again, or is given up."""
+
     ARRIVED = "arrived"
     AGAIN = "again"
     DEAD = "dead"

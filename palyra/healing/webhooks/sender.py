@@ -63,6 +63,7 @@ class Sender:
             return Outcome(error=_told(error))
 
     async def close(self) -> None:
+        """Closes the connections it keeps."""
         if self._client is not None:
             await self._client.aclose()
 
