@@ -1,0 +1,57 @@
+"""Bytes that are nearly HTTP, on real connections to a real house: whatever comes, each request is answered once and
+well, and only those go on that every other server would have read as the same requests."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from palyra.providers.wires import Wire
+from tests.attacks.conversation import answers_in, as_others_read, speak, told_by_table
+from tests.attacks.depth import attacks
+from tests.attacks.heads import Sent, connections
+from tests.attacks.target import Target
+
+
+@pytest.fixture(scope="module")
+def sent(attacked: Target) -> st.SearchStrategy[Sent]:
+    host = attacked.here.url.removeprefix("http://").encode()
+    return connections(host, attacked.here.key.encode())
+
+
+def without_model(body: bytes) -> dict[str, object]:
+    data: dict[str, object] = json.loads(body)
+    return {name: value for name, value in data.items() if name != "model"}
+
+
+@attacks(60)
+def test_each_request_is_answered_once_and_only_what_all_read_alike_goes_on(
+    attacked: Target, sent: st.SearchStrategy[Sent], depth: settings
+) -> None:
+    @depth
+    @given(sent=sent, leaves=st.sampled_from([False] * 9 + [True]))
+    def play(sent: Sent, leaves: bool) -> None:
+        async def one() -> None:
+            attacked.provider.heard.clear()
+            heard = await speak(attacked, sent.pieces, leaves=leaves)
+            attacked.harmless(heard)
+            answers = answers_in(heard, bodiless=b"HEAD" in sent.data)
+            for answer in answers:
+                assert not answer.cut
+                assert answer.status == 200 or 400 <= answer.status < 500, answer
+                if answer.status != 200 and answer.body:
+                    told_by_table(Wire.MESSAGES if answer.json.get("type") == "error" else Wire.CHAT, answer)
+            others = as_others_read(sent.data)
+            assert len(answers) <= len(others) + 1, (answers, others)
+            gone_on = [without_model(one.body) for one in attacked.provider.heard]
+            assert len(gone_on) <= len(others), others
+            read = iter(others)
+            for went in gone_on:
+                assert any(body and without_model(body) == went for body in read), (went, others)
+            await attacked.unharmed()
+
+        attacked.run(one())
+
+    play()
+    attacked.run(attacked.books())
