@@ -63,6 +63,9 @@ class Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
+        # The rest of a refused request's body is read and thrown away, and nobody would say that none comes any more.
+        if self._body is not None and not self._body.is_eof() and self._body.exception() is None:
+            self._body.feed_eof()
         self._head_done()
         self._wake()
         lost, self._lost = self._lost, []

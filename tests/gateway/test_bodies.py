@@ -1,9 +1,10 @@
+import asyncio
 import json
 
 import pytest
 
 from palyra.core.clock import ManualClock, settle_loop
-from tests.gateway.stand_in import AUTHORISED, CHAT, MESSAGES, TOKEN, StandInHouse, serving
+from tests.gateway.stand_in import AUTHORISED, CHAT, MESSAGES, TOKEN, StandInHouse, serving, until
 
 PATH = "/v1/chat/completions"
 LIMIT = 33_554_432
@@ -204,3 +205,16 @@ async def test_broken_chunks_are_refused_and_the_connection_ends(broken: bytes) 
     assert answer.status == 400
     assert closed
     assert door.runner.asked == []
+
+
+async def test_nobody_waits_for_the_rest_of_a_refused_body_once_its_caller_has_left() -> None:
+    async with serving() as door:
+        before = asyncio.all_tasks()
+        for _ in range(20):
+            caller = await door.caller()
+            caller.request("POST", PATH, {"Authorization": "Bearer plk_wrong", "Content-Length": "50"}, b"{")
+            assert (await caller.answer()).status == 401
+            caller.leave()
+        await until(lambda: door.gateway.figures().connections == 0)
+        await settle_loop()
+        assert asyncio.all_tasks() == before
