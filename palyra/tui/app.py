@@ -310,10 +310,8 @@ class PalyraApp(App[None], inherit_bindings=False):
 
     async def show(self, name: str) -> PalyraScreen:
         """Brings a screen to the front and returns it; one that had failed gets another chance."""
-        front = self.front
+        front, target = self.front, self._own(name)
         self.memory.screen = name
-        target = self.get_screen(name)
-        assert isinstance(target, PalyraScreen)
         if front is target:
             if target.failed:
                 target.recover()
@@ -324,6 +322,11 @@ class PalyraApp(App[None], inherit_bindings=False):
             target.recover()
         await self.switch_screen(name)
         return target
+
+    def _own(self, name: str) -> PalyraScreen:
+        screen = self.get_screen(name)
+        assert isinstance(screen, PalyraScreen)
+        return screen
 
     def go(self, name: str) -> None:
         """Brings a screen to the front."""
@@ -364,7 +367,7 @@ class PalyraApp(App[None], inherit_bindings=False):
 
     async def open_palette(self, screen: PalyraScreen) -> None:
         """Every action and every object by name."""
-        objects = await everything(self.control)
+        objects = await everything(self.control, [self._own(one.NAME) for one in SCREENS])
         chosen = await self.ask(PaletteDialog(palette_entries(screen, SCREENS, objects)))
         what, _, rest = (chosen or "").partition(":")
         name, _, key = rest.partition(":")

@@ -48,22 +48,27 @@ def _rows(screen: "PalyraScreen", action: Action[Any], width: int) -> list[Line]
 def palette_entries(
     screen: "PalyraScreen", screens: Sequence["type[PalyraScreen]"], objects: Sequence[tuple[str, Subject]]
 ) -> list[Entry]:
-    """Every action that the screen offers, then those of other screens, then every object by name with the screen that
-    shows it."""
+    """Every action that the screen offers, then those of other screens, those that are not for what is selected here,
+    and every object by name with the screen that shows it."""
     entries: list[Entry] = []
+    later: list[Entry] = []
     for action in screen.actions:
         offer = action.check(screen)
-        if not offer.shown or not action.listed:
+        if not action.listed:
             continue
         note, keys = offer.reason or action.help, key_words(screen.key_of(action))
-        entries.append(Entry(f"action:{screen.NAME}:{action.id}", action.title, note, keys, offer.ready))
-    known = {action.id for action in screen.actions}
+        if not offer.shown:
+            note = f"{'not for what is selected' if action.on_selection else 'not now'}: {action.help}"
+        entry = Entry(f"action:{screen.NAME}:{action.id}", action.title, note, keys, offer.ready)
+        (entries if offer.shown else later).append(entry)
+    known = {(action.id, action.title) for action in screen.actions}
     for other in screens:
         for action in other.ACTIONS:
-            if action.listed and action.id not in known:
-                known.add(action.id)
+            if action.listed and (action.id, action.title) not in known:
+                known.add((action.id, action.title))
                 note, keys = f"on {other.LABEL}: {action.help}", key_words(screen.key_of(action))
                 entries.append(Entry(f"action:{other.NAME}:{action.id}", action.title, note, keys, ready=True))
+    entries += later
     for name, subject in objects[:MOST_OBJECTS]:
         title, note = label_of(subject)
         entries.append(Entry(f"object:{name}:{key_of(subject)}", title, note, "", ready=True))

@@ -78,6 +78,11 @@ class PalyraScreen(Screen[None]):
         return None
 
     @property
+    def known(self) -> tuple[Subject, ...]:
+        """What the palette finds here by name."""
+        return ()
+
+    @property
     def now(self) -> int:
         """UTC unix ms."""
         return self.palyra.clock.now_ms()

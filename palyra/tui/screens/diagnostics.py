@@ -129,6 +129,12 @@ class DiagnosticsScreen(ListScreen):
             self.show_view(wanted)
         super().find(key)
 
+    @property
+    def known(self) -> tuple[Subject, ...]:
+        """Both lists, whichever is in view."""
+        found = {key_of(one): one for one in (*super().known, *self.doctor.rows, *self.doctor.runs)}
+        return tuple(found.values())
+
     def is_listed(self, subject: Subject) -> bool:
         """Whether the list shows it; a filter may hide it."""
         return key_of(subject) in self._subjects

@@ -84,6 +84,8 @@ LETTERS = (
 )
 _LAYOUTS: dict[View, tuple[Column, ...]] = {"incidents": COLUMNS, "heartbeats": BEATS, "letters": LETTERS}
 _LABELS: dict[View, str] = {"heartbeats": "heartbeats", "letters": "dead letters"}
+_VIEWS: dict[str, View] = {"heartbeat": "heartbeats", "letter": "letters"}
+"""In which list things of a kind stand; all others are incidents."""
 _RANKS = {"critical": 0, "high": 1, "medium": 2, "low": 3}
 _STATES = {"failing": 0, "silent": 0, "stalled": 1}
 STATS_FRESH_MS = 60_000
@@ -211,8 +213,10 @@ class IncidentsScreen(ListScreen):
             self.show_view("incidents")
 
     def find(self, key: str) -> None:
-        if self.view != "incidents":
-            self.show_view("incidents")
+        """Selects a thing in the list that it belongs to."""
+        wanted = _VIEWS.get(key.partition(":")[0], "incidents")
+        if wanted != self.view:
+            self.show_view(wanted)
         super().find(key)
 
     def unknown(self) -> list[IncidentView]:

@@ -132,6 +132,10 @@ class ListScreen(PalyraScreen):
     def subject(self) -> Subject | None:
         return self._subjects.get(self.table.selected_key or "")
 
+    @property
+    def known(self) -> tuple[Subject, ...]:
+        return tuple(self._subjects.values())
+
     def draw_body(self, snapshot: Snapshot) -> None:
         everything = self.items(snapshot)
         self._listed = len(everything)
