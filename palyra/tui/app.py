@@ -26,10 +26,12 @@ from palyra.core.plural import plural
 from palyra.core.safe_text import safe
 from palyra.tui import format as show
 from palyra.tui import themes
-from palyra.tui.bridge import Bridge, Link
+from palyra.tui.bridge import Bridge
 from palyra.tui.commands.action import Action, Right
 from palyra.tui.commands.catalogue import help_lines, palette_entries
+from palyra.tui.commands.held import Held
 from palyra.tui.commands.keymap import sound_keys
+from palyra.tui.commands.rights import refusal
 from palyra.tui.dialogs.base import Dialog
 from palyra.tui.dialogs.confirm import ConfirmDialog, Consequence
 from palyra.tui.dialogs.decision import DecisionDialog
@@ -87,7 +89,6 @@ CLIPBOARD_BYTES = 64 * 1024
 MOST_FAILURES = 20
 """More failures than these and the console closes: something is wrong that a fresh screen does not mend."""
 
-_ROLE_NEEDED = {Right.DECIDE: "approver", Right.ADMINISTER: "admin", Right.REPAIR: "admin"}
 _TONES = {"accepted": Tone.GOOD, "stale": Tone.WARN, "conflict": Tone.WARN}
 
 
@@ -142,6 +143,7 @@ class PalyraApp(App[None], inherit_bindings=False):
         self._ascii: list[LineFilter] = [AsciiFilter()] if ascii_only else []
         self.drain_seconds = drain_seconds
         self._recovering = False
+        self._held = Held()
         self._herald = Herald(self._to_terminal, ringing)
         self._tasks: set[asyncio.Task[None]] = set()
         self._sending: list[Command] = []
@@ -185,6 +187,9 @@ class PalyraApp(App[None], inherit_bindings=False):
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key | events.MouseEvent):
             self.bridge.touch()
+        if isinstance(event, events.Key | events.MouseDown):
+            key = event.key if isinstance(event, events.Key) else f"button {event.button}"
+            self._held.press(key, self.clock.monotonic())
         await super().on_event(event)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -426,9 +431,14 @@ class PalyraApp(App[None], inherit_bindings=False):
         if offer.reason:
             self.flash(f"{action.title.rstrip('…')}: {offer.reason}.", Tone.WARN)
             return
-        if action.right is not Right.SEE and action.on_selection and not screen.may_act():
-            self.flash("It changed just now. Look again, then press again.", Tone.WARN)
-            return
+        if action.right is not Right.SEE and action.on_selection:
+            if self._held.repeats(action.id):
+                self.flash("Still held down? Let go of the key, look, then press again.", Tone.WARN)
+                return
+            if not screen.may_act():
+                self.flash("It changed just now. Look again, then press again.", Tone.WARN)
+                return
+            self._held.did(action.id)
         try:
             work = action.perform(screen)
         except Exception as error:
@@ -444,22 +454,8 @@ class PalyraApp(App[None], inherit_bindings=False):
 
     def refusal(self, right: Right) -> str:
         """Why the operator may not; empty when they may."""
-        if self.read_only:
-            return "started with --read-only"
-        if self.bridge.link is Link.GONE:
-            return "the engine is gone"
         operator = None if self.latest is None else self.latest.operator
-        if operator is None:
-            return "not connected yet"
-        allowed = {
-            Right.SEE: True,
-            Right.DECIDE: operator.may_approve,
-            Right.ADMINISTER: operator.may_administer,
-            Right.REPAIR: operator.may_repair,
-        }
-        if allowed[right]:
-            return operator.repairs_barred if right is Right.REPAIR else ""
-        return f"needs the role {_ROLE_NEEDED[right]}, {operator.name} is {operator.role}"
+        return refusal(right, operator, self.bridge.link, read_only=self.read_only)
 
     async def send(self, command: Command) -> CommandResult | None:
         """Sends a command once, shows what came of it, and returns that; None when no answer came."""
