@@ -17,16 +17,13 @@ from palyra.journal.salvaging import Lost, salvage
 def journal_works(clock: Clock) -> Mapping[str, Work]:
     """What makes a new journal out of the one there is, by the names plans use."""
 
-    def migrated(source: Path, product: Path) -> Worked:
-        return Worked(bring_up_to_date(source, product, clock.now_ms()))
-
     def salvaged(source: Path, product: Path) -> Worked:
         done = salvage(source, product, clock.now_ms())
         return Worked(_told(done.lost) or (journal.NOTHING_LOST,), done.gap)
 
     return {
         journal.SETTLE: lambda source, product: Worked(settle(source, product)),
-        journal.MIGRATE: migrated,
+        journal.MIGRATE: lambda source, product: Worked(bring_up_to_date(source, product)),
         journal.ROLLUPS: lambda source, product: Worked(count_sums_anew(source, product)),
         journal.SALVAGE: salvaged,
     }

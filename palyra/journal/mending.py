@@ -12,7 +12,7 @@ from pathlib import Path
 
 from palyra.core.errors import PalyraError
 from palyra.journal.folding import folded_until
-from palyra.journal.migrations import BACKUP_DIRECTORY, migrate
+from palyra.journal.migrations import apply, check_version
 from palyra.journal.readers.sums_check import EVER, facts_of_days, facts_of_kind, facts_of_reasons
 from palyra.journal.readers.usage_facts import DAYS, METRICS, REASON_STEPS
 from palyra.journal.readers.usage_sums import KINDS, SUMS
@@ -38,13 +38,12 @@ def settle(source: Path, product: Path) -> tuple[str, ...]:
         return ()
 
 
-def bring_up_to_date(source: Path, product: Path, now_ms: int) -> tuple[str, ...]:
+def bring_up_to_date(source: Path, product: Path) -> tuple[str, ...]:
     """The same journal in the newest schema; tells its old version. Raises UnmendableError, StateError, OSError."""
     with _copied(source, product) as database:
         database.execute("PRAGMA foreign_keys = ON")
-        old = int(database.execute("PRAGMA user_version").fetchone()[0])
-        migrate(database, product, now_ms, 1)
-        shutil.rmtree(product.parent / BACKUP_DIRECTORY, ignore_errors=True)
+        old = check_version(database, source)
+        apply(database)
         return (f"from schema version {old}",)
 
 

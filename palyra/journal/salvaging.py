@@ -15,7 +15,7 @@ from palyra.core.plural import plural
 from palyra.core.values import value
 from palyra.journal.folding import folded_until
 from palyra.journal.mending import SIDES, UnmendableError, copy_journal, forget, opened, sum_up, with_side
-from palyra.journal.migrations import migrate, version_of
+from palyra.journal.migrations import apply, version_of
 from palyra.journal.readers.usage_facts import DAYS
 from palyra.journal.readers.usage_sums import SUMS
 from palyra.journal.schema import LATEST, MIGRATIONS
@@ -64,7 +64,7 @@ def salvage(source: Path, product: Path, now_ms: int) -> Salvaged:
     try:
         copy_journal(source, scratch)
         with closing(opened(product)) as new:
-            lost = _salvage(scratch, new, product, now_ms)
+            lost = _salvage(scratch, new)
             new.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         for side in SIDES:
             with_side(product, side).unlink(missing_ok=True)
@@ -87,7 +87,7 @@ def _gap_of(lost: Sequence[Lost], now_ms: int) -> tuple[int, int] | None:
     return min(one.since or 0 for one in counted), max(one.until or now_ms for one in counted)
 
 
-def _salvage(scratch: Path, new: sqlite3.Connection, product: Path, now_ms: int) -> list[Lost]:
+def _salvage(scratch: Path, new: sqlite3.Connection) -> list[Lost]:
     new.execute("PRAGMA auto_vacuum = INCREMENTAL")
     new.execute("PRAGMA journal_mode = WAL")
     new.execute("PRAGMA secure_delete = ON")
@@ -97,7 +97,7 @@ def _salvage(scratch: Path, new: sqlite3.Connection, product: Path, now_ms: int)
         with suppress(sqlite3.Error):
             old.execute("PRAGMA writable_schema = ON")
         version = _version(old)
-        migrate(new, product, now_ms, 1, [one for one in MIGRATIONS if one[0] <= version])
+        apply(new, [one for one in MIGRATIONS if one[0] <= version])
         if not _has_schema(old):
             return [Lost(table, None, exact=False) for table in _tables(new)]
         triggers = _take_triggers(new)

@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-from palyra.core.clock import ManualClock
 from palyra.core.ids import encode
 from palyra.doctor.installation import Installation, Online, Reached, Reading
 from palyra.doctor.surroundings import Surroundings, Terminal
@@ -115,7 +114,7 @@ def damaged_wal(patient: Patient) -> None:
 
 def of_an_older_palyra(patient: Patient) -> None:
     gone(JOURNAL, HEAD)(patient)
-    older(patient.state, ManualClock(T0), LATEST - 1).close()
+    older(patient.state, LATEST - 1).close()
     (patient.state / JOURNAL).chmod(0o600)
 
 

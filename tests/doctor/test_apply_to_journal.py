@@ -96,7 +96,7 @@ def test_sums_are_counted_anew_and_what_a_wal_held_stays(patient: Patient, kille
 
 
 def test_an_older_journal_is_migrated_and_given_back(patient: Patient) -> None:
-    older(patient.state, ManualClock(), LATEST - 1).close()
+    older(patient.state, LATEST - 1).close()
     os.chmod(patient.state / "journal.db", 0o600)
     AccessRegistry.open(patient.state, ManualClock())
     before = patient.tree()

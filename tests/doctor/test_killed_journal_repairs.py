@@ -25,7 +25,7 @@ from tests.journal.test_migrating import older
 
 
 def of_an_older_palyra(patient: Patient) -> None:
-    older(patient.state, ManualClock(), LATEST - 1).close()
+    older(patient.state, LATEST - 1).close()
     os.chmod(patient.state / "journal.db", 0o600)
     AccessRegistry.open(patient.state, ManualClock())
 

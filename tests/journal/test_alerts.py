@@ -93,7 +93,7 @@ async def test_models_are_compared_by_the_runs_that_routing_gave_them(journal: J
 
 async def test_a_journal_of_before_alerts_keeps_what_it_had(tmp_path: Path, clock: ManualClock) -> None:
     run = a_run("kept")
-    with closing(older(tmp_path, clock, 4)) as database:
+    with closing(older(tmp_path, 4)) as database:
         insert(database, tables.RUNS, tables.run_values(run))
     journal = await Journal.open(tmp_path, clock)
     try:

@@ -37,7 +37,7 @@ async def test_a_kind_is_picked(journal: Journal) -> None:
 
 
 async def test_a_journal_of_the_version_before_learns_to_find_deeds_at_once(tmp_path: Path, clock: ManualClock) -> None:
-    with closing(older(tmp_path, clock, 17)):
+    with closing(older(tmp_path, 17)):
         pass
     journal = await Journal.open(tmp_path, clock)
     try:

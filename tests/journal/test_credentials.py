@@ -29,7 +29,7 @@ async def test_the_newest_note_replaces_the_one_before(journal: Journal) -> None
 
 
 async def test_an_older_journal_learns_to_keep_them(tmp_path: Path, clock: ManualClock) -> None:
-    with closing(older(tmp_path, clock, 6)):
+    with closing(older(tmp_path, 6)):
         pass
     journal = await Journal.open(tmp_path, clock)
     try:

@@ -37,7 +37,7 @@ async def test_what_has_not_arrived_comes_back_in_order(journal: Journal) -> Non
 
 
 async def test_an_older_journal_learns_to_keep_them(tmp_path: Path, clock: ManualClock) -> None:
-    with closing(older(tmp_path, clock, 9)):
+    with closing(older(tmp_path, 9)):
         pass
     journal = await Journal.open(tmp_path, clock)
     try:

@@ -82,7 +82,7 @@ async def test_a_decision_that_is_gone_before_its_time_is_missed(journal: Journa
 
 async def test_a_journal_of_before_folding_is_folded(tmp_path: Path, clock: ManualClock) -> None:
     runs = [a_run(f"run-{number}") for number in range(3)]
-    with closing(older(tmp_path, clock, 18)) as database:
+    with closing(older(tmp_path, 18)) as database:
         for run in runs:
             insert(database, tables.RUNS, tables.run_values(run))
     journal = await Journal.open(tmp_path, clock)
@@ -100,7 +100,7 @@ async def test_what_was_said_goes_with_its_run_also_in_a_journal_of_before_words
     tmp_path: Path, clock: ManualClock
 ) -> None:
     old, newest = a_run("old", accepted_at=T0), a_run("newest", accepted_at=NEXT_YEAR)
-    with closing(older(tmp_path, clock, 20)) as database:
+    with closing(older(tmp_path, 20)) as database:
         insert(database, tables.RUNS, tables.run_values(old))
     journal = await Journal.open(tmp_path, clock)
     try:

@@ -123,7 +123,7 @@ async def test_the_newest_of_a_long_timeline_are_told_oldest_first(journal: Jour
 
 
 async def test_an_older_journal_learns_to_keep_them(tmp_path: Path, clock: ManualClock) -> None:
-    with closing(older(tmp_path, clock, 10)) as database, pytest.raises(sqlite3.OperationalError):
+    with closing(older(tmp_path, 10)) as database, pytest.raises(sqlite3.OperationalError):
         database.execute("SELECT * FROM incidents")
     journal = await Journal.open(tmp_path, clock)
     try:
@@ -135,7 +135,7 @@ async def test_an_older_journal_learns_to_keep_them(tmp_path: Path, clock: Manua
 
 async def test_a_journal_of_before_learns_to_keep_circuits(tmp_path: Path, clock: ManualClock) -> None:
     (number,) = [number for number, sql in MIGRATIONS if "CREATE TABLE healing_circuits" in sql]
-    older(tmp_path, clock, number - 1).close()
+    older(tmp_path, number - 1).close()
     journal = await Journal.open(tmp_path, clock)
     try:
         first, second = Circuit("runs", 1, T0, T0 + 600_000), Circuit("runs", 2, T0 + 9, T0 + 600_009)

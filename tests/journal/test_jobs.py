@@ -161,7 +161,7 @@ async def test_fires_come_newest_first_a_page_at_a_time(journal: Journal) -> Non
 
 async def test_a_journal_of_before_gets_its_tables(tmp_path: Path) -> None:
     number = next(number for number, sql in MIGRATIONS if "CREATE TABLE job_fires" in sql)
-    older(tmp_path, ManualClock(), number - 1).close()
+    older(tmp_path, number - 1).close()
     journal = await Journal.open(tmp_path, ManualClock())
     await journal.submit(saved(a_job(), a_fire()))
     assert await journal.readers.jobs() == (a_job(),)

@@ -102,10 +102,10 @@ async def test_an_older_journal_becomes_the_newest_without_a_change_to_the_old_o
 ) -> None:
     state = tmp_path / "state"
     state.mkdir()
-    older(state, clock, LATEST - 1).close()
+    older(state, LATEST - 1).close()
     before = files_of(state)
 
-    assert bring_up_to_date(state / "journal.db", made, clock.now_ms()) == (f"from schema version {LATEST - 1}",)
+    assert bring_up_to_date(state / "journal.db", made) == (f"from schema version {LATEST - 1}",)
 
     assert files_of(state) == before
     assert list(files_of(made.parent)) == [made.name]

@@ -8,7 +8,7 @@ from pathlib import Path
 from palyra.core.clock import ManualClock
 from palyra.journal import tables
 from palyra.journal.journal import Journal
-from palyra.journal.migrations import migrate
+from palyra.journal.migrations import apply
 from palyra.journal.schema import MIGRATIONS
 from palyra.journal.tables import Table, Values
 from tests.journal.samples import a_hold, a_run, a_usage, settled, taken
@@ -18,11 +18,10 @@ KEPT_FROM_6_ON = ("readings", "corrects")
 KEPT_FROM_9_ON = ("answer_id",)
 
 
-def older(state_dir: Path, clock: ManualClock, version: int) -> sqlite3.Connection:
+def older(state_dir: Path, version: int) -> sqlite3.Connection:
     """A journal as that version made it."""
-    path = state_dir / "journal.db"
-    database = sqlite3.connect(path, isolation_level=None)
-    migrate(database, path, clock.now_ms(), 3, [step for step in MIGRATIONS if step[0] <= version])
+    database = sqlite3.connect(state_dir / "journal.db", isolation_level=None)
+    apply(database, [step for step in MIGRATIONS if step[0] <= version])
     return database
 
 
@@ -39,7 +38,7 @@ async def test_usage_of_before_the_meter_was_kept_says_that_nothing_was_seen(
     run = a_run("kept")
     hold = a_hold(run)
     usage = a_usage(hold)
-    with closing(older(tmp_path, clock, 1)) as database:
+    with closing(older(tmp_path, 1)) as database:
         insert(database, tables.RUNS, tables.run_values(run))
         insert(database, tables.HOLDS, tables.hold_values(hold))
         insert(database, tables.USAGE, tables.usage_values(usage), KEPT_FROM_2_ON + KEPT_FROM_6_ON + KEPT_FROM_9_ON)
@@ -62,7 +61,7 @@ async def test_usage_of_before_answers_were_named_names_none(tmp_path: Path, clo
     run = a_run("kept")
     hold = a_hold(run)
     usage = a_usage(hold)
-    with closing(older(tmp_path, clock, 8)) as database:
+    with closing(older(tmp_path, 8)) as database:
         insert(database, tables.RUNS, tables.run_values(run))
         insert(database, tables.HOLDS, tables.hold_values(hold))
         insert(database, tables.USAGE, tables.usage_values(usage), KEPT_FROM_9_ON)

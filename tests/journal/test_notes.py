@@ -162,7 +162,7 @@ async def test_an_index_that_was_tidied_still_finds_everything(journal: Journal)
 
 
 async def test_an_older_journal_learns_to_keep_notes(tmp_path: Path, clock: ManualClock) -> None:
-    with closing(older(tmp_path, clock, 13)):
+    with closing(older(tmp_path, 13)):
         pass
     journal = await Journal.open(tmp_path, clock)
     try:

@@ -48,7 +48,7 @@ async def test_slow_commits_are_those_of_late(journal: Journal, clock: ManualClo
 
 
 async def test_a_journal_of_the_version_before_learns_to_keep_them(tmp_path: Path, clock: ManualClock) -> None:
-    with closing(older(tmp_path, clock, 16)):
+    with closing(older(tmp_path, 16)):
         pass
     journal = await Journal.open(tmp_path, clock)
     try:

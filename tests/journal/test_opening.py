@@ -97,22 +97,22 @@ async def test_closing_leaves_no_log_behind(tmp_path: Path, clock: ManualClock) 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["audit.head", "journal.db"]
 
 
-async def test_each_migration_of_an_old_journal_is_preceded_by_a_backup(tmp_path: Path, clock: ManualClock) -> None:
+async def test_an_old_journal_is_backed_up_once_before_all_its_migrations(tmp_path: Path, clock: ManualClock) -> None:
     await filled(tmp_path, clock)
     journal = await Journal.open(tmp_path, clock, migrations=(*MIGRATIONS, NEXT, LAST))
     run = await journal.readers.run("kept")
     await journal.close()
     assert run is not None
     assert pragma(tmp_path / "journal.db", "user_version") == LATEST + 2
-    names = [f"journal-v{version}-{clock.now_ms()}.db" for version in (LATEST, LATEST + 1)]
-    assert backups(tmp_path) == sorted(names)
-    for version, name in zip((LATEST, LATEST + 1), names, strict=True):
-        copy = tmp_path / "backups" / name
-        assert stat.S_IMODE(copy.stat().st_mode) == 0o600
-        assert pragma(copy, "user_version") == version
-        assert pragma(copy, "integrity_check") == "ok"
-        with closing(sqlite3.connect(copy)) as database:
-            assert database.execute("SELECT run_id FROM runs").fetchall() == [("kept",)]
+    name = f"journal-v{LATEST}-{clock.now_ms()}"
+    assert backups(tmp_path) == [f"{name}.db", f"{name}.head"]
+    copy, head = tmp_path / "backups" / f"{name}.db", tmp_path / "backups" / f"{name}.head"
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (copy, head)} == {0o600}
+    assert head.read_bytes() == (tmp_path / "audit.head").read_bytes()
+    assert pragma(copy, "user_version") == LATEST
+    assert pragma(copy, "integrity_check") == "ok"
+    with closing(sqlite3.connect(copy)) as database:
+        assert database.execute("SELECT run_id FROM runs").fetchall() == [("kept",)]
 
 
 async def test_only_the_newest_backups_are_kept(tmp_path: Path, clock: ManualClock) -> None:
@@ -122,8 +122,8 @@ async def test_only_the_newest_backups_are_kept(tmp_path: Path, clock: ManualClo
         clock.tick(1)
         steps.append((number, f"CREATE TABLE t{number} (x TEXT) STRICT"))
         await (await Journal.open(tmp_path, clock, migrations=steps, backup_keep=2)).close()
-    newest = [f"journal-v{version}-{clock.now_ms() - ago}.db" for version, ago in ((LATEST + 3, 1000), (LATEST + 4, 0))]
-    assert backups(tmp_path) == sorted(newest)
+    newest = [f"journal-v{version}-{clock.now_ms() - ago}" for version, ago in ((LATEST + 3, 1000), (LATEST + 4, 0))]
+    assert backups(tmp_path) == sorted(f"{name}.{kind}" for name in newest for kind in ("db", "head"))
 
 
 async def test_a_migration_that_fails_changes_nothing(tmp_path: Path, clock: ManualClock) -> None:

@@ -62,7 +62,7 @@ async def test_events_lie_in_the_order_they_were_submitted_in(tmp_path: Path, cl
 async def test_a_journal_of_before_goes_on_being_recorded(tmp_path: Path, clock: ManualClock) -> None:
     run = a_run("old")
     hold = a_hold(run)
-    with closing(older(tmp_path, clock, 3)) as database:
+    with closing(older(tmp_path, 3)) as database:
         insert(database, tables.RUNS, tables.run_values(run))
         insert(database, tables.HOLDS, tables.hold_values(hold))
         insert(database, tables.GRANTS, tables.grant_values(GRANT_ROW))
@@ -113,7 +113,7 @@ async def test_what_was_corrected_before_is_told_from_now_on(tmp_path: Path, clo
         a_usage(hold, hold_id="", corrects=hold.hold_id, charge=usd, input_total=tokens, output_total=1)
         for usd, tokens in ((4, 10), (3, -2))
     ]
-    with closing(older(tmp_path, clock, 9)) as database:
+    with closing(older(tmp_path, 9)) as database:
         insert(database, tables.RUNS, tables.run_values(run))
         insert(database, tables.HOLDS, tables.hold_values(hold))
         for usage in (first, *more):

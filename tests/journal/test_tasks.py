@@ -181,7 +181,7 @@ async def test_the_page_of_many_is_found_by_an_index(journal: Journal, tmp_path:
 
 
 async def test_a_journal_without_tasks_is_brought_up_to_date(tmp_path: Path, clock: ManualClock) -> None:
-    older(tmp_path, clock, 11).close()
+    older(tmp_path, 11).close()
     journal = await Journal.open(tmp_path, clock)
     try:
         await journal.submit([TASKS.saved(RUNNING)])

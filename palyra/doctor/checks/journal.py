@@ -50,9 +50,19 @@ def _missing(found: Installation) -> Iterator[Finding]:
 
 
 def _restore(found: Installation) -> str:
-    copies = sorted(name for name in found.state.get().entries if name.startswith("backups/journal-"))
-    newest = f" ({copies[-1]} is there)" if copies else ""
+    newest = f" ({copy} is there)" if (copy := _newest_copy(found)) else ""
     return f"Put back a copy from backups/{newest} or from wherever this machine is backed up to."
+
+
+def _newest_copy(found: Installation) -> str:
+    """The newest copy that this program can read, relative to the state directory; '' where there is none."""
+    from palyra.journal.backups import BACKUP_DIRECTORY, copies
+    from palyra.journal.schema import LATEST
+
+    prefix = f"{BACKUP_DIRECTORY}/"
+    names = (name.removeprefix(prefix) for name in found.state.get().entries if name.startswith(prefix))
+    known = [one.name for one in copies(names) if one.version <= LATEST]
+    return prefix + known[-1] if known else ""
 
 
 def _examined(found: Installation, part: str) -> "Examined":
@@ -104,7 +114,9 @@ def schema(found: Installation) -> Iterator[Finding]:
     version = _examined(found, "").version
     if version > LATEST:
         message = f"The journal was written by a newer Palyra (schema {version}; this one knows {LATEST})."
-        yield Finding("journal.schema", Severity.BLOCKING, FILE, message, manual="Upgrade Palyra.")
+        put_back = f" or put back the copy from before its upgrade, {copy}" if (copy := _newest_copy(found)) else ""
+        manual = f"Start the newer Palyra{put_back}."
+        yield Finding("journal.schema", Severity.BLOCKING, FILE, message, manual=manual)
     elif version < LATEST:
         message = f"The journal has schema {version}; {LATEST} is current. The next start brings it up to date."
         yield Finding("journal.schema", Severity.WARNING, FILE, message, repairs=("journal.migrate",))
