@@ -1,40 +1,27 @@
-"""Carrying calls to providers over HTTP: one session, reused connections, every failure as a ProviderError."""
+"""Carrying calls to providers over HTTP: reused connections, time-outs, every failure as a ProviderError."""
 
 import asyncio
 import errno
-import io
 import ipaddress
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from contextvars import ContextVar
-from functools import lru_cache
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import Connection
-from aiohttp.tracing import Trace
-from yarl import URL
 
 from palyra.core.clock import Clock, Timer
 from palyra.providers.errors import ErrorClass, ProviderError
+from palyra.providers.exchange import Answer, Exchanges, NotHttpError
 from palyra.providers.upstream import MAX_REPLY, Progress, UpstreamCall, UpstreamReply
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 AddressRule = Callable[[str, int, IPAddress], str]
 """(host, port, resolved address) to why that address may not be reached, or an empty text."""
 
-KEEP_ALIVE_S = 30.0
-LONGEST_HEADER = 32 * 1024
-"""Bytes of the longest header of an answer: some providers' gateways write long ones."""
 LEAST_WAIT_S = 0.001
 """A time-out that is due within this is due."""
-LARGE_BODY = 1024 * 1024
-"""Bodies above this many bytes are written in pieces, so that the loop goes on turning."""
-
-_ALWAYS = {"accept-encoding": "identity", "user-agent": "palyra"}
-_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
-_url = lru_cache(maxsize=256)(lambda text: URL(text, encoded=True))
 
 
 class Transport:
@@ -47,7 +34,7 @@ class Transport:
         self._clock = clock
         self._address_rule = address_rule
         self._resolver = resolver
-        self._session: aiohttp.ClientSession | None = None
+        self._exchanges: Exchanges | None = None
         self._closed = False
 
     async def send(self, call: UpstreamCall, progress: Progress | None = None) -> UpstreamReply:
@@ -56,47 +43,34 @@ class Transport:
             message = f"{call.provider} cannot be reached: the engine is stopping."
             raise ProviderError(ErrorClass.NETWORK_UNAVAILABLE, message, written=False)
         flight = _Flight(self._clock, call, progress or Progress())
-        session = self._session or self._open()
-        token = _FLIGHT.set(flight)
+        exchanges = self._exchanges or self._open()
         try:
-            response = await session.request(
+            answer = await exchanges.send(
                 call.method,
-                _url(call.url),
-                data=_data(call.body),
-                headers={**call.headers, **_ALWAYS},
-                allow_redirects=False,
+                call.url,
+                call.headers,
+                call.body,
+                connecting=flight.connecting,
+                connected=flight.connected,
             )
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, NotHttpError, OSError) as error:
             flight.abort()
             raise flight.failure(error) from error
         except BaseException:
             flight.abort()
             raise
-        finally:
-            _FLIGHT.reset(token)
-        return _HttpReply(response, flight)
+        return _HttpReply(answer, flight)
 
     async def close(self) -> None:
         """Drops every connection; calls under way fail with network_unavailable."""
         self._closed = True
-        if self._session is not None:
-            await self._session.close()
+        if self._exchanges is not None:
+            await self._exchanges.close()
 
-    def _open(self) -> aiohttp.ClientSession:
+    def _open(self) -> Exchanges:
         resolver = _RuledResolver(self._resolver or aiohttp.DefaultResolver(), self._address_rule)
-        self._session = aiohttp.ClientSession(
-            connector=_Connector(limit=0, keepalive_timeout=KEEP_ALIVE_S, resolver=resolver),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=_NO_TIMEOUT,
-            max_field_size=LONGEST_HEADER,
-        )
-        return self._session
-
-
-def _data(body: bytes) -> bytes | io.BytesIO | None:
-    if not body:
-        return None
-    return body if len(body) <= LARGE_BODY else io.BytesIO(body)
+        self._exchanges = Exchanges(resolver)
+        return self._exchanges
 
 
 _EXPIRED = {
@@ -172,7 +146,7 @@ class _Flight:
     def abort(self) -> None:
         """Ends a call whose answer has not begun, dropping what was not yet sent of its body."""
         self.land()
-        # The session closes the connection of a call that failed; one it left open already serves other calls.
+        # The connection of a call that failed was closed; one that is open already serves other calls.
         if self._transport is not None and self._transport.is_closing():
             self._transport.abort()
 
@@ -182,7 +156,7 @@ class _Flight:
         self._sever()
 
     def failure(self, error: BaseException) -> ProviderError:
-        """What an exception of the session means."""
+        """What an exception of the exchange means."""
         provider = self.call.provider
         if self.expired is not None:
             phase, seconds = self.expired
@@ -190,8 +164,8 @@ class _Flight:
             return self._error(ErrorClass.PROVIDER_TIMEOUT, message)
         if isinstance(error, TimeoutError):
             return self._error(ErrorClass.PROVIDER_TIMEOUT, f"{provider} could not be reached in time: {error}.")
-        if isinstance(error, aiohttp.ClientResponseError):
-            said = error.message.partition("\n")[0].rstrip(" :.")
+        if isinstance(error, NotHttpError):
+            said = str(error).partition("\n")[0].rstrip(" :.")
             return self._error(ErrorClass.MALFORMED_RESPONSE, f"{provider} does not answer in HTTP: {said}.")
         what = "broke the connection" if self._progress.written else "cannot be reached"
         why = (str(error) or type(error).__name__).rstrip(".")
@@ -210,22 +184,6 @@ class _Flight:
             return False
         transport.abort()
         return True
-
-
-_FLIGHT: ContextVar[_Flight] = ContextVar("palyra_flight")
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Tells each call when it has its connection, the last moment before its first byte leaves."""
-
-    async def connect(
-        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
-    ) -> Connection:
-        flight = _FLIGHT.get()
-        async with flight.connecting():
-            connection = await super().connect(req, traces, timeout)
-        flight.connected(connection)
-        return connection
 
 
 class _RuledResolver(AbstractResolver):
@@ -258,25 +216,25 @@ class _RuledResolver(AbstractResolver):
 class _HttpReply:
     """An answer from the network whose head has arrived."""
 
-    __slots__ = ("_flight", "_response")
+    __slots__ = ("_answer", "_flight")
 
-    def __init__(self, response: aiohttp.ClientResponse, flight: _Flight) -> None:
-        self._response = response
+    def __init__(self, answer: Answer, flight: _Flight) -> None:
+        self._answer = answer
         self._flight = flight
 
     @property
     def status(self) -> int:
-        return self._response.status
+        return self._answer.status
 
     @property
     def headers(self) -> Mapping[str, str]:
-        return self._response.headers
+        return self._answer.headers
 
     async def read(self, limit: int = MAX_REPLY) -> bytes:
         self._flight.disarm("first byte")
         pieces: list[bytes] = []
         size = 0
-        content = self._response.content
+        content = self._answer.content
         try:
             while piece := await content.readany():
                 size += len(piece)
@@ -293,7 +251,7 @@ class _HttpReply:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        content = self._response.content
+        content = self._answer.content
         flight = self._flight
         begun = False
         try:
@@ -318,7 +276,7 @@ class _HttpReply:
 
     def close(self) -> None:
         self._flight.drop()
-        self._response.close()
+        self._answer.close()
 
     def _check(self) -> None:
         # Without a declared length a dropped connection looks like the end of the body.
