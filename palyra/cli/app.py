@@ -6,6 +6,7 @@ from typing import Annotated
 import httpx
 import typer
 
+from palyra import __version__
 from palyra.cli.access import access
 from palyra.cli.alerts import alerts
 from palyra.cli.approvals import approvals
@@ -73,6 +74,9 @@ def build_app(launch: Launch) -> typer.Typer:
         operator: Annotated[
             str, typer.Option("--operator", metavar="O", help="Who you are, on an account that several use.")
         ] = "",
+        version: Annotated[
+            bool, typer.Option("--version", help="Which Palyra this is.", callback=_tell_version, is_eager=True)
+        ] = False,
     ) -> None:
         """Governs what language models may spend. The console is `palyra-tui`."""
         CLAIMED.set(operator)
@@ -128,6 +132,12 @@ def build_app(launch: Launch) -> typer.Typer:
         raise typer.Exit(launch.demo(state_dir, ascii_only=ascii_only))
 
     return app
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        say(f"palyra {__version__}")
+        raise typer.Exit(DONE)
 
 
 def status_json(snapshot: Snapshot) -> dict[str, object]:
