@@ -5,7 +5,7 @@ import statistics
 import time
 from collections.abc import Sequence
 
-from benchmarks.console_start import Numbers
+from benchmarks.measured import Numbers
 from benchmarks.terminal import LEAST, Piece, Screen, shown
 
 CURSOR = "▌"

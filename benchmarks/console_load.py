@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.console_keys import octets_of_keys, until_painted
-from benchmarks.console_start import Numbers
 from benchmarks.loop_turns import PROGRAM, VARIABLE, longest, turns_in
+from benchmarks.measured import Numbers
 from benchmarks.parties import Cores, Target, headless, load
-from benchmarks.terminal import LEAST, console
+from benchmarks.terminal import LEAST, RUNS_SCREEN, console
 
-TRIAGE, RUNS, USAGE, AUDIT = "1", "5", "4", "0"
+TRIAGE, USAGE, AUDIT = "1", "4", "0"
 SCREENS = "1234567890"
 NEW_ROWS = 5_000
 THEMES = 5
@@ -45,7 +45,7 @@ def with_history(directory: Path, cores: Cores, port: int, journal: Path) -> tup
     with console(directory / "history", port, cores.engine, size=LEAST, journal=journal) as screen:
         screen.quiet(1.0)
         keys, which = octets_of_keys(screen)
-        screen.press(RUNS)
+        screen.press(RUNS_SCREEN)
         numbers = {**keys, **until_painted(screen)}
         for key in (*("G" * 8), USAGE, "d", AUDIT, *SCREENS):
             screen.press(key)
@@ -74,7 +74,7 @@ def stalls(directory: Path, cores: Cores, port: int, journal: Path) -> Numbers:
             screen.press(key)
             time.sleep(0.5)
         windows["switch"] = (begun, time.monotonic())
-        screen.press(RUNS)
+        screen.press(RUNS_SCREEN)
         time.sleep(1.0)
         screen.press("P")
         load(screen.target, cores.others, CONNECTIONS, NEW_ROWS)

@@ -4,10 +4,9 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.measured import Numbers
 from benchmarks.parties import Cores
 from benchmarks.terminal import LEAST, console
-
-Numbers = dict[str, float]
 
 
 def painted(lines: Sequence[str]) -> bool:

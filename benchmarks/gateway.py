@@ -1,85 +1,132 @@
 """What governance costs a request, and what a screen costs the gateway, as ratios within one run.
 
-`python -m benchmarks.gateway` measures, one after another and each round anew: the mock provider alone, the mock
-through `palyra serve`, and through `palyra-tui` with the busiest screen open. The engine has one core, load and mock
-share the other. Of all rounds each number is the median. State lies in `--directory`: no request is sent before its
-hold is on that disk, so a slow one shows.
+`python -m benchmarks.gateway` loads, in each round anew: the mock provider alone; a pass-through of the same libraries
+(`benchmarks/passthrough.py`) that knows nothing of budgets; one that makes a row durable for each request before it
+passes it on; `palyra serve`; and `palyra-tui` with the busiest screen open. The engine has one core, load and mock
+share the other. State lies in memory, to see the engine without the disk; what has to be durable is measured on the
+disk too. Rounds take turns in both directions. Of all rounds each number is the median; what is added is a difference
+to the mock within one round, and a ratio one of two numbers within one round.
 """
 
-import argparse
-import json
 import os
 import statistics
-import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.parties import Cores, Target, headless, load, two_cores, upstream
-from benchmarks.terminal import Screen, console
+from benchmarks.command import Benchmark, Setting, option, run, say
+from benchmarks.measured import Found, Measured, Numbers, Rounds
+from benchmarks.parties import Cores, Target, headless, load, passing, two_cores, upstream
+from benchmarks.terminal import RUNS_SCREEN, acting, console
 
-Numbers = dict[str, float]
 
-CONNECTIONS = 16
-BUSY = 4_000
-"""Requests of a throughput measurement."""
-SINGLE = 1_000
-"""Requests on one connection, one after another."""
-RATE = 100.0
-PACED = 1_000
-"""Requests at the fixed rate."""
-WARM_UP = 400
+@dataclass(frozen=True, slots=True)
+class Size:
+    rounds: int = option(3, "how often")
+    busy: int = option(3_000, "requests of a throughput measurement")
+    single: int = option(600, "requests on one connection, one after another")
+    paced: int = option(600, "requests at the fixed rate")
+    rate: float = option(100.0, "that rate, a second")
+    connections: int = option(16, "of a throughput measurement")
+    warm_up: int = option(400, "requests before anything is measured")
+
+
+QUICK = Size(rounds=1, busy=300, single=100, paced=100, warm_up=50)
 
 SYNCS = 200
 PAGES = 2 * 4096
 
-RUNS_SCREEN = "5"
-ACT_SECONDS = 2.0
-"""A key this often keeps the console at its faster rate of 4 snapshots a second."""
+FLOOR, FLOOR_KEPT = "pass-through", "pass-through with a commit"
 
 
-def throughput(target: Target, core: int, prefix: str) -> Numbers:
-    found = load(target, core, CONNECTIONS, BUSY)
-    return {f"{prefix}_per_second": found.measured.per_second, f"{prefix}_cpu_ms": found.cpu_ms}
+class Round:
+    """Every measurement once; directories of this round's state."""
+
+    def __init__(self, size: Size, cores: Cores, memory: Path, disk: Path) -> None:
+        self._size = size
+        self._cores = cores
+        self._memory = memory
+        self._disk = disk
+        self.numbers: Numbers = disk_numbers(disk)
+
+    def play(self, *, backwards: bool) -> Numbers:
+        parties = [self._mock, self._floor, self._floor_kept, self._serve, self._screen, self._kept_on_disk]
+        parties.append(self._serve_on_disk)
+        with upstream(self._memory, self._cores.others) as mock:
+            load(mock, self._cores.others, self._size.connections, self._size.warm_up)
+            for party in reversed(parties) if backwards else parties:
+                party(mock)
+        return with_ratios(self.numbers)
+
+    def _mock(self, mock: Target) -> None:
+        say("the mock alone")
+        self._loaded(mock, "mock")
+
+    def _floor(self, mock: Target) -> None:
+        say("through a pass-through")
+        with passing(self._memory / "floor", mock.port, self._cores.engine) as target:
+            self._loaded(target, "floor")
+
+    def _floor_kept(self, mock: Target) -> None:
+        say("through one that makes a row durable first")
+        directory = self._memory / "kept"
+        with passing(directory, mock.port, self._cores.engine, directory) as target:
+            self._loaded(target, "kept")
+
+    def _kept_on_disk(self, mock: Target) -> None:
+        say("the same on the disk")
+        directory = self._disk / "kept"
+        with passing(directory, mock.port, self._cores.engine, directory) as target:
+            self._loaded(target, "disk_kept")
+
+    def _serve(self, mock: Target) -> None:
+        say("through palyra serve")
+        with headless(self._memory / "serve", mock.port, self._cores.engine) as target:
+            self._loaded(target, "serve")
+            self._paced(target, "serve")
+
+    def _serve_on_disk(self, mock: Target) -> None:
+        say("the same on the disk")
+        with headless(self._disk / "serve", mock.port, self._cores.engine) as target:
+            self._loaded(target, "disk_serve")
+
+    def _screen(self, mock: Target) -> None:
+        say("through palyra-tui, Runs screen")
+        with console(self._memory / "tui", mock.port, self._cores.engine) as screen:
+            screen.press(RUNS_SCREEN)
+            self._loaded(screen.target, "screen")
+            written, begun = screen.octets, time.monotonic()
+            self._paced(screen.target, "screen")
+            self.numbers["screen_octets"] = (screen.octets - written) / (time.monotonic() - begun)
+            with acting(screen):
+                self._paced(screen.target, "acting")
+
+    def _loaded(self, target: Target, prefix: str) -> None:
+        size, core = self._size, self._cores.others
+        load(target, core, size.connections, size.warm_up)
+        busy = load(target, core, size.connections, size.busy)
+        single = load(target, core, 1, size.single).answered
+        self.numbers |= {
+            f"{prefix}_per_second": busy.answered.per_second,
+            f"{prefix}_cpu_ms": busy.cpu_ms,
+            f"{prefix}_single_p50_ms": single.p50_ms,
+            f"{prefix}_single_p99_ms": single.p99_ms,
+        }
+
+    def _paced(self, target: Target, prefix: str) -> None:
+        size = self._size
+        found = load(target, self._cores.others, size.connections, size.paced, size.rate).answered
+        self.numbers |= {
+            f"{prefix}_paced_p50_ms": found.p50_ms,
+            f"{prefix}_paced_p99_ms": found.p99_ms,
+            f"{prefix}_paced_longest_ms": found.longest_ms,
+        }
 
 
-def latency(target: Target, core: int, prefix: str) -> Numbers:
-    found = load(target, core, 1, SINGLE).measured
-    return {f"{prefix}_single_p50_ms": found.p50_ms, f"{prefix}_single_p99_ms": found.p99_ms}
-
-
-def paced(target: Target, core: int, prefix: str) -> Numbers:
-    found = load(target, core, CONNECTIONS, PACED, RATE).measured
-    return {
-        f"{prefix}_paced_p50_ms": found.p50_ms,
-        f"{prefix}_paced_p99_ms": found.p99_ms,
-        f"{prefix}_paced_longest_ms": found.longest_ms,
-    }
-
-
-@contextmanager
-def acting(screen: Screen) -> Iterator[None]:
-    """An operator who moves the cursor all the time."""
-    over = threading.Event()
-
-    def press() -> None:
-        while not over.wait(ACT_SECONDS):
-            screen.press("j")
-
-    thread = threading.Thread(target=press, daemon=True)
-    screen.press("j")
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-def disk(directory: Path) -> Numbers:
+def disk_numbers(directory: Path) -> Numbers:
     """What the disk takes to make two pages durable."""
     took: list[float] = []
     with (directory / "disk").open("wb", buffering=0) as file:
@@ -94,86 +141,78 @@ def disk(directory: Path) -> Numbers:
     return {"disk_p50_ms": statistics.median(took)}
 
 
-def one_round(directory: Path, cores: Cores, say: Callable[[str], None]) -> Numbers:
-    """Every measurement once."""
-    numbers = disk(directory)
-    with upstream(directory, cores.others) as mock:
-        say("the mock alone")
-        load(mock, cores.others, CONNECTIONS, WARM_UP)
-        for measure in (throughput, latency, paced):
-            numbers |= measure(mock, cores.others, "mock")
-        say("through palyra serve")
-        with headless(directory / "serve", mock.port, cores.engine) as served:
-            load(served, cores.others, CONNECTIONS, WARM_UP)
-            for measure in (throughput, latency, paced):
-                numbers |= measure(served, cores.others, "serve")
-        say("through palyra-tui, Runs screen")
-        with console(directory / "tui", mock.port, cores.engine) as screen:
-            screen.press(RUNS_SCREEN)
-            load(screen.target, cores.others, CONNECTIONS, WARM_UP)
-            numbers |= throughput(screen.target, cores.others, "screen")
-            written = screen.octets
-            numbers |= paced(screen.target, cores.others, "screen")
-            numbers["screen_bytes_per_second"] = (screen.octets - written) / (PACED / RATE)
-            with acting(screen):
-                numbers |= paced(screen.target, cores.others, "acting")
-    return numbers
-
-
-def told(numbers: Numbers) -> list[tuple[str, str, str]]:
-    """Rows of the table: what, the number, the goal."""
-    return [
-        ("mock alone, 16 connections", f"{numbers['mock_per_second']:,.0f} /s", ""),
-        ("palyra serve, 16 connections", f"{numbers['serve_per_second']:,.0f} /s", ">= 2,000 /s"),
-        ("  processor time of the engine for each request", f"{numbers['serve_cpu_ms']:.3f} ms", "<= 0.5 ms"),
-        ("palyra-tui, 16 connections, Runs screen", f"{numbers['screen_per_second']:,.0f} /s", ""),
-        ("to make two pages durable on that disk, p50", f"{numbers['disk_p50_ms']:.2f} ms", ""),
-        ("added p50, 1 connection", f"{numbers['added_p50_ms']:.2f} ms", "<= 1 ms"),
-        ("added p99, 1 connection", f"{numbers['added_p99_ms']:.2f} ms", ""),
-        ("p99 at 100 /s, palyra serve", f"{numbers['serve_paced_p99_ms']:.2f} ms", ""),
-        ("p99 at 100 /s, palyra-tui at 1 Hz", f"{numbers['screen_paced_p99_ms']:.2f} ms", ""),
-        ("  as a ratio", f"{numbers['screen_ratio']:.2f}", "<= 2"),
-        ("p99 at 100 /s, palyra-tui at 4 Hz, keys pressed", f"{numbers['acting_paced_p99_ms']:.2f} ms", ""),
-        ("  as a ratio", f"{numbers['acting_ratio']:.2f}", ""),
-        ("bytes to the terminal at 100 /s", f"{numbers['screen_bytes_per_second']:,.0f} /s", ""),
-    ]
-
-
 def with_ratios(numbers: Numbers) -> Numbers:
     """Ratios and differences of one round, whose parts met the same machine."""
+    added = {
+        f"{prefix}_added_{part}_ms": numbers[f"{prefix}_single_{part}_ms"] - numbers[f"mock_single_{part}_ms"]
+        for prefix in ("floor", "kept", "serve", "screen", "disk_kept", "disk_serve")
+        for part in ("p50", "p99")
+    }
     return {
         **numbers,
-        "added_p50_ms": numbers["serve_single_p50_ms"] - numbers["mock_single_p50_ms"],
-        "added_p99_ms": numbers["serve_single_p99_ms"] - numbers["mock_single_p99_ms"],
+        **added,
         "screen_ratio": numbers["screen_paced_p99_ms"] / numbers["serve_paced_p99_ms"],
         "acting_ratio": numbers["acting_paced_p99_ms"] / numbers["serve_paced_p99_ms"],
     }
 
 
-def say(text: str) -> None:
-    sys.stderr.write(f"{text} …\n")
+def rows(found: Rounds, size: Size) -> tuple[Measured, ...]:
+    row, many, paced = found.row, f"{size.connections} connections", f"at {size.rate:g} requests a second"
+
+    def beside(what: str) -> dict[str, str]:
+        return {FLOOR: f"floor_{what}", FLOOR_KEPT: f"kept_{what}"}
+
+    def on_disk(what: str) -> dict[str, str]:
+        return {FLOOR_KEPT: f"disk_kept_{what}"}
+
+    return (
+        row(
+            f"requests a second, {many}, no screen", "serve_per_second", "/s", least=2_000, beside=beside("per_second")
+        ),
+        row("the engine's processor time for each", "serve_cpu_ms", "ms", most=0.5, beside=beside("cpu_ms")),
+        row("added to one request, p50", "serve_added_p50_ms", "ms", most=1, beside=beside("added_p50_ms")),
+        row("added to one request, p99", "serve_added_p99_ms", "ms", beside=beside("added_p99_ms")),
+        row(f"on the disk: requests a second, {many}", "disk_serve_per_second", "/s", beside=on_disk("per_second")),
+        row("on the disk: added to one request, p50", "disk_serve_added_p50_ms", "ms", beside=on_disk("added_p50_ms")),
+        row("on the disk: added to one request, p99", "disk_serve_added_p99_ms", "ms", beside=on_disk("added_p99_ms")),
+        row("Runs screen open: requests a second", "screen_per_second", "/s", beside=beside("per_second")),
+        row("Runs screen open: processor time for each", "screen_cpu_ms", "ms", beside=beside("cpu_ms")),
+        row(f"p99 {paced}, no screen", "serve_paced_p99_ms", "ms"),
+        row("the same, Runs screen ÷ no screen", "screen_ratio", most=2),
+        row("the same, Runs screen and keys pressed ÷ no screen", "acting_ratio"),
+        row(f"bytes a second to the terminal {paced}", "screen_octets", "B", most=2_000),
+        row("the mock alone: requests a second", "mock_per_second", "/s"),
+        row("a pass-through: requests a second", "floor_per_second", "/s"),
+        row("a pass-through: its processor time for each", "floor_cpu_ms", "ms"),
+        row("a pass-through: added to one request, p50", "floor_added_p50_ms", "ms"),
+        row("one with a durable commit: requests a second", "kept_per_second", "/s"),
+        row("one with a durable commit: its processor time for each", "kept_cpu_ms", "ms"),
+        row("one with a durable commit: added to one request, p50", "kept_added_p50_ms", "ms"),
+        row("that disk: two pages durable, p50", "disk_p50_ms", "ms"),
+    )
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(prog="python -m benchmarks.gateway", description=__doc__)
-    options.add_argument("--rounds", type=int, default=3, metavar="N", help="how often (3)")
-    options.add_argument("--directory", type=Path, metavar="D", help="where state lies (the temporary directory)")
-    options.add_argument("--json", type=Path, metavar="FILE", help="where every number goes (standard output)")
-    chosen = options.parse_args()
+@contextmanager
+def directories(setting: Setting) -> Iterator[tuple[Path, Path]]:
+    """Fresh ones in memory and on the disk."""
+    with (
+        tempfile.TemporaryDirectory(prefix="palyra-bench-", dir=setting.memory) as memory,
+        tempfile.TemporaryDirectory(prefix="palyra-bench-", dir=setting.directory) as disk,
+    ):
+        yield Path(memory), Path(disk)
+
+
+def measure(setting: Setting, size: Size) -> Found:
     cores = two_cores()
-    rounds: list[Numbers] = []
-    for _ in range(chosen.rounds):
-        with tempfile.TemporaryDirectory(prefix="palyra-bench-", dir=chosen.directory) as directory:
-            rounds.append(with_ratios(one_round(Path(directory), cores, say)))
-    medians = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
-    for what, number, goal in told(medians):
-        print(f"{what:<52}{number:>14}   {goal}".rstrip())
-    result = json.dumps({"median": medians, "rounds": rounds}, indent=1)
-    if chosen.json is None:
-        print(result)
-    else:
-        chosen.json.write_text(result + "\n")
+    rounds = []
+    for place in range(size.rounds):
+        with directories(setting) as (memory, disk):
+            rounds.append(Round(size, cores, memory, disk).play(backwards=place % 2 == 1))
+    found = Rounds(rounds)
+    return Found(rows(found, size), found.all)
 
+
+BENCHMARK = Benchmark("gateway", __doc__, Size(), QUICK, measure)
 
 if __name__ == "__main__":
-    main()
+    run(BENCHMARK)

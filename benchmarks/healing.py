@@ -1,33 +1,41 @@
 """How soon work that falls silent becomes an incident: ten thousand heartbeats, some of which end.
 
-`python -m benchmarks.healing` opens `palyra serve` and then `palyra-tui`, with the heartbeats on the screen and keys
-pressed. Workers elsewhere, one for each heartbeat, say over HTTP that they live, each within its interval; a few
-hundred of them, spread over an interval, say no more. What is measured is how long after its threshold each incident
+`python -m benchmarks.healing` opens `palyra-tui` with the heartbeats on the screen and keys pressed, and with `--both`
+first `palyra serve`. Workers elsewhere, one for each heartbeat, say over HTTP that they live, each within its interval;
+a few hundred of them, one after another, say no more. What is measured is how long after its threshold each incident
 opened, as the journal has it, and whether anybody else was taken for silent. The engine has one core, everything else
 the other.
 """
 
-import argparse
 import asyncio
-import json
 import random
 import sqlite3
-import sys
 import tempfile
-from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 
-from benchmarks.gateway import Numbers, acting
+from benchmarks.command import Benchmark, Setting, option, run, say
+from benchmarks.measured import Found, Measured, Numbers, share
 from benchmarks.parties import Cores, Target, headless, two_cores, upstream
-from benchmarks.terminal import console
+from benchmarks.terminal import acting, console
 
-BEATING, LOST = 10_000, 400
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    beating: int = option(10_000, "how many heartbeats")
+    lost: int = option(400, "how many of them end")
+    spread: float = option(15.0, "seconds over which they do")
+    both: bool = option(False, "without a screen, too")
+
+
+QUICK = Size(beating=200, lost=20, spread=5.0)
+
 INTERVAL_S = 60
 CONNECTIONS = 16
-AFTER_S = 10.0
+AFTER_S = 5.0
 """How long is waited for incidents after the last threshold."""
 HEARTBEATS_SCREEN = "3h"
 GOALS_MS = {"p99": 1_500, "max": 3_000}
@@ -36,12 +44,13 @@ GOALS_MS = {"p99": 1_500, "max": 3_000}
 class Workers:
     """Says for each worker that it lives, at an even pace: all of them once in two thirds of their interval."""
 
-    def __init__(self, target: Target, count: int, lost: int) -> None:
+    def __init__(self, target: Target, size: Size) -> None:
         self._target = target
-        self._names = [f"worker-{number}" for number in range(count)]
-        chosen = random.Random(1).sample(self._names, lost)
-        self._ends = {name: INTERVAL_S * place / lost for place, name in enumerate(chosen)}
+        self._names = [f"worker-{number}" for number in range(size.beating)]
+        chosen = random.Random(1).sample(self._names, size.lost)
+        self._ends = {name: size.spread * place / size.lost for place, name in enumerate(chosen)}
         """When each of those that fall silent does, in seconds after everybody was heard once."""
+        self._over = size.spread + INTERVAL_S + AFTER_S
         self._heard_all: float | None = None
 
     @property
@@ -56,9 +65,9 @@ class Workers:
         connector = aiohttp.TCPConnector(limit=CONNECTIONS)
         url = f"http://127.0.0.1:{self._target.port}/console/v1/heartbeats"
         async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
-            began, said, over = loop.time(), 0, 2 * INTERVAL_S + AFTER_S
+            began, said = loop.time(), 0
             under_way: set[asyncio.Task[None]] = set()
-            while self._heard_all is None or loop.time() - self._heard_all < over:
+            while self._heard_all is None or loop.time() - self._heard_all < self._over:
                 await asyncio.sleep(max(0.0, began + said / pace - loop.time()))
                 name = self._names[said % len(self._names)]
                 said += 1
@@ -93,63 +102,51 @@ def told_of(directory: Path, lost: set[str], prefix: str) -> Numbers:
     return {
         f"{prefix}_incidents": float(len(late)),
         f"{prefix}_false": float(len(found.keys() - lost)),
-        f"{prefix}_p50_ms": _share(late, 0.5),
-        f"{prefix}_p99_ms": _share(late, 0.99),
+        f"{prefix}_p50_ms": share(late, 0.5),
+        f"{prefix}_p99_ms": share(late, 0.99),
         f"{prefix}_max_ms": float(late[-1]),
     }
 
 
-def _share(late: Sequence[int], part: float) -> float:
-    return float(late[min(len(late) - 1, int(part * len(late)))])
-
-
-def one_round(directory: Path, cores: Cores, count: int, lost: int) -> Numbers:
+def one_round(directory: Path, cores: Cores, size: Size) -> Numbers:
     numbers: Numbers = {}
     with upstream(directory, cores.others) as mock:
-        sys.stderr.write("without a screen …\n")
-        with headless(directory / "serve", mock.port, cores.engine) as target:
-            workers = Workers(target, count, lost)
-            asyncio.run(workers.live())
-        numbers |= told_of(directory / "serve", workers.lost, "serve")
-        sys.stderr.write("with the heartbeats on the screen, keys pressed …\n")
+        if size.both:
+            say("without a screen")
+            with headless(directory / "serve", mock.port, cores.engine) as target:
+                workers = Workers(target, size)
+                asyncio.run(workers.live())
+            numbers |= told_of(directory / "serve", workers.lost, "serve")
+        say("with the heartbeats on the screen, keys pressed")
         with console(directory / "tui", mock.port, cores.engine) as screen:
             screen.press(HEARTBEATS_SCREEN)
-            workers = Workers(screen.target, count, lost)
+            workers = Workers(screen.target, size)
             with acting(screen):
                 asyncio.run(workers.live())
         numbers |= told_of(directory / "tui", workers.lost, "screen")
     return numbers
 
 
-def rows(numbers: Numbers) -> list[tuple[str, str, str]]:
-    """Rows of the table: what, the number, the goal."""
-    found: list[tuple[str, str, str]] = []
-    for prefix, what in (("serve", "palyra serve"), ("screen", "palyra-tui, heartbeats")):
+def rows(numbers: Numbers, size: Size) -> tuple[Measured, ...]:
+    told = []
+    for prefix, what in (("serve", "no screen"), ("screen", "on the screen, keys pressed")):
+        if f"{prefix}_false" not in numbers:
+            continue
         for name in ("p50", "p99", "max"):
-            goal = f"<= {GOALS_MS[name]} ms" if name in GOALS_MS else ""
-            label = f"{what}: {name} of {numbers[f'{prefix}_incidents']:,.0f} incidents"
-            found.append((label, f"{numbers[f'{prefix}_{name}_ms']:.0f} ms", goal))
-        found.append((f"{what}: incidents about who beat", f"{numbers[f'{prefix}_false']:.0f}", "0"))
-    return found
+            label = f"an incident after silence, {size.beating:,} heartbeats, {name}, {what}"
+            told.append(Measured(label, numbers[f"{prefix}_{name}_ms"], "ms", GOALS_MS.get(name)))
+        told.append(Measured(f"incidents about who beat, {what}", numbers[f"{prefix}_false"], goal=0))
+    return tuple(told)
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(prog="python -m benchmarks.healing", description=__doc__)
-    options.add_argument("--beating", type=int, default=BEATING, metavar="N", help="how many heartbeats (10,000)")
-    options.add_argument("--lost", type=int, default=LOST, metavar="N", help="how many of them end (400)")
-    options.add_argument("--directory", type=Path, metavar="D", help="where state lies (the temporary directory)")
-    options.add_argument("--json", type=Path, metavar="FILE", help="where every number goes (standard output)")
-    chosen = options.parse_args()
+def measure(setting: Setting, size: Size) -> Found:
     cores = two_cores()
-    with tempfile.TemporaryDirectory(prefix="palyra-bench-", dir=chosen.directory) as directory:
-        numbers = one_round(Path(directory), cores, chosen.beating, chosen.lost)
-    for what, number, goal in rows(numbers):
-        print(f"{what:<52}{number:>14}   {goal}".rstrip())
-    if chosen.json is None:
-        print(json.dumps(numbers, indent=1))
-    else:
-        chosen.json.write_text(json.dumps(numbers, indent=1) + "\n")
+    with tempfile.TemporaryDirectory(prefix="palyra-bench-", dir=setting.directory) as directory:
+        numbers = one_round(Path(directory), cores, size)
+    return Found(rows(numbers, size), (numbers,))
 
+
+BENCHMARK = Benchmark("healing", __doc__, Size(), QUICK, measure)
 
 if __name__ == "__main__":
-    main()
+    run(BENCHMARK)

@@ -6,15 +6,13 @@ for whom counters have to be found, is told apart. No journal is written, and ma
 Times are processor time, of all rounds each number is the median.
 """
 
-import argparse
 import gc
-import json
-import statistics
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
+from benchmarks.command import Benchmark, Setting, option, run, say
+from benchmarks.measured import Found, Numbers, Rounds
 from palyra.core.heap import settle_heap
 from palyra.core.scope import Scope
 from palyra.governance.holds import HoldRequest
@@ -30,6 +28,15 @@ MATCHINGS = (1, 5, 20)
 AMONG = 10_000
 GOAL_US = 5.0
 GOAL_RATIO = 1.25
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    rounds: int = option(5, "how often")
+    holds: int = option(20_000, "holds of one round")
+
+
+QUICK = Size(rounds=2, holds=1_000)
 
 CALLERS = 50
 AT_ONCE = 10
@@ -105,46 +112,46 @@ def timed(ledger: Ledger, callers: Sequence[Scope], numbers: range) -> float:
     return took * 1e6 / taken
 
 
-def cost(count: int, matching: int, holds: int, rounds: int) -> tuple[float, float]:
-    """The medians over rounds, each on a ledger of its own: of callers' first holds, and of those that follow."""
-    in_force = PolicySet(policies(count, matching))
+def cost(in_force: PolicySet, callers: Sequence[Scope], holds: int) -> tuple[float, float]:
+    """On a ledger of its own: of callers' first holds, and of those that follow."""
+    ledger = Ledger(in_force)
+    settle_heap()
+    first = timed(ledger, callers, range(CALLERS))
+    further = timed(ledger, callers, range(CALLERS, CALLERS + holds))
+    gc.unfreeze()
+    return first, further
+
+
+def measure(setting: Setting, size: Size) -> Found:
+    say("policies")
+    kinds = [*((count, MATCHING) for count in SIZES), *((AMONG, matching) for matching in MATCHINGS)]
+    sets = {kind: PolicySet(policies(*kind)) for kind in kinds}
     callers = scopes()
-    found: list[tuple[float, float]] = []
-    for _ in range(rounds):
-        ledger = Ledger(in_force)
-        settle_heap()
-        first = timed(ledger, callers, range(CALLERS))
-        found.append((first, timed(ledger, callers, range(CALLERS, CALLERS + holds))))
-        gc.unfreeze()
-    return statistics.median(one[0] for one in found), statistics.median(one[1] for one in found)
+    rounds: list[Numbers] = []
+    for place in range(size.rounds):
+        say(f"round {place + 1} of {size.rounds}")
+        numbers: Numbers = {}
+        for (count, matching), in_force in sets.items():
+            first, further = cost(in_force, callers, size.holds)
+            numbers |= {f"first_{count}_{matching}_us": first, f"us_{count}_{matching}": further}
+        numbers["ratio"] = numbers[f"us_{SIZES[-1]}_{MATCHING}"] / numbers[f"us_{SIZES[0]}_{MATCHING}"]
+        rounds.append(numbers)
+    found = Rounds(rounds)
+    told = f"hold and settle in memory, {AMONG:,} policies of which"
+    rows = (
+        found.row(f"{told} {MATCHING} match", f"us_{AMONG}_{MATCHING}", "µs", most=GOAL_US),
+        found.row(f"the same, {SIZES[-1]:,} policies ÷ {SIZES[0]}", "ratio", most=GOAL_RATIO),
+        *(
+            found.row(f"{told} {matching} match", f"us_{AMONG}_{matching}", "µs")
+            for matching in MATCHINGS
+            if matching != MATCHING
+        ),
+        found.row("the first hold of a caller, 5 match", f"first_{AMONG}_{MATCHING}_us", "µs"),
+    )
+    return Found(rows, found.all)
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(prog="python -m benchmarks.ledger", description=__doc__)
-    options.add_argument("--rounds", type=int, default=7, metavar="N", help="how often (7)")
-    options.add_argument("--holds", type=int, default=20_000, metavar="N", help="holds of one round (20,000)")
-    options.add_argument("--json", type=Path, metavar="FILE", help="where every number goes")
-    chosen = options.parse_args()
-    by_size: dict[int, tuple[float, float]] = {}
-    for count in SIZES:
-        sys.stderr.write(f"{count:,} policies …\n")
-        by_size[count] = cost(count, MATCHING, chosen.holds, chosen.rounds)
-    by_matching: dict[int, tuple[float, float]] = {}
-    for matching in MATCHINGS:
-        sys.stderr.write(f"{matching} matching …\n")
-        by_matching[matching] = cost(AMONG, matching, chosen.holds, chosen.rounds)
-    for count, (_, micros) in by_size.items():
-        goal = f"<= {GOAL_US:.0f} us" if count == AMONG else ""
-        print(f"{f'hold + settle, {count:,} policies, {MATCHING} matching':<56}{micros:>8.2f} us   {goal}".rstrip())
-    ratio = by_size[SIZES[-1]][1] / by_size[SIZES[0]][1]
-    print(f"{'  the most policies against the fewest':<56}{ratio:>8.2f}      <= {GOAL_RATIO}")
-    for matching, (first, micros) in by_matching.items():
-        print(f"{f'hold + settle, {AMONG:,} policies, {matching} matching':<56}{micros:>8.2f} us")
-        print(f"{'  the first of a caller':<56}{first:>8.2f} us")
-    if chosen.json is not None:
-        numbers = {"first_and_further_us": by_size, "first_and_further_us_by_matching": by_matching, "ratio": ratio}
-        chosen.json.write_text(json.dumps(numbers, indent=1) + "\n")
-
+BENCHMARK = Benchmark("ledger", __doc__, Size(), QUICK, measure)
 
 if __name__ == "__main__":
-    main()
+    run(BENCHMARK)

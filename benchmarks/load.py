@@ -12,7 +12,9 @@ from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Answered:
+    """What was answered, and how soon: milliseconds from when each request was due."""
+
     requests: int
     errors: int
     per_second: float
@@ -44,7 +46,7 @@ async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
     return head[9:12] == b"200"
 
 
-async def measure(port: int, key: str, model: str, connections: int, requests: int, rate: float | None) -> Measured:
+async def measure(port: int, key: str, model: str, connections: int, requests: int, rate: float | None) -> Answered:
     request = request_bytes(port, key, model)
     latencies: list[float] = []
     errors = 0
@@ -75,7 +77,7 @@ async def measure(port: int, key: str, model: str, connections: int, requests: i
     def at(share: float) -> float:
         return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))], 3)
 
-    return Measured(
+    return Answered(
         len(ordered), errors, round(len(ordered) / took, 1), at(0.5), at(0.9), at(0.99), round(ordered[-1], 3)
     )
 

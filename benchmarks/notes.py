@@ -1,22 +1,22 @@
 """What searching notes costs: `python -m benchmarks.notes` fills a journal with notes and looks for things in them.
 
-CPU milliseconds of the thread that reads, with sqlite-vec and without, beside the time that an answer takes; and what
-it costs to give the space of half the notes back to the disk. Words are as unevenly frequent as in any language, so
-that the common ones are in nearly every note.
+Told is the processor time of the thread that reads, with sqlite-vec and without, and what it costs to give the space of
+half the notes back to the disk. Words are as unevenly frequent as in any language, so that the common ones are in
+nearly every note.
 """
 
-import argparse
 import asyncio
-import json
 import random
 import statistics
-import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from benchmarks.command import Benchmark, Setting, option, run, say
+from benchmarks.measured import Found, Measured, Numbers
 from palyra.core.clock import SystemClock
 from palyra.journal.connection import ReaderPool
 from palyra.journal.journal import Journal
@@ -25,6 +25,16 @@ from palyra.journal.readers.memory import NoteFilter
 from palyra.journal.vector_extension import NO_EXTENSION
 from palyra.memory.words import WORDS_MODEL, search_words, words_vector
 
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    notes: int = option(10_000, "how many")
+    searches: int = option(50, "of each kind")
+
+
+QUICK = Size(notes=500, searches=10)
+
+GOAL_MS = 50.0
 WORDS, LENGTH, ASKED = 5_000, 80, 20
 """Different words, words of a note, words of what is looked for."""
 BATCH = 100
@@ -74,10 +84,10 @@ async def fill(journal: Journal, language: Language, count: int) -> None:
         await journal.submit(unit)
 
 
-async def search(journal: Journal, language: Language, times: int) -> dict[str, float]:
-    """Medians; the reader's thread is asked for its CPU time before and after each search."""
+async def search(journal: Journal, language: Language, times: int) -> list[Numbers]:
+    """Of each search; the reader's thread is asked for its CPU time before and after."""
     pool: ReaderPool = journal.readers._pool
-    spent, took = [], []
+    found: list[Numbers] = []
     for _ in range(times):
         text = language.text(ASKED)
         async with pool.at_one_moment() as one:
@@ -90,18 +100,14 @@ async def search(journal: Journal, language: Language, times: int) -> dict[str, 
                 words=search_words(text),
                 most=50,
             )
-            took.append(time.perf_counter() - began)
+            took = time.perf_counter() - began
             after = await one.run(lambda _: (time.thread_time(), threading.get_ident()))
         assert before[1] == after[1]
-        spent.append(after[0] - before[0])
-    return {
-        "cpu_p50_ms": round(statistics.median(spent) * 1000, 1),
-        "cpu_longest_ms": round(max(spent) * 1000, 1),
-        "took_p50_ms": round(statistics.median(took) * 1000, 1),
-    }
+        found.append({"cpu_ms": (after[0] - before[0]) * 1000, "took_ms": took * 1000})
+    return found
 
 
-async def tidied(journal: Journal, notes: int) -> dict[str, float]:
+async def tidied(journal: Journal, notes: int) -> Numbers:
     """What giving space back costs once every other note is gone: how many steps, and the longest, in which nobody else
     writes."""
     for start in range(1, notes + 1, 2 * BATCH):
@@ -109,37 +115,55 @@ async def tidied(journal: Journal, notes: int) -> dict[str, float]:
     began = time.perf_counter()
     done = await journal.tidy()
     return {
-        "mib_before": round(done.bytes_before / 2**20, 1),
-        "mib_after": round(done.bytes_after / 2**20, 1),
-        "steps": done.steps,
-        "longest_step_ms": round(done.longest_s * 1000, 1),
-        "took_ms": round((time.perf_counter() - began) * 1000),
+        "mib_before": done.bytes_before / 2**20,
+        "mib_after": done.bytes_after / 2**20,
+        "steps": float(done.steps),
+        "longest_step_ms": done.longest_s * 1000,
+        "tidied_ms": (time.perf_counter() - began) * 1000,
     }
 
 
-async def measure(directory: Path, notes: int, times: int) -> dict[str, dict[str, float]]:
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """Every search with sqlite-vec and every one without, and what giving space back took."""
+
+    by_vec: list[Numbers]
+    plain: list[Numbers]
+    tidied: Numbers
+
+
+async def searched(directory: Path, size: Size) -> Searched:
     language, clock = Language(1), SystemClock()
     journal = await Journal.open(directory, clock)
-    await fill(journal, language, notes)
-    found = {"sqlite_vec": await search(journal, language, times)}
+    say(f"{size.notes:,} notes")
+    await fill(journal, language, size.notes)
+    say("searches")
+    by_vec = await search(journal, language, size.searches)
     await journal.close()
     journal = await Journal.open(directory, clock, extension=NO_EXTENSION)
-    found["plain"] = await search(journal, language, times)
-    found["tidied"] = await tidied(journal, notes)
+    plain = await search(journal, language, size.searches)
+    given_back = await tidied(journal, size.notes)
     await journal.close()
-    return found
+    return Searched(by_vec, plain, given_back)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="What searching notes costs.")
-    parser.add_argument("--notes", type=int, default=10_000)
-    parser.add_argument("--searches", type=int, default=100)
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="palyra-notes-") as directory:
-        found = asyncio.run(measure(Path(directory), given.notes, given.searches))
-    print(json.dumps({"notes": given.notes, **found}, indent=2))
-    return 0
+def measure(setting: Setting, size: Size) -> Found:
+    with tempfile.TemporaryDirectory(prefix="palyra-bench-", dir=setting.directory) as directory:
+        found = asyncio.run(searched(Path(directory), size))
+    kinds = (("sqlite-vec", found.by_vec), ("a plain scan", found.plain))
+    told = [_p50(f"a search in {size.notes:,} notes by {name}: processor time, p50", one) for name, one in kinds]
+    longest = found.tidied["longest_step_ms"]
+    rows = (*told, Measured("giving the space of half of them back: longest time nobody else writes", longest, "ms"))
+    return Found(rows, (*found.by_vec, *found.plain, found.tidied))
 
+
+def _p50(what: str, searches: list[Numbers]) -> Measured:
+    """With the quarters of all searches between which half of them lie."""
+    low, middle, high = statistics.quantiles((one["cpu_ms"] for one in searches), n=4)
+    return Measured(what, middle, "ms", GOAL_MS, least=low, most=high)
+
+
+BENCHMARK = Benchmark("notes", __doc__, Size(), QUICK, measure)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(BENCHMARK)

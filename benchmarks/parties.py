@@ -1,5 +1,5 @@
-"""The processes a benchmark is made of, each pinned to its core: the mock provider, the engine without a screen, and
-the load."""
+"""The processes a benchmark is made of, each pinned to its core: the mock provider, the engine without a screen, the
+floor that it is measured beside, and the load."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.load import Measured
+from benchmarks.load import Answered
 
 MODEL = "mock/gpt-4o-mini"
 START_SECONDS = 60.0
@@ -95,9 +95,8 @@ def free_port() -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time a process has used, its threads included."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Processor time a process has used, its threads included. Source: clock_getcpuclockid(3), as Linux makes it."""
+    return time.clock_gettime(~pid << 3 | 2)
 
 
 def put_ahead() -> None:
@@ -109,27 +108,25 @@ def put_ahead() -> None:
 
 
 class Shared:
-    """How much of the cores measured on others have, from when it is made. Processes started meanwhile count as own
-    once they were waited for."""
+    """How much of this machine others have, from when it is made. Processes started meanwhile count as own once they
+    were waited for."""
 
-    def __init__(self, cores: Cores) -> None:
-        self._cores = (cores.engine, cores.others)
+    def __init__(self) -> None:
         self._begun = self._read()
 
     def _read(self) -> tuple[float, float, float]:
         own = os.times()
-        return time.monotonic(), sum(busy_seconds(core) for core in self._cores), sum(own[:4])
+        return time.monotonic(), busy_seconds(), sum(own[:4])
 
     def by_others(self) -> float:
-        """0 to 1."""
+        """0 to 1, of all cores."""
         seconds, busy, own = (after - before for before, after in zip(self._begun, self._read(), strict=True))
-        return max(0.0, busy - own) / (len(self._cores) * seconds)
+        return max(0.0, busy - own) / ((os.cpu_count() or 1) * max(seconds, 1e-9))
 
 
-def busy_seconds(core: int) -> float:
-    """How long a core was not idle. Source: proc(5), /proc/stat; user time includes that of guests."""
-    lines = Path("/proc/stat").read_text().splitlines()
-    (line,) = [line for line in lines if line.startswith(f"cpu{core} ")]
+def busy_seconds() -> float:
+    """How long cores were not idle, all together. Source: proc(5), /proc/stat; user time includes that of guests."""
+    line = Path("/proc/stat").read_text().splitlines()[0]
     user, nice, system, _idle, _iowait, *others = (int(field) for field in line.split()[1:9])
     return (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK")
 
@@ -151,7 +148,7 @@ class Target:
 class Loaded:
     """What a load met, and the processor time each request cost the target, in milliseconds."""
 
-    measured: Measured
+    answered: Answered
     cpu_ms: float
 
 
@@ -167,10 +164,10 @@ def load(target: Target, core: int, connections: int, requests: int, rate: float
     )
     if done.returncode:
         raise RuntimeError(done.stderr)
-    measured = Measured(**json.loads(done.stdout))
-    if measured.errors:
-        raise RuntimeError(f"{measured.errors} of {measured.requests} requests failed")
-    return Loaded(measured, (target.cpu_seconds() - before) * 1000 / requests)
+    answered = Answered(**json.loads(done.stdout))
+    if answered.errors:
+        raise RuntimeError(f"{answered.errors} of {answered.requests} requests failed")
+    return Loaded(answered, (target.cpu_seconds() - before) * 1000 / requests)
 
 
 @contextmanager
@@ -178,6 +175,21 @@ def upstream(directory: Path, core: int, module: str = "benchmarks.upstream", po
     """The mock provider; one that streams may be told its port."""
     file = directory / "upstream.port"
     process = subprocess.Popen(pinned(core, "-m", module, str(file), *([str(port)] if port else [])))
+    try:
+        wait_until(lambda: file.is_file() and file.read_text() != "")
+        yield Target(int(file.read_text()), "none", "gpt-4o-mini", process.pid)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def passing(directory: Path, upstream_port: int, core: int, kept: Path | None = None) -> Iterator[Target]:
+    """The floor: a pass-through; with `kept` one that keeps each request there before it passes it on."""
+    directory.mkdir()
+    file = directory / "passthrough.port"
+    words = [str(file), str(upstream_port), *([] if kept is None else [str(kept)])]
+    process = subprocess.Popen(pinned(core, "-m", "benchmarks.passthrough", *words))
     try:
         wait_until(lambda: file.is_file() and file.read_text() != "")
         yield Target(int(file.read_text()), "none", "gpt-4o-mini", process.pid)

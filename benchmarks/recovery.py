@@ -1,22 +1,22 @@
 """How long a start takes that finds many runs which a dead engine left behind.
 
 `python -m benchmarks.recovery` lets a run hang in an engine of this process, copies the journal under it as a kill
-would leave it, and makes 10,000 of that run, each with its hold and a reading of its meter, under three budgets. The
+would leave it, and makes many of that run, each with its hold and a reading of its meter, under three budgets. The
 time is the whole of `Engine.open`, to where a gateway may open: counters rebuilt, holds charged, runs ended, all of it
 durable. A second start finds nothing.
 """
 
-import argparse
 import asyncio
-import json
 import shutil
 import sqlite3
-import sys
 import tempfile
 import time
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.command import Benchmark, Setting, option, run, say
+from benchmarks.measured import Found, Numbers, Rounds
 from palyra.config.load import interpret
 from palyra.config.model import LoadedConfig
 from palyra.core.clock import SystemClock
@@ -26,6 +26,17 @@ from palyra.journal.journal import JOURNAL_FILE
 from palyra.runs.background import PromptAsk
 
 GOAL_S = 5.0
+"""For 10,000 runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    rounds: int = option(2, "how often")
+    runs: int = option(10_000, "how many runs hung")
+
+
+QUICK = Size(rounds=1, runs=500)
+
 CONFIG = """
 version = 1
 [providers.hanging]
@@ -109,7 +120,7 @@ async def started(dead: Path, config: LoadedConfig) -> tuple[float, float, int]:
     return took, busy, ended
 
 
-async def measured(directory: Path, count: int) -> dict[str, float]:
+async def one_round(directory: Path, count: int) -> Numbers:
     config = configured(directory)
     dead = await left_behind(directory, config)
     multiply(dead, count)
@@ -119,30 +130,25 @@ async def measured(directory: Path, count: int) -> dict[str, float]:
     again, _, none = await started(dead, config)
     if none:
         raise RuntimeError(f"the second start ended {none} runs")
-    return {"start_s": took, "start_processor_s": busy, "second_start_s": again, "runs": float(count)}
+    return {"start_s": took, "start_processor_s": busy, "second_start_s": again}
 
 
-def rows(numbers: dict[str, float]) -> list[tuple[str, str, str]]:
-    """Rows of the table: what, the number, the goal."""
-    runs = f"{numbers['runs']:,.0f}"
-    return [
-        (f"a start that ends {runs} runs", f"{numbers['start_s']:.1f} s", f"<= {GOAL_S:.0f} s"),
-        ("processor time of it", f"{numbers['start_processor_s']:.1f} s", ""),
-        ("the next start", f"{numbers['second_start_s']:.1f} s", ""),
-    ]
+def measure(setting: Setting, size: Size) -> Found:
+    rounds: list[Numbers] = []
+    for place in range(size.rounds):
+        say(f"round {place + 1} of {size.rounds}")
+        with tempfile.TemporaryDirectory(prefix="palyra-bench-", dir=setting.directory) as directory:
+            rounds.append(asyncio.run(one_round(Path(directory), size.runs)))
+    found = Rounds(rounds)
+    rows = (
+        found.row(f"a start that ends {size.runs:,} interrupted runs", "start_s", "s", most=GOAL_S),
+        found.row("processor time of it", "start_processor_s", "s"),
+        found.row("the next start", "second_start_s", "s"),
+    )
+    return Found(rows, found.all)
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(prog="python -m benchmarks.recovery", description=__doc__)
-    options.add_argument("--runs", type=int, default=10_000, metavar="N", help="how many runs hung (10,000)")
-    options.add_argument("--directory", type=Path, metavar="D", help="where state lies (the temporary directory)")
-    chosen = options.parse_args()
-    with tempfile.TemporaryDirectory(prefix="palyra-bench-", dir=chosen.directory) as directory:
-        numbers = asyncio.run(measured(Path(directory), chosen.runs))
-    for what, number, goal in rows(numbers):
-        print(f"{what:<40}{number:>14}   {goal}".rstrip())
-    sys.stdout.write(json.dumps(numbers) + "\n")
-
+BENCHMARK = Benchmark("recovery", __doc__, Size(), QUICK, measure)
 
 if __name__ == "__main__":
-    main()
+    run(BENCHMARK)

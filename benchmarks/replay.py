@@ -1,8 +1,8 @@
 """How long a replay of a million recorded requests takes, on one core.
 
-`python -m benchmarks.replay [--requests 1000000] [--dir DIR]` makes a journal of thirty days in DIR, or uses the one
-that is there, and replays it in this process: once as it was, once with a budget that bites now and then, and once with
-one that bites often. Times are processor time, reading included; the goal stands beside each.
+`python -m benchmarks.replay` makes a journal of thirty days, or uses the one that is there, and replays it in this
+process: once as it was, once with a budget that bites now and then, and once with one that bites often. Times are
+processor time, reading included.
 
 A conversation has some sixty requests within two hours. Each request matches five budgets (a month, a day per person, a
 rolling day of tokens per session, calls per key and hour, a week per model); every fifth streams and takes two slices;
@@ -10,17 +10,17 @@ every third leaves the choice of the model to Palyra, and every twentieth of tho
 have a say in it; every hundredth was refused.
 """
 
-import argparse
 import gc
-import json
 import random
 import sqlite3
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.command import Benchmark, Setting, option, run, say
+from benchmarks.measured import Found, Numbers, Rounds
 from palyra.config.serving import SmartRoutingRuntimeConfig
 from palyra.core.heap import settle_heap
 from palyra.governance.candidates import OutputLimits
@@ -43,8 +43,18 @@ from palyra.journal.replay_log import END, PLAN, SLICE, TERMS, ReplayLog
 from palyra.journal.schema import LATEST, MIGRATIONS
 from palyra.journal.tables import dumps
 
-GOAL_S = 10.0
-REQUESTS = 1_000_000
+GOAL = 100_000
+"""Requests a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    rounds: int = option(1, "how often")
+    requests: int = option(1_000_000, "recorded ones")
+
+
+QUICK = Size(requests=50_000)
+
 BEGIN = 1_792_800_000_000
 DAYS = 30
 DAY_MS = 86_400_000
@@ -215,9 +225,9 @@ class Scene:
 _TIERS = ("low", "standard", "premium")
 
 
-def make(directory: Path, requests: int) -> Path:
+def make(cache: Path, requests: int) -> Path:
     """A journal with that many requests; the one that is there, if it is one of this schema."""
-    path = directory / f"{requests}-{LATEST}" / JOURNAL_FILE
+    path = cache / f"replay-{requests}-v{LATEST}" / JOURNAL_FILE
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -247,38 +257,39 @@ def replayed(path: Path, trial: Trial) -> tuple[float, Tally]:
 
 
 TRIALS = {
-    "as it was": Trial(),
-    "a budget that bites now and then": Trial(
+    "requests replayed a second, as it was": Trial(),
+    "the same, with a budget that bites now and then": Trial(
         (parse_policy({"policy_id": "tried", "scope_kind": "user", "interval_kind": "daily", "hard_limit": "4.5"}),)
     ),
-    "a budget that bites often": Trial(
+    "the same, with a budget that bites often": Trial(
         (parse_policy({"policy_id": "tried", "scope_kind": "user", "interval_kind": "daily", "hard_limit": "2"}),)
     ),
 }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=REQUESTS)
-    parser.add_argument("--dir", type=Path, default=Path("/tmp/palyra-replay"), help="where the journal is kept")
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
-    path = make(given.dir, given.requests)
-    settle_heap()
-    goal = GOAL_S * given.requests / REQUESTS
-    found = []
-    for name, trial in TRIALS.items():
-        seconds, tally = replayed(path, trial)
-        rate = tally.requests / seconds
-        found.append({"trial": name, "seconds": round(seconds, 2), "goal_s": goal, "requests_per_s": round(rate)})
-        if not given.json:
-            share = f"{tally.denied_after:,} denied, {tally.differences:,} otherwise"
-            met = "met" if seconds <= goal else "missed"
-            print(f"{name:34} {seconds:6.2f} s  {rate:9,.0f} requests/s  {share}  (goal {goal:g} s: {met})")
-    if given.json:
-        print(json.dumps(found))
-    return 0
+def prepare(setting: Setting, size: Size) -> Path:
+    return make(setting.cache, size.requests)
 
+
+def measure(setting: Setting, size: Size) -> Found:
+    path = prepare(setting, size)
+    settle_heap()
+    rounds: list[Numbers] = []
+    details: list[str] = []
+    for _ in range(size.rounds):
+        numbers: Numbers = {}
+        for name, trial in TRIALS.items():
+            say(name)
+            seconds, tally = replayed(path, trial)
+            numbers[name] = tally.requests / seconds
+            details.append(f"{name}: {seconds:.2f} s, {tally.denied_after:,} denied, {tally.differences:,} otherwise")
+        rounds.append(numbers)
+    found = Rounds(rounds)
+    rows = tuple(found.row(name, name, "/s", least=GOAL) for name in TRIALS)
+    return Found(rows, found.all, (f"Replayed were {size.requests:,} requests.",), tuple(details))
+
+
+BENCHMARK = Benchmark("replay", __doc__, Size(), QUICK, measure, prepare)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(BENCHMARK)

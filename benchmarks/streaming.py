@@ -1,13 +1,15 @@
 """What a stream costs on its way: how much later each chunk arrives, and the processor time of the engine for it.
 
 `python -m benchmarks.streaming` reads 200 streams of 50 chunks a second at once, each round anew: from the mock
-provider alone, through `palyra serve` on the same wire, and through it translated (a messages client on a chat model).
+provider alone, through a pass-through of the same libraries that knows nothing of budgets, through one that makes a row
+durable for each request first, through `palyra serve` on the same wire, translated (a messages client on a chat model),
+and through `palyra-tui` with its Runs screen open.
 Each chunk says when the provider sent it, so what is counted is the way of every single chunk once all streams run. The
-engine has one core, provider and readers share the other. Of all rounds each number is the median; what is added is a
-difference within one round. On a machine that does other work too, delays are those of that work: a core that somebody
-else has for 10 ms delivers nothing meanwhile. The table says how much of both cores others had; `--ahead` puts
-everything measured before them, where the system allows it. Chunks that are late arrive together, and cost the less
-processor time each.
+engine has one core, provider and readers share the other. Rounds take turns in both directions; of all rounds each
+number is the median, what is added is a difference within one round. On a machine that does other work too, delays are
+those of that work: a core that somebody else has for 10 ms delivers nothing meanwhile. The last line says how much of
+the machine others had; `--ahead` puts everything measured before them, where the system allows it. Chunks that are late
+arrive together, and cost the less processor time each.
 
 Another gateway is measured side by side, in the same rounds, through what is an adapter for any: an address that takes
 chat completions, started by you (`--other-url`, and `--upstream-port` so that its configuration can name the mock as
@@ -23,53 +25,56 @@ Its processor time is counted where it is started here, or with `--other-pid`. O
 once is measured over the whole time they take; `--streams` asks for fewer.
 """
 
-import argparse
 import json
 import os
 import shlex
 import signal
 import socket
-import statistics
 import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.parties import Cores, Shared, free_port, headless, pinned, put_ahead, two_cores, upstream, wait_until
+from benchmarks.command import Benchmark, Setting, option, run, say
+from benchmarks.gateway import FLOOR, FLOOR_KEPT, directories
+from benchmarks.measured import Found, Measured, Numbers, Rounds
+from benchmarks.parties import Cores, Target, free_port, headless, passing, pinned, two_cores, upstream, wait_until
 from benchmarks.streaming_load import Streamed
 from benchmarks.streaming_upstream import PER_SECOND
+from benchmarks.terminal import RUNS_SCREEN, console
 
-Numbers = dict[str, float]
-
-STREAMS = 200
-SECONDS = 6
 GOAL_P99_MS = 20.0
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How many streams at once, of how many chunks."""
+    rounds: int = option(3, "how often")
+    streams: int = option(200, "at once")
+    seconds: int = option(3, "of each stream")
+    upstream_port: int = option(0, "of the mock provider, 0: a free one")
+    other_url: str = option("", "of another gateway's chat completions")
+    other_model: str = option("gpt-4o-mini", "asked of it")
+    other_header: tuple[str, ...] = option((), "sent to it")
+    other_command: str = option("", "starts it")
+    other_pid: int = option(0, "whose processor time is its own")
 
-    streams: int
-    chunks: int
+    @property
+    def chunks(self) -> int:
+        """Of each stream."""
+        return self.seconds * PER_SECOND
+
+    @property
+    def wanted(self) -> int:
+        """Chunks a second of all streams."""
+        return self.streams * PER_SECOND
 
 
-@dataclass(frozen=True, slots=True)
-class Other:
-    """Another gateway. `command` starts it, empty where it runs already."""
-
-    url: str
-    model: str
-    headers: tuple[str, ...]
-    command: str
-    pid: int
+QUICK = Size(rounds=1, streams=50, seconds=2)
 
 
-def load(core: int, url: str, model: str, size: Size, pid: int, headers: Sequence[str] = ()) -> Streamed:
+def read(core: int, url: str, model: str, size: Size, pid: int, headers: Sequence[str] = ()) -> Streamed:
     """Reads streams in a process of its own. Raises RuntimeError when some did not end well."""
     numbers = [str(size.streams), str(size.chunks), str(pid)]
     done = subprocess.run(
@@ -100,18 +105,18 @@ def named(prefix: str, found: Streamed) -> Numbers:
 
 
 @contextmanager
-def running(other: Other, core: int, upstream_url: str) -> Iterator[Other]:
-    """The other gateway, once it takes connections."""
+def running(size: Size, core: int, upstream_url: str) -> Iterator[tuple[str, int]]:
+    """The other gateway once it takes connections: its address, and the process that counts."""
     port = free_port()
-    url = other.url.format(port=port, upstream=upstream_url)
-    if not other.command:
-        yield Other(url, other.model, other.headers, "", other.pid)
+    url = size.other_url.format(port=port, upstream=upstream_url)
+    if not size.other_command:
+        yield url, size.other_pid
         return
-    words = shlex.split(other.command.format(port=port, upstream=upstream_url))
+    words = shlex.split(size.other_command.format(port=port, upstream=upstream_url))
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, {core}))
     try:
         wait_until(lambda: _listens(port))
-        yield Other(url, other.model, other.headers, "", process.pid)
+        yield url, process.pid
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
@@ -122,101 +127,146 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def one_round(directory: Path, cores: Cores, size: Size, other: Other | None, upstream_port: int) -> Numbers:
-    """Every measurement once, with differences and ratios within it."""
-    numbers: Numbers = {}
-    shared = Shared(cores)
-    with upstream(directory, cores.others, "benchmarks.streaming_upstream", upstream_port) as mock:
-        base = f"http://127.0.0.1:{mock.port}"
-        numbers |= named("mock", load(cores.others, base + CHAT, "gpt-4o-mini", size, mock.pid))
-        with headless(directory / "serve", mock.port, cores.engine) as served:
-            for prefix, path in (("serve", CHAT), ("translated", MESSAGES)):
-                url = f"http://127.0.0.1:{served.port}{path}"
-                key = [f"authorization: Bearer {served.key}"]
-                numbers |= named(prefix, load(cores.others, url, served.model, size, served.pid, key))
-        if other is not None:
-            with running(other, cores.engine, f"{base}/v1") as there:
-                found = load(cores.others, there.url, there.model, size, there.pid, there.headers)
-                numbers |= named("other", found)
-    for prefix in ("serve", "translated", "other"):
-        if f"{prefix}_p99_ms" in numbers:
-            for share in ("p50", "p99"):
-                numbers[f"{prefix}_added_{share}_ms"] = numbers[f"{prefix}_{share}_ms"] - numbers[f"mock_{share}_ms"]
-            numbers[f"{prefix}_cpu_ratio"] = numbers[f"{prefix}_cpu_us"] / numbers["mock_cpu_us"]
-    numbers["others_share"] = shared.by_others()
-    return numbers
+class Round:
+    """Every measurement once, state in a directory of this round's."""
+
+    def __init__(self, size: Size, cores: Cores, directory: Path) -> None:
+        self._size = size
+        self._cores = cores
+        self._directory = directory
+        self.numbers: Numbers = {}
+
+    def play(self, *, backwards: bool) -> Numbers:
+        parties = [self._mock, self._floor, self._floor_kept, self._serve, self._screen]
+        if self._size.other_url:
+            parties.append(self._other)
+        port = self._size.upstream_port
+        with upstream(self._directory, self._cores.others, "benchmarks.streaming_upstream", port) as mock:
+            for party in reversed(parties) if backwards else parties:
+                party(mock)
+        return with_ratios(self.numbers)
+
+    def _mock(self, mock: Target) -> None:
+        say("the mock alone")
+        self._read(mock, "mock", CHAT)
+
+    def _floor(self, mock: Target) -> None:
+        say("through a pass-through")
+        with passing(self._directory / "floor", mock.port, self._cores.engine) as target:
+            self._read(target, "floor", CHAT)
+
+    def _floor_kept(self, mock: Target) -> None:
+        say("through one that makes a row durable first")
+        directory = self._directory / "kept"
+        with passing(directory, mock.port, self._cores.engine, directory) as target:
+            self._read(target, "kept", CHAT)
+
+    def _serve(self, mock: Target) -> None:
+        say("through palyra serve, on the same wire and translated")
+        with headless(self._directory / "serve", mock.port, self._cores.engine) as target:
+            self._read(target, "serve", CHAT)
+            self._read(target, "translated", MESSAGES)
+
+    def _screen(self, mock: Target) -> None:
+        say("through palyra-tui, Runs screen")
+        with console(self._directory / "tui", mock.port, self._cores.engine) as screen:
+            screen.press(RUNS_SCREEN)
+            self._read(screen.target, "screen", CHAT)
+
+    def _other(self, mock: Target) -> None:
+        say("through the other gateway")
+        size = self._size
+        with running(size, self._cores.engine, f"http://127.0.0.1:{mock.port}/v1") as (url, pid):
+            found = read(self._cores.others, url, size.other_model, size, pid, size.other_header)
+        self.numbers |= named("other", found)
+
+    def _read(self, target: Target, prefix: str, path: str) -> None:
+        url, key = f"http://127.0.0.1:{target.port}{path}", [f"authorization: Bearer {target.key}"]
+        self.numbers |= named(prefix, read(self._cores.others, url, target.model, self._size, target.pid, key))
 
 
-def told(numbers: Numbers, size: Size) -> list[tuple[str, str, str]]:
-    """Rows of the table: what, the number, the goal."""
-    wanted = size.streams * PER_SECOND
-    share = f"<= {1e6 / wanted:,.0f} µs (one core)"
-    rows = [
-        (f"streams at once, {PER_SECOND} chunks/s each", f"{size.streams}", ">= 200"),
-        ("mock alone, chunks", f"{numbers['mock_per_second']:,.0f} /s", f"{wanted:,} /s"),
-        ("  on their way, p50", f"{numbers['mock_p50_ms']:.2f} ms", ""),
-        ("  on their way, p99", f"{numbers['mock_p99_ms']:.2f} ms", ""),
-        ("  processor time of the mock for each", f"{numbers['mock_cpu_us']:.1f} µs", ""),
-    ]
-    for prefix, name in (("serve", "palyra serve"), ("translated", "palyra serve, translated"), ("other", "the other")):
-        if f"{prefix}_p99_ms" not in numbers:
+PARTIES = {
+    "serve": "",
+    "translated": "translated: ",
+    "screen": "Runs screen open: ",
+    "floor": "a pass-through: ",
+    "kept": "one with a durable commit: ",
+    "other": "the other: ",
+}
+"""What their rows begin with."""
+
+
+def with_ratios(numbers: Numbers) -> Numbers:
+    added = {
+        f"{prefix}_added_{part}_ms": numbers[f"{prefix}_{part}_ms"] - numbers[f"mock_{part}_ms"]
+        for prefix in PARTIES
+        for part in ("p50", "p99")
+        if f"{prefix}_p99_ms" in numbers
+    }
+    return {**numbers, **added}
+
+
+def rows(found: Rounds, size: Size) -> tuple[Measured, ...]:
+    row = found.row
+    streams = f"{size.streams} streams of {PER_SECOND} chunks a second"
+    told = [row(f"{streams}: chunks a second", "serve_per_second", "/s")]
+    for prefix, name in PARTIES.items():
+        if f"{prefix}_p99_ms" not in found.all[0]:
             continue
-        goal = f"<= {GOAL_P99_MS:g} ms"
-        rows += [
-            (f"{name}, chunks", f"{numbers[f'{prefix}_per_second']:,.0f} /s", f"{wanted:,} /s"),
-            *([] if numbers[f"{prefix}_at_once"] else [("  all streams at once", "never", "")]),
-            ("  until the first one, all streams beginning at once", f"{numbers[f'{prefix}_first_ms']:.0f} ms", ""),
-            ("  added to each, p50", f"{numbers[f'{prefix}_added_p50_ms']:.2f} ms", ""),
-            ("  added to each, p99", f"{numbers[f'{prefix}_added_p99_ms']:.2f} ms", goal),
-            ("  longest on its way", f"{numbers[f'{prefix}_longest_ms']:.2f} ms", ""),
-            ("  chunks that arrive together", f"{numbers[f'{prefix}_together']:.2f}", ""),
+        ours = prefix in ("serve", "translated", "screen")
+
+        def beside(what: str, ours: bool = ours) -> dict[str, str]:
+            return {FLOOR: f"floor_{what}", FLOOR_KEPT: f"kept_{what}"} if ours else {}
+
+        told += [
+            row(f"{name}added to each chunk, p50", f"{prefix}_added_p50_ms", "ms", beside=beside("added_p50_ms")),
+            row(
+                f"{name}added to each chunk, p99",
+                f"{prefix}_added_p99_ms",
+                "ms",
+                most=GOAL_P99_MS if ours else None,
+                beside=beside("added_p99_ms"),
+            ),
         ]
-        if numbers[f"{prefix}_cpu_us"]:
-            rows += [
-                ("  its processor time for each", f"{numbers[f'{prefix}_cpu_us']:.1f} µs", share),
-                ("  the same as a ratio to the mock's", f"{numbers[f'{prefix}_cpu_ratio']:.1f}", ""),
-            ]
-    return rows
+        if found.median(f"{prefix}_cpu_us"):
+            one_core = 1e6 / size.wanted if ours else None
+            told.append(
+                row(
+                    f"{name}processor time for each chunk",
+                    f"{prefix}_cpu_us",
+                    "µs",
+                    most=one_core,
+                    beside=beside("cpu_us"),
+                )
+            )
+    return (*told, row("the mock alone: a chunk on its way, p99", "mock_p99_ms", "ms"))
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(
-        prog="python -m benchmarks.streaming", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("--rounds", type=int, default=3, metavar="N", help="how often (3)")
-    options.add_argument("--streams", type=int, default=STREAMS, metavar="N", help=f"at once ({STREAMS})")
-    options.add_argument("--seconds", type=int, default=SECONDS, metavar="N", help=f"of each stream ({SECONDS})")
-    options.add_argument("--directory", type=Path, metavar="D", help="where state lies (the temporary directory)")
-    options.add_argument("--json", type=Path, metavar="FILE", help="where every number goes")
-    options.add_argument("--ahead", action="store_true", help="before other work of this machine (a right of root's)")
-    options.add_argument("--upstream-port", type=int, default=0, metavar="N", help="of the mock provider (a free one)")
-    options.add_argument("--other-url", default="", metavar="URL", help="of another gateway's chat completions")
-    options.add_argument("--other-model", default="gpt-4o-mini", metavar="NAME", help="asked of it (gpt-4o-mini)")
-    options.add_argument("--other-header", action="append", default=[], metavar="LINE", help="sent to it; repeatable")
-    options.add_argument("--other-command", default="", metavar="TEXT", help="starts it")
-    options.add_argument("--other-pid", type=int, default=0, metavar="PID", help="whose processor time is its own")
-    chosen = options.parse_args()
-    other = None
-    if chosen.other_url:
-        headers = tuple(chosen.other_header)
-        other = Other(chosen.other_url, chosen.other_model, headers, chosen.other_command, chosen.other_pid)
+def details(found: Rounds) -> Iterator[str]:
+    """What else is known of each way."""
+    for prefix, name in {"mock": "the mock alone: ", **PARTIES}.items():
+        if f"{prefix}_p99_ms" in found.all[0]:
+            first, longest, together = (
+                found.median(f"{prefix}_{what}") for what in ("first_ms", "longest_ms", "together")
+            )
+            yield (
+                f"{name or 'palyra serve: '}until the first chunk, all streams beginning at once {first:.0f} ms,"
+                f" longest on its way {longest:.1f} ms, chunks that arrive together {together:.2f}"
+                + ("" if found.median(f"{prefix}_at_once") else ", never all streams at once")
+            )
+
+
+def measure(setting: Setting, size: Size) -> Found:
     cores = two_cores()
-    if chosen.ahead:
-        put_ahead()
-    size = Size(chosen.streams, chosen.seconds * PER_SECOND)
-    rounds: list[Numbers] = []
-    for number in range(chosen.rounds):
-        sys.stderr.write(f"round {number + 1} of {chosen.rounds} …\n")
-        with tempfile.TemporaryDirectory(prefix="palyra-bench-", dir=chosen.directory) as directory:
-            rounds.append(one_round(Path(directory), cores, size, other, chosen.upstream_port))
-    medians = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
-    for what, number_told, goal in told(medians, size):
-        print(f"{what:<56}{number_told:>14}   {goal}".rstrip())
-    whose = "what was measured went before it" if chosen.ahead else "delays are partly its own"
-    print(f"Of both cores, other work had {medians['others_share']:.0%}; {whose}.")
-    if chosen.json is not None:
-        chosen.json.write_text(json.dumps({"median": medians, "rounds": rounds}, indent=1) + "\n")
+    rounds = []
+    for place in range(size.rounds):
+        with directories(setting) as (memory, _):
+            rounds.append(Round(size, cores, memory).play(backwards=place % 2 == 1))
+    found = Rounds(rounds)
+    return Found(rows(found, size), found.all, details=tuple(details(found)))
 
+
+BENCHMARK = Benchmark("streaming", __doc__, Size(), QUICK, measure)
 
 if __name__ == "__main__":
-    main()
+    run(BENCHMARK)

@@ -1,21 +1,20 @@
 """How many background tasks an engine claims and finishes, and how soon after they are ready they are claimed.
 
-`python -m benchmarks.tasks` opens an engine in this process with the built-in provider. First 5,000 tasks are there at
+`python -m benchmarks.tasks` opens an engine in this process with the built-in provider. First many tasks are there at
 once: a cycle is a claim, a governed run with its hold and settlement, and the end of the task, each of them durable.
 Then one comes after the other while workers are free: how late it is claimed is the time from when it is durable to
 when its claim is made, in whole milliseconds. Processor time tells a slow engine from a busy machine; it is that of
 this process, with the thread that writes.
 """
 
-import argparse
 import asyncio
-import json
-import sys
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.command import Benchmark, Setting, option, run, say
+from benchmarks.measured import Found, Numbers, Rounds, share
 from palyra.config.load import interpret
 from palyra.core.clock import SystemClock
 from palyra.core.events import Event
@@ -23,6 +22,17 @@ from palyra.engine import Engine, Installation
 from palyra.journal.task_rows import TaskRow, TaskState
 from palyra.tasks.asking import TaskAsk
 from palyra.tasks.desk import MOVED
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    rounds: int = option(3, "how often")
+    tasks: int = option(2_000, "how many there are at once")
+    claims: int = option(300, "how many come one after the other")
+    concurrency: int = option(4, "workers")
+
+
+QUICK = Size(rounds=1, tasks=200, claims=50)
 
 ASK = TaskAsk(text="Say hello.", owner="bench")
 CYCLES_GOAL, CLAIM_GOAL_MS = 1_000, 50
@@ -63,7 +73,7 @@ async def cycles(engine: Engine, count: int) -> tuple[float, float]:
 
 
 async def claims(engine: Engine, count: int) -> list[float]:
-    """Milliseconds by which each was claimed late, least first."""
+    """Milliseconds by which each was claimed late."""
     late = []
     for n in range(count):
         row, _ = await engine.tasks.desk.submit(replace(ASK, text=f"Say hello again to {n}."), "bench")
@@ -71,46 +81,41 @@ async def claims(engine: Engine, count: int) -> list[float]:
         ended = await engine.tasks.desk.ended(row.task_id)
         assert ended.started_at is not None
         late.append(float(max(0, ended.started_at - ready)))
-    return sorted(late)
+    return late
 
 
-async def measured(directory: Path, count: int, concurrency: int) -> dict[str, float]:
-    engine = await opened(directory, concurrency)
+async def one_round(directory: Path, size: Size) -> Numbers:
+    engine = await opened(directory, size.concurrency)
     try:
-        wall, worked = await cycles(engine, count)
-        late = await claims(engine, max(100, count // 10))
+        wall, worked = await cycles(engine, size.tasks)
+        late = await claims(engine, size.claims)
     finally:
         await engine.close()
     return {
-        "cycles_a_second": count / wall,
-        "processor_ms_each": worked / count * 1000,
-        "claim_p50_ms": late[len(late) // 2],
-        "claim_p99_ms": late[len(late) * 99 // 100],
+        "cycles_a_second": size.tasks / wall,
+        "processor_ms_each": worked / size.tasks * 1000,
+        "claim_p50_ms": share(late, 0.5),
+        "claim_p99_ms": share(late, 0.99),
     }
 
 
-def rows(numbers: dict[str, float]) -> list[tuple[str, str, str]]:
-    """Rows of the table: what, the number, the goal."""
-    return [
-        ("tasks claimed and finished a second", f"{numbers['cycles_a_second']:,.0f}", f">= {CYCLES_GOAL:,}"),
-        ("processor time for each", f"{numbers['processor_ms_each']:.2f} ms", ""),
-        ("a ready task is claimed, p50", f"{numbers['claim_p50_ms']:.0f} ms", ""),
-        ("a ready task is claimed, p99", f"{numbers['claim_p99_ms']:.0f} ms", f"<= {CLAIM_GOAL_MS} ms"),
-    ]
+def measure(setting: Setting, size: Size) -> Found:
+    rounds: list[Numbers] = []
+    for place in range(size.rounds):
+        say(f"round {place + 1} of {size.rounds}")
+        with tempfile.TemporaryDirectory(prefix="palyra-bench-", dir=setting.directory) as directory:
+            rounds.append(asyncio.run(one_round(Path(directory), size)))
+    found = Rounds(rounds)
+    rows = (
+        found.row("tasks claimed and finished a second, built-in provider", "cycles_a_second", "/s", least=CYCLES_GOAL),
+        found.row("processor time for each", "processor_ms_each", "ms"),
+        found.row("a ready task is claimed, p50", "claim_p50_ms", "ms"),
+        found.row("a ready task is claimed, p99", "claim_p99_ms", "ms", most=CLAIM_GOAL_MS),
+    )
+    return Found(rows, found.all)
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(prog="python -m benchmarks.tasks", description=__doc__)
-    options.add_argument("--tasks", type=int, default=5_000, metavar="N", help="how many there are at once (5,000)")
-    options.add_argument("--concurrency", type=int, default=4, metavar="N", help="workers (4)")
-    options.add_argument("--directory", type=Path, metavar="D", help="where state lies (the temporary directory)")
-    chosen = options.parse_args()
-    with tempfile.TemporaryDirectory(prefix="palyra-bench-", dir=chosen.directory) as directory:
-        numbers = asyncio.run(measured(Path(directory), chosen.tasks, chosen.concurrency))
-    for what, number, goal in rows(numbers):
-        print(f"{what:<40}{number:>14}   {goal}".rstrip())
-    sys.stdout.write(json.dumps(numbers) + "\n")
-
+BENCHMARK = Benchmark("tasks", __doc__, Size(), QUICK, measure)
 
 if __name__ == "__main__":
-    main()
+    run(BENCHMARK)

@@ -25,6 +25,9 @@ SIZE = (120, 40)
 LEAST = (80, 24)
 """The smallest terminal that the console works on."""
 PROGRAM = "from palyra.entry import console; console()"
+RUNS_SCREEN = "5"
+ACT_SECONDS = 2.0
+"""A key this often keeps the console at its faster rate of 4 snapshots a second."""
 
 Piece = tuple[float, bytes]
 """What was read at once, and when (monotonic seconds)."""
@@ -123,6 +126,25 @@ def console(
         process.wait()
         os.close(master)
         reader.join()
+
+
+@contextmanager
+def acting(screen: Screen) -> Iterator[None]:
+    """An operator who moves the cursor all the time."""
+    over = threading.Event()
+
+    def press() -> None:
+        while not over.wait(ACT_SECONDS):
+            screen.press("j")
+
+    thread = threading.Thread(target=press, daemon=True)
+    screen.press("j")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def environment() -> dict[str, str]:

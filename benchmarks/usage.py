@@ -1,20 +1,19 @@
 """How long questions about usage take on a journal of many runs, at any zoom.
 
-`python -m benchmarks.usage` makes a journal of 200,000 runs over a year in a cached directory; `--runs 10000000` (some
-minutes to make, about 7 GB) is what the goal speaks of, `--directory` where it is kept. Each number is the whole way
-from the question to its values, as a console asks it; the goal stands beside it, and the processor time, which tells a
-slow answer from a busy machine.
+`python -m benchmarks.usage` asks a journal of a year; ten million runs take ten minutes to make and 7 GB to keep
+(`--prepare` only makes them). Each answer is the whole way from the question to its values, as a console asks it. Its
+processor time tells a slow answer from a busy machine. Of the dearest question of each kind a row is told.
 """
 
-import argparse
 import asyncio
 import statistics
-import sys
-import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.command import Benchmark, Setting, option, run, say
+from benchmarks.measured import Found, Measured, share
 from benchmarks.usage_history import DAY, END, history
 from palyra.control.usage import UsageRecords
 from palyra.control.usage_queries import (
@@ -28,6 +27,16 @@ from palyra.journal.journal import open_readers
 from palyra.journal.readers import Readers
 
 GOAL_MS = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    runs: int = option(10_000_000, "of the year")
+    repeat: int = option(10, "how often each question is asked")
+
+
+QUICK = Size(runs=100_000, repeat=3)
+
 HOUR = DAY // 24
 ODD = 1_234_567
 """Periods seldom end where an hour does."""
@@ -52,97 +61,119 @@ SUMMED = ("model", "provider", "user", "agent", "key", "tag")
 """What running sums know, at every zoom."""
 BREAKDOWNS = (*((by, days) for by in SUMMED for days in (1, 30, 365)), ("session", 1), ("job", 1))
 """Of sessions and jobs rows are read, so that only a day has a goal."""
+SCREENS = (("model", 1), ("model", 30), ("model", 365), ("session", 1), ("agent", 1), ("tag", 1))
 
 
-async def timed(ask: Callable[[], Awaitable[object]], repeat: int) -> tuple[float, float, float]:
-    """p50 and p99 in ms, and the processor time of one; the first, which warms the disk's cache, does not count."""
-    await ask()
-    took = []
-    busy = time.process_time()
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked. `kind` is the row that its answer counts for, empty for none."""
+
+    kind: str
+    name: str
+    ask: Callable[[], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Milliseconds of each answer: on the wall, and of the processor."""
+
+    question: Question
+    took: Sequence[float]
+    busy: Sequence[float]
+
+    @property
+    def line(self) -> str:
+        took = f"p50 {statistics.median(self.took):7.1f} ms  p99 {share(self.took, 0.99):7.1f} ms"
+        return f"{self.question.name:44} {took}  processor {statistics.median(self.busy):7.1f} ms"
+
+
+async def asked(question: Question, repeat: int) -> Answered:
+    """The first answer, which warms the disk's cache, does not count."""
+    await question.ask()
+    took, busy = [], []
     for _ in range(repeat):
-        begin = time.perf_counter()
-        await ask()
-        took.append((time.perf_counter() - begin) * 1e3)
-    busy = (time.process_time() - busy) * 1e3 / repeat
-    took.sort()
-    return statistics.median(took), took[min(len(took) - 1, round(len(took) * 0.99))], busy
+        worked, begun = time.process_time(), time.perf_counter()
+        await question.ask()
+        took.append((time.perf_counter() - begun) * 1e3)
+        busy.append((time.process_time() - worked) * 1e3)
+    return Answered(question, took, busy)
 
 
-def tell(name: str, p50: float, p99: float, busy: float, goal: float | None = GOAL_MS) -> bool:
-    """Prints a line; whether the goal is met."""
-    met = goal is None or p99 <= goal
-    beside = ""
-    if goal is not None:
-        said = "met" if met else "MISSED, the machine being busy" if busy <= goal else "MISSED"
-        beside = f"goal {goal:.0f} ms  {p99 / goal:5.2f} of it  {said}"
-    print(f"{name:44} p50 {p50:7.1f} ms  p99 {p99:7.1f} ms  processor {busy:7.1f} ms  {beside}")
-    return met
+YEAR_BY_MODEL, YEAR_BY_USER, YEAR_BY_OTHER = (
+    f"a year in any zone, by {by}" for by in ("model", "user", "anything else")
+)
+MONTH, BREAKDOWN = "any period up to 30 days in any zone, by anything", "any period up to a year broken down"
+SESSION, JOB = "a day by session", "a day by job"
+INSIGHTS = "insights of a day or a year"
+GOALS = (YEAR_BY_MODEL, YEAR_BY_USER, YEAR_BY_OTHER, MONTH, BREAKDOWN, SESSION, JOB, INSIGHTS)
 
 
-async def measure(readers: Readers, repeat: int) -> bool:
+def questions(readers: Readers) -> Iterator[Question]:
     records = UsageRecords(readers, SystemClock())
     until = END - ODD
-    met = True
     for by in SUMMED:
+        year = {"model": YEAR_BY_MODEL, "user": YEAR_BY_USER}.get(by, YEAR_BY_OTHER)
         for name, length, bucket, zone in ZOOMS:
-            met &= tell(
-                f"timeline by {by}, {name}",
-                *await timed(
-                    lambda length=length, bucket=bucket, zone=zone, by=by: readers.usage_timeline(  # type: ignore[misc]
-                        until - length, until, bucket=bucket, zone=zone, by=by
-                    ),
-                    repeat,
-                ),
-            )
+
+            def timeline(
+                length: int = length, bucket: str = bucket, zone: str = zone, by: str = by
+            ) -> Awaitable[object]:
+                return readers.usage_timeline(until - length, until, bucket=bucket, zone=zone, by=by)
+
+            yield Question(MONTH if length <= 30 * DAY else year, f"timeline by {by}, {name}", timeline)
     for by, days in BREAKDOWNS:
-        met &= tell(
-            f"breakdown by {by}, {days} days",
-            *await timed(
-                lambda by=by, days=days: readers.usage_breakdown(until - days * DAY, until, by),  # type: ignore[misc]
-                repeat,
-            ),
-        )
-    for days, bucket in ((1, "hour"), (30, "day"), (365, "day")):
-        query = UsageQuery(until - days * DAY, until, bucket=bucket, timezone="Europe/Prague", limit=50)
-        tell(f"the whole screen, {days} days", *await timed(lambda query=query: records.usage(query), repeat), None)  # type: ignore[misc]
-    for by in ("session", "agent", "tag"):
-        query = UsageQuery(until - DAY, until, by=by, limit=50)
-        tell(f"the whole screen by {by}, 1 day", *await timed(lambda query=query: records.usage(query), repeat), None)  # type: ignore[misc]
+
+        def breakdown(by: str = by, days: int = days) -> Awaitable[object]:
+            return readers.usage_breakdown(until - days * DAY, until, by)
+
+        kind = {"session": SESSION, "job": JOB}.get(by, BREAKDOWN)
+        yield Question(kind, f"breakdown by {by}, {days} days", breakdown)
+    for by, days in SCREENS:
+        bucket = "hour" if days == 1 else "day"
+        query = UsageQuery(until - days * DAY, until, bucket=bucket, timezone="Europe/Prague", by=by, limit=50)
+        name = f"the whole screen by {by}, {days} days"
+        yield Question("", name, lambda query=query: records.usage(query))  # type: ignore[misc]
     for days in (1, 365):
-        asked = InsightsQuery(until - days * DAY, until)
-        met &= tell(f"insights, {days} days", *await timed(lambda asked=asked: records.insights(asked), repeat))  # type: ignore[misc]
+        insights = InsightsQuery(until - days * DAY, until)
+        yield Question(INSIGHTS, f"insights, {days} days", lambda insights=insights: records.insights(insights))  # type: ignore[misc]
     runs = UsageRunsQuery(until - HOUR, until, UsageFilter(model="model-3"))
-    tell("runs of an hour and a model", *await timed(lambda: records.runs(runs), repeat))
-    return met
+    yield Question("", "runs of an hour and a model", lambda: records.runs(runs))
 
 
-async def zooms(readers: Readers, repeat: int) -> tuple[float, float]:
-    """The worst p99 of any timeline by model at any zoom, and the processor time of one, in ms."""
-    until = END - ODD
-    found = [
-        await timed(
-            lambda length=length, bucket=bucket, zone=zone: readers.usage_timeline(  # type: ignore[misc]
-                until - length, until, bucket=bucket, zone=zone, by="model"
-            ),
-            repeat,
-        )
-        for _, length, bucket, zone in ZOOMS
-    ]
-    return max(p99 for _, p99, _ in found), max(busy for _, _, busy in found)
-
-
-async def main(arguments: list[str]) -> int:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--runs", type=int, default=200_000)
-    options.add_argument("--directory", type=Path, default=Path(tempfile.gettempdir()) / "palyra-benchmarks")
-    options.add_argument("--repeat", type=int, default=20)
-    chosen = options.parse_args(arguments)
-    begin = time.perf_counter()
-    state_dir = history(chosen.directory, chosen.runs)
-    print(f"{chosen.runs:,} runs in {state_dir}, made or found in {time.perf_counter() - begin:.0f} s")
+async def answers(state_dir: Path, repeat: int) -> AsyncIterator[Answered]:
     async with open_readers(state_dir) as readers:
-        return 0 if await measure(readers, chosen.repeat) else 1
+        for question in questions(readers):
+            yield await asked(question, repeat)
 
+
+def rows(found: Sequence[Answered], runs: int) -> tuple[Measured, ...]:
+    """The dearest of each kind, and of all with a goal the one that took longest."""
+    told: list[Measured] = []
+    for kind in GOALS:
+        dearest = max((one for one in found if one.question.kind == kind), key=lambda one: statistics.median(one.busy))
+        median, least, most = statistics.median(dearest.busy), min(dearest.busy), max(dearest.busy)
+        what = f"{runs:,} runs: processor time of {kind}" if not told else kind
+        told.append(Measured(what, median, "ms", GOAL_MS, least=least, most=most))
+    longest = max(share(one.took, 0.99) for one in found if one.question.kind)
+    return (*told, Measured("p99 of the slowest of all these, on the wall", longest, "ms", GOAL_MS))
+
+
+def prepare(setting: Setting, size: Size) -> Path:
+    return history(setting.cache, size.runs)
+
+
+def measure(setting: Setting, size: Size) -> Found:
+    state_dir = prepare(setting, size)
+    say("questions about usage")
+
+    async def all_of_them() -> list[Answered]:
+        return [one async for one in answers(state_dir, size.repeat)]
+
+    found = asyncio.run(all_of_them())
+    return Found(rows(found, size.runs), details=tuple(one.line for one in found))
+
+
+BENCHMARK = Benchmark("usage", __doc__, Size(), QUICK, measure, prepare)
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(sys.argv[1:])))
+    run(BENCHMARK)

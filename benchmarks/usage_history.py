@@ -2,15 +2,18 @@
 
 It is made as it was before there were running sums, and then brought to the newest version like any other journal.
 
-What it holds is fixed by the number of runs, so a journal that is there already is used again.
+What it holds is fixed by the number of runs, so a journal that is there already is used again; one of an older version
+is brought to the newest first.
 """
 
 import re
 import sqlite3
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+from benchmarks.command import say
 from palyra.journal.journal import JOURNAL_FILE
 from palyra.journal.schema import LATEST, MIGRATIONS
 from palyra.journal.sums_schema import SUMS
@@ -83,10 +86,15 @@ _FILLED = {
 
 def history(directory: Path, runs: int) -> Path:
     """The state directory of a journal with that many runs, made now unless it is there."""
-    state_dir = directory / f"usage-{runs}-v{LATEST}"
+    state_dir = directory / f"usage-{runs}"
     finished = state_dir / JOURNAL_FILE
     if finished.exists():
+        with closing(sqlite3.connect(finished, isolation_level=None)) as database:
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            if version < LATEST:
+                _migrate(database, [sql for number, sql in MIGRATIONS if number > version], runs)
         return state_dir
+    say(f"a journal of {runs:,} runs, kept in {state_dir}")
     state_dir.mkdir(parents=True, exist_ok=True)
     path = state_dir / "making.db"
     path.unlink(missing_ok=True)
@@ -125,11 +133,17 @@ def _make(database: sqlite3.Connection, runs: int) -> None:
     database.execute(_USAGE_DAYS)
     for _, _, sql in kept:
         database.execute(sql)
-    for _, sql in MIGRATIONS[before:]:
+    _migrate(database, [sql for _, sql in MIGRATIONS[before:]], runs)
+    database.execute("PRAGMA journal_mode = WAL")
+
+
+def _migrate(database: sqlite3.Connection, migrations: Sequence[str], runs: int) -> None:
+    for sql in migrations:
         begin = time.perf_counter()
         database.executescript(f"BEGIN; {sql}; COMMIT")
-        print(f"a migration of {runs:,} runs took {time.perf_counter() - begin:.0f} s")
-    database.execute("PRAGMA journal_mode = WAL")
+        took = time.perf_counter() - begin
+        if took >= 1:
+            say(f"a migration of {runs:,} runs took {took:.0f} s")
     database.execute(f"PRAGMA user_version = {LATEST}")
 
 

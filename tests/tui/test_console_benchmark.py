@@ -5,19 +5,11 @@ import asyncio
 import pytest
 
 from benchmarks import loop_turns
-from benchmarks.console import TABLE, told
 from benchmarks.console_keys import at_once
 from benchmarks.console_start import live, painted, ready
 from benchmarks.loop_turns import Turn, Watched, longest
 from benchmarks.parties import Target
 from benchmarks.terminal import Screen, shown
-
-
-def test_a_number_above_its_goal_is_missed() -> None:
-    numbers = {goal.name: 0.0 if goal.most is None else goal.most for goal in TABLE}
-    assert not any("MISSED" in line for line in told(numbers, "help"))
-    missed = [line for line in told({**numbers, "key_octets_most": 4_001.0}, "help") if "MISSED" in line]
-    assert [line.split() for line in missed] == [["the", "most", "(help)", "4,001", "B", "<=", "4,000", "B", "MISSED"]]
 
 
 def test_what_a_screen_showed_is_told_piece_by_piece() -> None:
