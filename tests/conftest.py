@@ -1,6 +1,7 @@
 """What holds for every test."""
 
 import faulthandler
+import gc
 from collections.abc import Generator, Iterable
 
 import pytest
@@ -16,6 +17,13 @@ def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("soak") is not None:
             item.add_marker(pytest.mark.timeout(0))
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: looking through it again and again would be a tenth of the whole run."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 TEARDOWN_S = 240
