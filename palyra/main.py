@@ -16,13 +16,14 @@ from palyra.config.rewrite import set_defaults
 from palyra.control.engine_commands import RUNS_ELSEWHERE
 from palyra.control.offline import offline_control
 from palyra.control.protocol import Control
-from palyra.core.clock import SystemClock
+from palyra.core.clock import Clock, SystemClock
 from palyra.core.errors import StateError
 from palyra.core.heap import settle
 from palyra.core.logs import keep_terminal_clean
 from palyra.core.private_files import write_private
 from palyra.core.signals import StopSignals
 from palyra.core.streams import STDERR, STDOUT, say
+from palyra.core.systemd import ServiceNotices
 from palyra.engine import Installation
 from palyra.house import House, open_house
 from palyra.installed import REPAIR, installed
@@ -150,15 +151,29 @@ async def serve(place: Place, bind: str | None, ready_file: Path | None) -> int:
     with open_log(found.config, found.state_dir) as kept:
         signals.install()
         try:
-            async with open_house(found, clock, os.environ) as house:
+            async with serving_notices(clock) as notices, open_house(found, clock, os.environ) as house:
                 house.follow(kept)
                 tell_ready(house, ready_file)
+                notices.ready(f"serving {house.doors().gateway_url}")
                 await settle()
                 await stop.wait()
+                notices.stopping()
                 say(STDOUT, "palyra is stopping")
         finally:
             signals.remove()
     return 0
+
+
+@asynccontextmanager
+async def serving_notices(clock: Clock) -> AsyncIterator[ServiceNotices]:
+    """What systemd is told of this process, where it wants to know; signs of life come until the end of the end."""
+    notices = ServiceNotices(os.environ)
+    alive = asyncio.create_task(notices.keep_alive(clock))
+    try:
+        yield notices
+    finally:
+        alive.cancel()
+        await asyncio.gather(alive, return_exceptions=True)
 
 
 def tell_ready(house: House, ready_file: Path | None) -> None:
