@@ -53,9 +53,9 @@ def show_detail(detail: IncidentDetail) -> None:
         ("began", instant(view.condition_since)),
         ("found", f"{instant(view.opened_at)}, {plural(view.occurrences, 'time')}"),
         ("about", ", ".join(f"{kind} {name}" for kind, name in view.related.items()) or view.subject),
-        ("known to", view.acknowledged_by),
+        ("acked by", view.acknowledged_by),
         ("assignee", view.assignee),
-        ("put away", view.snooze_reason if view.snoozed_until is not None else ""),
+        ("snoozed", view.snooze_reason if view.snoozed_until is not None else ""),
         ("ended", f"{instant(view.resolved_at)} by {view.resolved_by}: {view.reason}" if view.resolved_at else ""),
         ("below", "" if detail.parent is None else f"{detail.parent.incident_id} {detail.parent.summary}"),
         ("last beat", "" if detail.last_beat_ms is None else f"{format_duration(detail.last_beat_ms)} ago"),
@@ -142,7 +142,7 @@ def state_words(view: IncidentView) -> str:
         return "resolved, muted" if view.muted else "resolved"
     words = [view.state]
     words += ["flapping"] if view.flapping else []
-    words += [f"put away until {instant(view.snoozed_until)}"] if view.snoozed_until is not None else []
+    words += [f"snoozed until {instant(view.snoozed_until)}"] if view.snoozed_until is not None else []
     words += ["acknowledged"] if view.acknowledged_at is not None else []
     return ", ".join(words)
 

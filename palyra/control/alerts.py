@@ -104,7 +104,7 @@ async def answer_alert(engine: Engine, command: AckAlert | SnoozeAlert, by: Deci
 def _answered_text(record: AlertRecord, zone: str, now: int) -> str:
     summary = alert_summary(record.kind, record.payload, now)
     if record.state is AlertState.SNOOZED and record.snoozed_until is not None:
-        return f"Put away until {moment_text(record.snoozed_until, zone, now)}: {summary}."
+        return f"Snoozed until {moment_text(record.snoozed_until, zone, now)}: {summary}."
     if record.state is AlertState.RESOLVED:
         return f"Acknowledged and resolved, as it holds no longer: {summary}."
     return f"Acknowledged: {summary}."

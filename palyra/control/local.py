@@ -261,6 +261,13 @@ class EngineFace:
     def waiting(self, approval_id: str) -> tuple[int, int | None]:
         return self.engine.desk.waiting(approval_id), self.engine.parking.parked_until(approval_id)
 
+    def counter(self, policy_id: str, scope_value: str) -> tuple[int, int] | None:
+        budget = self.engine.ledger.budget(policy_id)
+        if budget is None:
+            return None
+        found = budget.at(scope_value, self.engine.clock.now_ms())
+        return (0, 0) if found is None else (found.settled, found.held)
+
     async def keep_head(self) -> bool:
         """A journal that cannot be written has no newer rows either."""
         with contextlib.suppress(JournalUnavailableError):

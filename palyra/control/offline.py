@@ -148,6 +148,9 @@ class _Absent:
     def waiting(self, approval_id: str) -> tuple[int, int | None]:
         return 0, None
 
+    def counter(self, policy_id: str, scope_value: str) -> tuple[int, int] | None:
+        return None
+
     async def keep_head(self) -> bool:
         return False
 

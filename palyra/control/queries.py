@@ -144,6 +144,16 @@ class OverrideView:
 
 
 @value
+class CounterNow:
+    """What a counter has settled and held at present, in its budget's unit."""
+
+    policy_id: str
+    scope_value: str
+    settled: int
+    held: int
+
+
+@value
 class ApprovalDetail:
     """An approval with its requester's recent history (`daily_cost`: newest last, nano-dollars)."""
 
@@ -155,6 +165,8 @@ class ApprovalDetail:
     daily_cost: tuple[int, ...]
     last_override: OverrideView | None = None
     """The newest one before this, of any age."""
+    present: tuple[CounterNow, ...] = ()
+    """Of a pending one's budgets: they move on after what was shown. Empty where no engine runs."""
 
 
 @value

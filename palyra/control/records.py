@@ -17,6 +17,7 @@ from palyra.control.queries import (
     ApprovalsQuery,
     AuditAnswer,
     AuditQuery,
+    CounterNow,
     DecisionDetail,
     DecisionQuery,
     OverrideView,
@@ -64,6 +65,10 @@ class Present(Protocol):
 
     def drawn(self, row: GrantRow) -> tuple[int, str] | None:
         """How much of a grant is drawn, and its state; None for one that ended long ago."""
+        ...
+
+    def counter(self, policy_id: str, scope_value: str) -> tuple[int, int] | None:
+        """What a counter has settled and held now; None where nobody counts."""
         ...
 
     async def keep_head(self) -> bool:
@@ -154,7 +159,17 @@ class Records:
             requester_overrides=overrides,
             daily_cost=tuple(sum(series.cost for series in day.series.values()) for day in days),
             last_override=await self._last_override(asked, row),
+            present=self._counters(row),
         )
+
+    def _counters(self, row: ApprovalRow) -> tuple[CounterNow, ...]:
+        """Where the budgets of a pending one stand by now."""
+        record = ApprovalRecord.from_row(row)
+        if not record.pending:
+            return ()
+        places = [(item.policy_id, item.scope_value) for item in record.evaluations]
+        found = [(place, self._present.counter(*place)) for place in places]
+        return tuple(CounterNow(*place, *amounts) for place, amounts in found if amounts is not None)
 
     async def _last_override(self, asked: Sequence[ApprovalRow], shown: ApprovalRow) -> OverrideView | None:
         """What the same person was allowed last, before they asked for what is shown."""

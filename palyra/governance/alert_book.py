@@ -154,7 +154,7 @@ class AlertBook:
     def snooze(self, alert_id: str, for_ms: int, by: str, at: int, *, version: int | None = None) -> AlertRecord:
         """Puts it away until `at + for_ms`. Raises NotFoundError, ConflictError, BadInputError."""
         if not SHORTEST_SNOOZE_MS <= for_ms <= LONGEST_SNOOZE_MS:
-            raise BadInputError("An alert is put away for 1 s to 30 days.", fix="Give a duration like 30m or 8h.")
+            raise BadInputError("An alert is snoozed for 1 s to 30 days.", fix="Give a duration like 30m or 8h.")
         record = self._current(alert_id, version)
         return self._put(
             replace(

@@ -55,7 +55,7 @@ class Acts:
         Raises NotFoundError, ConflictError, BadInputError.
         """
         if for_ms and not SHORTEST_SNOOZE_MS <= for_ms <= LONGEST_SNOOZE_MS:
-            raise BadInputError("An incident is put away for 1 min to 30 days.", fix="Give a duration like 30m or 8h.")
+            raise BadInputError("An incident is snoozed for 1 min to 30 days.", fix="Give a duration like 30m or 8h.")
         if for_ms and not reason.strip():
             raise BadInputError("Putting an incident away needs a reason.", fix="Say why in a few words.")
         reason = redact(reason)
@@ -63,7 +63,7 @@ class Acts:
             raise BadInputError("The reason is too long.", fix=f"Use at most {REASON_MOST} characters.")
         record = self._live(incident_id, version)
         if not for_ms and record.snoozed_until is None:
-            raise ConflictError(f"Incident {incident_id} is not put away.", code="already_done")
+            raise ConflictError(f"Incident {incident_id} is not snoozed.", code="already_done")
         for one in self._covered(record):
             if not for_ms:
                 if one.snoozed_until is not None:

@@ -97,7 +97,8 @@ def content_of(subject: Subject) -> object:
     """What an operator judges it by: all of it but counters that run on their own."""
     match subject:
         case ApprovalView():
-            return replace(subject, park_until=None, run_ids=())
+            # How many wait comes and goes with their patience; whether anybody does is another matter.
+            return replace(subject, park_until=None, run_ids=(), waiting=min(1, subject.waiting))
         case RunView():
             return (subject.state, subject.reason, subject.model, subject.principal, subject.session)
         case BudgetView():

@@ -141,7 +141,7 @@ async def test_what_is_put_away_comes_back_when_its_time_is_up_and_not_when_it_f
     alert = await the_one(here)
     assert (await here.control.send(SnoozeAlert(alert.alert_id, 0))).status == "invalid"
     done = await here.send(SnoozeAlert(alert.alert_id, 3600, alert.version))
-    assert done.message.startswith("Put away until 13:00: shut refuses requests")
+    assert done.message.startswith("Snoozed until 13:00: shut refuses requests")
     here.set_wall(NOON + 20 * MINUTE_MS)
     cleared = await the_one(here)
     assert (cleared.state, cleared.snoozed_until) == ("snoozed", NOON + HOUR_MS)

@@ -50,6 +50,22 @@ async def test_a_decision_of_long_ago_is_still_a_conflict(opened: Opener) -> Non
     assert late.data["reason"] == "too dear"
 
 
+async def test_where_its_budgets_stand_by_now_is_told_of_a_pending_one(opened: Opener) -> None:
+    here = await opened()
+    await closed(here)
+    await ask(here, park="0")
+    approval = await here.pending()
+    (item,) = approval.evaluations
+    (before,) = (await here.control.ask(ApprovalQuery(approval.approval_id))).present
+    assert (before.policy_id, before.scope_value, before.settled) == (item.policy_id, item.scope_value, 0)
+    await _granted_elsewhere(here)
+    assert (await ask(here, session="other", park="0")).status == 200
+    (after,) = (await here.control.ask(ApprovalQuery(approval.approval_id))).present
+    assert after.settled > 0
+    await here.deny(approval.approval_id, "too dear")
+    assert (await here.control.ask(ApprovalQuery(approval.approval_id))).present == ()
+
+
 async def test_what_was_drawn_of_a_grant_that_ended_is_told_after_a_restart(opened: Opener) -> None:
     here = await opened()
     await closed(here)

@@ -239,7 +239,7 @@ async def incidents(ada: Operator) -> None:
     await ada.does(AckIncidents((ref,)), "incident", "acknowledged")
     await ada.does(AssignIncidents((ref,), "bob"), "incident", "assigned to bob")
     await ada.does(NoteIncident(ref, "It is the disk."), "incident", "noted")
-    await ada.does(SnoozeIncidents((ref,), 3_600, "known"), "incident", "put away for 1h00m")
+    await ada.does(SnoozeIncidents((ref,), 3_600, "known"), "incident", "snoozed for 1h00m")
     await ada.does(RunRemedy(ref), "incident", "asked for pause_job")
     await ada.does(ResolveIncidents((ref,), force=True), "incident", "resolved")
     await ada.does(SetHealingMode("storage", "observe_only"), "engine", "healing_mode")

@@ -27,7 +27,7 @@ Act = Callable[[Acts, str], IncidentRecord]
         (lambda acts, one: acts.snooze(one, 30 * 86_400_000 + 1, "why", "ada", T0), BadInputError, "1 min to 30 days"),
         (lambda acts, one: acts.snooze(one, 60_000, " ", "ada", T0), BadInputError, "needs a reason"),
         (lambda acts, one: acts.snooze(one, 60_000, "y" * 501, "ada", T0), BadInputError, "too long"),
-        (lambda acts, one: acts.snooze(one, 0, "", "ada", T0), ConflictError, "not put away"),
+        (lambda acts, one: acts.snooze(one, 0, "", "ada", T0), ConflictError, "not snoozed"),
         (lambda acts, one: acts.note(one, "  ", "ada", T0), BadInputError, "empty"),
         (lambda acts, one: acts.note(one, "é" * 2049, "ada", T0), BadInputError, "too long"),
         (lambda acts, one: acts.resolve(one, "ada", T0), ConflictError, "still present"),

@@ -23,7 +23,7 @@ def answered(alerts: Alerts, command: AckAlert | SnoozeAlert, now: int, by: str)
     else:
         until = now + command.duration_seconds * 1_000
         after = replace(found, state="snoozed", snoozed_until=until, acted_by=by, version=found.version + 1)
-        said = f"Put away: {found.summary}."
+        said = f"Snoozed: {found.summary}."
     return tuple(after if item is found else item for item in alerts), CommandResult("accepted", said)
 
 

@@ -44,6 +44,7 @@ from palyra.control.queries import (
     AuditAnswer,
     AuditQuery,
     BudgetQuery,
+    CounterNow,
     DecisionQuery,
     LedgerAnswer,
     LedgerQuery,
@@ -120,6 +121,8 @@ class FakeControl(Control):
         self._attached = attached
         self.closed = False
         self.replays = FakeReplays()
+        self.present: tuple[CounterNow, ...] = ()
+        """Where the budgets of approvals stand by now."""
 
     @property
     def attached(self) -> bool:
@@ -192,6 +195,7 @@ class FakeControl(Control):
                     requester_cost_nano_usd=3_120 * CENT,
                     requester_overrides=2,
                     daily_cost=(110 * CENT, 240 * CENT, 230 * CENT, 610 * CENT, 400 * CENT, 900 * CENT, 630 * CENT),
+                    present=self.present,
                 )
             case BudgetQuery(policy_id=policy_id):
                 world = self.world

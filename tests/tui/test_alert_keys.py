@@ -62,7 +62,7 @@ async def test_what_is_known_stays_listed_but_needs_nobody() -> None:
         await desk.press("a")
         await desk.wait()
         assert "1 needs you" in desk.title
-        assert "known" in desk.lines[3]
+        assert "acked" in desk.lines[3]
         assert "a acknowledge" in desk.footer
         await desk.ready()
         await desk.press("a")
@@ -70,12 +70,12 @@ async def test_what_is_known_stays_listed_but_needs_nobody() -> None:
         assert "acknowledged by" in desk.notice
 
 
-async def test_putting_away_asks_for_how_long_and_says_until_when() -> None:
+async def test_snoozing_asks_for_how_long_and_says_until_when() -> None:
     async with console(world(an_alert(1))) as desk:
         await desk.ready()
         await desk.press("s")
-        assert "Put away: budget alert?" in desk.text
-        assert "It is away until 11:42" in desk.text
+        assert "Snooze this alert?" in desk.text
+        assert "It is silent until 11:42" in desk.box
         await desk.press("ctrl+u")
         await desk.type("8 weeks")
         assert "is no duration" in desk.text
@@ -88,7 +88,7 @@ async def test_putting_away_asks_for_how_long_and_says_until_when() -> None:
         await desk.press("enter", "enter")
         assert desk.control.sent == [SnoozeAlert(ident(5001), 1800, 1)]
         await desk.wait()
-        assert "away" in desk.lines[3]
+        assert "snoozed" in desk.lines[3]
         assert "nothing needs you" in desk.title
 
 

@@ -1,4 +1,4 @@
-"""Incidents, by keyboard: taking note, owning, putting away, noting, treating, closing, and going to the subject."""
+"""Incidents, by keyboard: acknowledging, owning, snoozing, noting, remedies, resolving, and going to the subject."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ async def test_the_list_says_how_grave_what_state_whose_how_often_and_since_when
         assert [row[:20].strip() for row in desk.lines[3:7]] == [
             "▌✖ high     open",
             "▲ medium   remedy",
-            "· low      away",
+            "· low      snoozed",
             "● high     resolved",
         ]
         assert "run 01KA…007F is silent" in desk.lines[3]
@@ -73,7 +73,7 @@ async def test_in_triage_the_same_keys_act_on_an_incident() -> None:
         await desk.wait()
         assert desk.control.sent == [AckIncidents((HUNG,))]
         assert "nothing needs you" in desk.title
-        assert "known" in desk.lines[3]
+        assert "acked" in desk.lines[3]
         await desk.press("a")
         assert "acknowledged by pavel" in desk.notice
         await desk.press("o")
@@ -119,12 +119,12 @@ async def test_owning_and_letting_go() -> None:
         assert [one.assignee for one in desk.control.sent if isinstance(one, AssignIncidents)] == ["pavel", ""]
 
 
-async def test_putting_away_asks_for_how_long_and_why_and_can_be_undone() -> None:
+async def test_snoozing_asks_for_how_long_and_why_and_can_be_undone() -> None:
     async with console(world(hung(children=3))) as desk:
         await desk.press("3")
         await desk.ready()
         await desk.press("s")
-        assert "say why it can wait" in desk.box
+        assert "Say why it can wait first" in desk.box
         await desk.press("ctrl+u")
         await desk.type("5s")
         assert "1 min to 30 days" in desk.box
@@ -136,7 +136,7 @@ async def test_putting_away_asks_for_how_long_and_why_and_can_be_undone() -> Non
         await desk.press("enter", "tab", "enter")
         assert desk.control.sent == [SnoozeIncidents((HUNG,), 7_200, "the pager is moved")]
         await desk.wait()
-        assert "away" in desk.lines[3]
+        assert "snoozed" in desk.lines[3]
         assert "s wake" in desk.footer
         await desk.press("s")
         assert desk.control.sent[-1] == SnoozeIncidents((IncidentRef(ident(7001), 4),), 0)
@@ -273,7 +273,7 @@ async def test_filtering_by_state_severity_domain_and_assignee() -> None:
         await desk.press("3")
         for text, count in (
             ("state:resolved", 1),
-            ("state:away", 1),
+            ("state:snoozed", 1),
             ("severity:high", 2),
             ("domain:provider", 1),
             ("assignee:maria", 1),

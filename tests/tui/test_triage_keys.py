@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from palyra.control.commands import DecideApproval
-from palyra.control.queries import ApprovalQuery
+from palyra.control.queries import ApprovalQuery, CounterNow
 from palyra.control.snapshots import ApprovalView
 from tests.tui.desk import console
-from tests.tui.fake_views import CENT, approval, ident
+from tests.tui.fake_views import CENT, USD, approval, ident
 from tests.tui.fake_worlds import normal, storm
 
 
@@ -72,9 +72,28 @@ async def test_the_requesters_history_is_asked_once_for_each_selection_and_never
         asked = [query for query in desk.control.asked if isinstance(query, ApprovalQuery)]
         assert len(asked) == 1
         await desk.press("j", "j", "k")
-        await desk.wait(5)
+        await desk.wait(4)
         assert len(desk.control.asked) == 4
+        await desk.wait(1)
+        assert len(desk.control.asked) == 5, "budgets move on: a pending one is asked about again"
         assert desk.control.most_in_flight == 1
+
+
+async def test_what_budgets_came_to_meanwhile_is_told_and_whether_once_still_does() -> None:
+    async with console(normal()) as desk:
+        await desk.wait()
+        assert "now  " not in desk.text, "nothing was used since"
+        over = desk.control.world.approvals[0].evaluations[0]
+        desk.control.present = (CounterNow(over.policy_id, over.scope_value, over.settled + 5 * USD, over.held),)
+        await desk.wait(5)
+        assert "now            $25.84 of $20.00: once (≤ $0.924) is too little now, A does it" in desk.text
+        desk.control.present = (CounterNow(over.policy_id, over.scope_value, over.settled + CENT, over.held),)
+        await desk.wait(5)
+        assert "now            $20.85 of $20.00\n" in desk.text
+        desk.control.present = (CounterNow(over.policy_id, over.scope_value, 0, 0),)
+        await desk.press("enter")
+        await desk.wait(5)
+        assert "now   research-day $1.51 of $20.00: it would pass by now" in desk.text
 
 
 async def test_moving_keys() -> None:

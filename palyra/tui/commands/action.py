@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Iterable, Sequence
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from textual.binding import Binding, BindingType
@@ -25,6 +25,18 @@ class Confirm(StrEnum):
     """Can be undone, or changes nothing."""
     DIALOG = "dialog"
     """A dialog tells the exact consequence; the safe button has the focus."""
+
+
+class Stay(IntEnum):
+    """What leaves a footer that is too narrow: the lowest first, and among equals the last."""
+
+    WHERE_THERE_IS_ROOM = 0
+    """The same on every list."""
+    IF_NOTHING_ACTS = 1
+    """The same on every screen."""
+    ACTS = 2
+    """On what is selected."""
+    ALWAYS = 3
 
 
 class Right(StrEnum):
@@ -72,8 +84,8 @@ class Action(ABC, Generic[S_contra]):
     title: str
     help: str
     footer: str = ""
-    always: bool = False
-    """Stays in the footer however narrow it is."""
+    stay: Stay = Stay.ACTS
+    """How long it stays in a footer that gets narrower."""
     listed: bool = True
     """Worth a line in the palette."""
     blindly: bool = False

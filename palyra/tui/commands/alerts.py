@@ -42,8 +42,8 @@ class Acknowledge(Action["ListScreen"]):
 class Snooze(Action["ListScreen"]):
     id = "alert.snooze"
     keys = ("s",)
-    title = "Put alert away…"
-    help = "for a while; it comes back if it still holds then"
+    title = "Snooze alert…"
+    help = "silent and away for a while; back if it still holds then, or gets worse"
     footer = "snooze…"
     confirm = Confirm.DIALOG
     right = Right.DECIDE

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from palyra.control.engine_commands import RUNS_ELSEWHERE, StartEngine
 from palyra.tui.bridge import Link
-from palyra.tui.commands.action import HIDDEN, READY, Action, Confirm, Offer
+from palyra.tui.commands.action import HIDDEN, READY, Action, Confirm, Offer, Stay
 from palyra.tui.commands.configuration import Configuration
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Palette(Action["PalyraScreen"]):
     title = "Command palette"
     help = "every action and every object by name"
     footer = "command"
-    always = True
+    stay = Stay.IF_NOTHING_ACTS
 
     def perform(self, screen: "PalyraScreen") -> Coroutine[Any, Any, None]:
         return screen.palyra.open_palette(screen)
@@ -44,7 +44,7 @@ class Help(Action["PalyraScreen"]):
     title = "Keys of this screen"
     help = "this list"
     footer = "keys"
-    always = True
+    stay = Stay.ALWAYS
 
     def perform(self, screen: "PalyraScreen") -> None:
         screen.palyra.open_help(screen)
@@ -76,7 +76,7 @@ class TakeOver(Action["PalyraScreen"]):
     title = "Take over"
     help = "runs the engine in this console, once the one it showed has gone"
     footer = "take over"
-    always = True
+    stay = Stay.ALWAYS
 
     def offer(self, screen: "PalyraScreen") -> Offer:
         app = screen.palyra
@@ -92,7 +92,7 @@ class StartAgain(Action["PalyraScreen"]):
     title = "Start the engine"
     help = "tries again in recovery mode, once what kept it away is out of the way"
     footer = "start"
-    always = True
+    stay = Stay.ALWAYS
 
     def offer(self, screen: "PalyraScreen") -> Offer:
         latest = screen.palyra.latest
@@ -115,7 +115,7 @@ class Quit(Action["PalyraScreen"]):
     title = "Quit"
     help = "asks first while runs would stop with the console"
     footer = "quit"
-    always = True
+    stay = Stay.IF_NOTHING_ACTS
     blindly = True
     confirm = Confirm.DIALOG
 

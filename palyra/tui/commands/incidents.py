@@ -45,6 +45,13 @@ def place_of(incident: IncidentView) -> tuple[str, str] | None:
     return screen, f"{prefix}:{name}"
 
 
+def _no_remedy(screen: "ListScreen", incident: IncidentView) -> str:
+    """What there is to do instead."""
+    jump = f", {screen.key_words_of(Jump.id)} goes to what it is about" if place_of(incident) is not None else ""
+    resolve, snooze = (screen.key_words_of(one.id) for one in (Resolve, Snooze))
+    return f"There is no remedy for it: {resolve} resolves it, {snooze} snoozes it{jump}."
+
+
 class _OnLive(Action["ListScreen"]):
     """Of an incident that is not resolved."""
 
@@ -78,8 +85,8 @@ class Acknowledge(_OnLive):
 class Snooze(_OnLive):
     id = "incident.snooze"
     keys = ("s",)
-    title = "Put away, or wake"
-    help = "for a while and with a reason; it is back sooner if it gets worse"
+    title = "Snooze it, or wake it"
+    help = "silent and last for a while, for a reason; back sooner if it gets worse"
     footer = "snooze…"
     confirm = Confirm.DIALOG
 
@@ -164,7 +171,7 @@ class Note(Action["ListScreen"]):
 class Remedy(_OnLive):
     id = "incident.remedy"
     keys = ("m",)
-    title = "Treat it…"
+    title = "Run a remedy…"
     help = "shows what a remedy would do first; its outcome is verified"
     footer = "remedy…"
     confirm = Confirm.DIALOG
@@ -190,7 +197,7 @@ class Remedy(_OnLive):
             screen.flash("It changed just now. Look again, then press again.", Tone.WARN)
             return
         if not detail.remedies:
-            screen.flash("There is no remedy for it; R closes it, J goes to what it is about.", Tone.WARN)
+            screen.flash(_no_remedy(screen, incident), Tone.WARN)
             return
         command = await palyra.ask(RemedyDialog(detail))
         if command is not None:
@@ -202,7 +209,7 @@ class Remedy(_OnLive):
 class Resolve(_OnLive):
     id = "incident.resolve"
     keys = ("R",)
-    title = "Close it…"
+    title = "Resolve it…"
     help = "what still holds is mute until it has gone; covers all below it"
     footer = "resolve…"
     confirm = Confirm.DIALOG

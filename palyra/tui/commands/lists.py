@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from palyra.tui.commands.action import HIDDEN, READY, Action, Offer
+from palyra.tui.commands.action import HIDDEN, READY, Action, Offer, Stay
 
 if TYPE_CHECKING:
     from palyra.tui.screens.listing import ListScreen
@@ -28,7 +28,7 @@ class Back(Action["ListScreen"]):
     title = "Back"
     help = "closes the detail, then the filter, then goes to where you came from"
     footer = "back"
-    always = True
+    stay = Stay.ALWAYS
 
     def offer(self, screen: "ListScreen") -> Offer:
         return READY if screen.can_go_back else HIDDEN
@@ -43,6 +43,7 @@ class Find(Action["ListScreen"]):
     title = "Filter"
     help = "words, or field:value; a leading ! keeps the others"
     footer = "filter"
+    stay = Stay.WHERE_THERE_IS_ROOM
 
     def offer(self, screen: "ListScreen") -> Offer:
         return HIDDEN if screen.opened else READY
@@ -67,6 +68,7 @@ class Copy(Action["ListScreen"]):
     title = "Copy"
     help = "to the terminal's clipboard, also over SSH (OSC 52)"
     footer = "copy"
+    stay = Stay.WHERE_THERE_IS_ROOM
 
     def perform(self, screen: "ListScreen") -> None:
         screen.copy()

@@ -40,7 +40,7 @@ def alert_preview(alert: AlertView, zone: str, now: int, width: int) -> list[Lin
 
 def _state(alert: AlertView, zone: str, now: int) -> str:
     if alert.state == "snoozed":
-        return f"away until {show.moment(alert.snoozed_until, zone, now)}, by {alert.acted_by}"
+        return f"snoozed until {show.moment(alert.snoozed_until, zone, now)}, by {alert.acted_by}"
     if alert.state == "acknowledged":
         return f"acknowledged by {alert.acted_by}"
     return alert.state

@@ -52,7 +52,7 @@ def approval_lines(
     approval: ApprovalView, detail: ApprovalDetail | None, zone: str, now: int, width: int
 ) -> list[Line]:
     """Everything an operator weighs, most telling first."""
-    lines = pairs(_refused(approval) if approval.refused else _asked(approval), width)
+    lines = pairs([*(_refused(approval) if approval.refused else _asked(approval)), *_patience(approval, now)], width)
     lines += reason_lines(approval, width)
     if approval.status != "pending":
         lines.extend(_outcome(approval, zone, now, width))
@@ -60,6 +60,8 @@ def approval_lines(
             lines += [row for grant in detail.grants for row in grant_words(grant, zone, now, width)]
     if approval.refused:
         lines += [BLANK, *_budgets(approval.evaluations, zone, now, width)]
+        for policy_id, text, tone in by_now(approval, detail):
+            lines += _now_lines(f"{policy_id} {text}", tone, width)
     elif approval.evaluations:
         lines += [BLANK, *standing_lines(approval, now, width)]
     if approval.refused:
@@ -98,6 +100,51 @@ def _asked(approval: ApprovalView) -> list[Pair]:
         ("asks for", strong(room_words(approval))),
         ("risk", _risk(approval)),
     ]
+
+
+def _patience(approval: ApprovalView, now: int) -> list[Pair]:
+    """Who waits for a word and how much longer, and when it is too late for one."""
+    if approval.status != "pending":
+        return []
+    waited = show.stopwatch(now - approval.requested_at)
+    waiting = part(f"nobody, asked {waited} ago", Tone.MUTED)
+    if approval.waiting and approval.park_until is not None:
+        patience = show.stopwatch(approval.park_until - approval.requested_at)
+        waiting = part(f"{plural(approval.waiting, 'client')}, {waited} of {patience}", Tone.WARN)
+    return [("waiting", waiting), ("lapses", part(f"in {show.stopwatch(approval.expires_at - now)}"))]
+
+
+def _now_lines(text: str, tone: Tone, width: int) -> list[Line]:
+    first, *more = wrap(text, width - 7, tone=tone)
+    return [line(" ", muted("now   "), *first), *(line(" " * 7, *row) for row in more)]
+
+
+def by_now(approval: ApprovalView, detail: ApprovalDetail | None) -> list[tuple[str, str, Tone]]:
+    """Where each budget that is over has got to since it was asked, and whether allowing once still does.
+
+    The amounts shown are those of the request, and so is what a grant for one run may draw.
+    """
+    if detail is None or approval.status != "pending":
+        return []
+    told: list[tuple[str, str, Tone]] = []
+    for item in breached(approval):
+        found = next((one for one in detail.present if (one.policy_id, one.scope_value) == _counter(item)), None)
+        if found is None or item.hard_limit is None or (found.settled, found.held) == (item.settled, item.held):
+            continue
+        metric, total = item.metric_kind, found.settled + found.held + item.bound
+        over = total - item.hard_limit - item.granted
+        words, tone = f"{show.quantity(metric, total)} of {show.quantity(metric, item.hard_limit)}", Tone.PLAIN
+        if over <= 0:
+            words, tone = f"{words}: it would pass by now", Tone.GOOD
+        elif over > item.once_cap:
+            once = show.quantity(metric, item.once_cap)
+            words, tone = f"{words}: once (≤ {once}) is too little now, A does it", Tone.WARN
+        told.append((item.policy_id, words, tone))
+    return told
+
+
+def _counter(item: EvaluationView) -> tuple[str, str]:
+    return item.policy_id, item.scope_value
 
 
 def _who(approval: ApprovalView) -> Part:
@@ -294,6 +341,8 @@ def approval_preview(approval: ApprovalView, detail: ApprovalDetail | None, now:
         lines += [cut(row, width) for row in reason_lines(approval, width)[:2]]
     for item in breached(approval)[:1] or approval.evaluations[:1]:
         lines += _sum_lines(item, width)
+    for _, text, tone in by_now(approval, detail)[:1]:
+        lines.append(line(" ", muted(f"{'now':<{PREVIEW_LABEL}}  "), part(text, tone)))
     more = len(approval.policy_ids) - 1
     if more > 0:
         lines.append(line(" ", muted(f"and {plural(more, 'more budget')}; open it to see them")))

@@ -8,7 +8,7 @@ from palyra.tui.details.gauges import gauge_parts
 from palyra.tui.details.layout import Cell, heading, pairs, table
 from palyra.tui.details.words import budget_mark, level_tone
 from palyra.tui.themes import Tone
-from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, strong, wrap
+from palyra.tui.widgets.lines import BLANK, Line, Part, line, muted, part, strong, wrap
 
 _ACTIONS = {
     "block": "refuses what is over",
@@ -40,7 +40,6 @@ def budget_lines(
     glyph, word, tone = budget_mark(budget)
     metric, ratio = budget.metric_kind, budget.used_ratio
     level = level_tone(ratio, budget)
-    left = (budget.hard_limit or 0) + budget.granted - budget.settled - budget.held
     limit = budget.hard_limit if budget.hard_limit is not None else budget.soft_limit
     lines = [
         line(" ", *gauge_parts(ratio, GAUGE_CELLS, level), part(f" {show.percent(ratio)}", level)),
@@ -55,11 +54,11 @@ def budget_lines(
                 ("held", part(exact(metric, budget.held))),
                 ("limit", part(show.quantity(metric, limit))),
                 ("warns at", part(show.quantity(metric, budget.soft_limit))),
-                ("left", part(show.quantity(metric, max(0, left)) if budget.hard_limit is not None else show.NONE)),
+                ("left", _left(budget)),
                 ("granted", part(show.quantity(metric, budget.granted))),
                 ("window", part(f"{budget.interval_kind.replace('_', ' ')}, {budget.timezone}")),
                 ("renews", part(show.renewal(budget.window_end, budget.timezone, now))),
-                ("full", part(_ACTIONS.get(budget.action, budget.action))),
+                ("when full", part(_ACTIONS.get(budget.action, budget.action))),
                 ("mode", part(budget.mode)),
                 ("from", part(f"{budget.source}, revision {budget.revision}")),
             ],
@@ -83,6 +82,15 @@ def budget_lines(
     if detail is None:
         return [*lines, BLANK, line(" ", muted("counters, grants and history …"))]
     return lines + _hanging(budget, detail, zone, now, width)
+
+
+def _left(budget: BudgetView) -> Part:
+    """What may still be used with its grants, or how far it is over."""
+    if budget.hard_limit is None:
+        return part(show.NONE)
+    left = budget.hard_limit + budget.granted - budget.settled - budget.held
+    amount = show.quantity(budget.metric_kind, abs(left))
+    return part(amount) if left >= 0 else part(f"none: {amount} over", Tone.BAD)
 
 
 def forecast_words(forecast: ForecastView, timezone: str, now: int) -> tuple[str, Tone]:

@@ -42,7 +42,7 @@ PREVIEW_ROWS = 6
 
 
 def away(incident: IncidentView, now: int) -> bool:
-    """Whether somebody put it away for now."""
+    """Whether somebody snoozed it for now."""
     return incident.snoozed_until is not None and now < incident.snoozed_until
 
 
@@ -63,10 +63,10 @@ def state_words(incident: IncidentView, now: int) -> tuple[str, Tone]:
     if not incident.live:
         return "resolved", Tone.GOOD
     if away(incident, now):
-        return "away", Tone.MUTED
+        return "snoozed", Tone.MUTED
     if incident.state == "remediating":
         return "remedy", Tone.ACCENT
-    return ("open", Tone.PLAIN) if incident.acknowledged_at is None else ("known", Tone.MUTED)
+    return ("open", Tone.PLAIN) if incident.acknowledged_at is None else ("acked", Tone.MUTED)
 
 
 def summary_words(incident: IncidentView) -> str:
@@ -122,13 +122,13 @@ def incident_lines(
         ("since", part(show.moment(incident.condition_since, zone, now))),
         ("seen", part(f"{plural(incident.occurrences, 'time')}, episode {incident.episode}")),
         ("owner", part(incident.assignee or "nobody", Tone.PLAIN if incident.assignee else Tone.MUTED)),
-        ("known to", part(_known(incident, zone, now))),
+        ("acked by", part(_acked(incident, zone, now))),
         ("domain", part(f"{incident.domain}, {incident.feature}")),
         ("now", part(doing, doing_tone)),
     ]
     if away(incident, now) and incident.snoozed_until is not None:
         until = show.instant(incident.snoozed_until, zone, now)
-        values.append(("away until", part(f"{until}: {incident.snooze_reason}")))
+        values.append(("snoozed", part(f"until {until}: {incident.snooze_reason}")))
     lines += [BLANK, *pairs(values, width)]
     if detail is None:
         return [*lines, BLANK, line(" ", muted("evidence, attempts and timeline …"))]
@@ -169,7 +169,7 @@ def _holds(incident: IncidentView, now: int) -> str:
     return f"yes, for {lasted}" if incident.holds else "not any more"
 
 
-def _known(incident: IncidentView, zone: str, now: int) -> str:
+def _acked(incident: IncidentView, zone: str, now: int) -> str:
     if incident.acknowledged_at is None:
         return "nobody yet"
     return f"{incident.acknowledged_by}, {show.moment(incident.acknowledged_at, zone, now)}"

@@ -20,7 +20,7 @@ def measures_lines(windows: Sequence[IncidentStats], width: int) -> list[Line]:
     """A table for each window, all severities together first."""
     lines: list[Line] = []
     for stats in windows:
-        head = (stats.window, "episodes", "not known", "not over", "MTTD", "MTTA", "MTTR")
+        head = (stats.window, "episodes", "not acked", "not over", "MTTD", "MTTA", "MTTR")
         rows = [_row(one) for one in stats.measures if one.episodes or not one.severity]
         lines += [*table(head, rows, width, right=frozenset(range(1, len(head)))), BLANK]
     return [*lines, *wrap(WORDS, width - 1, indent=" ", tone=Tone.MUTED)]

@@ -64,7 +64,7 @@ def approval_mark(approval: ApprovalView) -> Mark:
 
 def alert_mark(alert: AlertView) -> Mark:
     if not alert.needs_a_person:
-        return glyphs.IDLE, "away" if alert.state == "snoozed" else "known", Tone.MUTED
+        return glyphs.IDLE, "snoozed" if alert.state == "snoozed" else "acked", Tone.MUTED
     if alert.severity == "danger":
         return glyphs.ATTENTION, alert.severity, Tone.BAD
     return glyphs.NOTE, alert.severity, Tone.WARN

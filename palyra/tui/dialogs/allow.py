@@ -34,7 +34,7 @@ class AllowDialog(ApprovalDialog[DecideApproval]):
         self._now = now
 
     def compose_content(self) -> ComposeResult:
-        yield Labelled("serves", Cycle(get_args(Serves), id="serves"))
+        yield Labelled("scope", Cycle(get_args(Serves), id="serves"))
         yield Labelled("for", Field("1h", id="for", placeholder="30m, 2h, 3d"), id="row-for")
         yield Labelled("up to", Field(self._suggested(), id="amount", placeholder="5.00"), id="row-amount")
         yield from super().compose_content()

@@ -1,4 +1,4 @@
-"""Dialogs about an incident that may change while they are open: putting it away, noting, treating, closing."""
+"""Dialogs about an incident that may change while they are open: snoozing, noting, running a remedy, resolving."""
 
 from typing import TypeVar
 
@@ -79,12 +79,12 @@ class IncidentDialog(Dialog[R]):
 
 
 class SnoozeIncidentDialog(IncidentDialog[SnoozeIncidents]):
-    """Says until when it would be away while the time is typed; why is asked for."""
+    """Says until when it would be silent while the time is typed; why is asked for."""
 
     AUTO_FOCUS = "#for"
 
     def __init__(self, incident: IncidentView, zone: str, now: int) -> None:
-        super().__init__("Put this incident away?", incident)
+        super().__init__("Snooze this incident?", incident)
         self._zone = zone
         self._now = now
 
@@ -95,7 +95,7 @@ class SnoozeIncidentDialog(IncidentDialog[SnoozeIncidents]):
 
     def compose_buttons(self) -> ComposeResult:
         yield Push("Keep it here", id="keep")
-        yield Push("Put it away", id="act")
+        yield Push("Snooze it", id="act")
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -108,38 +108,35 @@ class SnoozeIncidentDialog(IncidentDialog[SnoozeIncidents]):
         self.focus_next()
 
     def explain(self) -> None:
-        trouble = self._trouble()
-        if trouble:
-            self.say([BLANK, line(part(f"{glyphs.BAD} {trouble[1]}", Tone.BAD)), *self.warning()])
+        try:
+            until = show.instant(self._now + self._duration_ms(), self._zone, self._now)
+        except ValueError as error:
+            self.say([BLANK, line(part(f"{glyphs.BAD} {error}", Tone.BAD)), *self.warning()])
             return
-        until = show.instant(self._now + self._duration_ms(), self._zone, self._now)
         text = f"It is silent and last in the list until {until}; back sooner if it gets worse.{self.below()}"
-        self.say([BLANK, *sentences(text), *self.warning()])
+        missing = [] if self._reason else [BLANK, line(muted("Say why it can wait first: it stays in the timeline."))]
+        told = sentences(f"{summary_words(self.incident)}. {text}")
+        self.say([BLANK, *told, *missing, *self.warning()])
 
     def act(self) -> None:
-        trouble = self._trouble()
-        if trouble:
-            self.query_one(f"#{trouble[0]}", Field).focus()
+        try:
+            seconds = self._duration_ms() // 1_000
+        except ValueError:
+            self.query_one("#for", Field).focus()
             return
-        seconds = self._duration_ms() // 1_000
-        self.dismiss(SnoozeIncidents((ref(self.incident),), seconds, self._reason))
+        if self._reason:
+            self.dismiss(SnoozeIncidents((ref(self.incident),), seconds, self._reason))
+        else:
+            self.query_one("#reason", Field).focus()
 
     @property
     def _reason(self) -> str:
         return self.query_one("#reason", Field).value.strip()
 
-    def _trouble(self) -> tuple[str, str] | None:
-        """The field that is not right yet, and why."""
-        try:
-            self._duration_ms()
-        except ValueError as error:
-            return "for", str(error)
-        return None if self._reason else ("reason", "say why it can wait")
-
     def _duration_ms(self) -> int:
         lasting = parse_duration_ms(self.query_one("#for", Field).value)
         if not show.MINUTE <= lasting <= LONGEST_MS:
-            raise ValueError("an incident is put away for 1 min to 30 days")
+            raise ValueError("an incident is snoozed for 1 min to 30 days")
         return lasting
 
 
@@ -221,7 +218,7 @@ class RemedyDialog(IncidentDialog[RunRemedy]):
     """Shows what a remedy would do before it is begun; the safe button has the focus."""
 
     def __init__(self, detail: IncidentDetail) -> None:
-        super().__init__("Treat this incident?", detail.incident)
+        super().__init__("Run a remedy?", detail.incident)
         self._detail = detail
 
     def compose_content(self) -> ComposeResult:
@@ -231,7 +228,7 @@ class RemedyDialog(IncidentDialog[RunRemedy]):
 
     def compose_buttons(self) -> ComposeResult:
         yield Push("Leave it", id="keep")
-        yield Push("Begin", id="act")
+        yield Push("Run it", id="act")
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -250,13 +247,16 @@ class RemedyDialog(IncidentDialog[RunRemedy]):
     def explain(self) -> None:
         remedy = self.remedy
         asks = remedy.auto == "approval"
-        self.query_one("#act", Push).relabel("Ask for it" if asks else "Begin")
+        self.query_one("#act", Push).relabel("Ask for it" if asks else "Run it")
         facts = f"{remedy.name}: {remedy.risk} risk, reaches the {remedy.blast}, {auto_words(remedy)}"
         tried = [one for one in self._detail.attempts if one.remedy == remedy.name]
         before = f"Tried {plural(len(tried), 'time')} before, last {tried[-1].status}." if tried else ""
         after = "Somebody has to allow it first." if asks else "Its outcome is verified and shows in the detail."
         rows = [row for text in remedy.preview for row in sentences(text)]
-        self.say([*wrap(facts, TEXT_WIDTH, tone=Tone.ACCENT), BLANK, *rows, BLANK, *self._foot(before, after)])
+        what = wrap(f"{summary_words(self.incident)}.", TEXT_WIDTH)
+        self.say(
+            [*what, BLANK, *wrap(facts, TEXT_WIDTH, tone=Tone.ACCENT), BLANK, *rows, BLANK, *self._foot(before, after)]
+        )
 
     def _foot(self, *texts: str) -> list[Line]:
         told = [row for text in texts if text for row in wrap(text, TEXT_WIDTH, tone=Tone.MUTED)]
@@ -267,10 +267,10 @@ class RemedyDialog(IncidentDialog[RunRemedy]):
 
 
 class ResolveDialog(IncidentDialog[ResolveIncidents]):
-    """Closes it; what is still present is muted by that, and the dialog says so."""
+    """What is still present is muted by that, and the dialog says so."""
 
     def __init__(self, incident: IncidentView) -> None:
-        super().__init__("Close this incident?", incident)
+        super().__init__("Resolve this incident?", incident)
 
     @property
     def force(self) -> bool:
@@ -279,7 +279,7 @@ class ResolveDialog(IncidentDialog[ResolveIncidents]):
 
     def compose_buttons(self) -> ComposeResult:
         yield Push("Leave it open", id="keep")
-        yield Push("Close it all the same" if self.force else "Close it", id="act")
+        yield Push("Resolve it all the same" if self.force else "Resolve it", id="act")
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -290,7 +290,7 @@ class ResolveDialog(IncidentDialog[ResolveIncidents]):
         if self.incident.state == "remediating":
             text = f"{what}. A remedy is running; it is given up."
         elif self.incident.holds:
-            text = f"{what}. It is still present: closed, it is mute until it has gone and comes back."
+            text = f"{what}. It is still present: resolved, it is mute until it has gone and comes back."
         else:
             text = f"{what}. It does not hold any more; if it comes back, the incident opens again."
         self.say([*sentences(f"{text}{self.below()}"), *self.warning()])

@@ -1,4 +1,4 @@
-"""Putting an alert away: for how long, and what happens then."""
+"""Snoozing an alert: for how long, and what happens then."""
 
 from textual.app import ComposeResult
 
@@ -16,12 +16,12 @@ LONGEST_MS = 30 * show.DAY
 
 
 class SnoozeDialog(Dialog[SnoozeAlert]):
-    """Says until when it would be away while the time is typed."""
+    """Says until when it would be silent while the time is typed."""
 
     AUTO_FOCUS = "#for"
 
     def __init__(self, alert: AlertView, zone: str, now: int) -> None:
-        super().__init__(f"Put away: {alert.kind.replace('_', ' ')}?")
+        super().__init__("Snooze this alert?")
         self._alert = alert
         self._zone = zone
         self._now = now
@@ -33,7 +33,7 @@ class SnoozeDialog(Dialog[SnoozeAlert]):
 
     def compose_buttons(self) -> ComposeResult:
         yield Push("Keep it here", id="keep")
-        yield Push("Put it away", id="act")
+        yield Push("Snooze it", id="act")
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -59,8 +59,8 @@ class SnoozeDialog(Dialog[SnoozeAlert]):
         except ValueError as error:
             self.say([BLANK, line(part(f"{glyphs.BAD} {error}", Tone.BAD)), *self._warning()])
             return
-        text = f"It is away until {until}, also when it comes and goes. If it holds then, or gets worse, it is back."
-        self.say([BLANK, *sentences(text), *self._warning()])
+        text = f"It is silent until {until}, also when it comes and goes. If it holds then, or gets worse, it is back."
+        self.say([BLANK, *sentences(f"{self._alert.summary}. {text}"), *self._warning()])
 
     def act(self) -> None:
         try:
@@ -73,7 +73,7 @@ class SnoozeDialog(Dialog[SnoozeAlert]):
     def _duration_ms(self) -> int:
         lasting = parse_duration_ms(self.query_one("#for", Field).value)
         if not 1_000 <= lasting <= LONGEST_MS:
-            raise ValueError("an alert is put away for 1 s to 30 days")
+            raise ValueError("an alert is snoozed for 1 s to 30 days")
         return lasting
 
     def _warning(self) -> list[Line]:

@@ -21,15 +21,28 @@ class ApprovalDialog(Dialog[R]):
         self.changed = ""
 
     def take(self, snapshot: Snapshot) -> None:
-        for item in snapshot.approvals:
-            if item.approval_id == self.approval.approval_id:
-                if item.version == self.approval.version:
-                    return
-                _, word, _ = approval_mark(item)
-                by = f" by {item.decided_by}" if item.decided_by else ""
-                self.changed = f"{word}{by}"
-                self.explain()
-                return
+        seen = self.approval
+        item = next((one for one in snapshot.approvals if one.approval_id == seen.approval_id), None)
+        listed = sum(one.status == "pending" for one in snapshot.approvals)
+        if item is None and listed < snapshot.approvals_pending:
+            # It may be one of those that the snapshot has no room for.
+            return
+        changed = self._change(item)
+        if item is not None and not changed and item.waiting != seen.waiting:
+            self.approval = item
+        elif changed == self.changed:
+            return
+        self.changed = changed
+        self.explain()
+
+    def _change(self, item: ApprovalView | None) -> str:
+        """What it is by now that it was not when it was asked about."""
+        if item is None:
+            return "it is over"
+        if item.version == self.approval.version:
+            return ""
+        by = f" by {item.decided_by}" if item.decided_by else ""
+        return f"{approval_mark(item)[1]}{by}"
 
     def explain(self) -> None:
         """Shows the consequence anew."""

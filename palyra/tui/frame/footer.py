@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from palyra.tui.commands.action import Action, key_words
+from palyra.tui.commands.action import Action, Stay, key_words
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.lines import Line, Part, cut, muted, part, width_of
 
@@ -14,8 +14,8 @@ GAP = "  "
 
 
 def footer_line(screen: "PalyraScreen", width: int) -> Line:
-    """Keys that act on what is selected; what may not be done now is dimmed."""
-    entries: list[tuple[Line, bool]] = []
+    """Keys that act on what is selected; what may not be done now is dimmed. They stay longest where it is narrow."""
+    entries: list[tuple[Line, Stay]] = []
     for action in screen.actions:
         if not action.footer:
             continue
@@ -23,12 +23,12 @@ def footer_line(screen: "PalyraScreen", width: int) -> Line:
         if not offer.shown:
             continue
         words = action.footer_of(screen)
-        entries.append((_entry(action, words, screen.key_of(action), dim=bool(offer.reason)), action.always))
-    while entries and _width(entries) > width:
-        droppable = [number for number, (_, always) in enumerate(entries) if not always]
-        if not droppable:
+        entries.append((_entry(action, words, screen.key_of(action), dim=bool(offer.reason)), action.stay))
+    while _width(entries) > width:
+        leaves = min((stay for _, stay in entries), default=Stay.ALWAYS)
+        if leaves is Stay.ALWAYS:
             break
-        entries.pop(droppable[-1])
+        entries.pop(max(number for number, (_, stay) in enumerate(entries) if stay is leaves))
     return cut(_joined(entries), width)
 
 
@@ -50,11 +50,11 @@ def _entry(action: Action[Any], words: str, keys: str, *, dim: bool) -> Line:
     )
 
 
-def _width(entries: Sequence[tuple[Line, bool]]) -> int:
+def _width(entries: Sequence[tuple[Line, Stay]]) -> int:
     return width_of(_joined(entries))
 
 
-def _joined(entries: Sequence[tuple[Line, bool]]) -> Line:
+def _joined(entries: Sequence[tuple[Line, Stay]]) -> Line:
     parts: list[Part] = [part(" ")]
     for number, (entry, _) in enumerate(entries):
         if number:

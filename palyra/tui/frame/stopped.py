@@ -15,7 +15,8 @@ def stopped_lines(snapshot: Snapshot | None, label: str, width: int) -> list[Lin
         return [BLANK, line(" ", muted(f"{words[:1].upper()}{words[1:]}"))]
     trouble = "" if snapshot is None else snapshot.engine.trouble
     log = "" if snapshot is None else snapshot.engine.log_file
-    told = wrap(trouble, width - 4, indent="   ") if trouble else []
+    problems = () if snapshot is None else snapshot.engine.problems
+    told = wrap(problems[0] if problems else trouble, width - 4, indent="   ") if trouble else []
     keys = (strong("9"), muted(" for Diagnostics: "), strong("p"), muted(" shows a repair, "), strong("f"))
     return [
         BLANK,

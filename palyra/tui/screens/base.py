@@ -105,6 +105,11 @@ class PalyraScreen(Screen[None]):
         """The keys an action has now, after remapping."""
         return self.palyra.keys.get(action.id) or ",".join(action.keys)
 
+    def key_words_of(self, identifier: str) -> str:
+        """The key of one of its actions as people read it."""
+        action = find(self.ACTIONS, identifier)
+        return "" if action is None else key_words(self.key_of(action))
+
     # Composing.
 
     def compose(self) -> ComposeResult:

@@ -27,7 +27,9 @@ from palyra.tui.widgets.rows import CellValue, cell
 
 GAUGE_CELLS = 4
 ROOMY = 100
-"""From this width on a list has room for the moment at which a window ends, and for what kind a scope is of."""
+"""From this width on a list has room for what kind a scope is of."""
+MOMENTS_FROM = 135
+"""From this width on it has room for the moment at which a window ends."""
 COLUMNS = (
     Column("sign", safe(""), 1),
     Column("budget", safe("budget"), 13, flex=2, most=34),
@@ -125,7 +127,7 @@ class BudgetsScreen(ListScreen):
         """The time left; with the moment itself where there is room for it."""
         if budget.window_end is None:
             return "never"
-        if self.table.size.width >= ROOMY:
+        if self.table.size.width >= MOMENTS_FROM:
             return show.renewal(budget.window_end, budget.timezone, self.now)
         return show.span(budget.window_end - self.now)
 

@@ -254,7 +254,7 @@ class ListScreen(PalyraScreen):
         untold = self.untold(subject) and not (self.wide and self.pane.end_seen)
         if not self.opened and (untold or self._is_cut(subject)):
             self.open_detail()
-            self.flash("Its row does not show all of it, so here is all of it. Press the key again to act.", Tone.WARN)
+            self.flash("Its row is cut, so here is all of it. Press the key again to act.", Tone.WARN)
             return False
         if self.opened and not self.pane.end_seen:
             self.flash("Read to the end first (PgDn), then press the key again.", Tone.WARN)

@@ -20,7 +20,7 @@ from palyra.tui.commands.general import EVERYWHERE
 from palyra.tui.commands.incidents import INCIDENTS
 from palyra.tui.commands.lists import LISTS, OPENING
 from palyra.tui.details.alert import alert_lines, alert_preview
-from palyra.tui.details.approval import approval_lines, approval_preview
+from palyra.tui.details.approval import approval_lines, approval_preview, waiting_words
 from palyra.tui.details.incident import (
     incident_lines,
     incident_mark,
@@ -52,6 +52,8 @@ COLUMNS = (
     Column("budget", safe("budget"), 13, flex=1, most=30),
     Column("age", safe("age"), 6, align="right"),
 )
+FRESH_SECONDS = 5.0
+"""How long what the journal said of a pending approval is good for."""
 HERE = (*DECISIONS, *INCIDENTS, *ALERTS, Explain(), *OPENING)
 
 
@@ -74,16 +76,19 @@ class RequesterHistory:
     def __init__(self, screen: ListScreen) -> None:
         self._screen = screen
         self._for: tuple[str, int] | None = None
+        self._asked_at = 0.0
         self._answer: Known | None = None
         self._inquiry: Inquiry[Known] | None = None
 
     def look_up(self, approval: ApprovalView) -> None:
-        """Asks once for each version of an approval."""
+        """Asks once for each version of an approval, and of a pending one again now and then: budgets move on."""
         wanted = (approval.approval_id, approval.version)
-        if wanted == self._for:
-            return
-        self._for = wanted
         palyra = self._screen.palyra
+        monotonic = palyra.clock.monotonic()
+        fresh = approval.status != "pending" or monotonic - self._asked_at < FRESH_SECONDS
+        if wanted == self._for and fresh:
+            return
+        self._for, self._asked_at = wanted, monotonic
         if self._inquiry is None:
             self._inquiry = Inquiry(palyra.spawn, self._apply, self._fail)
         self._inquiry.ask(lambda: self._read(approval))
@@ -224,6 +229,9 @@ class TriageScreen(ListScreen):
         return show.short_id(subject.approval_id) if isinstance(subject, ApprovalView) else ""
 
     def summary(self) -> Line:
+        if self.opened:
+            subject = self.subject
+            return waiting_words(subject, self.now) if isinstance(subject, ApprovalView) else ()
         need = f"{self._needing} {'needs' if self._needing == 1 else 'need'} you"
         return (muted(f"{need if self._needing else 'nothing needs you'} {glyphs.SEPARATOR} / filter"),)
 
