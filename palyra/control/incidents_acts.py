@@ -60,7 +60,7 @@ async def act_on_incident(engine: Engine, command: IncidentCommand, by: Decider)
                 engine,
                 command.incidents,
                 by,
-                f"put away for {format_duration(for_ms)}" if for_ms else "woken",
+                f"snoozed for {format_duration(for_ms)}" if for_ms else "woken",
                 lambda ref, at: acts.snooze(ref.incident_id, for_ms, command.reason, by.name, at, version=ref.version),
             )
         case NoteIncident():
@@ -105,7 +105,7 @@ async def _each(engine: Engine, refs: tuple[IncidentRef, ...], by: Decider, verb
     if len(refs) == 1:
         record = done[0]
         data = {"incident_id": record.incident_id, "version": str(record.version), "state": record.state.value}
-        return CommandResult("accepted", f"Incident {record.incident_id} is {verb}: {record.summary}.", fix, data=data)
+        return CommandResult("accepted", f"{verb[:1].upper()}{verb[1:]}: {record.summary}.", fix, data=data)
     text = f"{plural(len(done), 'incident')} {verb}"
     if not refused:
         return CommandResult("accepted", f"{text}.", fix, data={"done": ids})
