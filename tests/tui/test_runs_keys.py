@@ -143,6 +143,24 @@ async def test_the_detail_is_asked_once_for_each_run_and_late_answers_of_others_
         assert "agent-ci" in desk.text
 
 
+async def test_the_run_that_is_looked_at_stays_when_more_are_listed_than_a_table_takes() -> None:
+    async with console(replace(normal(), older_runs=()), size=LARGE) as desk:
+        await desk.press("5", "j", "j", "j")
+        looked_at = desk.list.table.selected_key
+        detail = desk.list.pane.lines
+        asked = [query for query in desk.control.asked if isinstance(query, RunQuery)]
+        for start in (0, MAX_ROWS):
+            desk.control.change(
+                runs=tuple(run(-start - number, "completed", "new", "m/m", CENT) for number in range(1, MAX_ROWS + 1))
+            )
+            await desk.wait()
+            assert desk.list.table.selected_key == looked_at
+            assert list(desk.list._subjects)[-1] == looked_at
+            assert len(desk.list._subjects) == MAX_ROWS
+        assert desk.list.pane.lines == detail
+        assert [query for query in desk.control.asked if isinstance(query, RunQuery)] == asked, "nothing looked up anew"
+
+
 async def test_the_run_that_is_looked_at_stays_while_newer_ones_push_the_others_out() -> None:
     async with console(replace(normal(), older_runs=()), size=LARGE) as desk:
         await desk.press("5", "j", "j", "j")

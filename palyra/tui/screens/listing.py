@@ -143,7 +143,7 @@ class ListScreen(PalyraScreen):
         order = self.ORDERS[self._order]
         if order.key is not None:
             shown = sorted(shown, key=order.key, reverse=order.descending)
-        shown = shown[:MAX_ROWS]
+        shown = self._fitting(shown)
         self._subjects = {key_of(item): item for item in shown}
         if not shown:
             self.table.set_empty(self._empty(snapshot))
@@ -152,6 +152,15 @@ class ListScreen(PalyraScreen):
         if self.opened and self._shown_key not in self._subjects:
             self.close_detail()
         self.draw_detail()
+
+    def _fitting(self, shown: list[Subject]) -> list[Subject]:
+        """As many as a table takes. What the cursor stands on stays among them, or it would go from row to row at the
+        end of a list that grows at its top, and each would be looked up for nothing."""
+        if len(shown) > MAX_ROWS and (selected := self.table.selected_key) is not None:
+            kept = next((item for item in shown[MAX_ROWS:] if key_of(item) == selected), None)
+            if kept is not None:
+                return [*shown[: MAX_ROWS - 1], kept]
+        return shown[:MAX_ROWS]
 
     def _make_rows(self) -> list[Row]:
         """Rows of what is listed. Those out of sight are made when they are seen, and their clocks stand still: making

@@ -282,11 +282,12 @@ class RunsScreen(ListScreen):
     def take(self, snapshot: Snapshot) -> None:
         first = self.snapshot is None
         self._keep_pushed_out(snapshot)
-        super().take(snapshot)
+        self.snapshot = snapshot
+        # A history that begins anew draws what there is, and once is enough.
         if first:
             self._start_history(snapshot)
-        else:
-            self._mend()
+        elif not self._mend():
+            super().take(snapshot)
 
     def _keep_pushed_out(self, snapshot: Snapshot) -> None:
         """A snapshot has the newest runs only: those before them stay in the list until a page has them."""
