@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -63,18 +64,25 @@ class Installed:
 
     @contextmanager
     def serving(self) -> Iterator[dict[str, str]]:
-        """The facts of a ready `palyra serve`, which has to end well too."""
+        """The facts of a ready `palyra serve`, which has to end well too, and to tell a service manager of both."""
         ready = self.home / "ready.json"
         command = [self.program("palyra"), "serve", "--bind", "127.0.0.1:0", "--ready-file", str(ready)]
-        with subprocess.Popen(
-            command, cwd=self.elsewhere, env=self.environ, stdout=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stdout is not None
-            assert "palyra serves" in process.stdout.readline()
-            yield json.loads(ready.read_text())
-            process.terminate()
-            process.stdout.read()
-        assert process.returncode == 0
+        told = self.home / "notices"
+        environ = {**self.environ, "NOTIFY_SOCKET": str(told)}
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(str(told))
+            with subprocess.Popen(
+                command, cwd=self.elsewhere, env=environ, stdout=subprocess.PIPE, text=True
+            ) as process:
+                assert process.stdout is not None
+                assert "palyra serves" in process.stdout.readline()
+                facts = json.loads(ready.read_text())
+                assert manager.recv(4096) == f"READY=1\nSTATUS=serving {facts['gateway_url']}".encode()
+                yield facts
+                process.terminate()
+                process.stdout.read()
+            assert process.returncode == 0
+            assert manager.recv(4096).startswith(b"STOPPING=1")
 
     def at_a_terminal(self, *command: str, until: str, keys: str) -> None:
         """Runs a program on a terminal until it shows something, then presses keys, after which it ends well."""
