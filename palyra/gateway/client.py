@@ -90,9 +90,9 @@ class HttpClient:
             raise ClientGoneError
 
 
-def content_type(headers: Mapping[str, str], default: str) -> str:
-    """What a provider says its answer is."""
+def content_type(headers: Mapping[str, str], known: str) -> str:
+    """What a provider says its answer is, where it agrees with what the answer was read as; else that."""
     for name, value in headers.items():
-        if name.lower() == "content-type":
+        if name.lower() == "content-type" and value.partition(";")[0].strip().lower() == known:
             return value
-    return default
+    return known

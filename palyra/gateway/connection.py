@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.http_parser import RawRequestMessage
+from aiohttp.web_protocol import RequestPayloadError
 from aiohttp.web_request import BaseRequest
 
 from palyra.config.serving import GatewayConfig
@@ -76,7 +77,8 @@ class Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         heads = self._request_count
         # What comes while a body is incomplete is its rest, also of a request that was refused before it all came.
-        within_body = self._body is not None and not self._body.is_eof()
+        body = self._body
+        within_body = body is not None and not body.is_eof()
         super().data_received(data)
         if self._offering is not None:
             self._offer_continues(len(data))
@@ -85,6 +87,8 @@ class Connection(web.RequestHandler):
             self._head_done()
             newest: Any
             newest, self._body = self._messages[-1]
+            if body is not None and within_body and not body.is_eof():
+                _break_off(body)
             if getattr(newest, "upgrade", False) and not self._upgraded:
                 self._offered(newest, data, alone=self._request_count - heads == 1)
         elif data and self.alive and not within_body and not self._upgraded:
@@ -206,6 +210,12 @@ class Connection(web.RequestHandler):
         finally:
             if not transport.is_closing():
                 transport.set_write_buffer_limits(high=high, low=low)
+
+
+def _break_off(body: StreamReader) -> None:
+    """Tells whoever reads a body that it has no end: the parser, failing within it, tells only of a bad request."""
+    body.set_exception(RequestPayloadError("The body's framing is broken."))
+    body.feed_eof()
 
 
 class Door(web.Server):

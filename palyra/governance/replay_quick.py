@@ -14,6 +14,7 @@ from palyra.governance.plan_record import FIRST_SHIFT, WEIGHED, Disposition
 from palyra.governance.replay_flow import Group
 from palyra.governance.replay_input import Shape
 from palyra.governance.replay_lanes import ASKS, BLOCKS, Place
+from palyra.pricing.charge import ANSWER_AT_MOST
 
 Numbers = list[Any]
 """One model's row of a plan's body."""
@@ -91,7 +92,7 @@ def _first(rows: list[Numbers], shape: Shape, outcome: int, at: int, group_of: A
 
 def _judged(row: Numbers, bound: int, send: int | None, group: Group, at: int) -> Verdict:
     base, rate, denominator = row[2]
-    usd = min(-(-(base + rate * bound) // denominator), MAX)
+    usd = min(-(-(base + rate * bound) // denominator), ANSWER_AT_MOST)
     tokens = sum(row[1]) + bound
     amounts = (usd, tokens, 1)
     strength = _OK

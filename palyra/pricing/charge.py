@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from palyra.core.money import MAX, Usd
+from palyra.core.money import NANO, Usd
 from palyra.core.values import value
 from palyra.pricing.card import STANDARD, Precision, PriceState, RateCard, ServiceContext
 from palyra.pricing.pricer import Pricer, half_even, round_up
@@ -26,6 +26,10 @@ class Charge:
     flags: tuple[str, ...] = ()
 
 
+ANSWER_AT_MOST = Usd(100_000 * NANO)
+"""No answer costs more. A provider that says so is not believed: sums of usage are 64 bits wide, and a few thousand
+million dollars in one answer would be the end of them."""
+
 UNPRICED = Charge(None, (), PriceState.UNKNOWN, Precision.UNKNOWN)
 
 
@@ -34,7 +38,7 @@ def charge(card: RateCard | None, usage: NormalisedUsage, context: ServiceContex
 
     Without a card, or where a whole side of the use has no rate, the price is unknown. Flags: `tier_unpriced` where
     the context asks for a variant the card does not list, `tool_unpriced` where a tool ran that has no fee in it,
-    `unpriceable_body` (amount None) where the sum is larger than money can be.
+    `unpriceable_body` (amount None) where the sum is larger than any answer costs.
     """
     if card is None:
         return UNPRICED
@@ -53,7 +57,7 @@ def charge(card: RateCard | None, usage: NormalisedUsage, context: ServiceContex
         flags = (*flags, "tool_unpriced")
     precision = Precision.PARTIAL if flags else card.precision
     amount = half_even(exact, pricer.denominator)
-    if amount > MAX:
+    if amount > ANSWER_AT_MOST:
         return Charge(None, (), card.state, Precision.UNKNOWN, (*flags, "unpriceable_body"))
     return Charge(Usd(amount), parts, card.state, precision, flags)
 
@@ -70,5 +74,5 @@ def cost_of_tokens(
 
 
 def bound_of(exact: int, denominator: int) -> Usd:
-    """A bound from an exact amount: rounded up, at most what money can be."""
-    return Usd(min(round_up(exact, denominator), MAX))
+    """A bound from an exact amount: rounded up, at most what any answer costs."""
+    return Usd(min(round_up(exact, denominator), ANSWER_AT_MOST))

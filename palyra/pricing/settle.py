@@ -5,10 +5,10 @@ from dataclasses import asdict
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
-from palyra.core.money import MAX, NANO, Usd
+from palyra.core.money import NANO, Usd
 from palyra.core.values import value
 from palyra.pricing.card import Precision, PriceSource, PriceState, RateCard, ServiceContext
-from palyra.pricing.charge import UNPRICED, Charge, charge
+from palyra.pricing.charge import ANSWER_AT_MOST, UNPRICED, Charge, charge
 from palyra.pricing.dialect import Dialect
 from palyra.pricing.estimate import PromptSize
 from palyra.pricing.meter import Metered
@@ -152,6 +152,6 @@ def _reported_cost(heard: Normalised) -> Usd | None:
         return None
     try:
         amount = Decimal(str(cost)) * NANO / per_dollar
-        return Usd(int(amount.to_integral_value(ROUND_HALF_EVEN))) if 0 <= amount <= MAX else None
+        return Usd(int(amount.to_integral_value(ROUND_HALF_EVEN))) if 0 <= amount <= ANSWER_AT_MOST else None
     except (ArithmeticError, ValueError):
         return None

@@ -11,7 +11,7 @@ from palyra.core.clock import Clock
 from palyra.core.errors import BadInputError, ConflictError, NotFoundError
 from palyra.core.events import Event, EventHub
 from palyra.core.ids import IdSource
-from palyra.core.money import MAX, format_usd
+from palyra.core.money import format_usd
 from palyra.core.plural import plural
 from palyra.core.values import value
 from palyra.governance.four_eyes import Decider
@@ -21,7 +21,7 @@ from palyra.journal.corrections import Rates, as_corrected, rates_between
 from palyra.journal.journal import Journal
 from palyra.journal.rows import HoldRow, RunRow, UsageRow
 from palyra.pricing.card import RateCard
-from palyra.pricing.charge import charge
+from palyra.pricing.charge import ANSWER_AT_MOST, charge
 from palyra.pricing.rates import lump
 from palyra.pricing.usage import NormalisedUsage
 from palyra.providers.request import MAX_TOKENS
@@ -153,8 +153,8 @@ def _check(asked: Correction) -> None:
         number = getattr(asked, name)
         if number is not None and not 0 <= number <= MAX_TOKENS:
             faults.append(f"{name}: it must be from 0 to {MAX_TOKENS:,}.")
-    if asked.cost is not None and not 0 <= asked.cost <= MAX:
-        faults.append("cost: it must not be negative, nor more than Palyra counts.")
+    if asked.cost is not None and not 0 <= asked.cost <= ANSWER_AT_MOST:
+        faults.append(f"cost: it must not be negative, nor more than {format_usd(ANSWER_AT_MOST)}.")
     if not asked.reason.strip() or len(asked.reason) > REASON_MOST:
         faults.append(f"reason: say why, in at most {REASON_MOST} characters.")
     if asked.input_tokens is asked.output_tokens is asked.cached_tokens is asked.cost is None:

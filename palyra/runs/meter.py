@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from palyra.pricing.meter import DEFAULT_Q, DEFAULT_SLICE_Q, Metered, output_tokens
+from palyra.pricing.normalise import COUNT_AT_MOST
 from palyra.providers.wires import USAGE_NAMES, Wire
 
 
@@ -60,4 +61,4 @@ class StreamMeter:
 
 def _count(usage: dict[str, Any], name: str) -> int:
     value = usage.get(name)
-    return value if type(value) is int and value > 0 else 0
+    return value if type(value) is int and 0 < value <= COUNT_AT_MOST else 0

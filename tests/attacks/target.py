@@ -21,6 +21,9 @@ SETTINGS = """
 failures = 100
 window = "1s"
 
+[healing]
+mode = "disabled"
+
 [gateway]
 max_body = "1MiB"
 
@@ -28,8 +31,36 @@ max_body = "1MiB"
 policy_id = "all"
 hard_limit = "1000000"
 interval_kind = "lifetime"
+action = "advise"
+
+[[models]]
+provider = "own"
+upstream = "acme-8b"
+responses = true
+
+[[models]]
+provider = "own"
+upstream = "vectors"
+role = "embeddings"
+
+[[models]]
+provider = "own"
+upstream = "gold"
+
+[[pricing]]
+provider = "own"
+model = "*"
+input = "1000"
+output = "1000"
+
+[[pricing]]
+provider = "own"
+model = "gold"
+input = "1000000"
+output = "1000000"
 """
-"""A budget that counts everything and refuses nothing, and a breaker that hostile answers do not open."""
+"""A budget that counts everything and refuses nothing, a breaker that hostile answers do not open, and a model for each
+wire."""
 PATIENCE_S = (61, 700)
 """Past every limit of time of a caller, and of a provider."""
 TURNS = 20
@@ -124,7 +155,7 @@ class Target:
         """Turns the loop until something has ended; where it waits for time to pass, that passes."""
         for patience in (*PATIENCE_S, None):
             quiet = 0
-            while under_way() and quiet < 400:
+            while under_way() and quiet < TURNS:
                 before = (len(self.here.events), len(self.provider.heard))
                 await asyncio.sleep(0)
                 quiet = quiet + 1 if before == (len(self.here.events), len(self.provider.heard)) else 0
@@ -149,6 +180,9 @@ class Target:
         assert (settled, held) == ((await here.usage()).total.cost_nano_usd, 0)
         for provider in ("openai", "anthropic", "own"):
             assert here.engine.leases.of_provider(provider).in_use == 0
+            # What a provider says of a credential is believed; the next example begins with a good one.
+            for standing in here.engine.credentials.standings(provider, self.clock.now_ms()):
+                here.engine.credentials.clear(provider, standing.id)
         await self.clock.advance(2)
 
     def harmless(self, answer: bytes) -> None:

@@ -218,3 +218,23 @@ async def test_nobody_waits_for_the_rest_of_a_refused_body_once_its_caller_has_l
         await until(lambda: door.gateway.figures().connections == 0)
         await settle_loop()
         assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("broken", [b"\n6\r\n", b"zz\r\n", b"-1\r\n", b"\r\nfffffffffffffffff\r\n"])
+async def test_a_body_that_breaks_off_in_its_middle_is_refused_at_once(
+    broken: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(clock=ManualClock()) as door:
+        before = asyncio.all_tasks()
+        caller = await door.caller()
+        caller.send(chunked([b'{"a"'], ending=b""))
+        await until(lambda: door.gateway.figures().connections == 1)
+        await settle_loop()
+        caller.send(broken)
+        answer = await caller.answer()
+        assert await caller.ended()
+        await settle_loop()
+        assert asyncio.all_tasks() == before
+    assert (answer.status, answer.error["code"]) == (400, "invalid_header")
+    assert door.runner.asked == []
+    assert caplog.records == []

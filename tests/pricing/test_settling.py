@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from palyra.config.choices import ModelProviderKind
-from palyra.core.money import MAX, Usd
+from palyra.core.money import Usd
 from palyra.pricing.book import PriceBook, PricedProvider
 from palyra.pricing.card import Precision, PriceSource, PriceState
+from palyra.pricing.charge import ANSWER_AT_MOST
 from palyra.pricing.dialect import Flavour
 from palyra.pricing.estimate import PromptSize
 from palyra.pricing.meter import Metered
@@ -139,7 +140,9 @@ def test_a_body_beyond_any_price_is_charged_the_bound() -> None:
     assert sum_of_parts(priced.rates) == 123_456
     unbounded = settle(prices, answer("gold", prompt=10**9), model="gold")
     assert (unbounded.charge, unbounded.price_state) == (None, PriceState.UNKNOWN)
-    assert settle(prices, answer("gold", prompt=10**6, completion=0), model="gold").charge == MAX
+    assert settle(prices, answer("gold", prompt=11, completion=0), model="gold").charge == 11 * nano("9000")
+    assert 11 * nano("9000") <= ANSWER_AT_MOST < 12 * nano("9000")
+    assert settle(prices, answer("gold", prompt=12, completion=0), model="gold", bound=5).charge == 5
 
 
 def test_tools_that_ran_are_charged_and_one_without_a_fee_is_flagged() -> None:
