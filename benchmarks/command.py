@@ -121,7 +121,7 @@ def run(benchmark: Benchmark[Any], arguments: Sequence[str] | None = None) -> No
     others, begun = Shared(), time.monotonic()
     found = benchmark.measure(setting, size)
     took, by_others = time.monotonic() - begun, others.by_others()
-    for line in (*found.details, *lines(found.rows), *found.notes):
+    for line in (*found.details, *lines((*found.rows, *found.more)), *found.notes):
         print(line)
     print(f"Took {took:.0f} s; other work had {by_others:.0%} of this machine meanwhile.")
     if chosen.json is not None:

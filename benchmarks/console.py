@@ -34,7 +34,8 @@ QUICK = Size(starts=1, rest=5)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A number of the table: which, how it is called, its unit, and what it should be at most."""
+    """A number of the table: which, how it is called, its unit, and what it should be at most; those without such a
+    goal only its own command prints."""
 
     name: str
     what: str
@@ -77,9 +78,11 @@ def one_round(directory: Path, cores: Cores, size: Size, journal: Path) -> tuple
     return {**numbers, **shares}, which
 
 
-def rows(found: Rounds, size: Size) -> Iterator[Measured]:
+def rows(found: Rounds, size: Size, *, goals: bool) -> Iterator[Measured]:
+    """Those with goals, or the others."""
     for one in TABLE:
-        yield found.row(one.what.format(runs=size.runs), one.name, one.unit, most=one.most)
+        if (one.most is not None) == goals:
+            yield found.row(one.what.format(runs=size.runs), one.name, one.unit, most=one.most)
 
 
 def prepare(setting: Setting, size: Size) -> Path:
@@ -98,7 +101,9 @@ def measure(setting: Setting, size: Size) -> Found:
             rounds.append(numbers)
             keys.add(which)
     found = Rounds(rounds)
-    return Found(tuple(rows(found, size)), found.all, (f"The key that wrote most: {', '.join(sorted(keys))}.",))
+    most = f"The key that wrote most: {', '.join(sorted(keys))}."
+    more = tuple(rows(found, size, goals=False))
+    return Found(tuple(rows(found, size, goals=True)), found.all, (most,), more)
 
 
 BENCHMARK = Benchmark("console", __doc__, Size(), QUICK, measure, prepare)

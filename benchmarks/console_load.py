@@ -17,13 +17,14 @@ SCREENS = "1234567890"
 NEW_ROWS = 5_000
 THEMES = 5
 SETTLE_S = 6.0
-"""By then the console takes nobody to be acting any more."""
+"""By then an engine has started, and a console takes nobody to be acting any more."""
 CONNECTIONS = 16
 
 
 def at_rest(directory: Path, cores: Cores, port: int, seconds: int) -> Numbers:
     """Shares of a core that the engine takes at a request a second, without a screen and with Triage; bytes of that."""
     with headless(directory / "rest-serve", port, cores.engine) as served:
+        time.sleep(SETTLE_S)
         without = _share(served, cores, seconds)
     with console(directory / "rest-tui", port, cores.engine, size=LEAST) as screen:
         screen.press(TRIAGE)

@@ -79,11 +79,13 @@ def measure(setting: Setting, size: Size) -> Found:
     runs = f"{size.runs:,} runs, {size.a_day:,} of them a day"
     rows = (
         first.row(f"all local checks, {runs}: the first time, with all that is loaded", "took_ms", "ms", most=GOAL_MS),
+        again.row("all local checks again", "took_ms", "ms", most=GOAL_MS),
+    )
+    more = (
         first.row("the first time, processor time", "worked_ms", "ms"),
-        again.row("again", "took_ms", "ms", most=GOAL_MS),
         again.row("again, processor time", "worked_ms", "ms"),
     )
-    return Found(rows, (*first.all, *again.all), (f"That journal has {octets / 1024**2:.0f} MiB.",))
+    return Found(rows, (*first.all, *again.all), (f"That journal has {octets / 1024**2:.0f} MiB.",), more)
 
 
 BENCHMARK = Benchmark("doctor", __doc__, Size(), QUICK, measure)

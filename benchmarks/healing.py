@@ -132,9 +132,9 @@ def rows(numbers: Numbers, size: Size) -> tuple[Measured, ...]:
     for prefix, what in (("serve", "no screen"), ("screen", "on the screen, keys pressed")):
         if f"{prefix}_false" not in numbers:
             continue
-        for name in ("p50", "p99", "max"):
+        for name, goal in GOALS_MS.items():
             label = f"an incident after silence, {size.beating:,} heartbeats, {name}, {what}"
-            told.append(Measured(label, numbers[f"{prefix}_{name}_ms"], "ms", GOALS_MS.get(name)))
+            told.append(Measured(label, numbers[f"{prefix}_{name}_ms"], "ms", goal))
         told.append(Measured(f"incidents about who beat, {what}", numbers[f"{prefix}_false"], goal=0))
     return tuple(told)
 

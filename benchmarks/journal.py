@@ -22,6 +22,7 @@ from benchmarks.parties import two_cores
 from benchmarks.passthrough import ROW_BYTES
 from palyra.core.clock import SystemClock
 from palyra.core.heap import settle_heap
+from palyra.core.plural import plural
 from palyra.journal.audit import newest_link
 from palyra.journal.batch import assemble, encode, prepare, write
 from palyra.journal.changes import Change
@@ -29,6 +30,7 @@ from palyra.journal.journal import JOURNAL_FILE, Journal
 from tests.journal.samples import a_hold, a_run, taken
 
 CALLERS = (1, 16, 256)
+PLACES = {"disk": "on the disk", "memory": "in memory"}
 EACH, ROW = "one commit each", "plain commits of one row"
 
 
@@ -113,22 +115,26 @@ def one_round(place: Path, size: Size, prefix: str) -> Numbers:
         return {**numbers, **one_each(state, size, prefix), **plain(state, size, prefix)}
 
 
-def rows(found: Rounds) -> tuple[Measured, ...]:
-    told: list[Measured] = []
-    for prefix, where in (("disk", "on the disk"), ("memory", "in memory")):
+def rows(found: Rounds) -> Iterator[Measured]:
+    few, some, many = CALLERS
+    for prefix, where in PLACES.items():
         beside = {EACH: f"{prefix}_each_units", ROW: f"{prefix}_row_units"}
+        for callers in (some, many):
+            said = f"{where}, {callers} callers: units a second"
+            yield found.row(said, f"{prefix}_{callers}_units", "/s", beside=beside)
+        yield found.row(f"{where}, {few} caller: durable after, p50", f"{prefix}_{few}_p50_ms", "ms")
+        yield found.row(f"{where}, {some} callers: durable after, p99", f"{prefix}_{some}_p99_ms", "ms")
+        yield found.row(f"{where}, {many} callers: durable after, p99", f"{prefix}_{many}_p99_ms", "ms")
+    yield found.row(f"in memory, {many} callers: processor time of a unit", f"memory_{many}_cpu_ms", "ms")
+
+
+def more(found: Rounds) -> Iterator[Measured]:
+    for prefix, where in PLACES.items():
         for callers in CALLERS:
-            who = "1 caller" if callers == 1 else f"{callers} callers"
-            name = f"{prefix}_{callers}"
-            told += [
-                found.row(f"{where}, {who}: units a second", f"{name}_units", "/s", beside=beside),
-                found.row(f"{where}, {who}: durable after, p50", f"{name}_p50_ms", "ms"),
-                found.row(f"{where}, {who}: durable after, p99", f"{name}_p99_ms", "ms"),
-            ]
-            if callers > 1:
-                told.append(found.row(f"{where}, {who}: commits a second", f"{name}_commits", "/s"))
-        told.append(found.row(f"{where}, the most callers: processor time of a unit", f"{name}_cpu_ms", "ms"))
-    return tuple(told)
+            who = plural(callers, "caller")
+            yield found.row(f"{where}, {who}: commits a second", f"{prefix}_{callers}_commits", "/s")
+            yield found.row(f"{where}, {who}: durable after, p50", f"{prefix}_{callers}_p50_ms", "ms")
+            yield found.row(f"{where}, {who}: durable after, p99", f"{prefix}_{callers}_p99_ms", "ms")
 
 
 def measure(setting: Setting, size: Size) -> Found:
@@ -139,7 +145,7 @@ def measure(setting: Setting, size: Size) -> Found:
         disk, memory = one_round(setting.directory, size, "disk"), one_round(setting.memory, size, "memory")
         rounds.append({**disk, **memory})
     found = Rounds(rounds)
-    return Found(rows(found), found.all)
+    return Found(tuple(rows(found)), found.all, more=tuple(more(found)))
 
 
 BENCHMARK = Benchmark("journal", __doc__, Size(), QUICK, measure)

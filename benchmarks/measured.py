@@ -61,22 +61,23 @@ class Measured:
 
     @property
     def ratio(self) -> str:
-        """To what was measured beside it; else to the goal."""
+        """To what was measured beside it, with what that was; else to the goal."""
         if self.beside:
-            return ", ".join(f"{number(one.ratio)} × {one.name}" for one in self.beside)
+            return ", ".join(f"{ratio(one.ratio)} × {one.name} ({number(one.value)})" for one in self.beside)
         if self.goal:
-            return f"{number(self.value / self.goal)} of the goal"
+            return f"{ratio(self.value / self.goal)} of the goal"
         return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All that one benchmark found: its rows, every round's numbers, sentences that belong below the rows, and lines
-    that only its own command prints."""
+    """All that one benchmark found: its rows, every round's numbers and sentences that belong below the rows; `more`
+    rows and `details`, lines above them, only its own command prints."""
 
     rows: tuple[Measured, ...]
     rounds: tuple[Numbers, ...] = ()
     notes: tuple[str, ...] = ()
+    more: tuple[Measured, ...] = ()
     details: tuple[str, ...] = ()
 
 
@@ -124,6 +125,11 @@ def number(value: float) -> str:
         return f"{value:,.0f}"
     digits = 1 if size >= 10 else 2 if size >= 0.1 else 3
     return f"{value:.{digits}f}"
+
+
+def ratio(value: float) -> str:
+    """Two digits that count; more before the point."""
+    return f"{value:,.0f}" if value == 0 or abs(value) >= 10 else f"{value:.2g}"
 
 
 def share(values: Sequence[float], part: float) -> float:

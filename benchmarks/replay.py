@@ -286,7 +286,7 @@ def measure(setting: Setting, size: Size) -> Found:
         rounds.append(numbers)
     found = Rounds(rounds)
     rows = tuple(found.row(name, name, "/s", least=GOAL) for name in TRIALS)
-    return Found(rows, found.all, (f"Replayed were {size.requests:,} requests.",), tuple(details))
+    return Found(rows, found.all, (f"Replayed were {size.requests:,} requests.",), details=tuple(details))
 
 
 BENCHMARK = Benchmark("replay", __doc__, Size(), QUICK, measure, prepare)

@@ -185,15 +185,9 @@ class Round:
         self.numbers |= named(prefix, read(self._cores.others, url, target.model, self._size, target.pid, key))
 
 
-PARTIES = {
-    "serve": "",
-    "translated": "translated: ",
-    "screen": "Runs screen open: ",
-    "floor": "a pass-through: ",
-    "kept": "one with a durable commit: ",
-    "other": "the other: ",
-}
-"""What their rows begin with."""
+OURS = {"serve": "", "translated": "translated: ", "screen": "Runs screen open: "}
+PARTIES = {**OURS, "floor": "a pass-through: ", "kept": "a committing pass-through: ", "other": "the other: "}
+"""What rows begin with."""
 
 
 def with_ratios(numbers: Numbers) -> Numbers:
@@ -206,40 +200,34 @@ def with_ratios(numbers: Numbers) -> Numbers:
     return {**numbers, **added}
 
 
-def rows(found: Rounds, size: Size) -> tuple[Measured, ...]:
+def rows(found: Rounds, size: Size) -> Iterator[Measured]:
+    """Of every way that is ours, and of the other gateway if there is one."""
     row = found.row
-    streams = f"{size.streams} streams of {PER_SECOND} chunks a second"
-    told = [row(f"{streams}: chunks a second", "serve_per_second", "/s")]
+    streams = f"{size.streams} streams of {PER_SECOND} chunks a second: "
     for prefix, name in PARTIES.items():
-        if f"{prefix}_p99_ms" not in found.all[0]:
+        if prefix not in (*OURS, "other") or f"{prefix}_p99_ms" not in found.all[0]:
             continue
-        ours = prefix in ("serve", "translated", "screen")
 
-        def beside(what: str, ours: bool = ours) -> dict[str, str]:
-            return {FLOOR: f"floor_{what}", FLOOR_KEPT: f"kept_{what}"} if ours else {}
+        def beside(what: str) -> dict[str, str]:
+            return {FLOOR: f"floor_{what}", FLOOR_KEPT: f"kept_{what}"}
 
-        told += [
-            row(f"{name}added to each chunk, p50", f"{prefix}_added_p50_ms", "ms", beside=beside("added_p50_ms")),
-            row(
-                f"{name}added to each chunk, p99",
-                f"{prefix}_added_p99_ms",
-                "ms",
-                most=GOAL_P99_MS if ours else None,
-                beside=beside("added_p99_ms"),
-            ),
-        ]
-        if found.median(f"{prefix}_cpu_us"):
-            one_core = 1e6 / size.wanted if ours else None
-            told.append(
-                row(
-                    f"{name}processor time for each chunk",
-                    f"{prefix}_cpu_us",
-                    "µs",
-                    most=one_core,
-                    beside=beside("cpu_us"),
-                )
+        goal, one_core = (GOAL_P99_MS, 1e6 / size.wanted) if prefix in OURS else (None, None)
+        p99, cpu = "added_p99_ms", "cpu_us"
+        said = f"{streams or name}added to each chunk, p99"
+        yield row(said, f"{prefix}_{p99}", "ms", most=goal, beside=beside(p99))
+        if found.median(f"{prefix}_{cpu}"):
+            yield row(
+                f"{name}processor time for each chunk", f"{prefix}_{cpu}", "µs", most=one_core, beside=beside(cpu)
             )
-    return (*told, row("the mock alone: a chunk on its way, p99", "mock_p99_ms", "ms"))
+        streams = ""
+
+
+def more(found: Rounds) -> Iterator[Measured]:
+    for prefix, name in {"mock": "the mock alone: ", **PARTIES}.items():
+        if f"{prefix}_p99_ms" in found.all[0]:
+            name = name or "palyra serve: "
+            yield found.row(f"{name}a chunk on its way, p50", f"{prefix}_p50_ms", "ms")
+            yield found.row(f"{name}a chunk on its way, p99", f"{prefix}_p99_ms", "ms")
 
 
 def details(found: Rounds) -> Iterator[str]:
@@ -263,7 +251,7 @@ def measure(setting: Setting, size: Size) -> Found:
         with directories(setting) as (memory, _):
             rounds.append(Round(size, cores, memory).play(backwards=place % 2 == 1))
     found = Rounds(rounds)
-    return Found(rows(found, size), found.all, details=tuple(details(found)))
+    return Found(tuple(rows(found, size)), found.all, more=tuple(more(found)), details=tuple(details(found)))
 
 
 BENCHMARK = Benchmark("streaming", __doc__, Size(), QUICK, measure)

@@ -109,7 +109,6 @@ def measure(setting: Setting, size: Size) -> Found:
     rows = (
         found.row("tasks claimed and finished a second, built-in provider", "cycles_a_second", "/s", least=CYCLES_GOAL),
         found.row("processor time for each", "processor_ms_each", "ms"),
-        found.row("a ready task is claimed, p50", "claim_p50_ms", "ms"),
         found.row("a ready task is claimed, p99", "claim_p99_ms", "ms", most=CLAIM_GOAL_MS),
     )
     return Found(rows, found.all)

@@ -82,25 +82,11 @@ def test_a_ratio_is_that_of_the_rounds_and_a_table_tells_all_of_a_row() -> None:
     row = found.row("processor time", "ours", "ms", most=5, beside={"a floor": "floor"})
     assert (row.value, row.beside[0].value, row.beside[0].ratio) == (8.0, 2.0, 3.0)
     (line,) = lines([row])
-    assert line.split() == [
-        "processor",
-        "time",
-        "8",
-        "(2–30)",
-        "ms",
-        "≤",
-        "5",
-        "ms",
-        "MISSED,",
-        "not",
-        "always",
-        "3",
-        "×",
-        "a",
-        "floor",
-    ]
+    assert " ".join(line.split()) == "processor time 8 (2–30) ms ≤ 5 ms MISSED, not always 3 × a floor (2)"
     head, rule, first, second = [*markdown_head(), *markdown("python -m x", [row, Measured("a | b", 1234.5, "/s")])]
-    assert first == "| `python -m x` | processor time | 8 (2–30) ms | ≤ 5 ms | **missed**, not always | 3 × a floor |"
+    assert (
+        first == "| `python -m x` | processor time | 8 (2–30) ms | ≤ 5 ms | **missed**, not always | 3 × a floor (2) |"
+    )
     assert second == "|  | a \\| b | 1,234 /s |  |  |  |"
     assert head.count("|") == rule.count("|") == first.count("|") == len(HEAD) + 1
 
@@ -118,7 +104,7 @@ def test_a_benchmark_that_failed_is_told_and_the_others_too() -> None:
     about = [("Machine", "a machine"), ("Command", "python -m benchmarks")]
     text = list(every.as_text(about, [bad, good]))
     assert "python -m benchmarks.gateway: not measured, it ended with 1" in text
-    assert "  a hold  4.50 µs  ≤ 5 µs  met  0.90 of the goal" in text
+    assert "  a hold  4.50 µs  ≤ 5 µs  met  0.9 of the goal" in text
     page = list(every.as_markdown(about, [bad, good]))
     assert page[1] == "- Command: `python -m benchmarks`"
-    assert page[-1] == "| `python -m benchmarks.ledger` | a hold | 4.50 µs | ≤ 5 µs | met | 0.90 of the goal |"
+    assert page[-1] == "| `python -m benchmarks.ledger` | a hold | 4.50 µs | ≤ 5 µs | met | 0.9 of the goal |"
