@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from palyra.core.errors import StateError
+from palyra.core.processes import started_at
 
 LOCK_FILE = "files.lock"
 
+_BEGUN = re.compile(r"\.tmp\.([1-9][0-9]{0,9})(?:\.[0-9a-f]+)?$")
+"""A file that is being written, and by whom."""
 _OTHERS = 0o077
 _OTHERS_WRITE = 0o022
 
@@ -150,6 +153,21 @@ def backups_of(path: Path) -> list[Path]:
     numbered = re.compile(re.escape(path.name) + r"\.bak\.([1-9][0-9]{0,3})")
     found = [(int(match[1]), match[0]) for match in map(numbered.fullmatch, _names(path.parent)) if match is not None]
     return [path.with_name(name) for _, name in sorted(found)]
+
+
+def drop_leftovers(directory: Path) -> None:
+    """Removes what writers that died left of files they were writing: it may hold secrets, and nobody would look for
+    it. What has a writer that lives, and what cannot be removed, stays. Raises StateError."""
+    begun = [(name, match) for name in _names(directory) if (match := _BEGUN.search(name)) is not None]
+    if not begun:
+        return
+    with private_lock(directory):
+        for name, match in begun:
+            pid = int(match[1])
+            # What bears this process's number is older than it, or written by nobody who keeps to the lock.
+            if pid == os.getpid() or started_at(pid) is None:
+                with suppress(OSError):
+                    (directory / name).unlink()
 
 
 def drop_backups(path: Path) -> None:

@@ -20,6 +20,7 @@ from palyra.core.lag import LoopLag
 from palyra.core.private_files import private_dir
 from palyra.core.supervisor import Supervisor
 from palyra.engine.alerting import alert_watch
+from palyra.engine.clearing import clear_up
 from palyra.engine.diagnostics import Diagnosing, diagnosing
 from palyra.engine.healing import heal_jobs, self_healing
 from palyra.engine.installation import Installation
@@ -179,6 +180,7 @@ class Engine:
         lock = EngineLock(self.state_dir)
         lock.acquire(socket)
         self._closing.callback(lock.release)
+        await asyncio.to_thread(clear_up, self.state_dir)
         self.access = await asyncio.to_thread(AccessRegistry.open, self.state_dir, clock)
         self.journal = await Journal.open(
             self.state_dir,

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+from contextlib import suppress
 from dataclasses import field
 from pathlib import Path
 
@@ -73,9 +74,11 @@ class EngineLock:
         """Lets go; the file stays, since removing it would let two engines lock two files of one name."""
         if self._descriptor is None:
             return
-        os.ftruncate(self._descriptor, 0)
-        os.close(self._descriptor)
-        self._descriptor = None
+        descriptor, self._descriptor = self._descriptor, None
+        # A disk that refuses this must not keep the directory locked: who reads the file looks whether its pid lives.
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
+        os.close(descriptor)
 
     def holder(self) -> LockHolder | None:
         """Who took the lock last and did not let go in order; None when nobody is written there."""

@@ -4,6 +4,8 @@ import fcntl
 import os
 import re
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from palyra.core.errors import StateError
 from palyra.core.private_files import (
     backups_of,
     drop_backups,
+    drop_leftovers,
     new_private_file,
     private_dir,
     private_lock,
@@ -304,3 +307,16 @@ def test_a_file_half_written_says_whose_it_is(tmp_path: Path) -> None:
         file.write(b"{}")
     assert re.fullmatch(rf"registry\.json\.tmp\.{os.getpid()}\.[0-9a-f]+", begun.name)
     assert [one.name for one in tmp_path.iterdir()] == ["registry.json"]
+
+
+def test_what_the_dead_left_half_written_goes_and_what_somebody_writes_stays(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left = [f"registry.json.tmp.{gone.pid}.0af3", f"audit.head.tmp.{gone.pid}", f"vault.json.tmp.{os.getpid()}.00"]
+    kept = [f"registry.json.tmp.{os.getppid()}.0af3", "registry.json", "notes.tmp.txt"]
+    for name in (*left, *kept):
+        (tmp_path / name).write_bytes(b"secret")
+    drop_leftovers(tmp_path)
+    drop_leftovers(tmp_path)
+    assert sorted(one.name for one in tmp_path.iterdir()) == sorted([*kept, private_files.LOCK_FILE])
+    drop_leftovers(tmp_path / "none")

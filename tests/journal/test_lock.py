@@ -1,5 +1,6 @@
 """One engine per state directory, across processes and deaths."""
 
+import errno
 import json
 import os
 import stat
@@ -82,3 +83,21 @@ def test_a_lock_file_full_of_nonsense_names_nobody_and_can_be_taken(tmp_path: Pa
 def test_a_directory_that_does_not_exist_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="nowhere"):
         EngineLock(tmp_path / "nowhere").acquire()
+
+
+def test_a_disk_that_refuses_the_last_word_does_not_keep_the_directory_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = EngineLock(tmp_path)
+    first.acquire()
+
+    def refused(*_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "ftruncate", refused)
+        first.release()
+    assert not first.held
+    second = EngineLock(tmp_path)
+    second.acquire()
+    second.release()

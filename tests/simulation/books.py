@@ -134,6 +134,9 @@ class Books:
         self.holds[fact.hold_id] = fact
 
     def _use(self, row: Row) -> None:
+        if row["corrects"] is not None:
+            self._correct(row)
+            return
         where = f"usage of hold {row['hold_id']}"
         if row["hold_id"] in self.usage:
             self.faults.append(f"{where} is there twice")
@@ -156,6 +159,16 @@ class Books:
                 wanted = ours[part["unit"] == "output_tokens"]  # type: ignore[index]
                 if float(part["usd"]) != float(wanted):
                     self.faults.append(f"{where}: {part} is not {wanted} dollars")
+
+    def _correct(self, row: Row) -> None:
+        """What an attempt used is that much more than was written first; it is told where that was told."""
+        first = self.usage[row["corrects"]]
+        more = ("input_total", "output_total", "cache_read", "charge")
+        self.usage[row["corrects"]] = {**dict(first), **{name: (first[name] or 0) + (row[name] or 0) for name in more}}
+        self._charged_of[row["run_id"]].append(row)
+        self.spent[row["at"]] += row["charge"] or 0
+        amounts = [0, 0, 0, 0, row["input_total"], row["output_total"], row["cache_read"], row["reasoning"]]
+        self._roll(row, row["at"], [*amounts, row["charge"] or 0, 0, 0, 0])
 
     def _ended_hold(self, row: Row) -> None:
         if row["state"] == "held":

@@ -34,12 +34,18 @@ class Network:
     """Takes the place of the transport of an engine."""
 
     def __init__(
-        self, clock: SimClock, dice: random.Random, sent: Callable[[], None], seen: Callable[[str], None]
+        self,
+        clock: SimClock,
+        dice: random.Random,
+        sent: Callable[[], None],
+        seen: Callable[[str], None],
+        weather: Mapping[str, int] = WEATHER,
     ) -> None:
         self._clock = clock
         self._dice = dice
         self._sent = sent
         self._seen = seen
+        self._weather = weather
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -47,7 +53,7 @@ class Network:
     async def send(self, call: UpstreamCall, progress: Progress | None = None) -> "Reply":
         dice, clock = self._dice, self._clock
         progress = progress or Progress()
-        fate = dice.choices(list(WEATHER), list(WEATHER.values()))[0]
+        fate = dice.choices(list(self._weather), list(self._weather.values()))[0]
         self._seen(f"fate:{fate}")
         await clock.sleep(dice.expovariate(1 / 0.02))
         if fate == "refused":

@@ -40,7 +40,7 @@ def verdict(years: "Years") -> list[str]:
 
 def judged(years: "Years", database: sqlite3.Connection) -> list[str]:
     """What does not fit in the journal."""
-    faults = [*tasks_at_rest(database), *fires_at_rest(database)]
+    faults = [*tasks_at_rest(database), *fires_at_rest(database), *jobs_at_work(database)]
     told = fires_of(database)
     for job in years.plan.jobs:
         fires = told.get(job.job_id, [])
@@ -121,6 +121,10 @@ def fires_at_rest(database: sqlite3.Connection) -> Iterator[str]:
     doubled = "SELECT job_id, slot FROM job_fires WHERE slot IS NOT NULL GROUP BY 1, 2 HAVING count(*) > 1"
     for job_id, slot in database.execute(doubled):
         yield f"slot {slot} of job {job_id} has two fires"
+
+
+def jobs_at_work(database: sqlite3.Connection) -> Iterator[str]:
+    """Nobody paused one here, and none may be at fault."""
     for name, state, why in database.execute("SELECT name, state, why FROM jobs"):
         if state not in ("active", "exhausted"):
             yield f"job {name} is {state}: {why}"

@@ -1,0 +1,200 @@
+"""Playing one life to its death and what follows it, each engine in a process of its own."""
+
+import asyncio
+import random
+import shutil
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from palyra.control.offline import offline_control
+from palyra.control.queries import AuditQuery, LedgerQuery
+from palyra.core.clock import SystemClock
+from palyra.core.errors import PalyraError
+from tests.faults.company import Company
+from tests.faults.copies import PASSING, Ended, Teller, forked
+from tests.faults.files import stand_between
+from tests.faults.house import CONFIG_FILE, STATE, T0, House, config_of, play, text_of
+from tests.faults.operating import REFS
+from tests.faults.passing import Death, Failing, Side
+from tests.faults.plan import Life, aftermath_of
+from tests.faults.verdict import verdict
+
+REST_S = 1.0
+LONGEST_REST_S = 900
+SOON_MS = 150_000
+"""A fire that is due within this time is waited for."""
+PREPARED_ACTS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Of one life with one death, or none. `again`: on which side of a write the engine after it was killed, too."""
+
+    first: Ended
+    again: Side | None
+    faults: tuple[str, ...]
+    cpu: float
+
+    @property
+    def writes(self) -> int:
+        return int(self.first.last("writes", 0))
+
+
+class Lives:
+    """Plays lives of one seed below one directory, always in the same place: paths are written down here and there."""
+
+    def __init__(self, seed: int, root: Path) -> None:
+        self.seed = seed
+        self.home = root / "home"
+        self._images = root / "images"
+
+    def play(self, life: Life, death: Death | None) -> Outcome:
+        """`home` is left as it is at the end."""
+        self._lay_out(life.image)
+        first = self._process(lambda house: _live(house, life), life.dice, T0, death, life.failing)
+        # Read here, so that no copy of this process has to.
+        config_of(self.home / CONFIG_FILE)
+        after = aftermath_of(life, death)
+        told = list(first.told)
+        at = first.last("at", T0) + int(after.gap_s * 1000)
+        used: float = first.cpu
+        again: Side | None = None
+        if after.again is not None:
+            second = self._process(_rest, random.Random(1), at, after.again, calm=True)
+            used += second.cpu
+            again = after.again.side if second.killed else None
+            at = second.last("at", at)
+            told += [line for line in second.told if "fault" in line]
+        last = self._process(_rest, random.Random(2), at, calm=True)
+        examined = forked(lambda teller: examine(self.home, teller))
+        faults = [*_ends(first, death), *verdict(self.home, told, (*last.told, *examined.told))]
+        if last.killed or last.code:
+            faults.append(f"the engine after it ended with {last.code or last.signal}")
+        return Outcome(first, again, tuple(faults), used + last.cpu + examined.cpu)
+
+    def _lay_out(self, image: int) -> None:
+        shutil.rmtree(self.home, ignore_errors=True)
+        if not image:
+            self._empty(random.Random(f"{self.seed}/0"))
+            return
+        kept = self._images / str(image)
+        if not kept.exists():
+            self._prepare(image)
+            self._images.mkdir(mode=0o700, exist_ok=True)
+            self.home.rename(kept)
+        shutil.copytree(kept, self.home)
+
+    def _empty(self, dice: random.Random) -> None:
+        self.home.mkdir(mode=0o700, parents=True)
+        path = self.home / CONFIG_FILE
+        path.write_text(text_of(dice))
+        path.chmod(0o600)
+
+    def _prepare(self, image: int) -> None:
+        """Some hours before, in good order."""
+        self._empty(random.Random(f"{self.seed}/{image}"))
+        life = Life(self.seed, -image, 0, PREPARED_ACTS, True, ())
+        made = self._process(lambda house: _live(house, life), life.dice, T0 - 5 * 3_600_000)
+        if made.code or made.killed or made.all("fault"):
+            raise AssertionError(f"image {image} of seed {self.seed} cannot be made: {made.all('fault')}")
+
+    def _process(
+        self,
+        work: Callable[[House], Awaitable[None]],
+        dice: random.Random,
+        at: int,
+        death: Death | None = None,
+        failing: tuple[Failing, ...] = (),
+        *,
+        calm: bool = False,
+    ) -> Ended:
+        def body(teller: Teller) -> None:
+            stand_between(pytest.MonkeyPatch(), PASSING)
+            PASSING.begin(self.home, death, failing)
+
+            async def watched(house: House) -> None:
+                PASSING.dying = lambda write: teller.tell(at=house.clock.now_ms(), died=str(write), **_counted())
+                await work(house)
+                teller.tell(at=house.clock.now_ms(), **_counted())
+
+            play(self.home, dice, at, teller, watched, calm=calm)
+
+        return forked(body)
+
+
+def _counted() -> dict[str, object]:
+    return {"writes": PASSING.count, "failed": PASSING.failed, "digest": PASSING.digest}
+
+
+def _ends(first: Ended, death: Death | None) -> Iterator[str]:
+    """A process ends as it was meant to."""
+    if first.signal and not first.killed:
+        yield f"the engine ended by signal {first.signal}"
+    if first.code:
+        yield f"the engine ended with {first.code}"
+    if death is not None and not first.killed:
+        yield f"write {death.write} was never reached: the history is another one"
+
+
+async def _live(house: House, life: Life) -> None:
+    """What may fail for want of a disk fails in words."""
+    try:
+        await house.open()
+    except PalyraError as error:
+        house.teller.tell(did_not_start=str(error))
+        return
+    await Company(house).day(life.acts)
+    if life.closes:
+        await house.engine.close()
+
+
+def examine(home: Path, teller: Teller) -> None:
+    """What the program itself says of it, as its command line asks with no engine there; with threads, as ever."""
+
+    async def ask() -> None:
+        path = home / CONFIG_FILE
+        async with offline_control(config_of(path), home / STATE, path, SystemClock(), {}) as control:
+            for question in (LedgerQuery(), AuditQuery()):
+                answer = await control.ask(question)
+                if not answer.ok:
+                    teller.tell(fault=f"{question.kind} verify: {answer}")
+
+    asyncio.run(ask())
+
+
+async def _rest(house: House) -> None:
+    """Another engine takes over and ends what was begun; then it is asked how things stand."""
+    await house.open()
+    engine = house.engine
+    since = house.clock.monotonic()
+    while works := _works(house):
+        if house.clock.monotonic() - since > LONGEST_REST_S:
+            house.teller.tell(fault=f"does not come to rest: {works}")
+            break
+        await house.clock.sleep(REST_S)
+    await engine.journal.submit(())
+    vault = engine.secrets.opened
+    assert vault is not None
+    found = {ref: vault.resolve(ref).secret for ref in REFS}
+    kept = {ref: sha256(secret.reveal().encode()).hexdigest() for ref, secret in found.items() if secret is not None}
+    house.teller.tell(secrets=kept)
+    for room, count in engine._supervisor.failures.items():
+        house.teller.tell(fault=f"{room} failed {count} times in a calm engine")
+    await engine.close()
+
+
+def _works(house: House) -> list[str]:
+    """What is still under way, in words."""
+    engine = house.engine
+    scheduler = engine.jobs.scheduler
+    due = scheduler.roster.next_release()
+    soon = [f"a fire is due at {due}"] if due is not None and due < house.clock.now_ms() + SOON_MS else []
+    fires = [lane.job.name for lane in scheduler.roster if lane.fires]
+    tasks = [f"task {task.task_id} is {task.state}" for task in engine.tasks.desk.book]
+    runs = [f"run {run}" for run in engine.runner.live]
+    behind = [] if not engine.journal.behind else ["writes"]
+    return [*soon, *fires, *tasks, *runs, *behind, *(["scheduler"] if scheduler.busy else [])]
