@@ -6,7 +6,7 @@ from pathlib import Path
 
 from palyra.config.load import Sources
 from palyra.config.problem import Code, LayerName, Problem
-from palyra.core.errors import BadInputError, PalyraError
+from palyra.core.errors import ManyProblemsError, PalyraError
 from palyra.core.plural import plural
 from palyra.core.reasons import reason_of
 from palyra.core.redact import redact
@@ -16,14 +16,14 @@ REPAIR = "`palyra doctor` tells what can be repaired, and `palyra-tui` opens on 
 _WHOLE = (Code.SYNTAX, Code.TOO_LARGE, Code.ENCODING)
 
 
-class ConfigError(BadInputError):
+class ConfigError(ManyProblemsError):
     """A configuration that cannot be used; the message holds every problem, a line each. `path` is its file's."""
 
     def __init__(self, problems: tuple[Problem, ...], path: Path | None = None) -> None:
         self.problems = problems
         self.path = str(path or "")
         head = f"The configuration has {plural(len(problems), 'problem')}:"
-        super().__init__("\n".join([head, *(f"  {problem}" for problem in problems), REPAIR]))
+        super().__init__([head, *(f"  {problem}" for problem in problems), REPAIR])
 
 
 def installed(sources: Sources, state_dir: Path) -> Installation:

@@ -3,12 +3,14 @@
 import asyncio
 import json
 import os
+import sys
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from palyra.cli.app import build_app
+from palyra.cli.conduct import conduct
 from palyra.cli.launch import GatewayDoor, Place
 from palyra.cli.output import complain
 from palyra.config.paths import state_dir as find_state_dir
@@ -193,7 +195,7 @@ def tell_ready(house: House, ready_file: Path | None) -> None:
 def cli() -> None:
     """`palyra`."""
     keep_terminal_clean()
-    build_app(Launcher())()
+    sys.exit(conduct(build_app(Launcher())))
 
 
 if __name__ == "__main__":

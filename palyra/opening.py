@@ -5,6 +5,7 @@ The screen comes first. Nothing is imported here that it does not need: an engin
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from palyra.at_keyboard import at_keyboard, owner_of
+from palyra.cli.conduct import conduct
 from palyra.cli.launch import Place
 from palyra.cli.options import run_to_end
 from palyra.cli.output import complain
@@ -145,4 +147,4 @@ def console() -> None:
         place = Place(config, state_dir, operator)
         raise typer.Exit(guarded(lambda: open_console(place, read_only=read_only, ascii_only=ascii_only)))
 
-    app()
+    sys.exit(conduct(app))

@@ -37,7 +37,7 @@ from palyra.cli.options import (
     place,
     run,
 )
-from palyra.cli.output import amount, complain, print_foreign_json, print_json, say
+from palyra.cli.output import amount, complain, print_foreign_json, print_json, say, say_text
 from palyra.cli.pricing import pricing
 from palyra.cli.providers import providers
 from palyra.cli.reload import add_reload
@@ -296,7 +296,7 @@ def tell_reply(response: httpx.Response, *, as_json: bool) -> int:
         return DONE
     answer = _within(data, "choices", 0, "message", "content")
     if isinstance(answer, str):
-        say(answer)
+        say_text(answer)
     else:
         complain("The answer has no text; --json shows all of it.")
     complain(f"{told.get('x-palyra-model')} · ${told.get('x-palyra-cost-usd', '?')} · run {told.get('x-palyra-run')}")

@@ -21,7 +21,7 @@ ApprovalId = Annotated[str, typer.Argument(metavar="ID", help="The approval's id
 SCOPES = ("once", "session", "timeboxed", "amount")
 
 
-def describe(view: ApprovalView) -> str:
+def describe(view: ApprovalView) -> list[str]:
     """An approval in full: every breached budget with its numbers, and what would pass without it."""
     lines = [
         f"approval {view.approval_id} · {view.status}{f'/{view.decision}' if view.decision else ''} · risk {view.risk}",
@@ -43,7 +43,7 @@ def describe(view: ApprovalView) -> str:
         lines.append(f"  ended    {instant(view.resolved_at)} {view.reason}".rstrip())
     elif view.decided_by:
         lines.append(f"  decided  by {view.decided_by} {instant(view.resolved_at)} {view.reason}".rstrip())
-    return "\n".join(lines)
+    return lines
 
 
 def _over(view: ApprovalView) -> str:
@@ -128,7 +128,7 @@ def approvals(launch: Launch) -> typer.Typer:
             if as_json:
                 print_json(detail)
                 return DONE
-            say(describe(detail.approval))
+            say(*describe(detail.approval))
             for grant in detail.grants:
                 drawn = f"{amount(grant.drawn, grant.metric_kind)} of {amount(grant.cap, grant.metric_kind)} drawn"
                 say(f"  grant    {grant.grant_id} {grant.kind} on {grant.policy_id}: {drawn} · {grant.state}")

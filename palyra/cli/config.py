@@ -50,7 +50,7 @@ def _run(work: Callable[[], Awaitable[int]]) -> NoReturn:
         except BadInputError:
             raise
         except PalyraError as error:
-            complain(str(error))
+            complain(*error.lines)
             return REFUSED
 
     raise typer.Exit(run_to_end(refusing))

@@ -12,7 +12,7 @@ import typer
 from palyra.cli.launch import Launch, Place
 from palyra.cli.output import complain, print_json, say
 from palyra.control.commands import Command
-from palyra.control.snapshots import CommandResult
+from palyra.control.snapshots import PARTLY_REFUSED, CommandResult
 from palyra.core.clock import SystemClock
 from palyra.core.durations import parse_duration_ms
 from palyra.core.errors import (
@@ -111,10 +111,13 @@ def run_to_end(work: Callable[[], Awaitable[int]]) -> int:
         try:
             return await work()
         except PalyraError as error:
-            complain(str(error))
+            complain(*error.lines)
             return exit_code_of(error)
         except BrokenPipeError:
             raise
+        except typer.Abort:
+            complain("Nothing was done.")
+            return REFUSED
         except Exception as error:
             complain(f"Palyra failed, which is a fault of its own: {redact(f'{type(error).__name__}: {error}')}")
             return REFUSED
@@ -141,8 +144,14 @@ def report(result: CommandResult, *, as_json: bool) -> int:
     elif result.ok:
         say(result.message)
     else:
-        complain(f"{result.message} {result.fix}".strip())
+        complain(*lines_of(result))
     return exit_code(result)
+
+
+def lines_of(result: CommandResult) -> list[str]:
+    """What is said of a command that was refused: where a part was, each refusal has a line."""
+    told = f"{result.message} {result.fix}".strip()
+    return told.split("\n") if result.code == PARTLY_REFUSED else [told]
 
 
 def exit_code(result: CommandResult) -> int:

@@ -20,6 +20,7 @@ __all__ = [
     "print_foreign_json",
     "print_json",
     "say",
+    "say_text",
     "table",
     "time_of_day",
 ]
@@ -35,13 +36,20 @@ def print_foreign_json(data: object) -> None:
     sys.stdout.write(json_safe(json.dumps(data, indent=2, ensure_ascii=False)) + "\n")
 
 
-def say(text: str) -> None:
-    """One or more lines for a person; whatever they quote is made harmless first."""
-    sys.stdout.write("\n".join(safe(line) for line in text.split("\n")) + "\n")
+def say(*lines: str) -> None:
+    """Lines for a person. Whatever they quote is made harmless first, and ends no line: who could write to somebody's
+    reason what Palyra itself seems to say below it would be believed."""
+    sys.stdout.write("".join(f"{safe(line)}\n" for line in lines))
 
 
-def complain(text: str) -> None:
-    sys.stderr.write("\n".join(safe(line) for line in text.split("\n")) + "\n")
+def say_text(text: str) -> None:
+    """What somebody wrote in lines of its own, as such: an answer, a result."""
+    say(*text.split("\n"))
+
+
+def complain(*lines: str) -> None:
+    """As `say`, on standard error."""
+    sys.stderr.write("".join(f"{safe(line)}\n" for line in lines))
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:

@@ -15,7 +15,7 @@ from palyra.config.trial_file import Row, trial_rows
 from palyra.control.protocol import Control
 from palyra.control.replays import ReplayAnswer, ReplayQuery, replay
 from palyra.core.clock import SystemClock
-from palyra.core.errors import BadInputError
+from palyra.core.errors import ManyProblemsError
 from palyra.core.ids import IdSource
 from palyra.core.money import format_usd
 from palyra.core.plural import plural
@@ -51,7 +51,7 @@ def add_replay(app: typer.Typer, launch: Launch) -> None:
             budgets, budget_faults = _rows(policies, "budgets")
             priced, price_faults = _rows(prices, "pricing")
             if budget_faults or price_faults:
-                raise BadInputError("\n".join([*budget_faults, *price_faults]))
+                raise ManyProblemsError([*budget_faults, *price_faults])
             tried = ReplayQuery(
                 replay_id=IdSource(SystemClock()).new(),
                 policies=tuple(budgets),

@@ -88,5 +88,4 @@ def print_texts(told: RunTexts) -> None:
         marks = ["redacted"] * one.redacted + [f"the first of {one.size:,} bytes"] * one.cut
         told_of = f" ({', '.join(marks)})" if marks else ""
         say(f"{one.part}{told_of}:")
-        for row in one.text.split("\n"):
-            say(f"  {row}")
+        say(*(f"  {row}" for row in one.text.split("\n")))

@@ -37,7 +37,7 @@ def schedule() -> typer.Typer:
             if as_json:
                 print_json(answer)
             elif answer.problems:
-                complain("\n".join(answer.problems))
+                complain(*answer.problems)
             elif not answer.instants:
                 say("It does not fire within 50 years.")
             else:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from palyra.cli.output import amount, instant, say, table
+from palyra.cli.output import amount, instant, say, say_text, table
 from palyra.control.plain import USD_METRIC
 from palyra.control.task_queries import TaskDetail, TaskStats, TaskView
 from palyra.core.durations import format_duration
@@ -76,7 +76,8 @@ def print_detail(detail: TaskDetail) -> None:
             right=(1, 5),
         )
     if detail.result is not None:
-        say(f"\n{detail.result}{' … (cut)' if detail.result_cut else ''}")
+        say("")
+        say_text(f"{detail.result}{' … (cut)' if detail.result_cut else ''}")
 
 
 def print_stats(stats: TaskStats) -> None:

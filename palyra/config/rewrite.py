@@ -14,7 +14,7 @@ from palyra.config.amounts import spell_size, toml_float
 from palyra.config.lines import TooDeepError, places_of
 from palyra.config.load import interpret
 from palyra.config.paths import BYTE_ORDER_MARK, MAX_FILE, read_config_file
-from palyra.core.errors import BadInputError, ConflictError, PalyraError, StateError
+from palyra.core.errors import ConflictError, ManyProblemsError, PalyraError, StateError
 from palyra.core.private_files import replace_file
 from palyra.core.reasons import reason_of
 
@@ -37,8 +37,8 @@ def set_defaults(path: Path, models: Mapping[str, str], environ: Mapping[str, st
         after = with_value(after, "defaults", role, model)
     loaded = interpret(after, path, environ, {})
     if loaded.config is None:
-        problems = "\n".join(f"  {problem}" for problem in loaded.problems)
-        raise BadInputError(f"The configuration could not be used with that:\n{problems}")
+        head = "The configuration could not be used with that:"
+        raise ManyProblemsError([head, *(f"  {problem}" for problem in loaded.problems)])
     if read_whole(target, path) != before:
         raise ConflictError(f"{path} was changed meanwhile; nothing was written.", fix="Try again.")
     if after != before:

@@ -15,10 +15,11 @@ from palyra.control.incidents_commands import (
     SetHealingMode,
     SnoozeIncidents,
 )
-from palyra.control.snapshots import CommandResult
+from palyra.control.snapshots import PARTLY_REFUSED, CommandResult
 from palyra.core.durations import format_duration
 from palyra.core.errors import BadInputError, ConflictError, JournalUnavailableError, NotFoundError, PalyraError
 from palyra.core.plural import plural
+from palyra.core.safe_text import safe
 from palyra.engine import Engine
 from palyra.governance.four_eyes import Decider
 from palyra.healing.features import ENGINE, Feature
@@ -109,11 +110,11 @@ async def _each(engine: Engine, refs: tuple[IncidentRef, ...], by: Decider, verb
     text = f"{plural(len(done), 'incident')} {verb}"
     if not refused:
         return CommandResult("accepted", f"{text}.", fix, data={"done": ids})
-    lines = [f"{text}, {len(refused)} refused.", *(error.message for error in refused)]
+    lines = [f"{text}, {len(refused)} refused.", *(safe(error.message) for error in refused)]
     status = "conflict" if any(isinstance(error, ConflictError) for error in refused) else "invalid"
     if all(isinstance(error, NotFoundError) for error in refused):
         status = "not_found"
-    return CommandResult(status, "\n".join(lines), fix, data={"done": ids}, code="partly_refused")
+    return CommandResult(status, "\n".join(lines), fix, data={"done": ids}, code=PARTLY_REFUSED)
 
 
 async def _remedy(engine: Engine, command: RunRemedy, by: Decider) -> CommandResult:

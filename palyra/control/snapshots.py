@@ -384,6 +384,10 @@ class FaultView:
     fix: str = ""
 
 
+PARTLY_REFUSED = "partly_refused"
+"""The code of a result whose message has a line for each thing that was refused."""
+
+
 @value
 class CommandResult:
     """The engine's answer. `status`: accepted, stale, denied, not_found, invalid, conflict.

@@ -3,10 +3,11 @@
 from dataclasses import replace
 from typing import Any, assert_never
 
-from palyra.control.snapshots import CommandResult
+from palyra.control.snapshots import PARTLY_REFUSED, CommandResult
 from palyra.control.task_commands import ActOnTasks, AddTask, EditTask, PrioritiseTask, TaskCommand
 from palyra.core.errors import BadInputError, ConflictError, NotFoundError, PalyraError
 from palyra.core.plural import plural
+from palyra.core.safe_text import safe
 from palyra.engine import Engine
 from palyra.governance.four_eyes import Decider
 from palyra.journal.task_rows import TaskRow, TaskState
@@ -96,13 +97,13 @@ async def _each(engine: Engine, command: ActOnTasks, by: Decider) -> CommandResu
     if len(ids) == 1:
         return CommandResult("accepted", _told(done[0], command), data={**_data(done[0]), **data})
     lines = [f"{plural(len(done), 'task')} {PAST[command.verb]}, {len(refused)} refused."]
-    lines += [error.message for _, error in refused]
+    lines += [safe(error.message) for _, error in refused]
     if not refused:
         return CommandResult("accepted", lines[0], data=data)
     status = "conflict" if any(isinstance(error, ConflictError) for _, error in refused) else "denied"
     if all(isinstance(error, NotFoundError) for _, error in refused):
         status = "not_found"
-    return CommandResult(status, "\n".join(lines), data=data, code="partly_refused")
+    return CommandResult(status, "\n".join(lines), data=data, code=PARTLY_REFUSED)
 
 
 async def _one(engine: Engine, command: ActOnTasks, task_id: str, by: Decider) -> TaskRow:

@@ -1,5 +1,7 @@
 """Errors that say what is wrong and what to do next. No traceback reaches an operator."""
 
+from collections.abc import Sequence
+
 
 class PalyraError(Exception):
     """Base of every error that is meant to be read by a person.
@@ -18,6 +20,11 @@ class PalyraError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.fix}".strip()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What is said of it, line by line. A line feed inside of one was quoted from somewhere and is no end of it."""
+        return (str(self),)
 
 
 class JournalUnavailableError(PalyraError):
@@ -44,6 +51,18 @@ class ConflictError(PalyraError):
 
 class BadInputError(PalyraError):
     code = "bad_input"
+
+
+class ManyProblemsError(BadInputError):
+    """Several things that are wrong at once, a line for each."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__("\n".join(lines))
+        self._lines = tuple(lines)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return self._lines
 
 
 class EngineGoneError(PalyraError):

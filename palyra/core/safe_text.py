@@ -137,13 +137,27 @@ def safe_title(text: object) -> str:
 
 
 def json_safe(document: str) -> str:
-    """A JSON document with hidden and obeyed characters as `\\uXXXX` escapes: the same JSON, safe on a terminal.
+    """A JSON document with obeyed, hidden and piled characters as `\\uXXXX` escapes: the same JSON, safe on a terminal.
 
     Takes the text that `json.dumps` made; its line feeds are layout and stay.
     """
     if document.isascii() and document.isprintable():
         return document
-    return document.translate(_JSON_ESCAPES)
+    pieces: list[str] = []
+    done = 0
+    for piled in _PILED.finditer(document.translate(_SHAPES)):
+        pieces += (
+            document[done : piled.start()].translate(_JSON_ESCAPES),
+            "".join(map(_escaped, document[slice(*piled.span())])),
+        )
+        done = piled.end()
+    pieces.append(document[done:].translate(_JSON_ESCAPES))
+    return "".join(pieces)
+
+
+def _escaped(char: str) -> str:
+    units = char.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
 def _as_text(value: object) -> str:
@@ -274,11 +288,10 @@ _TITLE_STAND_INS = str.maketrans({"⟨": "<", "⟩": ">", "…": "...", "—": "
 class _JsonEscapes(dict[int, str]):
     def __missing__(self, code: int) -> str:
         hidden = code != 0x0A and (code == 0x7F or _SHAPES[code] in "!jv")
-        units = chr(code).encode("utf-16-be", "surrogatepass")
-        self[code] = (
-            "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2)) if hidden else chr(code)
-        )
+        self[code] = _escaped(chr(code)) if hidden else chr(code)
         return self[code]
 
 
 _JSON_ESCAPES = _JsonEscapes()
+_PILED = re.compile(rf"(?<=[mq]{{{MAX_MARKS}}})[mq]+")
+"""Marks beyond those that one character may carry."""

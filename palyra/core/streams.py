@@ -9,10 +9,9 @@ STDOUT, STDERR = 1, 2
 
 
 def say(descriptor: int, text: str) -> None:
-    """Writes one or more lines, made harmless, if anybody is left to read them.
+    """Writes a line, made harmless, if anybody is left to read it.
 
     Nothing is buffered: what stays in a buffer fails once more when the process ends, and spoils its exit code.
     """
-    lines = "\n".join(safe(line) for line in text.split("\n"))
     with suppress(OSError):
-        os.write(descriptor, f"{lines}\n".encode())
+        os.write(descriptor, f"{safe(text)}\n".encode())
