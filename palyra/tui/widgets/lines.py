@@ -201,8 +201,14 @@ class Lines(ScrollView, can_focus=False):
             self._end_seen = False
             size = Size(self.size.width, len(new))
             overflowed, overflows = (len(lines) > self.size.height for lines in (old, new))
-            if self.styles.auto_dimensions or overflowed != overflows:
+            if self.styles.auto_dimensions:
                 self.virtual_size = size
+                self.refresh(layout=True)
+                return
+            if overflowed != overflows:
+                # The scrollbar is told at once: found out of when all is laid out, it has all laid out once more.
+                self.set_reactive(Widget.virtual_size, size)
+                self._refresh_scrollbars()
                 self.refresh(layout=True)
                 return
             # The scrollbar neither comes nor goes, so nothing has to be laid out.
