@@ -43,16 +43,16 @@ class Fold:
     async def begin(self, readers: Readers) -> None:
         """Takes over what the journal knows of before this start."""
         now = self._clock.now_ms()
-        counts = await readers.status_counts(now, self._timezone)
+        spent_today = await readers.spent_on_day(now, self._timezone)
         page = await readers.runs(limit=RECENT_RUNS)
         day = self._roll(now)
-        self._spent += counts.spent_today
+        self._spent += spent_today
         for _ in range(DAYS_KEPT):
             assert day.end is not None, "a day ends"
             day = window_for(Interval.DAILY, self._timezone, day.end)
-            counts = await readers.status_counts(day.start, self._timezone)
-            if counts.spent_today:
-                self._other_days[day.start] = self._other_days.get(day.start, 0) + counts.spent_today
+            spent = await readers.spent_on_day(day.start, self._timezone)
+            if spent:
+                self._other_days[day.start] = self._other_days.get(day.start, 0) + spent
         for row in reversed(page.runs):
             if row.run_id not in self._live:
                 self._ended.setdefault(row.run_id, row)
@@ -69,7 +69,7 @@ class Fold:
         self._roll(now)
         try:
             async with pinned as readers:
-                self._spent += (await readers.status_counts(now, timezone)).spent_today
+                self._spent += await readers.spent_on_day(now, timezone)
         except JournalUnavailableError:
             since = self._spent
             self._timezone, self._day, spent, self._other_days = before

@@ -214,7 +214,7 @@ class OfflineControl(Control):
         now = self._clock.now_ms()
         config = self._config
         mode = config.smart_routing.default_mode
-        counts = await self._readers.status_counts(now, config.governance.timezone)
+        spent_today = await self._readers.spent_on_day(now, config.governance.timezone)
         ledger = await self._ledger(now)
         budgets = budget_views(ledger, now, mode.value)
         limited = [view for view in budgets if view.enabled and view.hard_limit is not None]
@@ -247,7 +247,7 @@ class OfflineControl(Control):
             at=now,
             engine=engine,
             operator=OperatorView("", "viewer", "uid"),
-            spend_today_nano_usd=counts.spent_today,
+            spend_today_nano_usd=spent_today,
             tightest=max(limited, key=lambda view: view.used_ratio, default=None),
             approvals_pending=sum(row.expires_at > now for row in await self._readers.pending_approvals()),
             incidents_open=sum(one.snoozed_until is None or one.snoozed_until <= now for one in incidents),

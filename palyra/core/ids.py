@@ -9,7 +9,6 @@ from collections.abc import Callable
 from palyra.core.clock import Clock
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-LENGTH = 26
 _PAIRS = [a + b for a in ALPHABET for b in ALPHABET]
 LOWER_BITS = 20
 _POOL = 2560
@@ -24,16 +23,6 @@ def encode(milliseconds: int, entropy: int) -> str:
 def _text(number: int, bits: int) -> str:
     """A character for every 5 of that many bits, which are a multiple of 10."""
     return "".join([_PAIRS[(number >> shift) & 0x3FF] for shift in range(bits - 10, -1, -10)])
-
-
-def time_of(ulid: str) -> int:
-    """The unix milliseconds in a ULID. Raises ValueError for what is none."""
-    if len(ulid) != LENGTH:
-        raise ValueError(f"{ulid!r} is no ULID")
-    value = 0
-    for character in ulid[:10]:
-        value = value * 32 + ALPHABET.index(character)
-    return value
 
 
 class IdSource:

@@ -6,8 +6,6 @@ _PART = r"[A-Za-z0-9._@-]{1,128}"
 VAULT_REF = re.compile(
     rf"(?P<scope>global|principal:[A-Za-z0-9._@:-]{{1,128}}|channel:{_PART}:{_PART})/(?P<key>[A-Za-z0-9._-]{{1,128}})"
 )
-LONGEST_REF = 400
-"""No reference has more characters."""
 
 
 def split_ref(ref: str) -> tuple[str, str] | None:

@@ -405,16 +405,3 @@ class SumsCheck:
     differences: tuple[str, ...]
     share: float
     cursor: str
-
-
-@value
-class StatusCounts:
-    """What a status line tells. Today begins at local midnight; `held` sums the known bounds of open holds."""
-
-    spent_today: int
-    unpriced_today: int
-    runs_today: int
-    live_runs: int
-    pending_approvals: int
-    open_holds: int
-    held: int

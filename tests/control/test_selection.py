@@ -132,7 +132,7 @@ async def test_nothing_is_held_kept_or_used_up(tmp_path: Path) -> None:
         assert await control.ask(asked) == first
         assert (ledger.version, ledger.counters(now), ledger.counters(now + 86_400_000)) == before
         assert ledger.open_holds() == ()
-        assert (await house.engine.journal.readers.status_counts(now, "UTC")).spent_today == 0
+        assert await house.engine.journal.readers.spent_on_day(now, "UTC") == 0
 
 
 async def test_what_a_budget_would_refuse_is_told_with_what_would_pass(tmp_path: Path) -> None:

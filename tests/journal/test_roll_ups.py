@@ -462,18 +462,15 @@ async def test_samples_are_the_newest_attempts_of_each_model_oldest_first(
     assert (sample.flags, sample.usage_source) == (("identity_U2",), "provider")
 
 
-async def test_the_counts_of_a_status_line(journal: Journal) -> None:
+async def test_what_a_local_day_cost(journal: Journal) -> None:
     now = START + 12 * HOUR
     await add(journal, START - 1, charge=7)
     await add(journal, START, charge=5)
     await add(journal, now, charge=None)
-    run = a_run(state="running")
-    await journal.submit([RunSaved(run), HoldTaken(a_hold(run, bound_usd=11)), HoldTaken(a_hold(run, bound_usd=None))])
-    utc = await journal.readers.status_counts(now, "UTC")
-    assert (utc.spent_today, utc.unpriced_today, utc.runs_today) == (5, 1, 2)
-    assert (utc.live_runs, utc.open_holds, utc.held, utc.pending_approvals) == (1, 4 + 1, 3 * 1_000_000 + 11, 0)
-    prague = await journal.readers.status_counts(now, "Europe/Prague")
-    assert prague.spent_today == 12
+    assert await journal.readers.spent_on_day(now, "UTC") == 5
+    assert await journal.readers.spent_on_day(now, "Europe/Prague") == 12
+    with pytest.raises(BadInputError):
+        await journal.readers.spent_on_day(now, "Mars/Base")
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 5, 50])

@@ -70,7 +70,6 @@ async def test_a_task_comes_back_with_what_belongs_to_it(journal: Journal) -> No
     assert await readers.task_result("t1") == result
     assert await readers.runs_of_task("t1") == (owner,)
     assert await readers.run_owner("r1") == owner
-    assert await readers.runs_of_fire("") == ()
     assert await readers.task("t2") is None
 
 

@@ -15,7 +15,7 @@ from palyra.journal.readers.jobs import JobReaders
 from palyra.journal.readers.memory import MemoryReaders
 from palyra.journal.readers.observations import ObservationReaders
 from palyra.journal.readers.runs import RunReaders
-from palyra.journal.readers.status import StatusReaders
+from palyra.journal.readers.sums_check import SumsReaders
 from palyra.journal.readers.tasks import TaskReaders
 from palyra.journal.readers.texts import TextReaders
 
@@ -23,7 +23,7 @@ from palyra.journal.readers.texts import TextReaders
 class Readers(
     RunReaders,
     HoldReaders,
-    StatusReaders,
+    SumsReaders,
     GovernanceReaders,
     AlertReaders,
     AuditReaders,

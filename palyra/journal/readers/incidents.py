@@ -54,10 +54,6 @@ class IncidentReaders(Query):
             (since,),
         )
 
-    async def latest_attempts(self, limit: int = 32) -> tuple[Attempt, ...]:
-        """Newest first."""
-        return await self._saved(ATTEMPTS, "ORDER BY seq DESC LIMIT ?", (max(1, min(limit, MAX_PAGE)),))
-
     async def healing_circuits(self) -> tuple[Circuit, ...]:
         """The last one of each feature, open or not."""
         return await self._saved(CIRCUITS, "ORDER BY feature LIMIT -1")

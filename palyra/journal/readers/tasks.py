@@ -110,12 +110,6 @@ class TaskReaders(Query):
         )
         return found[0]
 
-    async def runs_of_fire(self, fire_id: str) -> tuple[RunOwner, ...]:
-        """Oldest first."""
-        return await self._saved(
-            RUN_OWNERS, "WHERE fire_id = ? AND fire_id <> '' ORDER BY seq LIMIT ?", (fire_id, MAX_PAGE)
-        )
-
 
 def _conditions(wanted: TaskFilter) -> tuple[list[str], list[str | int]]:
     conditions: list[str] = []

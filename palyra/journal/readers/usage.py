@@ -70,6 +70,15 @@ class UsageReaders(Query):
         """Sums over [since, until). Runs count when they end, tokens and cost when an attempt settles."""
         return (await self._totals([(since, until)], _of(principal, where)))[0]
 
+    async def spent_on_day(self, at: int, zone: str) -> int:
+        """Nano-dollars charged on the local day of a zone that an instant (unix ms) lies in; what nobody can price is
+        not in it. Raises BadInputError for an unknown zone."""
+        try:
+            day = window_for(Interval.DAILY, zone, at)
+        except ValueError as error:
+            raise BadInputError(f"{error}.") from error
+        return (await self.usage_totals(day.start, day.end or at + 1)).cost
+
     async def usage_timeline(
         self,
         since: int,
