@@ -109,7 +109,7 @@ class ProviderError(PalyraError):
 
     `upstream_status` is the provider's HTTP status if it answered; `written` tells whether any byte of the request may
     have left; `retry_after_ms` and `should_retry` are what the provider asked for, None where it did not; `body` is
-    the provider's answer, redacted, set only where its status reaches the caller as sent.
+    the provider's answer, redacted, set only where its status reaches the caller as sent and it is a JSON object.
     """
 
     def __init__(
@@ -222,7 +222,7 @@ def upstream_error(status: int, headers: Mapping[str, str], body: bytes, now_ms:
         upstream_status=status,
         retry_after_ms=retry_after_ms(headers, now_ms),
         should_retry=_should_retry(headers),
-        body=redacted_body(body) if kept else None,
+        body=_passed_on(body) if kept else None,
     )
 
 
@@ -252,14 +252,12 @@ def _should_retry(headers: Mapping[str, str]) -> bool | None:
     return {"true": True, "false": False}.get(said)
 
 
-def redacted_body(body: bytes) -> bytes:
-    """An error body without secrets: the same bytes when it holds none."""
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        text = body.decode("utf-8", "replace")
-        clean = redact_error(text)
-        return body if clean == text else clean.encode()
+def _passed_on(body: bytes) -> bytes | None:
+    """An error body as a caller may read it: without secrets, and the same bytes where it holds none. None for what is
+    no JSON object, which no client of a wire makes sense of."""
+    data = _object(body)
+    if data is None:
+        return None
     redacted = redact_data(data)
     return body if redacted == data else json.dumps(redacted, ensure_ascii=False).encode("utf-8", "replace")
 

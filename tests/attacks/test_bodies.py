@@ -11,7 +11,7 @@ from tests.attacks.target import Target
 
 
 @pytest.mark.parametrize("path", PATHS)
-@attacks(25)
+@attacks(15)
 def test_every_body_is_served_or_refused_in_its_dialect(attacked: Target, path: str, depth: settings) -> None:
     @depth
     @given(body=bodies(path), leaves=st.sampled_from([False] * 9 + [True]))

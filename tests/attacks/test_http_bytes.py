@@ -25,7 +25,7 @@ def without_model(body: bytes) -> dict[str, object]:
     return {name: value for name, value in data.items() if name != "model"}
 
 
-@attacks(60)
+@attacks(40)
 def test_each_request_is_answered_once_and_only_what_all_read_alike_goes_on(
     attacked: Target, sent: st.SearchStrategy[Sent], depth: settings
 ) -> None:

@@ -186,8 +186,15 @@ def test_a_kept_answer_keeps_its_bytes_unless_it_holds_a_secret() -> None:
     assert b"swordfish" not in leaking.body
     assert json.loads(leaking.body)["error"]["message"] == "got [redacted] in field 3"
     plain = upstream_error(400, {}, b"nothing here about swordfish-of-tests", NOW, "acme")
-    assert plain.body is not None
-    assert b"swordfish" not in plain.body
+    assert plain.body is None
+    assert "swordfish" not in plain.message
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>no</html>", b"[1]", b'"no"', b"\xff", b'{"error": '])
+def test_an_error_that_no_client_can_read_is_told_in_our_words(body: bytes) -> None:
+    error = upstream_error(422, {}, body, NOW, "acme")
+    assert (error.status, error.body) == (422, None)
+    assert error.message.startswith("acme answered 422")
 
 
 @pytest.mark.parametrize(
