@@ -16,12 +16,12 @@ from palyra.control.jobs_commands import (
 )
 from palyra.control.snapshots import CommandResult
 from palyra.core.errors import ConflictError, NotFoundError
+from palyra.core.instants import spell_exactly
 from palyra.core.plural import plural
 from palyra.engine import Engine
 from palyra.governance.four_eyes import Decider
 from palyra.journal.changes import AuditAdded
 from palyra.journal.job_rows import FireState, JobRow
-from palyra.scheduler.schedule import spell_instant
 
 
 async def act_on_job(engine: Engine, command: JobCommand, by: Decider) -> CommandResult:
@@ -59,7 +59,7 @@ async def act_on_job(engine: Engine, command: JobCommand, by: Decider) -> Comman
 
 
 def _told(row: JobRow, verb: str) -> CommandResult:
-    following = "" if row.next_slot is None else f"; it fires next at {spell_instant(row.next_slot)}"
+    following = "" if row.next_slot is None else f"; it fires next at {spell_exactly(row.next_slot)}"
     after = f" ({row.state.value})" if row.state.value in ("exhausted", "faulted") else following
     data = {"job_id": row.job_id, "name": row.name, "version": str(row.version), "state": row.state.value}
     if row.next_slot is not None:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from palyra.control.jobs_queries import InstantView, ScheduleAnswer, ScheduleQuery
-from palyra.core.instants import LATEST_MS
+from palyra.core.instants import LATEST_MS, spell_exactly
 from palyra.core.windows import load_zone
 from palyra.scheduler.schedule import (
     Schedule,
@@ -11,7 +11,6 @@ from palyra.scheduler.schedule import (
     ScheduleKind,
     Times,
     parse_schedule,
-    spell_instant,
     times_of,
 )
 from palyra.scheduler.zone_changes import changes_between
@@ -47,7 +46,7 @@ def upcoming(times: Times, schedule: Schedule, after: int, count: int) -> tuple[
 
 def instant_text(at: int) -> str:
     """As a schedule of one instant is written."""
-    return spell_instant(at)
+    return spell_exactly(at)
 
 
 def _instant(at: int, zone: str, since: int) -> InstantView:

@@ -13,11 +13,11 @@ from palyra.config.operations import JobAction, JobConfig, TaskKind
 from palyra.config.problem import Fault, either
 from palyra.config.suggest import nearest
 from palyra.core.errors import BadInputError
-from palyra.core.instants import parse_instant_ms
+from palyra.core.instants import parse_instant_ms, spell_exactly
 from palyra.core.values import value
 from palyra.governance.policy_input import FieldFault
 from palyra.journal.job_rows import JobRow
-from palyra.scheduler.schedule import Schedule, ScheduleError, ScheduleKind, parse_schedule, spell_instant
+from palyra.scheduler.schedule import Schedule, ScheduleError, ScheduleKind, parse_schedule
 
 RESERVED = "system."
 SCHEDULES = tuple(kind.value for kind in ScheduleKind)
@@ -106,7 +106,7 @@ def from_config(row: JobConfig) -> JobDraft:
     elif row.every is not None:
         schedule = Schedule(ScheduleKind.EVERY, spell_duration(row.every), row.timezone)
     else:
-        schedule = Schedule(ScheduleKind.AT, spell_instant(row.at or 0), row.timezone)
+        schedule = Schedule(ScheduleKind.AT, spell_exactly(row.at or 0), row.timezone)
     return JobDraft(row.name, schedule, row_fields(row))
 
 

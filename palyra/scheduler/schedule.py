@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +10,7 @@ from palyra.config.amounts import spell_duration
 from palyra.config.cron import FIELDS, check_cron
 from palyra.core.durations import parse_duration_ms
 from palyra.core.errors import BadInputError
-from palyra.core.instants import LATEST_MS, parse_instant_ms
+from palyra.core.instants import LATEST_MS, parse_instant_ms, spell_exactly
 from palyra.core.values import value
 from palyra.core.windows import DAY_MS, nearest_zones, zone_names
 from palyra.scheduler.cron import CronTimes, cron_fields
@@ -159,7 +158,7 @@ def parse_schedule(kind: ScheduleKind, text: str, timezone: str, now: int) -> Sc
             case ScheduleKind.EVERY:
                 expression = spell_duration(_every(text))
             case ScheduleKind.AT:
-                expression = spell_instant(_at(text, now))
+                expression = spell_exactly(_at(text, now))
     except ScheduleError as error:
         problems = [*error.problems, *problems]
     if problems:
@@ -174,11 +173,6 @@ def resolve_zone(timezone: str) -> str:
     _, marker, name = str(_ZONE_LINK.resolve()).partition("zoneinfo/")
     name = name.removeprefix("posix/").removeprefix("right/")
     return name if marker and name in zone_names() else "UTC"
-
-
-def spell_instant(at: int) -> str:
-    """UTC, to the millisecond."""
-    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _cron(text: str) -> str:
@@ -215,5 +209,5 @@ def _at(text: str, now: int) -> int:
             [f"schedule.at: {stripped[:64]!r} is no instant; write it like 2026-12-24T18:00:00+01:00"]
         ) from None
     if at <= now:
-        raise ScheduleError([f"schedule.at: {stripped} is not in the future (now {spell_instant(now)})"])
+        raise ScheduleError([f"schedule.at: {stripped} is not in the future (now {spell_exactly(now)})"])
     return at

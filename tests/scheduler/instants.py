@@ -1,7 +1,6 @@
 """Instants as tests write them."""
 
-from palyra.core.instants import parse_instant_ms
-from palyra.scheduler.schedule import spell_instant
+from palyra.core.instants import parse_instant_ms, spell_exactly
 
 
 def at(text: str) -> int:
@@ -10,4 +9,4 @@ def at(text: str) -> int:
 
 def told(slot: int | None) -> str:
     """`2026-03-08T07:00Z`, with seconds only where there are any."""
-    return "never" if slot is None else spell_instant(slot).replace(":00.000Z", "Z")
+    return "never" if slot is None else spell_exactly(slot).replace(":00.000Z", "Z")

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from palyra.core.instants import spell_exactly
 from palyra.scheduler.schedule import (
     EveryTimes,
     Schedule,
@@ -11,7 +12,6 @@ from palyra.scheduler.schedule import (
     ScheduleKind,
     parse_schedule,
     resolve_zone,
-    spell_instant,
     times_of,
 )
 from tests.scheduler.instants import at, told
@@ -119,10 +119,10 @@ def test_an_instant_comes_once() -> None:
 
 
 def test_an_instant_has_to_come_by_a_millisecond_at_least() -> None:
-    present = spell_instant(NOW)
+    present = spell_exactly(NOW)
     with pytest.raises(ScheduleError, match="is not in the future"):
         parse_schedule(AT, present, "UTC", NOW)
-    to_come = parse_schedule(AT, spell_instant(NOW + 1), "UTC", NOW)
+    to_come = parse_schedule(AT, spell_exactly(NOW + 1), "UTC", NOW)
     assert times_of(to_come).after(NOW) == NOW + 1
 
 

@@ -25,10 +25,10 @@ from typer.testing import CliRunner
 
 from palyra.cli.app import build_app
 from palyra.core.clock import ManualClock, settle_loop
+from palyra.core.instants import spell_exactly
 from palyra.engine import Engine, Installation
 from palyra.journal import writer
 from palyra.main import Launcher
-from palyra.scheduler.schedule import spell_instant
 from palyra.tasks.asking import TaskAsk
 from tests.config.loading import sound
 
@@ -87,7 +87,7 @@ async def first_life(kind: str, state_dir: Path, deaths: Deaths, told: Path) -> 
         await engine.jobs.acts.pause(lane.job.name, "a quiet house", "ada")
     await at_rest(engine, clock)
     if kind == "fire":
-        await engine.jobs.acts.add({**JOB, "at": spell_instant(clock.now_ms() + 2_000)}, "ada")
+        await engine.jobs.acts.add({**JOB, "at": spell_exactly(clock.now_ms() + 2_000)}, "ada")
         told.touch()
         deaths.armed = True
         await at_rest(engine, clock, ended=lambda: _exhausted(engine))
