@@ -1,4 +1,4 @@
-"""How late jobs begin: a thousand of them twice a minute, without a screen and with the busiest one open.
+"""How late jobs begin: a thousand of them three times a minute, without a screen and with the busiest one open.
 
 `python -m benchmarks.lateness` opens `palyra serve` and then `palyra-tui`, each with 1,000 jobs that fire at an
 interval, spread over it, and each ask a mock provider. Lateness is what the journal says of each fire: from its
@@ -24,8 +24,8 @@ from benchmarks.terminal import RUNS_SCREEN, acting, console
 class Size:
     rounds: int = option(1, "how often")
     jobs: int = option(1_000, "how many jobs")
-    every: int = option(30, "seconds from one fire of a job to the next, up to 60")
-    seconds: float = option(30.0, "how long each is watched")
+    every: int = option(20, "seconds from one fire of a job to the next, up to 60")
+    seconds: float = option(25.0, "how long each is watched")
 
 
 QUICK = Size(every=8, seconds=8.0)
