@@ -65,6 +65,8 @@ class PolicyAction(StrEnum):
 
 
 class UnknownPriceChoice(StrEnum):
+    """What a dollar budget says to a request whose price nobody knows; see `UnknownPrice`."""
+
     BLOCK = "block"
     FLAT = "flat"
     ALLOW = "allow"
@@ -84,6 +86,8 @@ class UnknownPrice:
 
 
 class OverrideKind(StrEnum):
+    """Which of its forms a `RoutingOverride` has."""
+
     NONE = "none"
     MODE = "mode"
     DEGRADE = "degrade"
@@ -124,44 +128,60 @@ class Percent:
 
 
 class BoundEstimator(StrEnum):
+    """What is held for a prompt: what earlier ones of its kind came to, or what it cannot pass."""
+
     CALIBRATED = "calibrated"
     PROVEN = "proven"
 
 
 class OrphanHolds(StrEnum):
+    """What a start does with holds of an engine that died: their last meter reading is charged, or nothing."""
+
     CHARGE = "charge"
     RELEASE = "release"
 
 
 class StoreContent(StrEnum):
+    """Whether prompts and answers are kept with their runs: not, without secrets, or as they were."""
+
     NONE = "none"
     REDACTED = "redacted"
     FULL = "full"
 
 
 class AuthScheme(StrEnum):
+    """The header in which a provider wants its key."""
+
     BEARER = "bearer"
     X_API_KEY = "x-api-key"
 
 
 class MaxTokensField(StrEnum):
+    """The member in which a provider wants the limit of an answer."""
+
     MAX_TOKENS = "max_tokens"
     MAX_COMPLETION_TOKENS = "max_completion_tokens"
 
 
 class UsageDialect(StrEnum):
+    """Whether cached tokens lie within the input that a provider tells of (`inclusive`) or come on top of it."""
+
     AUTO = "auto"
     INCLUSIVE = "inclusive"
     ADDITIVE = "additive"
 
 
 class CostTier(StrEnum):
+    """A tier of models by price, as routing compares them."""
+
     LOW = "low"
     STANDARD = "standard"
     PREMIUM = "premium"
 
 
 class KeySource(StrEnum):
+    """Where the vault's key is; `auto` takes the first place that has one."""
+
     AUTO = "auto"
     ENV = "env"
     FILE = "file"
@@ -180,6 +200,8 @@ class ThemeName(StrEnum):
 
 
 class LogLevel(StrEnum):
+    """From which level on lines are written."""
+
     DEBUG = "debug"
     INFO = "info"
     WARNING = "warning"
@@ -187,5 +209,7 @@ class LogLevel(StrEnum):
 
 
 class LogFormat(StrEnum):
+    """How a line is written."""
+
     TEXT = "text"
     JSON = "json"

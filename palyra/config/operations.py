@@ -17,23 +17,31 @@ from palyra.core.conditions import Severity
 
 
 class Misfire(StrEnum):
+    """What becomes of slots that passed while nothing could fire."""
+
     SKIP = "skip"
     CATCH_UP = "catch_up"
 
 
 class Concurrency(StrEnum):
+    """What becomes of a slot whose job still runs."""
+
     FORBID = "forbid"
     QUEUE = "queue"
     REPLACE = "replace"
 
 
 class JobAction(StrEnum):
+    """What a job does; each has its own keys."""
+
     PROMPT = "prompt"
     TASK = "task"
     MAINTENANCE = "maintenance"
 
 
 class TaskKind(StrEnum):
+    """What a background task is asked to do."""
+
     BACKGROUND_PROMPT = "background_prompt"
     DELEGATION_PROMPT = "delegation_prompt"
     SUMMARY = "summary"
@@ -44,6 +52,8 @@ class TaskKind(StrEnum):
 
 
 class Maintenance(StrEnum):
+    """Upkeep that a job can do."""
+
     MEMORY_MAINTENANCE = "memory_maintenance"
     JOURNAL_CHECKPOINT = "journal_checkpoint"
     JOURNAL_VACUUM = "journal_vacuum"
@@ -54,18 +64,24 @@ class Maintenance(StrEnum):
 
 
 class HealingMode(StrEnum):
+    """Whether incidents of a feature are looked for, and whether remedies are tried."""
+
     DISABLED = "disabled"
     OBSERVE_ONLY = "observe_only"
     AUTO = "auto"
 
 
 class Switch(StrEnum):
+    """On, off, or as the surroundings suggest."""
+
     AUTO = "auto"
     ON = "on"
     OFF = "off"
 
 
 class NoticeEvent(StrEnum):
+    """What of an incident, an alert or an approval a webhook is told."""
+
     OPENED = "opened"
     REOPENED = "reopened"
     ESCALATED = "escalated"
@@ -86,12 +102,16 @@ class WebhookFormat(StrEnum):
 
 
 class ProbeKind(StrEnum):
+    """How a service beside Palyra is asked whether it is there."""
+
     HTTP = "http"
     TCP = "tcp"
     UNIX = "unix"
 
 
 class ProbeComponent(StrEnum):
+    """What a probed service is for."""
+
     CONNECTOR = "connector"
     BROWSER = "browser"
     OTHER = "other"

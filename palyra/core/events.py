@@ -44,6 +44,7 @@ class EventHub:
         return unsubscribe
 
     def publish(self, event: Event) -> None:
+        """Tells whoever subscribed to its kind, in the order they came; one that fails is logged and hinders nobody."""
         concerned = self._by_kind.get(event.kind)
         if concerned is None:
             concerned = self._by_kind[event.kind] = tuple(

@@ -39,6 +39,7 @@ class IdSource:
         self._upper_text = ""
 
     def new(self) -> str:
+        """26 characters, greater than every id before."""
         now = self._clock.now_ms()
         if now > self._milliseconds:
             self._milliseconds = now

@@ -18,6 +18,8 @@ _LISTENS = 0x10000
 
 
 class Life(StrEnum):
+    """Whether a process is there, as far as this one can tell."""
+
     ALIVE = "alive"
     DEAD = "dead"
     UNKNOWN = "unknown"

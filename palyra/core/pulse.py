@@ -5,6 +5,8 @@ from typing import Protocol
 
 
 class WorkHeartbeatKind(StrEnum):
+    """What kind of work tells that it lives."""
+
     RUN = "run"
     BACKGROUND_TASK = "background_task"
     CRON_JOB = "cron_job"

@@ -24,6 +24,8 @@ _EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
 class Interval(StrEnum):
+    """How long a budget counts before it begins anew; a rolling one forgets hour by hour or day by day."""
+
     HOURLY = "hourly"
     DAILY = "daily"
     WEEKLY = "weekly"

@@ -11,6 +11,8 @@ from palyra.journal.entity import Entity
 
 
 class DeliveryState(StrEnum):
+    """Whether a notification is still tried."""
+
     PENDING = "pending"
     DEAD = "dead"
 

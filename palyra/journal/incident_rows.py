@@ -13,12 +13,16 @@ STORM = "storm"
 
 
 class IncidentState(StrEnum):
+    """Where an incident stands."""
+
     OPEN = "open"
     REMEDIATING = "remediating"
     RESOLVED = "resolved"
 
 
 class TimelineKind(StrEnum):
+    """What a line of an incident's history tells."""
+
     OPENED = "opened"
     SEVERITY = "severity"
     ACKNOWLEDGED = "acknowledged"
@@ -125,6 +129,8 @@ class IncidentRecord:
 
 
 class AttemptStatus(StrEnum):
+    """How far a remedy came."""
+
     PLANNED = "planned"
     RUNNING = "running"
     SUCCEEDED = "succeeded"

@@ -10,12 +10,16 @@ from palyra.journal.entity import Entity
 
 
 class JobSource(StrEnum):
+    """Who made a job."""
+
     SYSTEM = "system"
     CONFIG = "config"
     OPERATOR = "operator"
 
 
 class JobState(StrEnum):
+    """Whether a job fires."""
+
     ACTIVE = "active"
     PAUSED = "paused"
     EXHAUSTED = "exhausted"
@@ -23,6 +27,8 @@ class JobState(StrEnum):
 
 
 class FireState(StrEnum):
+    """Where a fire stands; each slot has one."""
+
     PENDING = "pending"
     RUNNING = "running"
     BACKOFF = "backoff"
@@ -47,6 +53,8 @@ ENDED = frozenset({FireState.COMPLETED, FireState.FAILED, FireState.CANCELLED, F
 
 
 class Trigger(StrEnum):
+    """What made a fire."""
+
     SCHEDULE = "schedule"
     CATCH_UP = "catch_up"
     MANUAL = "manual"

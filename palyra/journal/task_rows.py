@@ -13,6 +13,8 @@ from palyra.journal.entity import Entity
 
 
 class TaskState(StrEnum):
+    """Where a task stands."""
+
     QUEUED = "queued"
     RUNNING = "running"
     PAUSED = "paused"

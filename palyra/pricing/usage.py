@@ -21,6 +21,8 @@ from palyra.pricing.rates import (
 
 
 class UsageSource(StrEnum):
+    """Who counted: the provider, or the meter of what passed."""
+
     PROVIDER = "provider"
     METERED = "metered"
 

@@ -1,1 +1,1 @@
-"""What is secret at rest: gateway keys and the access registry."""
+"""Secrets at rest, and who may do what: the vault and its key, gateway keys, operators."""

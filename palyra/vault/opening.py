@@ -12,6 +12,8 @@ from palyra.vault.sealing import VaultFile
 
 
 class VaultState(StrEnum):
+    """What a vault is good for, as its file and its key say."""
+
     ABSENT = "absent"
     """There is no vault file."""
     OK = "ok"
@@ -60,6 +62,7 @@ class Found:
 
 
 def course_of(found: Found) -> Course:
+    """What is to be done about a rotation that was cut short, by what the keys there are open."""
     current, upcoming, key = found.current, found.upcoming, found.key
     if isinstance(current, VaultState) or isinstance(upcoming, VaultState):
         # A next file that cannot be read is dropped only where the file itself is opened by its key.
