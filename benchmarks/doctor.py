@@ -98,7 +98,9 @@ def measure(setting: Setting, size: Size) -> Found:
         first.row("the first time, processor time", "worked_ms", "ms"),
         again.row("again, processor time", "worked_ms", "ms"),
     )
-    return Found(rows, (*first.all, *again.all), (f"That journal has {octets / 1024**2:.0f} MiB.",), more)
+    return Found(
+        rows, (*first.all, *again.all), (f"The journal that the doctor looks at has {octets / 1024**2:.0f} MiB.",), more
+    )
 
 
 BENCHMARK = Benchmark("doctor", __doc__, Size(), QUICK, measure, prepare)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.command import Benchmark, Setting, option, run, say
-from benchmarks.measured import Found, Numbers, Rounds
+from benchmarks.measured import Found, Numbers, Rounds, number
 from benchmarks.parties import Cores, Target, headless, load, passing, two_cores, upstream
 from benchmarks.terminal import RUNS_SCREEN, acting, console
 
@@ -188,7 +188,17 @@ def told(found: Rounds, size: Size) -> Found:
         row("the mock alone: one request, p50", "mock_single_p50_ms", "ms"),
         row("that disk: two pages durable, p50", "disk_p50_ms", "ms"),
     )
-    return Found(rows, found.all, more=more)
+    return Found(rows, found.all, (inherent(found),), more)
+
+
+def inherent(found: Rounds) -> str:
+    """What of a request's processor time a proxy takes anyway, and what the promise to write first."""
+    every, floor, kept = (found.median(f"{prefix}_cpu_ms") for prefix in ("serve", "floor", "kept"))
+    return (
+        f"Of the {number(every)} ms of processor time that a request takes, {number(floor)} are those of a proxy that"
+        f" only passes it on, {number(max(0.0, kept - floor))} more those of one that first makes a row durable, and"
+        f" the rest is governance."
+    )
 
 
 @contextmanager

@@ -110,10 +110,9 @@ def measure(setting: Setting, size: Size) -> Found:
         with tempfile.TemporaryDirectory(prefix="palyra-bench-", dir=setting.directory) as directory:
             rounds.append(one_round(Path(directory), cores, size))
     found = Rounds(rounds)
-    fires = (f"{found.median('serve_fires'):,.0f}", f"{found.median('screen_fires'):,.0f}")
-    return Found(
-        tuple(rows(found, size)), found.all, (f"Fires watched without a screen and with one: {', '.join(fires)}.",)
-    )
+    without, with_one = found.median("serve_fires"), found.median("screen_fires")
+    said = f"Fires of jobs that were watched: {without:,.0f} without a screen, {with_one:,.0f} with one."
+    return Found(tuple(rows(found, size)), found.all, (said,))
 
 
 BENCHMARK = Benchmark("lateness", __doc__, Size(), QUICK, measure)

@@ -257,7 +257,7 @@ def replayed(path: Path, trial: Trial) -> tuple[float, Tally]:
 
 
 TRIALS = {
-    "requests replayed a second, as it was": Trial(),
+    "requests replayed a second, of {requests}, as it was": Trial(),
     "the same, with a budget that bites now and then": Trial(
         (parse_policy({"policy_id": "tried", "scope_kind": "user", "interval_kind": "daily", "hard_limit": "4.5"}),)
     ),
@@ -279,14 +279,15 @@ def measure(setting: Setting, size: Size) -> Found:
     for _ in range(size.rounds):
         numbers: Numbers = {}
         for name, trial in TRIALS.items():
-            say(name)
+            label = name.format(requests=f"{size.requests:,}")
+            say(label)
             seconds, tally = replayed(path, trial)
             numbers[name] = tally.requests / seconds
-            details.append(f"{name}: {seconds:.2f} s, {tally.denied_after:,} denied, {tally.differences:,} otherwise")
+            details.append(f"{label}: {seconds:.2f} s, {tally.denied_after:,} denied, {tally.differences:,} otherwise")
         rounds.append(numbers)
     found = Rounds(rounds)
-    rows = tuple(found.row(name, name, "/s", least=GOAL) for name in TRIALS)
-    return Found(rows, found.all, (f"Replayed were {size.requests:,} requests.",), details=tuple(details))
+    rows = tuple(found.row(name.format(requests=f"{size.requests:,}"), name, "/s", least=GOAL) for name in TRIALS)
+    return Found(rows, found.all, details=tuple(details))
 
 
 BENCHMARK = Benchmark("replay", __doc__, Size(), QUICK, measure, prepare)
