@@ -28,7 +28,7 @@ class Size:
     rounds: int = option(3, "how often")
     busy: int = option(3_000, "requests of a throughput measurement")
     single: int = option(600, "requests on one connection, one after another")
-    paced: int = option(600, "requests at the fixed rate")
+    paced: int = option(500, "requests at the fixed rate")
     rate: float = option(100.0, "that rate, a second")
     connections: int = option(16, "of a throughput measurement")
     warm_up: int = option(400, "requests before anything is measured")

@@ -27,7 +27,7 @@ from benchmarks.terminal import acting, console
 class Size:
     beating: int = option(10_000, "how many heartbeats")
     lost: int = option(400, "how many of them end")
-    spread: float = option(15.0, "seconds over which they do")
+    spread: float = option(10.0, "seconds over which they do")
     both: bool = option(False, "without a screen, too")
 
 

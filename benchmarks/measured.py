@@ -9,12 +9,12 @@ Numbers = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What else was measured in the same rounds: its name, its value in the same unit, and ours to it (the median of
-    the rounds' ratios)."""
+    """What else was measured in the same rounds: its name, its value in the same unit, and ours to it, the median of
+    the rounds' ratios; None where it was nothing in every round, as a difference within the noise may be."""
 
     name: str
     value: float
-    ratio: float
+    ratio: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +112,13 @@ class Rounds:
             least=min(values) if len(values) > 1 else None,
             most=max(values) if len(values) > 1 else None,
             beside=tuple(
-                Beside(called, self.median(other), statistics.median(one[name] / one[other] for one in self.all))
-                for called, other in (beside or {}).items()
+                Beside(called, self.median(other), self._ratio(name, other)) for called, other in (beside or {}).items()
             ),
         )
+
+    def _ratio(self, name: str, other: str) -> float | None:
+        ratios = [one[name] / one[other] for one in self.all if one[other] > 0]
+        return statistics.median(ratios) if ratios else None
 
 
 def number(value: float) -> str:
@@ -127,8 +130,10 @@ def number(value: float) -> str:
     return f"{value:.{digits}f}"
 
 
-def ratio(value: float) -> str:
+def ratio(value: float | None) -> str:
     """Two digits that count; more before the point."""
+    if value is None:
+        return "?"
     return f"{value:,.0f}" if value == 0 or abs(value) >= 10 else f"{value:.2g}"
 
 

@@ -32,7 +32,7 @@ GOAL_MS = 50.0
 @dataclass(frozen=True, slots=True)
 class Size:
     runs: int = option(10_000_000, "of the year")
-    repeat: int = option(10, "how often each question is asked")
+    repeat: int = option(7, "how often each question is asked")
 
 
 QUICK = Size(runs=100_000, repeat=3)

@@ -91,6 +91,12 @@ def test_a_ratio_is_that_of_the_rounds_and_a_table_tells_all_of_a_row() -> None:
     assert head.count("|") == rule.count("|") == first.count("|") == len(HEAD) + 1
 
 
+def test_what_took_nothing_has_no_ratio() -> None:
+    rounds = [{"ours": 2.0, "floor": 0.0}, {"ours": 3.0, "floor": -0.5}]
+    assert Rounds(rounds).row("added", "ours", "ms", beside={"a floor": "floor"}).ratio == "? × a floor (-0.25)"
+    assert Rounds([*rounds, {"ours": 3.0, "floor": 1.5}]).row("x", "ours", beside={"y": "floor"}).ratio == "2 × y (0)"
+
+
 def test_what_a_command_wrote_is_told_as_it_was_found() -> None:
     rows = (Rounds([{"x": 1.0, "y": 4.0}]).row("x", "x", "ms", least=1, beside={"y": "y"}), Measured("z", 3))
     assert rows_in({**asdict(Found(rows)), "command": "python -m x"}) == rows
