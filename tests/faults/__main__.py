@@ -22,7 +22,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--kills", type=int, default=200, help="go on until there were so many")
     parser.add_argument("--lives", type=int, help="stop after so many lives at the latest")
     parser.add_argument("--first", type=int, default=1, help="the number of the first life")
-    parser.add_argument("--deaths", type=int, default=24, help="of each life; 0: at every write, on every side")
+    parser.add_argument("--deaths", type=int, default=12, help="of each life; 0: at every write, on every side")
     parser.add_argument("--jobs", type=int, default=1, help="processes beside each other")
     parser.add_argument("--place", type=Path, help="where installations lie (default: the system's place for such)")
     parser.add_argument("--life", type=int, help="only this one")

@@ -32,10 +32,10 @@ PREPARED_ACTS = 16
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Of one life with one death, or none. `again`: on which side of a write the engine after it was killed, too."""
+    """Of one life with one death, or none. `again`: on which side of a write each engine after it was killed."""
 
     first: Ended
-    again: Side | None
+    again: tuple[Side, ...]
     faults: tuple[str, ...]
     cpu: float
 
@@ -61,20 +61,20 @@ class Lives:
         after = aftermath_of(life, death)
         told = list(first.told)
         at = first.last("at", T0) + int(after.gap_s * 1000)
-        used: float = first.cpu
-        again: Side | None = None
-        if after.again is not None:
-            second = self._process(_rest, random.Random(1), at, after.again, calm=True)
-            used += second.cpu
-            again = after.again.side if second.killed else None
-            at = second.last("at", at)
-            told += [line for line in second.told if "fault" in line]
-        last = self._process(_rest, random.Random(2), at, calm=True)
+        used, again = first.cpu, []
+        for number, one in enumerate(after.again):
+            next_one = self._process(_rest, random.Random(number), at, one, calm=True)
+            used += next_one.cpu
+            at = next_one.last("at", at)
+            told += [line for line in next_one.told if "fault" in line]
+            if next_one.killed:
+                again.append(one.side)
+        last = self._process(_rest, random.Random(len(after.again)), at, calm=True)
         examined = forked(lambda teller: examine(self.home, teller))
         faults = [*_ends(first, death), *verdict(self.home, told, (*last.told, *examined.told))]
         if last.killed or last.code:
             faults.append(f"the engine after it ended with {last.code or last.signal}")
-        return Outcome(first, again, tuple(faults), used + last.cpu + examined.cpu)
+        return Outcome(first, tuple(again), tuple(faults), used + last.cpu + examined.cpu)
 
     def _lay_out(self, image: int) -> None:
         shutil.rmtree(self.home, ignore_errors=True)

@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from palyra.config.rewrite import set_defaults
+from palyra.control.access_acts import UNWRITTEN
 from palyra.control.access_commands import AddKey, AddOperator, RemoveOperator, RevokeKey, SetKey, SetOperator
 from palyra.control.commands import (
     AckAlert,
@@ -25,6 +26,7 @@ from palyra.control.commands import (
     SetFeature,
     SnoozeAlert,
 )
+from palyra.control.incidents_acts import LATER
 from palyra.control.incidents_commands import (
     AckIncidents,
     AssignIncidents,
@@ -40,7 +42,7 @@ from palyra.control.secrets_commands import AddProfile, DeleteSecret, RemoveProf
 from palyra.control.snapshots import CommandResult, Snapshot, Topic
 from palyra.control.task_commands import ActOnTasks, AddTask, EditTask, PrioritiseTask
 from palyra.core.errors import PalyraError
-from palyra.scheduler.schedule import spell_instant
+from palyra.core.instants import spell_exactly
 from palyra.vault.registry_shape import FLAGS
 from tests.faults.house import House
 
@@ -104,7 +106,8 @@ class Operator:
             teller.tell(refused=self._number, status=result.status, message=result.message[:200])
             return
         about, value = made.promise(result) or ("", None)
-        teller.tell(kept=self._number, kind=made.command.kind, about=about, value=value)
+        later = result.fix in (LATER, UNWRITTEN)
+        teller.tell(kept=self._number, kind=made.command.kind, about=about, value=value, later=later)
 
     def _rewrite(self, model: str) -> None:
         """The configuration file, as the command line does it."""
@@ -230,7 +233,7 @@ def keep_job(op: Operator, shot: Snapshot) -> Made:
     about = f"job:{name}"
     job = next((one for one in shot.jobs if one.name == name), None)
     if job is None:
-        when = {"at": spell_instant(op.now + dice.randint(1_000, 20_000))}
+        when = {"at": spell_exactly(op.now + dice.randint(1_000, 20_000))}
         when = when if dice.random() < 0.6 else {"every": dice.choice(("10m", "1h"))}
         work = dice.choice(({"prompt": "Say hello."}, {"task": "background_prompt", "input": "Say hello."}))
         return errand(AddJob({"name": name, "max_attempts": str(dice.randint(1, 3)), **work, **when}), about, "there")
@@ -297,7 +300,7 @@ def staff(op: Operator, shot: Snapshot) -> Made:
     if act == "set":
         return errand(SetOperator(name, role="approver"), about, "approver")
     if act == "token":
-        return errand(IssueToken(name, "approver"), f"token:{name}", None)
+        return errand(IssueToken(name, "approver"), about, "there")
     return errand(RemoveOperator(name), about, GONE)
 
 

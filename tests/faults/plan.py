@@ -12,10 +12,10 @@ IMAGES = 3
 SIDES: tuple[Side, ...] = ("before", "after", "torn")
 GAPS_S = (0, 1, 45, 900, 40_000)
 """How long an installation lies dead."""
-AGAIN = 0.4
-"""Share of deaths after which the next engine dies as well, before it has come to rest."""
+AGAIN = 0.6
+"""Share of deaths after which the next engine dies as well, before it has come to rest; and so on."""
 MOST_AGAIN = 70
-"""Writes of a start, and of what follows it, among which that second death comes."""
+"""Writes of a start, and of what follows it, among which such a death comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,11 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Aftermath:
-    """`gap_s` after the death, or after the end, another engine starts; `again` is how that one dies, if it does."""
+    """`gap_s` after the death, or after the end, another engine starts; `again` is how that one dies and those after it,
+    each followed at once by another."""
 
     gap_s: float
-    again: Death | None
+    again: tuple[Death, ...]
 
 
 def life_of(seed: int, number: int) -> Life:
@@ -77,6 +78,7 @@ def aftermath_of(life: Life, death: Death | None) -> Aftermath:
     named = "" if death is None else f"{death.write}/{death.side}"
     dice = random.Random(f"{life.seed}/{life.number}/{named}/after")
     gap = dice.choice(GAPS_S)
-    if death is None or dice.random() >= AGAIN:
-        return Aftermath(gap, None)
-    return Aftermath(gap, Death(dice.randint(1, MOST_AGAIN), dice.choice(SIDES), dice.random()))
+    again = []
+    while death is not None and dice.random() < AGAIN:
+        again.append(Death(dice.randint(1, MOST_AGAIN), dice.choice(SIDES), dice.random()))
+    return Aftermath(gap, tuple(again))

@@ -16,7 +16,7 @@ from tests.faults.operating import GONE
 
 def standing(told: Iterable[Told]) -> dict[str, Any]:
     """What is true by everything that was told, by what it is about. What somebody had asked for and was not answered
-    may have been done or not, and what was denied for want of a disk may be found out either way."""
+    may have been done or not; what was denied for want of a disk, or told to be written later, may be so either way."""
     known: dict[str, Any] = {}
     asked: dict[int, str] = {}
     for line in told:
@@ -24,7 +24,9 @@ def standing(told: Iterable[Told]) -> dict[str, Any]:
             asked[line["sent_command"]] = line["about"]
         elif "kept" in line:
             known.pop(asked.pop(line["kept"]), None)
-            known[line["about"]] = line["value"]
+            known.pop(line["about"], None)
+            if not line.get("later"):
+                known[line["about"]] = line["value"]
         elif "refused" in line:
             about = asked.pop(line["refused"])
             if line["status"] not in ("stale", "not_found", "invalid", "conflict"):
@@ -119,7 +121,7 @@ def _key_name(found: Found, name: str, value: str) -> bool:
 
 
 def _operator(found: Found, name: str, value: str) -> bool:
-    operator = found.record("operators", "operator_id", name)
+    operator = found.record("operators", "id", name)
     return (operator is None) == (value == GONE)
 
 

@@ -28,8 +28,8 @@ class Tally:
         counts["histories"] += 1
         if death is not None and outcome.first.killed:
             counts[death.side] += 1
-        if outcome.again is not None:
-            counts[outcome.again] += 1
+        for side in outcome.again:
+            counts[side] += 1
             counts["at the next start"] += 1
         if failed := outcome.first.last("failed", 0):
             errors = {failing.error for failing in life.failing}
@@ -53,7 +53,7 @@ class Tally:
         )
         return (
             f"seed {self.seed}: {self.kills:,} kills ({sides}; "
-            f"{count['at the next start']:,} of them at the next start) "
+            f"{count['at the next start']:,} of them at a next start) "
             f"in {count['lives']:,} lives, failed writes: {disk or 'none'}; {told:,} answers and "
             f"{count['kept']:,} accepted commands held against it, {count['sent']:,} calls sent; {verdict}; "
             f"{self.cpu / max(1, self.kills):.2f} s of CPU a kill"
