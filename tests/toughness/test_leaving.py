@@ -42,8 +42,11 @@ async def test_a_signal(installation: Installation, number: signal.Signals) -> N
 
 
 async def test_a_lost_connection_ends_it_without_painting(installation: Installation) -> None:
+    """Whatever is open on it."""
     async with terminal(installation) as term:
         await term.ready()
+        term.type("?")
+        await term.shows("Keys of Triage")
         before = len(term.seen)
         term.send(signal.SIGHUP)
         assert await term.ended() == 0

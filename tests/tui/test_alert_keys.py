@@ -75,7 +75,7 @@ async def test_snoozing_asks_for_how_long_and_says_until_when() -> None:
         await desk.ready()
         await desk.press("s")
         assert "Snooze this alert?" in desk.text
-        assert "It is silent until 11:42" in desk.box
+        assert "It is quiet until 11:42" in desk.box
         await desk.press("ctrl+u")
         await desk.type("8 weeks")
         assert "is no duration" in desk.text

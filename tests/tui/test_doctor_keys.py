@@ -182,6 +182,7 @@ async def test_what_is_ticked_is_applied_once_it_was_read_and_agreed_to() -> Non
         await opened(desk)
         await desk.press("f")
         assert "The same key again applies it" in desk.notice, "nothing is applied unseen"
+        await desk.ready()
         await desk.press("f")
         assert "Read it to its end first" in desk.notice
         await desk.press("pagedown", "f")

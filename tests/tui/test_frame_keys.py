@@ -248,6 +248,27 @@ async def test_below_80_by_24_one_line_says_what_matters() -> None:
         assert "agent-ci" in desk.text
 
 
+async def test_a_dialog_whose_terminal_became_too_small_waits_for_room() -> None:
+    """What would happen can not be read in full, so nothing is done."""
+    async with console(normal()) as desk:
+        await desk.ready()
+        await desk.press("d", "tab")
+        assert desk.dialog == "DenyDialog"
+        assert "esc leaves" in desk.box
+        await desk.pilot.resize_terminal(79, 24)
+        await desk.settle()
+        assert "enlarge to 80×24" in desk.lines[1]
+        assert "Deny" not in desk.text
+        await desk.press("enter", "space", "tab", "enter")
+        assert desk.control.sent == []
+        await desk.pilot.resize_terminal(80, 24)
+        await desk.settle()
+        assert desk.dialog == "DenyDialog"
+        assert "Keep it waiting" in desk.box
+        await desk.press("tab", "escape")
+        assert desk.dialog == ""
+
+
 async def test_a_terminal_that_is_too_small_can_be_left() -> None:
     async with console(empty(), size=(60, 12)) as desk:
         assert "q quits" in desk.lines[1]

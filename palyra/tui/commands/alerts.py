@@ -43,7 +43,7 @@ class Snooze(Action["ListScreen"]):
     id = "alert.snooze"
     keys = ("s",)
     title = "Snooze alert…"
-    help = "silent and away for a while; back if it still holds then, or gets worse"
+    help = "quiet and away for a while; back if it still holds then, or gets worse"
     footer = "snooze…"
     confirm = Confirm.DIALOG
     right = Right.DECIDE

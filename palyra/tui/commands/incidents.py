@@ -85,8 +85,8 @@ class Acknowledge(_OnLive):
 class Snooze(_OnLive):
     id = "incident.snooze"
     keys = ("s",)
-    title = "Snooze it, or wake it"
-    help = "silent and last for a while, for a reason; back sooner if it gets worse"
+    title = "Snooze, or wake it"
+    help = "quiet and last for a while, for a reason; back sooner if it gets worse"
     footer = "snooze…"
     confirm = Confirm.DIALOG
 

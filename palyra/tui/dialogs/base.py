@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Generic, TypeVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -9,8 +10,10 @@ from textual.screen import ModalScreen
 
 from palyra.control.snapshots import Snapshot
 from palyra.tui.compositor import TightCompositor
+from palyra.tui.frame.small import too_small
+from palyra.tui.themes import Tone
 from palyra.tui.widgets.form import Push
-from palyra.tui.widgets.lines import Line, Lines, line, strong, wrap
+from palyra.tui.widgets.lines import Line, Lines, line, muted, part, strong, width_of, wrap
 
 R = TypeVar("R")
 
@@ -39,6 +42,7 @@ class Dialog(ModalScreen[R | None], Generic[R]):
             yield Lines(id="dialog-title")
             yield from self.compose_content()
             with Horizontal(id="buttons"):
+                yield Lines(id="dialog-keys")
                 yield from self.compose_buttons()
 
     def compose_content(self) -> ComposeResult:
@@ -51,6 +55,15 @@ class Dialog(ModalScreen[R | None], Generic[R]):
 
     def on_mount(self) -> None:
         self.query_one("#dialog-title", Lines).show_line(line(strong(self._title)))
+
+    def on_resize(self, event: events.Resize) -> None:
+        """What cannot be read in full is not acted on: it comes back with the room for it."""
+        self.set_class(too_small(event.size.width, event.size.height), "-small")
+
+    def on_lines_resized(self, event: Lines.Resized) -> None:
+        event.stop()
+        for keys in self.query("#dialog-keys").results(Lines):
+            keys.show_line(_keys(keys.size.width))
 
     def take(self, snapshot: Snapshot) -> None:
         """Sees each new snapshot while open: what is asked about may have changed."""
@@ -77,6 +90,13 @@ class Dialog(ModalScreen[R | None], Generic[R]):
 
     def action_leave(self) -> None:
         self.dismiss(None)
+
+
+def _keys(width: int) -> Line:
+    """How a dialog is worked, in the room beside its buttons."""
+    leave = line(part("esc", Tone.ACCENT, bold=True), muted(" leaves"))
+    whole = line(part("tab", Tone.ACCENT, bold=True), muted(" moves  "), *leave)
+    return whole if width_of(whole) < width else leave if width_of(leave) < width else ()
 
 
 def sentences(text: object) -> list[Line]:

@@ -79,7 +79,7 @@ class IncidentDialog(Dialog[R]):
 
 
 class SnoozeIncidentDialog(IncidentDialog[SnoozeIncidents]):
-    """Says until when it would be silent while the time is typed; why is asked for."""
+    """Says until when it would be quiet while the time is typed; why is asked for."""
 
     AUTO_FOCUS = "#for"
 
@@ -113,7 +113,7 @@ class SnoozeIncidentDialog(IncidentDialog[SnoozeIncidents]):
         except ValueError as error:
             self.say([BLANK, line(part(f"{glyphs.BAD} {error}", Tone.BAD)), *self.warning()])
             return
-        text = f"It is silent and last in the list until {until}; back sooner if it gets worse.{self.below()}"
+        text = f"It is quiet and last in the list until {until}; back sooner if it gets worse.{self.below()}"
         missing = [] if self._reason else [BLANK, line(muted("Say why it can wait first: it stays in the timeline."))]
         told = sentences(f"{summary_words(self.incident)}. {text}")
         self.say([BLANK, *told, *missing, *self.warning()])

@@ -16,7 +16,7 @@ LONGEST_MS = 30 * show.DAY
 
 
 class SnoozeDialog(Dialog[SnoozeAlert]):
-    """Says until when it would be silent while the time is typed."""
+    """Says until when it would be quiet while the time is typed."""
 
     AUTO_FOCUS = "#for"
 
@@ -59,7 +59,7 @@ class SnoozeDialog(Dialog[SnoozeAlert]):
         except ValueError as error:
             self.say([BLANK, line(part(f"{glyphs.BAD} {error}", Tone.BAD)), *self._warning()])
             return
-        text = f"It is silent until {until}, also when it comes and goes. If it holds then, or gets worse, it is back."
+        text = f"It is quiet until {until}, also when it comes and goes. If it holds then, or gets worse, it is back."
         self.say([BLANK, *sentences(f"{self._alert.summary}. {text}"), *self._warning()])
 
     def act(self) -> None:

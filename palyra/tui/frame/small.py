@@ -7,6 +7,14 @@ from palyra.tui.bridge import Link
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.lines import Line, cut, line, muted, part, strong
 
+LEAST_WIDTH = 80
+LEAST_HEIGHT = 24
+
+
+def too_small(width: int, height: int) -> bool:
+    """Whether nothing can be shown well enough to act on it."""
+    return width < LEAST_WIDTH or height < LEAST_HEIGHT
+
 
 def small_lines(snapshot: Snapshot | None, link: Link, width: int, height: int) -> list[Line]:
     """One line of what matters, and how to see more."""
@@ -26,4 +34,7 @@ def small_lines(snapshot: Snapshot | None, link: Link, width: int, height: int) 
             strong(show.money(snapshot.spend_today_nano_usd)),
             muted(" today"),
         )
-    return [cut(summary, width), cut(line(muted(f"have {width}×{height}, enlarge to 80×24 (q quits)")), width)]
+    return [
+        cut(summary, width),
+        cut(line(muted(f"have {width}×{height}, enlarge to {LEAST_WIDTH}×{LEAST_HEIGHT} (q quits)")), width),
+    ]

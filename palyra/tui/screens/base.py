@@ -16,7 +16,7 @@ from palyra.tui.compositor import TightCompositor
 from palyra.tui.frame.failure import failure_lines
 from palyra.tui.frame.footer import footer_line, reason_line
 from palyra.tui.frame.notice import Banner, notice_line
-from palyra.tui.frame.small import small_lines
+from palyra.tui.frame.small import small_lines, too_small
 from palyra.tui.frame.status import Marks, status_line
 from palyra.tui.frame.stopped import stopped_lines
 from palyra.tui.subjects import Subject
@@ -26,8 +26,6 @@ from palyra.tui.widgets.lines import Line, Lines, line, spread, strong
 if TYPE_CHECKING:
     from palyra.tui.app import PalyraApp
 
-LEAST_WIDTH = 80
-LEAST_HEIGHT = 24
 WIDE_FROM = 110
 """From this width on there is a side panel."""
 ROOMY_FROM = 160
@@ -150,8 +148,7 @@ class PalyraScreen(Screen[None]):
         self.redraw()
 
     def on_resize(self, event: events.Resize) -> None:
-        small = event.size.width < LEAST_WIDTH or event.size.height < LEAST_HEIGHT
-        self.set_class(small, "-small")
+        self.set_class(too_small(event.size.width, event.size.height), "-small")
         self.set_class(event.size.width >= WIDE_FROM, "-wide")
         self.set_class(event.size.width >= ROOMY_FROM, "-roomy")
         self.redraw()
