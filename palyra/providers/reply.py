@@ -1,7 +1,10 @@
 """Reading a plain (not streamed) answer: its usage, how it finished and how much of it can be seen."""
 
 import json
+import re
 from typing import Any
+
+import orjson
 
 from palyra.core.values import value
 from palyra.providers.errors import ErrorClass, ProviderError, error_in
@@ -38,7 +41,7 @@ _PARTS = {Wire.CHAT: "choices", Wire.MESSAGES: "content", Wire.RESPONSES: "outpu
 def read_reply(wire: Wire, body: bytes) -> PlainReply:
     """Raises ProviderError, malformed_response, for what is no answer of this wire."""
     try:
-        data = json.loads(body)
+        data = _decoded(body)
     except (ValueError, RecursionError):
         raise _malformed("The provider's answer is not JSON.") from None
     if type(data) is not dict:
@@ -84,6 +87,22 @@ def read_refusal(body: bytes) -> PlainReply | None:
         return None
     tier = data.get("service_tier")
     return PlainReply(data, str(data.get("model") or ""), usage, None, 0, tier if type(tier) is str else "")
+
+
+def _decoded(body: bytes) -> Any:
+    """The JSON of an answer. Raises ValueError or RecursionError.
+
+    The quick reader refuses what is only nearly JSON and rounds numbers beyond 64 bits, which counts never may be.
+    """
+    if _LONG_NUMBER.search(body) is None:
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            pass
+    return json.loads(body)
+
+
+_LONG_NUMBER = re.compile(rb"[0-9]{17}")
 
 
 def _choices(choices: list[Any]) -> tuple[object, int]:

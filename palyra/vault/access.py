@@ -7,6 +7,7 @@ understood gives nobody any right: every key is refused until a person has looke
 
 import hashlib
 import hmac
+import os
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -84,6 +85,7 @@ class AccessRegistry:
 
     def __init__(self, state_dir: Path, clock: Clock) -> None:
         self.path = state_dir / REGISTRY_FILE
+        self._place = str(self.path)
         self.key_file = state_dir / KEY_FILE
         self.first_start = False
         self._clock = clock
@@ -239,7 +241,7 @@ class AccessRegistry:
         What has not changed since costs a look at the file's facts.
         """
         try:
-            facts = self.path.stat(follow_symlinks=False)
+            facts = os.lstat(self._place)
         except OSError as error:
             self._seen = None
             self._refuse(_broken(f"cannot be read ({reason_of(error)})"))

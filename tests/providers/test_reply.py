@@ -168,3 +168,14 @@ def test_hostile_answers_are_read_or_malformed(wire: Wire, data: dict[str, Any])
     assert heard.visible_bytes >= 0
     assert completed_reason(heard.finish) in ("stop", "length", "tool_calls", "content_filter")
     assert isinstance(heard.items, tuple)
+
+
+@pytest.mark.parametrize(
+    "count", ["7", "9007199254740993", "18446744073709551616", "123456789012345678901234567890", "1e3", "NaN"]
+)
+@pytest.mark.parametrize("said", ['"ž"', '"\\ud800"', '"\\u017e"'])
+def test_what_an_answer_says_is_read_to_the_last_digit(count: str, said: str) -> None:
+    body = f'{{"choices": [{{"message": {{"content": {said}}}}}], "usage": {{"prompt_tokens": {count}}}}}'
+    for encoding in ("utf-8", "utf-16"):
+        heard = read_reply(Wire.CHAT, body.encode(encoding))
+        assert repr(heard.data) == repr(json.loads(body))
