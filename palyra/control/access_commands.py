@@ -33,6 +33,8 @@ class SetOperator:
 
 @value
 class RemoveOperator:
+    """An operator goes; what they did stays in the audit."""
+
     operator_id: str
     kind: Literal["remove_operator"] = "remove_operator"
 

@@ -7,6 +7,8 @@ from palyra.core.values import value
 
 @value
 class AccessQuery:
+    """Who may do what. Answer: AccessAnswer."""
+
     kind: Literal["access"] = "access"
 
 

@@ -7,6 +7,7 @@ from palyra.vault.registry_shape import FLAGS
 
 
 def access_answer(registry: AccessRegistry, now_ms: int) -> AccessAnswer:
+    """Operators, keys and flags of a registry, without any secret; `now_ms` tells which keys have ended."""
     return AccessAnswer(
         operators=tuple(_operator(one) for one in registry.operators),
         keys=tuple(_key(one, now_ms) for one in registry.keys.values()),

@@ -50,6 +50,7 @@ class AlertViews:
         self._shown: dict[str, tuple[AlertRecord, int, AlertView]] = {}
 
     def of(self, records: Iterable[AlertRecord], now: int) -> tuple[AlertView, ...]:
+        """Alerts as consoles see them at `now` (UTC unix ms); a view is made anew only where something changed."""
         shown: dict[str, tuple[AlertRecord, int, AlertView]] = {}
         hour = now // _HOUR_MS
         for record in records:

@@ -14,7 +14,9 @@ NAMES = ("seq", "at", "at_ms", "kind", "verb", "subject", "actor", "digest", "da
 class Asking(Protocol):
     """The part of a control that an export needs."""
 
-    async def ask(self, query: AuditLogQuery) -> AuditLogPage: ...
+    async def ask(self, query: AuditLogQuery) -> AuditLogPage:
+        """One page of the audit."""
+        ...
 
 
 async def export_audit(

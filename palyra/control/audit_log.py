@@ -34,6 +34,7 @@ async def audit_log(readers: Readers, query: AuditLogQuery) -> AuditLogPage:
 
 
 def entry_of(row: AuditRow) -> AuditEntry:
+    """An audit row as consoles see it, secrets taken out."""
     data = cast(dict[str, Any], redact_data(row.payload))
     verb = next((str(data[name]) for name in _VERBS if data.get(name)), "")
     return AuditEntry(row.seq, row.at, row.kind, redact(row.subject), redact(row.actor), verb, row.digest, data)

@@ -197,37 +197,45 @@ def decode(kind: Any, data: bytes | str) -> Any:
 
 
 def encode_command(command: Command) -> bytes:
+    """A command as it travels: JSON."""
     return encode(Command, command)
 
 
 def decode_command(data: bytes) -> Command:
+    """Reads what `encode_command` made. Raises BadInputError."""
     command: Command = decode(Command, data)
     return command
 
 
 def encode_query(query: Query) -> bytes:
+    """A question as it travels: JSON."""
     return encode(Query, query)
 
 
 def decode_query(data: bytes) -> Query:
+    """Reads what `encode_query` made. Raises BadInputError."""
     query: Query = decode(Query, data)
     return query
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:
+    """A snapshot as it travels: JSON."""
     return encode(Snapshot, snapshot)
 
 
 def decode_snapshot(data: bytes) -> Snapshot:
+    """Reads what `encode_snapshot` made. Raises BadInputError."""
     snapshot: Snapshot = decode(Snapshot, data)
     return snapshot
 
 
 def encode_result(result: CommandResult) -> bytes:
+    """What became of a command, as it travels: JSON."""
     return encode(CommandResult, result)
 
 
 def decode_result(data: bytes) -> CommandResult:
+    """Reads what `encode_result` made. Raises BadInputError."""
     result: CommandResult = decode(CommandResult, data)
     return result
 
@@ -239,6 +247,7 @@ def encode_answer(answer: Answer) -> bytes:
 
 
 def decode_answer(data: bytes) -> Answer:
+    """Reads what `encode_answer` made, by the name of its type. Raises BadInputError."""
     try:
         tree = from_json(data)
         answer: Answer = _adapter(_BY_NAME[tree["type"]]).validate_python(tree["answer"])

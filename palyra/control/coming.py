@@ -22,15 +22,19 @@ class ComingControl(Control):
 
     @property
     def attached(self) -> bool:
+        """Whether the engine is another process's; false until it is there."""
         return self._there.done() and self._there.result().attached
 
     async def snapshot(self, topics: Collection[Topic]) -> Snapshot:
+        """The newest state, once the engine is there."""
         return await (await self._control()).snapshot(topics)
 
     async def send(self, command: Command) -> CommandResult:
+        """Sends a command, once the engine is there."""
         return await (await self._control()).send(command)
 
     async def answer(self, query: Query) -> Answer:
+        """Answers a question, once the engine is there."""
         return await (await self._control()).answer(query)
 
     async def close(self) -> None:

@@ -51,12 +51,16 @@ class RequestOverride:
 
 @value
 class RevokeGrant:
+    """Nothing more is drawn from a grant."""
+
     grant_id: str
     kind: Literal["revoke_grant"] = "revoke_grant"
 
 
 @value
 class CancelRun:
+    """Asks for the end of a run."""
+
     run_id: str
     reason: str = ""
     kind: Literal["cancel_run"] = "cancel_run"
@@ -91,6 +95,8 @@ class AddPolicy:
 
 @value
 class EditPolicy:
+    """Changes fields of a budget, as somebody wrote them, if it is still of that revision."""
+
     policy_id: str
     fields: dict[str, str] = field(default_factory=dict)
     revision: int | None = None
@@ -99,6 +105,8 @@ class EditPolicy:
 
 @value
 class RemovePolicy:
+    """A budget goes, if it is still of that revision; its history stays."""
+
     policy_id: str
     revision: int | None = None
     kind: Literal["remove_policy"] = "remove_policy"

@@ -75,6 +75,7 @@ def file_answer(found: LoadResult) -> ConfigAnswer:
 
 
 def problem_view(problem: Problem) -> ConfigProblemView:
+    """What is wrong with the configuration, as consoles see it."""
     return ConfigProblemView(
         code=problem.code.value,
         key=problem.key,

@@ -215,10 +215,12 @@ class Caller:
 
     @property
     def gone(self) -> bool:
+        """Whether the test was given up."""
         return self._gone
 
     @property
     def streaming(self) -> bool:
+        """A test streams nothing."""
         return False
 
     def on_gone(self, callback: GoneCallback) -> None:
@@ -234,10 +236,13 @@ class Caller:
             callback()
 
     async def parked(self, report: RunReport) -> None:
+        """Never called: a test waits for nobody's word."""
         raise AssertionError("a test waits for nobody's word")
 
     async def begin(self, report: RunReport, headers: Mapping[str, str]) -> None:
+        """Never called: a test streams nothing."""
         raise AssertionError("a test streams nothing")
 
     async def write(self, data: bytes) -> None:
+        """Never called: a test streams nothing."""
         raise AssertionError("a test streams nothing")

@@ -33,6 +33,7 @@ def no_diagnostics(query: DiagnosticsQuery) -> EngineGoneError:
 
 
 def check_sections(query: DiagnosticsQuery) -> None:
+    """Raises BadInputError for a section that does not exist, with the nearest that does."""
     unknown = unknown_names(query.sections)
     if unknown:
         near = nearest(unknown[0][:64], NAMES)

@@ -55,6 +55,7 @@ class DoctorDesk:
                 return DoctorRuns(tuple(map(run_of_repairs, found)), *self._progress)
 
     async def look(self) -> Installation:
+        """Reads the installation anew."""
         return await read_installation(self._where, self._means)
 
     async def do(self, command: DoctorCommand, who: Who) -> RepairsDone:

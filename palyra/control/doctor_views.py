@@ -25,6 +25,7 @@ OUTCOME = "outcome"
 
 
 def finding_view(one: Finding) -> FindingView:
+    """A finding as consoles see it, secrets taken out."""
     return FindingView(
         redact(one.id),
         one.check,
@@ -38,10 +39,12 @@ def finding_view(one: Finding) -> FindingView:
 
 
 def check_view(one: CheckResult) -> CheckView:
+    """What came of one check."""
     return CheckView(one.id, one.severity.value, one.status.value, one.took_ms, redact(one.reason))
 
 
 def step_view(step: RepairStep) -> StepView:
+    """A step of a repair, with what it changes as diffs."""
     changes = tuple(ChangeView(one.target, one.action.value, diff_of(one)) for one in step.changes)
     return StepView(
         step.repair_id,
@@ -56,10 +59,12 @@ def step_view(step: RepairStep) -> StepView:
 
 
 def outcome_view(step: StepOutcome) -> StepOutcomeView:
+    """What came of one step."""
     return StepOutcomeView(step.repair_id, step.outcome.value, redact(step.error), tuple(map(redact, step.notes)))
 
 
 def run_of_repairs(run: Manifest | PalyraError) -> RunOfRepairs:
+    """An earlier run of the doctor, or why nobody can tell what it did."""
     if isinstance(run, PalyraError):
         return RunOfRepairs(fault=redact(str(run)))
     return RunOfRepairs(
@@ -85,6 +90,7 @@ def run_result(result: CommandResult) -> RunResult:
 
 
 def repairs_done(result: RunResult, left: Examination) -> RepairsDone:
+    """What came of a run, with what is left to find."""
     return RepairsDone(
         result.run_id,
         result.manifest,

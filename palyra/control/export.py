@@ -29,6 +29,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 class ExportFormat(StrEnum):
+    """What usage is written as."""
+
     CSV = "csv"
     JSON = "json"
     JSONL = "jsonl"
@@ -38,7 +40,9 @@ class ExportFormat(StrEnum):
 class Asking(Protocol):
     """The part of a control that an export needs."""
 
-    async def ask(self, query: UsageRowsQuery) -> UsageRowsPage: ...
+    async def ask(self, query: UsageRowsQuery) -> UsageRowsPage:
+        """One page of settled attempts."""
+        ...
 
 
 @value
@@ -125,9 +129,17 @@ async def export_usage(
 class Pen(Protocol):
     """Writes rows of named values as one file, part by part, in UTF-8."""
 
-    def begin(self) -> bytes: ...
-    def rows(self, rows: Iterable[dict[str, Any]]) -> bytes: ...
-    def end(self) -> bytes: ...
+    def begin(self) -> bytes:
+        """What stands before the first row."""
+        ...
+
+    def rows(self, rows: Iterable[dict[str, Any]]) -> bytes:
+        """Rows, one after the other."""
+        ...
+
+    def end(self) -> bytes:
+        """What stands after the last row."""
+        ...
 
 
 def pen_for(form: ExportFormat, names: Sequence[str], shown: bool) -> Pen:

@@ -77,6 +77,7 @@ class Fold:
         self.version += 1
 
     def close(self) -> None:
+        """Hears no more events."""
         self._leave()
 
     def spent_today(self) -> int:

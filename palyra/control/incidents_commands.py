@@ -42,6 +42,8 @@ class SnoozeIncidents:
 
 @value
 class NoteIncident:
+    """Adds words to an incident for those who come later."""
+
     incident: IncidentRef
     text: str
     kind: Literal["note_incident"] = "note_incident"

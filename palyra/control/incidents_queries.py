@@ -50,6 +50,7 @@ class IncidentView:
 
     @property
     def live(self) -> bool:
+        """Whether it is not over."""
         return self.state != "resolved"
 
     @property
@@ -114,6 +115,8 @@ class IncidentQuery:
 
 @value
 class TimelineView:
+    """An entry of an incident's timeline; `at` in UTC unix ms."""
+
     at: int
     kind: str
     by: str
@@ -209,6 +212,8 @@ class MeasuresView:
 
 @value
 class IncidentStats:
+    """What incidents came to within a window."""
+
     window: str
     measures: tuple[MeasuresView, ...]
 

@@ -40,6 +40,7 @@ UNRESOLVED, NOBODY = "unresolved", "nobody"
 
 
 def incident_view(record: IncidentRecord) -> IncidentView:
+    """An incident as consoles see it."""
     return IncidentView(
         incident_id=record.incident_id,
         version=record.version,
@@ -188,6 +189,7 @@ class IncidentViews:
 
 
 def healing_view(healing: Healing, now: int) -> HealingView:
+    """The healing loop as consoles see it at `now`, UTC unix ms."""
     features = [*(feature.value for feature in Feature), ENGINE]
     return HealingView(
         modes={name: healing.modes.of(name).value for name in features},
@@ -223,10 +225,12 @@ def with_present(detail: IncidentDetail, record: IncidentRecord, healing: Healin
 
 
 def timeline_view(entry: TimelineEntry) -> TimelineView:
+    """An entry of a timeline as consoles see it."""
     return TimelineView(entry.at, entry.kind.value, entry.by, dict(entry.data))
 
 
 def attempt_view(attempt: Attempt) -> RemedyAttemptView:
+    """A remedy that was tried, as consoles see it."""
     return RemedyAttemptView(
         attempt.attempt_id,
         attempt.incident_id,

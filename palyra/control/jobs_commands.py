@@ -28,6 +28,8 @@ class EditJob:
 
 @value
 class PauseJob:
+    """A job fires no more until it is resumed, if it is still of that version."""
+
     job: str
     reason: str = ""
     cancel_active: bool = False
@@ -37,6 +39,8 @@ class PauseJob:
 
 @value
 class ResumeJob:
+    """A paused job fires again, if it is still of that version."""
+
     job: str
     version: int | None = None
     kind: Literal["resume_job"] = "resume_job"
@@ -53,6 +57,8 @@ class ResetJob:
 
 @value
 class DeleteJob:
+    """A job goes, if it is still of that version; what it did stays."""
+
     job: str
     version: int | None = None
     kind: Literal["delete_job"] = "delete_job"

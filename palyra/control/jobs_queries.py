@@ -155,6 +155,8 @@ class FiresQuery:
 
 @value
 class FiresPage:
+    """Fires of jobs, the newest first; an empty cursor: the last page."""
+
     fires: tuple[FireView, ...]
     next_cursor: str = ""
 

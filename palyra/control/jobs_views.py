@@ -57,6 +57,7 @@ class JobViews:
                 return await self._fires(query)
 
     async def lanes(self) -> list[Lane]:
+        """Every job with its open fires: the scheduler's own, else as the journal has them."""
         if self._scheduler is not None:
             return list(self._scheduler.roster)
         lanes = {job.job_id: Lane(job) for job in await self._readers.jobs()}
@@ -179,6 +180,7 @@ def what_of(job: JobRow) -> str:
 
 
 def job_view(lane: Lane) -> JobView:
+    """A job as consoles see it."""
     job, head, last = lane.job, lane.head, lane.last
     late = last.lateness_ms if last is not None else None
     return JobView(
@@ -215,6 +217,7 @@ def job_view(lane: Lane) -> JobView:
 
 
 def fire_view(row: FireRow, job_name: str) -> FireView:
+    """A fire as consoles see it."""
     return FireView(
         fire_id=row.fire_id,
         job_id=row.job_id,

@@ -153,10 +153,12 @@ class EngineFace:
         await self.fold.move_to(config.governance.timezone, engine.journal.fence)
 
     async def begin(self) -> None:
+        """Takes in what was before this engine."""
         await self.fold.begin(self.engine.journal.readers)
         await self._tasks_listed.begin(self.engine.journal.readers)
 
     async def snapshot(self, topics: Collection[Topic], operator: OperatorView) -> Snapshot:
+        """The newest state of these topics, for that operator."""
         engine = self.engine
         budgets = await self._budget_views(engine.clock.now_ms())
         now = engine.clock.now_ms()
@@ -255,10 +257,12 @@ class EngineFace:
                 return await self._connections.test(query, operator)
 
     async def alerts(self, query: AlertsQuery) -> AlertsPage:
+        """A page of alerts."""
         engine = self.engine
         return await alerts_page(query, engine.watch.book.live(), engine.journal.readers, engine.clock.now_ms())
 
     def waiting(self, approval_id: str) -> tuple[int, int | None]:
+        """How many requests wait for an approval, and until when at the latest, UTC unix ms."""
         return self.engine.desk.waiting(approval_id), self.engine.parking.parked_until(approval_id)
 
     def counter(self, policy_id: str, scope_value: str) -> tuple[int, int] | None:
@@ -275,6 +279,7 @@ class EngineFace:
         return True
 
     def drawn(self, row: GrantRow) -> tuple[int, str] | None:
+        """What was drawn from a grant and where it stands; None where it is in force no more."""
         grant = self.engine.ledger.grants.get(row.grant_id)
         return None if grant is None else (grant.drawn, grant.state(self.engine.clock.now_ms()).value)
 
@@ -367,6 +372,7 @@ class LocalControl(Control):
 
     @property
     def attached(self) -> bool:
+        """The engine is in this process."""
         return False
 
     @property
@@ -374,12 +380,15 @@ class LocalControl(Control):
         return self._present if isinstance(self._present, OperatorView) else self._present()
 
     async def snapshot(self, topics: Collection[Topic]) -> Snapshot:
+        """The newest state of these topics; nothing is read from the disk."""
         return with_bars(await self._face.snapshot(topics, self._operator), self._face.engine)
 
     async def send(self, command: Command) -> CommandResult:
+        """Carries a command out in the operator's name, or says why not."""
         return await self._acting.carry_out(command, self._operator)
 
     async def answer(self, query: Query) -> Answer:
+        """Answers a question. Raises PalyraError."""
         if isinstance(query, ServingAsk):
             return await self._face.serving(query, self._operator)
         if isinstance(query, ConfigQuery):

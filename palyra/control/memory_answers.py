@@ -89,6 +89,7 @@ async def act_on_notes(memory: Memory, command: MemoryCommand, by: Decider) -> C
 
 
 def note_view(note: Note) -> NoteView:
+    """A note as consoles see it."""
     return NoteView(
         note_id=note.note_id,
         scope=note.scope,

@@ -38,6 +38,8 @@ class NotesQuery:
 
 @value
 class NotesPage:
+    """Notes, the newest first; an empty cursor: the last page."""
+
     notes: tuple[NoteView, ...]
     next_cursor: str = ""
 
@@ -65,6 +67,8 @@ class NoteSearchAnswer:
 
 @value
 class MemoryStatsQuery:
+    """How the memory does. Answer: MemoryStats."""
+
     kind: Literal["memory_stats"] = "memory_stats"
 
 

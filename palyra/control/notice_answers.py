@@ -34,6 +34,7 @@ MOST = 1_000
 
 
 def notice_views(said: Iterable[Said]) -> tuple[NoticeView, ...]:
+    """Notices that were said, as consoles see them."""
     return tuple(
         NoticeView(
             one.number,

@@ -114,6 +114,8 @@ class HeartbeatView:
 
 @value
 class HeartbeatsPage:
+    """Signs of life, `total` of them; an empty cursor: the last page."""
+
     heartbeats: tuple[HeartbeatView, ...]
     total: int
     next_cursor: str = ""

@@ -202,6 +202,7 @@ class OfflineControl(Control):
 
     @property
     def attached(self) -> bool:
+        """No engine is there at all."""
         return False
 
     @property
@@ -211,6 +212,7 @@ class OfflineControl(Control):
         return self._opened
 
     async def snapshot(self, topics: Collection[Topic]) -> Snapshot:
+        """What the journal tells of these topics."""
         now = self._clock.now_ms()
         config = self._config
         mode = config.smart_routing.default_mode
@@ -322,6 +324,7 @@ class OfflineControl(Control):
         return PolicySet([*(from_config(row) for row in self._config.budgets), *made])
 
     async def send(self, command: Command) -> CommandResult:
+        """Only the doctor's commands are carried out without an engine."""
         if isinstance(command, DoctorCommand):
             return await self._repair(command)
         return CommandResult("denied", NO_ENGINE, "Start palyra-tui or `palyra serve` first.")
@@ -331,6 +334,7 @@ class OfflineControl(Control):
         return await repaired(self._doctor, command, by)
 
     async def answer(self, query: Query) -> Answer:
+        """Answers from the journal. Raises PalyraError, also where only an engine knows."""
         if isinstance(query, DoctorAsked):
             return await self._doctor.answer(query)
         match query:

@@ -10,6 +10,7 @@ from palyra.pricing.usage import NormalisedUsage
 
 
 def with_card(view: PriceView, card: RateCard) -> PriceView:
+    """The same with the rates of a card."""
     return PriceView(
         provider=view.provider,
         model=view.model,
@@ -41,6 +42,7 @@ def _rate_view(rate: Rate) -> RateView:
 
 
 def usage_view(used: NormalisedUsage) -> UsageView:
+    """What was used, as consoles see it; all in tokens."""
     return UsageView(
         input_total=used.input_total,
         cache_read=used.cache_read,
@@ -59,6 +61,7 @@ def usage_view(used: NormalisedUsage) -> UsageView:
 
 
 def part_view(part: RatePart) -> PartView:
+    """One part of a charge: what was counted, at which rate, in nano-dollars to the last digit."""
     return PartView(
         part.unit, part.count, f"{part.usd:f}", part.per, _exact(Fraction(part.usd) * part.count * NANO / part.per)
     )

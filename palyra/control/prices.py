@@ -76,6 +76,7 @@ class PriceView:
 
     @property
     def priced(self) -> bool:
+        """Whether a price is known."""
         return self.state != "unknown"
 
 
@@ -213,6 +214,7 @@ class PriceCheckAnswer:
 
     @property
     def ok(self) -> bool:
+        """Whether nothing is wrong with prices."""
         return not self.findings
 
 

@@ -44,12 +44,16 @@ class RunsQuery:
 
 @value
 class RunsPage:
+    """Runs, the newest first; an empty cursor: the last page."""
+
     runs: tuple[RunView, ...]
     next_cursor: str = ""
 
 
 @value
 class RunQuery:
+    """One run. Answer: RunDetail."""
+
     run_id: str
     kind: Literal["run"] = "run"
 
@@ -89,6 +93,8 @@ class AttemptView:
 
 @value
 class NoteView:
+    """What was noted of a run; `at` in UTC unix ms."""
+
     at: int
     kind: str
     data: dict[str, Any] = field(default_factory=dict)
@@ -96,6 +102,8 @@ class NoteView:
 
 @value
 class RunDetail:
+    """A run with its attempts, notes and decision."""
+
     run: RunView
     attempts: tuple[AttemptView, ...]
     notes: tuple[NoteView, ...]
@@ -106,6 +114,8 @@ class RunDetail:
 
 @value
 class DecisionQuery:
+    """One decision; the id of its run works too. Answer: DecisionDetail."""
+
     decision_id: str
     kind: Literal["decision"] = "decision"
 
@@ -126,6 +136,8 @@ class DecisionDetail:
 
 @value
 class ApprovalQuery:
+    """One approval. Answer: ApprovalDetail."""
+
     approval_id: str
     kind: Literal["approval"] = "approval"
 
@@ -181,6 +193,8 @@ class ApprovalsQuery:
 
 @value
 class ApprovalsPage:
+    """Approvals and their grants, the newest first; an empty cursor: the last page."""
+
     approvals: tuple[ApprovalView, ...]
     grants: tuple[GrantView, ...] = ()
     next_cursor: str = ""
@@ -197,6 +211,8 @@ class AlertsQuery:
 
 @value
 class AlertsPage:
+    """Alerts, the newest first."""
+
     alerts: tuple[AlertView, ...]
 
 
@@ -292,11 +308,15 @@ class LedgerAnswer:
 
 @value
 class AuditQuery:
+    """Whether the audit's chain holds. Answer: AuditAnswer."""
+
     kind: Literal["audit"] = "audit"
 
 
 @value
 class AuditAnswer:
+    """What following the chain came to: how many rows, which head, what is wrong."""
+
     ok: bool
     rows: int
     head: str

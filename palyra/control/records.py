@@ -120,6 +120,7 @@ class Records:
                 raise BadInputError("This is answered by the engine or by whoever stands in for it.")
 
     async def approvals(self, query: ApprovalsQuery) -> ApprovalsPage:
+        """A page of approvals, those that nobody swept yet included."""
         now, limit = self._clock.now_ms(), max(1, query.limit)
         over, before = read_place(query.cursor)
         unswept = sorted(await self._readers.pending_approvals(), key=place_of, reverse=True)
@@ -141,6 +142,7 @@ class Records:
         return ApprovalsPage(tuple(self._view(row) for row in page), in_force, following)
 
     async def approval(self, approval_id: str) -> ApprovalDetail:
+        """An approval with what it is about. Raises NotFoundError."""
         row = await self._readers.approval(approval_id)
         if row is None:
             raise NotFoundError(f"No approval {approval_id!r} is known.", fix="List them with `palyra approvals list`.")
@@ -214,6 +216,7 @@ class Records:
         return grant_row_view(row, drawn, state)
 
     async def runs(self, query: RunsQuery) -> RunsPage:
+        """A page of runs. Raises BadInputError."""
         wanted = RunFilter(
             states=tuple(part for part in query.state.split(",") if part),
             principal=query.principal,
@@ -228,6 +231,7 @@ class Records:
         return RunsPage(tuple(run_view(row) for row in page.runs), page.cursor)
 
     async def run(self, run_id: str) -> RunDetail:
+        """A run with everything that is known of it, at one moment. Raises NotFoundError."""
         async with self._readers.at_one_moment() as readers:
             row = await readers.run(run_id)
             if row is None:
@@ -270,6 +274,7 @@ class Records:
         return decision_detail(row, await self._readers.run(row.run_id), tuple(traces.values()))
 
     async def audit(self) -> AuditAnswer:
+        """Follows the audit's chain to its head outside the database."""
         live = await self._present.keep_head()
         journal, head = self._state_dir / JOURNAL_FILE, self._state_dir / HEAD_FILE
         check = self._check = AuditCheck()

@@ -63,6 +63,7 @@ class AtDesk:
 
     @property
     def who(self) -> Who:
+        """Who repairs, as runs of the doctor keep it."""
         return Who(self.operator.name, self.operator.attestation, self.operator.address)
 
 
@@ -87,9 +88,11 @@ class RecoveryControl(Control):
 
     @property
     def attached(self) -> bool:
+        """There is no engine to be attached to."""
         return False
 
     async def snapshot(self, topics: Collection[Topic]) -> Snapshot:
+        """That no engine runs, and why."""
         premises, why, there = self._premises, self.standstill, self._present()
         barred = "" if there.open_to_others else repairs_reserved(there.operator, there.owner)
         engine = EngineView(
@@ -127,6 +130,7 @@ class RecoveryControl(Control):
         )
 
     async def send(self, command: Command) -> CommandResult:
+        """Only the doctor's commands are carried out."""
         if not isinstance(command, DoctorCommand):
             return CommandResult("denied", self._stopped, THE_DOCTOR, code=RECOVERY)
         there = self._present()
@@ -134,6 +138,7 @@ class RecoveryControl(Control):
         return refused or await repaired(self._desk, command, there.who)
 
     async def answer(self, query: Query) -> Answer:
+        """Answers what the doctor knows. Raises PalyraError for the rest."""
         if isinstance(query, DoctorAsked):
             return await self._desk.answer(query)
         if isinstance(query, DiagnosticsQuery):

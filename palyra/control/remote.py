@@ -77,17 +77,21 @@ class RemoteControl(Control):
 
     @property
     def attached(self) -> bool:
+        """The engine is another process's."""
         return True
 
     async def snapshot(self, topics: Collection[Topic]) -> Snapshot:
+        """Asks the engine for the newest state. Raises EngineGoneError."""
         response = await self._exchange("GET", SNAPSHOT, params={"topics": ",".join(sorted(topics))})
         return self._understood(decode_snapshot, response)
 
     async def send(self, command: Command) -> CommandResult:
+        """Hands a command to the engine. Raises EngineGoneError."""
         response = await self._exchange("POST", COMMANDS, content=encode_command(command))
         return self._understood(decode_result, response)
 
     async def answer(self, query: Query) -> Answer:
+        """Asks the engine a question. Raises PalyraError, EngineGoneError among them."""
         response = await self._exchange("POST", QUERY, content=encode_query(query))
         answer = self._understood(decode_answer, response)
         if not isinstance(answer, ANSWERS[type(query)]):
@@ -95,6 +99,7 @@ class RemoteControl(Control):
         return answer
 
     async def close(self) -> None:
+        """Closes the connection."""
         await self._client.aclose()
 
     async def _exchange(

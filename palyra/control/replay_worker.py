@@ -155,6 +155,7 @@ def work(source: TextIO, target: TextIO) -> None:
 
 
 def main() -> None:
+    """Replays what standard input asks for, and tells how far it is and what came out on standard output."""
     os.nice(NICER)
     settle_heap()
     try:

@@ -157,6 +157,7 @@ class ReplayProgress:
 
     @property
     def over(self) -> bool:
+        """Whether it has ended, one way or another."""
         return self.state != "running"
 
 
@@ -166,7 +167,9 @@ ReplayAsk = ReplayQuery | ReplayProgressQuery | CancelReplay
 class Asking(Protocol):
     """The part of a control that replays need."""
 
-    async def ask(self, query: ReplayAsk) -> ReplayProgress: ...
+    async def ask(self, query: ReplayAsk) -> ReplayProgress:
+        """How far the replay is."""
+        ...
 
 
 async def replay(

@@ -17,6 +17,8 @@ class SetSecret:
 
 @value
 class DeleteSecret:
+    """A secret leaves the vault."""
+
     ref: str
     kind: Literal["delete_secret"] = "delete_secret"
 
@@ -60,6 +62,8 @@ class AddProfile:
 
 @value
 class RemoveProfile:
+    """A credential of a provider goes."""
+
     profile_id: str
     kind: Literal["remove_profile"] = "remove_profile"
 

@@ -7,6 +7,8 @@ from palyra.core.values import value
 
 @value
 class VaultQuery:
+    """How the vault does and which names it holds. Answer: VaultAnswer."""
+
     kind: Literal["vault"] = "vault"
 
 
@@ -41,6 +43,8 @@ class VaultAnswer:
 
 @value
 class AuthQuery:
+    """The credentials of providers, without their secrets. Answer: AuthAnswer."""
+
     kind: Literal["auth"] = "auth"
 
 

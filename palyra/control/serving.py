@@ -35,6 +35,7 @@ class CredentialView:
 
     @property
     def usable(self) -> bool:
+        """Whether calls may go out with it, now or soon."""
         return self.state in ("eligible", "cooling_down")
 
 

@@ -164,11 +164,14 @@ class ConnectionView:
 
     @property
     def ok(self) -> bool:
+        """Whether the provider answered."""
         return self.state == "ok"
 
 
 @value
 class ConnectionAnswer:
+    """What tests of connections came to; `at` in UTC unix ms."""
+
     at: int
     tests: tuple[ConnectionView, ...]
 

@@ -44,14 +44,17 @@ class OperatorView:
 
     @property
     def may_repair(self) -> bool:
+        """Whether they may have the doctor repair."""
         return self.repairs or self.may_administer
 
     @property
     def may_approve(self) -> bool:
+        """Whether they may decide and stop."""
         return self.role in ("approver", "admin")
 
     @property
     def may_administer(self) -> bool:
+        """Whether they may change budgets, keys and configuration."""
         return self.role == "admin"
 
 
@@ -135,6 +138,7 @@ class BudgetView:
 
     @property
     def used_ratio(self) -> float:
+        """Settled and held together, as a part of the limit."""
         limit = self.hard_limit if self.hard_limit is not None else self.soft_limit
         if not limit:
             return 1.0
@@ -251,6 +255,8 @@ class ApprovalView:
 
 @value
 class GrantView:
+    """Room that somebody gave; amounts in the metric of the policy, instants in UTC unix ms."""
+
     grant_id: str
     approval_id: str
     kind: str
@@ -305,6 +311,7 @@ class RunView:
 
     @property
     def live(self) -> bool:
+        """Whether it has not ended."""
         return self.state in ("pending", "parked", "running")
 
 
@@ -339,6 +346,7 @@ class AlertView:
 
     @property
     def needs_a_person(self) -> bool:
+        """Whether nobody has taken notice."""
         return self.state == "open"
 
 
@@ -405,4 +413,5 @@ class CommandResult:
 
     @property
     def ok(self) -> bool:
+        """Whether it was carried out."""
         return self.status == "accepted"

@@ -53,4 +53,5 @@ def find_socket(state_dir: Path) -> Path:
 
 
 def fits(path: Path) -> bool:
+    """Whether a path is short enough for a socket, in bytes."""
     return len(os.fsencode(path)) <= LONGEST

@@ -60,6 +60,7 @@ class TaskView:
 
     @property
     def live(self) -> bool:
+        """Whether it has not ended."""
         return self.finished_at is None
 
 
@@ -95,6 +96,8 @@ class TasksQuery:
 
 @value
 class TasksPage:
+    """Tasks, the newest first; an empty cursor: the last page."""
+
     tasks: tuple[TaskView, ...]
     next_cursor: str = ""
 
@@ -124,6 +127,8 @@ class TaskDetail:
 
 @value
 class TaskStatsQuery:
+    """Sums of the background queue. Answer: TaskStats."""
+
     kind: Literal["task_stats"] = "task_stats"
 
 

@@ -66,6 +66,7 @@ class TaskViews:
         return TasksPage(tuple(self.view(row) for row in page.tasks), page.cursor)
 
     def view(self, row: TaskRow) -> TaskView:
+        """A task as consoles see it, with why it waits."""
         now, queue = self._clock.now_ms(), self._queue
         waits = why_it_waits(
             row,
@@ -156,6 +157,7 @@ def _since(row: TaskRow) -> int:
 
 
 def task_view(row: TaskRow, waits: str = "", *, ready: bool = False) -> TaskView:
+    """A task as consoles see it."""
     scope = row.scope
     return TaskView(
         task_id=row.task_id,

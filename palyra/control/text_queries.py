@@ -11,6 +11,8 @@ PARTS = ("prompt", "answer")
 
 @value
 class RunTextsQuery:
+    """The kept texts of a run. Answer: RunTexts."""
+
     run_id: str
     kind: Literal["run_texts"] = "run_texts"
 
@@ -35,6 +37,7 @@ class RunTexts:
     texts: tuple[RunTextView, ...]
 
     def of(self, part: str) -> RunTextView | None:
+        """One of its texts, where it was kept."""
         return next((one for one in self.texts if one.part == part), None)
 
     def for_viewers(self) -> "RunTexts":

@@ -42,6 +42,7 @@ class UsageRecords:
         self._clock = clock
 
     async def usage(self, query: UsageQuery) -> UsageAnswer:
+        """Usage of a period. Raises BadInputError."""
         if query.bucket not in ("auto", "hour", "day", "none"):
             raise BadInputError(f"{query.bucket!r} is no bucket.", fix="Use hour, day, auto or none.")
         since, until = self._period(query.since, query.until, DEFAULT_MS)
@@ -76,6 +77,7 @@ class UsageRecords:
         )
 
     async def runs(self, query: UsageRunsQuery) -> RunsPage:
+        """A page of the runs behind a piece of usage. Raises BadInputError."""
         self._period(query.since, query.until, DEFAULT_MS)
         page = await self._readers.usage_runs(
             query.since, query.until, where=query.where, cursor=query.cursor, limit=query.limit
@@ -83,6 +85,7 @@ class UsageRecords:
         return RunsPage(tuple(run_view(row) for row in page.runs), page.cursor)
 
     async def rows(self, query: UsageRowsQuery) -> UsageRowsPage:
+        """A page of settled attempts. Raises BadInputError."""
         self._period(query.since, query.until, DEFAULT_MS)
         page = await self._readers.usage_rows(
             query.since, query.until, where=query.where, cursor=query.cursor, limit=query.limit

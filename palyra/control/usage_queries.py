@@ -29,6 +29,8 @@ class UsageQuery:
 
 @value
 class UsageNumbers:
+    """Sums of usage: counts, tokens, nano-dollars, ms."""
+
     requests: int = 0
     ok: int = 0
     failed: int = 0
@@ -44,6 +46,7 @@ class UsageNumbers:
 
     @property
     def total_tokens(self) -> int:
+        """Input and output together."""
         return self.input_tokens + self.output_tokens
 
 
@@ -60,6 +63,8 @@ class UsageStep:
 
 @value
 class UsageEntry:
+    """The usage of one model, user or whatever was asked by; `share` of the whole, 0 to 1."""
+
     key: str
     numbers: UsageNumbers
     share: float = 0.0
@@ -67,6 +72,8 @@ class UsageEntry:
 
 @value
 class UsageAnswer:
+    """Usage of [since, until), UTC unix ms."""
+
     since: int
     until: int
     by: str
@@ -139,6 +146,8 @@ class UsageRecord:
 
 @value
 class UsageRowsPage:
+    """Settled attempts; an empty cursor: the last page."""
+
     rows: tuple[UsageRecord, ...]
     next_cursor: str = ""
 

@@ -65,6 +65,7 @@ def run_view(row: RunRow, held: int | None = 0) -> RunView:
 
 
 def attempt_view(hold: HoldRow, usage: UsageRow | None) -> AttemptView:
+    """An attempt as consoles see it: its hold, and what it used."""
     return AttemptView(
         number=hold.attempt,
         hold_id=hold.hold_id,
@@ -126,6 +127,7 @@ _ENDED_BY = {
 
 
 def usage_numbers(totals: UsageTotals) -> UsageNumbers:
+    """Sums as consoles see them."""
     return UsageNumbers(
         requests=totals.runs,
         ok=totals.ok,
@@ -143,6 +145,7 @@ def usage_numbers(totals: UsageTotals) -> UsageNumbers:
 
 
 def budget_view(line: Standing, mode: str, forecast: Forecast | None = None) -> BudgetView:
+    """A budget and where it stands, as consoles see it."""
     policy = line.policy
     return BudgetView(
         policy_id=policy.policy_id,
@@ -190,6 +193,7 @@ def _forecast_view(line: Standing, forecast: Forecast) -> ForecastView:
 
 
 def evaluation_view(item: UsageBudgetEvaluation) -> EvaluationView:
+    """What a budget said of a request, as consoles see it."""
     return EvaluationView(
         policy_id=item.policy_id,
         scope_value=item.scope_value,
@@ -275,10 +279,12 @@ def _text(facts: Mapping[str, Any], name: str) -> str:
 
 
 def grant_view(grant: Grant, now: int) -> GrantView:
+    """A grant in force as consoles see it at `now`, UTC unix ms."""
     return grant_row_view(grant.row, grant.drawn, grant.state(now).value)
 
 
 def grant_row_view(row: GrantRow, drawn: int, state: str) -> GrantView:
+    """A grant as consoles see it: its row, what was drawn, where it stands."""
     return GrantView(
         grant_id=row.grant_id,
         approval_id=row.approval_id,
