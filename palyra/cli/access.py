@@ -22,6 +22,7 @@ STATES = {"on": True, "off": False}
 
 
 def access(launch: Launch) -> typer.Typer:
+    """`palyra access …`."""
     app = typer.Typer(help="Who may do what: operators, their tokens, features.", no_args_is_help=True)
     flags = typer.Typer(help="Features that are on or off.", no_args_is_help=True)
     app.add_typer(flags, name="flags")

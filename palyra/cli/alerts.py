@@ -17,6 +17,7 @@ AlertId = Annotated[str, typer.Argument(metavar="ID", help="The alert's id.")]
 
 
 def alerts(launch: Launch) -> typer.Typer:
+    """`palyra alerts …`."""
     app = typer.Typer(help="What is out of the ordinary.", no_args_is_help=True)
 
     @app.command("list")

@@ -141,6 +141,7 @@ def _tell_version(asked: bool) -> None:
 
 
 def status_json(snapshot: Snapshot) -> dict[str, object]:
+    """What `palyra status --json` tells."""
     engine = snapshot.engine
     return {
         "phase": engine.phase,

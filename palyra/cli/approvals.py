@@ -71,6 +71,7 @@ def _wants(view: ApprovalView) -> list[str]:
 
 
 def approvals(launch: Launch) -> typer.Typer:
+    """`palyra approvals …`."""
     app = typer.Typer(help="Requests that wait for a person.", no_args_is_help=True)
 
     @app.command("list")

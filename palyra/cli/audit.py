@@ -47,6 +47,7 @@ Until = Annotated[
 
 
 def audit(launch: Launch) -> typer.Typer:
+    """`palyra audit …`."""
     app = typer.Typer(help="What was done, by whom, and the chain that vouches for it.", no_args_is_help=True)
 
     @app.callback()

@@ -17,6 +17,7 @@ TYPES = ("api_key", "token")
 
 
 def auth(launch: Launch) -> typer.Typer:
+    """`palyra auth …`."""
     app = typer.Typer(help="Auth profiles: several credentials of a provider, by reference.", no_args_is_help=True)
 
     @app.command("list")

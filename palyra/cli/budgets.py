@@ -62,6 +62,7 @@ def _with_fields(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def budgets(launch: Launch) -> typer.Typer:
+    """`palyra budgets …`."""
     app = typer.Typer(help="Budget policies and where their counters stand.", no_args_is_help=True)
 
     @app.command("list")

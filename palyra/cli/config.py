@@ -32,6 +32,7 @@ NO_FILE = 3
 
 
 def config_commands(launch: Launch) -> typer.Typer:
+    """`palyra config …`."""
     app = typer.Typer(help="The configuration file.", no_args_is_help=True)
     _add_path(app)
     _add_check(app)

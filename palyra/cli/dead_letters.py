@@ -17,6 +17,7 @@ OfWebhook = Annotated[str, typer.Option("--webhook", metavar="NAME", help="All o
 
 
 def dead_letters(launch: Launch) -> typer.Typer:
+    """`palyra incidents dead-letters …`."""
     app = typer.Typer(help="Notifications that were given up.", no_args_is_help=True)
 
     @app.command("list")
@@ -85,6 +86,7 @@ def dead_letters(launch: Launch) -> typer.Typer:
 
 
 def notifications(launch: Launch) -> typer.Typer:
+    """`palyra notifications …`."""
     app = typer.Typer(help="Who is told when something needs a person.", no_args_is_help=True)
 
     @app.command("list")

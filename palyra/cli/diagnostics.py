@@ -14,6 +14,8 @@ from palyra.core.durations import format_duration
 
 
 def add_diagnostics(app: typer.Typer, launch: Launch) -> None:
+    """Adds `palyra diagnostics`."""
+
     @app.command("diagnostics")
     def diagnostics(
         section: Annotated[

@@ -52,6 +52,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def asked_of(given: argparse.Namespace) -> Asked:
+    """What the words of the command ask for."""
     return Asked(
         repair=given.repair,
         dry_run=given.dry_run,

@@ -12,6 +12,8 @@ from palyra.core.durations import format_duration
 
 
 def add_heartbeats(app: typer.Typer, launch: Launch) -> None:
+    """Adds `palyra incidents heartbeats`."""
+
     @app.command("heartbeats")
     def heartbeats(
         kind: Annotated[str, typer.Option(metavar="KIND", help="run, background_task, cron_job, external.")] = "",

@@ -39,6 +39,8 @@ def _seconds(text: str) -> int:
 
 
 def add_acts(app: typer.Typer, launch: Launch) -> None:
+    """Adds the commands that do something about incidents."""
+
     @app.command("ack")
     def ack(ids: Ids, config: Config = None, state_dir: StateDir = None, as_json: Json = False) -> None:
         """Says that somebody knows: nobody is reminded any more."""
@@ -117,6 +119,8 @@ def add_acts(app: typer.Typer, launch: Launch) -> None:
 
 
 def add_remedy(app: typer.Typer, launch: Launch) -> None:
+    """Adds `palyra incidents remedy`."""
+
     @app.command("remedy")
     def remedy(
         incident_id: Id,

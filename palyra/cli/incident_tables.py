@@ -18,6 +18,7 @@ NOTHING = "–"
 
 
 def show_page(page: IncidentsPage) -> None:
+    """Prints a page of incidents."""
     if page.healing is not None:
         _show_healing(page.healing)
     if not page.incidents:
@@ -44,6 +45,7 @@ def show_page(page: IncidentsPage) -> None:
 
 
 def show_detail(detail: IncidentDetail) -> None:
+    """Prints an incident with its timeline and remedies."""
     view = detail.incident
     say(f"{view.summary} ({view.severity}, {state_words(view)})")
     facts = [
@@ -88,6 +90,7 @@ def _call(call: ProviderCallView) -> str:
 
 
 def show_remedy(remedy: RemedyView) -> None:
+    """Prints a remedy."""
     alone = {"yes": f"by itself, {plural(remedy.left, 'try', 'tries')} left", "once": "by itself, once"}
     how = alone.get(remedy.auto, "needs an allow" if remedy.auto == "approval" else "only if somebody asks")
     say(f"  remedy    {remedy.name} ({remedy.risk} risk, {remedy.blast}; {how})")
@@ -96,6 +99,7 @@ def show_remedy(remedy: RemedyView) -> None:
 
 
 def show_stats(stats: IncidentStats) -> None:
+    """Prints what incidents came to within a window."""
     say(f"Episodes that began within {stats.window}:")
     table(
         ("severity", "episodes", "unacknowledged", "unresolved", "MTTD", "MTTA", "MTTR"),
@@ -116,6 +120,7 @@ def show_stats(stats: IncidentStats) -> None:
 
 
 def show_modes(healing: HealingView) -> None:
+    """Prints what the healing loop may do."""
     table(
         ("feature", "mode", "set", "circuit"),
         [
@@ -138,6 +143,7 @@ def _show_healing(healing: HealingView) -> None:
 
 
 def state_words(view: IncidentView) -> str:
+    """Where an incident stands, in words."""
     if not view.live:
         return "resolved, muted" if view.muted else "resolved"
     words = [view.state]

@@ -15,6 +15,7 @@ from palyra.control.incidents_queries import IncidentQuery, IncidentsQuery, Inci
 
 
 def incidents(launch: Launch) -> typer.Typer:
+    """`palyra incidents …`."""
     app = typer.Typer(help="What is wrong, and what is done about it.", no_args_is_help=True)
 
     @app.command("list")

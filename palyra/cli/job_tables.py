@@ -11,6 +11,7 @@ from palyra.core.plural import plural
 
 
 def tell_jobs(page: JobsPage) -> None:
+    """Prints a page of jobs."""
     if not page.jobs:
         say("No jobs. Add one with `palyra jobs add`, or as [[jobs]] in the configuration file.")
         return
@@ -36,10 +37,12 @@ def tell_jobs(page: JobsPage) -> None:
 
 
 def schedule_text(view: JobView) -> str:
+    """A job's schedule as it was written."""
     return view.expression if view.schedule == "cron" else f"{view.schedule} {view.expression}"
 
 
 def last_text(view: JobView) -> str:
+    """How a job's last fire ended."""
     if not view.last_state:
         return "–"
     return view.last_state if view.last_state == "completed" else f"{view.last_state}/{view.last_reason}".rstrip("/")
@@ -55,6 +58,7 @@ def _present(view: JobView) -> str:
 
 
 def tell_job(detail: JobDetail, *, brief: bool = False) -> None:
+    """Prints a job with its next and last fires."""
     view = detail.job
     if not brief:
         say(f"{view.name} · {view.state} · {view.source} · version {view.version}")
@@ -73,6 +77,7 @@ def tell_job(detail: JobDetail, *, brief: bool = False) -> None:
 
 
 def tell_fires(fires: Sequence[FireView]) -> None:
+    """Prints fires."""
     if not fires:
         say("No fires.")
         return

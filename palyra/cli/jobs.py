@@ -58,6 +58,7 @@ POLL_S = 0.2
 
 
 def jobs(launch: Launch) -> typer.Typer:
+    """`palyra jobs …`."""
     app = typer.Typer(help="What starts by itself.", no_args_is_help=True)
 
     @app.command("list")

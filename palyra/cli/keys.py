@@ -24,6 +24,7 @@ NEVER = "never"
 
 
 def keys(launch: Launch) -> typer.Typer:
+    """`palyra keys …`."""
     app = typer.Typer(help="Gateway keys.", no_args_is_help=True)
 
     @app.command("list")

@@ -29,6 +29,7 @@ Owner = Annotated[str, typer.Option("--owner", metavar="PRINCIPAL", help="Whose 
 
 
 def memory(launch: Launch) -> typer.Typer:
+    """`palyra memory …`."""
     app = typer.Typer(help="Notes that are kept and recalled.", no_args_is_help=True)
 
     @app.command("stats")

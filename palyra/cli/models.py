@@ -18,6 +18,7 @@ Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="NAME=VALUE", h
 
 
 def models(launch: Launch) -> typer.Typer:
+    """`palyra models …`."""
     app = typer.Typer(help="Models: what there is, what would be chosen, who answers.", no_args_is_help=True)
     _add_lists(app, launch)
     _add_explain(app, launch)

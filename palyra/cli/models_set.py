@@ -14,6 +14,8 @@ from palyra.core.errors import BadInputError, NotFoundError
 
 
 def add_set(app: typer.Typer, launch: Launch) -> None:
+    """Adds `palyra models set`."""
+
     @app.command("set")
     def set_(
         chat: Annotated[str | None, typer.Option("--chat", metavar="ID", help="The model `auto` begins with.")] = None,

@@ -21,6 +21,7 @@ Identities = Annotated[
 
 
 def operators(launch: Launch) -> typer.Typer:
+    """`palyra access operators …`."""
     app = typer.Typer(help="Who may be at a keyboard.", no_args_is_help=True)
 
     @app.command("list")

@@ -90,6 +90,7 @@ def moment_of(option: str, text: str | None) -> int | None:
 
 
 def exit_code_of(error: PalyraError) -> int:
+    """The exit code that an error ends a command with."""
     match error:
         case BadInputError():
             return BAD_INPUT
@@ -155,6 +156,7 @@ def lines_of(result: CommandResult) -> list[str]:
 
 
 def exit_code(result: CommandResult) -> int:
+    """The exit code that a result ends a command with."""
     return _STATUS_CODES.get(result.status, REFUSED)
 
 

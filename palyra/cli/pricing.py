@@ -39,6 +39,7 @@ At = Annotated[
 
 
 def pricing(launch: Launch) -> typer.Typer:
+    """`palyra pricing …`."""
     app = typer.Typer(help="What models and answers cost.", no_args_is_help=True)
 
     @app.command("show")

@@ -27,6 +27,7 @@ class ProgressBar:
         self._began = clock.monotonic()
 
     def show(self, done: int, total: int) -> None:
+        """Draws how much is done, where a terminal shows it."""
         if self.shown:
             sys.stderr.write(_CLEAR + self.line(done, total))
             sys.stderr.flush()
@@ -45,6 +46,7 @@ class ProgressBar:
         return text
 
     def clear(self) -> None:
+        """Takes the bar away."""
         if self.shown:
             sys.stderr.write(_CLEAR)
             sys.stderr.flush()

@@ -17,6 +17,7 @@ from palyra.core.errors import NotFoundError
 
 
 def providers(launch: Launch) -> typer.Typer:
+    """`palyra providers …`."""
     app = typer.Typer(help="Providers: their health, credentials and lists of models.", no_args_is_help=True)
 
     @app.command("list")
@@ -104,6 +105,7 @@ async def ask_for_models(control: Control, provider_id: str = "") -> list[tuple[
 
 
 def tell_discoveries(results: list[tuple[str, CommandResult]]) -> None:
+    """Prints what providers said of their models."""
     if not results:
         say("No provider on the network is switched on: there is nobody to ask.")
     for _, one in results:

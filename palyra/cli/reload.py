@@ -11,6 +11,8 @@ from palyra.core.errors import EngineGoneError
 
 
 def add_reload(app: typer.Typer, launch: Launch) -> None:
+    """Adds `palyra reload`."""
+
     @app.command("reload")
     def reload(state_dir: StateDir = None, as_json: Json = False) -> None:
         """Has the running engine read its configuration again: budgets, prices, jobs and what else may change under

@@ -25,6 +25,8 @@ EXAMPLES_SHOWN = 12
 
 
 def add_replay(app: typer.Typer, launch: Launch) -> None:
+    """Adds `palyra replay`."""
+
     @app.command("replay")
     def replay_(
         policies: Annotated[
@@ -110,6 +112,7 @@ async def _followed(control: Control, query: ReplayQuery) -> ReplayAnswer | None
 
 
 def print_answer(answer: ReplayAnswer) -> None:
+    """Prints what a replay came to."""
     say(f"{plural(answer.requests, 'request')} from {instant(answer.since)} to {instant(answer.until)}")
     say(f"{answer.differences:,} would have gone another way")
     table(

@@ -29,9 +29,11 @@ class Request:
     reason: str
 
     def command(self) -> RequestOverride:
+        """The command an operator sends."""
         return RequestOverride(self.policies, self.principal, self.session, self.amount, self.reason)
 
     def body(self) -> bytes:
+        """The body a client's key sends."""
         texts = {
             "principal": self.principal,
             "session": self.session,
@@ -43,6 +45,7 @@ class Request:
 
 
 async def as_operator(launch: Launch, place: Place, request: Request, *, as_json: bool) -> int:
+    """Asks through the console's door; the exit code."""
     return await act(launch, place, request.command(), as_json=as_json)
 
 

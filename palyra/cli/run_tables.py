@@ -12,6 +12,7 @@ from palyra.core.plural import plural
 
 
 def print_runs(runs: Sequence[RunView]) -> None:
+    """Prints a page of runs."""
     if not runs:
         say("No runs.")
         return
@@ -50,6 +51,7 @@ def line_of_note(note: NoteView) -> str:
 
 
 def print_run(detail: RunDetail) -> None:
+    """Prints a run with its attempts and decision."""
     view = detail.run
     say(line_of(view))
     if view.message:

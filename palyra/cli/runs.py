@@ -26,6 +26,7 @@ Session = Annotated[str, typer.Option("--session", metavar="S", help="Only of th
 
 
 def runs(launch: Launch) -> typer.Typer:
+    """`palyra runs …`."""
     app = typer.Typer(help="Governed pieces of work.", no_args_is_help=True)
     _add_looking(app, launch)
     _add_watch(app, launch)

@@ -14,6 +14,7 @@ MARKS = {"forward": "clock goes forward", "back": "clock goes back", "": ""}
 
 
 def schedule() -> typer.Typer:
+    """`palyra schedule …`."""
     app = typer.Typer(help="When schedules fire.", no_args_is_help=True)
 
     @app.callback()
@@ -50,6 +51,7 @@ def schedule() -> typer.Typer:
 
 
 def tell_instants(instants: tuple[InstantView, ...]) -> None:
+    """Prints instants, in UTC and where they are local."""
     table(
         ("UTC", "local", ""),
         [(instant(one.at), f"{one.local} {one.offset}", MARKS[one.mark]) for one in instants],

@@ -20,6 +20,7 @@ NO_ENGINE_TOLD = "No engine runs here; this is what configuration and journal te
 
 
 def print_status(answer: ServingAnswer) -> None:
+    """Prints how models and providers do."""
     if not answer.live:
         say(NO_ENGINE_TOLD)
     table(
@@ -77,6 +78,7 @@ def _leases_text(one: ProviderView) -> str:
 
 
 def print_models(models: tuple[ModelView, ...]) -> None:
+    """Prints models with their prices."""
     if not models:
         say("No model of that kind is known.")
         return
@@ -113,6 +115,7 @@ def _marks(one: ModelView) -> str:
 
 
 def print_providers(providers: tuple[ProviderView, ...]) -> None:
+    """Prints providers."""
     table(
         ("provider", "kind", "health", "models", "listed", "address"),
         [
@@ -163,6 +166,7 @@ def _credential(one: CredentialView) -> str:
 
 
 def print_test(one: ConnectionView) -> None:
+    """Prints what a test of a connection came to."""
     found = "" if one.found is None else f" · {plural(one.found, 'model')}"
     cached = " (known already)" if one.cached else ""
     cost = "" if one.cost_nano_usd is None else f" · {format_usd_short(one.cost_nano_usd)}"
@@ -176,6 +180,7 @@ def print_test(one: ConnectionView) -> None:
 
 
 def print_selection(answer: SelectionAnswer) -> None:
+    """Prints where a prompt would go and why."""
     if not answer.live:
         say(NO_ENGINE_TOLD)
     say(f"at {instant(answer.at)} · mode {answer.mode} · outcome {answer.outcome} · action {answer.action}")

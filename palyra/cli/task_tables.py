@@ -9,6 +9,7 @@ from palyra.core.durations import format_duration
 
 
 def print_tasks(tasks: Sequence[TaskView]) -> None:
+    """Prints a page of tasks."""
     if not tasks:
         say("No tasks.")
         return
@@ -32,6 +33,7 @@ def print_tasks(tasks: Sequence[TaskView]) -> None:
 
 
 def print_detail(detail: TaskDetail) -> None:
+    """Prints a task with its text and result."""
     task = detail.task
     rows = [
         ("task", task.task_id),
@@ -81,6 +83,7 @@ def print_detail(detail: TaskDetail) -> None:
 
 
 def print_stats(stats: TaskStats) -> None:
+    """Prints sums of the background queue."""
     states = ("queued", "running", "paused", "cancel_requested")
     if stats.depth:
         rows = [(kind, *(f"{counts.get(state, 0):,}" for state in states)) for kind, counts in stats.depth.items()]

@@ -27,6 +27,7 @@ NOT_NOW = "No engine runs on this state directory: the task waits for the next s
 
 
 def tasks(launch: Launch) -> typer.Typer:
+    """`palyra tasks …`."""
     app = typer.Typer(help="Durable work in the background.", no_args_is_help=True)
     _add_looking(app, launch)
     _add_adding(app, launch)

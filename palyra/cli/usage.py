@@ -41,6 +41,7 @@ Cursor = Annotated[str, typer.Option("--cursor", help="Where the page before sto
 
 
 def usage(launch: Launch) -> typer.Typer:
+    """`palyra usage …`."""
     app = typer.Typer(help="What was used and what it cost.", invoke_without_command=True)
 
     def ask(asked: Asked, work: Callable[[Control, int], Awaitable[int]]) -> None:

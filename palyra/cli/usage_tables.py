@@ -19,6 +19,7 @@ SERIES_SHOWN = 3
 
 
 def print_summary(answer: UsageAnswer, period: str) -> None:
+    """Prints the sums of a period."""
     total = answer.total
     median = "" if answer.median_latency_ms is None else f" (median {answer.median_latency_ms:,} ms)"
     say(
@@ -31,6 +32,7 @@ def print_summary(answer: UsageAnswer, period: str) -> None:
 
 
 def print_breakdown(answer: UsageAnswer) -> None:
+    """Prints usage by one thing, the dearest first."""
     if not answer.breakdown:
         say("nothing was used")
         return
@@ -57,6 +59,7 @@ def _entry(entry: UsageEntry) -> tuple[str, ...]:
 
 
 def print_timeline(answer: UsageAnswer) -> None:
+    """Prints usage over time."""
     zone = load_zone(answer.timezone)
     table(
         (answer.bucket, "requests", "refused", "in", "out", "cost", f"the most by {answer.by}"),
@@ -89,6 +92,7 @@ def _most(series: dict[str, UsageNumbers]) -> str:
 
 
 def print_insights(answer: InsightsAnswer) -> None:
+    """Prints why requests went where they went."""
     say(f"{instant(answer.since)} to {instant(answer.until)}")
     if answer.reasons:
         table(("reason", "decisions"), [(reason, f"{count:,}") for reason, count in answer.reasons.items()], right=(1,))

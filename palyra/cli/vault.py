@@ -21,6 +21,7 @@ UNUSABLE = ("locked", "wrong_key", "damaged", "newer")
 
 
 def vault(launch: Launch) -> typer.Typer:
+    """`palyra vault …`."""
     app = typer.Typer(help="Secrets at rest, by reference.", no_args_is_help=True)
 
     @app.command("status")

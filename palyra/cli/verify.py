@@ -26,6 +26,8 @@ WHOLE = 10_000
 
 
 def add_explain(app: typer.Typer, launch: Launch) -> None:
+    """Adds `palyra explain`."""
+
     @app.command("explain")
     def explain(
         decision_id: Annotated[str, typer.Argument(metavar="DECISION", help="A decision's or a run's id.")],
@@ -51,6 +53,7 @@ def add_explain(app: typer.Typer, launch: Launch) -> None:
 
 
 def ledger(launch: Launch) -> typer.Typer:
+    """`palyra ledger …`."""
     app = typer.Typer(help="The ledger of holds.", no_args_is_help=True)
 
     @app.callback()

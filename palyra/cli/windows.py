@@ -25,6 +25,7 @@ _WHAT = {
 
 
 def windows(launch: Launch) -> typer.Typer:
+    """`palyra windows …`."""
     app = typer.Typer(help="The windows that budgets count in.", no_args_is_help=True)
 
     @app.command("show")

@@ -33,6 +33,7 @@ class Advice:
         *,
         deep: bool,
     ) -> "Advice":
+        """Where the doctor is at work, as somebody would have to type it."""
         places = (("--config", config), ("--state-dir", state_dir))
         chosen = [*(("--only", one) for one in only), *(("--skip", one) for one in skip)]
         return cls(
@@ -42,6 +43,7 @@ class Advice:
         )
 
     def preview(self) -> str:
+        """What to type to see the repairs."""
         return f"{DOCTOR} --repair --dry-run{self.choice}{self.place}"
 
     def apply(self, plan: "Plan") -> str:
@@ -52,9 +54,11 @@ class Advice:
         return f"{DOCTOR} --repair --plan {plan.digest}{force}{self.choice}{self.place}"
 
     def force(self) -> str:
+        """What to type to repair what loses something, too."""
         return f"{DOCTOR} --repair --force{self.choice}{self.place}"
 
     def take_back(self, run_id: str) -> str:
+        """What to type to take that run back."""
         return f"{DOCTOR} --rollback {run_id}{self.place}"
 
 

@@ -44,6 +44,7 @@ class Site:
 
     @property
     def roots(self) -> Mapping[Root, Path]:
+        """The directories that targets are relative to."""
         return {Root.CONFIG: self.config_file.parent, Root.STATE: Path(os.path.realpath(self.state_dir))}
 
 
@@ -71,10 +72,12 @@ class RunResult:
 
     @property
     def complete(self) -> bool:
+        """Whether every step was done, or undone as asked."""
         return all(step.outcome in (Outcome.APPLIED, Outcome.UNDONE) for step in self.steps)
 
     @property
     def conflict(self) -> bool:
+        """Whether something had changed meanwhile."""
         return any(step.outcome is Outcome.CONFLICT for step in self.steps)
 
 

@@ -33,6 +33,7 @@ class PendingRow:
 
 
 def pending_path(state_dir: Path) -> Path:
+    """Where deeds wait for a journal that can take them."""
     return state_dir / RECOVERY / PENDING_FILE
 
 

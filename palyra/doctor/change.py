@@ -77,6 +77,7 @@ def kind_of(mode: int) -> Kind:
 
 
 def mark_of(size: int, mtime_ms: int, inode: int) -> str:
+    """What a file is known again by: size in bytes, time in ms, inode."""
     return f"{size}.{mtime_ms}.{inode}"
 
 

@@ -46,6 +46,7 @@ class Asked:
 
     @property
     def mode(self) -> Mode:
+        """What the doctor is to do."""
         if self.rollback:
             return Mode.ROLLBACK
         if self.repair:
@@ -188,6 +189,7 @@ def _check_engine(found: Installation) -> bool:
 
 
 def make_plan_for(found: Installation, examined: Examination, selection: Selection) -> "Plan":
+    """The plan of what was chosen among the findings."""
     from palyra.doctor.planning import plan_repairs
 
     return plan_repairs(found, examined.findings, skip=selection.unwanted_repairs)

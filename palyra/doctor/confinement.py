@@ -31,6 +31,7 @@ def may_touch(entry: Entry, config_name: str) -> bool:
 
 
 def is_temporary(target: str) -> bool:
+    """Whether a target is a file that was being written."""
     return TEMPORARY.fullmatch(target) is not None
 
 

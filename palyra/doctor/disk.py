@@ -128,11 +128,13 @@ class Disk:
         return FileFacts(True, copied.sha256, copied.size, stat.S_IMODE(found.st_mode), found.st_uid)
 
     def remove(self, path: Path) -> None:
+        """Removes a file, durably. Raises OSError."""
         self._seam("unlink")
         path.unlink()
         self.sync_dir(path.parent)
 
     def chmod(self, path: Path, mode: int) -> None:
+        """Changes a file's mode, durably. Raises OSError."""
         self._seam("chmod")
         os.chmod(path, mode)
         self._sync(path)
@@ -169,6 +171,7 @@ class Disk:
         self.sync_dir(path.parent)
 
     def sync_dir(self, directory: Path) -> None:
+        """Makes what happened in a directory durable. Raises OSError."""
         self._seam("sync")
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -25,9 +25,11 @@ class Examination:
     findings: tuple[Finding, ...]
 
     def count(self, severity: Severity) -> int:
+        """How many findings are that severe."""
         return sum(finding.severity is severity for finding in self.findings)
 
     def went(self, status: Status) -> int:
+        """How many checks went that way."""
         return sum(check.status is status for check in self.checks)
 
     @property

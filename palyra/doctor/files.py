@@ -31,9 +31,11 @@ class Files:
     """The file system, as far as it is asked. Tests put others in its place."""
 
     def lstat(self, path: Path) -> os.stat_result:
+        """Facts of a path itself. Raises OSError."""
         return os.lstat(path)
 
     def statvfs(self, path: Path) -> os.statvfs_result:
+        """Facts of the file system under a path. Raises OSError."""
         return os.statvfs(path)
 
     def facts(self, path: Path) -> Facts | None:
@@ -100,6 +102,7 @@ class Files:
         )
 
     def read(self, path: Path, limit: int, *, follow: bool) -> bytes:
+        """At most `limit` bytes, leaving no trace where the system lets it. Raises OSError."""
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | (0 if follow else os.O_NOFOLLOW)
         try:
             descriptor = os.open(path, flags | os.O_NOATIME)

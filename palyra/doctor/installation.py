@@ -100,10 +100,12 @@ class Input:
 
     @property
     def exists(self) -> bool:
+        """Whether there is anything."""
         return self.facts is not None
 
     @property
     def is_file(self) -> bool:
+        """Whether it is a regular file."""
         return self.facts is not None and self.facts.kind is Kind.FILE
 
     @property
@@ -223,6 +225,8 @@ class JournalRead:
 
 
 class VaultCondition(StrEnum):
+    """What stands in the way of the vault."""
+
     ABSENT = "absent"
     OK = "ok"
     LOCKED = "locked"

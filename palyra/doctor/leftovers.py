@@ -16,6 +16,8 @@ def is_text(name: str) -> bool:
 
 
 class Left(StrEnum):
+    """What a process left that is gone."""
+
     TEMPORARY = "temporary"
     SOCKET = "socket"
     MARKER = "marker"

@@ -21,6 +21,8 @@ RUN_ID = re.compile(f"[0-7][{ALPHABET}]{{25}}")
 
 
 class RunKind(StrEnum):
+    """What a run of the doctor was: a repair, or taking one back."""
+
     REPAIR = "repair"
     ROLLBACK = "rollback"
 
@@ -38,6 +40,8 @@ class RunState(StrEnum):
 
 
 class EntryState(StrEnum):
+    """How far one change is."""
+
     INTENDED = "intended"
     DONE = "done"
     UNDONE = "undone"
@@ -122,6 +126,7 @@ class Manifest:
 
 
 def manifest_json(manifest: Manifest) -> bytes:
+    """A manifest as its file has it."""
     return json.dumps(_plain(asdict(manifest)), indent=1).encode() + b"\n"
 
 

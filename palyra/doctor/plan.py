@@ -54,6 +54,7 @@ class Plan:
     beside_engine: str
 
     def step(self, repair_id: str) -> RepairStep | None:
+        """The step of that repair."""
         return next((step for step in self.steps if step.repair_id == repair_id), None)
 
 

@@ -74,6 +74,7 @@ class Means:
 
     @property
     def limit_s(self) -> float | None:
+        """How many seconds the journal is looked at; None: as long as it takes."""
         return None if self.deep else LIMIT_S
 
 

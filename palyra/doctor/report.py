@@ -25,6 +25,8 @@ NOTHING = Examination((), ())
 
 
 class Mode(StrEnum):
+    """What the doctor was asked for."""
+
     DIAGNOSTICS = "diagnostics"
     PREVIEW = "repair_preview"
     APPLY = "repair_apply"
@@ -41,6 +43,7 @@ class Trouble:
 
     @classmethod
     def of(cls, error: Exception) -> "Trouble":
+        """What kept the doctor from it, in words, without secrets."""
         if isinstance(error, PalyraError):
             return cls(error.code, error.message, error.fix)
         told = f"The doctor failed, which is a fault of its own: {type(error).__name__}: {error}"
@@ -73,6 +76,7 @@ class Report:
         return self.after or self.found
 
     def failed(self, error: Exception) -> "Report":
+        """The same, ended by that error."""
         return replace(self, trouble=Trouble.of(error))
 
 

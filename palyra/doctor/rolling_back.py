@@ -254,6 +254,7 @@ def _manifest(new_id: str, run: Manifest, site: Site, who: Who, now: int, *, for
 
 
 def site_of(config_files: ConfigFiles, state_dir: Path) -> Site:
+    """Where a run is taken back."""
     place = config_files.place
     return Site(state_dir, place.target.path, str(place.input.path))
 

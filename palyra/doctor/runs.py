@@ -45,6 +45,8 @@ class DoctorBusyError(ConflictError):
 
 
 class UnknownRunError(NotFoundError):
+    """No run of the doctor has that id."""
+
     code = "unknown_run"
 
 
@@ -89,6 +91,7 @@ class DoctorLock:
             os.pwrite(descriptor, json.dumps(holder).encode() + b"\n", 0)
 
     def release(self) -> None:
+        """Lets another doctor in."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -107,10 +110,12 @@ def _utc(at_ms: int) -> str:
 
 
 def runs_dir(state_dir: Path) -> Path:
+    """Where runs of the doctor are kept."""
     return state_dir / RECOVERY / RUNS
 
 
 def run_dir(state_dir: Path, run_id: str) -> Path:
+    """Where that run is kept."""
     return runs_dir(state_dir) / run_id
 
 
@@ -166,6 +171,7 @@ class RunRecord:
 
     @property
     def path(self) -> Path:
+        """The run's manifest."""
         return self.directory / MANIFEST
 
     def begin(self) -> None:
@@ -182,6 +188,7 @@ class RunRecord:
             ) from None
 
     def next_seq(self) -> int:
+        """The number of the change that comes next, from 1."""
         return len(self.manifest.entries) + 1
 
     def backup(self, path: Path, seq: int) -> tuple[str, FileFacts]:
@@ -190,6 +197,7 @@ class RunRecord:
         return name, self._disk.copy(path, self.directory / name)
 
     def intend(self, entry: Entry) -> None:
+        """Notes a change before it is made."""
         self._save(entries=(*self.manifest.entries, entry))
 
     def settle(self, seq: int, state: EntryState, after: FileFacts | None = None) -> None:
@@ -200,9 +208,11 @@ class RunRecord:
         self._save(entries=tuple(entries))
 
     def tell(self, steps: Sequence[StepOutcome]) -> None:
+        """Notes what came of the steps."""
         self._save(steps=tuple(steps))
 
     def mark(self, state: RunState, now_ms: int | None) -> None:
+        """Notes where the run stands; its end in UTC unix ms."""
         self._save(state=state, finished_at_ms=now_ms)
 
     def _save(self, **changes: object) -> None:

@@ -25,6 +25,7 @@ class Selection:
 
     @property
     def unwanted_repairs(self) -> frozenset[str]:
+        """The repairs that were not chosen."""
         return frozenset(ANSWERS) - self.repairs
 
 

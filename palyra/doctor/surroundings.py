@@ -85,6 +85,7 @@ def package_fault(name: str) -> str:
 
 
 def known_zone(name: str) -> bool:
+    """Whether our data have a time zone of that name."""
     try:
         load_zone(name)
     except (ValueError, OSError):

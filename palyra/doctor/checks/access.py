@@ -16,6 +16,7 @@ JOURNAL = "journal.db"
 
 
 def registry(found: Installation) -> Iterator[Finding]:
+    """The registry of keys and operators can be read."""
     tree = found.state.get()
     if found.access.absent:
         if tree.at(JOURNAL).exists:
@@ -49,6 +50,7 @@ def _data(found: Installation) -> Mapping[str, Any]:
 
 
 def flags(found: Installation) -> Iterator[Finding]:
+    """Every feature is said to be on or off."""
     from palyra.vault.registry_shape import backfilled
 
     _, filled = backfilled(_data(found), found.now_ms)
@@ -63,6 +65,7 @@ def flags(found: Installation) -> Iterator[Finding]:
 
 
 def records(found: Installation) -> Iterator[Finding]:
+    """Every record of the registry is one."""
     from palyra.vault.registry_shape import record_faults
 
     for fault in record_faults(_data(found)):
@@ -73,6 +76,7 @@ def records(found: Installation) -> Iterator[Finding]:
 
 
 def admin(found: Installation) -> Iterator[Finding]:
+    """Somebody may administer."""
     operators = _data(found).get("operators", [])
     if not operators:
         return
@@ -88,6 +92,7 @@ def admin(found: Installation) -> Iterator[Finding]:
 
 
 def keys(found: Installation) -> Iterator[Finding]:
+    """Some key opens the gateway."""
     read = [_read(_key, record) for record in _data(found).get("gateway_keys", [])]
     if not any(key is not None and key.opens_at(found.now_ms) for key in read):
         yield Finding(

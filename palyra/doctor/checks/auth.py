@@ -13,6 +13,7 @@ STALE = ("rejected", "expired", "expiring")
 
 
 def registry(found: Installation) -> Iterator[Finding]:
+    """The file of credentials can be read."""
     if found.profiles.absent:
         return
     profiles = found.profiles.get()
@@ -40,6 +41,7 @@ def _ways_back(found: Installation) -> tuple[str, ...]:
 
 
 def health(found: Installation) -> Iterator[Finding]:
+    """Every provider that needs a credential has one that works."""
     config = found.config()
     credentials = credentials_of(found, config)
     for name, provider in config.providers.items():
@@ -63,6 +65,7 @@ def health(found: Installation) -> Iterator[Finding]:
 
 
 def records(found: Installation) -> Iterator[Finding]:
+    """Every record of the file is one."""
     if found.profiles.absent:
         return
     profiles = found.profiles.get()

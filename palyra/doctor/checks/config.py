@@ -15,6 +15,7 @@ _INLINE = re.compile(rb"""^[^#\n]*\bapi_key["']?\s*=""", re.MULTILINE)
 
 
 def is_found(found: Installation) -> Iterator[Finding]:
+    """There is a configuration, or none was asked for."""
     files = found.config_files.get()
     chosen = files.chosen
     if chosen is None:
@@ -37,6 +38,7 @@ def is_found(found: Installation) -> Iterator[Finding]:
 
 
 def syntax(found: Installation) -> Iterator[Finding]:
+    """The configuration is TOML."""
     chosen = found.config_files.get().chosen
     if chosen is None or chosen.missing or not (document := found.document.get()).fault:
         return
@@ -62,6 +64,7 @@ def _ways_back(found: Installation, chosen: ConfigCandidate) -> tuple[str, ...]:
 
 
 def version(found: Installation) -> Iterator[Finding]:
+    """The configuration is of this version."""
     from palyra.config.versions import CURRENT, version_of
 
     chosen = found.config_files.get().chosen
@@ -83,6 +86,7 @@ def version(found: Installation) -> Iterator[Finding]:
 
 
 def values(found: Installation) -> Iterator[Finding]:
+    """Every key and value is a good one."""
     told: set[str] = set()
     for problem in found.settings.get().problems:
         if problem.code in VERSION_CODES or (problem.code in WHOLE_FILE and not problem.key):
@@ -103,6 +107,7 @@ def _name(problem: Problem, told: set[str]) -> str:
 
 
 def permissions(found: Installation) -> Iterator[Finding]:
+    """Nobody else may write the configuration."""
     chosen = found.config_files.get().chosen
     facts = None if chosen is None else chosen.target.facts
     if chosen is None or facts is None or facts.kind is not Kind.FILE:
@@ -127,6 +132,7 @@ def permissions(found: Installation) -> Iterator[Finding]:
 
 
 def exposure(found: Installation) -> Iterator[Finding]:
+    """Who can reach the gateway was meant to."""
     from palyra.config.urls import is_loopback_bind
 
     config = found.config()

@@ -25,6 +25,7 @@ MOST_SHOWN = 10
 
 
 def opens(found: Installation) -> Iterator[Finding]:
+    """The journal is there and can be opened."""
     tree = found.state.get()
     if not tree.at(FILE).exists:
         yield from _missing(found)
@@ -86,6 +87,7 @@ def _rows(found: Installation, part: str) -> "Examined":
 
 
 def integrity(found: Installation) -> Iterator[Finding]:
+    """SQLite finds it whole."""
     examined = _examined(found, "integrity")
     if examined.integrity:
         yield Finding(
@@ -109,6 +111,7 @@ def integrity(found: Installation) -> Iterator[Finding]:
 
 
 def schema(found: Installation) -> Iterator[Finding]:
+    """It is of this version's schema."""
     from palyra.journal.schema import LATEST
 
     version = _examined(found, "").version
@@ -123,6 +126,7 @@ def schema(found: Installation) -> Iterator[Finding]:
 
 
 def audit(found: Installation) -> Iterator[Finding]:
+    """The chain of the audit holds."""
     report = _examined(found, "audit").audit
     if report is None or report.ok:
         return
@@ -139,6 +143,7 @@ def audit(found: Installation) -> Iterator[Finding]:
 
 
 def newest_links(found: Installation) -> str:
+    """What of the chain was not followed."""
     examined = _examined(found, "audit")
     if examined.audit is None or examined.audit_whole:
         return ""
@@ -146,6 +151,7 @@ def newest_links(found: Installation) -> str:
 
 
 def rollups(found: Installation) -> Iterator[Finding]:
+    """Sums of usage are the sums of their rows."""
     examined = _rows(found, "sums")
     if examined.sums:
         looked = "" if examined.sums_whole else " of the newest rows"
@@ -160,10 +166,12 @@ def rollups(found: Installation) -> Iterator[Finding]:
 
 
 def newest_rows(found: Installation) -> str:
+    """What of the sums was not counted again."""
     return "" if _rows(found, "sums").sums_whole else "only the newest rows were counted again; --deep counts all"
 
 
 def holds(found: Installation) -> Iterator[Finding]:
+    """No hold is left of an engine that is gone."""
     examined = _rows(found, "holds")
     alive = found.engine.get().boot_id
     dead = Counter(hold.boot_id for hold in examined.holds if not alive or hold.boot_id != alive)
@@ -180,6 +188,7 @@ def holds(found: Installation) -> Iterator[Finding]:
 
 
 def size(found: Installation) -> Iterator[Finding]:
+    """The journal and its log are no larger than they should be."""
     told = _examined(found, "size").size
     if told is None:
         return
@@ -194,6 +203,7 @@ def size(found: Installation) -> Iterator[Finding]:
 
 
 def jobs(found: Installation) -> Iterator[Finding]:
+    """Every job can be planned, and none waits for somebody."""
     for job in _rows(found, "jobs").jobs:
         yield Finding("scheduler.jobs", Severity.WARNING, job.name, _told(job), manual=_ADVICE[job.state])
 
@@ -214,6 +224,7 @@ def _told(job: "JobTrouble") -> str:
 
 
 def tasks(found: Installation) -> Iterator[Finding]:
+    """No task is left in the hands of an engine that is gone."""
     alive = found.engine.get().boot_id
     for task in _rows(found, "tasks").tasks:
         if not alive or task.boot_id != alive:

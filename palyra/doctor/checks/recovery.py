@@ -9,6 +9,7 @@ from palyra.doctor.installation import Installation
 
 
 def unfinished(found: Installation) -> Iterator[Finding]:
+    """No repair is left half done."""
     recovery = found.recovery.get()
     if recovery.holder is not None:
         # Whoever holds the lock is at it.

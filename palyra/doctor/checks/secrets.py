@@ -65,6 +65,7 @@ def _uses_or_none(found: Installation) -> tuple[Use, ...] | None:
 
 
 def condition(found: Installation) -> Iterator[Finding]:
+    """The vault opens."""
     vault = found.vault.get()
     if vault.condition is VaultCondition.ABSENT:
         yield from _lost(found)
@@ -113,6 +114,7 @@ def _told(vault: VaultRead) -> tuple[str, str]:
 
 
 def entries(found: Installation) -> Iterator[Finding]:
+    """Every secret in the vault can be read."""
     vault = found.vault.get()
     if vault.condition not in (VaultCondition.OK, VaultCondition.ABSENT):
         raise NothingToReadError("the vault cannot be opened (vault.state)")
@@ -130,6 +132,7 @@ def entries(found: Installation) -> Iterator[Finding]:
 
 
 def references(found: Installation) -> Iterator[Finding]:
+    """Every reference leads to a secret."""
     from palyra.config.names import VAULT_REF
 
     vault = found.vault.get()

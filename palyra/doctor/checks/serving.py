@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 def coverage(found: Installation) -> Iterator[Finding]:
+    """Models that money is counted for have a price."""
     from palyra.config.choices import MetricKind
     from palyra.providers.registry import Registry
     from palyra.runs.price_book import price_book
@@ -48,6 +49,7 @@ def _covers(row: "BudgetConfig", model: "ModelEntry") -> bool:
 
 
 def scope(found: Installation) -> Iterator[Finding]:
+    """Budgets are about something that exists."""
     from palyra.providers.registry import Registry
 
     config = found.config()
@@ -88,6 +90,7 @@ def _jobs(found: Installation) -> set[str]:
 
 
 def usable(found: Installation) -> Iterator[Finding]:
+    """Some model can answer."""
     from palyra.config.choices import ProviderModelRole
     from palyra.providers.registry import Registry
 
@@ -117,6 +120,7 @@ def usable(found: Installation) -> Iterator[Finding]:
 
 
 def reachable(found: Installation) -> Iterator[Finding]:
+    """Providers answer."""
     for one in found.online.get().providers:
         if one.fault:
             message = f"The provider {one.id} does not list its models: {one.fault}."
@@ -125,6 +129,7 @@ def reachable(found: Installation) -> Iterator[Finding]:
 
 
 def probes(found: Installation) -> Iterator[Finding]:
+    """What probes look at answers."""
     for one in found.online.get().probes:
         if one.fault:
             yield Finding(

@@ -17,6 +17,7 @@ SUBDIRECTORIES = ("vault", "logs", "backups", "recovery", "recovery/runs")
 
 
 def directory(found: Installation) -> Iterator[Finding]:
+    """The state directory is there and is ours."""
     tree = found.state.get()
     root, path = tree.root, tree.root.path
     if root.facts is None and not root.problem:
@@ -65,6 +66,7 @@ def _foreign(name: str, one: Input, uid: int) -> Finding:
 
 
 def permissions(found: Installation) -> Iterator[Finding]:
+    """Nobody else may read or write what is in it."""
     tree = found.state.get()
     for name, one in ((".", tree.root), *tree.entries.items()):
         facts = one.facts
@@ -98,6 +100,7 @@ def _mode(severity: Severity, name: str, message: str) -> Finding:
 
 
 def symlinks(found: Installation) -> Iterator[Finding]:
+    """Nothing in it leads elsewhere."""
     tree = found.state.get()
     for name, one in ((".", tree.root), *tree.entries.items()):
         if one.facts is None or one.facts.kind is not Kind.LINK:
@@ -108,6 +111,7 @@ def symlinks(found: Installation) -> Iterator[Finding]:
 
 
 def disk(found: Installation) -> Iterator[Finding]:
+    """Its disk has room."""
     space = found.state.get().space
     if space is None:
         return
@@ -137,6 +141,7 @@ def _mib(size: int) -> str:
 
 
 def leftovers(found: Installation) -> Iterator[Finding]:
+    """Nothing is left of processes that are gone."""
     for one in found.leftovers.get():
         yield Finding(
             "state.leftovers",

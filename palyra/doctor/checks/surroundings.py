@@ -13,6 +13,7 @@ AHEAD_MS = 5 * 60_000
 
 
 def python(found: Installation) -> Iterator[Finding]:
+    """Python is new enough."""
     around = found.surroundings.get()
     if around.python < OLDEST_PYTHON:
         yield Finding(
@@ -33,6 +34,7 @@ def python(found: Installation) -> Iterator[Finding]:
 
 
 def sqlite(found: Installation) -> Iterator[Finding]:
+    """SQLite is new enough."""
     from palyra.journal.library import OLDEST
 
     version = found.surroundings.get().sqlite
@@ -47,6 +49,7 @@ def sqlite(found: Installation) -> Iterator[Finding]:
 
 
 def zones(found: Installation) -> Iterator[Finding]:
+    """Time zones are there, and the system's agree with ours."""
     missing = found.surroundings.get().zones_missing
     if missing:
         yield Finding(
@@ -78,6 +81,7 @@ def zones(found: Installation) -> Iterator[Finding]:
 
 
 def terminal(found: Installation) -> Iterator[Finding]:
+    """The terminal can show the console."""
     one = found.surroundings.get().terminal
     if one is None:
         return
@@ -101,6 +105,7 @@ def terminal(found: Installation) -> Iterator[Finding]:
 
 
 def clock(found: Installation) -> Iterator[Finding]:
+    """The clock is not behind what the journal has seen."""
     examined = found.journal.get().examined
     if examined is None or examined.newest_at is None:
         return

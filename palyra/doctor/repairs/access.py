@@ -34,6 +34,7 @@ _ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
 def backfill(installation: Installation, findings: Sequence[Finding]) -> RepairStep | None:
+    """Says of every feature whether it is on."""
     tree = _tree(installation, findings, BACKFILL)
     document = None if tree is None else _document(tree)
     if tree is None or document is None:
@@ -70,6 +71,7 @@ def owner_admin(installation: Installation, findings: Sequence[Finding]) -> Repa
 
 
 def restore_backup(installation: Installation, findings: Sequence[Finding]) -> RepairStep | None:
+    """Puts the newest backup of the registry back that can be read."""
     tree = _tree(installation, findings, RESTORE)
     if tree is None:
         return None
@@ -89,6 +91,7 @@ def restore_backup(installation: Installation, findings: Sequence[Finding]) -> R
 
 
 def reinitialize(installation: Installation, findings: Sequence[Finding]) -> RepairStep | None:
+    """Begins the registry anew; the old one is kept aside."""
     tree = _tree(installation, findings, REINITIALIZE)
     if tree is None:
         return None

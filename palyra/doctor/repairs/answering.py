@@ -11,4 +11,5 @@ def objects_of(findings: Sequence[Finding], repair_id: str) -> tuple[str, ...]:
 
 
 def answers(findings: Sequence[Finding], repair_id: str) -> bool:
+    """Whether any finding names the repair."""
     return any(repair_id in finding.repairs for finding in findings)

@@ -21,6 +21,7 @@ EMPTY = b"version = 1\n"
 
 
 def normalize(installation: Installation, findings: Sequence[Finding]) -> RepairStep | None:
+    """Takes out records that are none."""
     tree = _tree(installation, findings, NORMALIZE)
     data = None if tree is None else tree.at(PROFILES_FILE).data
     if tree is None or data is None:
@@ -54,6 +55,7 @@ def normalize(installation: Installation, findings: Sequence[Finding]) -> Repair
 
 
 def restore_backup(installation: Installation, findings: Sequence[Finding]) -> RepairStep | None:
+    """Puts the newest backup of the credentials back that can be read."""
     tree = _tree(installation, findings, RESTORE)
     if tree is None:
         return None
@@ -71,6 +73,7 @@ def restore_backup(installation: Installation, findings: Sequence[Finding]) -> R
 
 
 def reinitialize(installation: Installation, findings: Sequence[Finding]) -> RepairStep | None:
+    """Begins the credentials anew; the old file is kept aside."""
     tree = _tree(installation, findings, REINITIALIZE)
     if tree is None:
         return None

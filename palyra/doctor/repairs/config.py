@@ -24,6 +24,7 @@ PERMISSIONS = "config.permissions"
 
 
 def initialize(installation: Installation, findings: Sequence[Finding]) -> RepairStep | None:
+    """Writes a first configuration."""
     files = installation.config_files.found
     if files is None or not answers(findings, INITIALIZE) or files.place.target.exists:
         return None
@@ -42,6 +43,7 @@ def initialize(installation: Installation, findings: Sequence[Finding]) -> Repai
 
 
 def migrate(installation: Installation, findings: Sequence[Finding]) -> RepairStep | None:
+    """Brings the configuration to this version."""
     files = installation.config_files.found
     if files is None or files.chosen is None or not answers(findings, MIGRATE):
         return None
@@ -75,6 +77,7 @@ def migrate(installation: Installation, findings: Sequence[Finding]) -> RepairSt
 
 
 def restore_backup(installation: Installation, findings: Sequence[Finding]) -> RepairStep | None:
+    """Puts the newest backup of the configuration back that can be read."""
     files = installation.config_files.found
     if files is None or files.chosen is None or not answers(findings, RESTORE) or not _replaceable(files):
         return None
@@ -92,6 +95,7 @@ def restore_backup(installation: Installation, findings: Sequence[Finding]) -> R
 
 
 def reinitialize(installation: Installation, findings: Sequence[Finding]) -> RepairStep | None:
+    """Begins the configuration anew; the old one is kept aside."""
     files = installation.config_files.found
     if files is None or files.chosen is None or not _replaceable(files):
         return None
@@ -113,6 +117,7 @@ def reinitialize(installation: Installation, findings: Sequence[Finding]) -> Rep
 
 
 def permissions(installation: Installation, findings: Sequence[Finding]) -> RepairStep | None:
+    """Takes the right to write from everybody else."""
     files = installation.config_files.found
     if files is None or files.chosen is None or not answers(findings, PERMISSIONS):
         return None

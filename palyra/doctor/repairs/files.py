@@ -103,6 +103,7 @@ def backups_in(tree: StateTree, name: str) -> dict[int, Input]:
 
 
 def removed(repair_id: str, root: Root, target: str, found: Input, *, holds_secret: bool = False) -> PlannedChange:
+    """A change that takes a file away; its bytes are kept for taking it back."""
     return PlannedChange(
         repair_id, Action.DELETE, root, target, facts_read(found), ABSENT, found.data, holds_secret=holds_secret
     )

@@ -23,6 +23,7 @@ _WAL = "journal.db-wal"
 
 
 def migrate(installation: Installation, findings: Sequence[Finding]) -> RepairStep | None:
+    """Brings the journal to this version's schema."""
     tree = _journal(installation, findings, MIGRATE)
     if tree is None:
         return None
@@ -36,6 +37,7 @@ def migrate(installation: Installation, findings: Sequence[Finding]) -> RepairSt
 
 
 def rollups(installation: Installation, findings: Sequence[Finding]) -> RepairStep | None:
+    """Counts the sums of usage again."""
     tree = _journal(installation, findings, ROLLUPS)
     if tree is None or answers(findings, MIGRATE):
         return None
@@ -49,6 +51,7 @@ def rollups(installation: Installation, findings: Sequence[Finding]) -> RepairSt
 
 
 def salvage(installation: Installation, findings: Sequence[Finding]) -> RepairStep | None:
+    """Saves what can be read into a new journal."""
     tree = _journal(installation, findings, SALVAGE)
     if tree is None:
         return None

@@ -16,6 +16,7 @@ CLEANUP = "state.cleanup"
 
 
 def create(installation: Installation, findings: Sequence[Finding]) -> RepairStep | None:
+    """Makes the state directory."""
     if not objects_of(findings, CREATE) or installation.state.found is None:
         return None
     if installation.state.found.root.exists:
@@ -58,6 +59,7 @@ def permissions(installation: Installation, findings: Sequence[Finding]) -> Repa
 
 
 def cleanup(installation: Installation, findings: Sequence[Finding]) -> RepairStep | None:
+    """Removes what processes left that are gone."""
     tree, files = installation.state.found, installation.config_files.found
     beside = {} if files is None else {str(one.path): one for one in files.temporaries}
     left = []
