@@ -53,6 +53,10 @@ _INVISIBLE = frozenset(
 """Characters that draw nothing although some of them count as letters or marks. What Unicode calls a format character,
 all bidi controls among them, is found by its category."""
 
+_FLAG_A, _FLAG_Z = 0x1F1E6, 0x1F1FF
+_FLAG_LETTERS = {_FLAG_A + number: chr(ord("A") + number) for number in range(26)}
+"""The letters of which flags are made are shown as letters: terminals disagree about how wide a flag is, which moves
+what stands beside it."""
 _HIDDEN_CATEGORIES = frozenset(["Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"])
 _OTHER_BREAKS = re.compile("\r\n|[\x85\u2028\u2029]")
 
@@ -181,16 +185,22 @@ def _clean(text: str, *, multiline: bool) -> str:
     pieces: list[str] = []
     last = ""
     done = 0
-    for match in _NEEDS_WORK.finditer(text.translate(_SHAPES)):
-        start, end = match.span()
+    for found_at in _NEEDS_WORK.finditer(text.translate(_SHAPES)):
+        start, end = found_at.span()
         if start > done:
             pieces.append(text[done:start])
             last = text[start - 1]
         done = end
-        if match.lastgroup == "dropped":
+        if found_at.lastgroup == "dropped":
             continue
         found = text[start:end]
-        treated = _piled(found, last) if match.lastgroup == "marks" else "".join(map(_visible, found))
+        match found_at.lastgroup:
+            case "marks":
+                treated = _piled(found, last)
+            case "flags":
+                treated = found.translate(_FLAG_LETTERS)
+            case _:
+                treated = "".join(map(_visible, found))
         pieces.append(treated)
         last = treated[-1]
     pieces.append(text[done:])
@@ -262,6 +272,8 @@ class _Shapes(dict[int, str]):
             return "t"
         if code == 0x20E3:
             return "q"
+        if _FLAG_A <= code <= _FLAG_Z:
+            return "f"
         if char in "0123456789#*":
             return "k"
         if code in _INVISIBLE or category in _HIDDEN_CATEGORIES:
@@ -280,6 +292,7 @@ _NEEDS_WORK = re.compile(
     r"(?P<dropped>(?<=e)[vt]?j(?=e)|(?<=e)[vt]|(?<=k)v(?=q))"
     r"|(?P<hidden>!+|[jvt])"
     r"|(?P<marks>[mq]+)"
+    r"|(?P<flags>f+)"
 )
 
 _TITLE_STAND_INS = str.maketrans({"⟨": "<", "⟩": ">", "…": "...", "—": "-", "–": "-", "·": "-", "’": "'"})

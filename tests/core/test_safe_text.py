@@ -36,6 +36,7 @@ RAW = {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))}
         pytest.param("a\rb", "a␍b", id="lone carriage return"),
         pytest.param("a\nb\r\nc\x85d\u2028e\u2029f", "a⏎b⏎c⏎d⏎e⏎f", id="every line break"),
         pytest.param("a\tb", "a b", id="tab"),
+        pytest.param("\U0001f1e9\U0001f1ea \U0001f1ff", "DE Z", id="flags, as wide as each terminal likes"),
         pytest.param("evil\u202etxt.exe", "evil⟨U+202E⟩txt.exe", id="right-to-left override"),
         pytest.param("\u2066x\u2069\u061c\u200e", "⟨U+2066⟩x⟨U+2069⟩⟨U+061C⟩⟨U+200E⟩", id="bidi isolates and marks"),
         pytest.param("שלום عليكم", "שלום عليكم", id="right-to-left letters stay"),
@@ -215,6 +216,7 @@ def test_json_for_a_terminal_is_the_same_json_without_hidden_characters(
         ("é\x1b\x7f\x9b", r'"é\u001b\u007f\u009b"'),
         ("\u202e\u200b\U000e0041", r'"\u202e\u200b\udb40\udc41"'),
         ("\ud800", r'"\ud800"'),
+        ("e" + "\u0301" * 6, '"e' + "\u0301" * 4 + r'\u0301\u0301"'),
         ("plain", '"plain"'),
     ],
 )

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from palyra.core.redact import remember
 from palyra.tui.glyphs import ASCII
-from tests.tui.desk import LARGE, SMALL, Desk, console
+from tests.tui.desk import LARGE, Desk, console
 from tests.tui.fake_views import HOSTILE
 from tests.tui.fake_worlds import empty, hostile, normal
 
@@ -40,41 +40,6 @@ def assert_harmless(desk: Desk, where: str) -> None:
         assert piled is None, f"{where}, line {number}"
     for number, strip in enumerate(desk.app.screen._compositor.render_strips()):
         assert cell_len(strip.text) == desk.app.size.width, f"{where}, line {number} is not one row high"
-
-
-@pytest.mark.parametrize("size", [SMALL, LARGE])
-async def test_nothing_that_a_terminal_obeys_reaches_any_screen(size: tuple[int, int]) -> None:
-    async with console(hostile(), size=size) as desk:
-        for where, keys in VISITS.items():
-            await desk.press(*keys)
-            await desk.wait(0)
-            assert_harmless(desk, where)
-            assert "␛[31m" in desk.text, f"{where} shows the hostile text"
-            if "opened" in where:
-                await desk.press("escape")
-
-
-async def test_nor_any_dialog() -> None:
-    async with console(hostile()) as desk:
-        for keys, dialog in (
-            (["1", "x"], "DecisionDialog"),
-            (["1", "colon"], "PaletteDialog"),
-            (["1", "d"], "DenyDialog"),
-            (["5", "c"], "ConfirmDialog"),
-            (["7", "j", "e"], "PolicyDialog"),
-            (["7", "delete"], "ConfirmDialog"),
-        ):
-            await desk.press(keys[0], *keys[1:-1])
-            await desk.ready()
-            await desk.press(keys[-1])
-            assert desk.dialog == dialog, keys
-            assert_harmless(desk, dialog)
-            await desk.press("escape", "escape")
-        await desk.press("1", "enter")
-        await desk.ready()
-        await desk.press("G", "A")
-        assert desk.dialog == "AllowDialog"
-        assert_harmless(desk, "AllowDialog")
 
 
 async def test_markup_is_shown_and_not_obeyed() -> None:

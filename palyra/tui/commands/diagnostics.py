@@ -44,7 +44,7 @@ class ExportDiagnosis(Action["DiagnosticsScreen"]):
 
     def offer(self, screen: "DiagnosticsScreen") -> Offer:
         known = screen.doctor.report is not None or (screen.diagnosis is not None and not screen.recovering)
-        return READY if known else HIDDEN
+        return READY if known and screen.snapshot is not None else HIDDEN
 
     def perform(self, screen: "DiagnosticsScreen") -> Coroutine[Any, Any, None]:
         return screen.export()
