@@ -72,13 +72,17 @@ def serve(state_dir: Path, config: Path | None = None) -> Served:
     return Served(process, facts["gateway_url"], facts["socket"], facts["pid"], key, state_dir)
 
 
-def palyra(*arguments: str, state_dir: Path, config: Path | None = None) -> tuple[int, Any, str]:
-    """Runs a command with --json; returns its exit code, what it printed as data, and its complaints."""
+def palyra(
+    *arguments: str, state_dir: Path, config: Path | None = None, typed: str | None = None
+) -> tuple[int, Any, str]:
+    """Runs a command with --json; returns its exit code, what it printed as data, and its complaints. `typed` is what
+    it reads."""
     places = ["--state-dir", str(state_dir), *(["--config", str(config)] if config is not None else [])]
     done = subprocess.run(
         [sys.executable, "-m", "palyra.entry", *arguments, *places, "--json"],
         capture_output=True,
         text=True,
+        input=typed,
         env=ENVIRONMENT,
         timeout=120,
         check=False,
