@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.command import Benchmark, Setting, option, run, say
 from benchmarks.measured import Found, Measured, Numbers, Rounds, share
-from benchmarks.parties import MODEL, Cores, headless, two_cores, upstream
+from benchmarks.parties import MODEL, START_SECONDS, Cores, headless, two_cores, upstream, wait_until
 from benchmarks.terminal import RUNS_SCREEN, acting, console
 
 
@@ -30,7 +30,7 @@ class Size:
 
 QUICK = Size(every=8, seconds=8.0)
 WARM_UP_S = 3.0
-"""After the first interval, in which nothing fires."""
+"""After the first fire, which comes an interval after the start."""
 
 GOALS_MS = {"p99": 50, "p99_9": 250, "max": 1_000}
 
@@ -74,8 +74,9 @@ def told_of(late: Sequence[int], prefix: str) -> Numbers:
 
 
 def watched(directory: Path, size: Size, prefix: str) -> Numbers:
-    """Waits until the jobs have warmed up and so long after it."""
-    time.sleep(size.every + WARM_UP_S)
+    """Waits until the jobs fire and have warmed up, and so long after it."""
+    wait_until(lambda: bool(begun_late(directory, 0)), size.every + START_SECONDS)
+    time.sleep(WARM_UP_S)
     since = int(time.time() * 1000)
     time.sleep(size.seconds)
     return told_of(begun_late(directory, since), prefix)
@@ -111,7 +112,8 @@ def measure(setting: Setting, size: Size) -> Found:
             rounds.append(one_round(Path(directory), cores, size))
     found = Rounds(rounds)
     without, with_one = found.median("serve_fires"), found.median("screen_fires")
-    said = f"Fires of jobs that were watched: {without:,.0f} without a screen, {with_one:,.0f} with one."
+    due = size.jobs * size.seconds / size.every
+    said = f"Fires of jobs that were watched: {without:,.0f} without a screen, {with_one:,.0f} with one, of about {due:,.0f}."
     return Found(tuple(rows(found, size)), found.all, (said,))
 
 

@@ -234,8 +234,9 @@ def _answers(port: int) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + START_SECONDS
+def wait_until(condition: Callable[[], bool], seconds: float = START_SECONDS) -> None:
+    """Raises RuntimeError when it has not come true by then."""
+    give_up = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > give_up:
             raise RuntimeError("a process did not start")
