@@ -113,7 +113,8 @@ def measure(setting: Setting, size: Size) -> Found:
     found = Rounds(rounds)
     without, with_one = found.median("serve_fires"), found.median("screen_fires")
     due = size.jobs * size.seconds / size.every
-    said = f"Fires of jobs that were watched: {without:,.0f} without a screen, {with_one:,.0f} with one, of about {due:,.0f}."
+    counts = f"{without:,.0f} without a screen, {with_one:,.0f} with one, of about {due:,.0f}"
+    said = f"Fires of jobs that were watched: {counts}."
     return Found(tuple(rows(found, size)), found.all, (said,))
 
 
