@@ -25,12 +25,16 @@ async def audit_log(readers: Readers, query: AuditLogQuery) -> AuditLogPage:
         subject=query.subject,
         since=query.since,
         until=query.until,
+        terms=query.terms,
+        after=query.after,
         limit=query.limit,
     )
-    more = len(rows) == query.limit and rows[-1].seq > 1
+    full = len(rows) == query.limit
     # Looking for secrets in a page of them takes longer than the loop may stand still.
     entries = await asyncio.to_thread(lambda: tuple(map(entry_of, rows)))
-    return AuditLogPage(entries, rows[-1].seq if more else None)
+    if query.after is not None:
+        return AuditLogPage(entries, next_after=rows[0].seq if full else None)
+    return AuditLogPage(entries, rows[-1].seq if full and rows[-1].seq > 1 else None)
 
 
 def entry_of(row: AuditRow) -> AuditEntry:

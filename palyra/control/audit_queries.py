@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from palyra.core.errors import BadInputError
 from palyra.core.money import format_usd
+from palyra.core.terms import Term
 from palyra.core.values import value
 
 AUDIT_KINDS = (
@@ -33,7 +34,8 @@ AUDIT_KINDS = (
 class AuditLogQuery:
     """A page of the chain, newest first. `deeds`: without the decisions about requests. `audit_kind`: only that one
     of `AUDIT_KINDS`; `actor` and `subject`: only what that one did, or what was done to that one; `since` and `until`:
-    only what was done in [since, until). `before`: only numbers lower than it; `limit` 1 to 500."""
+    only what was done in [since, until); `terms` must hold of the fields who, kind, what, to, told and entry. `before`:
+    only numbers lower than it; `after`: the nearest numbers higher than it; `limit` 1 to 500."""
 
     deeds: bool = False
     audit_kind: str = ""
@@ -42,6 +44,8 @@ class AuditLogQuery:
     since: int | None = None
     until: int | None = None
     before: int | None = None
+    after: int | None = None
+    terms: tuple[Term, ...] = ()
     limit: int = 100
     kind: Literal["audit_log"] = "audit_log"
 
@@ -63,10 +67,12 @@ class AuditEntry:
 
 @value
 class AuditLogPage:
-    """`next_before` leads to the next page; None on the last."""
+    """Newest first. `next_before` leads to the next page, or `next_after` to one of newer entries where those after a
+    number were asked for; None on the last."""
 
     entries: tuple[AuditEntry, ...]
     next_before: int | None = None
+    next_after: int | None = None
 
 
 @value

@@ -22,12 +22,15 @@ from palyra.control.snapshots import AlertView, ApprovalView, BudgetView, GrantV
 from palyra.control.task_queries import TaskAsked, TaskTold
 from palyra.control.text_queries import RunTexts, RunTextsQuery
 from palyra.control.usage_queries import UsageAsk, UsageTold
+from palyra.core.terms import Term
 from palyra.core.values import value
 
 
 @value
 class RunsQuery:
-    """A page of runs, newest first. `text` matches ids, principal, session, model and reason."""
+    """A page of runs, newest first. `text` matches ids, principal, session, model and reason; `terms` must hold of the
+    fields state, who, session, model, provider, why, key and id. `upward`: the nearest that are newer than the cursor,
+    without one the oldest there are. `counted`: how many there are in all is told too."""
 
     state: str = ""
     principal: str = ""
@@ -39,15 +42,21 @@ class RunsQuery:
     limit: int = 50
     cursor: str = ""
     job: str = ""
+    terms: tuple[Term, ...] = ()
+    upward: bool = False
+    counted: bool = False
     kind: Literal["runs"] = "runs"
 
 
 @value
 class RunsPage:
-    """Runs, the newest first; an empty cursor: the last page."""
+    """Newest first. `next_cursor` leads to older ones, `newer_cursor` with `upward` to newer ones; empty where there
+    are none. `total`: how many there are on all pages; None where nobody asked."""
 
     runs: tuple[RunView, ...]
     next_cursor: str = ""
+    newer_cursor: str = ""
+    total: int | None = None
 
 
 @value
@@ -183,21 +192,24 @@ class ApprovalDetail:
 
 @value
 class ApprovalsQuery:
-    """Pending ones, then those decided; of both the newest first. `status`: pending, resolved, or empty for both."""
+    """Pending ones, then those decided; of both the newest first. `status`: pending, resolved, or empty for both.
+    `upward`, of those decided alone: the nearest that are newer than the cursor, without one the oldest there are."""
 
     status: str = ""
     limit: int = 50
     cursor: str = ""
+    upward: bool = False
     kind: Literal["approvals"] = "approvals"
 
 
 @value
 class ApprovalsPage:
-    """Approvals and their grants, the newest first; an empty cursor: the last page."""
+    """`next_cursor` leads to those behind the last, `newer_cursor` with `upward` to those before the first."""
 
     approvals: tuple[ApprovalView, ...]
     grants: tuple[GrantView, ...] = ()
     next_cursor: str = ""
+    newer_cursor: str = ""
 
 
 @value

@@ -124,6 +124,8 @@ class Records:
         now, limit = self._clock.now_ms(), max(1, query.limit)
         over, before = read_place(query.cursor)
         unswept = sorted(await self._readers.pending_approvals(), key=place_of, reverse=True)
+        if query.upward:
+            return await self._newer_approvals(query, [row for row in unswept if now >= row.expires_at], before)
         rows: list[ApprovalRow] = []
         if query.status in ("", "pending") and not over:
             rows += [row for row in unswept if now < row.expires_at and (before is None or place_of(row) < before)]
@@ -135,11 +137,28 @@ class Records:
             rows += sorted(ended, key=place_of, reverse=True)
         page = rows[:limit]
         following = written_place(page[-1], over=len(page) > pending) if len(rows) > limit else ""
+        newer = written_place(page[0], over=True) if over and page else ""
+        return ApprovalsPage(tuple(self._view(row) for row in page), await self._in_force(), following, newer)
+
+    async def _newer_approvals(
+        self, query: ApprovalsQuery, ended: Sequence[ApprovalRow], after: tuple[int, str] | None
+    ) -> ApprovalsPage:
+        if query.status != "resolved":
+            raise BadInputError("Pages go upward among decided approvals alone.", fix="Ask for the status resolved.")
+        limit, beyond = max(1, query.limit), after or (-1, "")
+        rows = [row for row in ended if place_of(row) > beyond]
+        rows += await self._readers.approvals("resolved", limit=limit + 1, after=beyond)
+        rows.sort(key=place_of)
+        page = rows[:limit][::-1]
+        newer = written_place(page[0], over=True) if len(rows) > limit else ""
+        older = written_place(page[-1], over=True) if after is not None and page else ""
+        return ApprovalsPage(tuple(self._view(row) for row in page), await self._in_force(), older, newer)
+
+    async def _in_force(self) -> tuple[GrantView, ...]:
+        """One for a single run is written down as active until its time is over, since a run that is not sent has not
+        used it; once used it serves nobody."""
         active = [await self._grant(grant) for grant in await self._readers.grants(state="active")]
-        # One for a single run is written down as active until its time is over, since a run that is not sent has not
-        # used it; once used it serves nobody.
-        in_force = tuple(grant for grant in active if grant.state == "active")
-        return ApprovalsPage(tuple(self._view(row) for row in page), in_force, following)
+        return tuple(grant for grant in active if grant.state == "active")
 
     async def approval(self, approval_id: str) -> ApprovalDetail:
         """An approval with what it is about. Raises NotFoundError."""
@@ -226,9 +245,11 @@ class Records:
             text=query.text,
             since=query.since,
             until=query.until,
+            terms=query.terms,
         )
-        page = await self._readers.runs(wanted, cursor=query.cursor, limit=query.limit)
-        return RunsPage(tuple(run_view(row) for row in page.runs), page.cursor)
+        page = await self._readers.runs(wanted, cursor=query.cursor, limit=query.limit, upward=query.upward)
+        total = await self._readers.count_runs(wanted) if query.counted else None
+        return RunsPage(tuple(run_view(row) for row in page.runs), page.cursor, page.newer, total)
 
     async def run(self, run_id: str) -> RunDetail:
         """A run with everything that is known of it, at one moment. Raises NotFoundError."""

@@ -79,10 +79,20 @@ class UsageRecords:
     async def runs(self, query: UsageRunsQuery) -> RunsPage:
         """A page of the runs behind a piece of usage. Raises BadInputError."""
         self._period(query.since, query.until, DEFAULT_MS)
-        page = await self._readers.usage_runs(
-            query.since, query.until, where=query.where, cursor=query.cursor, limit=query.limit
+        readers, since, until = self._readers, query.since, query.until
+        page = await readers.usage_runs(
+            since,
+            until,
+            where=query.where,
+            terms=query.terms,
+            cursor=query.cursor,
+            limit=query.limit,
+            upward=query.upward,
         )
-        return RunsPage(tuple(run_view(row) for row in page.runs), page.cursor)
+        total = None
+        if query.counted:
+            total = await readers.count_usage_runs(since, until, where=query.where, terms=query.terms)
+        return RunsPage(tuple(run_view(row) for row in page.runs), page.cursor, page.newer, total)
 
     async def rows(self, query: UsageRowsQuery) -> UsageRowsPage:
         """A page of settled attempts. Raises BadInputError."""

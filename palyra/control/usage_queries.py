@@ -4,6 +4,7 @@ from dataclasses import field
 from typing import Literal
 
 from palyra.control.snapshots import AlertView, ForecastView
+from palyra.core.terms import Term
 from palyra.core.usage_filter import ANYTHING, UsageFilter
 from palyra.core.values import value
 
@@ -89,13 +90,17 @@ class UsageAnswer:
 
 @value
 class UsageRunsQuery:
-    """The runs that the numbers of [since, until) count, the last to end first; at most 500 a page."""
+    """The runs that the numbers of [since, until) count, the last to end first; at most 500 a page. `terms`, `upward`
+    and `counted` as in `RunsQuery`."""
 
     since: int
     until: int
     where: UsageFilter = ANYTHING
     limit: int = 50
     cursor: str = ""
+    terms: tuple[Term, ...] = ()
+    upward: bool = False
+    counted: bool = False
     kind: Literal["usage_runs"] = "usage_runs"
 
 

@@ -8,6 +8,7 @@ from dataclasses import field
 from typing import Any, NamedTuple
 
 from palyra.core.scope import Scope
+from palyra.core.terms import Term
 from palyra.core.values import value
 
 
@@ -378,7 +379,8 @@ class ServedRow:
 @value
 class RunFilter:
     """Which runs to list; an empty value asks for nothing. `text` is looked for, ignoring the case of ASCII letters,
-    in ids, principal, session, models, reason and message. `since` and `until` are times of acceptance, half-open."""
+    in ids, principal, session, models, reason and message; `terms` must hold of fields of `run_pages.FIELDS`. `since`
+    and `until` are times of acceptance, half-open."""
 
     states: tuple[str, ...] = ()
     principal: str = ""
@@ -388,14 +390,17 @@ class RunFilter:
     text: str = ""
     since: int | None = None
     until: int | None = None
+    terms: tuple[Term, ...] = ()
 
 
 @value
 class RunPage:
-    """Runs, newest first. `cursor` asks for the next page and is empty on the last one."""
+    """Runs, newest first. `cursor` asks for the older ones behind them and `newer` for those before them; empty where
+    there are none."""
 
     runs: tuple[RunRow, ...]
     cursor: str
+    newer: str = ""
 
 
 @value

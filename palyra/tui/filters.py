@@ -2,20 +2,8 @@
 
 from collections.abc import Collection, Mapping
 
+from palyra.core.terms import Term
 from palyra.core.values import value
-
-
-@value
-class Term:
-    """One word of a filter; `field` empty looks everywhere."""
-
-    field: str
-    value: str
-    inverted: bool
-
-    def matches(self, fields: Mapping[str, str]) -> bool:
-        texts = fields.values() if not self.field else [fields.get(self.field, "")]
-        return any(self.value in text.casefold() for text in texts) is not self.inverted
 
 
 @value

@@ -17,7 +17,7 @@ from palyra.control.queries import (
 )
 from palyra.control.snapshots import Topic
 from palyra.core.clock import ManualClock
-from palyra.core.errors import NotFoundError, StateError
+from palyra.core.errors import BadInputError, NotFoundError, StateError
 from tests.end_to_end.premises import chat, configuration, premises
 from tests.support.upstream import Upstream
 
@@ -64,6 +64,9 @@ async def test_an_approval_whose_time_is_over_is_pending_no_more(tmp_path: Path)
             assert (await control.ask(ApprovalsQuery("pending"))).approvals == ()
             (over,) = (await control.ask(ApprovalsQuery("resolved"))).approvals
             (listed,) = (await control.ask(ApprovalsQuery())).approvals
+            assert (await control.ask(ApprovalsQuery("resolved", upward=True))).approvals == (over,)
+            with pytest.raises(BadInputError, match="decided approvals alone"):
+                await control.ask(ApprovalsQuery(upward=True))
             shown = (await control.ask(ApprovalQuery(pending.approval_id))).approval
     assert over == listed == shown
     assert (over.status, over.decision, over.resolved_at) == ("resolved", "timeout", pending.expires_at)

@@ -9,6 +9,7 @@ import pytest
 
 from palyra.core.errors import BadInputError, JournalUnavailableError
 from palyra.core.scope import Scope
+from palyra.core.terms import Term
 from palyra.journal.changes import ApprovalSaved, AuditAdded, DecisionMade, GrantSaved, HoldTaken, RunSaved
 from palyra.journal.connection import ReaderConnection
 from palyra.journal.journal import READERS, Journal
@@ -42,6 +43,10 @@ FILTERS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("an underscore is only itself", {"text": "t_i"}, ["bob"]),
     ("a percent sign alone", {"text": "%"}, ["bob"]),
     ("everything at once", {"states": ("failed",), "principal": "bob", "session": "s2", "text": "lost"}, ["bob"]),
+    ("a word anywhere", {"terms": (Term("", "BOB"),)}, ["bob"]),
+    ("a word not there", {"terms": (Term("", "bob", inverted=True), Term("state", "e", inverted=True))}, ["claude"]),
+    ("a word of one field", {"terms": (Term("why", "time"), Term("state", "fail"))}, ["bob"]),
+    ("signs of patterns are themselves", {"terms": (Term("id", "_"),)}, []),
     ("nothing fits", {"principal": "bob", "model": "claude"}, []),
 ]
 
@@ -69,6 +74,30 @@ async def test_pages_meet_without_gap_or_repeat_while_runs_arrive(journal: Journ
     assert found == runs[::-1]
 
 
+async def test_pages_go_up_from_the_oldest_as_they_come_down_from_the_newest(journal: Journal) -> None:
+    runs = [a_run(accepted_at=T0 + number // 3, model="even" if number % 2 == 0 else "odd") for number in range(20)]
+    await journal.submit([RunSaved(run) for run in runs])
+    wanted = RunFilter(terms=(Term("model", "even"),))
+    even = runs[::-2] if runs[-1].model == "even" else runs[-2::-2]
+    assert await journal.readers.count_runs(wanted) == len(even)
+    found: list[RunRow] = []
+    page = await journal.readers.runs(wanted, limit=4, upward=True)
+    assert (page.cursor, len(page.runs)) == ("", 4)
+    below = page
+    while True:
+        found = [*page.runs, *found]
+        if not page.newer:
+            break
+        below, page = page, await journal.readers.runs(wanted, cursor=page.newer, limit=4, upward=True)
+        assert (await journal.readers.runs(wanted, cursor=page.cursor, limit=4)).runs[:4] == below.runs, "back again"
+    assert found == even
+
+
+async def test_a_field_that_runs_do_not_have_is_refused(journal: Journal) -> None:
+    with pytest.raises(BadInputError, match="There is no field 'colour'"):
+        await journal.readers.runs(RunFilter(terms=(Term("colour", "red"),)))
+
+
 @pytest.mark.parametrize("cursor", ["x", "1", "1.", "1.2.3", "a.b"])
 async def test_a_made_up_cursor_is_refused(journal: Journal, cursor: str) -> None:
     with pytest.raises(BadInputError):
@@ -87,6 +116,14 @@ async def test_approvals_pending_oldest_first_others_newest_first(journal: Journ
     assert [row.approval_id for row in await readers.approvals("resolved")] == ["a3", "a1"]
     assert [row.approval_id for row in await readers.approvals("resolved", principal="bob")] == []
     assert [row.approval_id for row in await readers.approvals(principal="ann", limit=1)] == ["a3"]
+
+
+async def test_approvals_are_paged_upward_too(journal: Journal) -> None:
+    rows = [an_approval(f"a{n}", requested_at=T0 + n // 2, status="resolved") for n in range(6)]
+    await journal.submit([ApprovalSaved(row) for row in rows])
+    up = await journal.readers.approvals("resolved", after=(T0, "a1"), limit=3)
+    assert [row.approval_id for row in up] == ["a4", "a3", "a2"]
+    assert [row.approval_id for row in await journal.readers.approvals(after=(-1, ""), limit=2)] == ["a1", "a0"]
 
 
 async def test_grants_by_state_and_by_approval(journal: Journal) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from palyra.core.clock import ManualClock
 from palyra.core.errors import BadInputError
 from palyra.core.scope import Scope
+from palyra.core.terms import Term
 from palyra.core.usage_filter import UsageFilter
 from palyra.core.windows import Interval, window_for
 from palyra.journal.changes import Change, DecisionMade, HoldTaken, RunSaved, UsageRecorded
@@ -352,6 +353,11 @@ async def test_pages_of_runs_and_attempts_go_on_where_they_stopped(journal: Jour
         runs += [run.finished_at for run in page.runs]
         cursor = page.cursor
     assert (runs, cursor) == ([START + 2, START + 1, START + 1, START, START], "")
+    up = await journal.readers.usage_runs(START, START + HOUR, limit=2, upward=True, terms=[Term("model", "m")])
+    assert ([run.model for run in up.runs], up.cursor) == (["m1", "m0"], "")
+    up = await journal.readers.usage_runs(START, START + HOUR, limit=9, upward=True, cursor=up.newer)
+    assert ([run.model for run in up.runs], up.newer) == (["m4", "m3", "m2"], "")
+    assert await journal.readers.count_usage_runs(START, START + HOUR, terms=[Term("model", "m3")]) == 1
     for _ in range(3):
         some = await journal.readers.usage_rows(START, START + HOUR, limit=2, cursor=cursor)
         rows += [row.model for row in some.rows]

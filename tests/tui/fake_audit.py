@@ -44,12 +44,22 @@ def evil_audit() -> tuple[AuditEntry, ...]:
 
 
 def audit_page(entries: Sequence[AuditEntry], query: AuditLogQuery) -> AuditLogPage:
-    found = [
-        one
-        for one in sorted(entries, key=lambda one: -one.seq)
-        if (query.before is None or one.seq < query.before)
+    found = [one for one in sorted(entries, key=lambda one: -one.seq) if _wanted(one, query)]
+    page = tuple(found[: query.limit] if query.after is None else found[-query.limit :])
+    more = len(found) > query.limit
+    if query.after is not None:
+        return AuditLogPage(page, next_after=page[0].seq if more else None)
+    return AuditLogPage(page, page[-1].seq if more else None)
+
+
+def _wanted(one: AuditEntry, query: AuditLogQuery) -> bool:
+    fields = {"who": one.actor, "kind": one.kind, "what": f"{one.kind} {one.verb}", "to": one.subject}
+    fields |= {"told": str(one.data), "entry": str(one.seq)}
+    return (
+        (query.before is None or one.seq < query.before)
+        and (query.after is None or one.seq > query.after)
+        and (query.since is None or one.at >= query.since)
+        and (query.until is None or one.at < query.until)
         and not (query.deeds and one.kind == "decision")
-        and query.audit_kind in (one.kind, "")
-    ]
-    page = tuple(found[: query.limit])
-    return AuditLogPage(page, page[-1].seq if len(found) > query.limit else None)
+        and all(term.matches(fields) for term in query.terms)
+    )

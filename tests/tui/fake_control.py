@@ -51,7 +51,6 @@ from palyra.control.queries import (
     NoteView,
     RunDetail,
     RunQuery,
-    RunsPage,
     RunsQuery,
 )
 from palyra.control.replays import CancelReplay, ReplayProgressQuery, ReplayQuery
@@ -80,6 +79,7 @@ from tests.tui.fake_configuration import configuration
 from tests.tui.fake_doctor import doctor_done, doctor_told
 from tests.tui.fake_incidents import incident_done, incidents_told
 from tests.tui.fake_jobs import job_done, jobs_told, task_done
+from tests.tui.fake_pages import paged, runs_page
 from tests.tui.fake_replay import FakeReplays
 from tests.tui.fake_serving import serving_done, serving_told
 from tests.tui.fake_usage import usage_answer
@@ -179,8 +179,8 @@ class FakeControl(Control):
 
     def _answer(self, query: Any) -> Any:
         match query:
-            case RunsQuery():
-                return self._runs(query)
+            case RunsQuery() | UsageRunsQuery():
+                return runs_page((*self.world.runs, *self.world.older_runs), query)
             case RunQuery(run_id=run_id):
                 return self._run(run_id)
             case DecisionQuery(decision_id=decision_id):
@@ -202,16 +202,17 @@ class FakeControl(Control):
                 return detail_of_budget(
                     policy_id, world.budgets, world.grants, world.approvals, (*world.runs, *world.older_runs), NOW
                 )
-            case ApprovalsQuery():
-                return ApprovalsPage(self.world.approvals, self.world.grants)
+            case ApprovalsQuery(cursor=cursor, limit=limit, upward=upward):
+                decided = [one for one in (*self.world.approvals, *self.world.decided) if one.status != "pending"]
+                decided.sort(key=lambda one: -one.requested_at)
+                page, older, newer = paged(decided, cursor, limit, upward=upward)
+                return ApprovalsPage(page, self.world.grants, older, newer)
             case AlertsQuery():
                 return AlertsPage(self.world.alerts)
             case UsageQuery() | InsightsQuery() | UsageRowsQuery():
                 return usage_answer(query, self.clock.now_ms(), used=self.world.usage, text=self.world.text)
             case ReplayQuery() | ReplayProgressQuery() | CancelReplay():
                 return self.replays.answer(query)
-            case UsageRunsQuery():
-                return self._runs_that_ended(query)
             case ConnectionQuery() | SelectionQuery():
                 world = self.world
                 return serving_told(query, world.providers, world.models, self.clock.now_ms(), world.text)
@@ -237,34 +238,6 @@ class FakeControl(Control):
                 return audit_page(self.world.audit, query)
             case _:
                 raise AssertionError(f"an unknown query: {query!r}")
-
-    def _runs(self, query: RunsQuery) -> RunsPage:
-        found = [
-            item
-            for item in (*self.world.runs, *self.world.older_runs)
-            if (query.since is None or item.accepted_at >= query.since)
-            and (query.until is None or item.accepted_at < query.until)
-            and query.model in (item.model, "")
-            and query.principal in (item.principal, "")
-            and query.session in (item.session, "")
-        ]
-        found.sort(key=lambda item: -item.accepted_at)
-        start = int(query.cursor or 0)
-        page = tuple(found[start : start + query.limit])
-        more = start + query.limit < len(found)
-        return RunsPage(page, str(start + query.limit) if more else "")
-
-    def _runs_that_ended(self, query: UsageRunsQuery) -> RunsPage:
-        wanted = RunsQuery(
-            model=query.where.model or "",
-            principal=query.where.user or "",
-            session=query.where.session or "",
-            since=query.since,
-            until=query.until,
-            limit=query.limit,
-            cursor=query.cursor,
-        )
-        return self._runs(wanted)
 
     def _run(self, run_id: str) -> RunDetail:
         for item in (*self.world.runs, *self.world.older_runs):

@@ -58,6 +58,8 @@ class World:
     requests_total: int = 0
     providers: tuple[ProviderView, ...] = ()
     approvals: tuple[ApprovalView, ...] = ()
+    decided: tuple[ApprovalView, ...] = ()
+    """Older than what a snapshot carries."""
     grants: tuple[GrantView, ...] = ()
     alerts: tuple[AlertView, ...] = ()
     models: tuple[ModelView, ...] = ()

@@ -1,9 +1,14 @@
 """Approvals: pending, grants in force, decided; and every key of it."""
 
+from dataclasses import replace
+
 from palyra.control.commands import DecideApproval, RevokeGrant
+from palyra.control.queries import ApprovalsQuery
+from palyra.control.snapshots import ApprovalView
 from palyra.core.money import NANO
+from palyra.tui.widgets.live_table import MAX_ROWS
 from tests.tui.desk import LARGE, console
-from tests.tui.fake_views import HOUR, ident
+from tests.tui.fake_views import HOUR, NOW, approval, ident
 from tests.tui.fake_worlds import normal
 
 
@@ -13,6 +18,39 @@ async def test_pending_then_grants_then_decided_newest_first() -> None:
         states = [line[3:13].strip() for line in desk.lines[3:9]]
         assert states == ["2 waiting", "1 waiting", "pending", "grant", "allowed", "denied"]
         assert "3 pending · 1 grant in force" in desk.title
+
+
+async def test_decided_ones_are_gone_through_to_the_first_there_was_and_back() -> None:
+    def decided(number: int) -> ApprovalView:
+        at = NOW - (100 + number) * HOUR
+        told = {"status": "resolved", "decision": "allow", "decided_by": "ana", "resolved_at": at + 1}
+        return approval(500 + number, f"old-{number}", "m/m", "day", 1, requested_at=at, **told)
+
+    every = [decided(number) for number in range(750)]
+    async with console(replace(normal(), decided=tuple(every)), size=(80, 60)) as desk:
+        await desk.press("2")
+        first = desk.list.table.selected_key
+        for _ in range(3):
+            await desk.press("pagedown")
+        looked_at = desk.list.table.selected_key
+        desk.control.change(approvals=desk.control.world.approvals[1:])
+        await desk.wait()
+        assert desk.list.table.selected_key == looked_at, "it stays while others come and go"
+        await desk.press("G")
+        assert desk.list.table.selected_key == f"approval:{every[-1].approval_id}"
+        seen: list[str] = []
+        while desk.list.table.selected_key != next(iter(desk.list._subjects)):
+            listed = list(desk.list._subjects)
+            assert len(listed) <= MAX_ROWS
+            seen += [key for key in listed if key not in seen]
+            await desk.press("pageup")
+        assert {f"approval:{one.approval_id}" for one in every} <= set(seen)
+        await desk.press("G", "g")
+        assert desk.list.table.selected_key != first, "it was decided elsewhere"
+        assert desk.lines[3].startswith("▌▲")
+        pages = [one for one in desk.control.asked if isinstance(one, ApprovalsQuery)]
+        assert {one.status for one in pages} == {"resolved"}
+        assert max(one.limit for one in pages) == 100
 
 
 async def test_the_detail_shows_every_breached_budget_and_the_estimate() -> None:

@@ -13,7 +13,7 @@ from palyra.control.queries import AuditAnswer, AuditQuery
 from tests.tui.desk import LARGE, Desk, console
 from tests.tui.fake_audit import entry
 from tests.tui.fake_doctor import EARLIER
-from tests.tui.fake_views import ident
+from tests.tui.fake_views import MINUTE, NOW, ident
 from tests.tui.fake_worlds import empty, normal, storm
 from tests.tui.test_usage_dialogs import finished
 
@@ -26,13 +26,14 @@ async def test_what_people_did_comes_without_decisions_about_requests_unless_ask
             ["ana", "job", "paused"],
             ["ana", "incident", "acknowledged"],
         ]
-        assert "7 shown" in desk.title
+        assert " 1 of 7 " in desk.title
         assert "not verified" in desk.title
         await desk.press("a")
-        assert "with decisions · 17 shown" in desk.title
-        assert [query.deeds for query in desk.control.asked if isinstance(query, AuditLogQuery)] == [True, False]
+        assert "with decisions · 1 of 17" in desk.title
+        asked = [query.deeds for query in desk.control.asked if isinstance(query, AuditLogQuery)]
+        assert (asked[0], asked[-1]) == (True, False)
         await desk.press("a")
-        assert "7 shown" in desk.title
+        assert " 1 of 7 " in desk.title
 
 
 async def test_new_entries_come_by_themselves_and_the_cursor_stays_on_its_own() -> None:
@@ -48,36 +49,55 @@ async def test_new_entries_come_by_themselves_and_the_cursor_stays_on_its_own() 
         assert len(desk.control.asked) == asked, "nothing happened, nothing is asked"
 
 
-async def test_older_pages_come_as_the_cursor_nears_the_end() -> None:
-    async with console(storm()) as desk:
-        await desk.press("0")
-        assert "100+ shown" in desk.title
-        await desk.press("G")
-        assert "200+ shown" in desk.title
-        assert desk.control.most_in_flight == 1
+def held(desk: Desk) -> list[int]:
+    return [one.seq for one in desk.list.items(desk.snapshot) if isinstance(one, AuditEntry)]
 
 
 async def test_the_whole_chain_is_reached_through_a_list_of_five_hundred() -> None:
-    def held(desk: Desk) -> list[int]:
-        return [one.seq for one in desk.list.items(desk.snapshot) if isinstance(one, AuditEntry)]
-
     async with console(storm()) as desk:
         await desk.press("0")
-        for _ in range(12):
-            await desk.press("G")
-        assert held(desk) == list(range(500, 0, -1))
+        assert "100+ shown" in desk.title
+        await desk.press(*["pagedown"] * 6)
+        assert held(desk) == list(range(1_199, 1_199 - len(held(desk)), -1))
+        assert len(held(desk)) == 200
+        await desk.press("G")
+        assert held(desk) == list(range(len(held(desk)), 0, -1))
         assert desk.list.table.selected_key == "audit:1"
         desk.control.change(audit=(*desk.control.world.audit, entry(1_200, "policy", "edited", "ana", "b")))
         await desk.jump(1)
-        assert held(desk) == list(range(500, 0, -1)), "what is read does not move"
-        await desk.press("k")
-        assert desk.list.table.selected_key == "audit:2"
-        desk.list.table.select("audit:498")
-        await desk.settle()
-        assert held(desk) == list(range(600, 100, -1)), "upward as downward"
-        assert desk.list.table.selected_key == "audit:498"
-        await desk.press("G", "g")
+        assert held(desk) == list(range(len(held(desk)), 0, -1)), "what is read does not move"
+        while held(desk)[0] < 1_000:
+            await desk.press("pageup")
+            assert held(desk) == list(range(held(desk)[0], held(desk)[-1] - 1, -1))
+            assert len(held(desk)) <= 500
+        await desk.press("g")
         assert held(desk)[0] == 1_200, "the first entry is the newest there is"
+        assert desk.control.most_in_flight == 1
+
+
+async def test_the_journal_looks_for_words_fields_and_times() -> None:
+    async with console(storm()) as desk:
+        await desk.press("0", "slash")
+        await desk.type("actor:op-3 subject:budget-1 ")
+        await desk.type("since:3d")
+        await desk.press("enter")
+        query = [one for one in desk.control.asked if isinstance(one, AuditLogQuery)][-1]
+        assert [(one.field, one.value) for one in query.terms] == [("who", "op-3"), ("to", "budget-1")]
+        assert query.since == NOW - 3 * 24 * 60 * MINUTE
+        assert held(desk) == [
+            seq
+            for seq in range(1_199, 0, -1)
+            if seq % 7 == 3
+            and f"budget-{seq % 50}".startswith("budget-1")
+            and NOW - (200 - seq) * 7 * MINUTE >= (query.since or 0)
+        ]
+        assert f"/ actor:op-3 subject:budget-1 since:3d  1 of {len(held(desk))} " in desk.title
+        await desk.press("slash")
+        await desk.type(" until:noon")
+        await desk.press("enter")
+        assert "until:noon is no time; write it like 24h, 2026-11-22" in desk.notice
+        await desk.press("escape")
+        assert held(desk)[0] == 1_199
 
 
 async def test_more_than_a_page_at_once_leaves_no_gap() -> None:
@@ -95,7 +115,7 @@ async def test_the_chain_is_verified_and_what_was_found_stays() -> None:
     async with console(normal()) as desk:
         await desk.press("0", "V")
         assert "42 entries: the chain holds." in desk.text
-        assert "chain whole at 10:42Z · 7 shown" in desk.title
+        assert "chain whole at 10:42Z · 1 of 7" in desk.title
         assert sum(isinstance(query, AuditQuery) for query in desk.control.asked) == 1
 
 
@@ -181,7 +201,7 @@ async def test_from_an_entry_to_the_run_of_the_doctor_the_budget_or_the_decision
         entry(9, "decision", "allowed", "agent-ci", ident(3_001)),
     )
     async with console(world) as desk:
-        await desk.press("0", "a")
+        await desk.press("0", "a", "g")
         assert "jump" not in desk.footer
         await desk.press("x")
         assert desk.dialog == "DecisionDialog"

@@ -7,9 +7,9 @@ from palyra.control.commands import CancelRun
 from palyra.control.queries import RunQuery, RunsQuery
 from palyra.control.snapshots import RunView
 from palyra.tui.widgets.live_table import MAX_ROWS
-from tests.tui.desk import LARGE, console
+from tests.tui.desk import LARGE, Desk, console
 from tests.tui.fake_views import CENT, NOW, ident, run
-from tests.tui.fake_worlds import normal, storm
+from tests.tui.fake_worlds import normal
 
 
 async def test_live_runs_first_then_the_newest() -> None:
@@ -24,7 +24,7 @@ async def test_live_runs_first_then_the_newest() -> None:
             "refused",
             "failed",
         ]
-        assert "2 live · 60 shown" in desk.title
+        assert "2 live · 1 of 60" in desk.title
 
 
 async def test_costs_are_told_apart_from_none_and_unknown() -> None:
@@ -39,36 +39,41 @@ async def test_costs_are_told_apart_from_none_and_unknown() -> None:
         assert "unpriced" in desk.lines[3]
 
 
-async def test_older_pages_come_as_the_cursor_nears_the_end_and_newer_ones_go() -> None:
-    world = storm()
+def position(desk: Desk) -> str:
+    """Which of how many runs the cursor is on."""
+    return " ".join(desk.title.split()[-3:])
+
+
+async def test_a_list_without_end_is_gone_through_page_by_page_and_to_either_end_with_one_key() -> None:
+    world = normal()
     world.older_runs = tuple(run(number, "completed", "old", "m/m", CENT) for number in range(300, 1_000))
-    async with console(world) as desk:
+    everything = len(world.runs) + len(world.older_runs)
+    async with console(world, size=(80, 60)) as desk:
         await desk.press("5")
         queries = [query for query in desk.control.asked if isinstance(query, RunsQuery)]
-        assert [query.limit for query in queries] == [100]
-        assert len(desk.list._subjects) == 400
+        assert [(query.limit, query.counted) for query in queries[:1]] == [(100, False)]
+        first = desk.list.table.selected_key
         await desk.press("G")
-        assert len(desk.list._subjects) == MAX_ROWS
-        for _ in range(6):
-            at_end = desk.list.table.selected_key
-            await desk.press("G")
-            assert len(desk.list._subjects) <= MAX_ROWS
-            assert at_end != desk.list.table.selected_key
-        assert "older ones, 201 to 700 " in f"{desk.title} "
-        assert "running" not in desk.text
-        last = desk.list.table.selected_key
-        line = next(number for number, row in enumerate(desk.lines) if row.startswith("▌"))
-        await desk.press("G")
-        assert (desk.list.table.selected_key, desk.lines[line][0]) == (last, "▌")
-        # The way back, past the pages that were let go.
-        while "older ones" in desk.title:
-            before = desk.list.table.selected_key
+        assert position(desk) == f"{everything} of {everything}"
+        assert [line[0] for line in desk.lines[56:59]] == [" ", "▌", " "], "the oldest, at the bottom"
+        assert len(desk.list._subjects) <= MAX_ROWS
+        await desk.press("k")
+        assert position(desk) == f"{everything - 1} of {everything}"
+        seen: list[str] = []
+        while position(desk) != f"1 of {everything}":
+            listed = list(desk.list._subjects)
+            assert len(listed) <= MAX_ROWS
+            assert listed.index(desk.list.table.selected_key or "") > 0, "there is always more above"
+            seen += [key for key in listed if key not in seen]
             await desk.press("pageup")
-            assert desk.list.table.selected_key != before
-        assert "2 live" not in desk.title
+        assert len(seen) == everything, "none was left out on the way"
+        assert desk.list.table.selected_key == first
+        await desk.press("pagedown", "pagedown", "pagedown", "j")
+        assert position(desk) == f"{3 * 54 + 2} of {everything}"
         await desk.press("g")
         assert desk.lines[3].startswith("▌● running")
-        assert desk.control.most_in_flight == 1
+        assert position(desk) == f"1 of {everything}"
+        assert desk.control.most_in_flight <= 2, "one page, one count"
 
 
 async def test_no_run_falls_between_the_newest_and_the_older_ones() -> None:
@@ -87,33 +92,23 @@ async def test_no_run_falls_between_the_newest_and_the_older_ones() -> None:
             assert len(listed) >= min(newest + 1, 100)
 
 
-async def test_g_goes_back_to_what_goes_on_now() -> None:
-    world = storm()
-    world.older_runs = tuple(run(number, "completed", "old", "m/m", CENT) for number in range(300, 1_500))
-    async with console(world) as desk:
-        await desk.press("5", *"GGGGG")
-        assert "older ones" in desk.title
-        await desk.press("g")
-        assert desk.lines[3].startswith("▌● running")
-        assert "older ones" not in desk.title
-
-
-async def test_a_filter_that_lets_little_through_looks_some_pages_further_for_each_key() -> None:
+async def test_the_journal_filters_so_that_what_is_rare_is_there_at_once() -> None:
     world = normal()
     world.older_runs = tuple(
-        run(number, "completed", "rare" if number % 450 == 0 else "old", "m/m", CENT) for number in range(10, 2_000)
+        run(number, "completed", "rare" if number % 9 == 0 else "old", "m/m", CENT) for number in range(10, 4_000)
     )
     async with console(world) as desk:
         await desk.press("5", "slash")
-        await desk.type("who:rare")
+        await desk.type("who:rare !state:failed")
         await desk.press("enter")
-        assert "/ who:rare  1 of 507 " in desk.title
-        await desk.press("j")
-        assert "/ who:rare  2 of 1,007 " in desk.title
-        await desk.press("G", "G")
-        assert "/ who:rare  4 of 1,997 " in desk.title
+        assert "/ who:rare !state:failed  1 of 443 " in desk.title
+        await desk.press("G")
+        assert "  443 of 443 " in desk.title
+        assert {one.principal for one in desk.list._subjects.values() if isinstance(one, RunView)} == {"rare"}
+        asked = [query for query in desk.control.asked if isinstance(query, RunsQuery)]
         await desk.press("escape")
         assert "/ who:rare" not in desk.title
+        assert all(len(query.terms) == 2 for query in asked[-3:])
 
 
 async def test_the_detail_explains_the_decision_and_shows_attempts_and_notes() -> None:

@@ -30,22 +30,33 @@ class GovernanceReaders(Query):
         return await self._rows(APPROVALS, approval_row, "WHERE status = 'pending' ORDER BY requested_at, seq LIMIT -1")
 
     async def approvals(
-        self, status: str = "", *, principal: str = "", limit: int = 50, before: tuple[int, str] | None = None
+        self,
+        status: str = "",
+        *,
+        principal: str = "",
+        limit: int = 50,
+        before: tuple[int, str] | None = None,
+        after: tuple[int, str] | None = None,
     ) -> tuple[ApprovalRow, ...]:
         """The newest requests, newest first; `status`: pending, resolved, or empty for both. `before` is when one was
-        asked for and its id: only older ones are told."""
+        asked for and its id: only older ones are told. With `after` the nearest that are newer than that."""
         conditions = [condition for condition, value in (("status = ?", status), ("principal = ?", principal)) if value]
         values: list[str | int] = [value for value in (status, principal) if value]
         if before is not None:
             conditions.append("(requested_at, approval_id) < (?, ?)")
             values += before
+        if after is not None:
+            conditions.append("(requested_at, approval_id) > (?, ?)")
+            values += after
+        way = "DESC" if after is None else "ASC"
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        return await self._rows(
+        found = await self._rows(
             APPROVALS,
             approval_row,
-            f"{where} ORDER BY requested_at DESC, approval_id DESC LIMIT ?",
+            f"{where} ORDER BY requested_at {way}, approval_id {way} LIMIT ?",
             (*values, max(1, min(limit, MAX_PAGE))),
         )
+        return found if after is None else found[::-1]
 
     async def grants(self, *, state: str = "", approval_id: str = "") -> tuple[GrantRow, ...]:
         """Oldest first; all of them, or those in one state, or those of one approval."""

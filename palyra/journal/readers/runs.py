@@ -2,42 +2,33 @@
 
 from collections.abc import AsyncIterator
 
-from palyra.core.errors import BadInputError
-from palyra.journal.readers.query import Query, whole
+from palyra.journal.readers.matching import matching
+from palyra.journal.readers.run_pages import FIELDS, MAX_PAGE, RunPages, Turn
 from palyra.journal.rows import DecisionRow, NoteRow, RunFilter, RunPage, RunRow
 from palyra.journal.tables import DECISIONS, NOTES, RUNS, decision_row, note_row, run_row
 
-MAX_PAGE = 500
 REFUSED_SEARCHED = 5_000
 TEXT_COLUMNS = ("run_id", "principal", "session", "model", "model_asked", "reason", "message", "decision_id")
 EVERYTHING = RunFilter()
 
 
-class RunReaders(Query):
+class RunReaders(RunPages):
     async def run(self, run_id: str) -> RunRow | None:
         return await self._row(RUNS, run_row, "WHERE run_id = ?", (run_id,))
 
-    async def runs(self, wanted: RunFilter = EVERYTHING, *, cursor: str = "", limit: int = 50) -> RunPage:
-        """At most `limit` (500) runs, newest first; `cursor` comes from the page before.
+    async def runs(
+        self, wanted: RunFilter = EVERYTHING, *, cursor: str = "", limit: int = 50, upward: bool = False
+    ) -> RunPage:
+        """At most `limit` (500) runs, newest first; `cursor` comes from the page before, `upward` goes to newer ones.
 
-        Raises BadInputError for a cursor that no page gave.
+        Raises BadInputError for a cursor that no page gave, and for a field that runs do not have.
         """
-        limit = max(1, min(limit, MAX_PAGE))
         conditions, parameters = _conditions(wanted)
-        if cursor:
-            conditions.append("(accepted_at, seq) < (?, ?)")
-            parameters += _place(cursor)
-        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        sql = (
-            f"SELECT json_group_array(json_array(accepted_at, seq, {RUNS.array()})) FROM"
-            f" (SELECT * FROM runs {where} ORDER BY accepted_at DESC, seq DESC LIMIT ?)"
-        )
-        found = await self._listed(
-            sql, lambda values: (values[0], values[1], run_row(values[2])), (*parameters, limit + 1)
-        )
-        page = found[:limit]
-        following = f"{page[-1][0]}.{page[-1][1]}" if len(found) > limit else ""
-        return RunPage(tuple(run for _, _, run in page), following)
+        return await self._page_of_runs("accepted_at", conditions, parameters, Turn(cursor, limit, upward))
+
+    async def count_runs(self, wanted: RunFilter = EVERYTHING) -> int:
+        """How many there are. Raises BadInputError for a field that runs do not have."""
+        return await self._count_of_runs(*_conditions(wanted))
 
     async def runs_refused_by(self, policy_id: str, *, limit: int = 50) -> tuple[RunRow, ...]:
         """The newest runs that one budget refused, newest first, among the newest that were refused at all."""
@@ -105,12 +96,7 @@ def _conditions(wanted: RunFilter) -> tuple[list[str], list[str | int]]:
         ask("accepted_at >= ?", wanted.since)
     if wanted.until is not None:
         ask("accepted_at < ?", wanted.until)
+    matched, patterns = matching(wanted.terms, FIELDS)
+    conditions += matched
+    parameters += patterns
     return conditions, parameters
-
-
-def _place(cursor: str) -> tuple[int, int]:
-    accepted_at, _, seq = cursor.partition(".")
-    try:
-        return whole(accepted_at), whole(seq)
-    except ValueError:
-        raise BadInputError(f"{cursor!r} is no cursor of a page of runs.", fix="Start again without one.") from None

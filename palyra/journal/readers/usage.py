@@ -12,9 +12,12 @@ from operator import add, sub
 from typing import Any, TypeVar
 
 from palyra.core.errors import BadInputError
+from palyra.core.terms import Term
 from palyra.core.usage_filter import ANYTHING, UsageFilter
 from palyra.core.windows import DAY_MS, Interval, window_for
-from palyra.journal.readers.query import CHUNK, Query, whole
+from palyra.journal.readers.matching import matching
+from palyra.journal.readers.query import CHUNK, whole
+from palyra.journal.readers.run_pages import FIELDS, RunPages, Turn
 from palyra.journal.readers.usage_facts import (
     MANY,
     METRICS,
@@ -36,7 +39,7 @@ from palyra.journal.rows import (
     UsageSlice,
     UsageTotals,
 )
-from palyra.journal.tables import RUNS, USAGE, run_row, usage_row
+from palyra.journal.tables import USAGE, usage_row
 
 R = TypeVar("R")
 
@@ -48,7 +51,6 @@ LEADING_MOST = 500
 """Keys that are looked up by themselves; where more come to the same, all are read."""
 MAX_SERIES = 12
 """Series that a timeline tells apart: the dearest."""
-MAX_RUNS = 500
 MAX_ROWS = 1_000
 
 _FIRST = (-(2**62), 0)
@@ -59,7 +61,7 @@ _SOMETHING = " OR ".join(f"sum({name}) <> 0" for name in METRICS)
 """What is added and taken off again leaves an entry of nothing."""
 
 
-class UsageReaders(Query):
+class UsageReaders(RunPages):
     async def usage_of_run(self, run_id: str) -> tuple[UsageRow, ...]:
         """In the order of the attempts."""
         return await self._rows(USAGE, usage_row, "WHERE run_id = ? ORDER BY attempt, seq LIMIT 1000", (run_id,))
@@ -169,20 +171,26 @@ class UsageReaders(Query):
         return found[0] if found else 0
 
     async def usage_runs(
-        self, since: int, until: int, *, where: UsageFilter = ANYTHING, cursor: str = "", limit: int = 50
+        self,
+        since: int,
+        until: int,
+        *,
+        where: UsageFilter = ANYTHING,
+        terms: Sequence[Term] = (),
+        cursor: str = "",
+        limit: int = 50,
+        upward: bool = False,
     ) -> RunPage:
-        """The runs that ended in [since, until), the last first: those that its numbers count. At most 500 a page."""
-        conditions, bound = conditions_of(where)
-        rows, following = await self._paged(
-            f"SELECT json_group_array(json_array(finished_at, seq, {RUNS.array()})) FROM (SELECT * FROM runs"
-            f" WHERE finished_at >= ? AND finished_at < ?{conditions}"
-            f"{' AND (finished_at, seq) < (?, ?)' if cursor else ''} ORDER BY finished_at DESC, seq DESC LIMIT ?)",
-            run_row,
-            (since, until, *bound),
-            cursor,
-            max(1, min(limit, MAX_RUNS)),
-        )
-        return RunPage(rows, following)
+        """The runs that ended in [since, until), the last first: those that its numbers count. At most 500 a page;
+        `terms` and `upward` as for `runs`."""
+        conditions, parameters = _ended(since, until, where, terms)
+        return await self._page_of_runs("finished_at", conditions, parameters, Turn(cursor, limit, upward))
+
+    async def count_usage_runs(
+        self, since: int, until: int, *, where: UsageFilter = ANYTHING, terms: Sequence[Term] = ()
+    ) -> int:
+        """How many of them there are."""
+        return await self._count_of_runs(*_ended(since, until, where, terms))
 
     async def usage_rows(
         self, since: int, until: int, *, where: UsageFilter = ANYTHING, cursor: str = "", limit: int = MAX_ROWS
@@ -307,6 +315,12 @@ class UsageReaders(Query):
         page = found[:limit]
         following = f"{page[-1][0]}.{page[-1][1]}" if len(found) > limit else ""
         return tuple(row for _, _, row in page), following
+
+
+def _ended(since: int, until: int, where: UsageFilter, terms: Sequence[Term]) -> tuple[list[str], list[int | str]]:
+    conditions, bound = conditions_of(where)
+    matched, patterns = matching(terms, FIELDS)
+    return [f"finished_at >= ? AND finished_at < ?{conditions}", *matched], [since, until, *bound, *patterns]
 
 
 def _of(principal: str, where: UsageFilter) -> UsageFilter:

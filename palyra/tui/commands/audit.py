@@ -44,7 +44,7 @@ class WithDecisions(Action["AuditScreen"]):
     on_selection = False
 
     def perform(self, screen: "AuditScreen") -> None:
-        screen.show_decisions(screen.window.deeds)
+        screen.show_decisions(screen.deeds)
 
 
 class ExportAudit(Action["AuditScreen"]):

@@ -1,6 +1,6 @@
 """Approvals: who waits for a word, the grants in force, and what was decided."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import ClassVar
 
 from palyra.control.queries import ApprovalsPage, ApprovalsQuery
@@ -19,14 +19,15 @@ from palyra.tui.details.approval import approval_preview, waiting_words
 from palyra.tui.details.grant import grant_lines
 from palyra.tui.details.teach import point_a_client_here
 from palyra.tui.details.words import approval_mark, grant_mark, model_words, over_words, place_words, risk_tone
-from palyra.tui.inquiry import Inquiry
-from palyra.tui.screens.listing import ListScreen, Order
+from palyra.tui.screens.listing import Order
+from palyra.tui.screens.paging import PAGE, PagedScreen
 from palyra.tui.screens.triage import RequesterHistory, urgency
 from palyra.tui.subjects import Subject
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.columns import Column
 from palyra.tui.widgets.lines import Line, muted, part
 from palyra.tui.widgets.rows import CellValue, cell
+from palyra.tui.window import Page, Turn
 
 COLUMNS = (
     Column("sign", safe(""), 1),
@@ -39,15 +40,15 @@ COLUMNS = (
     Column("budget", safe("budget"), 12, flex=2, most=30),
     Column("left", safe("left"), 6, align="right"),
 )
-DECIDED = 200
-"""Decided approvals asked of the journal."""
 
 
-class ApprovalsScreen(ListScreen):
-    """Pending requests first, then grants in force, then what was decided, newest first."""
+class ApprovalsScreen(PagedScreen[ApprovalView]):
+    """Pending requests first, then grants in force, then what was decided, the newest request first; older ones come as
+    the cursor nears the end."""
 
     NAME = "approvals"
     LABEL = "Approvals"
+    WHAT = "Decided approvals"
     TOPICS: ClassVar[tuple[Topic, ...]] = (Topic.APPROVALS,)
     COLUMNS = COLUMNS
     FIELDS = ("state", "who", "session", "model", "risk", "budget", "id")
@@ -63,34 +64,51 @@ class ApprovalsScreen(ListScreen):
     def __init__(self) -> None:
         super().__init__()
         self._history = RequesterHistory(self)
-        self._decided: tuple[ApprovalView, ...] = ()
-        self._inquiry: Inquiry[ApprovalsPage] | None = None
-        self._asked_for: tuple[int, int] | None = None
+        self._lately: dict[str, ApprovalView] = {}
+        """Decided while this was in front: pages may be from before that."""
+        self._stale = True
+        """Whether more may have been decided than is known."""
+
+    def on_screen_resume(self) -> None:
+        super().on_screen_resume()
+        self._stale = True
 
     def take(self, snapshot: Snapshot) -> None:
+        self._lately.update((item.approval_id, item) for item in snapshot.approvals if item.status != "pending")
         super().take(snapshot)
-        mark = (snapshot.approvals_pending, sum(item.status != "pending" for item in snapshot.approvals))
-        if mark != self._asked_for:
-            self._asked_for = mark
-            if self._inquiry is None:
-                self._inquiry = Inquiry(self.palyra.spawn, self._apply, self._fail)
-            self._inquiry.ask(lambda: self.palyra.control.ask(ApprovalsQuery("resolved", DECIDED)))
+        if (self._stale or len(self._lately) > PAGE) and not self.window.slid and not self.asking:
+            self._stale = False
+            self.begin()
 
-    def _apply(self, page: ApprovalsPage) -> None:
-        self._decided = page.approvals
-        self.redraw()
+    def begun(self) -> None:
+        held = {item.approval_id for item in self.window}
+        self._lately = {key: item for key, item in self._lately.items() if key not in held}
 
-    def _fail(self, error: PalyraError) -> None:
-        self._asked_for = None
-        self.flash(f"Decided approvals could not be read: {error}", Tone.WARN)
+    def _unread(self, error: PalyraError) -> None:
+        super()._unread(error)
+        self._stale = True
+
+    def fetcher(self, turn: Turn) -> Callable[[], Awaitable[Page[ApprovalView]]]:
+        ask, query = self.palyra.control.ask, ApprovalsQuery("resolved", PAGE, turn.cursor, turn.upward)
+
+        async def fetched() -> Page[ApprovalView]:
+            page: ApprovalsPage = await ask(query)
+            return Page(page.approvals, page.next_cursor, page.newer_cursor)
+
+        return fetched
+
+    def beside(self) -> int:
+        snapshot = self.snapshot
+        return 0 if snapshot is None else len(snapshot.approvals) + len(snapshot.grants)
 
     def items(self, snapshot: Snapshot) -> Sequence[Subject]:
-        known = {item.approval_id: item for item in self._decided}
+        if self.window.slid:
+            return list(self.window)
+        known = {item.approval_id: item for item in self.window} | self._lately
         known.update((item.approval_id, item) for item in snapshot.approvals)
         asking = sorted((item for item in known.values() if item.status == "pending"), key=urgency)
-        decided = sorted(
-            (item for item in known.values() if item.status != "pending"), key=lambda item: -(item.resolved_at or 0)
-        )
+        # As the journal pages them: by when they were asked for.
+        decided = sorted((item for item in known.values() if item.status != "pending"), key=_newest_first)
         return [*asking, *(grant for grant in snapshot.grants if grant.state == "active"), *decided]
 
     def fields(self, subject: Subject) -> Mapping[str, str]:
@@ -186,4 +204,9 @@ class ApprovalsScreen(ListScreen):
             return ()
         grants = sum(grant.state == "active" for grant in snapshot.grants)
         text = f"{snapshot.approvals_pending} pending {glyphs.SEPARATOR} {plural(grants, 'grant')} in force"
-        return (muted(text),)
+        older = f"{glyphs.SEPARATOR} older ones {self.position}".rstrip() if self.window.slid else ""
+        return (muted(f"{text} {older}".rstrip()),)
+
+
+def _newest_first(approval: ApprovalView) -> tuple[int, str]:
+    return -approval.requested_at, approval.approval_id

@@ -1,32 +1,31 @@
 """Audit: what people and Palyra did, newest first, and whether the chain that vouches for it is whole."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar
 
 from palyra.control.audit_queries import AuditEntry, AuditLogPage, AuditLogQuery, told_data
 from palyra.control.queries import AuditAnswer
 from palyra.control.snapshots import Snapshot, Topic
-from palyra.core.errors import PalyraError
 from palyra.core.plural import plural
 from palyra.core.safe_text import safe
 from palyra.tui import format as show
 from palyra.tui import glyphs
-from palyra.tui.audit_window import AuditWindow
+from palyra.tui.audit_filter import ALSO_CALLED, FIELDS, narrowed
 from palyra.tui.commands.action import bindings
 from palyra.tui.commands.audit import AUDIT
 from palyra.tui.commands.general import EVERYWHERE
 from palyra.tui.commands.lists import LISTS, OPENING
 from palyra.tui.details.audit import audit_lines
 from palyra.tui.dialogs.export import AuditExport, ExportDialog
-from palyra.tui.inquiry import Inquiry
-from palyra.tui.screens.listing import ListScreen, Order
+from palyra.tui.screens.listing import Order
+from palyra.tui.screens.paging import PAGE, PagedScreen
 from palyra.tui.subjects import Subject
 from palyra.tui.themes import Tone
 from palyra.tui.verifying import Verifying
 from palyra.tui.widgets.columns import Column
 from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, wrap
-from palyra.tui.widgets.live_table import MAX_ROWS, LiveTable
 from palyra.tui.widgets.rows import CellValue
+from palyra.tui.window import Page, Turn
 
 COLUMNS = (
     Column("at", safe("at"), 10),
@@ -37,18 +36,18 @@ COLUMNS = (
     Column("seq", safe("entry"), 8, align="right", priority=2),
 )
 PREVIEW_LINES = 4
-AHEAD = 5
-"""So many rows before the end the next page is asked for."""
 
 
-class AuditScreen(ListScreen):
-    """The newest entries come by themselves, older ones as the cursor nears the end."""
+class AuditScreen(PagedScreen[AuditEntry]):
+    """The newest entries come by themselves, older ones as the cursor nears the end. The journal filters them."""
 
     NAME = "audit"
     LABEL = "Audit"
+    WHAT = "The audit"
     TOPICS: ClassVar[tuple[Topic, ...]] = ()
     COLUMNS = COLUMNS
-    FIELDS = ("who", "kind", "what", "to", "told", "entry")
+    FIELDS = FIELDS
+    ALSO_FIELDS = tuple(ALSO_CALLED)
     ORDERS = (
         Order("newest"),
         Order("who", "who", lambda entry: entry.actor),
@@ -59,104 +58,73 @@ class AuditScreen(ListScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.window = AuditWindow(MAX_ROWS)
+        self.deeds = True
+        """Without the decisions about requests."""
         self.verdict: AuditAnswer | None = None
         self._verified_at = 0
         self._check: Verifying | None = None
         self._known_version = -1
-        self._place = 0
-        """Which row was selected last, counted from the top."""
-        self._newest: Inquiry[tuple[int, AuditLogPage]] | None = None
-        self._further: Inquiry[tuple[int, AuditLogPage]] | None = None
-        self._upward = False
-        """Whether what is asked for lies above the window."""
 
     # Asking.
 
     def take(self, snapshot: Snapshot) -> None:
         super().take(snapshot)
-        if snapshot.version != self._known_version:
+        if snapshot.version != self._known_version and not self.asking:
             self._known_version = snapshot.version
-            self._ask_newest()
+            newest = next(iter(self.window), None)
+            if newest is None:
+                self.begin()
+            else:
+                self.look_for_newer(str(newest.seq))
 
     def show_decisions(self, shown: bool) -> None:
         """Lists decisions about requests too, or leaves them out."""
-        self.window.deeds = not shown
-        self._begin_anew()
+        self.deeds = not shown
+        self.begin()
 
-    def _begin_anew(self) -> None:
-        self.window.begin_anew()
-        self.redraw()
-        self._ask_newest()
+    def fetcher(self, turn: Turn) -> Callable[[], Awaitable[Page[AuditEntry]]]:
+        ask, query = self.palyra.control.ask, self._query(turn)
 
-    async def _page(self, query: AuditLogQuery) -> tuple[int, AuditLogPage]:
-        """A page, and which beginning it was asked for after."""
-        age = self.window.age
-        return age, await self.palyra.control.ask(query)
+        async def fetched() -> Page[AuditEntry]:
+            page: AuditLogPage = await ask(query)
+            entries = page.entries
+            if turn.upward:
+                older = str(entries[-1].seq) if entries and turn.cursor else ""
+                return Page(entries, older, "" if page.next_after is None else str(page.next_after))
+            newer = str(entries[0].seq) if entries and turn.cursor else ""
+            return Page(entries, "" if page.next_before is None else str(page.next_before), newer)
 
-    def _ask_newest(self) -> None:
-        if self._newest is None:
-            self._newest = Inquiry(self.palyra.spawn, self._add_newest, self._fail)
-        self._newest.ask(lambda: self._page(self.window.ask_newest()))
+        return fetched
 
-    def _add_newest(self, answer: tuple[int, AuditLogPage]) -> None:
-        age, page = answer
-        if age == self.window.age:
-            self.window.add_newest(page)
-            self.redraw()
-            self._ask_near_end()
+    def _query(self, turn: Turn) -> AuditLogQuery:
+        wanted = narrowed(self.filter.terms, self.now)
+        border = int(turn.cursor) if turn.cursor else 0
+        return AuditLogQuery(
+            deeds=self.deeds,
+            since=wanted.since,
+            until=wanted.until,
+            before=border or None if not turn.upward else None,
+            after=border if turn.upward else None,
+            terms=wanted.terms,
+            limit=PAGE,
+        )
 
-    def _ask_near_end(self) -> None:
-        """Asks for what lies beyond the end of the window that the cursor is near; filtered, the window does not move:
-        what matches would be let go again while more is sought."""
-        window, keys = self.window, list(self._subjects)
-        if self._further is not None and self._further.busy:
-            return
-        full = bool(self.filter) and len(window) >= MAX_ROWS
-        if window.older is not None and not full and self.table.selected_key in keys[-AHEAD:]:
-            self._ask_further(window.ask_older(), upward=False)
-        elif window.slid and self.table.selected_key in keys[:AHEAD]:
-            self._ask_further(window.ask_newer(), upward=True)
+    def passes(self, subject: Subject) -> bool:
+        """What the window holds is what was asked for."""
+        return True
 
-    def _ask_further(self, query: AuditLogQuery, *, upward: bool) -> None:
-        self._upward = upward
-        if self._further is None:
-            self._further = Inquiry(self.palyra.spawn, self._add_further, self._fail)
-        self._further.ask(lambda: self._page(query))
-
-    def _add_further(self, answer: tuple[int, AuditLogPage]) -> None:
-        age, page = answer
-        window = self.window
-        if age != window.age:
-            return
-        if not self._upward:
-            window.add_older(page)
-        elif window.add_newer(page):
-            self._ask_further(window.ask_newer(), upward=True)
-        elif not window.slid:
-            self._ask_newest()
-        self.redraw()
-        self.palyra.call_later(self._ask_near_end)
-
-    def on_live_table_selected(self, event: LiveTable.Selected) -> None:
-        super().on_live_table_selected(event)
-        before, keys = self._place, list(self._subjects)
-        self._place = keys.index(event.key) if event.key in self._subjects else 0
-        if self.window.slid and self._place == 0 and before > self.table.size.height and not self.filter:
-            # The first entry is meant, not the first of those that are held.
-            self._begin_anew()
-        else:
-            self._ask_near_end()
-
-    def _fail(self, error: PalyraError) -> None:
-        self.flash(f"The audit could not be read: {error}", Tone.WARN)
+    def leave_filter(self) -> None:
+        super().leave_filter()
+        fault = narrowed(self.filter.terms, self.now).fault
+        if fault:
+            self.flash(fault, Tone.WARN)
 
     def verify(self) -> None:
         """Follows the whole chain beside the screen; what it says stays in the title."""
         if self._check is None:
             palyra = self.palyra
             self._check = Verifying(
-                palyra.control, palyra.spawn, palyra.clock, self._show_verdict, self._fail, self.refresh_frame
+                palyra.control, palyra.spawn, palyra.clock, self._show_verdict, self._unread, self.refresh_frame
             )
         self._check.begin()
         self.flash("Following the chain from its first entry; you can go on working.")
@@ -188,18 +156,7 @@ class AuditScreen(ListScreen):
     # Drawing.
 
     def items(self, snapshot: Snapshot) -> Sequence[Subject]:
-        return self.window.entries
-
-    def fields(self, subject: Subject) -> Mapping[str, str]:
-        assert isinstance(subject, AuditEntry)
-        return {
-            "who": subject.actor,
-            "kind": subject.kind,
-            "what": f"{subject.kind} {subject.verb}",
-            "to": subject.subject,
-            "told": told_data(subject),
-            "entry": str(subject.seq),
-        }
+        return list(self.window)
 
     def cells_of(self, subject: Subject) -> tuple[CellValue, ...]:
         assert isinstance(subject, AuditEntry)
@@ -242,9 +199,8 @@ class AuditScreen(ListScreen):
         return f"entry {subject.seq:,}" if isinstance(subject, AuditEntry) else ""
 
     def summary(self) -> Line:
-        more = "" if self.window.older is None and not self.window.slid else "+"
-        what = "" if self.window.deeds else f"with decisions {glyphs.SEPARATOR} "
-        shown = muted(f"{what}{self._listed:,}{more} shown")
+        what = "" if self.deeds else f"with decisions {glyphs.SEPARATOR} "
+        shown = muted(f"{what}{self.found()}")
         if self._check is not None and self._check.under_way:
             return self._check.line()
         if self.verdict is None:
@@ -258,5 +214,5 @@ class AuditScreen(ListScreen):
         """Asks how the audit is to be written out."""
         assert self.snapshot is not None, "offered only with entries at hand"
         palyra = self.palyra
-        work = AuditExport(palyra.control, AuditLogQuery(deeds=self.window.deeds), self.window.newest)
+        work = AuditExport(palyra.control, AuditLogQuery(deeds=self.deeds), max(entry.seq for entry in self.window))
         return ExportDialog(work, palyra.spawn, palyra.clock, palyra.copy, state_dir=self.snapshot.engine.state_dir)

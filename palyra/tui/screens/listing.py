@@ -45,6 +45,8 @@ class ListScreen(PalyraScreen):
     ORDERS: ClassVar[tuple[Order, ...]] = (Order("as they come"),)
     FIELDS: ClassVar[tuple[str, ...]]
     """What the filter knows, by the names operators type."""
+    ALSO_FIELDS: ClassVar[tuple[str, ...]] = ()
+    """Other names for the same."""
     ESSENTIAL: ClassVar[frozenset[str]] = frozenset()
     """Columns without which nobody should decide; if one is cut, a deciding key opens the detail first."""
 
@@ -71,6 +73,10 @@ class ListScreen(PalyraScreen):
     def fields(self, subject: Subject) -> Mapping[str, str]:
         """What the filter looks at, by the names of `FIELDS`."""
         raise NotImplementedError
+
+    def passes(self, subject: Subject) -> bool:
+        """Whether the filter lets it through."""
+        return self.filter.matches(self.fields(subject))
 
     def cells_of(self, subject: Subject) -> tuple[CellValue, ...]:
         """A row, one cell for each column."""
@@ -114,7 +120,7 @@ class ListScreen(PalyraScreen):
     def on_mount(self) -> None:
         self.table.focus()
         memory = self.palyra.memory
-        self.filter = parse_filter(memory.filters.get(self.NAME, ""), self.FIELDS)
+        self.filter = parse_filter(memory.filters.get(self.NAME, ""), (*self.FIELDS, *self.ALSO_FIELDS))
         named = memory.orders.get(self.NAME, "")
         self._use_order(next((number for number, order in enumerate(self.ORDERS) if order.name == named), 0))
 
@@ -139,7 +145,7 @@ class ListScreen(PalyraScreen):
     def draw_body(self, snapshot: Snapshot) -> None:
         everything = self.items(snapshot)
         self._listed = len(everything)
-        shown = [item for item in everything if not self.filter or self.filter.matches(self.fields(item))]
+        shown = [item for item in everything if not self.filter or self.passes(item)]
         order = self.ORDERS[self._order]
         if order.key is not None:
             shown = sorted(shown, key=order.key, reverse=order.descending)
@@ -229,10 +235,9 @@ class ListScreen(PalyraScreen):
             parts += [muted(f" {glyphs.TRAIL} "), part(name)]
         return tuple(parts)
 
-    @property
-    def looked_through(self) -> int:
-        """How many things the filter has seen."""
-        return self._listed
+    def found(self) -> str:
+        """How much the filter lets through."""
+        return f"{len(self._subjects)} of {self._listed:,}"
 
     def title_right(self) -> Line:
         order = self.ORDERS[self._order]
@@ -240,7 +245,7 @@ class ListScreen(PalyraScreen):
         if self._order:
             parts.append(muted(f"by {order.name}  "))
         if self.filter:
-            parts.append(part(f"/ {self.filter.text}  {len(self._subjects)} of {self.looked_through:,}", Tone.ACCENT))
+            parts.append(part(f"/ {self.filter.text}  {self.found()}", Tone.ACCENT))
         elif self.snapshot is not None:
             parts += self.summary()
         return tuple(parts)
@@ -394,7 +399,7 @@ class ListScreen(PalyraScreen):
         self.refresh_frame()
 
     def set_filter(self, text: str) -> None:
-        self.filter = parse_filter(text, self.FIELDS)
+        self.filter = parse_filter(text, (*self.FIELDS, *self.ALSO_FIELDS))
         self.palyra.memory.filters[self.NAME] = self.filter.text
         self.redraw()
 

@@ -1,6 +1,6 @@
 """Runs: what is going on and what went through, newest first; or the runs of one bucket of the timeline."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -29,14 +29,14 @@ from palyra.tui.details.teach import point_a_client_here
 from palyra.tui.details.texts import text_lines
 from palyra.tui.details.words import run_mark
 from palyra.tui.inquiry import Inquiry
-from palyra.tui.screens.listing import ListScreen, Order
-from palyra.tui.screens.run_history import PAGE, RunHistory, Wanted
+from palyra.tui.screens.listing import Order
+from palyra.tui.screens.paging import PAGE, PagedScreen
 from palyra.tui.subjects import Subject
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.columns import Column
 from palyra.tui.widgets.lines import BLANK, Line, Part, line, muted, part
-from palyra.tui.widgets.live_table import MAX_ROWS, LiveTable
 from palyra.tui.widgets.rows import CellValue
+from palyra.tui.window import Page, Turn
 
 COLUMNS = (
     Column("sign", safe(""), 1),
@@ -53,10 +53,6 @@ COLUMNS = (
 )
 SILENT_MS = 30_000
 """A run that did not beat for so long is said to be silent; they beat every 15 s although nothing happens."""
-AHEAD = 5
-"""So many rows before an end the page behind it is asked for."""
-CHAIN = 5
-"""So many pages are looked through for one key, where a filter lets little through."""
 
 
 @value
@@ -70,11 +66,12 @@ class RunsOf:
     came_from: str = ""
 
 
-class RunsScreen(ListScreen):
-    """Live runs and the newest ended ones; older pages come as the cursor nears the end."""
+class RunsScreen(PagedScreen[RunView]):
+    """Live runs and the newest ended ones; older pages come as the cursor nears the end, and the oldest with `G`."""
 
     NAME = "runs"
     LABEL = "Runs"
+    WHAT = "Runs"
     TOPICS: ClassVar[tuple[Topic, ...]] = (Topic.RUNS,)
     COLUMNS = COLUMNS
     FIELDS = ("state", "who", "session", "model", "provider", "why", "key", "id")
@@ -92,17 +89,12 @@ class RunsScreen(ListScreen):
         self.view: RunsOf | None = None
         self._drawn: RunsOf | None = None
         """Of which view the list is that was drawn last."""
-        self._history = RunHistory(MAX_ROWS)
         self._between: dict[str, RunView] = {}
-        """Ended runs that newer ones pushed out of the snapshot since the history began."""
+        """Ended runs that newer ones pushed out of the snapshot since the pages began."""
         self._torn = False
-        """Whether more of them were pushed out than are known, so that the history has to begin anew."""
+        """Whether more of them were pushed out than are known, so that the pages have to begin anew."""
         self._until: int | None = None
-        self._passed = 0
-        """How many runs the filter did not let through."""
-        self._chain = 0
-        """How many more pages may be asked for before the next key."""
-        self._pages: Inquiry[tuple[RunHistory, Wanted, RunsPage]] | None = None
+        """Pages hold what was accepted before it: the rest is in snapshots."""
         self._details: Inquiry[tuple[RunDetail, RunTexts | None]] | None = None
         self._detail: RunDetail | None = None
         self._words: RunTexts | None = None
@@ -116,25 +108,28 @@ class RunsScreen(ListScreen):
         self.view = view
         if self.opened:
             self.close_detail()
+        self.forget()
         if self.snapshot is not None:
-            self._start_history(self.snapshot)
+            self.begin()
+            self.redraw()
 
-    def _start_history(self, snapshot: Snapshot) -> None:
-        """Asks for what is older than the snapshot's own runs, from its first page on."""
-        ended = [run.accepted_at for run in snapshot.runs if not run.live]
+    def begin(self, *, edge: str = "") -> None:
+        """Asks for what is older than the snapshot's own runs."""
+        ended = [] if self.snapshot is None else [run.accepted_at for run in self.snapshot.runs if not run.live]
         self._until = min(ended) if ended else None
-        self._history = RunHistory(MAX_ROWS)
-        self._between, self._torn = {}, False
-        self._chain, self._passed = CHAIN if self.filter or self._order else 1, 0
-        self.redraw()
-        self._ask_page(self._history.older)
+        self._torn = False
+        super().begin(edge=edge)
+
+    def begun(self) -> None:
+        until = self._until
+        self._between = {key: run for key, run in self._between.items() if until is None or run.accepted_at >= until}
 
     def items(self, snapshot: Snapshot) -> Sequence[Subject]:
         drawn, self._drawn = self._drawn, self.view
-        if self.view is not None or self._history.first:
-            return list(self._history)
+        if self.view is not None or self.window.slid:
+            return list(self.window)
         live = [run for run in snapshot.runs if run.live]
-        ended = {run.run_id: run for run in self._history} | self._between
+        ended = {run.run_id: run for run in self.window} | self._between
         ended.update((run.run_id, run) for run in snapshot.runs if not run.live)
         looked_at = self.subject if drawn is None else None
         if isinstance(looked_at, RunView) and not looked_at.live:
@@ -145,48 +140,37 @@ class RunsScreen(ListScreen):
         newest = sorted(ended.values(), key=lambda run: -run.accepted_at)
         return [*sorted(live, key=lambda run: -run.accepted_at), *newest]
 
-    def _ask_page(self, wanted: Wanted | None) -> None:
-        """Asks for a page; one that is on its way for another view is dropped."""
-        if wanted is None or self._chain == 0:
-            return
-        self._chain -= 1
-        if self._pages is None:
-            self._pages = Inquiry(self.palyra.spawn, self._add_page, self._fail)
-        view, until, history = self.view, self._until, self._history
-        self._pages.ask(lambda: self._fetch(view, until, history, wanted))
+    def beside(self) -> int:
+        if self.view is not None or self.snapshot is None:
+            return 0
+        newer = (*self.snapshot.runs, *self._between.values())
+        return sum(map(self.passes, newer)) if self.filter else len(newer)
 
-    async def _fetch(
-        self, view: RunsOf | None, until: int | None, history: RunHistory, wanted: Wanted
-    ) -> tuple[RunHistory, Wanted, RunsPage]:
-        control = self.palyra.control
+    def fetcher(self, turn: Turn) -> Callable[[], Awaitable[Page[RunView]]]:
+        ask, query = self.palyra.control.ask, self._query(turn, PAGE)
+
+        async def fetched() -> Page[RunView]:
+            page: RunsPage = await ask(query)
+            return Page(page.runs, page.next_cursor, page.newer_cursor)
+
+        return fetched
+
+    def counter(self) -> Callable[[], Awaitable[int]]:
+        ask, query = self.palyra.control.ask, replace(self._query(Turn(), 1), counted=True)
+
+        async def counted() -> int:
+            page: RunsPage = await ask(query)
+            return page.total or 0
+
+        return counted
+
+    def _query(self, turn: Turn, limit: int) -> RunsQuery | UsageRunsQuery:
+        view, terms = self.view, self.filter.terms
         if view is None:
-            page = await control.ask(RunsQuery(until=until, limit=PAGE, cursor=wanted.cursor))
-        else:
-            page = await control.ask(UsageRunsQuery(view.since, view.until, view.where, PAGE, wanted.cursor))
-        return history, wanted, page
-
-    def _add_page(self, came: tuple[RunHistory, Wanted, RunsPage]) -> None:
-        history, wanted, page = came
-        beside = 0
-        if self.view is None and self.snapshot is not None:
-            beside = len(self.snapshot.runs) + len(self._between)
-        matching = page
-        if self.filter:
-            matching = replace(page, runs=tuple(run for run in page.runs if self.filter.matches(self.fields(run))))
-        if history is self._history and history.add(wanted, matching, beside):
-            self._passed += len(page.runs) - len(matching.runs)
-            self.redraw()
-            if not self._mend():
-                self._ask_at_end()
-
-    def _fail(self, error: PalyraError) -> None:
-        self.flash(f"Runs could not be read: {error}", Tone.WARN)
+            return RunsQuery(until=self._until, limit=limit, cursor=turn.cursor, terms=terms, upward=turn.upward)
+        return UsageRunsQuery(view.since, view.until, view.where, limit, turn.cursor, terms, turn.upward)
 
     # Drawing.
-
-    @property
-    def looked_through(self) -> int:
-        return self._listed + self._passed
 
     def fields(self, subject: Subject) -> Mapping[str, str]:
         assert isinstance(subject, RunView)
@@ -238,7 +222,7 @@ class RunsScreen(ListScreen):
             return
         self._wanted = wanted
         if self._details is None:
-            self._details = Inquiry(self.palyra.spawn, self._show_detail, self._fail_detail)
+            self._details = Inquiry(self.palyra.spawn, self._show_detail, self._no_detail)
         self._details.ask(lambda: self._read(subject.run_id))
 
     async def _read(self, run_id: str) -> tuple[RunDetail, RunTexts | None]:
@@ -250,10 +234,12 @@ class RunsScreen(ListScreen):
         self._detail, self._words = found
         self.draw_detail()
 
-    def _fail_detail(self, error: PalyraError) -> None:
+    def _no_detail(self, error: PalyraError) -> None:
         self.flash(f"The run could not be read: {error}", Tone.WARN)
 
     def teach(self, snapshot: Snapshot) -> list[Line]:
+        if not self.window.begun:
+            return [BLANK, line(" ", muted("asking the journal …"))]
         if self.view is not None:
             return [BLANK, line(" ", muted("no runs in "), part(self.view.title), muted("; esc goes back"))]
         return point_a_client_here(snapshot.engine, self.size.width)
@@ -271,23 +257,21 @@ class RunsScreen(ListScreen):
         if self.snapshot is None:
             return ()
         live = f"{self.snapshot.runs_live} live {glyphs.SEPARATOR} " if self.view is None else ""
-        more = "" if self._history.complete else "+"
-        above = self._history.first * PAGE
-        if above:
-            return (muted(f"{live}older ones, {above + 1:,} to {above + self._listed:,}{more}"),)
-        return (muted(f"{live}{self._listed:,}{more} shown"),)
+        return (muted(f"{live}{self.found()}"),)
 
     # Moving.
 
     def take(self, snapshot: Snapshot) -> None:
         first = self.snapshot is None
         self._keep_pushed_out(snapshot)
-        self.snapshot = snapshot
-        # A history that begins anew draws what there is, and once is enough.
+        if not first and self._torn and self.view is None and not self.window.slid:
+            # Something is missing, and not only older ones are looked at: once it is there, all is drawn, once.
+            self.snapshot = snapshot
+            self.begin()
+            return
+        super().take(snapshot)
         if first:
-            self._start_history(snapshot)
-        elif not self._mend():
-            super().take(snapshot)
+            self.begin()
 
     def _keep_pushed_out(self, snapshot: Snapshot) -> None:
         """A snapshot has the newest runs only: those before them stay in the list until a page has them."""
@@ -296,48 +280,6 @@ class RunsScreen(ListScreen):
         gone = {run.run_id: run for run in before if run.run_id not in shown}
         self._between |= gone
         self._torn = self._torn or (bool(before) and len(gone) == len(before)) or len(self._between) > 2 * PAGE
-
-    def _mend(self) -> bool:
-        """Begins the history anew where something is missing in it, unless only older pages are looked at."""
-        if not self._torn or self.snapshot is None or self.view is not None or self._history.first:
-            return False
-        self._start_history(self.snapshot)
-        return True
-
-    def next_order(self) -> None:
-        super().next_order()
-        self._look_further()
-
-    def set_filter(self, text: str) -> None:
-        before = self.filter
-        super().set_filter(text)
-        if self.filter.terms != before.terms and self.snapshot is not None:
-            self._start_history(self.snapshot)
-
-    def on_live_table_moved(self, event: LiveTable.Moved) -> None:
-        """Looks further where the cursor is near an end; the first of all runs is the newest."""
-        event.stop()
-        if event.to_first and self._history.first and self.snapshot is not None:
-            self._start_history(self.snapshot)
-            self.table.select(next(iter(self._subjects), ""))
-        self._look_further()
-
-    def _look_further(self) -> None:
-        self._chain = CHAIN
-        if self._pages is None or not self._pages.busy:
-            self._ask_at_end()
-
-    def _ask_at_end(self) -> None:
-        """Asks for the page behind the end of the list that the cursor is near to."""
-        listed, selected = list(self._subjects), self.table.selected_key
-        if self._order and not self._history.first:
-            # The most of all there is room for, not of the newest page.
-            if self._listed + PAGE <= MAX_ROWS:
-                self._ask_page(self._history.older)
-        elif not listed or selected in listed[-AHEAD:]:
-            self._ask_page(self._history.older)
-        elif selected in listed[:AHEAD]:
-            self._ask_page(self._history.newer)
 
     @property
     def can_go_back(self) -> bool:

@@ -78,12 +78,14 @@ class LiveTable(ScrollView, can_focus=True):
             return self.table
 
     class Moved(Message):
-        """A key moved the selection, or would have if it were not at an end; with `to_first` to the first row."""
+        """A key moved the selection, or would have if it were not at an end; with `to_first` or `to_last` to the
+        first or the last of all."""
 
-        def __init__(self, table: "LiveTable", *, to_first: bool = False) -> None:
+        def __init__(self, table: "LiveTable", *, to_first: bool = False, to_last: bool = False) -> None:
             super().__init__()
             self.table = table
             self.to_first = to_first
+            self.to_last = to_last
 
     class Opened(Message):
         """The row was opened with Enter or a double click."""
@@ -207,7 +209,7 @@ class LiveTable(ScrollView, can_focus=True):
 
     def action_last(self) -> None:
         self._move_to(len(self._rows) - 1)
-        self.post_message(self.Moved(self))
+        self.post_message(self.Moved(self, to_last=True))
 
     def action_open(self) -> None:
         if self._selected is not None:
