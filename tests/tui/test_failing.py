@@ -96,7 +96,7 @@ async def test_an_action_that_raises(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_an_answer_that_cannot_be_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     async with failing_console() as desk:
-        break_once(monkeypatch, ApprovalsScreen, "_apply")
+        break_once(monkeypatch, ApprovalsScreen, "_came")
         await desk.press("2")
         panel_is_calm(desk)
 

@@ -274,3 +274,14 @@ async def test_an_empty_list_teaches() -> None:
         await desk.press("6")
         assert "No jobs yet" in desk.text
         assert "[[jobs]]" in desk.text
+
+
+async def test_at_80_columns_no_name_and_no_schedule_is_cut() -> None:
+    async with console(normal()) as desk:
+        await desk.press("6")
+        named = {one.name for one in desk.list._subjects.values() if isinstance(one, JobView)}
+        assert "journal-checkpoint" in named
+        told = {line[3:30].strip(): line[39:56].strip() for line in desk.lines[3:]}
+        assert named <= set(told)
+        assert told["journal-checkpoint"] == "0 9 * * mon-fri"
+        assert [name for name in told if name.startswith("background prompt 01KA…")]

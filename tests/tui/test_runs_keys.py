@@ -16,13 +16,13 @@ async def test_live_runs_first_then_the_newest() -> None:
     async with console(normal()) as desk:
         await desk.press("5")
         rows = desk.lines[3:9]
-        assert [row[3:12].strip() for row in rows] == [
-            "running",
+        assert [row[3:21].strip() for row in rows] == [
+            "running stream",
             "parked",
             "completed",
             "completed",
-            "refused",
-            "failed",
+            "budget_blocked",
+            "provider_timeout",
         ]
         assert "2 live · 1 of 60" in desk.title
 
@@ -32,8 +32,8 @@ async def test_costs_are_told_apart_from_none_and_unknown() -> None:
     world.runs = (*world.runs, run(90, "completed", "zoe", "local/llama", None))
     async with console(world) as desk:
         await desk.press("5")
-        costs = [[word for word in line.split() if word[0] in "$<–"] for line in desk.lines[3:10]]
-        assert [words[0] for words in costs] == ["–", "–", "$0.0312", "<$0.0001", "–", "$0.0000", "$0.1208"]
+        costs = [[word for word in line.split() if word[0] in "$<≤–"] for line in desk.lines[3:10]]
+        assert [words[0] for words in costs] == ["≤$0.31", "≤$0.31", "$0.0312", "<$0.0001", "–", "$0.0000", "$0.1208"]
         await desk.press("slash")
         await desk.type("who:zoe")
         assert "unpriced" in desk.lines[3]
@@ -257,13 +257,32 @@ async def test_sort_orders() -> None:
         assert costs == sorted(costs, reverse=True)
 
 
-async def test_why_a_run_ended_is_told_whole_at_80_columns() -> None:
-    """How many tokens it took is told when it is opened; why it failed is what people look for."""
+async def test_at_80_columns_nothing_that_an_operator_looks_for_is_cut_or_left_out() -> None:
+    """Why one failed and what a live one holds stand where its state and its cost would."""
     world = normal()
-    failed = run(77, "failed", "ann", "openai/gpt-5.4", 0, reason="transient_upstream")
-    async with console(replace(world, runs=(failed, *world.runs))) as desk:
+    failed = run(77, "failed", "hourly-job", "anthropic/claude-opus-5", 0, reason="transient_upstream")
+    live = run(78, "running", "agent-ci", "openai/gpt-5.4", None, beat_at=NOW - 4_000, held_nano_usd=97 * CENT)
+    async with console(replace(world, runs=(live, failed, *world.runs))) as desk:
         await desk.press("5")
         await desk.wait()
-        (told,) = [one for one in desk.lines if "failed" in one and " ann " in one]
-        assert "transient_upstream" in told
-        assert "gpt-5.4" in told
+        told = [one.split() for one in desk.lines]
+        assert desk.lines[2].split() == ["state", "who", "model", "tokens", "cost", "beat", "age"]
+        assert ["✖", "transient_upstream", "hourly-job", "claude-opus-5"] in [one[:4] for one in told]
+        (row,) = [one for one in told if "≤$0.97" in one]
+        assert row[:5] == ["●", "running", "stream", "agent-ci", "gpt-5.4"]
+        assert row[6:8] == ["≤$0.97", "0:05"]
+
+
+async def test_with_room_each_has_a_column_of_its_own_and_the_cursor_stays_when_it_comes() -> None:
+    async with console(normal()) as desk:
+        await desk.press("5", "j", "j")
+        selected = desk.list.table.selected_key
+        await desk.pilot.resize_terminal(200, 60)
+        await desk.settle()
+        heading = ["state", "who", "session", "model", "tokens", "cost", "held", "beat", "why", "age"]
+        assert desk.lines[2].split()[:10] == heading
+        assert desk.list.table.selected_key == selected
+        await desk.pilot.resize_terminal(80, 24)
+        await desk.settle()
+        assert desk.lines[2].split() == ["state", "who", "model", "tokens", "cost", "beat", "age"]
+        assert desk.list.table.selected_key == selected

@@ -55,6 +55,13 @@ def run_mark(run: RunView) -> Mark:
     return glyph, run.state, tone
 
 
+def run_words(run: RunView) -> str:
+    """Its state in one word or two, as short as they can be: the phase it is in, or why it came to nothing."""
+    if run.state in ("failed", "refused"):
+        return run.reason or run.state
+    return f"running {run.phase}".strip() if run.state == "running" else run.state
+
+
 def approval_mark(approval: ApprovalView) -> Mark:
     if approval.status == "pending":
         word = f"{approval.waiting} waiting" if approval.waiting else "pending"

@@ -1,6 +1,7 @@
 """Jobs: what fires when, how it went, and the tasks that work in the background."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from palyra.control.jobs_queries import JobDetail, JobQuery, JobView
@@ -29,14 +30,15 @@ ROOMY = 100
 """From this width on a list has room for the moment of the next slot."""
 COLUMNS = (
     Column("sign", safe(""), 1),
-    Column("name", safe("job, task"), 16, flex=3, most=40),
+    Column("name", safe("job, task"), 26, flex=3, most=40),
     Column("state", safe("state"), 9),
-    Column("when", safe("schedule"), 13, flex=2, most=28),
-    Column("next", safe("next"), 9, flex=1, most=21),
-    Column("last", safe("last"), 14, flex=1, most=16),
-    Column("late", safe("late"), 7, align="right", priority=1),
-    Column("who", safe("for"), 8, flex=1, most=20, priority=2),
+    Column("when", safe("schedule"), 15, flex=2, most=28, priority=1),
+    Column("next", safe("next"), 8, flex=1, most=21),
+    Column("last", safe("last"), 12, flex=1, most=16),
+    Column("late", safe("late"), 7, align="right", priority=2),
+    Column("who", safe("for"), 8, flex=1, most=20, priority=3),
 )
+ROOMY_COLUMNS = tuple(replace(one, width=14) if one.key == "next" else one for one in COLUMNS)
 Detail = JobDetail | TaskDetail
 
 
@@ -47,6 +49,8 @@ class JobsScreen(ListScreen):
     LABEL = "Jobs"
     TOPICS: ClassVar[tuple[Topic, ...]] = (Topic.JOBS,)
     COLUMNS = COLUMNS
+    ROOMY = ROOMY
+    ROOMY_COLUMNS = ROOMY_COLUMNS
     FIELDS = ("job", "task", "state", "schedule", "does", "for", "from", "why")
     ORDERS = (
         Order("name"),
@@ -122,7 +126,7 @@ class JobsScreen(ListScreen):
 
     def _next(self, job: JobView) -> str:
         """The time until the next slot; where there is room for it the slot in the job's own zone."""
-        if job.next_slot is None or self.table.size.width < ROOMY:
+        if job.next_slot is None or not self.roomy:
             return next_words(job, self.now)
         return show.instant(job.next_slot, job.timezone, self.now)
 

@@ -42,6 +42,9 @@ class ListScreen(PalyraScreen):
     """Subclasses say which things are listed, how each looks as a row and opened, and by what they can be sorted."""
 
     COLUMNS: ClassVar[tuple[Column, ...]]
+    ROOMY: ClassVar[int] = 0
+    """From how many cells on the list has the columns of `ROOMY_COLUMNS` instead; 0 for never."""
+    ROOMY_COLUMNS: ClassVar[tuple[Column, ...]] = ()
     ORDERS: ClassVar[tuple[Order, ...]] = (Order("as they come"),)
     FIELDS: ClassVar[tuple[str, ...]]
     """What the filter knows, by the names operators type."""
@@ -55,6 +58,7 @@ class ListScreen(PalyraScreen):
         self.opened = False
         self.filter = Filter()
         self._order = 0
+        self._laid_out_roomy = False
         self._subjects: dict[str, Subject] = {}
         self._rows: dict[str, tuple[Subject, Row]] = {}
         self._listed = 0
@@ -139,6 +143,11 @@ class ListScreen(PalyraScreen):
         return self._subjects.get(self.table.selected_key or "")
 
     @property
+    def roomy(self) -> bool:
+        """Whether there is room for every column of its own."""
+        return self.table.size.width >= self.ROOMY > 0
+
+    @property
     def known(self) -> tuple[Subject, ...]:
         return tuple(self._subjects.values())
 
@@ -153,7 +162,12 @@ class ListScreen(PalyraScreen):
         self._subjects = {key_of(item): item for item in shown}
         if not shown:
             self.table.set_empty(self._empty(snapshot))
-        self.table.update_rows(self._make_rows())
+        if self.ROOMY and self.roomy != self._laid_out_roomy:
+            self._laid_out_roomy = self.roomy
+            self.forget_rows()
+            self.table.set_columns(self.ROOMY_COLUMNS if self.roomy else self.COLUMNS, self._make_rows())
+        else:
+            self.table.update_rows(self._make_rows())
         self._select_sought()
         if self.opened and self._shown_key not in self._subjects:
             self.close_detail()

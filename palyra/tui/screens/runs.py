@@ -27,7 +27,7 @@ from palyra.tui.commands.runs import CANCEL
 from palyra.tui.details.run import run_lines
 from palyra.tui.details.teach import point_a_client_here
 from palyra.tui.details.texts import text_lines
-from palyra.tui.details.words import run_mark
+from palyra.tui.details.words import run_mark, run_words
 from palyra.tui.inquiry import Inquiry
 from palyra.tui.screens.listing import Order
 from palyra.tui.screens.paging import PAGE, PagedScreen
@@ -40,15 +40,27 @@ from palyra.tui.window import Page, Turn
 
 COLUMNS = (
     Column("sign", safe(""), 1),
-    Column("state", safe("state"), 9),
-    Column("who", safe("who"), 9, flex=2, most=26),
-    Column("session", safe("session"), 10, flex=1, most=24, priority=4),
-    Column("model", safe("model"), 13, flex=2, most=34),
-    Column("tokens", safe("tokens"), 7, align="right", priority=1),
+    Column("state", safe("state"), 18),
+    Column("who", safe("who"), 10, flex=2, most=26),
+    Column("session", safe("session"), 10, flex=1, most=24, priority=2),
+    Column("model", safe("model"), 14, flex=2, most=34),
+    Column("tokens", safe("tokens"), 7, align="right"),
     Column("cost", safe("cost"), 9, align="right"),
-    Column("held", safe("held"), 7, align="right", priority=3),
-    Column("beat", safe("beat"), 6, align="right", priority=2),
-    Column("why", safe("why"), 18, flex=3, most=26),
+    Column("beat", safe("beat"), 5, align="right", priority=1),
+    Column("age", safe("age"), 6, align="right"),
+)
+"""What a live run holds stands where its cost will be, and why one did not complete where its state is."""
+ROOMY_COLUMNS = (
+    Column("sign", safe(""), 1),
+    Column("state", safe("state"), 9),
+    Column("who", safe("who"), 12, flex=2, most=36),
+    Column("session", safe("session"), 12, flex=1, most=36),
+    Column("model", safe("model"), 14, flex=2, most=40),
+    Column("tokens", safe("tokens"), 7, align="right"),
+    Column("cost", safe("cost"), 9, align="right"),
+    Column("held", safe("held"), 7, align="right"),
+    Column("beat", safe("beat"), 6, align="right"),
+    Column("why", safe("why"), 18, flex=1, most=40),
     Column("age", safe("age"), 6, align="right"),
 )
 SILENT_MS = 30_000
@@ -74,6 +86,8 @@ class RunsScreen(PagedScreen[RunView]):
     WHAT = "Runs"
     TOPICS: ClassVar[tuple[Topic, ...]] = (Topic.RUNS,)
     COLUMNS = COLUMNS
+    ROOMY = 112
+    ROOMY_COLUMNS = ROOMY_COLUMNS
     FIELDS = ("state", "who", "session", "model", "provider", "why", "key", "id")
     ORDERS = (
         Order("newest"),
@@ -188,23 +202,24 @@ class RunsScreen(PagedScreen[RunView]):
     def cells_of(self, subject: Subject) -> tuple[CellValue, ...]:
         assert isinstance(subject, RunView)
         glyph, word, tone = run_mark(subject)
-        total = subject.input_tokens + subject.output_tokens
-        why = subject.phase if subject.live else "" if subject.reason == "stop" else subject.reason
         beat = None if subject.beat_at is None or not subject.live else self.now - subject.beat_at
-        late = beat is not None and beat >= SILENT_MS
-        return (
-            part(glyph, tone),
-            part(word, tone),
-            part(subject.principal),
-            part(subject.session, Tone.MUTED),
+        silent = f"silent {show.age(beat)}" if beat is not None and beat >= SILENT_MS else ""
+        why = subject.phase if subject.live else "" if subject.reason == "stop" else subject.reason
+        before = (part(glyph, tone), part(subject.principal), part(subject.session, Tone.MUTED))
+        numbers = (
             part(show.short_model(subject.model)),
-            part(show.tokens(total)),
-            cost_part(subject),
-            part(show.money(subject.held_nano_usd) if subject.live else "", Tone.ACCENT),
-            part("" if beat is None else show.age(beat), Tone.WARN if late else Tone.MUTED),
-            part(f"silent {show.age(beat)}", Tone.WARN) if late and beat is not None else part(why, Tone.MUTED),
-            muted(show.age(self.now - subject.accepted_at)),
+            part(show.tokens(subject.input_tokens + subject.output_tokens)),
         )
+        told_beat = part("" if beat is None else show.age(beat), Tone.WARN if silent else Tone.MUTED)
+        age = muted(show.age(self.now - subject.accepted_at))
+        sign, who, session = before
+        if self.roomy:
+            held = part(show.money(subject.held_nano_usd) if subject.live else "", Tone.ACCENT)
+            reason = part(silent, Tone.WARN) if silent else part(why, Tone.MUTED)
+            return (sign, part(word, tone), who, session, *numbers, cost_part(subject), held, told_beat, reason, age)
+        state = part(silent, Tone.WARN) if silent else part(run_words(subject), tone)
+        cost = part(f"≤{show.money(subject.held_nano_usd)}", Tone.ACCENT) if subject.live else cost_part(subject)
+        return (sign, state, who, session, *numbers, cost, told_beat, age)
 
     def detail(self, subject: Subject, width: int) -> list[Line]:
         assert isinstance(subject, RunView)
