@@ -28,6 +28,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--life", type=int, help="only this one")
     parser.add_argument("--write", type=int, help="dies at this write; without it the life ends as it would")
     parser.add_argument("--side", choices=get_args(Side), default="before")
+    parser.add_argument("--plant", default="", help="with a mistake in the program, to see that it is found")
+    parser.add_argument("--at-most", type=int, help="stop after so many deaths after which something did not fit")
     parser.add_argument("--verbose", action="store_true", help="with --life: everything that was told")
     asked = parser.parse_args(arguments)
     if asked.write is not None and asked.life is None:
@@ -36,11 +38,19 @@ def main(arguments: Sequence[str]) -> int:
         # Sets are walked through by hash: another order is another history.
         os.environ[HASH_SEED] = "0"
         os.execv(sys.executable, [sys.executable, "-m", "tests.faults", *arguments])
-    from tests.faults.series import Series, replay
+    from tests.faults.planted import PLANTS
+    from tests.faults.series import GIVEN_UP_AFTER, Series, replay
+
+    if asked.plant and asked.plant not in PLANTS:
+        parser.error(f"--plant is one of {', '.join(PLANTS)}")
 
     if asked.life is not None:
-        return replay(asked.seed, asked.life, asked.write, asked.side, asked.place, verbose=asked.verbose)
-    return Series(asked.seed, asked.kills, asked.lives, asked.first, asked.deaths, asked.jobs, asked.place).run()
+        return replay(asked.seed, asked.life, asked.write, asked.side, asked.place, asked.plant, verbose=asked.verbose)
+    most = asked.at_most or GIVEN_UP_AFTER
+    series = Series(
+        asked.seed, asked.kills, asked.lives, asked.first, asked.deaths, asked.jobs, asked.place, asked.plant, most
+    )
+    return series.run()
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from tests.faults.copies import PASSING, Ended, Teller, forked
 from tests.faults.files import stand_between
 from tests.faults.house import CONFIG_FILE, STATE, T0, House, config_of, play, text_of
 from tests.faults.operating import REFS
-from tests.faults.passing import Death, Failing, Side
+from tests.faults.passing import TRAIL, Death, Failing, Side
 from tests.faults.plan import Life, aftermath_of
 from tests.faults.verdict import verdict
 
@@ -40,8 +40,9 @@ class Outcome:
     cpu: float
 
     @property
-    def writes(self) -> int:
-        return int(self.first.last("writes", 0))
+    def trail(self) -> list[str]:
+        """What was written, as `kind path`, by the number of the write less one."""
+        return [entry[TRAIL + 1 :] for entry in self.first.last("trail", [])]
 
 
 class Lives:
@@ -52,8 +53,8 @@ class Lives:
         self.home = root / "home"
         self._images = root / "images"
 
-    def play(self, life: Life, death: Death | None) -> Outcome:
-        """`home` is left as it is at the end."""
+    def play(self, life: Life, death: Death | None, whole: Outcome | None = None) -> Outcome:
+        """`home` is left as it is at the end. `whole` is the same life without a death: it goes as that one does."""
         self._lay_out(life.image)
         first = self._process(lambda house: _live(house, life), life.dice, T0, death, life.failing)
         # Read here, so that no copy of this process has to.
@@ -71,7 +72,11 @@ class Lives:
                 again.append(one.side)
         last = self._process(_rest, random.Random(len(after.again)), at, calm=True)
         examined = forked(lambda teller: examine(self.home, teller))
-        faults = [*_ends(first, death), *verdict(self.home, told, (*last.told, *examined.told))]
+        faults = [
+            *_ends(first, death),
+            *_same(first, death, whole),
+            *verdict(self.home, told, (*last.told, *examined.told)),
+        ]
         if last.killed or last.code:
             faults.append(f"the engine after it ended with {last.code or last.signal}")
         return Outcome(first, tuple(again), tuple(faults), used + last.cpu + examined.cpu)
@@ -119,7 +124,7 @@ class Lives:
             async def watched(house: House) -> None:
                 PASSING.dying = lambda write: teller.tell(at=house.clock.now_ms(), died=str(write), **_counted())
                 await work(house)
-                teller.tell(at=house.clock.now_ms(), **_counted())
+                teller.tell(at=house.clock.now_ms(), trail=PASSING.trail, **_counted())
 
             play(self.home, dice, at, teller, watched, calm=calm)
 
@@ -138,6 +143,14 @@ def _ends(first: Ended, death: Death | None) -> Iterator[str]:
         yield f"the engine ended with {first.code}"
     if death is not None and not first.killed:
         yield f"write {death.write} was never reached: the history is another one"
+
+
+def _same(first: Ended, death: Death | None, whole: Outcome | None) -> Iterator[str]:
+    if death is None or whole is None:
+        return
+    told, expected = first.last("digest", ""), whole.first.last("trail", [])
+    if told[:TRAIL] != expected[death.write - 1][:TRAIL]:
+        yield f"until write {death.write} it went another way than the life without a death"
 
 
 async def _live(house: House, life: Life) -> None:

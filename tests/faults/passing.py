@@ -11,12 +11,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from palyra.journal.lock import LOCK_FILE
+
 T = TypeVar("T")
 
 Side = Literal["before", "after", "torn"]
 
 _PASSING_NAME = re.compile(r"\.tmp\.\d+(?:\.[0-9a-f]+)?")
 """What differs from one process to the next in the name of a file that is being written."""
+
+
+TRAIL = 8
+"""Digits of a digest by which two histories are told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,8 @@ class Passing:
     seen: list[Write] | None = None
     dying: Callable[[Write], None] = lambda write: None
     """Told of the write at which the process dies, just before."""
+    trail: list[str] = field(default_factory=list)
+    """Of each write, what the digest began with after it, its kind and its path."""
     _digest: Any = field(default_factory=sha256)
 
     @contextmanager
@@ -83,7 +91,7 @@ class Passing:
     def begin(self, root: Path, death: Death | None = None, failing: Sequence[Failing] = ()) -> None:
         """From here on writes below `root` are counted."""
         self.root, self.death, self.failing, self.count = f"{root}{os.sep}", death, failing, 0
-        self._digest = sha256()
+        self._digest, self.trail = sha256(), []
 
     @property
     def digest(self) -> str:
@@ -100,7 +108,10 @@ class Passing:
             return do(size)
         self.count += 1
         write = Write(self.count, kind, _PASSING_NAME.sub(".tmp", path[len(self.root) :]), size, offset)
-        self._digest.update(f"{write}\n".encode())
+        named = f"{kind} {write.path}"
+        # The lock tells the process's number, which is longer in one process than in another.
+        self._digest.update(f"{named if write.path.endswith(LOCK_FILE) else write}\n".encode())
+        self.trail.append(f"{self.digest[:TRAIL]} {named}")
         if self.seen is not None:
             self.seen.append(write)
         death = self.death if self.death is not None and self.death.write == self.count else None

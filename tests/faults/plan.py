@@ -2,7 +2,7 @@
 
 import errno
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.faults.passing import Death, Failing, Side
@@ -38,8 +38,8 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Aftermath:
-    """`gap_s` after the death, or after the end, another engine starts; `again` is how that one dies and those after it,
-    each followed at once by another."""
+    """`gap_s` after the death, or after the end, another engine starts; `again` is how that one dies and those after
+    it, each followed at once by another."""
 
     gap_s: float
     again: tuple[Death, ...]
@@ -61,12 +61,23 @@ def _failing(dice: random.Random) -> Failing:
     return Failing(first, first + length - 1, error, "sync" if error == errno.EIO and dice.random() < 0.4 else "")
 
 
-def deaths_of(life: Life, writes: int, count: int) -> Iterator[Death]:
-    """So many different ones among the writes a life comes to; all there are where those are fewer."""
+def deaths_of(life: Life, trail: Sequence[str], count: int) -> Iterator[Death]:
+    """So many different ones among the writes a life comes to, or, where count is 0, all there are. Half of them are
+    drawn among all writes, which are of the journal's WAL nearly all, half of what is written seldom."""
     dice = random.Random(f"{life.seed}/{life.number}/deaths")
-    places = [(write, side) for write in range(1, writes + 1) for side in SIDES]
-    for write, side in dice.sample(places, min(count, len(places))):
-        yield death_at(life, write, side)
+    alike: dict[str, list[int]] = {}
+    for write, what in enumerate(trail, 1):
+        alike.setdefault(what, []).append(write)
+    if not count:
+        yield from (death_at(life, write, side) for write in range(1, len(trail) + 1) for side in SIDES)
+        return
+    drawn: set[tuple[int, Side]] = set()
+    while len(drawn) < min(count, len(SIDES) * len(trail)):
+        among = alike[dice.choice(list(alike))] if dice.random() < 0.5 else range(1, len(trail) + 1)
+        write, side = dice.choice(among), dice.choice(SIDES)
+        if (write, side) not in drawn:
+            drawn.add((write, side))
+            yield death_at(life, write, side)
 
 
 def death_at(life: Life, write: int, side: Side) -> Death:

@@ -6,6 +6,7 @@ import selectors
 import shutil
 import sys
 import tempfile
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,7 +24,6 @@ PROGRESS_S = 20.0
 TOLD_MOST = 12
 """Faults of one death that are told."""
 GIVEN_UP_AFTER = 25
-"""So many faulty deaths, and nobody learns from more."""
 
 
 def say(text: str) -> None:
@@ -31,13 +31,14 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def replay_line(seed: int, life: int, death: Death | None) -> str:
+def replay_line(seed: int, life: int, death: Death | None, plant: str = "") -> str:
     """What brings the same death about again."""
     named = "" if death is None else f" --write {death.write} --side {death.side}"
-    return f"python -m tests.faults --seed {seed} --life {life}{named}"
+    planted = f" --plant {plant}" if plant else ""
+    return f"python -m tests.faults --seed {seed} --life {life}{named}{planted}"
 
 
-def evidence(seed: int, life: int, death: Death | None, outcome: Outcome, kept: Path) -> str:
+def evidence(seed: int, life: int, death: Death | None, outcome: Outcome, kept: Path, plant: str = "") -> str:
     """What did not fit, where, and how to see it again."""
     died = outcome.first.last("died", "not killed")
     faults = [f"  {fault}" for fault in outcome.faults[:TOLD_MOST]]
@@ -45,7 +46,7 @@ def evidence(seed: int, life: int, death: Death | None, outcome: Outcome, kept: 
         faults.append(f"  and {len(outcome.faults) - TOLD_MOST} more")
     side = "" if death is None else f", {death.side}"
     head = f"seed {seed}, life {life}, {died}{side}: {len(outcome.faults)} faults"
-    return "\n".join([head, *faults, f"  again: {replay_line(seed, life, death)}", f"  kept in {kept}"])
+    return "\n".join([head, *faults, f"  again: {replay_line(seed, life, death, plant)}", f"  kept in {kept}"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,13 @@ class Series:
     deaths: int
     jobs: int
     place: Path | None
+    plant: str = ""
+    at_most: int = GIVEN_UP_AFTER
+    """So many faulty deaths, and nobody learns from more."""
 
     def run(self) -> int:
         """Returns 1 when anything did not fit."""
-        prepare()
+        prepare(self.plant)
         root = Path(tempfile.mkdtemp(prefix="palyra-faults-", dir=self.place))
         try:
             total = self._together(root)
@@ -83,6 +87,8 @@ class Series:
                 try:
                     self._work(number, root, writing)
                     code = 0
+                except BaseException:
+                    traceback.print_exc()
                 finally:
                     os._exit(code)
             os.close(writing)
@@ -139,8 +145,8 @@ class Series:
                 kept = root / "kept" / f"{life_number}-{'none' if death is None else f'{death.write}-{death.side}'}"
                 kept.parent.mkdir(exist_ok=True)
                 shutil.copytree(own / "home", kept)
-                tell(text=evidence(self.seed, life_number, death, outcome, kept))
-            if tally.counts["faulty"] >= GIVEN_UP_AFTER:
+                tell(text=evidence(self.seed, life_number, death, outcome, kept, self.plant))
+            if tally.counts["faulty"] >= self.at_most:
                 return
 
     def _deaths(
@@ -152,16 +158,18 @@ class Series:
             life = life_of(self.seed, life_number)
             whole = lives.play(life, None)
             yield life_number, None, whole
-            for death in deaths_of(life, whole.writes, self.deaths or 3 * whole.writes):
+            for death in deaths_of(life, whole.trail, self.deaths):
                 if enough():
                     return
-                yield life_number, death, lives.play(life, death)
+                yield life_number, death, lives.play(life, death, whole)
             life_number += self.jobs
 
 
-def replay(seed: int, life_number: int, write: int | None, side: Side, place: Path | None, *, verbose: bool) -> int:
+def replay(
+    seed: int, life_number: int, write: int | None, side: Side, place: Path | None, plant: str, *, verbose: bool
+) -> int:
     """One death, or a life without one. The directory stays."""
-    prepare()
+    prepare(plant)
     root = Path(tempfile.mkdtemp(prefix="palyra-faults-", dir=place)) / "0"
     root.mkdir(mode=0o700)
     life = life_of(seed, life_number)
@@ -172,7 +180,7 @@ def replay(seed: int, life_number: int, write: int | None, side: Side, place: Pa
         say("\n".join(json.dumps(line) for line in outcome.first.told))
     say(f"digest {outcome.first.last('digest', '')}")
     if outcome.faults:
-        say(evidence(seed, life_number, death, outcome, lives.home))
+        say(evidence(seed, life_number, death, outcome, lives.home, plant))
         return 1
     tally = Tally(seed)
     tally.add(life, death, outcome)

@@ -2,6 +2,7 @@
 
 import sqlite3
 import stat
+import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -22,6 +23,15 @@ WHERE {owner} <> '' AND {other} AND runs.state = 'completed' GROUP BY 1 HAVING c
 
 def verdict(home: Path, before: Sequence[Told], at_rest: Sequence[Told]) -> list[str]:
     """Everything that does not fit. `before` is what was told until the death, `at_rest` by the engine after it."""
+    try:
+        return list(_judged(home, before, at_rest))
+    except Exception as error:
+        # What cannot be read is no installation at rest.
+        told = [line["fault"] for line in (*before, *at_rest) if "fault" in line]
+        return [*told, "".join(traceback.format_exception(error))]
+
+
+def _judged(home: Path, before: Sequence[Told], at_rest: Sequence[Told]) -> list[str]:
     faults = [line["fault"] for line in (*before, *at_rest) if "fault" in line]
     journal = home / "state" / "journal.db"
     with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as database:

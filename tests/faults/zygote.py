@@ -10,14 +10,17 @@ from tests.faults.company import Company
 from tests.faults.copies import PASSING, Teller
 from tests.faults.house import CONFIG_FILE, STATE, T0, House, play, text_of
 from tests.faults.lives import examine
+from tests.faults.planted import PLANTS
 from tests.faults.sqlite_shim import SqliteShim
 
 DAY_MS = 86_400_000
 WARMING_ACTS = 60
 
 
-def prepare() -> None:
-    """Once per process, before its first life. Raises ShimError."""
+def prepare(plant: str = "") -> None:
+    """Once per process, before its first life; with a mistake of `PLANTS`, if one is named. Raises ShimError."""
+    if plant:
+        PLANTS[plant]()
     logging.disable(logging.CRITICAL)
     SqliteShim(PASSING)
     with tempfile.TemporaryDirectory(prefix="palyra-faults-") as directory:
