@@ -23,7 +23,7 @@ def may_touch(entry: Entry, config_name: str) -> bool:
     if target == ".":
         return entry.action in (Action.MKDIR, Action.CHMOD) or entry.before.kind is Kind.DIRECTORY
     if entry.action is Action.CHMOD:
-        return entry.root is Root.STATE or target == config_name
+        return entry.root is Root.STATE or _is_one_of(target, (config_name,))
     gone = entry.action in (Action.DELETE, Action.CREATE)
     if entry.root is Root.CONFIG:
         return _is_one_of(target, (config_name,)) or (gone and "/" not in target and is_temporary(target))

@@ -75,8 +75,15 @@ def by_variable(patient: Patient) -> None:
     patient.named = False
 
 
+WITH_SECRET = CONFIG.replace('api_key_vault_ref = "global/second"', 'api_key = "sk-inline-0123456789"')
+
+
 def inline(mode: int) -> Inflict:
-    return text(CONFIG.replace('api_key_vault_ref = "global/second"', 'api_key = "sk-inline-0123456789"'), mode)
+    return text(WITH_SECRET, mode)
+
+
+def earlier(mode: int) -> Inflict:
+    return lambda patient: patient.configure(WITH_SECRET, mode, backup=1)
 
 
 FAULTS = (
@@ -187,6 +194,7 @@ FAULTS = (
     Fault("readable", text(CONFIG, 0o644), "config.permissions", WARNING, CHMOD),
     Fault("readable by the group", text(CONFIG, 0o640), "config.permissions", WARNING, CHMOD),
     Fault("readable, with a secret", inline(0o644), "config.permissions", BLOCKING, CHMOD),
+    Fault("an earlier one readable, with a secret", earlier(0o644), "config.permissions", BLOCKING, CHMOD),
     Fault("writable", text(CONFIG, 0o666), "config.permissions", BLOCKING, CHMOD),
     Fault("writable by the group", text(CONFIG, 0o660), "config.permissions", BLOCKING, CHMOD),
     Fault("of another account", sees(owners={"palyra.toml": 4242}), "config.permissions", BLOCKING),

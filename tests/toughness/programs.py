@@ -117,11 +117,12 @@ class Installation:
             engine.child.end()
             engine.close()
 
-    def run(self, *arguments: str) -> Done:
-        """Runs a command to its end."""
+    def run(self, *arguments: str, before: str = "") -> Done:
+        """Runs a command to its end. `before` as for a nursery."""
         with open(os.devnull) as nothing, tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
             streams = (nothing.fileno(), output.fileno(), errors.fileno())
-            child = self.nursery.start("palyra", [*arguments, *self.places], streams, environ=self.environ)
+            argv = [*arguments, *self.places]
+            child = self.nursery.start("palyra", argv, streams, environ=self.environ, before=before)
             code = child.wait()
             output.seek(0)
             errors.seek(0)
@@ -129,9 +130,9 @@ class Installation:
         assert "Traceback" not in done.errors, done.errors
         return done
 
-    async def command(self, *arguments: str) -> Done:
+    async def command(self, *arguments: str, before: str = "") -> Done:
         """Runs a command to its end while the loop goes on."""
-        return await asyncio.to_thread(self.run, *arguments)
+        return await asyncio.to_thread(self.run, *arguments, before=before)
 
 
 def read_line(descriptor: int) -> bytes:

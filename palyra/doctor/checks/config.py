@@ -107,7 +107,7 @@ def _name(problem: Problem, told: set[str]) -> str:
 
 
 def permissions(found: Installation) -> Iterator[Finding]:
-    """Nobody else may write the configuration."""
+    """Nobody else may write the configuration, nor read the secrets of this one and of earlier ones."""
     chosen = found.config_files.get().chosen
     facts = None if chosen is None else chosen.target.facts
     if chosen is None or facts is None or facts.kind is not Kind.FILE:
@@ -129,6 +129,26 @@ def permissions(found: Installation) -> Iterator[Finding]:
     elif facts.mode & 0o044 and chosen.source != "system":
         message = f"Other accounts may read {path} (mode {facts.mode:04o})."
         yield Finding("config.permissions", Severity.WARNING, path, message, (), repairs, manual)
+    yield from _earlier_ones(found)
+
+
+def _earlier_ones(found: Installation) -> Iterator[Finding]:
+    """A backup keeps the mode that the file had, also when that one is closed later."""
+    for kept in found.config_files.get().backups.values():
+        facts = kept.facts
+        if facts is None or not kept.is_file or not facts.mode & 0o066 or _INLINE.search(kept.data or b"") is None:
+            continue
+        ours = found.uid in (facts.uid, 0)
+        yield Finding(
+            "config.permissions",
+            Severity.BLOCKING,
+            str(kept.path),
+            f"{kept.path}, an earlier configuration, holds a secret and is open to other accounts"
+            f" (mode {facts.mode:04o}).",
+            (),
+            ("config.permissions",) if ours else (),
+            "" if ours else f"Have its owner run: chmod 600 {kept.path}",
+        )
 
 
 def exposure(found: Installation) -> Iterator[Finding]:

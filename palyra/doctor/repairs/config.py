@@ -117,21 +117,24 @@ def reinitialize(installation: Installation, findings: Sequence[Finding]) -> Rep
 
 
 def permissions(installation: Installation, findings: Sequence[Finding]) -> RepairStep | None:
-    """Takes the right to write from everybody else."""
+    """Takes the right to read and to write from everybody else: also for backups with secrets in them."""
     files = installation.config_files.found
     if files is None or files.chosen is None or not answers(findings, PERMISSIONS):
         return None
     target = files.chosen.target
     if target.facts is None or installation.uid not in (target.facts.uid, 0):
         return None
-    change = closed(PERMISSIONS, Root.CONFIG, target.path.name, target, PRIVATE_FILE)
-    if change is None:
+    at_fault = {finding.object for finding in findings if PERMISSIONS in finding.repairs}
+    open_ones = [one for one in (target, *files.backups.values()) if str(one.path) in at_fault]
+    changes = [closed(PERMISSIONS, Root.CONFIG, one.path.name, one, PRIVATE_FILE) for one in open_ones]
+    done = tuple(change for change in changes if change is not None)
+    if not done:
         return None
     return RepairStep(
         PERMISSIONS,
-        f"Close {target.path} to other accounts",
-        "It becomes 0600. Keys in it that others could read should be rotated.",
-        (change,),
+        f"Close {target.path} to other accounts" if target in open_ones else "Close earlier configurations to others",
+        f"{'Each' if len(done) > 1 else 'It'} becomes 0600. Keys in it that others could read should be rotated.",
+        done,
         security=True,
     )
 
