@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,7 @@ from palyra.core.private_files import private_dir, write_private
 
 SOCKET_FILE = "operators.sock"
 POINTER_FILE = "socket.path"
+_OTHERS_WRITE = 0o022
 LONGEST = 107
 """Bytes of a Unix socket's path: `sun_path` holds 108, the last one NUL. Source: unix(7)."""
 
@@ -43,13 +45,26 @@ def choose_socket(state_dir: Path, environ: Mapping[str, str]) -> Path:
 
 
 def find_socket(state_dir: Path) -> Path:
-    """Where an engine of this state directory listens, if there is one."""
+    """Where an engine of this state directory listens, if there is one.
+
+    A place elsewhere counts only while it is private to the state's owner: the engine may be long gone and what lay in
+    `/tmp` swept away, and then somebody else may listen there for what operators send, secrets among it.
+    """
     try:
         with (state_dir / POINTER_FILE).open("rb") as file:
             named = file.read(LONGEST + 1).strip()
     except OSError:
         named = b""
-    return Path(os.fsdecode(named)) if named else state_dir / SOCKET_FILE
+    elsewhere = Path(os.fsdecode(named))
+    return elsewhere if named and _is_private(elsewhere.parent, state_dir) else state_dir / SOCKET_FILE
+
+
+def _is_private(directory: Path, state_dir: Path) -> bool:
+    try:
+        found, owner = directory.lstat(), state_dir.stat().st_uid
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid in (os.geteuid(), owner) and not found.st_mode & _OTHERS_WRITE
 
 
 def fits(path: Path) -> bool:

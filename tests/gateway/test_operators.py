@@ -3,6 +3,7 @@ import json
 import os
 import socket
 import stat
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -97,6 +98,66 @@ async def test_two_long_state_directories_do_not_share_a_socket(tmp_path: Path) 
     environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
     async with operators_server(first, environ=environ) as one, operators_server(second, environ=environ) as other:
         assert one.path != other.path
+
+
+@pytest.mark.parametrize("planted", ["open to all", "somebody else's", "a link"])
+def test_what_others_put_where_an_engine_once_listened_is_not_spoken_to(tmp_path: Path, planted: str) -> None:
+    if planted == "somebody else's" and os.geteuid() != 0:
+        pytest.skip("to give something to another account takes root")
+    state_dir = tmp_path / "state"
+    state_dir.mkdir(mode=0o700)
+    there = tmp_path / "palyra-0-123456789abc"
+    there.mkdir(mode=0o700)
+    (state_dir / POINTER_FILE).write_bytes(os.fsencode(there / SOCKET_FILE) + b"\n")
+    assert find_socket(state_dir) == there / SOCKET_FILE
+    match planted:
+        case "open to all":
+            there.chmod(0o777)
+        case "a link":
+            there.rename(tmp_path / "other")
+            there.symlink_to(tmp_path / "other")
+        case _:
+            os.chown(there, 65534, 65534)
+    assert find_socket(state_dir) == state_dir / SOCKET_FILE
+
+
+CALLING = """
+import os, socket, sys
+os.setgid(65534), os.setuid(65534)
+line = socket.socket(socket.AF_UNIX)
+try:
+    line.connect(sys.argv[1])
+except PermissionError:
+    sys.exit("kept out")
+line.sendall(b"GET /console/v1/snapshot HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n")
+sys.stdout.write(line.makefile().read())
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="to become another account takes root")
+async def test_a_real_other_account_is_kept_out_by_its_directory_and_refused_behind_it() -> None:
+    engine = FixedEngine()
+    with TemporaryDirectory() as place:
+        # Everybody may pass through what lies above.
+        Path(place).chmod(0o711)
+        state_dir = Path(place) / "state"
+        state_dir.mkdir(mode=0o700)
+        async with operators_server(state_dir, engine) as server:
+
+            async def call() -> tuple[str, str]:
+                argv = [sys.executable, "-c", CALLING, str(server.path)]
+                pipe = asyncio.subprocess.PIPE
+                child = await asyncio.create_subprocess_exec(*argv, stdout=pipe, stderr=pipe)
+                told, errors = await child.communicate()
+                return told.decode(), errors.decode().strip()
+
+            assert await call() == ("", "kept out")
+            state_dir.chmod(0o711)
+            server.path.chmod(0o666)
+            answer, errors = await call()
+            assert (errors, answer.split()[1]) == ("", "403")
+            assert "role_missing" in answer
+    assert engine.identities == []
 
 
 async def test_another_account_is_refused(tmp_path: Path) -> None:
