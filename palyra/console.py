@@ -24,7 +24,7 @@ from palyra.tui.app import PalyraApp
 from palyra.tui.driver import PalyraDriver
 from palyra.tui.frame.herald import ringing
 from palyra.tui.habits import Habits
-from palyra.tui.themes import color_system
+from palyra.tui.themes import color_system, fitting
 from palyra.tui.who import WhoApp
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class Console(PalyraApp):
             memory=state_dir / MEMORY_FILE,
             driver_class=PalyraDriver,
         )
+        self._configured = screen.console
         self.painted = asyncio.Event()
         self.live = asyncio.Event()
         """What the engine says is painted."""
@@ -98,8 +99,20 @@ class Console(PalyraApp):
         self.hang_up()
 
     async def follow(self, config: LoadedConfig) -> None:
-        """The configuration that an engine in this process goes by."""
+        """The configuration that an engine in this process goes by. A theme that was picked with a key stays until the
+        configured one is another."""
+        looks = config.console
         self.drain_seconds = config.gateway.drain_seconds
+        self.habits = habits(looks, os.environ)
+        self.bridge.refresh_hz = looks.refresh_hz
+        if dict(looks.keys) != self._configured.keys:
+            self.take_keys(looks.keys)
+        if looks.theme != self._configured.theme:
+            self.memory.theme = ""
+            self.theme = fitting("", looks.theme, color_system())
+        self._configured = looks
+        if self.front is not None:
+            self.front.redraw()
 
     def stop(self) -> None:
         self.exit()

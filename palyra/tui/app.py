@@ -124,7 +124,6 @@ class PalyraApp(App[None], inherit_bindings=False):
         self.control = control
         self.read_only = read_only
         self.habits = habits or Habits()
-        self.keys, self.key_faults = sound_keys(keys or {}, ((one.LABEL, one.ACTIONS) for one in SCREENS))
         self.failures: list[BaseException] = []
         self.flashed: Flash | None = None
         self.taking_over = False
@@ -136,7 +135,7 @@ class PalyraApp(App[None], inherit_bindings=False):
         self._memory_file = memory
         self.memory = Memory() if memory is None else load_memory(memory)
         self.theme = themes.fitting(self.memory.theme, theme, color_system)
-        self.set_keymap(self.keys)
+        self.take_keys(keys or {})
         self.bridge = Bridge(
             control, clock, refresh_hz=refresh_hz, on_snapshot=self._on_snapshot, on_link=self._on_link
         )
@@ -147,6 +146,11 @@ class PalyraApp(App[None], inherit_bindings=False):
         self._herald = Herald(self._to_terminal, ringing)
         self._tasks: set[asyncio.Task[None]] = set()
         self._sending: list[Command] = []
+
+    def take_keys(self, wanted: Mapping[str, str]) -> None:
+        """Keys of the operator's own, by the ids of actions; what is wrong with them is told as other problems are."""
+        self.keys, self.key_faults = sound_keys(wanted, ((one.LABEL, one.ACTIONS) for one in SCREENS))
+        self.set_keymap(self.keys)
 
     # Living.
 

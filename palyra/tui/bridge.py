@@ -58,7 +58,8 @@ class Bridge:
         """Set with the first snapshot."""
         self.paused = False
         self._topics: tuple[Topic, ...] = ()
-        self._acting_seconds = 1.0 / refresh_hz
+        self.refresh_hz = refresh_hz
+        """How often a second it looks while the operator acts."""
         self._on_snapshot = on_snapshot
         self._on_link = on_link
         self._wake = asyncio.Event()
@@ -73,7 +74,7 @@ class Bridge:
 
     def touch(self) -> None:
         """Notes that the operator pressed a key or moved the mouse."""
-        was_calm = self.interval > self._acting_seconds
+        was_calm = self.interval > 1.0 / self.refresh_hz
         self._touched = self.clock.monotonic()
         if was_calm:
             self._arm()
@@ -92,7 +93,7 @@ class Bridge:
     def interval(self) -> float:
         """Seconds until the next pull."""
         acting = self._touched is not None and self.clock.monotonic() - self._touched < ACTING_SECONDS
-        return self._acting_seconds if acting else CALM_SECONDS
+        return 1.0 / self.refresh_hz if acting else CALM_SECONDS
 
     async def run(self) -> None:
         """Pulls until cancelled."""

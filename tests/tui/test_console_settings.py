@@ -120,6 +120,40 @@ def test_the_console_takes_zone_and_prompts_from_its_configuration() -> None:
     assert habits(LoadedConfig().console, {"TZ": "Europe/Prague"}) == Habits("Europe/Prague")
 
 
+async def test_keys_theme_and_clock_are_taken_up_when_the_configuration_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    first = sound("[console]\ntimezone = 'UTC'\n[console.keys]\n'go.runs' = 'f5'\n")
+    options: dict[str, Any] = {"screen": first, "state_dir": tmp_path}
+    async with console(normal(), app_class=OnTerminal, **options) as desk:
+        app = desk.app
+        assert isinstance(app, OnTerminal)
+        await desk.press("f5")
+        assert desk.front.NAME == "runs"
+        await desk.press("T")
+        picked = app.theme
+        await app.follow(sound("[console]\ntimezone = 'UTC'\n[console.keys]\n'go.jobs' = 'f6'\n'go.audit' = 'f6'\n"))
+        await desk.settle()
+        assert app.theme == picked, "the file says nothing new of it"
+        await desk.press("f5")
+        assert desk.front.NAME == "runs"
+        await desk.press("f6")
+        assert desk.front.NAME == "jobs"
+        await desk.press("5")
+        assert desk.front.NAME == "runs"
+        await desk.jump(30)
+        assert "[console.keys] go.audit: f6 is already" in desk.notice
+        fresh = "[console]\ntheme = 'palyra-light'\ntimezone = 'Europe/Prague'\nrefresh_hz = 1\n"
+        await app.follow(sound(fresh))
+        await desk.settle()
+        assert (app.theme, app.memory.theme) == ("palyra-light", "")
+        assert "+01" in desk.status or "CET" in desk.status or "Prague" in desk.status
+        assert app.bridge.refresh_hz == 1
+        await desk.press("f6", "4")
+        assert desk.front.NAME == "usage"
+
+
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> dict[str, RunTextView]:
     """What was kept of every run, by part."""
