@@ -54,6 +54,7 @@ REFS = ("global/one", "global/two", "global/three")
 MODELS = ("openai/gpt-4o-mini", "openai/gpt-4o", "openai/gpt-4.1-mini")
 GRANTS: tuple[GrantScope, ...] = ("once", "session", "timeboxed", "amount")
 GONE = "gone"
+TRIES = 6
 
 Promise = tuple[str, Any]
 """What it is about, as `kind:name`, and what is true of it."""
@@ -89,9 +90,11 @@ class Operator:
         return self._house.clock.now_ms()
 
     async def act(self) -> None:
-        """Something or other; often there is nothing to do it to."""
-        make, _ = self.dice.choices(ACTS, [weight for _, weight in ACTS])[0]
-        made = make(self, await self._house.ann.snapshot(list(Topic)))
+        """Something or other there is something to do it to."""
+        shot = await self._house.ann.snapshot(list(Topic))
+        made: Made = None
+        for make, _ in self.dice.choices(ACTS, [weight for _, weight in ACTS], k=TRIES):
+            made = make(self, shot) if made is None else made
         if isinstance(made, str):
             self._rewrite(made)
         elif made is not None:
