@@ -148,4 +148,6 @@ def grants_of(screen: "ListScreen") -> tuple[GrantView, ...]:
     return tuple(one for one in snapshot.grants if one.approval_id == subject.approval_id and one.state == "active")
 
 
-DECISIONS: tuple[Action["ListScreen"], ...] = (AllowOnce(), AllowMore(), Deny(), Revoke())
+ANSWERS: tuple[Action["ListScreen"], ...] = (AllowOnce(), AllowMore(), Deny())
+"""To who waits."""
+DECISIONS: tuple[Action["ListScreen"], ...] = (*ANSWERS, Revoke())

@@ -14,7 +14,7 @@ from palyra.tui import format as show
 from palyra.tui import glyphs
 from palyra.tui.commands.action import bindings
 from palyra.tui.commands.alerts import ALERTS
-from palyra.tui.commands.decide import DECISIONS
+from palyra.tui.commands.decide import ANSWERS
 from palyra.tui.commands.explain import Explain
 from palyra.tui.commands.general import EVERYWHERE
 from palyra.tui.commands.incidents import INCIDENTS
@@ -54,7 +54,7 @@ COLUMNS = (
 )
 FRESH_SECONDS = 5.0
 """How long what the journal said of a pending approval is good for."""
-HERE = (*DECISIONS, *INCIDENTS, *ALERTS, Explain(), *OPENING)
+HERE = (*ANSWERS, *INCIDENTS, *ALERTS, Explain(), *OPENING)
 
 
 def urgency(approval: ApprovalView) -> tuple[int, int]:
