@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -41,6 +42,8 @@ COMPLAINT_KEPT = 8_192
 COMPLAINT_LINES = 3
 """How much of what a process says on its standard error is kept (octets), and told when it dies (lines)."""
 PROGRAM = (sys.executable, "-P", "-m", "palyra.control.replay_worker")
+HANDED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+"""What of the environment a replay gets, with what tells Python where its modules are; keys of providers lie beside."""
 
 
 @dataclass(slots=True)
@@ -149,6 +152,7 @@ class ReplayDesk:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 limit=LINE_LIMIT,
+                env={name: text for name, text in os.environ.items() if name in HANDED_ON or name.startswith("PYTHON")},
                 # Ctrl+C is heard by whoever asked, who ends this process.
                 start_new_session=True,
             )

@@ -204,6 +204,12 @@ async def test_what_a_worker_said_before_it_died_is_told_without_secrets(
         failed.value
     )
     assert "qqqq" not in str(failed.value)
+    monkeypatch.setenv("ACME_CREDENTIAL", "canary-of-the-environment")
+    looking = "import os, sys; sys.exit(f'it sees {sorted(os.environ.values())}')"
+    monkeypatch.setattr("palyra.control.replaying.PROGRAM", (sys.executable, "-c", looking))
+    with pytest.raises(PalyraError, match="it said: it sees") as seen:
+        await replay(desk, ReplayQuery("looking"), Following(desk))
+    assert "canary" not in str(seen.value)
     killed = "import os; os.kill(os.getpid(), 9)"
     monkeypatch.setattr("palyra.control.replaying.PROGRAM", (sys.executable, "-c", killed))
     with pytest.raises(PalyraError, match=r"its process was killed by signal 9 and gave no answer\.?$"):
