@@ -16,8 +16,9 @@ HANGS_AFTER_S = 300
 """Only for failing instead of hanging."""
 
 LENGTH = struct.Struct("<Q")
-_MEMORY = mmap.mmap(-1, 8 * 1024 * 1024)
-"""Shared with every copy of this process; one at a time tells something."""
+MEMORY_BYTES = 8 * 1024 * 1024
+_MEMORIES: dict[int, mmap.mmap] = {}
+"""What a process shares with its copies, of which one at a time tells something; by the process's number."""
 
 Told = dict[str, Any]
 
@@ -65,13 +66,15 @@ class Ended:
 
 def forked(work: Callable[[Teller], None]) -> Ended:
     """Does it in a process of its own, a copy of this one, and waits for its end."""
-    LENGTH.pack_into(_MEMORY, 0, LENGTH.size)
+    if (memory := _MEMORIES.get(os.getpid())) is None:
+        memory = _MEMORIES[os.getpid()] = mmap.mmap(-1, MEMORY_BYTES)
+    LENGTH.pack_into(memory, 0, LENGTH.size)
     child = os.fork()
     if not child:
         code = 1
         try:
             signal.alarm(HANGS_AFTER_S)
-            teller = Teller(_MEMORY)
+            teller = Teller(memory)
             try:
                 work(teller)
                 code = 0
@@ -80,8 +83,8 @@ def forked(work: Callable[[Teller], None]) -> Ended:
         finally:
             os._exit(code)
     _, status, used = os.wait4(child, 0)
-    (end,) = LENGTH.unpack_from(_MEMORY, 0)
-    told = tuple(json.loads(line) for line in _MEMORY[LENGTH.size : end].splitlines())
+    (end,) = LENGTH.unpack_from(memory, 0)
+    told = tuple(json.loads(line) for line in memory[LENGTH.size : end].splitlines())
     ended_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
     code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
     return Ended(told, code, ended_by, used.ru_utime + used.ru_stime)
