@@ -52,7 +52,9 @@ async def check_rows(
     grants: tuple[GrantRow, ...] = await readers.grants()
     report = await asyncio.to_thread(verify, hold_rows(readers), policies, now, live=live, grants=grants)
     orphans = tuple(row.hold_id for row in report.open_holds if row.hold_id not in running)
-    differing = await readers.rollup_differences() if sums else ()
+    differing = await readers.unmatched_holds()
+    if sums:
+        differing += await readers.rollup_differences()
     return LedgerAnswer(
         ok=report.ok and not orphans and not differing,
         live=live is not None,

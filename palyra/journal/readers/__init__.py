@@ -14,6 +14,7 @@ from palyra.journal.readers.incidents import IncidentReaders
 from palyra.journal.readers.jobs import JobReaders
 from palyra.journal.readers.memory import MemoryReaders
 from palyra.journal.readers.observations import ObservationReaders
+from palyra.journal.readers.pairs_check import PairsReaders
 from palyra.journal.readers.runs import RunReaders
 from palyra.journal.readers.sums_check import SumsReaders
 from palyra.journal.readers.tasks import TaskReaders
@@ -23,6 +24,7 @@ from palyra.journal.readers.texts import TextReaders
 class Readers(
     RunReaders,
     HoldReaders,
+    PairsReaders,
     SumsReaders,
     GovernanceReaders,
     AlertReaders,
