@@ -134,6 +134,7 @@ class Flag(Kind):
     """true or false."""
 
     noun = "true or false"
+    hint = "Write one of the two, without quotes"
     example = True
 
     def read(self, value: object) -> bool:

@@ -4,6 +4,7 @@ Reading the file is the only thing done outside; `interpret` is a pure function 
 """
 
 import re
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from palyra.config.versions import CURRENT, migrate
 from palyra.core.redact import redact
 from palyra.core.values import value
 
+_DIGITS = re.compile(r"[0-9_]+")
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
@@ -221,7 +223,9 @@ def _syntax(message: str, text: str) -> _PlacedError:
     place = _PLACE.search(message)
     if place is None:
         # Without a place it is Python refusing to make an int of thousands of digits.
-        return _PlacedError(Fault(Code.SYNTAX, "a number has too many digits", "Shorten it"), 0)
+        runs = (run for run in _DIGITS.finditer(text) if len(run[0].replace("_", "")) > sys.get_int_max_str_digits())
+        at = next((text.count("\n", 0, run.start()) + 1 for run in runs), 0)
+        return _PlacedError(Fault(Code.SYNTAX, "a number has too many digits", "Shorten it"), at)
     line = int(place[1] or text.count("\n") + 1)
     column = f", column {place[2]}" if place[2] else ""
     said, fix = message[: place.start()], "Correct the line"

@@ -76,6 +76,8 @@ class Origin:
 
 
 DEFAULT = Origin()
+LONGEST_KEY = 200
+"""Characters of a key that are told: no key of ours is longer."""
 
 
 @value
@@ -94,7 +96,8 @@ class Problem:
 
     def __str__(self) -> str:
         """`palyra.toml:4 gateway.bnid: unknown key. Did you mean "bind"?` Not yet safe for a terminal."""
-        head = f"{self.origin.place} {self.key}".strip()
+        key = self.key if len(self.key) <= LONGEST_KEY else f"{self.key[:LONGEST_KEY]}…"
+        head = f"{self.origin.place} {key}".strip()
         tail = [f"{self.message}."]
         if self.suggestions:
             tail.append(f"Did you mean {either(self.suggestions)}?")

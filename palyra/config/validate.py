@@ -106,8 +106,9 @@ def _problems(merged: Merged, faults: Iterable[tuple[Path, ErrorDetails]]) -> li
                 hint = entry.kind.hint if entry is not None and entry.kind is not None else ""
                 problem = Problem(Code.MISSING, dotted(path), merged.place(path), "this key is required", hint)
             case "model_type" | "dict_type":
+                rows = dotted(tuple(part for part in path if not isinstance(part, int)))
                 in_row = any(isinstance(part, int) for part in path)
-                fix = "" if in_row else f"Write it as [{dotted(path)}]"
+                fix = f"Write each as [[{rows}]]" if in_row else f"Write it as [{dotted(path)}]"
                 problem = Problem(Code.WRONG_TYPE, dotted(path), merged.place(path), "a table was expected", fix)
             case "tuple_type":
                 message = "an array of tables was expected"

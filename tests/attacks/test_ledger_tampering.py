@@ -83,8 +83,9 @@ def test_every_number_and_name_that_somebody_changes_is_found(kept: Kept, tmp_pa
     shutil.copytree(kept.state, place, ignore=shutil.ignore_patterns("*.sock", "journal.db*"))
     honest = tampered(kept, place, "UPDATE runs SET message = message")
     assert honest.ok, honest
+    third = "WHERE rowid = (SELECT rowid FROM {} ORDER BY rowid LIMIT 1 OFFSET 2)"
     deeds = [
-        f"UPDATE {table} SET {column} = {CHANGED.format(column)} WHERE rowid = (SELECT rowid FROM {table} ORDER BY rowid LIMIT 1 OFFSET 2)"
+        f"UPDATE {table} SET {column} = {CHANGED.format(column)} {third.format(table)}"
         for table, columns in (("holds", OF_HOLDS), ("usage", OF_USAGE))
         for column in columns
     ]

@@ -60,7 +60,7 @@ def test_there_is_one_step_from_every_earlier_version() -> None:
         (b"version = 1\nversion = 1\n", Code.SYNTAX, 2),
         (b"version = 1\n\nx = 'open", Code.SYNTAX, 3),
         (b"version = 1\nx = 2026-13-01\n", Code.SYNTAX, 2),
-        (b"version = 1\nx = " + b"9" * 5000, Code.SYNTAX, 0),
+        (b"version = 1\nx = " + b"9" * 5000, Code.SYNTAX, 2),
         (b"\xef\xbb\xbfversion = 1\n", Code.ENCODING, 0),
         (b"version = 1\n# caf\xe9\n", Code.ENCODING, 2),
         (b"v\x00ersion = 1\n", Code.SYNTAX, 1),
