@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from palyra.core.private_files import private_dir, write_private
+from palyra.core.regular_files import read_regular
 
 SOCKET_FILE = "operators.sock"
 POINTER_FILE = "socket.path"
@@ -51,8 +52,7 @@ def find_socket(state_dir: Path) -> Path:
     `/tmp` swept away, and then somebody else may listen there for what operators send, secrets among it.
     """
     try:
-        with (state_dir / POINTER_FILE).open("rb") as file:
-            named = file.read(LONGEST + 1).strip()
+        named = read_regular(state_dir / POINTER_FILE, LONGEST + 1).strip()
     except OSError:
         named = b""
     elsewhere = Path(os.fsdecode(named))

@@ -71,10 +71,12 @@ def read_private(path: Path, limit: int, *, tighten: bool = True) -> bytes | Non
         if error.errno == errno.ELOOP:
             raise _symlink(path) from error
         raise _unusable(path, "read", error) from error
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        # A directory can be opened, but nothing can be made of it that could be read.
+        os.close(descriptor)
+        raise StateError(f"{path} is no regular file.", fix="Remove it.")
     with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise StateError(f"{path} is no regular file.", fix="Remove it.")
         _check_owner(path, found)
         if found.st_mode & _OTHERS_WRITE:
             raise StateError(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from palyra.core.redact import redact_data
+from palyra.core.regular_files import read_regular
 from palyra.core.values import value
 from palyra.doctor.installation import LAST_MS
 from palyra.doctor.leftovers import is_text
@@ -59,7 +60,7 @@ def append_pending(state_dir: Path, row: PendingRow) -> None:
 def read_pending(state_dir: Path) -> list[PendingRow]:
     """Every row that can be read, in the order they were written. Raises OSError."""
     try:
-        data = pending_path(state_dir).read_bytes()[:_MOST]
+        data = read_regular(pending_path(state_dir), _MOST)
     except FileNotFoundError:
         return []
     rows: list[PendingRow] = []

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from palyra.core.errors import ConflictError, NotFoundError, PalyraError, StateError
 from palyra.core.reasons import reason_of
+from palyra.core.regular_files import read_regular
 from palyra.core.values import value
 from palyra.doctor.change import FileFacts
 from palyra.doctor.disk import Disk
@@ -34,6 +35,9 @@ MANIFEST = "manifest.json"
 BACKUPS = "backups"
 MADE = "made"
 """Files that a journal work made and that have not taken their place yet."""
+LONGEST_LOCK = 4096
+LONGEST_MANIFEST = 16 * 1024 * 1024
+"""Bytes that are read of them."""
 KEPT = 20
 """Finished runs that are kept."""
 
@@ -98,7 +102,7 @@ class DoctorLock:
 
     def _holder(self) -> str:
         try:
-            told = json.loads(self._path.read_bytes())
+            told = json.loads(read_regular(self._path, LONGEST_LOCK))
             started = _utc(told["started_at_ms"])
             return f"pid {told['pid']}, operator {told['operator']}, since {started}, run {told['run_id']}"
         except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
@@ -134,7 +138,7 @@ def load_run(state_dir: Path, run_id: str) -> Manifest:
         raise UnknownRunError(f"{run_id!r} is no recovery run.", fix="`palyra doctor --runs` lists them.")
     path = run_dir(state_dir, run_id) / MANIFEST
     try:
-        data = path.read_bytes()
+        data = read_regular(path, LONGEST_MANIFEST)
     except FileNotFoundError:
         raise UnknownRunError(f"There is no recovery run {run_id}.", fix="`palyra doctor --runs` lists them.") from None
     except OSError as error:

@@ -12,11 +12,14 @@ from typing import Any
 
 from palyra.core.errors import StateError
 from palyra.core.plural import plural
+from palyra.core.regular_files import read_regular
 from palyra.core.values import value
 from palyra.journal.audit_chain import GENESIS, Link, LinkDraft, append
 from palyra.journal.folding import folded_until
 
 HEAD_FILE = "audit.head"
+LONGEST = 4096
+"""Bytes that are read of it: a head takes about a hundred."""
 
 
 class HeadStatus(StrEnum):
@@ -58,11 +61,11 @@ class HeadFile:
     def read(self) -> Link | None:
         """None when there is no file. Raises StateError when it is no head."""
         try:
-            data = json.loads(self.path.read_bytes())
+            data = json.loads(read_regular(self.path, LONGEST))
             seq, digest = data["seq"], data["digest"]
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise _unreadable(self.path) from error
         if type(seq) is not int or not isinstance(digest, str):
             raise _unreadable(self.path)

@@ -10,9 +10,12 @@ from pathlib import Path
 from palyra.core.errors import StateError
 from palyra.core.processes import ProcessMark, own_mark
 from palyra.core.reasons import reason_of
+from palyra.core.regular_files import read_regular
 from palyra.core.values import value
 
 LOCK_FILE = "engine.lock"
+LONGEST = 4096
+"""Bytes that are read of it."""
 
 
 @value
@@ -83,7 +86,7 @@ class EngineLock:
     def holder(self) -> LockHolder | None:
         """Who took the lock last and did not let go in order; None when nobody is written there."""
         try:
-            return read_holder(self.path.read_bytes())
+            return read_holder(read_regular(self.path, LONGEST))
         except OSError:
             return None
 
@@ -98,5 +101,5 @@ def read_holder(data: bytes) -> LockHolder | None:
     try:
         told = json.loads(data)
         return LockHolder(int(told["pid"]), str(told["socket"]), ProcessMark.read(told))
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None

@@ -6,6 +6,8 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from palyra.core.regular_files import read_regular
+
 log = logging.getLogger(__name__)
 
 MOST_BYTES = 64 * 1024
@@ -24,10 +26,11 @@ class Memory:
 def load_memory(path: Path) -> Memory:
     """What was kept, or nothing where there is no file or it cannot be understood; that is no reason not to start."""
     try:
-        if path.stat().st_size > MOST_BYTES:
+        told = read_regular(path, MOST_BYTES + 1)
+        if len(told) > MOST_BYTES:
             return Memory()
-        kept = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        kept = json.loads(told)
+    except (OSError, ValueError, RecursionError):
         return Memory()
     if not isinstance(kept, dict):
         return Memory()

@@ -164,8 +164,12 @@ def test_links_and_odd_files_are_neither_read_nor_written_through(tmp_path: Path
         read_private(tmp_path / "link", 10)
     with pytest.raises(StateError, match="symbolic link"):
         write_private(tmp_path / "link", b"new")
-    with pytest.raises(StateError, match="no regular file"):
-        read_private(tmp_path / "pipe", 10)
+    (tmp_path / "directory").mkdir()
+    opened = len(os.listdir("/proc/self/fd"))
+    for name in ("pipe", "directory"):
+        with pytest.raises(StateError, match="no regular file"):
+            read_private(tmp_path / name, 10)
+    assert len(os.listdir("/proc/self/fd")) == opened
     assert target.read_bytes() == b"old"
 
 
