@@ -25,7 +25,11 @@ LONG_SEEDS = (1, 2, 3)
 def play(seed: int, size: Size, root: Path) -> Month:
     """A month from its first day to its last, and what the command line says of it."""
     with month(seed, size, root) as made:
-        made.run()
+        try:
+            made.run()
+        except BaseException as error:
+            error.add_note(f"again: python -m tests.simulation --seed {seed}{' --long' if size is LONG else ''}")
+            raise
     # The loops of the month are gone; nobody may be left holding one.
     asyncio.set_event_loop(None)
     faults = verdict(made.disk.state_dir, made.settings.text(), root).faults

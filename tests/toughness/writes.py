@@ -7,6 +7,7 @@ paused. Each life is a fork of a process that has everything loaded: it owns no 
 """
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -203,6 +204,12 @@ def say(facts: dict[str, Any]) -> None:
 
 def main(kind: str, root: str) -> None:
     logging.disable(logging.CRITICAL)
+    # What is made when it is first needed is made once, and not by every copy of this process.
+    warm = Path(root) / "warm"
+    asyncio.run(first_life(kind, warm, Deaths(), warm.with_suffix(".told")))
+    found(warm)
+    gc.collect()
+    gc.freeze()
     whole = one_death(kind, Path(root), 0, after=False)
     say(whole)
     for place in count(1):
