@@ -97,7 +97,7 @@ def loop_words(incident: IncidentView, detail: IncidentDetail | None, zone: str,
         return f"{f'{tried}, ' if tried else ''}next try {when}", Tone.WARN
     offered = f"m: {', '.join(remedy.name for remedy in detail.remedies)}" if detail.remedies else ""
     words = ", ".join(text for text in (tried, offered) if text)
-    return (words or "nothing by itself", Tone.WARN if tried else Tone.MUTED)
+    return (words or "nothing is done by itself", Tone.WARN if tried else Tone.MUTED)
 
 
 def auto_words(remedy: RemedyView) -> str:
@@ -248,6 +248,8 @@ def _facts(entry: TimelineView, zone: str, now: int) -> str:
     """What a line of the timeline adds: a note's text as it is, else names and values."""
     if entry.kind == "note":
         return str(entry.data.get("text", ""))
+    if entry.kind == "notified":
+        return str(entry.data.get("event", "")).replace("_", " ")
     if entry.kind == "severity":
         return f"{entry.data.get('from', '')} to {entry.data.get('to', '')}"
     facts: list[str] = []
