@@ -20,6 +20,6 @@ async def test_people_are_told_of_an_event_and_nothing_is_done_where_nothing_can
     told = TimelineView(NOW - MINUTE, "notified", "palyra", {"event": "opened"})
     detail = replace(detail, timeline=(told,), remedies=(), attempts=(), next_try=None)
     opened = lines_text(incident_lines(incident, detail, "UTC", NOW, 78))
-    assert "09:41:00 notified: opened" in opened
+    assert "10:41:00 notified: opened" in opened
     assert "nothing is done by itself" in opened
     assert "nothing is done by itself" in lines_text(incident_preview(incident, detail, "UTC", NOW, 80))
