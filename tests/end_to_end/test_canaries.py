@@ -74,6 +74,8 @@ async def test_no_secret_of_access_is_told_twice_nor_written_in_plain(tmp_path: 
             key = (await here.send(AddKey("ci", "bot"))).data["token"]
             token = (await here.send(IssueToken("ana", "admin"))).data["token"]
             assert (await here.ask(asked("team"), key=key)).status == 200
+            assert upstream.seen
+            assert [seen.headers for seen in upstream.seen if key in repr(seen.headers)] == []
             assert (await here.ask(asked("team"), key=key[:-1])).status == 401
             await here.rest()
             new = (state / "vault" / "vault.key").read_text().strip()
