@@ -156,28 +156,6 @@ async def test_the_run_that_is_looked_at_stays_when_more_are_listed_than_a_table
         assert [query for query in desk.control.asked if isinstance(query, RunQuery)] == asked, "nothing looked up anew"
 
 
-async def test_a_full_table_asks_for_older_runs_when_the_cursor_comes_there_and_not_with_each_newer_one() -> None:
-    every = [run(-number, "completed", f"n{number}", "m/m", CENT) for number in range(2_101)]
-    newest, shown = 300, 300
-    async with console(replace(normal(), runs=tuple(every[1:301]), older_runs=())) as desk:
-        await desk.press("5")
-        while newest < 2_000:
-            newest += 100
-            desk.control.change(
-                runs=tuple(every[newest - shown + 1 : newest + 1]), older_runs=tuple(every[: newest - shown + 1])
-            )
-            await desk.wait()
-            await desk.press("g")
-        asked = [query for query in desk.control.asked if isinstance(query, RunsQuery)]
-        assert len(asked) == 1, "the first page, before there were enough"
-        listed = [one.principal for one in desk.list._subjects.values() if isinstance(one, RunView)]
-        assert listed == [f"n{number}" for number in range(newest, newest - MAX_ROWS, -1)]
-        await desk.press("G")
-        (until,) = {query.until for query in desk.control.asked if isinstance(query, RunsQuery)} - {asked[0].until}
-        assert until is not None
-        assert until > every[newest - MAX_ROWS].accepted_at, "the newest that is not listed is in the page"
-
-
 async def test_the_run_that_is_looked_at_stays_while_newer_ones_push_the_others_out() -> None:
     async with console(replace(normal(), older_runs=()), size=LARGE) as desk:
         await desk.press("5", "j", "j", "j")

@@ -294,21 +294,7 @@ class RunsScreen(PagedScreen[RunView]):
         shown = {run.run_id for run in snapshot.runs}
         gone = {run.run_id: run for run in before if run.run_id not in shown}
         self._between |= gone
-        self._torn = self._torn or (bool(before) and len(gone) == len(before))
-        if not self._torn and len(self._between) > 2 * PAGE:
-            self._torn = not self._cut(len(snapshot.runs))
-
-    def _cut(self, beside: int) -> bool:
-        """Lets go of the oldest of them, and of the history behind, where the newest fill the table: it begins anew
-        where they end once the cursor comes there. False where what is older is looked at."""
-        room = MAX_ROWS - beside
-        if room >= len(self._between) or self.filter or self._order or self.view is not None or self._history.first:
-            return False
-        newest = sorted(self._between.values(), key=lambda run: -run.accepted_at)
-        self._between = {run.run_id: run for run in newest[: max(0, room)]}
-        self._until = newest[max(0, room)].accepted_at + 1
-        self._history = RunHistory(MAX_ROWS)
-        return True
+        self._torn = self._torn or (bool(before) and len(gone) == len(before)) or len(self._between) > 2 * PAGE
 
     @property
     def can_go_back(self) -> bool:
