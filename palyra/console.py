@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +15,10 @@ from palyra.control.coming import ComingControl
 from palyra.control.protocol import Control
 from palyra.control.snapshots import Snapshot
 from palyra.core.clock import Clock, SystemClock
+from palyra.core.errors import StateError
 from palyra.core.heap import settle
 from palyra.core.local_zone import local_zone
+from palyra.core.reasons import reason_of
 from palyra.core.signals import StopSignals
 from palyra.core.streams import STDERR, say
 from palyra.log_files import open_log
@@ -186,12 +188,22 @@ async def attach(
     """The console on an engine in another process. None when that is gone and the operator takes over."""
     clock = SystemClock()
     try:
-        with open_log(screen, state_dir, attached=True):
-            app = Console(remote, screen, state_dir, clock, read_only=read_only, ascii_only=ascii_only)
+        app = Console(remote, screen, state_dir, clock, read_only=read_only, ascii_only=ascii_only)
+        with _log_of(app, screen, state_dir):
             code = await _show(app, clock, screen, None)
             return None if app.taking_over else code
     finally:
         await remote.close()
+
+
+def _log_of(app: Console, screen: LoadedConfig, state_dir: Path) -> AbstractContextManager[object]:
+    """A log of its own; an engine elsewhere can be looked at and acted on without one."""
+    try:
+        return open_log(screen, state_dir, attached=True)
+    except (StateError, OSError) as error:
+        why = error.message if isinstance(error, StateError) else reason_of(error)
+        app.troubles = (f"This console keeps no log. {why}",)
+        return nullcontext()
 
 
 async def _show(app: Console, clock: Clock, screen: LoadedConfig, then: Callable[[], Awaitable[None]] | None) -> int:

@@ -6,7 +6,7 @@ The screen comes first. Nothing is imported here that it does not need: an engin
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,7 +24,7 @@ from palyra.config.partial import for_a_screen
 from palyra.config.paths import state_dir as find_state_dir
 from palyra.control.sockets import find_socket
 from palyra.core.clock import SystemClock
-from palyra.core.errors import EngineGoneError
+from palyra.core.errors import EngineGoneError, StateError
 from palyra.core.heap import while_loading
 from palyra.core.logs import keep_terminal_clean
 from palyra.vault.access import AccessRegistry
@@ -77,6 +77,16 @@ async def at_the_keyboard(place: Place, state_dir: Path) -> Place | None:
     except IdentityError:
         return place
     return place
+
+
+async def opened(place: Place, environ: Mapping[str, str], *, read_only: bool, ascii_only: bool) -> int:
+    """The console, on a terminal that can show one. Raises StateError where it says that it cannot."""
+    if environ.get("TERM") == "dumb":
+        raise StateError(
+            "This terminal cannot show a console: TERM is dumb.",
+            fix="Set TERM to what it is, like xterm-256color, or use the commands of `palyra`.",
+        )
+    return await open_console(place, read_only=read_only, ascii_only=ascii_only)
 
 
 async def open_console(place: Place, *, read_only: bool, ascii_only: bool) -> int:
@@ -145,6 +155,6 @@ def console() -> None:
     ) -> None:
         """The console that governs what language models may spend."""
         place = Place(config, state_dir, operator)
-        raise typer.Exit(guarded(lambda: open_console(place, read_only=read_only, ascii_only=ascii_only)))
+        raise typer.Exit(guarded(lambda: opened(place, os.environ, read_only=read_only, ascii_only=ascii_only)))
 
     sys.exit(conduct(app))

@@ -126,6 +126,8 @@ class PalyraApp(App[None], inherit_bindings=False):
         self.habits = habits or Habits()
         self.failures: list[BaseException] = []
         self.flashed: Flash | None = None
+        self.troubles: tuple[str, ...] = ()
+        """What is wrong with the console itself."""
         self.taking_over = False
         """Whether it ended so that an engine can be started in its place."""
         super().__init__(driver_class=driver_class)
@@ -196,13 +198,13 @@ class PalyraApp(App[None], inherit_bindings=False):
             self._held.press(key, self.clock.monotonic())
         await super().on_event(event)
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
         """Runs beside the screen; what it raises becomes a panel on the screen in front, never an end."""
         task = asyncio.create_task(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Coroutine[Any, Any, object]) -> None:
         try:
             await work
         except Exception as error:
@@ -339,10 +341,7 @@ class PalyraApp(App[None], inherit_bindings=False):
 
     def go(self, name: str) -> None:
         """Brings a screen to the front."""
-        self.spawn(self._go(name))
-
-    async def _go(self, name: str) -> None:
-        await self.show(name)
+        self.spawn(self.show(name))
 
     async def _open_recovery(self) -> None:
         """Where the trouble is told and mended; the screen that was last in front is remembered all the same."""

@@ -9,13 +9,16 @@ import pytest
 
 from palyra.config.model import LoadedConfig
 from palyra.config.operations import Switch
-from palyra.console import Console, habits
+from palyra.cli.launch import Place
+from palyra.console import Console, _log_of, habits
 from palyra.control.notice_queries import NoticeView
 from palyra.control.snapshots import Snapshot, Topic
 from palyra.control.text_queries import RunTexts, RunTextsQuery, RunTextView
 from palyra.control.usage_queries import UsageQuery
 from palyra.core.clock import Clock
+from palyra.core.errors import StateError
 from palyra.core.local_zone import local_zone
+from palyra.opening import opened as opened_on
 from palyra.tui.frame.herald import QUIET_SECONDS, Herald
 from palyra.tui.habits import Habits
 from palyra.tui.widgets.lines import lines_text
@@ -152,6 +155,25 @@ async def test_keys_theme_and_clock_are_taken_up_when_the_configuration_is_read_
         assert app.bridge.refresh_hz == 1
         await desk.press("f6", "4")
         assert desk.front.NAME == "usage"
+
+
+async def test_an_attached_console_without_a_log_says_so_and_works(tmp_path: Path) -> None:
+    own = tmp_path / LoadedConfig().logging.file
+    own.with_stem(f"{own.stem}-console").mkdir(parents=True)
+    options: dict[str, Any] = {"screen": LoadedConfig(), "state_dir": tmp_path}
+    async with console(normal(), attached=True, app_class=OnTerminal, **options) as desk:
+        assert isinstance(desk.app, OnTerminal)
+        with _log_of(desk.app, LoadedConfig(), tmp_path):
+            await desk.press("5")
+            assert desk.front.NAME == "runs"
+            assert "This console keeps no log. The log " in desk.notice
+
+
+async def test_a_terminal_that_says_it_is_dumb_is_sent_to_the_commands(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="TERM is dumb") as raised:
+        await opened_on(Place(None, tmp_path, ""), {"TERM": "dumb"}, read_only=False, ascii_only=False)
+    assert "palyra" in raised.value.fix
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture

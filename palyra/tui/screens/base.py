@@ -195,7 +195,7 @@ class PalyraScreen(Screen[None]):
         self._lines("title").show_line(spread(self.title_left(), () if self.stopped else self.title_right(), width - 1))
         monotonic = palyra.clock.monotonic()
         banner = Banner(bridge.link, bridge.trouble, bridge.since_ms)
-        problems = (*(() if latest is None else latest.engine.problems), *palyra.key_faults)
+        problems = (*(() if latest is None else latest.engine.problems), *palyra.key_faults, *palyra.troubles)
         flashed = palyra.flashed if palyra.flashed is not None and palyra.flashed.where in ("", self.NAME) else None
         self._lines("notice").show_line(
             notice_line(flashed, banner, problems, self.zone, monotonic) or reason_line(self)

@@ -101,6 +101,8 @@ class PagedScreen(ListScreen, Generic[T]):
             edge, self._edge = self._edge, ""
             self.begun()
         self.redraw()
+        if not self.drawable:
+            return
         if edge and self._subjects:
             keys = list(self._subjects)
             self.table.select(keys[0 if edge == "first" else -1])

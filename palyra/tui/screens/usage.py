@@ -78,6 +78,8 @@ PAUSES = 10
 """And after so many times as long as the last answer took: a long question must not keep a reader to itself."""
 ROWS_BESIDE_PLOT = 26
 """Rows of the frame, the words, a table of a few rows and what stands under it."""
+FRAME_ROWS = 12
+"""Beside plot, list and what stands under it: the frame, the grid, the axis, what is told of a bar, the heading."""
 TALL_PLOT = 11
 """Rows of the plot where there is room for all else; more on terminals that are higher still."""
 
@@ -261,6 +263,9 @@ class UsageScreen(ListScreen):
         series = series_of(answer, self.measure)
         tall = max(TALL_PLOT, self.size.height // 3 - 2)
         height = max(SMALL_PLOT, min(tall, self.size.height - ROWS_BESIDE_PLOT))
+        # What neither the list nor what stands under it needs is the plot's.
+        spare = self.size.height - FRAME_ROWS - len(self._subjects) - len(self._under())
+        height = min(max(height, spare), 2 * self.size.height // 3)
         width = self.size.width - 2
         self._plot = plot_of(
             answer, self.measure, series, self._cursor, self.zone, width=width, height=height, marks=self._marks
