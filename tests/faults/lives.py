@@ -24,7 +24,8 @@ from tests.faults.plan import Life, aftermath_of
 from tests.faults.verdict import verdict
 
 REST_S = 1.0
-LONGEST_REST_S = 900
+LONGEST_REST_S = 2 * 3600
+"""Work may wait for a person, each attempt anew."""
 SOON_MS = 150_000
 """A fire that is due within this time is waited for."""
 PREPARED_ACTS = 16
