@@ -4,7 +4,6 @@ one order; everything else is the engine as it is."""
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
@@ -153,8 +152,3 @@ def _same_each_time(patch: pytest.MonkeyPatch, house: House) -> None:
         return submit(journal, unit, **how)
 
     patch.setattr(Journal, "submit", submitting)
-
-
-async def quietly(work: Awaitable[object]) -> None:
-    with suppress(asyncio.CancelledError):
-        await work
