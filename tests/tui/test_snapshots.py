@@ -85,14 +85,6 @@ async def test_screens(world: str, size: str, snapshot: SnapshotAssertion) -> No
                 await desk.press("escape")
 
 
-async def test_every_screen_with_much_room(snapshot: SnapshotAssertion) -> None:
-    pictures = snapshot.use_extension(SVGImageExtension)
-    async with console(normal(), size=(200, 60)) as desk:
-        for key in "1234567890":
-            await visit(desk, [key, "j", "k"])
-            assert picture(desk) == pictures(name=desk.front.NAME)
-
-
 @pytest.mark.parametrize("size", SIZES)
 async def test_dialogs(size: str, snapshot: SnapshotAssertion) -> None:
     pictures = snapshot.use_extension(SVGImageExtension)

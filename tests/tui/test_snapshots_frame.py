@@ -13,7 +13,18 @@ from tests.tui.fake_worlds import normal, storm
 from tests.tui.test_snapshots import picture, visit
 
 HUGE = (200, 60)
-SCREENS = {"triage": ["1"], "incidents": ["3"], "usage": ["4"], "runs": ["5", "j"], "jobs": ["6"], "models": ["8"]}
+SCREENS = {
+    "triage": ["1"],
+    "incidents": ["3"],
+    "usage": ["4"],
+    "runs": ["5", "j"],
+    "jobs": ["6"],
+    "models": ["8"],
+    "approvals": ["2", "j"],
+    "budgets": ["7", "j"],
+    "diagnostics": ["9", "j"],
+    "audit": ["0", "j"],
+}
 
 
 async def test_two_hundred_columns(snapshot: SnapshotAssertion) -> None:
@@ -48,3 +59,14 @@ async def test_a_run_that_fell_silent_among_a_storm(snapshot: SnapshotAssertion)
     async with console(world) as desk:
         await desk.press("5")
         assert picture(desk) == pictures
+
+
+async def test_a_view_that_failed(snapshot: SnapshotAssertion) -> None:
+    pictures = snapshot.use_extension(SVGImageExtension)
+    async with console(normal(), size=(120, 40)) as desk:
+        await desk.press("5")
+        desk.app.note_failure(RuntimeError("a bug"), desk.front)
+        await desk.settle()
+        assert "Runs could not be shown" in desk.text
+        assert picture(desk) == pictures
+        desk.app.failures.clear()
