@@ -35,6 +35,7 @@ def owner_of(state_dir: Path) -> int | None:
 
 
 def operator_view(identity: Identity, *, read_only: bool = False) -> OperatorView:
+    """Who is at the keyboard, as consoles show it."""
     role = "viewer" if read_only else identity.role.value
     return OperatorView(
         identity.operator,

@@ -117,6 +117,7 @@ class Console(PalyraApp):
             self.front.redraw()
 
     def stop(self) -> None:
+        """Asks the console to end."""
         self.exit()
 
     def hang_up(self) -> None:
@@ -133,6 +134,7 @@ class Console(PalyraApp):
 
 
 def habits(console: ConsoleConfig, environ: Mapping[str, str]) -> Habits:
+    """What the console remembers of this operator."""
     zone = local_zone(environ) if console.timezone == LOCAL else console.timezone
     return Habits(zone, console.show_prompts)
 

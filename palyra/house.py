@@ -64,12 +64,14 @@ class House:
         self.engine.reloading.listen(again)
 
     def doors(self) -> Doors:
+        """The addresses it listens on."""
         return Doors(
             gateway_url=self.gateway.url if self.gateway is not None else "",
             socket=str(self.socket.path) if self.socket is not None else "",
         )
 
     def control_for(self, identity: Identity, *, read_only: bool = False) -> LocalControl:
+        """The control of an operator."""
         return LocalControl(self.face, operator_view(identity, read_only=read_only))
 
     def own_control(self, claimed: str, environ: Mapping[str, str], *, read_only: bool = False) -> LocalControl:

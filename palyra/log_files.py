@@ -30,4 +30,5 @@ def open_log(config: LoadedConfig, state_dir: Path, *, attached: bool = False) -
 
 
 def log_settings(config: LoggingConfig) -> LogSettings:
+    """How the log is kept, as configured."""
     return LogSettings(config.level.value, config.format.value, config.max_size, config.keep)

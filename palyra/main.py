@@ -72,6 +72,7 @@ class Launcher:
 
     @asynccontextmanager
     async def reading(self, place: Place) -> AsyncIterator[Control]:
+        """A control to look with: the running engine's, else the journal's."""
         found = installation(place)
         remote = await running_engine(place, found.state_dir)
         if remote is not None:
@@ -87,11 +88,13 @@ class Launcher:
 
     @asynccontextmanager
     async def acting(self, place: Place) -> AsyncIterator[Control]:
+        """A control to act with: the running engine's, else one of an engine that is started for it."""
         async with AsyncExitStack() as stack:
             yield await engines_control(place, stack)
 
     @asynccontextmanager
     async def gateway(self, place: Place) -> AsyncIterator[GatewayDoor]:
+        """Where the gateway of the running engine listens."""
         found = installation(place)
         remote = await running_engine(place, found.state_dir)
         if remote is not None:
@@ -109,6 +112,7 @@ class Launcher:
 
     @asynccontextmanager
     async def running(self, place: Place) -> AsyncIterator[Control | None]:
+        """The control of the running engine. Raises EngineGoneError."""
         remote = await running_engine(place, find_state_dir(place.state_dir, os.environ))
         try:
             yield remote
@@ -117,12 +121,15 @@ class Launcher:
                 await remote.close()
 
     def set_defaults(self, path: Path, models: Mapping[str, str]) -> tuple[str, ...]:
+        """Writes default models into the configuration."""
         return set_defaults(path, models, os.environ)
 
     def serve(self, place: Place, *, bind: str | None, ready_file: Path | None) -> int:
+        """Runs an engine without a screen until it is told to end; its exit code."""
         return guarded(lambda: sent_to_the_doctor(serve(place, bind, ready_file)))
 
     def demo(self, state_dir: Path | None, *, ascii_only: bool) -> int:
+        """Shows the console on a made-up company; its exit code."""
         from palyra.demo.run import run_demo
 
         return guarded(lambda: run_demo(state_dir, ascii_only=ascii_only))

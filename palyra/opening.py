@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 
 def sources_of(place: Place, *, bind: str | None = None) -> Sources:
+    """Where the configuration comes from."""
     return Sources(place.config, dict(os.environ), {"gateway.bind": bind})
 
 

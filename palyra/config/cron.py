@@ -28,6 +28,8 @@ _LONGEST_MONTH = {month: 29 if month == 2 else 30 if month in (4, 6, 9, 11) else
 
 
 class Field(NamedTuple):
+    """One of the five fields: its name and what it may hold."""
+
     name: str
     low: int
     high: int

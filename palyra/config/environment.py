@@ -35,6 +35,7 @@ class Environment:
 
     @property
     def layer(self) -> Layer:
+        """What the environment sets, as a layer of the configuration."""
         return Layer(self.tree, self.places, Origin(LayerName.ENV), frozenset(self.unset))
 
 

@@ -20,6 +20,7 @@ class Findings:
         self._merged = merged
 
     def sound(self, *paths: Path) -> bool:
+        """Whether nothing is wrong."""
         return self._reading.sound(*paths)
 
     def is_set(self, path: Path) -> bool:
@@ -36,6 +37,7 @@ class Findings:
         return f"{dotted(path)} ({self._merged.place(path).place})"
 
     def add(self, code: Code, path: Path, message: str, fix: str = "", suggestions: tuple[str, ...] = ()) -> None:
+        """Notes a problem."""
         self.problems.append(Problem(code, dotted(path), self._merged.place(path), message, fix, suggestions))
 
     def unique(self, values: Iterator[tuple[Path, str]], noun: str) -> None:

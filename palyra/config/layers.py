@@ -25,12 +25,14 @@ class Layer:
     unset: frozenset[Path] = frozenset()
 
     def origin(self, path: Path) -> Origin:
+        """Where a key of it was written."""
         for length in range(len(path), 0, -1):
             if (origin := self.places.get(path[:length])) is not None:
                 return origin
         return self.fallback
 
     def sets(self, path: Path) -> bool:
+        """Whether it sets the key."""
         return path in self.unset or get(self.tree, path) is not ABSENT
 
 
@@ -49,6 +51,7 @@ def get(tree: Any, path: Path) -> Any:
 
 
 def remove(tree: Any, path: Path) -> None:
+    """Takes a key out of a tree; one that is not there is no error."""
     parent = get(tree, path[:-1])
     if isinstance(parent, dict):
         parent.pop(path[-1], None)

@@ -197,6 +197,8 @@ class JobConfig(Section):
 
 
 class TasksConfig(Section):
+    """`[tasks]`: the background queue."""
+
     concurrency: Annotated[int, Whole(1, 256)] = 4
     """Tasks at a time."""
     retention_days: Annotated[int, Whole(1, 3650)] = 30
@@ -249,6 +251,8 @@ class StalledAfter(Section):
 
 
 class HealingConfig(Section):
+    """`[healing]`: what is done by itself about what is wrong."""
+
     mode: Annotated[HealingMode, Choice(HealingMode)] = HealingMode.AUTO
     """What is done about it: nothing, looking on, or what is safe."""
     features: HealingFeatures = HealingFeatures()
@@ -280,6 +284,8 @@ class WebhookConfig(Section):
 
 
 class NotificationsConfig(Section):
+    """`[notifications]`: how operators are told."""
+
     bell: Annotated[Switch, Choice(Switch)] = Switch.AUTO
     """The terminal's bell."""
     osc9: Annotated[Switch, Choice(Switch)] = Switch.AUTO
@@ -353,6 +359,8 @@ class ConsoleConfig(Section):
 
 
 class VaultConfig(Section):
+    """`[vault]`: where the key of the vault is kept."""
+
     key_source: Annotated[KeySource, Choice(KeySource)] = KeySource.AUTO
     """Where its key is; auto takes the first that has one."""
     key_file: Annotated[Path, FilePath()] = Path("vault/vault.key")
@@ -360,6 +368,8 @@ class VaultConfig(Section):
 
 
 class LoggingConfig(Section):
+    """`[logging]`: what the log holds, and how much of it is kept."""
+
     level: Annotated[LogLevel, Choice(LogLevel)] = LogLevel.INFO
     """From which level on."""
     format: Annotated[LogFormat, Choice(LogFormat)] = LogFormat.TEXT

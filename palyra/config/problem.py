@@ -117,6 +117,7 @@ class Fault(Exception):
         self.suggestions = suggestions
 
     def at(self, key: str, origin: Origin) -> Problem:
+        """The same fault, of another key."""
         return Problem(self.code, key, origin, self.message, self.fix, self.suggestions)
 
 

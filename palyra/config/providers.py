@@ -146,6 +146,8 @@ class ModelConfig(Section):
 
 
 class BreakerConfig(Section):
+    """`[breaker]`: when a provider is left alone."""
+
     failures: Annotated[int, Whole(1, 100)] = 3
     """Failures within the window that open it,"""
     ratio: Annotated[float, Ratio(0, 1)] = 0.5
@@ -159,6 +161,8 @@ class BreakerConfig(Section):
 
 
 class RetriesConfig(Section):
+    """`[retries]`: when a failed attempt is tried again."""
+
     max: Annotated[int, Whole(0, 10)] = 2
     """How often a model is asked again."""
     base_ms: Annotated[int, Whole(10, 10_000)] = 150
@@ -166,6 +170,8 @@ class RetriesConfig(Section):
 
 
 class FailoverConfig(Section):
+    """`[failover]`: whether another model may answer."""
+
     enabled: Annotated[bool, Flag()] = True
     """Whether another model may answer."""
     max_candidates: Annotated[int, Whole(1, 10)] = 3
@@ -173,6 +179,8 @@ class FailoverConfig(Section):
 
 
 class LeasesConfig(Section):
+    """`[leases]`: how many calls may be under way at once."""
+
     provider_start: Annotated[int, Whole(1, 1000)] = 4
     """Requests at a time for a provider at first, up to provider_max; as many again as it takes well."""
     provider_max: Annotated[int, Whole(1, 1000)] = 64
@@ -184,6 +192,8 @@ class LeasesConfig(Section):
 
 
 class CacheConfig(Section):
+    """`[cache]`: whether equal questions are answered from memory."""
+
     enabled: Annotated[bool, Flag()] = False
     """Whether answers are kept at all."""
     ttl: Annotated[int, Duration(SECOND, HOUR)] = 30 * SECOND

@@ -57,6 +57,7 @@ def check_model(found: Findings, path: Path, name: str, role: ProviderModelRole 
 
 
 def models_by_name(found: Findings) -> dict[str, ModelConfig]:
+    """Configured models by each name they go by."""
     names: dict[str, ModelConfig] = {}
     for model in found.config.models:
         for name in (model.id, *model.aliases):

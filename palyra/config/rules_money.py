@@ -12,6 +12,7 @@ from palyra.config.shape import Path
 
 
 def check_budgets(found: Findings) -> None:
+    """What is wrong with budgets beyond each key for itself."""
     budgets = found.config.budgets
     found.unique(((("budgets", i, "policy_id"), row.policy_id) for i, row in enumerate(budgets)), "the id")
     for i, row in enumerate(budgets):
@@ -57,6 +58,7 @@ def _check_limits(found: Findings, i: int, row: BudgetConfig) -> None:
 
 
 def check_pricing(found: Findings) -> None:
+    """What is wrong with prices beyond each key for itself."""
     periods: dict[tuple[str, str], list[int]] = defaultdict(list)
     for i, row in enumerate(found.config.pricing):
         provider = ("pricing", i, "provider")

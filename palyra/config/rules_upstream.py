@@ -13,6 +13,7 @@ from palyra.config.urls import reach_of_host, refusal
 
 
 def check_providers(found: Findings) -> None:
+    """What is wrong with providers beyond each key for itself."""
     written: dict[str, str] = {}
     for provider_id, provider in found.config.providers.items():
         table = ("providers", provider_id)
@@ -39,6 +40,7 @@ def check_reach(found: Findings, path: Path, url: str | None, *, allow_private: 
 
 
 def check_models(found: Findings) -> None:
+    """What is wrong with models beyond each key for itself."""
     found.unique(_model_names(found), "the model name")
     for i, row in enumerate(found.config.models):
         table: Path = ("models", i)
@@ -74,6 +76,7 @@ def _check_derived_id(found: Findings, table: Path, model_id: str) -> None:
 
 
 def check_defaults(found: Findings) -> None:
+    """What is wrong with the default models."""
     for key, role in (("chat", ProviderModelRole.CHAT), ("embeddings", ProviderModelRole.EMBEDDINGS)):
         name = getattr(found.config.defaults, key)
         if name is not None and found.sound(("defaults", key)):

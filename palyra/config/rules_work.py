@@ -18,6 +18,7 @@ _ADDRESS = HostPort(low=1, secret=True)
 
 
 def check_jobs(found: Findings) -> None:
+    """What is wrong with jobs beyond each key for itself."""
     jobs = found.config.jobs
     found.unique(((("jobs", i, "name"), row.name.casefold()) for i, row in enumerate(jobs)), "the name")
     for i, row in enumerate(jobs):
@@ -59,12 +60,14 @@ def _check_action(found: Findings, table: Path, row: JobConfig) -> None:
 
 
 def check_memory(found: Findings) -> None:
+    """What is wrong with the memory beyond each key for itself."""
     name, path = found.config.memory.embeddings_model, ("memory", "embeddings_model")
     if name is not None and found.sound(path):
         check_model(found, path, name, ProviderModelRole.EMBEDDINGS)
 
 
 def check_webhooks(found: Findings) -> None:
+    """What is wrong with webhooks beyond each key for itself."""
     hooks = found.config.notifications.webhook
     table: Path = ("notifications", "webhook")
     found.unique((((*table, i, "name"), row.name) for i, row in enumerate(hooks)), "the name")
@@ -76,6 +79,7 @@ def check_webhooks(found: Findings) -> None:
 
 
 def check_probes(found: Findings) -> None:
+    """What is wrong with probes beyond each key for itself."""
     probes = found.config.probes
     found.unique(((("probes", i, "id"), row.id) for i, row in enumerate(probes)), "the id")
     for i, row in enumerate(probes):

@@ -24,14 +24,17 @@ class Setting:
 
     @property
     def key(self) -> str:
+        """Its whole name, as `gateway.bind`."""
         return dotted(self.path)
 
     @property
     def section(self) -> str:
+        """The section it is in, as `gateway`."""
         return str(self.path[0])
 
     @property
     def spelled(self) -> Any:
+        """Its value as the file would spell it."""
         return None if self.typed is None else redact_data(self.kind.spell_in(self.typed, self.siblings))
 
 

@@ -43,6 +43,7 @@ def _key(one: GatewayKey, now_ms: int) -> KeyRow:
 
 
 def key_state(one: GatewayKey, now_ms: int) -> str:
+    """Whether a key opens the gateway at `now_ms`, or why not."""
     if one.revoked_at is not None:
         return "revoked"
     if not one.enabled:

@@ -266,6 +266,7 @@ class EngineFace:
         return self.engine.desk.waiting(approval_id), self.engine.parking.parked_until(approval_id)
 
     def counter(self, policy_id: str, scope_value: str) -> tuple[int, int] | None:
+        """The counters of a budget, as consoles see them."""
         budget = self.engine.ledger.budget(policy_id)
         if budget is None:
             return None

@@ -16,19 +16,29 @@ STEP_BACK_HELD_MS = 60_000
 class Timer(Protocol):
     """A scheduled call that can be taken back."""
 
-    def cancel(self) -> None: ...
+    def cancel(self) -> None:
+        """It does not ring any more."""
+        ...
 
 
 class Clock(Protocol):
     """What the house may ask of time. Wall time is UTC unix milliseconds, monotonic time is seconds."""
 
-    def now_ms(self) -> int: ...
+    def now_ms(self) -> int:
+        """Wall time, UTC unix ms; it may jump."""
+        ...
 
-    def monotonic(self) -> float: ...
+    def monotonic(self) -> float:
+        """Seconds from some beginning; they only grow."""
+        ...
 
-    async def sleep(self, seconds: float) -> None: ...
+    async def sleep(self, seconds: float) -> None:
+        """Waits so many seconds."""
+        ...
 
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer: ...
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Calls back after so many seconds."""
+        ...
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[object]:
         """Raises TimeoutError inside the block once `seconds` have passed; None never does."""
@@ -43,6 +53,7 @@ class SystemClock:
         self._latest_ms = 0
 
     def now_ms(self) -> int:
+        """Wall time, UTC unix ms."""
         now = self._wall_ns() // 1_000_000
         if self._latest_ms - STEP_BACK_HELD_MS <= now < self._latest_ms:
             return self._latest_ms
@@ -50,15 +61,19 @@ class SystemClock:
         return now
 
     def monotonic(self) -> float:
+        """Seconds of the system's monotonic clock."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
+        """Waits so many seconds."""
         await asyncio.sleep(seconds)
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Calls back after so many seconds, on the running loop."""
         return asyncio.get_running_loop().call_later(seconds, callback)
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[object]:
+        """Cancels what it surrounds after so many seconds. Raises TimeoutError."""
         return asyncio.timeout(seconds)
 
 
@@ -81,9 +96,11 @@ class ManualClock:
         self._timers: list[tuple[float, int, _ManualTimer]] = []
 
     def now_ms(self) -> int:
+        """Wall time as it was set, UTC unix ms."""
         return self._now_ms + int(self._elapsed_ms)
 
     def monotonic(self) -> float:
+        """Seconds as they were advanced."""
         return self._elapsed_ms / 1000
 
     def set_wall(self, now_ms: int) -> None:
@@ -91,11 +108,13 @@ class ManualClock:
         self._now_ms = now_ms - int(self._elapsed_ms)
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Calls back once time was advanced so far."""
         timer = _ManualTimer(callback)
         heapq.heappush(self._timers, (self._elapsed_ms + max(0.0, seconds) * 1000, next(self._order), timer))
         return timer
 
     async def sleep(self, seconds: float) -> None:
+        """Waits until time was advanced so far."""
         if seconds <= 0:
             await asyncio.sleep(0)
             return
@@ -107,6 +126,7 @@ class ManualClock:
             timer.cancel()
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[object]:
+        """Cancels what it surrounds once time was advanced so far. Raises TimeoutError."""
         return _ManualTimeout(self, seconds)
 
     @property

@@ -40,6 +40,8 @@ class StateError(PalyraError):
 
 
 class NotFoundError(PalyraError):
+    """There is no such thing."""
+
     code = "not_found"
 
 
@@ -50,6 +52,8 @@ class ConflictError(PalyraError):
 
 
 class BadInputError(PalyraError):
+    """What was given cannot be taken."""
+
     code = "bad_input"
 
 

@@ -39,6 +39,7 @@ class KnownSecrets:
         return len(self._values)
 
     def add(self, secret: str) -> None:
+        """Remembers a secret, in each form it may turn up in."""
         for text in {secret, secret.strip()}:
             if len(text) >= MIN_KNOWN and text not in REDACTED and text not in self._values:
                 with self._adding:
@@ -47,6 +48,7 @@ class KnownSecrets:
                         self._by_tail[tail] = (*self._by_tail.get(tail, ()), text)
 
     def hide(self, text: str) -> str:
+        """The text without the secrets in it."""
         if not self._by_tail:
             return text
         if found := self._told_of(text):

@@ -52,6 +52,7 @@ class LoopLag:
         """When the wall clock was last found to have leapt back, in monotonic seconds, and by how many."""
 
     def take_worst(self) -> float:
+        """The longest lateness since it was last asked, in seconds."""
         worst, self._worst_ms = max(self._worst_ms, self.latest_ms), 0.0
         return worst
 
@@ -89,6 +90,7 @@ class LoopLag:
         return max((stall for at, stall in self._long if at > since), key=lambda one: one.ms, default=None)
 
     async def run(self) -> None:
+        """Measures until it is cancelled."""
         self.notice()
         while True:
             due = self._clock.monotonic() + INTERVAL_S

@@ -37,6 +37,7 @@ class ProcessMark:
     space: int = 0
 
     def to_json(self) -> dict[str, object]:
+        """As files keep it."""
         return {"pid": self.pid, "started": self.started, "boot": self.boot, "space": self.space}
 
     @classmethod

@@ -48,13 +48,13 @@ class NoPulse:
         phase: str | None = None,
         progress: int | None = None,
     ) -> None:
-        pass
+        """Nobody listens."""
 
     def clear(self, kind: WorkHeartbeatKind, object_id: str) -> None:
-        pass
+        """Nobody listens."""
 
     def allow_silence(self, kind: WorkHeartbeatKind, object_id: str, milliseconds: int) -> None:
-        pass
+        """Nobody listens."""
 
 
 BEAT_EVERY_S = 15.0

@@ -35,6 +35,7 @@ class Secret:
         remember(value)
 
     def reveal(self) -> str:
+        """The secret itself: to be handed on, never shown."""
         return self._value
 
     def __repr__(self) -> str:

@@ -18,6 +18,7 @@ class Rolling:
         self._slots: deque[tuple[float, Counter[str]]] = deque()
 
     def add(self, what: str) -> None:
+        """Counts something that happened now."""
         now = self._clock.monotonic()
         if not self._slots or now - self._slots[-1][0] >= SLOT_S:
             self._slots.append((now, Counter()))

@@ -15,11 +15,13 @@ class Spread:
         self.total = 0.0
 
     def add(self, value: float) -> None:
+        """Counts a value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
     @property
     def count(self) -> int:
+        """How many values were counted."""
         return sum(self.counts)
 
     def quantile(self, part: float) -> float | None:

@@ -24,6 +24,7 @@ class Supervisor:
         self.failures: dict[str, int] = {}
 
     def start(self, name: str, work: Work) -> None:
+        """Begins a task that is begun again where it breaks."""
         self._tasks[name] = asyncio.create_task(self._keep(name, work), name=f"palyra:{name}")
 
     async def _keep(self, name: str, work: Work) -> None:

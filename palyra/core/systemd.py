@@ -25,6 +25,7 @@ class ServiceNotices:
         self._send(f"READY=1\nSTATUS={status}")
 
     def stopping(self) -> None:
+        """Tells that it is about to end."""
         self._send("STOPPING=1\nSTATUS=ending what is under way")
 
     async def keep_alive(self, clock: Clock) -> None:

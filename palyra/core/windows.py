@@ -43,6 +43,7 @@ class Window:
     end: int | None
 
     def contains(self, t_ms: int) -> bool:
+        """Whether an instant (UTC unix ms) lies within: from its start, before its end."""
         return self.start <= t_ms and (self.end is None or t_ms < self.end)
 
 

@@ -28,6 +28,7 @@ def check_media_type(request: BaseRequest) -> None:
 
 
 def unsupported(message: str) -> RefusedError:
+    """The body is of a kind that is not read: 415."""
     return invalid("unsupported_media_type", message, status=415)
 
 
@@ -55,6 +56,7 @@ async def read_body(request: BaseRequest, settings: GatewayConfig, clock: Clock)
 
 
 async def gathered(request: BaseRequest, limit: int) -> bytes:
+    """The whole body, in bytes. Raises RefusedError past `limit` bytes."""
     expect_continue(request)
     pieces: list[bytes] = []
     size = 0

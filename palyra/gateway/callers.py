@@ -79,6 +79,7 @@ def check_query(query: str) -> None:
 
 
 def has_key(text: str) -> bool:
+    """Whether a text may hold a key."""
     return any(prefix in text for prefix in KEY_PREFIXES)
 
 

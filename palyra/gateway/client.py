@@ -34,10 +34,12 @@ class HttpClient:
 
     @property
     def gone(self) -> bool:
+        """Whether the caller has hung up."""
         return not self._connection.alive
 
     @property
     def streaming(self) -> bool:
+        """Whether the answer has begun to stream."""
         return self._streaming
 
     @property
@@ -49,10 +51,12 @@ class HttpClient:
         self._connection.when_lost(callback)
 
     async def parked(self, report: RunReport) -> None:
+        """Tells the caller, within a stream, that somebody has to decide."""
         await self._begin(report, EVENT_STREAM)
         await self.write(parking_comment(report.approval_id))
 
     async def begin(self, report: RunReport, headers: Mapping[str, str]) -> None:
+        """Begins the answer, with headers of the run."""
         await self._begin(report, content_type(headers, EVENT_STREAM))
 
     async def _begin(self, report: RunReport, content_type: str) -> None:
@@ -69,6 +73,7 @@ class HttpClient:
         await self._send(head(200, "OK", fields, self._date.line()) + b"\r\n")
 
     async def write(self, data: bytes) -> None:
+        """Passes bytes of the answer on; waits while the caller does not read."""
         if data:
             await self._send(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 

@@ -45,6 +45,7 @@ class Connection(web.RequestHandler):
 
     @property
     def alive(self) -> bool:
+        """Whether anything can still be sent."""
         return self.transport is not None and not self.transport.is_closing()
 
     def when_lost(self, callback: Lost) -> None:
@@ -55,6 +56,7 @@ class Connection(web.RequestHandler):
             callback()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Limits what may wait to be sent; while the door closes, it ends at once."""
         super().connection_made(transport)
         assert self.transport is not None
         high = self._door.settings.stream_buffer
@@ -63,6 +65,7 @@ class Connection(web.RequestHandler):
             self.force_close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        """Tells everybody who waits for the caller that it has gone."""
         super().connection_lost(exc)
         # The rest of a refused request's body is read and thrown away, and nobody would say that none comes any more.
         if self._body is not None and not self._body.is_eof() and self._body.exception() is None:
@@ -75,6 +78,7 @@ class Connection(web.RequestHandler):
         self._door.left(self)
 
     def data_received(self, data: bytes) -> None:
+        """Counts heads and bodies, beside what aiohttp does with the bytes."""
         heads = self._request_count
         # What comes while a body is incomplete is its rest, also of a request that was refused before it all came.
         body = self._body
@@ -165,6 +169,7 @@ class Connection(web.RequestHandler):
         return answer, left
 
     def resume_writing(self) -> None:
+        """The caller reads again: whoever waited to send goes on."""
         super().resume_writing()
         self._wake()
 
@@ -246,6 +251,7 @@ class Door(web.Server):
         return Connection(self, self._options)
 
     def left(self, connection: Connection) -> None:
+        """A connection has ended."""
         self._left(connection)
 
 
@@ -257,6 +263,7 @@ def unsent(transport: asyncio.WriteTransport) -> int:
 
 
 def headers_too_large(limit: int) -> RefusedError:
+    """The headers are larger than `limit` bytes: 431."""
     message = f"The request's headers are larger than {limit} bytes (gateway.max_headers). Send fewer."
     return invalid("headers_too_large", message, status=431, close=True)
 

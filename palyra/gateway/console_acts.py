@@ -67,6 +67,7 @@ class Ask:
     if_match: tuple[str, ...] = ()
 
     def words(self, *known: str) -> Words:
+        """The words of the query; others than the known ones are refused. Raises RefusedError."""
         return Words(self.query, known)
 
 
@@ -77,6 +78,7 @@ Serve = Callable[[Ask], Awaitable[Told]]
 
 
 async def summary(ask: Ask) -> Told:
+    """`GET usage/summary`: sums of a period."""
     words = ask.words(*PERIOD, *FILTERS)
     answer = await ask.control.ask(
         UsageQuery(words.instant("since"), words.instant("until"), bucket="none", limit=1, where=words.where())
@@ -92,6 +94,7 @@ async def summary(ask: Ask) -> Told:
 
 
 async def timeline(ask: Ask) -> Told:
+    """`GET usage/timeline`: usage over time, by one thing."""
     words = ask.words(*PERIOD, "by", "bucket", "timezone", *FILTERS)
     answer = await ask.control.ask(
         UsageQuery(
@@ -118,6 +121,7 @@ async def timeline(ask: Ask) -> Told:
 
 
 async def breakdown(ask: Ask) -> Told:
+    """`GET usage/breakdown`: usage by one thing, the dearest first, in pages."""
     words = ask.words(*PERIOD, "by", "limit", "cursor", *FILTERS)
     answer = await ask.control.ask(
         UsageQuery(
@@ -143,6 +147,7 @@ async def breakdown(ask: Ask) -> Told:
 
 
 async def insights(ask: Ask) -> Told:
+    """`GET usage/insights`: why requests went where they went."""
     words = ask.words(*PERIOD, "limit")
     answer = await ask.control.ask(
         InsightsQuery(words.instant("since"), words.instant("until"), words.limit(DECISIONS, MOST))
@@ -154,6 +159,7 @@ async def insights(ask: Ask) -> Told:
 
 
 async def runs(ask: Ask) -> Told:
+    """`GET runs`: the newest first, in pages."""
     words = ask.words("status", "principal", "session", "model", "text", *PERIOD, "limit", "cursor")
     page = await ask.control.ask(
         RunsQuery(
@@ -172,16 +178,19 @@ async def runs(ask: Ask) -> Told:
 
 
 async def run(ask: Ask) -> Told:
+    """`GET runs/ID`: a run with its attempts and its decision. Raises NotFoundError."""
     ask.words()
     return Told(run_data(await ask.control.ask(RunQuery(ask.identity))))
 
 
 async def decision(ask: Ask) -> Told:
+    """`GET decisions/ID`: a decision, explained. Raises NotFoundError."""
     ask.words()
     return Told(decision_data(await ask.control.ask(DecisionQuery(ask.identity))))
 
 
 async def approvals(ask: Ask) -> Told:
+    """`GET approvals`: in pages."""
     words = ask.words("status", "limit", "cursor")
     status, limit = words.choice("status", ("pending", "resolved")), words.limit()
     page = await ask.control.ask(ApprovalsQuery(status, limit, words.text("cursor")))
@@ -189,11 +198,13 @@ async def approvals(ask: Ask) -> Told:
 
 
 async def approval(ask: Ask) -> Told:
+    """`GET approvals/ID`: an approval with what it is about. Raises NotFoundError."""
     ask.words()
     return Told(approval_data(await ask.control.ask(ApprovalQuery(ask.identity))))
 
 
 async def grants(ask: Ask) -> Told:
+    """`GET grants`: active ones first, in pages."""
     words = ask.words("status", "limit", "cursor")
     status, limit = words.choice("status", tuple(GrantState)), words.limit()
     shot = await ask.control.snapshot([Topic.APPROVALS])
@@ -212,6 +223,7 @@ async def alerts(ask: Ask) -> Told:
 
 
 async def policies(ask: Ask) -> Told:
+    """`GET policies`: budgets with where they stand, in pages."""
     words = ask.words("status", "limit", "cursor")
     status, limit = words.choice("status", ("enabled", "disabled")), words.limit()
     shot = await ask.control.snapshot([Topic.BUDGETS])
@@ -221,6 +233,7 @@ async def policies(ask: Ask) -> Told:
 
 
 async def policy(ask: Ask) -> Told:
+    """`GET policies/ID`: a budget, its revision as ETag. Raises NotFoundError."""
     ask.words()
     return await _policy_told(ask)
 
@@ -232,12 +245,14 @@ async def _policy_told(ask: Ask, status: int = 200, **more: Any) -> Told:
 
 
 async def models(ask: Ask) -> Told:
+    """`GET models`: in pages."""
     words = ask.words("limit", "cursor")
     shot = await ask.control.snapshot([Topic.MODELS])
     return listed("models", *page_of(shot.models, lambda model: model.model_id, words.text("cursor"), words.limit()))
 
 
 async def providers(ask: Ask) -> Told:
+    """`GET providers`: in pages."""
     words = ask.words("limit", "cursor")
     shot = await ask.control.snapshot([])
     found = page_of(shot.providers, lambda provider: provider.provider_id, words.text("cursor"), words.limit())
@@ -329,6 +344,7 @@ async def _policy_record(ask: Ask) -> Mapping[str, Any]:
 
 
 async def cancel(ask: Ask) -> Told:
+    """`POST runs/ID/cancel`: asks for its end; 202. Raises RefusedError."""
     ask.words()
     read_nothing(ask.body)
     result = await _do(ask, CancelRun(ask.identity), _run_record)
@@ -336,6 +352,7 @@ async def cancel(ask: Ask) -> Told:
 
 
 async def decide(ask: Ask) -> Told:
+    """`POST approvals/ID/decision`: allows or denies, if nobody was faster. Raises RefusedError."""
     ask.words()
     command = read_decision(ask.body, ask.identity)
     if wants_amount(command):
@@ -346,6 +363,7 @@ async def decide(ask: Ask) -> Told:
 
 
 async def revoke(ask: Ask) -> Told:
+    """`POST grants/ID/revoke`: nothing more is drawn from it. Raises RefusedError."""
     ask.words()
     read_nothing(ask.body)
     result = await _do(ask, RevokeGrant(ask.identity), _grant_record)
@@ -353,6 +371,7 @@ async def revoke(ask: Ask) -> Told:
 
 
 async def reload(ask: Ask) -> Told:
+    """`POST config/reload`: the engine reads its configuration again. Raises RefusedError with every problem."""
     ask.words()
     read_nothing(ask.body)
     result = await ask.control.send(Reload())
@@ -363,22 +382,26 @@ async def reload(ask: Ask) -> Told:
 
 
 def names_of(text: str) -> list[str]:
+    """The names in a list written with commas."""
     return text.split(",") if text else []
 
 
 async def acknowledge(ask: Ask) -> Told:
+    """`POST alerts/ID/acknowledge`: somebody knows. Raises RefusedError."""
     ask.words()
     result = await _do(ask, read_acknowledgement(ask.body, ask.identity), _alert_record)
     return Told({"message": result.message, **(await _as_it_stands(ask, _alert_record) or {})})
 
 
 async def snooze(ask: Ask) -> Told:
+    """`POST alerts/ID/snooze`: it is quiet for a while. Raises RefusedError."""
     ask.words()
     result = await _do(ask, read_snooze(ask.body, ask.identity), _alert_record)
     return Told({"message": result.message, **(await _as_it_stands(ask, _alert_record) or {})})
 
 
 async def add_policy(ask: Ask) -> Told:
+    """`POST policies`: another budget; 201. Raises RefusedError with every fault."""
     ask.words()
     fields = read_policy(ask.body)
     named = Ask(ask.control, fields.get("policy_id", ""))
@@ -387,6 +410,7 @@ async def add_policy(ask: Ask) -> Told:
 
 
 async def put_policy(ask: Ask) -> Told:
+    """`PUT policies/ID`: the whole budget anew, if it is still of that revision. Raises RefusedError."""
     ask.words()
     revision = read_revision(ask.if_match, required=True)
     fields = whole_policy(ask.identity, read_policy(ask.body))
@@ -395,6 +419,7 @@ async def put_policy(ask: Ask) -> Told:
 
 
 async def remove_policy(ask: Ask) -> Told:
+    """`DELETE policies/ID`: the budget goes, its history stays. Raises RefusedError."""
     ask.words()
     read_nothing(ask.body)
     revision = read_revision(ask.if_match, required=False)

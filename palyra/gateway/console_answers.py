@@ -50,6 +50,7 @@ class Told:
     scrubbed: bool = False
 
     def reply(self, date: DateLine) -> Reply:
+        """The answer as it is sent; secrets are taken out of what was not scrubbed yet."""
         told = self.data if self.scrubbed else redact_data(plain(dict(self.data)))
         body = json.dumps(told).encode("ascii")
         return Reply(self.status, body, date, (("Cache-Control", "no-store"), *self.headers))
@@ -59,18 +60,21 @@ class Told:
 
 
 def run_data(detail: RunDetail) -> dict[str, Any]:
+    """A run as JSON tells it."""
     data: dict[str, Any] = plain(detail)
     data["decision"] = None if detail.decision is None else decision_data(detail.decision)
     return data
 
 
 def decision_data(detail: DecisionDetail) -> dict[str, Any]:
+    """A decision as JSON tells it."""
     about = {"decision_id": detail.decision_id, "run_id": detail.run_id, "at": detail.at}
     data: dict[str, Any] = plain({**decision_json(detail), **about})
     return data
 
 
 def approval_data(detail: ApprovalDetail) -> dict[str, Any]:
+    """An approval as JSON tells it."""
     data: dict[str, Any] = plain(detail)
     return data
 
@@ -157,6 +161,7 @@ def page_of(items: Sequence[T], identity: Callable[[T], str], cursor: str, limit
 
 
 def listed(name: str, items: Sequence[Any], next_cursor: str) -> Told:
+    """A page of a list; `next_cursor` is null on the last."""
     return Told({name: list(items), "next_cursor": next_cursor or None})
 
 
@@ -203,6 +208,7 @@ def conflict(code: str, message: str, record: Mapping[str, Any] | None) -> Refus
 
 
 def stale_revision(message: str, record: Mapping[str, Any]) -> RefusedError:
+    """Somebody was faster: 412, with the record as it stands."""
     told = {"record": plain(dict(record))}
     return RefusedError(Refusal(412, "invalid_request_error", "stale_revision", message, told), param="If-Match")
 

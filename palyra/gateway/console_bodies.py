@@ -42,6 +42,7 @@ _REVISION = re.compile(r'(?P<quote>"?)(?P<number>[1-9][0-9]{0,17})(?P=quote)')
 
 
 def invalid_field(field: str, message: str) -> RefusedError:
+    """A member or a word that is not as it should be: 400."""
     return invalid("invalid_field", message, param=field)
 
 
@@ -72,9 +73,11 @@ class Words:
             self._given[name] = text
 
     def text(self, name: str) -> str:
+        """The word as it came; empty where it was not given."""
         return self._given.get(name, "")
 
     def choice(self, name: str, choices: Sequence[str], usual: str = "") -> str:
+        """One of the choices. Raises RefusedError for anything else."""
         text = self._given.get(name)
         if text is None:
             return usual
@@ -83,6 +86,7 @@ class Words:
         return text
 
     def limit(self, usual: int = LIMIT, most: int = MOST) -> int:
+        """How many entries a page has, 1 to `most`. Raises RefusedError."""
         text = self._given.get("limit")
         if text is None:
             return usual
@@ -103,6 +107,7 @@ class Words:
             raise invalid_field(name, f"{name}: {error}.") from None
 
     def where(self) -> UsageFilter:
+        """What usage is narrowed to. Raises RefusedError."""
         asked = {fact: self._given[name] for name, fact in FILTERS.items() if name in self._given}
         if "tag" in asked and "=" not in asked["tag"]:
             raise invalid_field("tag", "tag must be name=value.")
@@ -127,6 +132,7 @@ class Members:
         self.faults = [_unknown(name, known) for name in self._data if name not in known]
 
     def has(self, name: str) -> bool:
+        """Whether it was given, and is not null."""
         return self._data.get(name) is not None
 
     def given(self, name: str) -> bool:
@@ -134,9 +140,11 @@ class Members:
         return name in self._data
 
     def fault(self, name: str, message: str, fix: str = "") -> None:
+        """Notes what is wrong with a member; `done` tells all at once."""
         self.faults.append(FaultView(name, message, fix))
 
     def text(self, name: str, most: int = LONGEST_REASON) -> str:
+        """Text of at most `most` characters; empty where it is at fault or was not given."""
         found = self._data.get(name)
         if found is None:
             return ""
@@ -151,6 +159,7 @@ class Members:
         return ""
 
     def choice(self, name: str, choices: Sequence[str], usual: str = "") -> str:
+        """One of the choices; the first where it is at fault."""
         found = self._data.get(name)
         if found is None and usual:
             return usual
@@ -179,6 +188,7 @@ class Members:
         return found is True
 
     def whole(self, name: str, most: int = MAX, *, required: bool = False) -> int | None:
+        """A whole number from 1 to `most`; None where it is at fault or was not given."""
         if required and not self.has(name):
             self.fault(name, "it is missing", f"Write a whole number from 1 to {most}.")
         return self.number(name, 1, most)
@@ -212,6 +222,7 @@ class Members:
         return amount
 
     def done(self) -> None:
+        """Raises RefusedError with every fault there is."""
         if self.faults:
             raise refused_fields(self.faults)
 
@@ -258,10 +269,12 @@ def read_decision(body: bytes, approval_id: str, view: ApprovalView | None = Non
 
 
 def wants_amount(command: DecideApproval) -> bool:
+    """Whether the decision grants an amount."""
     return command.decision == "allow" and command.scope == "amount"
 
 
 def read_acknowledgement(body: bytes, alert_id: str) -> AckAlert:
+    """The command in a body. Raises RefusedError with every fault."""
     members = Members(body, ("version",))
     version = members.whole("version")
     members.done()
@@ -269,6 +282,7 @@ def read_acknowledgement(body: bytes, alert_id: str) -> AckAlert:
 
 
 def read_snooze(body: bytes, alert_id: str) -> SnoozeAlert:
+    """The command in a body, its duration in seconds. Raises RefusedError with every fault."""
     members = Members(body, ("duration_seconds", "version"))
     seconds, version = members.whole("duration_seconds", LONGEST_TIME_S, required=True), members.whole("version")
     members.done()

@@ -7,6 +7,7 @@ from palyra.gateway.console_answers import Told
 
 
 async def diagnostics(ask: Ask) -> Told:
+    """`GET diagnostics`: every part and how it does."""
     words = ask.words("section", "fresh")
     names = tuple(dict.fromkeys(name.strip() for name in words.text("section").split(",") if name.strip()))
     fresh = words.choice("fresh", ("true", "false")) == "true"

@@ -64,6 +64,7 @@ class Download:
         return Handled(keep=self._keep_alive and await self._connection.flushed())
 
     async def ask(self, query: UsageRowsQuery) -> UsageRowsPage:
+        """One page of rows; the one before is on its way by then."""
         if self._read:
             await self._send()
         page = await self._control.ask(query)

@@ -49,6 +49,7 @@ async def incidents(ask: Ask) -> Told:
 
 
 async def incident(ask: Ask) -> Told:
+    """`GET incidents/ID`: an incident with its timeline; `stats` instead of an id: sums of a window."""
     if ask.identity == "stats":
         words = ask.words("window")
         stats = await ask.control.ask(IncidentStatsQuery(words.choice("window", tuple(WINDOWS_MS), "7d")))
@@ -58,11 +59,13 @@ async def incident(ask: Ask) -> Told:
 
 
 async def acknowledge(ask: Ask) -> Told:
+    """`POST incidents/ID/acknowledge`: somebody knows. Raises RefusedError."""
     members, ref = _read(ask)
     return await _done(ask, members, AckIncidents((ref,)))
 
 
 async def assign(ask: Ask) -> Told:
+    """`POST incidents/ID/assign`: it is somebody's now. Raises RefusedError."""
     members, ref = _read(ask, "assignee")
     return await _done(ask, members, AssignIncidents((ref,), members.text("assignee", LONGEST_NAME)))
 
@@ -77,11 +80,13 @@ async def snooze(ask: Ask) -> Told:
 
 
 async def note(ask: Ask) -> Told:
+    """`POST incidents/ID/note`: words for those who come later. Raises RefusedError."""
     members, ref = _read(ask, "text")
     return await _done(ask, members, NoteIncident(ref, members.text("text", LONGEST_NOTE)))
 
 
 async def resolve(ask: Ask) -> Told:
+    """`POST incidents/ID/resolve`: it is over, or is said to be. Raises RefusedError."""
     members, ref = _read(ask, "force")
     return await _done(ask, members, ResolveIncidents((ref,), members.flag("force")))
 

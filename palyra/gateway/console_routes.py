@@ -176,16 +176,20 @@ class ConsoleDoor:
     # Gateway keys
 
     async def ask_for_room(self, request: BaseRequest, key: Key, identity: str) -> Reply:
+        """Asks for an override, with a client's key."""
         return await self._overrides.request(request, key)
 
     async def own_approval(self, request: BaseRequest, key: Key, identity: str) -> Reply:
+        """An approval that the key asked for."""
         return await self._overrides.look_up(key, identity)
 
     async def own_run(self, request: BaseRequest, key: Key, identity: str) -> Reply:
+        """A run that the key made. Raises RefusedError."""
         control = self._control(_as_identity(key))
         return self._told_key(await self._own(control, key, identity))
 
     async def own_decision(self, request: BaseRequest, key: Key, identity: str) -> Reply:
+        """The decision about a run that the key made. Raises RefusedError."""
         control = self._control(_as_identity(key))
         try:
             detail = await control.ask(DecisionQuery(identity))
@@ -195,6 +199,7 @@ class ConsoleDoor:
         return self._told_key(Told(decision_data(detail)))
 
     async def cancel_own(self, request: BaseRequest, key: Key, identity: str) -> Reply:
+        """Asks for the end of a run that the key made. Raises RefusedError."""
         control = self._control(_as_identity(key))
         await self._own(control, key, identity)
         read_nothing(await self._body(request))
@@ -204,12 +209,15 @@ class ConsoleDoor:
         return self._told_key(Told({"run_id": identity, "message": result.message}, 202))
 
     async def report(self, request: BaseRequest, key: Key, identity: str) -> Reply:
+        """Takes a heartbeat of work outside."""
         return await self._heartbeats.take(request, key)
 
     async def forget_reporter(self, request: BaseRequest, key: Key, identity: str) -> Reply:
+        """Work outside has ended: its silence no longer counts."""
         return await self._heartbeats.forget(key, identity)
 
     async def keep_note(self, request: BaseRequest, key: Key, identity: str) -> Reply:
+        """Keeps a note, in the key's name."""
         control = self._control(_as_identity(key))
         return self._told_key(await keep_note(control, await self._body(request), key.principal))
 

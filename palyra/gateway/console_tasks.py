@@ -34,6 +34,7 @@ _TASK = (*_TEXTS, *_NUMBERS, *_FLAGS, "text", "payload", "tags")
 
 
 async def tasks(ask: Ask) -> Told:
+    """`GET tasks`: in pages."""
     words = ask.words("status", "kind", "owner", "parent", "job", "ready", "limit", "cursor")
     query = TasksQuery(
         words.choice("status", tuple(state.value for state in TaskState)),
@@ -50,6 +51,7 @@ async def tasks(ask: Ask) -> Told:
 
 
 async def task(ask: Ask) -> Told:
+    """`GET tasks/ID`: a task; `stats` instead of an id: sums. Raises NotFoundError."""
     ask.words()
     if ask.identity == "stats":
         return Told({"stats": await ask.control.ask(TaskStatsQuery())})
@@ -57,6 +59,7 @@ async def task(ask: Ask) -> Told:
 
 
 async def add(ask: Ask) -> Told:
+    """`POST tasks`: asks for work; 201, or 200 where the same is open already. Raises RefusedError."""
     ask.words()
     result = await ask.control.send(read_task(ask.body))
     if result.code == "queue_full":
@@ -69,22 +72,27 @@ async def add(ask: Ask) -> Told:
 
 
 async def cancel(ask: Ask) -> Told:
+    """`POST tasks/ID/cancel`: asks for its end."""
     return await _act(ask, "cancel")
 
 
 async def pause(ask: Ask) -> Told:
+    """`POST tasks/ID/pause`: it is not begun until it is resumed."""
     return await _act(ask, "pause")
 
 
 async def resume(ask: Ask) -> Told:
+    """`POST tasks/ID/resume`: it waits for its turn again."""
     return await _act(ask, "resume")
 
 
 async def retry(ask: Ask) -> Told:
+    """`POST tasks/ID/retry`: queues a task that failed once more."""
     return await _act(ask, "retry")
 
 
 async def priority(ask: Ask) -> Told:
+    """`POST tasks/ID/priority`: -10 to 10, the highest first."""
     ask.words()
     members = Members(ask.body, ("priority",))
     number = members.number("priority", -10, 10)
@@ -95,6 +103,7 @@ async def priority(ask: Ask) -> Told:
 
 
 async def edit(ask: Ask) -> Told:
+    """`PATCH tasks/ID`: when it may begin and when it expires, UTC unix ms."""
     ask.words()
     members = Members(ask.body, ("not_before", "expires_at"))
     not_before = members.number("not_before", 0, LATEST_MS)

@@ -55,6 +55,7 @@ def invalid(
 
 
 def forbidden(code: str, message: str, *, param: str | None = None) -> RefusedError:
+    """Not with this key: 403."""
     return RefusedError(Refusal(403, "permission_error", code, message), param=param)
 
 
@@ -65,24 +66,29 @@ def unauthorised() -> RefusedError:
 
 
 def not_found(code: str, message: str) -> RefusedError:
+    """There is no such thing: 404."""
     return RefusedError(Refusal(404, "not_found_error", code, message))
 
 
 def method_not_allowed(method: str, path: str, allow: str) -> RefusedError:
+    """There is, but not by that method: 405."""
     refusal = Refusal(405, "not_found_error", "method_not_allowed", f"{path} takes {allow}, not {method}.")
     return RefusedError(refusal, headers=(("Allow", allow),))
 
 
 def overloaded(code: str, message: str, retry_after: float) -> RefusedError:
+    """Not now: 503, to be tried again after so many seconds."""
     return RefusedError(Refusal(503, "overloaded_error", code, message, retry_after=retry_after))
 
 
 def too_large(limit: int) -> RefusedError:
+    """The body is larger than `limit` bytes: 413."""
     message = f"The body is larger than {limit} bytes (gateway.max_body). Send less."
     return RefusedError(Refusal(413, "request_too_large", "body_too_large", message), close=True)
 
 
 def internal_error() -> Refusal:
+    """Palyra's own fault: 500, without details."""
     return Refusal(500, "api_error", "internal_error", "Palyra failed to handle this request; its log says why.")
 
 

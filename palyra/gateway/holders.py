@@ -11,6 +11,8 @@ LISTEN = "0A"
 
 @value
 class Holder:
+    """The process that has a port."""
+
     pid: int
     name: str
 
@@ -39,6 +41,7 @@ def listening_inodes(table: Path, port: int) -> set[str]:
 
 
 def holds(descriptors: Path, wanted: set[str]) -> bool:
+    """Whether one of a process's descriptors is among the wanted ones."""
     try:
         return any(link(entry) in wanted for entry in descriptors.iterdir())
     except OSError:
@@ -46,6 +49,7 @@ def holds(descriptors: Path, wanted: set[str]) -> bool:
 
 
 def link(path: Path) -> str:
+    """Where a symbolic link leads; empty where that cannot be read."""
     try:
         return os.readlink(path)
     except OSError:
@@ -53,6 +57,7 @@ def link(path: Path) -> str:
 
 
 def process_name(process: Path) -> str:
+    """The name of a process, `?` where it cannot be read."""
     try:
         return (process / "comm").read_text("utf-8", "replace").strip()
     except OSError:

@@ -51,6 +51,7 @@ class Lately:
         return self._part(self._overheads, part)
 
     def first_byte(self, part: float) -> float | None:
+        """The ms within which that part (0 to 1) of the newest answers began."""
         return self._part(self._first_bytes, part)
 
     def _part(self, newest: deque[tuple[float, float]], part: float) -> float | None:

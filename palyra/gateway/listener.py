@@ -53,6 +53,7 @@ class Listener:
 
     @property
     def listening(self) -> bool:
+        """Whether new connections are taken."""
         return self._socket is not None
 
     @property
@@ -77,6 +78,7 @@ class Listener:
         self._resume()
 
     async def close(self) -> None:
+        """Takes no more connections; those that were coming in are handed over or dropped."""
         self._pause()
         if self._socket is not None:
             self._socket.close()
@@ -185,6 +187,7 @@ def check_exposure(host: str, settings: GatewayConfig) -> None:
 
 
 def bound(family: socket.AddressFamily, address: tuple[str, int], bind: str) -> socket.socket:
+    """A socket that listens there. Raises what `unusable` makes of the reason."""
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

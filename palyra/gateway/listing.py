@@ -38,6 +38,7 @@ def read_page(query: str) -> Page:
 
 
 def listed(runner: Runner, key: Key) -> list[ListedModel]:
+    """The models a key may use, `auto` first."""
     return [
         AUTO,
         *(
@@ -83,4 +84,5 @@ def show_model(runner: Runner, key: Key, wire: Wire, raw_id: str, date: DateLine
 
 
 def encoded(data: object) -> bytes:
+    """JSON in ASCII."""
     return json.dumps(data).encode("ascii")

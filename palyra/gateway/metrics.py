@@ -35,9 +35,11 @@ class Metrics(Collector):
         return generate_latest(self._registry)
 
     def describe(self) -> Iterable[Metric]:
+        """Nothing ahead of the numbers themselves."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
+        """Every number, as Prometheus reads it."""
         yield from self._of_requests()
         yield from self._of_money()
         yield from self._of_people()

@@ -74,10 +74,14 @@ class Registered(Protocol):
     """What is known of operators."""
 
     @property
-    def operators(self) -> tuple[Operator, ...]: ...
+    def operators(self) -> tuple[Operator, ...]:
+        """The operators there are."""
+        ...
 
     @property
-    def operators_registered(self) -> bool: ...
+    def operators_registered(self) -> bool:
+        """Whether anybody was ever registered."""
+        ...
 
     @property
     def unavailable(self) -> str:
@@ -214,10 +218,12 @@ class OperatorsServer:
 
 
 def status_of(error: PalyraError) -> int:
+    """The status of HTTP that an error is told with."""
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 403)
 
 
 def error_body(code: str, message: str, fix: str) -> bytes:
+    """An error as consoles read it."""
     return json.dumps({"error": {"code": code, "message": message, "fix": fix}}).encode("ascii")
 
 

@@ -18,16 +18,24 @@ class ModelEntry(Protocol):
     None where nobody told them."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """`provider/model`."""
+        ...
 
     @property
-    def provider(self) -> str: ...
+    def provider(self) -> str:
+        """The provider's id."""
+        ...
 
     @property
-    def max_context(self) -> int | None: ...
+    def max_context(self) -> int | None:
+        """Tokens of input and output together; None: nobody knows."""
+        ...
 
     @property
-    def max_output(self) -> int | None: ...
+    def max_output(self) -> int | None:
+        """Tokens of output; None: nobody knows."""
+        ...
 
 
 class Runner(Protocol):
@@ -45,7 +53,9 @@ class Runner(Protocol):
 class Counter(Protocol):
     """Counts prompts."""
 
-    async def count(self, request: RunRequest) -> Answer | Refusal: ...
+    async def count(self, request: RunRequest) -> Answer | Refusal:
+        """How many tokens a request has."""
+        ...
 
 
 class Key(Protocol):
@@ -55,25 +65,39 @@ class Key(Protocol):
     def key_id(self) -> str: ...
 
     @property
-    def principal(self) -> str: ...
+    def principal(self) -> str:
+        """Who pays."""
+        ...
 
     @property
-    def channel(self) -> str: ...
+    def channel(self) -> str:
+        """The channel of every request with it; empty: as the caller says."""
+        ...
 
     @property
-    def agent(self) -> str: ...
+    def agent(self) -> str:
+        """The agent of every request with it; empty: as the caller says."""
+        ...
 
     @property
-    def tags(self) -> Mapping[str, str]: ...
+    def tags(self) -> Mapping[str, str]:
+        """Tags of every request with it."""
+        ...
 
     @property
-    def allowed_models(self) -> tuple[str, ...]: ...
+    def allowed_models(self) -> tuple[str, ...]:
+        """Patterns of models; none: all."""
+        ...
 
     @property
-    def may_act_for(self) -> tuple[str, ...]: ...
+    def may_act_for(self) -> tuple[str, ...]:
+        """Patterns of other principals it may name."""
+        ...
 
     @property
-    def may_set_mode(self) -> bool: ...
+    def may_set_mode(self) -> bool:
+        """Whether it may choose the routing mode."""
+        ...
 
 
 class Access(Protocol):
@@ -89,7 +113,9 @@ class Access(Protocol):
         ...
 
     @property
-    def operators(self) -> Sequence[Operator]: ...
+    def operators(self) -> Sequence[Operator]:
+        """The operators there are."""
+        ...
 
     def authenticate_operator(self, token: str) -> Operator | None:
         """The operator whose token this is, None for one that is unknown or disabled."""
@@ -132,17 +158,23 @@ class Settings(Protocol):
     """The parts of the configuration the door reads."""
 
     @property
-    def gateway(self) -> GatewayConfig: ...
+    def gateway(self) -> GatewayConfig:
+        """`[gateway]` of the configuration."""
+        ...
 
     @property
-    def approvals(self) -> ApprovalsConfig: ...
+    def approvals(self) -> ApprovalsConfig:
+        """`[approvals]` of the configuration."""
+        ...
 
 
 class Metered(Protocol):
     """Sums for those who watch from afar."""
 
     @property
-    def tallies(self) -> Tallies: ...
+    def tallies(self) -> Tallies:
+        """What was counted since the start."""
+        ...
 
     def text(self) -> bytes:
         """The sums in Prometheus' text format."""
@@ -162,19 +194,31 @@ class House(Protocol):
         ...
 
     @property
-    def runner(self) -> Runner: ...
+    def runner(self) -> Runner:
+        """Carries requests out."""
+        ...
 
     @property
-    def counter(self) -> Counter: ...
+    def counter(self) -> Counter:
+        """Counts tokens."""
+        ...
 
     @property
-    def overrides(self) -> Overrides: ...
+    def overrides(self) -> Overrides:
+        """Takes petitions for room."""
+        ...
 
     @property
-    def reporters(self) -> Reporters: ...
+    def reporters(self) -> Reporters:
+        """Takes heartbeats of work outside."""
+        ...
 
     @property
-    def access(self) -> Access: ...
+    def access(self) -> Access:
+        """Knows keys and operators."""
+        ...
 
     @property
-    def config(self) -> Settings: ...
+    def config(self) -> Settings:
+        """The configuration that runs."""
+        ...

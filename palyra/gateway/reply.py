@@ -22,6 +22,7 @@ class DateLine:
         self._line = b""
 
     def line(self) -> bytes:
+        """The header `Date`, made anew each second."""
         second = self._clock.now_ms() // 1000
         if second != self._second:
             self._second = second
@@ -73,6 +74,7 @@ class Reply(web.StreamResponse):
         return not self._close_after and self._for is not None and self._for.keep_alive
 
     async def prepare(self, request: BaseRequest) -> None:
+        """Remembers the request it answers."""
         self._for = request
 
     async def write_eof(self, data: bytes = b"") -> None:
@@ -108,10 +110,13 @@ class Handled(web.StreamResponse):
 
     @property
     def keep_alive(self) -> bool:
+        """Whether the connection goes on."""
         return self._keep
 
     async def prepare(self, request: BaseRequest) -> None:
-        return None
+        """Everything was sent already."""
+        return
 
     async def write_eof(self, data: bytes = b"") -> None:
-        return None
+        """Everything was sent already."""
+        return

@@ -120,6 +120,7 @@ def collect(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def unknown_header(name: str) -> RefusedError:
+    """A header of ours that does not exist, with the nearest that does: 400."""
     near = nearest(name.lower(), [known.lower() for known in KNOWN])
     spelled = [known for known in KNOWN if known.lower() in near[:1]]
     hint = f"did you mean {spelled[0]}?" if spelled else f"the known ones are {', '.join(KNOWN)}."
@@ -127,10 +128,12 @@ def unknown_header(name: str) -> RefusedError:
 
 
 def malformed(name: str, problem: str) -> RefusedError:
+    """A header that cannot be read: 400."""
     return invalid("invalid_header", f"{name} {problem}.", param=name)
 
 
 def read_label(given: Mapping[str, str], name: str) -> str:
+    """A label; empty where it was not given. Raises RefusedError."""
     value = given.get(name)
     if value is None:
         return ""
@@ -140,6 +143,7 @@ def read_label(given: Mapping[str, str], name: str) -> str:
 
 
 def read_principal(given: Mapping[str, str], key: Key) -> str:
+    """Whom the request is for: the key's own, or one it may act for. Raises RefusedError."""
     value = given.get(PRINCIPAL)
     if value is None:
         return key.principal
@@ -156,6 +160,7 @@ def may_act_as(principal: str, key: Key) -> bool:
 
 
 def read_pinned(given: Mapping[str, str], name: str, pinned: str) -> str:
+    """A label the key may have pinned. Raises RefusedError for another."""
     value = read_label(given, name)
     if pinned and value and value != pinned:
         raise forbidden("pinned_value", f"{name} is {pinned} for this key; send that or leave it out.")
@@ -182,6 +187,7 @@ def read_tags(given: Mapping[str, str], pinned: Mapping[str, str]) -> dict[str, 
 
 
 def read_choice(given: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    """One of the choices; empty where it was not given. Raises RefusedError."""
     value = given.get(name)
     if value is None:
         return ""
@@ -191,6 +197,7 @@ def read_choice(given: Mapping[str, str], name: str, choices: tuple[str, ...]) -
 
 
 def read_mode(given: Mapping[str, str], key: Key) -> str:
+    """The routing mode, where the key may choose it. Raises RefusedError."""
     mode = read_choice(given, MODE, tuple(RoutingMode))
     if mode and not key.may_set_mode:
         raise forbidden("mode_not_allowed", f"This key may not set {MODE}; leave it out.")
@@ -198,6 +205,7 @@ def read_mode(given: Mapping[str, str], key: Key) -> str:
 
 
 def read_park(given: Mapping[str, str], longest: float) -> float:
+    """How many seconds the caller waits for an approval, at most `longest`. Raises RefusedError."""
     value = given.get(PARK)
     if value is None:
         return longest

@@ -231,6 +231,7 @@ def dialect(path: str, request: BaseRequest) -> Wire:
 
 
 def require(request: BaseRequest, path: str, method: str) -> None:
+    """Raises RefusedError where the request comes by another method."""
     if request.method != method:
         raise method_not_allowed(request.method, path if len(path) <= LONGEST_SHOWN else "This address", method)
 

@@ -10,6 +10,8 @@ from palyra.journal.rows import AlertRow
 
 
 class AlertState(StrEnum):
+    """Where an alert stands."""
+
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
     SNOOZED = "snoozed"
@@ -48,6 +50,7 @@ class AlertRecord:
 
     @property
     def live(self) -> bool:
+        """Whether it may still want somebody's attention."""
         return self.state is not AlertState.RESOLVED
 
     @property
@@ -56,6 +59,7 @@ class AlertRecord:
         return (self.state is not AlertState.OPEN, -self.severity.rank, self.first_seen, self.alert_id)
 
     def row(self) -> AlertRow:
+        """The row that the journal keeps of it."""
         return AlertRow(
             alert_id=self.alert_id,
             revision=self.revision,
@@ -81,6 +85,7 @@ class AlertRecord:
 
     @classmethod
     def from_row(cls, row: AlertRow) -> "AlertRecord":
+        """The record a row holds, as `row` made it."""
         return cls(
             alert_id=row.alert_id,
             kind=AlertKind(row.kind),

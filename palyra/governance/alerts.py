@@ -24,6 +24,8 @@ BREAKER_CLOSED = "closed"
 
 
 class AlertKind(StrEnum):
+    """What is out of the ordinary."""
+
     COST_SPIKE = "cost_spike"
     PROVIDER_HEALTH = "provider_health"
     UNUSUAL_MODEL_MIX = "unusual_model_mix"
@@ -42,6 +44,7 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
+        """Higher is worse, to sort by."""
         return 1 if self is Severity.DANGER else 0
 
 
@@ -186,14 +189,17 @@ def counter_key(kind: AlertKind, policy_id: str, scope_value: str) -> str:
 
 
 def health_key(provider_id: str) -> str:
+    """The dedupe key of the alert about a provider's health."""
     return f"{AlertKind.PROVIDER_HEALTH.value}:{provider_id}"
 
 
 def price_key(provider: str, model: str) -> str:
+    """The dedupe key of the alert about a model without a price."""
     return f"{AlertKind.PRICE_UNKNOWN.value}:{provider}:{model}"
 
 
 def drift_key(provider: str, model: str) -> str:
+    """The dedupe key of the alert about a model whose estimates drift."""
     return f"{AlertKind.ESTIMATE_DRIFT.value}:{provider}:{model}"
 
 

@@ -14,6 +14,8 @@ Question = tuple[str, str, frozenset[tuple[str, str]]]
 
 
 class ApprovalStatus(StrEnum):
+    """Whether somebody still has to decide."""
+
     PENDING = "pending"
     RESOLVED = "resolved"
 
@@ -42,10 +44,12 @@ class Applicant:
     reason: str = ""
 
     def to_json(self) -> dict[str, str]:
+        """As the journal keeps it among the facts of an approval."""
         return {"by": self.name, "account": self.account, "attestation": self.attestation, "reason": self.reason}
 
     @classmethod
     def from_json(cls, data: Mapping[str, str]) -> "Applicant":
+        """Reads what `to_json` made."""
         return cls(data["by"], data["account"], data["attestation"], data["reason"])
 
 
@@ -72,6 +76,7 @@ class ApprovalRecord:
 
     @property
     def policy_ids(self) -> tuple[str, ...]:
+        """The budgets that the request would go over."""
         return tuple(evaluation.policy_id for evaluation in self.evaluations)
 
     @property
@@ -96,10 +101,12 @@ class ApprovalRecord:
 
     @property
     def question(self) -> Question:
+        """What is asked: equal questions share one approval."""
         return question(self.principal, self.session, self.evaluations)
 
     @property
     def pending(self) -> bool:
+        """Whether somebody still has to decide."""
         return self.status is ApprovalStatus.PENDING
 
     @property
@@ -115,6 +122,7 @@ class ApprovalRecord:
         return f"resolved/{self.decision}{by}"
 
     def row(self) -> ApprovalRow:
+        """The row that the journal keeps of it."""
         return ApprovalRow(
             approval_id=self.approval_id,
             version=self.version,
@@ -139,6 +147,7 @@ class ApprovalRecord:
 
     @classmethod
     def from_row(cls, row: ApprovalRow) -> "ApprovalRecord":
+        """The record a row holds, as `row` made it."""
         return cls(
             approval_id=row.approval_id,
             version=row.version,
@@ -180,4 +189,5 @@ def risk_of(evaluations: Iterable[UsageBudgetEvaluation], wanted: int = 0) -> st
 
 
 def question(principal: str, session: str, evaluations: Iterable[UsageBudgetEvaluation]) -> Question:
+    """Who asks, in which session, over which budgets of whom: what makes two requests the same question."""
     return principal, session, frozenset((item.policy_id, item.scope_value) for item in evaluations)

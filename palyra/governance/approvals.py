@@ -67,9 +67,11 @@ class Petition:
 
     @property
     def question(self) -> Question:
+        """What is asked: equal questions share one approval."""
         return question(self.principal, self.session, self.evaluations)
 
     def all_facts(self) -> dict[str, Any]:
+        """What is kept with the approval for those who decide."""
         facts = dict(self.facts)
         if self.applicant is not None:
             facts["applicants"] = [self.applicant.to_json()]
@@ -105,6 +107,8 @@ class Opened:
 
 @value
 class Resolved:
+    """A decision about an approval: the record after it, the grants it gave, what to write."""
+
     record: ApprovalRecord
     grants: tuple[GrantRow, ...]
     changes: tuple[Change, ...]
@@ -240,6 +244,7 @@ class ApprovalDesk:
         self.version += 1
 
     def leave(self, approval_id: str) -> None:
+        """One that waited for the decision waits no more."""
         left = self._waiting.get(approval_id, 0) - 1
         if left > 0:
             self._waiting[approval_id] = left
@@ -249,6 +254,7 @@ class ApprovalDesk:
         self.version += 1
 
     def waiting(self, approval_id: str) -> int:
+        """How many requests wait for the decision."""
         return self._waiting.get(approval_id, 0)
 
     def denied(self, principal: str, session: str, at: int) -> frozenset[str]:

@@ -110,6 +110,7 @@ class Books:
         return iter(self._budgets.values())
 
     def get(self, policy_id: str) -> Budget | None:
+        """The counters of a policy."""
         return self._budgets.get(policy_id)
 
     def match(self, scope: Scope, provider: str, model: str) -> Match:

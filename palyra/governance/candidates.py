@@ -154,4 +154,5 @@ class Plan:
 
     @property
     def proceeds(self) -> bool:
+        """Whether the request goes to a provider now: not refused, and nobody has to be asked."""
         return self.candidate is not None and not self.decision.blocked and not self.decision.approval_required

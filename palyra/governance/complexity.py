@@ -25,6 +25,7 @@ class Complexity:
 
     @property
     def score(self) -> float:
+        """The sum of its parts, within 0 and 1."""
         parts = self.bytes_part + self.tokens_part + self.json_part + self.images_part + self.keywords_part
         return min(1.0, max(0.0, parts))
 

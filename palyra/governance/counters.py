@@ -49,6 +49,7 @@ class Cell:
 
     @property
     def empty(self) -> bool:
+        """Whether nothing was ever counted in it."""
         return not (self.settled or self.held or self.drawn)
 
 
@@ -188,6 +189,7 @@ class Budget:
         return charge_start(self.policy.interval_kind, self.policy.timezone, at)
 
     def window(self, at: int) -> Window:
+        """The window of its policy that holds the instant, UTC unix ms."""
         return window_for(self.policy.interval_kind, self.policy.timezone, at)
 
     def find(self, scope_value: str, at: int) -> Cell | None:
@@ -237,6 +239,7 @@ class Budget:
         return windows + sum(len(total.cells) for total in self.totals.values())
 
     def all_cells(self) -> list[Cell]:
+        """Every cell it has, of windows and of rolling totals."""
         cells = [cell for window in self.windows.values() for cell in window.values()]
         for total in self.totals.values():
             cells += total.cells.values()

@@ -63,6 +63,8 @@ class ReasonCode(StrEnum):
 
 
 class RoutingAction(StrEnum):
+    """What a decision does with the request."""
+
     PROCEED = "proceed"
     DEGRADE = "degrade"
     UPGRADE = "upgrade"
@@ -82,6 +84,7 @@ class CandidateReport:
     expected_usd: int | None = None
 
     def to_json(self) -> dict[str, Any]:
+        """As the journal keeps it within a decision."""
         return {
             "model": self.model,
             "provider": self.provider,
@@ -105,6 +108,7 @@ class Counterfactual:
     amount: int | None = None
 
     def to_json(self) -> dict[str, Any]:
+        """As the journal keeps it within a decision."""
         return {
             "kind": self.kind,
             "text": self.text,
@@ -115,6 +119,7 @@ class Counterfactual:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Counterfactual":
+        """Reads what `to_json` made."""
         return cls(data["kind"], data["text"], data["value"], data["policy_id"], data["amount"])
 
 
@@ -145,14 +150,17 @@ class RoutingDecision:
 
     @property
     def blocked(self) -> bool:
+        """Whether the request is refused."""
         return self.action is RoutingAction.BLOCKED
 
     @property
     def approval_required(self) -> bool:
+        """Whether somebody has to let the request through."""
         return self.action is RoutingAction.APPROVAL_REQUIRED
 
     def to_json(self) -> dict[str, Any]:
         # As for evaluations, `_value_`: every request comes here.
+        """As the journal keeps it; amounts in nano-dollars."""
         return {
             "decision_id": self.decision_id,
             "run_id": self.run_id,
@@ -179,6 +187,7 @@ class RoutingDecision:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "RoutingDecision":
+        """Reads what `to_json` made."""
         return cls(
             decision_id=data["decision_id"],
             run_id=data["run_id"],
@@ -205,6 +214,7 @@ class RoutingDecision:
         )
 
     def row(self) -> DecisionRow:
+        """The row that the journal keeps of it."""
         return DecisionRow(
             decision_id=self.decision_id,
             run_id=self.run_id,

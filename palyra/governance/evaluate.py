@@ -27,6 +27,7 @@ class EvaluationStatus(StrEnum):
 
     @property
     def strength(self) -> int:
+        """The stronger of two decides about the request."""
         return _STRENGTH[self]
 
     @property
@@ -107,6 +108,7 @@ class UsageBudgetEvaluation(NamedTuple):
 
     @property
     def projected(self) -> int:
+        """What would be used with this request: settled + held + its bound, in the policy's metric."""
         return self.settled + self.held + self.bound
 
     @property
@@ -121,6 +123,7 @@ class UsageBudgetEvaluation(NamedTuple):
 
     @property
     def over_soft(self) -> bool:
+        """Whether that passes the soft limit; equality does not."""
         return self.soft is not None and self.projected > self.soft
 
     @property
@@ -130,6 +133,7 @@ class UsageBudgetEvaluation(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         # `value` of an enum is looked up through Python code, too slow for what every request does so often.
+        """As the journal keeps it within a decision."""
         return {
             "policy_id": self.policy_id,
             "revision": self.revision,
@@ -156,6 +160,7 @@ class UsageBudgetEvaluation(NamedTuple):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "UsageBudgetEvaluation":
+        """Reads what `to_json` made."""
         return cls(
             policy_id=data["policy_id"],
             revision=data["revision"],

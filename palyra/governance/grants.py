@@ -33,6 +33,8 @@ class GrantKind(StrEnum):
 
 
 class GrantState(StrEnum):
+    """Whether anything can be drawn from a grant, or why not."""
+
     ACTIVE = "active"
     USED = "used"
     EXPIRED = "expired"
@@ -91,6 +93,7 @@ class Grant:
 
     @property
     def remaining(self) -> int:
+        """What can still be drawn, in the metric of its policy; never below 0."""
         return max(0, self.row.cap - self.drawn)
 
     def move(self, run_id: str, amount: int) -> None:
@@ -136,6 +139,7 @@ class GrantBook:
         return bool(self._by_counter)
 
     def get(self, grant_id: str) -> Grant | None:
+        """The grant of that id."""
         return self._grants.get(grant_id)
 
     def add(self, row: GrantRow) -> GrantSaved:

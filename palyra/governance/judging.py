@@ -69,6 +69,7 @@ class Judge:
         return CounterView(budget.policy, value, window, judged.settled, judged.held, judged.drawn, available, denied)
 
     def evaluate_one(self, view: CounterView, demand: Demand, requested: RoutingMode | None) -> UsageBudgetEvaluation:
+        """One policy's judgement about a demand."""
         return evaluate_budget_policies([view], demand, default_mode=self.default_mode, requested_mode=requested)[0]
 
     def admit(

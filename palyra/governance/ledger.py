@@ -1,7 +1,6 @@
 """The ledger: every counter in memory, moved by holds all at once or not at all, rebuilt from hold rows bit for bit.
 
-Everything here is synchronous. A hold is judged and taken in one call, so no other request comes between; the caller
-submits the returned row or change to the journal in the same step, before it awaits anything.
+Synchronous: a hold is judged and taken in one call, and the caller submits what it got before it awaits anything.
 """
 
 from collections import deque
@@ -61,6 +60,7 @@ class Ledger:
 
     @property
     def policies(self) -> PolicySet:
+        """The policies in force."""
         return self.books.policies
 
     @property
@@ -81,8 +81,8 @@ class Ledger:
         return tuple(hold.current() for hold in self._open.values())
 
     def open_hold(self, hold_id: str) -> HoldRow | None:
-        hold = self._open.get(hold_id)
-        return None if hold is None else hold.current()
+        """The hold of that id as it stands, while it is open."""
+        return None if (hold := self._open.get(hold_id)) is None else hold.current()
 
     def counters(self, at: int) -> tuple[CounterState, ...]:
         """Every counter that counts at an instant or holds something open; what a rebuild must equal."""

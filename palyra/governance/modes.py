@@ -13,6 +13,7 @@ def strictest(*modes: RoutingMode | None) -> RoutingMode:
 
 
 def stricter(mode: RoutingMode, than: RoutingMode) -> bool:
+    """Whether a mode refuses what the other lets through."""
     return _STRICTNESS[mode] > _STRICTNESS[than]
 
 

@@ -66,4 +66,5 @@ def flat_charge(moves: Sequence[CounterMove]) -> int | None:
 
 
 def total(drawn: Shares) -> int:
+    """The sum of what was drawn from grants, in the metric of their policy."""
     return sum([share for _, share in drawn])

@@ -47,6 +47,7 @@ class PolicySet:
         return iter(self._policies.values())
 
     def get(self, policy_id: str) -> UsageBudgetPolicyRecord | None:
+        """The policy of that id."""
         return self._policies.get(policy_id)
 
     def match(self, scope: Scope, provider: str, model: str) -> tuple[Match, ...]:

@@ -97,19 +97,23 @@ class Replay:
 
     @property
     def policies(self) -> Policies:
+        """The policies it tries."""
         return self.lanes
 
     @property
     def default_mode(self) -> RoutingMode:
+        """The mode where nothing else says one."""
         return self._routing.default_mode
 
     def budget(self, policy_id: str) -> Budget | None:
+        """The counters of a policy it tries."""
         lane = self.lanes.lane(policy_id)
         return None if lane is None else lane.budget
 
     def views(
         self, scope: Scope, provider: str, model: str, *, at: int, run_id: str, denied: frozenset[str]
     ) -> tuple[CounterView, ...]:
+        """The counters a request touches at `at` (UTC unix ms), without those of denied grants."""
         asker = Asker(scope.principal, scope.session, run_id)
         views: list[CounterView] = []
         for place in self.lanes.match(scope, provider, model)[0]:
@@ -133,6 +137,7 @@ class Replay:
     # The loop
 
     def run(self) -> Tally:
+        """Plays the whole of the log, and counts what would have gone another way."""
         schedule = self._schedule
         since, until = schedule.since, schedule.until
         flow, models, firsts, tally = self._flow, self._models, self._firsts, self.tally

@@ -21,7 +21,9 @@ from palyra.pricing.rates import INPUT, OUTPUT
 class Names(Protocol):
     """Where texts are kept by name."""
 
-    def name(self, name: int) -> str: ...
+    def name(self, name: int) -> str:
+        """The text of a number that rows hold in its place."""
+        ...
 
 
 @value
@@ -81,6 +83,7 @@ class Option:
 
     @property
     def expected_tokens(self) -> int:
+        """Input and output together."""
         return sum(self.expected)
 
 
@@ -107,6 +110,7 @@ class Decoder:
     _widened: list[Shape] = field(default_factory=list)
 
     def scope(self, name: int) -> Scope:
+        """Whom a request is for."""
         found = self._scopes.get(name)
         if found is None:
             if len(self._scopes) > _KEPT:
@@ -122,6 +126,7 @@ class Decoder:
         return -len(self._widened)
 
     def shape(self, name: int) -> Shape:
+        """What of a request its price depends on."""
         if name < 0:
             return self._widened[-name - 1]
         found = self._shapes.get(name)

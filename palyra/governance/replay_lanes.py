@@ -58,9 +58,11 @@ class Lane:
 
     @property
     def policy(self) -> UsageBudgetPolicyRecord:
+        """The policy it counts for."""
         return self.budget.policy
 
     def place(self, value: str) -> "Place":
+        """Where a scope's value is counted; made where there is none."""
         found = self.places.get(value)
         if found is None:
             found = self.places[value] = Place(self, value)

@@ -20,7 +20,9 @@ class Examples(Protocol):
         """The first plan of each shape, as (seq, shape), in order."""
         ...
 
-    def body(self, seq: int) -> str: ...
+    def body(self, seq: int) -> str:
+        """What is kept of a request beside its numbers, as JSON."""
+        ...
 
 
 class Others:

@@ -132,6 +132,7 @@ class Tally:
             example.cost_before = _together(example.cost_before, cost)
 
     def spent_after(self, cost: int | None, example: Example | None) -> None:
+        """A request that was let through would have cost that, in nano-dollars; None: nobody knows."""
         if cost is None:
             self.unpriced_after += 1
         else:

@@ -33,10 +33,12 @@ class Standing:
 
     @property
     def used(self) -> int:
+        """Settled and held together, in the metric of the policy."""
         return self.settled + self.held
 
     @property
     def status(self) -> EvaluationStatus:
+        """Where that stands to the limits; equality with a limit passes."""
         hard, soft = self.policy.hard_limit, self.policy.soft
         if hard is not None and self.used > hard + self.granted:
             return EvaluationStatus.HARD_LIMIT

@@ -31,6 +31,7 @@ class TermsEdited:
 def kept_terms(
     policies: Iterable[UsageBudgetPolicyRecord], routing: SmartRoutingRuntimeConfig, limits: OutputLimits
 ) -> dict[str, Any]:
+    """What requests are governed by, as the journal keeps it for replays."""
     return {
         "policies": [_policy(policy) for policy in policies],
         "routing": {

@@ -31,6 +31,7 @@ class Trial:
 
     @property
     def refused(self) -> bool:
+        """Whether any budget refuses it."""
         return any(item.refused for item in self.evaluations)
 
     @property
@@ -42,7 +43,9 @@ class Trial:
 class Policies(Protocol):
     """The policies in force, by id."""
 
-    def get(self, policy_id: str) -> UsageBudgetPolicyRecord | None: ...
+    def get(self, policy_id: str) -> UsageBudgetPolicyRecord | None:
+        """The policy of that id."""
+        ...
 
 
 class Standing(Protocol):
@@ -50,16 +53,24 @@ class Standing(Protocol):
     without its own."""
 
     @property
-    def policies(self) -> Policies: ...
+    def policies(self) -> Policies:
+        """The policies in force."""
+        ...
 
     @property
-    def default_mode(self) -> RoutingMode: ...
+    def default_mode(self) -> RoutingMode:
+        """The mode where nothing else says one."""
+        ...
 
-    def budget(self, policy_id: str) -> Budget | None: ...
+    def budget(self, policy_id: str) -> Budget | None:
+        """The counters of a policy."""
+        ...
 
     def views(
         self, scope: Scope, provider: str, model: str, *, at: int, run_id: str, denied: frozenset[str]
-    ) -> tuple[CounterView, ...]: ...
+    ) -> tuple[CounterView, ...]:
+        """The counters a request touches at `at` (UTC unix ms), without those of denied grants."""
+        ...
 
 
 Passes = Callable[[tuple[UsageBudgetEvaluation, ...]], bool]

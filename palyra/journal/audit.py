@@ -96,6 +96,7 @@ def _unreadable(path: Path) -> StateError:
 
 
 def newest_link(database: sqlite3.Connection) -> Link:
+    """The last link of the chain: its number and digest."""
     return _link(database, "ORDER BY seq DESC LIMIT 1") or GENESIS
 
 

@@ -113,6 +113,7 @@ class Examined:
 
     @property
     def current(self) -> bool:
+        """Whether the journal is of this version's schema."""
         return self.version == LATEST
 
 

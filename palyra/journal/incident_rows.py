@@ -105,6 +105,7 @@ class IncidentRecord:
 
     @property
     def live(self) -> bool:
+        """Whether it is not over."""
         return self.state is not IncidentState.RESOLVED
 
     @property
@@ -139,6 +140,7 @@ class AttemptStatus(StrEnum):
 
     @property
     def ended(self) -> bool:
+        """Whether nothing more becomes of it."""
         return self not in (AttemptStatus.PLANNED, AttemptStatus.RUNNING)
 
 

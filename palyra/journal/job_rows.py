@@ -41,6 +41,7 @@ class FireState(StrEnum):
 
     @property
     def terminal(self) -> bool:
+        """Whether nothing more becomes of it."""
         return self in ENDED
 
     @property
@@ -105,6 +106,7 @@ class JobRow:
 
     @property
     def maintenance(self) -> bool:
+        """The upkeep it does; empty for other jobs."""
         return self.action == "maintenance"
 
     @property
@@ -121,42 +123,52 @@ class JobRow:
 
     @property
     def remember(self) -> bool:
+        """Whether answers become notes."""
         return bool(self.rules.get("remember", False))
 
     @property
     def recall(self) -> int:
+        """How many notes are recalled."""
         return int(self.rules.get("recall", 0))
 
     @property
     def jitter_ms(self) -> int:
+        """It fires up to so many ms late."""
         return int(self.rules.get("jitter_ms", 0))
 
     @property
     def misfire(self) -> str:
+        """What becomes of missed slots."""
         return str(self.rules.get("misfire", "skip"))
 
     @property
     def max_lateness(self) -> int | None:
+        """A slot older than so many ms is missed."""
         return self.rules.get("max_lateness")
 
     @property
     def concurrency(self) -> str:
+        """What a fire does while one before it goes on."""
         return str(self.rules.get("concurrency", "forbid"))
 
     @property
     def max_attempts(self) -> int:
+        """How often a fire is tried."""
         return int(self.rules.get("max_attempts", 1))
 
     @property
     def backoff_ms(self) -> int:
+        """How long it waits before it is tried again, doubled each time."""
         return int(self.rules.get("backoff_ms", 1_000))
 
     @property
     def max_duration(self) -> int:
+        """An attempt may take so many ms."""
         return int(self.rules.get("max_duration", 3_600_000))
 
     @property
     def max_runs(self) -> int | None:
+        """It fires so often at most; None: without end."""
         return self.rules.get("max_runs")
 
 
@@ -204,10 +216,12 @@ class FireRow:
 
     @property
     def terminal(self) -> bool:
+        """Whether nothing more becomes of it."""
         return self.state.terminal
 
     @property
     def by_hand(self) -> bool:
+        """Whether somebody asked for it."""
         return self.trigger is Trigger.MANUAL
 
 

@@ -118,6 +118,7 @@ class Journal:
 
     @property
     def stats(self) -> JournalStats:
+        """What the writer did since the start."""
         return self._writer.stats()
 
     def slowest_commit_ms(self, seconds: float) -> float | None:

@@ -36,6 +36,7 @@ class EngineLock:
 
     @property
     def held(self) -> bool:
+        """Whether this process has it."""
         return self._descriptor is not None
 
     def acquire(self, socket: Path | None = None) -> None:

@@ -131,6 +131,7 @@ def opened(path: Path) -> sqlite3.Connection:
 
 
 def with_side(path: Path, side: str) -> Path:
+    """A file of SQLite with what lies beside it."""
     return path.with_name(f"{path.name}{side}")
 
 

@@ -20,6 +20,7 @@ MIB = 1024**2
 
 
 def version_of(database: sqlite3.Connection) -> int:
+    """The schema a journal is of."""
     return int(database.execute("PRAGMA user_version").fetchone()[0])
 
 

@@ -77,6 +77,7 @@ class ReplayLog:
 
     @classmethod
     def of(cls, state_dir: Path) -> Self:
+        """The log of one moment."""
         return cls(state_dir / JOURNAL_FILE)
 
     def __enter__(self) -> Self:
@@ -95,6 +96,7 @@ class ReplayLog:
         return found
 
     def last_at(self) -> int:
+        """When the last of it happened, UTC unix ms."""
         found: int | None = self._one(
             f"SELECT at FROM replay_log WHERE kind NOT IN {_OF_BEFORE} ORDER BY seq DESC LIMIT 1"
         )

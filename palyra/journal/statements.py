@@ -12,6 +12,7 @@ def insert_into(table: Table, first: int = 1) -> str:
 
 
 def new_value(column: int, nullable: bool) -> str:
+    """A column's value as a statement sets it."""
     return f"nullif(NEW.v{column}, {NULL})" if nullable else f"NEW.v{column}"
 
 

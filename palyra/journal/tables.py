@@ -16,13 +16,11 @@ from palyra.journal.moves import PlainMoves
 from palyra.journal.rows import (
     AlertRow,
     ApprovalRow,
-    AuditRow,
     CounterMove,
     CredentialRow,
     DecisionRow,
     GrantRow,
     HoldRow,
-    NoteRow,
     PolicyRow,
     RunRow,
     UsageRow,
@@ -200,6 +198,7 @@ def _scope(record: dict[str, Any]) -> Scope:
 
 
 def run_values(row: RunRow) -> Values:
+    """The columns of a run's row."""
     return (
         row.run_id,
         row.boot_id,
@@ -239,6 +238,7 @@ def run_values(row: RunRow) -> Values:
 
 
 def run_row(values: list[Any]) -> RunRow:
+    """The run in columns."""
     record = _record(RUNS, values)
     record["scope"] = _scope(record)
     record["streaming"] = bool(record["streaming"])
@@ -248,11 +248,8 @@ def run_row(values: list[Any]) -> RunRow:
     return RunRow(**record)
 
 
-def note_row(values: list[Any]) -> NoteRow:
-    return NoteRow(*values)
-
-
 def decision_row(values: list[Any]) -> DecisionRow:
+    """The decision in columns."""
     record = _record(DECISIONS, values)
     record["run_id"] = record["run_id"] or ""
     record["reason_codes"] = tuple(record["reason_codes"])
@@ -260,6 +257,7 @@ def decision_row(values: list[Any]) -> DecisionRow:
 
 
 def moves_text(moves: Sequence[CounterMove]) -> str:
+    """The moves of a hold, as a column keeps them."""
     if isinstance(moves, PlainMoves):
         return moves.text()
     return dumps([move if move.rolling else move[:-1] for move in moves])
@@ -282,6 +280,7 @@ def _move(values: list[Any]) -> CounterMove:
 
 
 def hold_values(row: HoldRow) -> Values:
+    """The columns of a hold's row."""
     return (
         row.hold_id,
         row.run_id,
@@ -314,6 +313,7 @@ def hold_values(row: HoldRow) -> Values:
 
 
 def hold_row(values: list[Any]) -> HoldRow:
+    """The hold in columns."""
     record = _record(HOLDS, values)
     record["scope"] = _scope(record)
     record["moves"] = tuple([_move(move) for move in record["moves"]])
@@ -322,6 +322,7 @@ def hold_row(values: list[Any]) -> HoldRow:
 
 
 def usage_values(row: UsageRow) -> Values:
+    """The columns of a usage row."""
     return (
         row.hold_id or None,
         row.run_id,
@@ -358,6 +359,7 @@ def usage_values(row: UsageRow) -> Values:
 
 
 def usage_row(values: list[Any]) -> UsageRow:
+    """The usage in columns."""
     record = _record(USAGE, values)
     record["scope"] = _scope(record)
     record["hold_id"] = record["hold_id"] or ""
@@ -369,6 +371,7 @@ def usage_row(values: list[Any]) -> UsageRow:
 
 
 def approval_values(row: ApprovalRow) -> Values:
+    """The columns of an approval's row."""
     return (
         row.approval_id,
         row.version,
@@ -388,12 +391,14 @@ def approval_values(row: ApprovalRow) -> Values:
 
 
 def approval_row(values: list[Any]) -> ApprovalRow:
+    """The approval in columns."""
     record = _record(APPROVALS, values)
     record["policy_ids"] = tuple(record["policy_ids"])
     return ApprovalRow(**record)
 
 
 def grant_values(row: GrantRow) -> Values:
+    """The columns of a grant's row."""
     return (
         row.grant_id,
         row.version,
@@ -416,6 +421,7 @@ def grant_values(row: GrantRow) -> Values:
 
 
 def grant_row(values: list[Any]) -> GrantRow:
+    """The grant in columns."""
     record = _record(GRANTS, values)
     record["approval_id"] = record["approval_id"] or ""
     record["run_ids"] = tuple(record["run_ids"])
@@ -423,6 +429,7 @@ def grant_row(values: list[Any]) -> GrantRow:
 
 
 def policy_values(row: PolicyRow) -> Values:
+    """The columns of a policy's row."""
     return (
         row.policy_id,
         row.revision,
@@ -435,16 +442,14 @@ def policy_values(row: PolicyRow) -> Values:
 
 
 def policy_row(values: list[Any]) -> PolicyRow:
+    """The policy in columns."""
     record = _record(POLICIES, values)
     record["removed"] = bool(record["removed"])
     return PolicyRow(**record)
 
 
-def audit_row(values: list[Any]) -> AuditRow:
-    return AuditRow(*values)
-
-
 def alert_values(row: AlertRow) -> Values:
+    """The columns of an alert's row."""
     return (
         row.alert_id,
         row.revision,
@@ -470,12 +475,14 @@ def alert_values(row: AlertRow) -> Values:
 
 
 def alert_row(values: list[Any]) -> AlertRow:
+    """The alert in columns."""
     record = _record(ALERTS, values)
     record["holds"] = bool(record["holds"])
     return AlertRow(**record)
 
 
 def credential_values(row: CredentialRow) -> Values:
+    """The columns of a credential's row."""
     return (
         row.provider,
         row.credential,
@@ -486,7 +493,3 @@ def credential_values(row: CredentialRow) -> Values:
         row.last_error,
         row.last_error_at,
     )
-
-
-def credential_row(values: list[Any]) -> CredentialRow:
-    return CredentialRow(*values)

@@ -26,6 +26,7 @@ class TaskState(StrEnum):
 
     @property
     def terminal(self) -> bool:
+        """Whether nothing more becomes of it."""
         return self in TERMINAL
 
     @property
@@ -100,10 +101,12 @@ class TaskRow:
 
     @property
     def keep(self) -> bool:
+        """Whether it goes on when what it hangs below is cancelled."""
         return KEEP in self.marks
 
     @property
     def remember(self) -> bool:
+        """Whether its answer becomes a note."""
         return REMEMBER in self.marks
 
     @property

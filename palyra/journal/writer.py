@@ -158,6 +158,7 @@ class Writer:
 
     @property
     def healthy(self) -> bool:
+        """Whether it could write the last time it tried."""
         return self._healthy
 
     @property
@@ -374,6 +375,7 @@ class Writer:
         return lately[len(lately) * 99 // 100] if lately else None
 
     def stats(self) -> JournalStats:
+        """What it did since the start."""
         ordered = sorted(self._durations)
         rows = sorted(count for _, count in self._committed)
         waited = self._clock.monotonic() - self._waiting_since if self._queue else 0.0

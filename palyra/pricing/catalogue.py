@@ -57,6 +57,7 @@ class Catalogue:
 
     @property
     def provider_ids(self) -> tuple[str, ...]:
+        """The ids of providers it knows prices of."""
         return tuple(provider.id for provider in self._providers)
 
     def vendors(self, model: str) -> tuple[str, ...]:

@@ -186,6 +186,7 @@ class PricingEstimate:
         return None if self.rates is None else self.rates.output_within(amount, self.input)
 
     def to_json(self) -> dict[str, Any]:
+        """As decisions keep it; amounts in nano-dollars."""
         return {
             "provider": self.provider,
             "model": self.model,

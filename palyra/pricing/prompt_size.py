@@ -24,18 +24,28 @@ class MediaPiece(Protocol):
     """One piece of media: kind image, document or audio; `size` is decoded bytes, None if given by address or id."""
 
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> str:
+        """What it is."""
+        ...
+
     @property
-    def size(self) -> int | None: ...
+    def size(self) -> int | None:
+        """How large it is; None: nobody knows."""
+        ...
 
 
 class ToolRunByProvider(Protocol):
     """A tool the provider runs itself, by the type it is asked for with; `max_uses` None means unlimited."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The tool's name."""
+        ...
+
     @property
-    def max_uses(self) -> int | None: ...
+    def max_uses(self) -> int | None:
+        """How often it may be used; None: as often as it likes."""
+        ...
 
 
 @value
@@ -66,6 +76,7 @@ class PromptSize:
 
     @property
     def context(self) -> ServiceContext:
+        """Tokens of the input, as they count against the model's window."""
         return ServiceContext(self.service_tier, self.speed)
 
 
@@ -90,6 +101,7 @@ class InputTokens:
 
     @property
     def total(self) -> int:
+        """All of them, cached or not."""
         return self.text + self.image + self.audio
 
 

@@ -96,6 +96,7 @@ class Rate:
         return self.usd
 
     def to_json(self) -> dict[str, Any]:
+        """As usage rows keep it."""
         data: dict[str, Any] = {"unit": self.unit, "usd": str(self.usd), "per": self.per}
         if self.tiers:
             data["tiers"] = [[tier.start, str(tier.usd)] for tier in self.tiers]
@@ -103,6 +104,7 @@ class Rate:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Rate":
+        """Reads what `to_json` made."""
         tiers = tuple(Tier(int(start), Decimal(usd)) for start, usd in data.get("tiers", ()))
         return cls(str(data["unit"]), Decimal(data["usd"]), int(data["per"]), tiers)
 
@@ -115,10 +117,12 @@ class Variant:
     rates: tuple[Rate, ...]
 
     def to_json(self) -> dict[str, Any]:
+        """As usage rows keep it."""
         return {"when": dict(self.when), "rates": [rate.to_json() for rate in self.rates]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Variant":
+        """Reads what `to_json` made."""
         return cls(tuple(sorted(data["when"].items())), tuple(Rate.from_json(rate) for rate in data["rates"]))
 
 
@@ -132,10 +136,12 @@ class RatePart:
     per: int
 
     def to_json(self) -> dict[str, Any]:
+        """As usage rows keep it."""
         return {"unit": self.unit, "count": self.count, "usd": str(self.usd), "per": self.per}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "RatePart":
+        """Reads what `to_json` made."""
         return cls(str(data["unit"]), int(data["count"]), Decimal(data["usd"]), int(data["per"]))
 
 

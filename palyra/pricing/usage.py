@@ -46,10 +46,12 @@ class NormalisedUsage:
 
     @property
     def cache_write(self) -> int:
+        """Tokens written to the cache, for whatever time."""
         return self.write_5m + self.write_1h
 
     @property
     def tool_uses(self) -> int:
+        """How often tools of the provider were used."""
         return sum(count for _, count in self.tools)
 
     @property

@@ -21,6 +21,8 @@ VERSION = 1
 
 
 class ProfileType(StrEnum):
+    """What a credential is: a key, or a token that ends."""
+
     API_KEY = "api_key"
     TOKEN = "token"  # noqa: S105
 
@@ -99,6 +101,7 @@ class Judged:
 
     @property
     def problems(self) -> tuple[ProfileProblem, ...]:
+        """Everything that is wrong with the file."""
         return (*self.unknown.values(), *self.bad.values(), *self.more)
 
 

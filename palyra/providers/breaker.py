@@ -14,6 +14,8 @@ from palyra.core.values import value
 
 
 class BreakerState(StrEnum):
+    """Closed lets calls through, open none, half-open one probe."""
+
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half_open"
@@ -89,6 +91,7 @@ class Breaker:
 
     @property
     def state(self) -> BreakerState:
+        """Its state by now: an open one turns half-open once its time is over."""
         if self._state is BreakerState.OPEN and self._clock.monotonic() >= self._open_until:
             self._turn(BreakerState.HALF_OPEN)
         return self._state
@@ -130,6 +133,7 @@ class Breaker:
 
     @property
     def settings(self) -> BreakerSettings:
+        """When it opens and for how long."""
         return self._settings
 
     def configure(self, settings: BreakerSettings) -> None:
@@ -196,6 +200,7 @@ class Breakers:
         self._breakers: dict[str, Breaker] = {}
 
     def of(self, provider_id: str) -> Breaker:
+        """The breaker of a provider, made where there is none."""
         breaker = self._breakers.get(provider_id)
         if breaker is None:
             breaker = Breaker(self._clock, self._settings, partial(self._changed, provider_id))

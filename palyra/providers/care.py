@@ -52,6 +52,7 @@ class ProviderCare:
         return self.health.healthy(self._registry.providers[provider_id])
 
     def state(self, provider_id: str) -> HealthState:
+        """How a provider does. Raises KeyError for one that is not configured."""
         return self.health.state(self._registry.providers[provider_id])
 
     def _listed(self, provider_id: str) -> None:

@@ -79,6 +79,7 @@ class CredentialHealth(StrEnum):
 
     @property
     def usable(self) -> bool:
+        """Whether calls may go out with it."""
         return self in (CredentialHealth.EXPIRING, CredentialHealth.OK, CredentialHealth.STATIC)
 
 

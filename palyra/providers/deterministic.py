@@ -33,6 +33,7 @@ class DeterministicProvider:
         self._script = deque(script)
 
     async def send(self, call: UpstreamCall, progress: Progress | None = None) -> UpstreamReply:
+        """Answers as its script says, else with an echo. Raises ProviderError where the script fails."""
         if progress is not None:
             progress.written = True
         step = self._script.popleft() if self._script else NO_SCRIPT

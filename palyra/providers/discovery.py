@@ -43,6 +43,7 @@ class Discovery:
         self._under_way: dict[str, asyncio.Future[ProviderError | None]] = {}
 
     def of(self, provider_id: str) -> Listing:
+        """What is known of a provider's own list of models."""
         return self._lists.get(provider_id, UNREAD)
 
     async def refresh(self, provider: ProviderEntry) -> ProviderError | None:

@@ -180,4 +180,5 @@ def _member(usage: Mapping[str, object]) -> dict[str, object]:
 
 
 def compact_body(data: Mapping[str, Any]) -> bytes:
+    """JSON without spaces, as UTF-8."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

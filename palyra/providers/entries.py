@@ -55,6 +55,7 @@ class ProviderEntry:
 
     @property
     def wires(self) -> frozenset[Wire]:
+        """The dialects it speaks."""
         return WIRES[self.kind]
 
     @property
@@ -225,6 +226,7 @@ def plain_model(
 
 
 def first(said: bool | None, otherwise: bool) -> bool:
+    """What was said, else the usual."""
     return otherwise if said is None else said
 
 

@@ -56,6 +56,7 @@ class Fingerprints:
         return cls(_key_of(data) or entropy(KEY_BYTES))
 
     def of(self, secret: Secret) -> str:
+        """A keyed digest by which a secret is known again: DIGITS hexadecimal digits of HMAC-SHA-256."""
         return hmac.new(self._key, secret.reveal().encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:DIGITS]
 
 

@@ -33,6 +33,8 @@ MODELS_KEPT = 1_024
 
 
 class HealthState(StrEnum):
+    """How a provider does."""
+
     OK = "ok"
     DEGRADED = "degraded"
     DOWN = "down"
@@ -42,6 +44,8 @@ class HealthState(StrEnum):
 
 
 class LatencyLabel(StrEnum):
+    """How fast a provider is, in one word."""
+
     LOW = "low"
     STANDARD = "standard"
     HIGH = "high"
@@ -67,6 +71,7 @@ class Latency:
         self._sorted: list[int] = []
 
     def add(self, took_ms: int) -> None:
+        """Counts a call that took so many ms; the oldest of LATENCIES_KEPT makes room."""
         if len(self._newest) == LATENCIES_KEPT:
             del self._sorted[bisect_left(self._sorted, self._newest.popleft())]
         self._newest.append(took_ms)
@@ -188,6 +193,7 @@ class Health:
             self._note(record, error)
 
     def state(self, provider: ProviderEntry) -> HealthState:
+        """How a provider does by now."""
         now = self._clock.monotonic()
         record = self._records.get(provider.id)
         return self._judged(provider, record, 1.0 if record is None else record.rate(now))[0]
@@ -204,6 +210,7 @@ class Health:
         return record is not None and (record.probe_failed or record.rate(self._clock.monotonic()) < DEGRADED_BELOW)
 
     def report(self, provider: ProviderEntry) -> HealthReport:
+        """How a provider does and why: success rate in 0 to 1, latency in ms."""
         record = self._record(provider.id)
         rate = record.rate(self._clock.monotonic())
         state, detail = self._judged(provider, record, rate)

@@ -262,15 +262,18 @@ class Leases:
     # What consoles and metrics see
 
     def of_provider(self, provider_id: str) -> LeaseCount:
+        """Calls under way at a provider, and how many may be."""
         desk = self._desks.get(provider_id)
         return LeaseCount(0, self._settings.provider_start) if desk is None else desk.provider.count
 
     def of_credential(self, provider_id: str, credential_id: str) -> LeaseCount:
+        """Calls under way with a credential, and how many may be."""
         desk = self._desks.get(provider_id)
         limit = None if desk is None else desk.credentials.get(credential_id)
         return LeaseCount(0, self._settings.credential_start) if limit is None else limit.count
 
     def queue(self, provider_id: str) -> LeaseQueue:
+        """Calls that wait for their turn at a provider."""
         desk = self._desks.get(provider_id)
         if desk is None:
             return LeaseQueue(0, 0, self._settings.provider_max)

@@ -55,6 +55,8 @@ RUNS_AT_THE_CALLER = ("bash_", "computer_", "custom", "function", "memory_", "te
 
 
 class MediaKind(StrEnum):
+    """What a part of a prompt is, where it is no text."""
+
     IMAGE = "image"
     DOCUMENT = "document"
     AUDIO = "audio"
@@ -172,6 +174,7 @@ class Walk:
         self.cache_one_hour = False
 
     def message(self, message: dict[str, Any], index: int) -> None:
+        """Takes in one message of chat. Raises RequestError."""
         content = message.get("content")
         if type(content) is list:
             self.blocks(content)
@@ -184,6 +187,7 @@ class Walk:
             self.media.append(Media(MediaKind.DOCUMENT, None))
 
     def blocks(self, blocks: list[Any]) -> None:
+        """Takes in the parts of a message, nested ones too."""
         for block in blocks:
             if type(block) is not dict:
                 continue
@@ -204,6 +208,7 @@ class Walk:
                 reader(self, block)
 
     def mark(self, cache_control: object) -> None:
+        """Takes in a cache hint."""
         if cache_control is None:
             return
         self.cache_marks = True
@@ -219,9 +224,11 @@ class Walk:
         self.media.append(Media(kind, max(0, len(encoded) * 3 // 4 - encoded[-2:].count("="))))
 
     def by_address(self, kind: MediaKind) -> None:
+        """A medium that the provider fetches: nobody knows its size."""
         self.media.append(Media(kind, None))
 
     def url(self, kind: MediaKind, url: object) -> None:
+        """A medium by its address, or within a data: URL."""
         if type(url) is str and url[:5].lower() == "data:":
             self.inline(kind, url)
         else:

@@ -177,6 +177,7 @@ class Registry:
         return cls(providers, config.models, config.defaults)
 
     def provider_of(self, model: ModelEntry) -> ProviderEntry:
+        """The provider that serves a model."""
         return self.providers[model.provider]
 
     def known(self, name: str) -> ModelEntry | None:

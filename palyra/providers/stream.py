@@ -77,6 +77,7 @@ class StreamReader(ABC):
 
     @property
     def items(self) -> tuple[str, ...]:
+        """Kinds of what the answer holds beside text, in the provider's words."""
         return ()
 
     def feed(self, chunk: bytes) -> Iterator[StreamEvent]:
@@ -306,6 +307,7 @@ class ResponsesReader(StreamReader):
 
     @property
     def items(self) -> tuple[str, ...]:
+        """Kinds of the answer's items, in their order."""
         return tuple(self._types[index] for index in sorted(self._types))
 
     def _passed(self) -> None:

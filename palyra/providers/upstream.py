@@ -52,7 +52,9 @@ class UpstreamReply(Protocol):
     """An answer whose head has arrived. Ends by being read to its end or by `close`; closing twice is fine."""
 
     @property
-    def status(self) -> int: ...
+    def status(self) -> int:
+        """The status of HTTP it came with."""
+        ...
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -25,6 +25,7 @@ class UsageAsking:
         return until is None
 
     def refused(self, provider: str, model: str) -> None:
+        """The model does not let itself be asked for usage: it is not asked for a while."""
         self._refused[provider, model] = self._clock.monotonic() + REMEMBERED_S
 
 

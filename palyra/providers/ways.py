@@ -80,6 +80,7 @@ class Way:
 
     @property
     def credential(self) -> Credential | None:
+        """What the call goes out with; None where the provider wants nothing."""
         return self.lease.credential
 
     def reached(self) -> None:

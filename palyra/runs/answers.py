@@ -145,17 +145,20 @@ def _told(
 
 
 def model_not_found(error: ModelNotFoundError) -> Refusal:
+    """No model of that name, or one for something else: 404, or 400."""
     if isinstance(error, WrongRoleError):
         return Refusal(400, "invalid_request_error", "invalid_field", str(error), param="model")
     return Refusal(404, "not_found_error", "model_not_found", str(error))
 
 
 def model_not_allowed(model: str) -> Refusal:
+    """The caller's key may not use the model: 403."""
     message = f"This key may not use {model}. See /v1/models for those it may."
     return Refusal(403, "permission_error", "model_not_allowed", message)
 
 
 def provider_failed(run: LiveRun, planned: Planned, error: ProviderError) -> Refusal:
+    """What the caller is told where the last attempt failed."""
     return upstream_failed(error, _palyra(run, planned))
 
 
@@ -196,11 +199,13 @@ def journal_unavailable(run_id: str = "") -> Refusal:
 
 
 def clock_behind(run_id: str) -> Refusal:
+    """The clock was set back, and spending is counted anew: 503."""
     message = "The clock was set back: Palyra counts again what was spent. Nothing was sent to the provider."
     palyra: dict[str, object] = {"run_id": run_id}
     return Refusal(503, "overloaded_error", "journal_unavailable", message, palyra, retry_after=STOPPED_RETRY_S)
 
 
 def internal_error(run: LiveRun) -> Refusal:
+    """Palyra's own fault: 500, without details."""
     message = "Palyra failed to execute this run; its log says why."
     return Refusal(500, "api_error", "internal_error", message, {"run_id": run.run_id})

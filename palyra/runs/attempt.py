@@ -118,10 +118,12 @@ class Charged:
 
     @property
     def usd(self) -> int | None:
+        """What it costs in nano-dollars; None where no price is known."""
         return self.priced.charge
 
     @property
     def tokens(self) -> int:
+        """All tokens of it."""
         return self.priced.normalised.total
 
 
@@ -132,15 +134,29 @@ class Told(Protocol):
     """
 
     @property
-    def usage(self) -> Mapping[str, Any] | None: ...
+    def usage(self) -> Mapping[str, Any] | None:
+        """The usage the provider told, as it came."""
+        ...
+
     @property
-    def model(self) -> str: ...
+    def model(self) -> str:
+        """The model the provider says it used."""
+        ...
+
     @property
-    def service_tier(self) -> str: ...
+    def service_tier(self) -> str:
+        """The tier the provider says it served with."""
+        ...
+
     @property
-    def items(self) -> tuple[str, ...]: ...
+    def items(self) -> tuple[str, ...]:
+        """Kinds of what the answer holds beside text, in the provider's words."""
+        ...
+
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """The provider's id of the answer."""
+        ...
 
 
 def charge_attempt(book: PriceBook, attempt: Attempt, told: Told | None, *, finished: bool = True) -> Charged:

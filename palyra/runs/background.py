@@ -48,6 +48,7 @@ Recall = Callable[[Scope, str, int], Awaitable[Sequence[str]]]
 
 
 async def nothing_recalled(_scope: Scope, _text: str, _most: int) -> Sequence[str]:
+    """What is recalled where no memory is."""
     return ()
 
 
@@ -75,6 +76,7 @@ class PromptResult:
 
     @property
     def completed(self) -> bool:
+        """Whether there is a whole answer."""
         return self.state == RunState.COMPLETED.value
 
 

@@ -27,6 +27,7 @@ class WorkerPulse:
         self._timer = self._clock.call_later(BEAT_EVERY_S, self._beat)
 
     def cancel(self) -> None:
+        """Beats no more."""
         self._timer.cancel()
 
 

@@ -36,9 +36,11 @@ class Overheard(Relayed):
 
     @property
     def heard(self) -> bytes:
+        """What passed, up to MOST_HEARD bytes."""
         return b"".join(self._heard)
 
     async def write(self, data: bytes) -> None:
+        """Passes on, and remembers while there is room."""
         if self._size < MOST_HEARD:
             self._heard.append(data)
             self._size += len(data)

@@ -32,7 +32,9 @@ class Records(Protocol):
 
     def submit(
         self, unit: Unit, *, patient: bool = False, refused: Callable[[Exception], None] | None = None
-    ) -> "asyncio.Future[None]": ...
+    ) -> "asyncio.Future[None]":
+        """Writes one unit; the future resolves once it is durable. `patient`: it may wait for others of its kind."""
+        ...
 
 
 class Durable:

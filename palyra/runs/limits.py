@@ -18,6 +18,7 @@ class OwnLimit:
         self._timer: Timer = clock.call_later(seconds, self._over)
 
     def cancel(self) -> None:
+        """The limit no longer matters."""
         self._timer.cancel()
 
     def _over(self) -> None:

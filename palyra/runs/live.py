@@ -92,10 +92,12 @@ class LiveRun:
 
     @property
     def run_id(self) -> str:
+        """Its ULID."""
         return self._row.run_id
 
     @property
     def row(self) -> RunRow:
+        """Its row as it stands."""
         if self._stale:
             self._row = RunRow(**self._facts)
             self._stale = False
@@ -160,6 +162,7 @@ class LiveRun:
 
     @property
     def phase(self) -> str:
+        """What it is at, for its heartbeat."""
         phase: str = self._facts["phase"]
         return phase
 
@@ -273,6 +276,7 @@ class LiveRuns:
         return iter(tuple(self._runs.values()))
 
     def get(self, run_id: str) -> LiveRun | None:
+        """The run of that id, while it lives."""
         return self._runs.get(run_id)
 
     def stopping(self, run_id: str) -> bool | None:
@@ -281,6 +285,7 @@ class LiveRuns:
         return None if run is None else bool(run.stop_reason)
 
     def start(self, row: RunRow, owner: Owner | None = None) -> LiveRun:
+        """A run begins: it beats, counts and is told of."""
         run = LiveRun(row, owner=owner)
         self._runs[row.run_id] = run
         run.pulse = self.pulse

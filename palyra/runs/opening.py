@@ -23,6 +23,7 @@ class Opening(Relayed):
             await self._client.begin(report or self._report, self._headers if headers is None else headers)
 
     async def write(self, data: bytes) -> None:
+        """Passes on; the first byte begins the answer."""
         if not self._attempt.shown:
             await self.begin()
         await self._client.write(data)

@@ -70,6 +70,7 @@ class Planned:
 
     @property
     def decision(self) -> RoutingDecision:
+        """What was decided about the request."""
         return self.plan.decision
 
     @property
@@ -90,6 +91,7 @@ class Planned:
 
     @property
     def estimate(self) -> PricingEstimate:
+        """What the chosen model would cost."""
         estimate = self.plan.estimate
         assert isinstance(estimate, PricingEstimate)
         return estimate
@@ -120,6 +122,7 @@ class Planned:
         return known
 
     def attempt(self, held: HoldRow, started_at: int, parsed: ParsedRequest) -> Attempt:
+        """An attempt at the chosen model on that hold, since `started_at` (UTC unix ms)."""
         assert self.option is not None
         return Attempt(
             hold=held,

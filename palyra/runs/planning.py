@@ -64,8 +64,13 @@ class Preview:
 class Reach(Protocol):
     """Who can be asked now; nothing of it waits."""
 
-    def obstacle(self, provider: str) -> Obstacle | None: ...
-    def healthy(self, provider: str) -> bool: ...
+    def obstacle(self, provider: str) -> Obstacle | None:
+        """Why a provider cannot be asked now; None where it can."""
+        ...
+
+    def healthy(self, provider: str) -> bool:
+        """Whether a provider does well."""
+        ...
 
 
 class Planner:
@@ -409,6 +414,7 @@ def complexity_of(parsed: ParsedRequest) -> float:
 
 
 def tools_offered(parsed: ParsedRequest) -> int:
+    """How many tools the request offers."""
     tools = parsed.data.get("tools")
     return len(tools) if isinstance(tools, list) else 0
 

@@ -51,6 +51,7 @@ class FileTaken:
 
     @property
     def touched(self) -> tuple[str, ...]:
+        """The policies the file changed in any way."""
         return (*self.added, *self.edited, *self.removed)
 
 
@@ -107,6 +108,7 @@ class PolicyKeeper:
 
     @property
     def current(self) -> PolicySet:
+        """The policies in force."""
         return self._ledger.policies
 
     async def add(self, fields: Mapping[str, str], by: Decider) -> Edited:

@@ -14,7 +14,9 @@ class Events(Protocol):
     """One answer as the events its caller gets."""
 
     @property
-    def ended(self) -> bool: ...
+    def ended(self) -> bool:
+        """Whether the stream has told its end."""
+        ...
 
     def feed(self, chunk: bytes) -> Iterable[StreamEvent]:
         """The events this chunk completed; nothing comes after one with an error."""
@@ -45,12 +47,14 @@ class Unlimited:
     """Cover that never ends: the whole answer was held before it was asked for."""
 
     def begins(self) -> None:
-        pass
+        """Nothing has to be held."""
 
     def covers(self, needed: int) -> bool:
+        """Everything is covered."""
         return True
 
     async def reaches(self, needed: int) -> bool:
+        """Everything is within reach."""
         return True
 
 

@@ -108,7 +108,9 @@ class Client(Protocol):
     """The caller's connection, as a run sees it. Implemented by the gateway; methods raise ClientGoneError."""
 
     @property
-    def gone(self) -> bool: ...
+    def gone(self) -> bool:
+        """Whether the caller has hung up."""
+        ...
 
     @property
     def streaming(self) -> bool:
@@ -133,6 +135,8 @@ class Client(Protocol):
 
 
 class GoneCallback(Protocol):
+    """Called once, when the caller hangs up."""
+
     def __call__(self) -> None: ...
 
 

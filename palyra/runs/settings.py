@@ -19,6 +19,7 @@ class RunSettings:
 
 
 def run_settings(config: LoadedConfig) -> RunSettings:
+    """How runs are carried out, as configured; durations in seconds."""
     return RunSettings(
         max_duration_s=config.runs.max_duration / 1000,
         default_output_tokens=config.runs.default_output_tokens,

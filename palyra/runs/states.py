@@ -4,6 +4,8 @@ from enum import StrEnum
 
 
 class RunState(StrEnum):
+    """Where a run stands."""
+
     PENDING = "pending"
     PARKED = "parked"
     RUNNING = "running"
@@ -14,6 +16,7 @@ class RunState(StrEnum):
 
     @property
     def terminal(self) -> bool:
+        """Whether it has ended."""
         return self in _TERMINAL
 
 

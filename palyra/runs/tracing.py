@@ -23,6 +23,7 @@ class Tracing:
         """Seconds waited for a place with a provider, by task class."""
 
     def hear(self, trace: Traced) -> None:
+        """Counts an attempt, and what was done about it."""
         self.attempts[trace.provider, trace.error_class] += 1
         if trace.course in (Course.RETRY, Course.FAILOVER_RETRY):
             self.retries[trace.provider] += 1
@@ -30,4 +31,5 @@ class Tracing:
             self.failovers[trace.provider] += 1
 
     def waited(self, task_class: str, seconds: float) -> None:
+        """Counts how long a call waited for its turn, in seconds."""
         self.waits[task_class].add(seconds)

@@ -38,6 +38,7 @@ class Traced:
     course: str
 
     def to_json(self) -> dict[str, str | int | None]:
+        """As the journal keeps it with the run; times in ms."""
         return {
             "number": self.number,
             "hold_id": self.hold_id,
@@ -109,6 +110,7 @@ class Trail:
 
     @property
     def retrying(self) -> bool:
+        """Whether the next attempt goes where the last one went."""
         return self.steer.only is not None
 
     @property

@@ -222,6 +222,7 @@ class PalyraApp(App[None], inherit_bindings=False):
 
     @property
     def latest(self) -> Snapshot | None:
+        """The newest snapshot; None until the first has come."""
         return self.bridge.latest
 
     def _to_terminal(self, sequence: str) -> None:
@@ -486,14 +487,14 @@ class PalyraApp(App[None], inherit_bindings=False):
     def copy(self, text: object) -> None:
         """Puts safe text into the terminal's clipboard (OSC 52)."""
         clean = safe(text, multiline=True)
-        octets = len(clean.encode())
-        if octets > CLIPBOARD_BYTES:
+        if (octets := len(clean.encode())) > CLIPBOARD_BYTES:
             self.flash(f"Not copied: {show.size(octets)} is more than terminals take.", Tone.WARN)
             return
         self.copy_to_clipboard(clean)
         self.flash(f"Copied {plural(len(clean), 'character')}.", Tone.GOOD)
 
     def next_theme(self) -> None:
+        """Takes the theme after the present one, and remembers it."""
         names = themes.CHOICES
         self.theme = self.memory.theme = names[(names.index(self.theme) + 1) % len(names)]
         self.flash(f"Theme {self.theme}.")

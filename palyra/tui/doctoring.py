@@ -69,6 +69,7 @@ class Undoing:
 
     @property
     def step(self) -> StepView:
+        """The one step of taking a run back."""
         return self.plan.steps[0]
 
 
@@ -208,9 +209,11 @@ class Doctoring:
         )
 
     def tick(self, step: StepView) -> None:
+        """Chooses a step, or leaves it out again."""
         self.ticked ^= {step}
 
     def untick_all(self) -> None:
+        """Leaves every step out."""
         self.ticked = frozenset()
 
     def note_read(self, step: StepView) -> None:
@@ -331,6 +334,7 @@ class Doctoring:
 
 
 def can_be_undone(run: RunOfRepairs) -> bool:
+    """Whether a run of the doctor can be taken back."""
     return bool(run.run_id) and run.state != "rolled_back"
 
 

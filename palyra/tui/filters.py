@@ -17,6 +17,7 @@ class Filter:
         return bool(self.terms)
 
     def matches(self, fields: Mapping[str, str]) -> bool:
+        """Whether the fields of a row fit every term."""
         return all(term.matches(fields) for term in self.terms)
 
 

@@ -24,6 +24,7 @@ class Inquiry(Generic[A]):
         self.busy = False
 
     def ask(self, fetch: Callable[[], Awaitable[A]]) -> None:
+        """Asks once the question before is answered; only the newest waits."""
         self._waiting = fetch
         if not self.busy:
             self.busy = True

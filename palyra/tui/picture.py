@@ -69,6 +69,7 @@ class Line:
     """Whether there are characters that are wide or made of several."""
 
     def put(self, x: int, cells: Sequence[Cell]) -> None:
+        """Puts cells down from column `x` on."""
         end = x + len(cells)
         if x and _is_second_half(self.cells[x]):
             self.cells[x - 1] = None

@@ -90,6 +90,7 @@ def key_of(subject: Subject) -> str:
 
 
 def budget_key(policy_id: str, scope_value: str) -> str:
+    """What a budget's row is known by."""
     return f"budget:{policy_id}:{scope_value}"
 
 

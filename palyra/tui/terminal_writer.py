@@ -94,10 +94,12 @@ class TerminalWriter:
         self._thread = threading.Thread(target=self._run, name="palyra-terminal", daemon=True)
 
     def start(self) -> None:
+        """Begins to write, on a thread of its own."""
         self._thread.start()
 
     @property
     def stats(self) -> WriterStats:
+        """What was written and dropped so far, in bytes and frames."""
         return WriterStats(self._frames, self._dropped, self._repaints, self._written, self._stale)
 
     def put_frame(self, frame: bytes) -> bool:

@@ -75,6 +75,7 @@ def span_of(bucket: Bucket, zone: str, now: int) -> tuple[int, int]:
 
 
 def query_for(bucket: Bucket, by: str, zone: str, now: int) -> UsageQuery:
+    """The question whose answer the screen shows at `now`, UTC unix ms."""
     since, until = span_of(bucket, zone, now)
     return UsageQuery(since=since, until=until, by=by, bucket=bucket, timezone=zone, limit=LISTED)
 
@@ -159,6 +160,7 @@ def plot_of(
     height: int,
     marks: bool,
 ) -> Plot:
+    """The bars of an answer, as they fit."""
     labels = [bucket_label(step, answer.bucket, zone) for step in answer.timeline]
     return stacked_columns(series, labels, width=width, height=height, value=measure.write, cursor=cursor, marks=marks)
 

@@ -44,9 +44,11 @@ class Verifying:
 
     @property
     def under_way(self) -> bool:
+        """Whether the chain is being followed."""
         return self._began is not None
 
     def begin(self) -> None:
+        """Begins to follow the chain, unless that is under way."""
         if self._began is None:
             self._began, self._done, self._total = self._clock.monotonic(), 0, 0
             self._spawn(self._follow())

@@ -25,6 +25,8 @@ class Candidate(Widget, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space", "choose", "Choose", show=False)]
 
     class Chosen(Message):
+        """Somebody says who is at the keyboard."""
+
         def __init__(self, operator_id: str) -> None:
             super().__init__()
             self.operator_id = operator_id

@@ -53,6 +53,7 @@ class Window(Generic[T]):
 
     @property
     def begun(self) -> bool:
+        """Whether a page has come."""
         return bool(self._pages)
 
     @property

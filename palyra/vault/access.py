@@ -139,6 +139,7 @@ class AccessRegistry:
 
     @property
     def keys(self) -> Mapping[str, GatewayKey]:
+        """The gateway keys by their id."""
         return self._said.keys
 
     @property

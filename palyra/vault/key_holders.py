@@ -73,14 +73,18 @@ class KeyHolder(ABC):
         been quicker, and a key ring may have kept nothing."""
 
     @abstractmethod
-    def keep_next(self, key: bytes) -> None: ...
+    def keep_next(self, key: bytes) -> None:
+        """Keeps the key that is to follow. Raises VaultError."""
+        ...
 
     @abstractmethod
     def promote(self) -> None:
         """The next key is the key from now on."""
 
     @abstractmethod
-    def drop_next(self) -> None: ...
+    def drop_next(self) -> None:
+        """Drops the key that was to follow."""
+        ...
 
     @abstractmethod
     def give_up(self, mark: str) -> None:

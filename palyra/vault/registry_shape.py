@@ -96,6 +96,7 @@ def parse_document(data: bytes) -> dict[str, Any]:
 
 
 def render_document(document: Mapping[str, Any]) -> bytes:
+    """The registry as its file has it."""
     return json.dumps(document, indent=2).encode() + b"\n"
 
 

@@ -100,6 +100,7 @@ class VaultFile:
         return cls(data)
 
     def render(self) -> bytes:
+        """As its file has it."""
         return json.dumps(self._data, indent=1).encode() + b"\n"
 
     @property
@@ -109,6 +110,7 @@ class VaultFile:
 
     @property
     def refs(self) -> tuple[str, ...]:
+        """The references it has secrets for."""
         return tuple(self._entries)
 
     @property
@@ -120,6 +122,7 @@ class VaultFile:
         return ref in self._entries
 
     def facts(self) -> tuple[EntryFacts, ...]:
+        """What is known of a secret without opening it."""
         return tuple(
             EntryFacts(ref, _time(entry, "created_at"), _time(entry, "updated_at"))
             for ref, entry in sorted(self._entries.items())
@@ -150,6 +153,7 @@ class VaultFile:
         return self._with({**self._entries, ref: entry})
 
     def without_entry(self, ref: str) -> "VaultFile":
+        """The same without that secret."""
         return self._with({name: entry for name, entry in self._entries.items() if name != ref})
 
     def under(self, key: bytes, values: Mapping[str, str], entropy: Entropy) -> "VaultFile":

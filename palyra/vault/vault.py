@@ -116,6 +116,7 @@ class Vault:
 
     @property
     def state(self) -> VaultState:
+        """Whether it can be opened, or why not."""
         return self._held.state
 
     @property

@@ -346,18 +346,18 @@ async def test_a_breakdown_is_cut_and_goes_on(journal: Journal) -> None:
 
 async def test_pages_of_runs_and_attempts_go_on_where_they_stopped(journal: Journal) -> None:
     for number in range(5):
-        await add(journal, START + number // 2, model=f"m{number}")
+        await add(journal, START + number // 2, model=f"m{number}", principal=f"p{number}")
     runs, rows, cursor = [], [], ""
     for _ in range(3):
         page = await journal.readers.usage_runs(START, START + HOUR, limit=2, cursor=cursor)
         runs += [run.finished_at for run in page.runs]
         cursor = page.cursor
     assert (runs, cursor) == ([START + 2, START + 1, START + 1, START, START], "")
-    up = await journal.readers.usage_runs(START, START + HOUR, limit=2, upward=True, terms=[Term("model", "m")])
-    assert ([run.model for run in up.runs], up.cursor) == (["m1", "m0"], "")
+    up = await journal.readers.usage_runs(START, START + HOUR, limit=2, upward=True, terms=[Term("who", "p")])
+    assert ([run.scope.principal for run in up.runs], up.cursor) == (["p1", "p0"], "")
     up = await journal.readers.usage_runs(START, START + HOUR, limit=9, upward=True, cursor=up.newer)
-    assert ([run.model for run in up.runs], up.newer) == (["m4", "m3", "m2"], "")
-    assert await journal.readers.count_usage_runs(START, START + HOUR, terms=[Term("model", "m3")]) == 1
+    assert ([run.scope.principal for run in up.runs], up.newer) == (["p4", "p3", "p2"], "")
+    assert await journal.readers.count_usage_runs(START, START + HOUR, terms=[Term("who", "p3")]) == 1
     for _ in range(3):
         some = await journal.readers.usage_rows(START, START + HOUR, limit=2, cursor=cursor)
         rows += [row.model for row in some.rows]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from palyra.cli.launch import Place
 from palyra.config.model import LoadedConfig
 from palyra.config.operations import Switch
-from palyra.cli.launch import Place
 from palyra.console import Console, _log_of, habits
 from palyra.control.notice_queries import NoticeView
 from palyra.control.snapshots import Snapshot, Topic

@@ -116,6 +116,7 @@ def _read(read: Callable[[object], T], record: object) -> T | None:
 
 
 def key_file(found: Installation) -> Iterator[Finding]:
+    """The file with the first key is there and is right."""
     one = found.state.get().at(KEY_FILE)
     if one.exists:
         yield Finding(

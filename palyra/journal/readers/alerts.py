@@ -10,7 +10,10 @@ SERVED_MOST = 20_000
 
 
 class AlertReaders(Query):
+    """Reads alerts."""
+
     async def alert(self, alert_id: str) -> AlertRow | None:
+        """The alert of that id."""
         return await self._row(ALERTS, alert_row, "WHERE alert_id = ?", (alert_id,))
 
     async def live_alerts(self) -> tuple[AlertRow, ...]:

@@ -37,6 +37,8 @@ class AuditRow:
 
 
 class AuditReaders(Query):
+    """Reads the audit."""
+
     async def audit_rows(
         self,
         *,

@@ -14,6 +14,8 @@ from palyra.journal.readers.query import Query
 
 
 class DeliveryReaders(Query):
+    """Reads notices that wait or were given up."""
+
     async def deliveries(self) -> tuple[DeliveryRow, ...]:
         """All that have not arrived, in the order in which they were made."""
         return await self._saved(DELIVERIES, "ORDER BY delivery_id LIMIT -1")

@@ -10,7 +10,6 @@ from palyra.journal.tables import (
     GRANTS,
     POLICIES,
     approval_row,
-    audit_row,
     grant_row,
     policy_row,
 )
@@ -22,7 +21,10 @@ NEVER = 2**63 - 1
 
 
 class GovernanceReaders(Query):
+    """Reads approvals, grants and policies."""
+
     async def approval(self, approval_id: str) -> ApprovalRow | None:
+        """The approval of that id."""
         return await self._row(APPROVALS, approval_row, "WHERE approval_id = ?", (approval_id,))
 
     async def pending_approvals(self) -> tuple[ApprovalRow, ...]:
@@ -72,6 +74,7 @@ class GovernanceReaders(Query):
         return await self._rows(GRANTS, grant_row, "ORDER BY seq LIMIT -1")
 
     async def grant(self, grant_id: str) -> GrantRow | None:
+        """The grant of that id."""
         return await self._row(GRANTS, grant_row, "WHERE grant_id = ?", (grant_id,))
 
     async def policies(self) -> tuple[PolicyRow, ...]:
@@ -109,7 +112,7 @@ class GovernanceReaders(Query):
         """The newest audit rows, newest first; `before`: only those with a smaller seq."""
         return await self._rows(
             AUDIT,
-            audit_row,
+            lambda values: AuditRow(*values),
             "WHERE seq < ifnull(?, 9223372036854775807) ORDER BY seq DESC LIMIT ?",
             (before, max(1, min(limit, MAX_PAGE))),
         )

@@ -9,7 +9,10 @@ from palyra.journal.tables import HOLDS, hold_row
 
 
 class HoldReaders(Query):
+    """Reads holds."""
+
     async def hold(self, hold_id: str) -> HoldRow | None:
+        """The hold of that id."""
         return await self._row(HOLDS, hold_row, "WHERE hold_id = ?", (hold_id,))
 
     async def holds_of_run(self, run_id: str) -> tuple[HoldRow, ...]:

@@ -18,6 +18,8 @@ MAX_PAGE = 500
 
 
 class IncidentReaders(Query):
+    """Reads incidents."""
+
     async def incidents(self) -> tuple[IncidentRecord, ...]:
         """All of them, in the order in which they were first opened."""
         return await self._saved(INCIDENTS, "ORDER BY seq LIMIT -1")

@@ -10,16 +10,21 @@ MAX_PAGE = 500
 
 @value
 class FirePage:
+    """Fires, the newest first, and where the next page begins."""
+
     fires: tuple[FireRow, ...]
     next_cursor: str = ""
 
 
 class JobReaders(Query):
+    """Reads jobs and fires."""
+
     async def jobs(self) -> tuple[JobRow, ...]:
         """All of them, as they were made."""
         return await self._readable(JOBS, "jobs ORDER BY seq LIMIT -1")
 
     async def job(self, job_id: str) -> JobRow | None:
+        """The job of that id."""
         found = await self._readable(JOBS, "jobs WHERE job_id = ? LIMIT 1", (job_id,))
         return found[0] if found else None
 
@@ -41,10 +46,12 @@ class JobReaders(Query):
         )
 
     async def fire(self, fire_id: str) -> FireRow | None:
+        """The fire of that id."""
         found = await self._readable(JOB_FIRES, "job_fires WHERE fire_id = ? LIMIT 1", (fire_id,))
         return found[0] if found else None
 
     async def fire_of_slot(self, job_id: str, slot: int) -> FireRow | None:
+        """The fire of a job's slot, UTC unix ms."""
         found = await self._readable(JOB_FIRES, "job_fires WHERE job_id = ? AND slot = ? LIMIT 1", (job_id, slot))
         return found[0] if found else None
 

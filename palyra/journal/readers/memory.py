@@ -55,6 +55,8 @@ class Nearest:
 
 
 class MemoryReaders(Query):
+    """Reads notes and their vectors."""
+
     async def note(self, note_id: str) -> MemoryNoteRow | None:
         """A note, expired or not."""
         rows = await self._saved(NOTES, "WHERE note_id = ? LIMIT 1", (note_id,))
@@ -118,6 +120,8 @@ class MemoryReaders(Query):
         return dict(await self._listed(sql, lambda values: (values[0], (values[1], values[2])), asked))
 
     async def note_counts(self, now: int, model: str) -> NoteCounts:
+        """How many notes there are, and what they weigh in bytes."""
+
         def counts(values: list[Any]) -> NoteCounts:
             return NoteCounts(values[0], values[1], values[2], values[3], dict(values[4]))
 
@@ -129,10 +133,12 @@ class MemoryReaders(Query):
         return await self._pool.run(indexes_words)
 
     async def memory_upkeep(self) -> MemoryUpkeepRow | None:
+        """What the last upkeep did."""
         rows = await self._saved(UPKEEP, "LIMIT 1")
         return rows[0] if rows else None
 
     async def memory_traces(self) -> MemoryTracesRow | None:
+        """What the memory noted of itself."""
         rows = await self._saved(TRACES, "LIMIT 1")
         return rows[0] if rows else None
 

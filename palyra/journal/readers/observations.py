@@ -19,6 +19,8 @@ class JournalFacts:
 
 
 class ObservationReaders(Query):
+    """Reads what was noted of probes and failures."""
+
     async def failures(self) -> tuple[FailureRow, ...]:
         """All that are kept, in the order in which they began."""
         return await self._saved(FAILURES, "ORDER BY failure_id LIMIT -1")
@@ -28,6 +30,7 @@ class ObservationReaders(Query):
         return await self._saved(PROBES, "ORDER BY probe_id LIMIT -1")
 
     async def journal_facts(self) -> JournalFacts:
+        """The journal's own versions and sizes."""
         (facts,) = await self._listed(_FACTS, lambda values: JournalFacts(*values))
         return facts
 

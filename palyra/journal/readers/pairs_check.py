@@ -46,6 +46,8 @@ SELECT json_group_array(json_array(hold_id, fault)) FROM (
 
 
 class PairsReaders(Query):
+    """Holds each hold against its run and its usage."""
+
     async def unmatched_holds(self) -> tuple[str, ...]:
         """Every hold whose run or usage tells otherwise, as `hold ID: why`. Reads all rows: for checks only."""
         return await self._listed(_PAIRS, lambda values: f"hold {values[0]}: {values[1]}")

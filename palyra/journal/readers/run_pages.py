@@ -33,6 +33,8 @@ class Turn:
 
 
 class RunPages(Query):
+    """Reads pages of runs, and counts them."""
+
     async def _page_of_runs(
         self, by: str, conditions: Sequence[str], parameters: Sequence[int | str], turn: Turn
     ) -> RunPage:

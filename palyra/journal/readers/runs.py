@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from palyra.journal.readers.matching import matching
 from palyra.journal.readers.run_pages import FIELDS, MAX_PAGE, RunPages, Turn
 from palyra.journal.rows import DecisionRow, NoteRow, RunFilter, RunPage, RunRow
-from palyra.journal.tables import DECISIONS, NOTES, RUNS, decision_row, note_row, run_row
+from palyra.journal.tables import DECISIONS, NOTES, RUNS, decision_row, run_row
 
 REFUSED_SEARCHED = 5_000
 TEXT_COLUMNS = ("run_id", "principal", "session", "model", "model_asked", "reason", "message", "decision_id")
@@ -13,7 +13,10 @@ EVERYTHING = RunFilter()
 
 
 class RunReaders(RunPages):
+    """Reads runs and decisions."""
+
     async def run(self, run_id: str) -> RunRow | None:
+        """The run of that id."""
         return await self._row(RUNS, run_row, "WHERE run_id = ?", (run_id,))
 
     async def runs(
@@ -54,9 +57,12 @@ class RunReaders(RunPages):
 
     async def run_notes(self, run_id: str) -> tuple[NoteRow, ...]:
         """The run's timeline, oldest first."""
-        return await self._rows(NOTES, note_row, "WHERE run_id = ? ORDER BY seq LIMIT 10000", (run_id,))
+        return await self._rows(
+            NOTES, lambda values: NoteRow(*values), "WHERE run_id = ? ORDER BY seq LIMIT 10000", (run_id,)
+        )
 
     async def decision(self, decision_id: str) -> DecisionRow | None:
+        """The decision of that id."""
         return await self._row(DECISIONS, decision_row, "WHERE decision_id = ?", (decision_id,))
 
     async def decisions(self, limit: int = 50) -> tuple[DecisionRow, ...]:

@@ -137,6 +137,8 @@ def first_cursors(since: int) -> list[tuple[str, str]]:
 
 
 class SumsReaders(UsageReaders):
+    """Counts sums of usage again."""
+
     async def check_sums(self, cursor: str = "") -> SumsCheck:
         """The next stretch: every entry in it that is not the sum of its rows, as `what [start, keys…]`.
 

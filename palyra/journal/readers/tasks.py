@@ -23,15 +23,20 @@ NOTHING_USED = TaskUsage(0, 0, 0)
 
 
 class TaskReaders(Query):
+    """Reads tasks."""
+
     async def task(self, task_id: str) -> TaskRow | None:
+        """The task of that id."""
         found = await self._readable(TASKS, "tasks WHERE task_id = ? LIMIT 1", (task_id,))
         return found[0] if found else None
 
     async def task_input(self, task_id: str) -> TaskInput | None:
+        """What a task was given."""
         found = await self._saved(TASK_INPUTS, "WHERE task_id = ? LIMIT 1", (task_id,))
         return found[0] if found else None
 
     async def task_result(self, task_id: str) -> TaskResult | None:
+        """What came of a task."""
         found = await self._saved(TASK_RESULTS, "WHERE task_id = ? LIMIT 1", (task_id,))
         return found[0] if found else None
 
@@ -62,6 +67,7 @@ class TaskReaders(Query):
         return TaskPage(tuple(one[3] for one in page), following)
 
     async def task_counts(self) -> tuple[TaskCount, ...]:
+        """How many tasks there are of each kind and state."""
         sql = (
             "SELECT json_group_array(json_array(kind, state, count)) FROM"
             " (SELECT kind, state, count(*) AS count FROM tasks GROUP BY kind, state ORDER BY kind, state LIMIT -1)"
@@ -91,6 +97,7 @@ class TaskReaders(Query):
         )
 
     async def run_owner(self, run_id: str) -> RunOwner | None:
+        """Whom a run belongs to."""
         found = await self._saved(RUN_OWNERS, "WHERE run_id = ? LIMIT 1", (run_id,))
         return found[0] if found else None
 
@@ -100,6 +107,7 @@ class TaskReaders(Query):
         return await self._saved(RUN_OWNERS, f"WHERE seq IN {newest} ORDER BY seq LIMIT -1", (task_id, MAX_PAGE))
 
     async def task_usage(self, task_id: str) -> TaskUsage:
+        """What the runs of a task used, in tokens and nano-dollars."""
         sums = "sum(input_tokens), sum(output_tokens), CASE WHEN count(cost) = count(*) THEN sum(cost) END, count(*)"
         sql = (
             f"SELECT json_array(json_array({sums})) FROM run_owners JOIN runs USING (run_id)"

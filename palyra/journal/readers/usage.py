@@ -62,6 +62,8 @@ _SOMETHING = " OR ".join(f"sum({name}) <> 0" for name in METRICS)
 
 
 class UsageReaders(RunPages):
+    """Reads usage."""
+
     async def usage_of_run(self, run_id: str) -> tuple[UsageRow, ...]:
         """In the order of the attempts."""
         return await self._rows(USAGE, usage_row, "WHERE run_id = ? ORDER BY attempt, seq LIMIT 1000", (run_id,))

@@ -149,10 +149,12 @@ class Facts:
         return name
 
     def add_table(self, table: str, bound: Sequence[Any]) -> None:
+        """Joins a table that a fact is in."""
         self.tables.append(table)
         self.parameters += bound
 
     def add(self, source: str, bound: Sequence[Any]) -> None:
+        """Narrows to rows of which a fact holds."""
         self.sources.append(source)
         self._bound += bound
 
@@ -262,6 +264,7 @@ def conditions_of(where: UsageFilter, *, of_rows: bool = True) -> tuple[str, lis
 
 
 def named(facts: Iterable[str]) -> str:
+    """The number that stands for a name in rows."""
     return ", ".join(f"{fact} AS {name}" for fact, name in zip(facts, METRICS, strict=True))
 
 

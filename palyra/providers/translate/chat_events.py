@@ -31,6 +31,7 @@ class ChatEvents:
         self._finish: str | None = None
 
     def event(self, content: dict[str, Any]) -> Told:
+        """The chunks of chat that tell what one event of messages does."""
         kind = content.get("type")
         if kind == "content_block_delta":
             return self._delta(content.get("index"), content.get("delta"))
@@ -48,6 +49,7 @@ class ChatEvents:
         return []
 
     def end(self) -> Told:
+        """The last chunks: how it finished, and its usage where that was asked for."""
         finish = self._chunk({}, completed_reason(self._finish))
         if not self._include_usage:
             return finish

@@ -43,15 +43,29 @@ class Used(Protocol):
     """What an answer used, in tokens: cached ones are part of the input, reasoning is part of the output."""
 
     @property
-    def input_total(self) -> int: ...
+    def input_total(self) -> int:
+        """Tokens of the input, cached ones included."""
+        ...
+
     @property
-    def output_total(self) -> int: ...
+    def output_total(self) -> int:
+        """Tokens of the output, reasoning included."""
+        ...
+
     @property
-    def cache_read(self) -> int: ...
+    def cache_read(self) -> int:
+        """Tokens of the input that were read from the cache."""
+        ...
+
     @property
-    def cache_write(self) -> int: ...
+    def cache_write(self) -> int:
+        """Tokens of the input that were written to the cache."""
+        ...
+
     @property
-    def reasoning(self) -> int: ...
+    def reasoning(self) -> int:
+        """Tokens of the output that were reasoning."""
+        ...
 
 
 def said(content: object) -> bool:
@@ -89,6 +103,7 @@ CACHE_CONTROL = "cache_control"
 
 
 def note_cache_mark(part: Mapping[str, Any], dropped: list[str]) -> None:
+    """Notes that a cache hint of this part is dropped."""
     if CACHE_CONTROL in part and part[CACHE_CONTROL] is not None and CACHE_CONTROL not in dropped:
         dropped.append(CACHE_CONTROL)
 

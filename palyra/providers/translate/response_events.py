@@ -65,6 +65,7 @@ class ResponseEvents:
         self._reason: str | None = None
 
     def event(self, content: dict[str, Any]) -> Told:
+        """The events of responses that tell what one event of messages does."""
         kind, index = content.get("type"), content.get("index")
         if kind == "content_block_delta" and type(index) is int and type(delta := content.get("delta")) is dict:
             return self._delta(index, delta)
@@ -84,6 +85,7 @@ class ResponseEvents:
         return []
 
     def end(self) -> Told:
+        """The last event, with the whole response."""
         items = [item.whole() for item in self._items.values()]
         finish = completed_reason(self._reason)
         ended = ended_response(self._asked, self._identity, self._model, self._at_ms, items, finish, self._used())

@@ -59,6 +59,7 @@ def ended_response(
 
 
 def text_part(text: str) -> dict[str, Any]:
+    """A part of an answer that is text."""
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 

@@ -61,6 +61,7 @@ class Offer:
 
     @property
     def ready(self) -> bool:
+        """Whether its key does anything now."""
         return self.shown and not self.reason
 
 
@@ -69,6 +70,7 @@ HIDDEN = Offer(shown=False)
 
 
 def dimmed(reason: str, *, told: bool = True) -> Offer:
+    """It is shown, cannot be done, and says why."""
     return Offer(reason=reason, told=told)
 
 
@@ -146,4 +148,5 @@ def key_words(keys: str) -> str:
 
 
 def find(actions: Sequence[Action[Any]], identifier: str) -> Action[Any] | None:
+    """The action of that id."""
     return next((action for action in actions if action.id == identifier), None)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 def selected_alert(screen: "ListScreen") -> AlertView | None:
+    """The alert that is selected, if one is."""
     subject = screen.subject
     return subject if isinstance(subject, AlertView) else None
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 def pending(screen: "ListScreen") -> ApprovalView | None:
+    """The approval that is selected, while somebody has to decide."""
     subject = screen.subject
     return subject if isinstance(subject, ApprovalView) and subject.status == "pending" else None
 

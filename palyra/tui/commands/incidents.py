@@ -27,6 +27,7 @@ _KINDS = {"background_task": "task", "cron_job": "job"}
 
 
 def selected_incident(screen: "ListScreen") -> IncidentView | None:
+    """The incident that is selected, if one is."""
     subject = screen.subject
     return subject if isinstance(subject, IncidentView) else None
 

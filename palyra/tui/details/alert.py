@@ -9,6 +9,7 @@ from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, strong, wra
 
 
 def alert_lines(alert: AlertView, zone: str, now: int, width: int) -> list[Line]:
+    """Everything about an alert, in lines."""
     glyph, word, tone = alert_mark(alert)
     head = line(
         " ",

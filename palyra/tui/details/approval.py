@@ -290,6 +290,7 @@ def _week(approval: ApprovalView, detail: ApprovalDetail, width: int) -> list[Li
 
 
 def requester_words(detail: ApprovalDetail) -> str:
+    """What is known of who asks."""
     dot = f" {glyphs.SEPARATOR} "
     return dot.join(
         [

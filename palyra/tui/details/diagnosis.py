@@ -40,10 +40,12 @@ class PartView:
 
     @property
     def name(self) -> str:
+        """The part's id."""
         return self.node.id
 
 
 def state_mark(state: State) -> Mark:
+    """Glyph, word and tone of a part's state."""
     glyph, tone = _MARKS[state]
     return glyph, state.value, tone
 
@@ -138,6 +140,7 @@ def data_of(told: Diagnosis, name: str) -> Any:
 
 
 def section_of(told: Diagnosis, name: str) -> Section[Any] | None:
+    """What was collected about a part."""
     return told.sections.each().get(name)
 
 

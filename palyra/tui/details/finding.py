@@ -69,6 +69,7 @@ class GroupRow:
 
     @property
     def skipped(self) -> tuple[CheckView, ...]:
+        """The checks that could not be made."""
         return tuple(one for one in self.checks if one.status == "skipped")
 
 
@@ -120,6 +121,7 @@ def _unanswered(one: CheckView) -> FindingRow:
 
 
 def finding_mark(one: FindingRow) -> Mark:
+    """Glyph, word and tone of a finding."""
     if one.gone:
         return glyphs.OK, "put right", Tone.GOOD
     glyph, tone = _MARKS.get(one.severity, (glyphs.BAD, Tone.BAD))
@@ -127,16 +129,19 @@ def finding_mark(one: FindingRow) -> Mark:
 
 
 def severity_mark(severity: str) -> tuple[str, Tone]:
+    """Glyph and tone of a severity."""
     return _MARKS.get(severity, (glyphs.BAD, Tone.BAD))
 
 
 def group_mark(one: GroupRow) -> Mark:
+    """Glyph, word and tone of checks that found nothing."""
     if len(one.skipped) == len(one.checks):
         return glyphs.IDLE, "skipped", Tone.MUTED
     return glyphs.OK, "passed", Tone.GOOD
 
 
 def group_words(one: GroupRow) -> str:
+    """How many checks passed and how many could not be made."""
     passed, skipped = len(one.checks) - len(one.skipped), one.skipped
     if not skipped:
         return f"{plural(passed, 'check')} passed"

@@ -18,6 +18,7 @@ _SERVES = {
 
 
 def grant_lines(grant: GrantView, zone: str, now: int, width: int) -> list[Line]:
+    """Everything about a grant, in lines."""
     glyph, word, tone = grant_mark(grant)
     ratio = grant.drawn / grant.cap if grant.cap else 1.0
     metric = grant.metric_kind

@@ -51,6 +51,7 @@ def row_cells(subject: Subject, zone: str, now: int) -> tuple[CellValue, ...]:
 
 
 def name_of(subject: Subject) -> str:
+    """The name of a row of the Diagnostics screen."""
     match subject:
         case FindingRow():
             return subject.check
@@ -62,6 +63,7 @@ def name_of(subject: Subject) -> str:
 
 
 def mark_of(subject: Subject) -> Mark:
+    """Glyph, word and tone of a row of the Diagnostics screen."""
     match subject:
         case FindingRow():
             return finding_mark(subject)
@@ -74,6 +76,7 @@ def mark_of(subject: Subject) -> Mark:
 
 
 def told_of(subject: Subject) -> str:
+    """What a row of the Diagnostics screen says."""
     match subject:
         case FindingRow():
             return subject.told

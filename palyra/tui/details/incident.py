@@ -47,6 +47,7 @@ def away(incident: IncidentView, now: int) -> bool:
 
 
 def needs_a_person(incident: IncidentView, now: int) -> bool:
+    """Whether nobody has taken notice of the incident."""
     return incident.live and incident.acknowledged_at is None and not away(incident, now)
 
 
@@ -101,6 +102,7 @@ def loop_words(incident: IncidentView, detail: IncidentDetail | None, zone: str,
 
 
 def auto_words(remedy: RemedyView) -> str:
+    """Whether a remedy is tried by itself, in words."""
     return _AUTO.get(remedy.auto, remedy.auto).format(left=remedy.left)
 
 
@@ -267,4 +269,5 @@ def severity_part(severity: str, count: int) -> Part:
 
 
 def severity_tone(severity: str) -> Tone:
+    """The tone of a severity."""
     return _SEVERITIES.get(severity, (glyphs.ATTENTION, Tone.WARN))[1]

@@ -51,6 +51,7 @@ def job_mark(job: JobView) -> Mark:
 
 
 def fire_mark(state: str) -> Mark:
+    """Glyph, word and tone of a fire."""
     glyph, tone = _FIRES.get(state, (glyphs.IDLE, Tone.MUTED))
     return glyph, state, tone
 

@@ -52,6 +52,7 @@ def _alone(label: str, value: Part, width: int) -> list[Line]:
 
 
 def heading(text: str) -> Line:
+    """The line above a part of a detail."""
     return line(" ", muted(text))
 
 

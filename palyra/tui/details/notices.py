@@ -18,15 +18,18 @@ _STATES: dict[str, tuple[str, Tone]] = {
 
 
 def beat_mark(beat: HeartbeatView) -> Mark:
+    """Glyph, word and tone of a sign of life."""
     glyph, tone = _STATES.get(beat.state, (glyphs.ATTENTION, Tone.WARN))
     return glyph, beat.state, tone
 
 
 def work_words(beat: HeartbeatView) -> str:
+    """What kind of work gives the sign of life."""
     return beat.work.replace("_", " ")
 
 
 def beat_lines(beat: HeartbeatView, width: int) -> list[Line]:
+    """Everything about a sign of life, in lines."""
     glyph, word, tone = beat_mark(beat)
     most = "for ever" if beat.stalled_ms is None else show.span(beat.stalled_ms)
     lines = pairs(
@@ -46,6 +49,7 @@ def beat_lines(beat: HeartbeatView, width: int) -> list[Line]:
 
 
 def letter_lines(letter: DeliveryView, zone: str, now: int, width: int) -> list[Line]:
+    """Everything about a notice that was given up, in lines."""
     status = "no answer" if letter.status is None else f"HTTP {letter.status}"
     return [
         *wrap(letter.summary, width - 1, indent=" ", tone=Tone.STRONG),

@@ -234,6 +234,7 @@ def _severity(severity: str) -> tuple[Part, ...]:
 
 
 def run_mark(run: RunOfRepairs) -> Mark:
+    """Glyph, word and tone of a run of the doctor."""
     if run.fault:
         return glyphs.BAD, "unreadable", Tone.BAD
     glyph, tone = _RUNS.get(run.state, (glyphs.IDLE, Tone.MUTED))

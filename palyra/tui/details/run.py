@@ -15,6 +15,7 @@ _HOLDS = {"held": Tone.ACCENT, "settled": Tone.GOOD, "released": Tone.MUTED, "ex
 
 
 def run_lines(run: RunView, detail: RunDetail | None, zone: str, now: int, width: int) -> list[Line]:
+    """Everything about a run, in lines."""
     glyph, word, tone = run_mark(run)
     why = f" {run.reason}" if run.reason else ""
     asked = "" if run.model_asked in ("", run.model) else f" (asked {run.model_asked})"

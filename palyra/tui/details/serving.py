@@ -16,6 +16,7 @@ _CREDENTIALS = {"eligible": Tone.GOOD, "cooling_down": Tone.WARN, "disabled": To
 
 
 def tested_mark(test: ConnectionView) -> Mark:
+    """Glyph, word and tone of a test of a connection."""
     glyph, tone = _STATES.get(test.state, (glyphs.BAD, Tone.BAD))
     return glyph, test.state.replace("_", " "), tone
 
@@ -56,12 +57,14 @@ def price_words(model: ModelView) -> str:
 
 
 def first_byte(p50_ms: int | None) -> str:
+    """How soon answers begin; `p50_ms` in ms."""
     return show.NONE if p50_ms is None else show.latency(p50_ms)
 
 
 def provider_lines(
     provider: ProviderView, test: ConnectionView | None, testing: bool, zone: str, now: int, width: int
 ) -> list[Line]:
+    """Everything about a provider, in lines."""
     glyph, word, tone = provider_mark(provider)
     breaker, breaker_tone = breaker_words(provider, now)
     waiting = "" if provider.leases is None else f", {provider.leases.waiting} waiting"
@@ -133,6 +136,7 @@ def tested_lines(test: ConnectionView | None, testing: bool, width: int) -> list
 
 
 def model_lines(model: ModelView, width: int) -> list[Line]:
+    """Everything about a model, in lines."""
     state = "on" if model.enabled else "switched off"
     chosen = "first choice" if model.is_default else "auto may choose it" if model.routed else "by name only"
     values: list[Pair] = [

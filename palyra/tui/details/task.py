@@ -23,6 +23,7 @@ TEXT_LINES = 6
 
 
 def task_mark(task: TaskView) -> Mark:
+    """Glyph, word and tone of a task."""
     glyph, tone = _STATES.get(task.state, (glyphs.IDLE, Tone.MUTED))
     word = "stopping" if task.state == "cancel_requested" else task.state
     return glyph, word, tone
@@ -36,6 +37,7 @@ def waits_words(task: TaskView) -> str:
 
 
 def task_lines(task: TaskView, detail: TaskDetail | None, zone: str, now: int, width: int) -> list[Line]:
+    """Everything about a task, in lines."""
     glyph, word, tone = task_mark(task)
     parent = task.parent_task_id or task.parent_run_id
     values: list[tuple[str, Part]] = [

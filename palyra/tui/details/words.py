@@ -46,11 +46,13 @@ _HEALTH: dict[str, tuple[str, Tone]] = {
 
 
 def provider_mark(provider: ProviderView) -> Mark:
+    """Glyph, word and tone of a provider's health."""
     glyph, tone = _HEALTH.get(provider.health, (glyphs.IDLE, Tone.MUTED))
     return glyph, provider.health.replace("_", " "), tone
 
 
 def run_mark(run: RunView) -> Mark:
+    """Glyph, word and tone of a run."""
     glyph, tone = _RUNS.get(run.state, (glyphs.IDLE, Tone.MUTED))
     return glyph, run.state, tone
 
@@ -63,6 +65,7 @@ def run_words(run: RunView) -> str:
 
 
 def approval_mark(approval: ApprovalView) -> Mark:
+    """Glyph, word and tone of an approval."""
     if approval.status == "pending":
         word = f"{approval.waiting} waiting" if approval.waiting else "pending"
         return glyphs.ATTENTION, word, Tone.WARN
@@ -70,6 +73,7 @@ def approval_mark(approval: ApprovalView) -> Mark:
 
 
 def alert_mark(alert: AlertView) -> Mark:
+    """Glyph, word and tone of an alert."""
     if not alert.needs_a_person:
         return glyphs.IDLE, "snoozed" if alert.state == "snoozed" else "acked", Tone.MUTED
     if alert.severity == "danger":
@@ -78,12 +82,14 @@ def alert_mark(alert: AlertView) -> Mark:
 
 
 def grant_mark(grant: GrantView) -> Mark:
+    """Glyph, word and tone of a grant."""
     if grant.state == "active":
         return glyphs.GRANT, "grant", Tone.ACCENT
     return glyphs.CROSSED, grant.state, Tone.MUTED
 
 
 def budget_mark(budget: BudgetView) -> Mark:
+    """Glyph, word and tone of a budget."""
     if not budget.enabled:
         return glyphs.IDLE, "off", Tone.MUTED
     glyph, tone = _STATUSES.get(budget.status, (glyphs.ATTENTION, Tone.WARN))
@@ -140,4 +146,5 @@ def place_words(approval: ApprovalView) -> str:
 
 
 def risk_tone(risk: str) -> Tone:
+    """The tone of a risk."""
     return _RISKS.get(risk, Tone.WARN)

@@ -49,6 +49,7 @@ class AllowDialog(ApprovalDialog[DecideApproval]):
 
     @property
     def serves(self) -> str:
+        """Whether the choices as they stand can be sent."""
         return self.query_one("#serves", Cycle).value
 
     def on_cycle_changed(self) -> None:

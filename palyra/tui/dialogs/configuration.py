@@ -69,6 +69,7 @@ class ConfigurationDialog(Dialog[None]):
         self.explain()
 
     def explain(self) -> None:
+        """Says what applying the file would change."""
         if self.is_mounted:
             self.say(self._lines())
 

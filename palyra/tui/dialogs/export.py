@@ -34,13 +34,24 @@ class Exportable(Protocol):
     """What is written out. `stem` begins the file's name; `about` how many there are, and what; about `total` rows."""
 
     @property
-    def title(self) -> str: ...
+    def title(self) -> str:
+        """What the dialog is called."""
+        ...
+
     @property
-    def stem(self) -> str: ...
+    def stem(self) -> str:
+        """How the file's name begins."""
+        ...
+
     @property
-    def about(self) -> str: ...
+    def about(self) -> str:
+        """What will be written."""
+        ...
+
     @property
-    def total(self) -> int: ...
+    def total(self) -> int:
+        """How many rows there are."""
+        ...
 
     def counted(self, rows: int) -> str:
         """`3,102 attempts`."""
@@ -65,18 +76,22 @@ class UsageExport:
 
     @property
     def title(self) -> str:
+        """What the dialog is called."""
         return f"Export usage of the {self.span_title}"
 
     @property
     def about(self) -> str:
+        """What will be written."""
         return f"{self.counted(self.total)} with every token and nano-dollar"
 
     def counted(self, rows: int) -> str:
+        """So many rows, in words."""
         return plural(rows, "attempt")
 
     async def write(
         self, form: ExportFormat, write: Callable[[bytes], object], told: Callable[[int], None], now: int
     ) -> int:
+        """Writes every attempt, and tells how many are written."""
         since, until = self.span
         # What settles while this runs would come or not come by chance.
         query = UsageRowsQuery(since, min(until, now + 1), limit=PAGE)
@@ -98,20 +113,24 @@ class AuditExport:
 
     @property
     def title(self) -> str:
+        """What the dialog is called."""
         return "Export the audit"
 
     @property
     def about(self) -> str:
+        """What will be written."""
         which = "what people and Palyra did" if self.query.deeds else "every entry, decisions about requests too"
         return f"{which}, each with its digest"
 
     def counted(self, rows: int) -> str:
+        """So many rows, in words."""
         return plural(rows, "entry", "entries")
 
     async def write(
         self, form: ExportFormat, write: Callable[[bytes], object], told: Callable[[int], None], now: int
     ) -> int:
         # What is added while this runs would come or not come by chance.
+        """Writes every entry, and tells how many are written."""
         query = AuditLogQuery(self.query.deeds, before=self.total + 1, limit=PAGE)
         return await export_audit(self.control, query, form, write, told)
 

@@ -42,6 +42,7 @@ _MODE_TONES = {"auto": Tone.PLAIN}
 
 
 def ref(incident: IncidentView) -> IncidentRef:
+    """The incident and the version of it that is shown, for a command."""
     return IncidentRef(incident.incident_id, incident.version)
 
 
@@ -68,6 +69,7 @@ class IncidentDialog(Dialog[R]):
         raise NotImplementedError
 
     def warning(self) -> list[Line]:
+        """What changed since the dialog was opened."""
         if not self._changed:
             return []
         text = f"{glyphs.ATTENTION} It changed meanwhile ({self._changed}). Close this and look again."
@@ -239,6 +241,7 @@ class RemedyDialog(IncidentDialog[RunRemedy]):
 
     @property
     def remedy(self) -> RemedyView:
+        """The remedy that is chosen."""
         if len(self._detail.remedies) == 1:
             return self._detail.remedies[0]
         chosen = self.query_one("#remedy", Cycle).value
@@ -326,6 +329,7 @@ class HealingModeDialog(Dialog[SetHealingMode]):
         self.explain()
 
     def explain(self) -> None:
+        """Says what the chosen mode would do."""
         chosen = self.query_one("#mode", Cycle).value
         text = f"{_MODE_WORDS[chosen]} It lasts until the engine stops; palyra.toml says what holds then."
         self.say([BLANK, *sentences(text), BLANK, *_mode_lines(self._modes, self._said)])

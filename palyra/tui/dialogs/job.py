@@ -130,6 +130,7 @@ class JobDialog(Dialog[bool]):
             self.explain()
 
     def explain(self) -> None:
+        """Says what is wrong with what was typed, or when the job would fire."""
         self.say([BLANK, *self._words()])
 
     def _words(self) -> list[Line]:

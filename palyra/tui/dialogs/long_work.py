@@ -49,6 +49,7 @@ class LongWorkDialog(Dialog[None]):
 
     @property
     def under_way(self) -> bool:
+        """Whether it is at work."""
         return self._under_way is not None
 
     def on_mount(self) -> None:
@@ -56,6 +57,7 @@ class LongWorkDialog(Dialog[None]):
         self.explain()
 
     def explain(self) -> None:
+        """Says what would be done, while nothing is."""
         if self.under_way:
             self.say([BLANK, *self._progress_lines()])
         else:

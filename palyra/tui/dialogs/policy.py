@@ -106,6 +106,7 @@ class PolicyDialog(Dialog[bool]):
         return {**known, **self.values()}
 
     def explain(self) -> None:
+        """Says what is wrong with what was typed, or what the budget would do."""
         faults = self._faults()
         self.query_one("#act", Push).relabel(self._verb(faults))
         self.say([BLANK, *self._words(faults)])

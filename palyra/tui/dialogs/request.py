@@ -99,6 +99,7 @@ class RequestDialog(Dialog[bool]):
         return int(digits)
 
     def explain(self) -> None:
+        """Says what is wrong with what was typed, or what would be asked for."""
         self.say([BLANK, *self._words()])
 
     def _words(self) -> list[Line]:

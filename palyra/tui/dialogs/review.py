@@ -41,10 +41,12 @@ class ReviewDialog(Dialog[ReviewDecision]):
 
     @property
     def decision(self) -> ReviewDecision:
+        """What is chosen about the missed slots."""
         chosen = self.query_one("#decision", Cycle).value
         return next(one for one in get_args(ReviewDecision) if one == chosen)
 
     def explain(self) -> None:
+        """Says what the choice would do."""
         self.query_one("#act", Push).relabel(_ACTS[self.decision])
         self.say([BLANK, *sentences(self._words())])
 

@@ -49,6 +49,7 @@ class ApprovalDialog(Dialog[R]):
         raise NotImplementedError
 
     def warning(self) -> list[Line]:
+        """What changed since the dialog was opened."""
         if not self.changed:
             return []
         text = f"{glyphs.ATTENTION} It changed meanwhile ({self.changed}). Close this and look again."

@@ -63,10 +63,12 @@ class WhatIfDialog(LongWorkDialog):
 
     @property
     def budget(self) -> BudgetView:
+        """The budget that is chosen."""
         return self._budgets[self.query_one("#policy", Cycle).value]
 
     @property
     def limit(self) -> str:
+        """The limit as it was typed."""
         return self.query_one("#limit", Field).value.strip()
 
     def on_cycle_changed(self) -> None:

@@ -8,6 +8,7 @@ from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, strong, wra
 
 
 def failure_lines(error: BaseException, label: str, snapshot: Snapshot | None, width: int) -> list[Line]:
+    """What is shown in the place of a screen that failed."""
     log = (snapshot.engine.log_file if snapshot is not None else "") or "the engine's log"
     what = redact(f"{type(error).__name__}: {error}")
     return [

@@ -55,6 +55,7 @@ class Herald:
         self._write(KEEP_TITLE)
 
     def close(self) -> None:
+        """Gives the terminal its title back."""
         self._write(GIVE_TITLE_BACK)
 
     def see(self, snapshot: Snapshot, monotonic: float) -> None:

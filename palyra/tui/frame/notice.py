@@ -26,6 +26,7 @@ _SIGNS = {Tone.GOOD: glyphs.OK, Tone.WARN: glyphs.ATTENTION, Tone.BAD: glyphs.BA
 
 
 def flash(text: object, tone: Tone, now: float, where: str = "") -> Flash:
+    """The line that tells what came of an act."""
     return Flash(safe(text), tone, now + FLASH_SECONDS, where)
 
 

@@ -131,6 +131,7 @@ class AuditScreen(PagedScreen[AuditEntry]):
 
     @property
     def verifying(self) -> bool:
+        """Whether the chain is being followed."""
         return self._check is not None and self._check.under_way
 
     @property

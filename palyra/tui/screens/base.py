@@ -56,10 +56,12 @@ class PalyraScreen(Screen[None]):
 
     @property
     def palyra(self) -> "PalyraApp":
+        """The application it belongs to."""
         return cast("PalyraApp", self.app)
 
     @property
     def actions(self) -> tuple[Action[Any], ...]:
+        """What can be done here, and what can be done everywhere."""
         if self.stopped:
             return tuple(action for action in self.ACTIONS if action in EVERYWHERE)
         return self.ACTIONS
@@ -97,6 +99,7 @@ class PalyraScreen(Screen[None]):
 
     @property
     def wide(self) -> bool:
+        """Whether there is room for a panel beside the list."""
         return self.size.width >= WIDE_FROM
 
     def key_of(self, action: Action[Any]) -> str:
@@ -275,6 +278,7 @@ class PalyraScreen(Screen[None]):
         await self.palyra.send(command)
 
     def flash(self, text: object, tone: Tone = Tone.PLAIN) -> None:
+        """Tells what came of an act, for a while."""
         self.palyra.flash(text, tone)
 
     def on_lines_clicked(self, event: Lines.Clicked) -> None:

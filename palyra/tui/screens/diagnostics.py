@@ -82,6 +82,7 @@ class DiagnosticsScreen(ListScreen):
 
     @property
     def doctor(self) -> Doctoring:
+        """What is known of findings and repairs."""
         if self._doctor is None:
             palyra = self.palyra
             self._doctor = Doctoring(
@@ -91,6 +92,7 @@ class DiagnosticsScreen(ListScreen):
 
     @property
     def pages(self) -> RepairPages:
+        """What is shown in the list's place."""
         if self._pages is None:
             self._pages = RepairPages(self.doctor, self.palyra.clock)
         return self._pages

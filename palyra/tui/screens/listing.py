@@ -130,10 +130,12 @@ class ListScreen(PalyraScreen):
 
     @property
     def table(self) -> LiveTable:
+        """The list."""
         return self.query_one("#list", LiveTable)
 
     @property
     def pane(self) -> Lines:
+        """What is told about the selected row."""
         return self._lines("detail")
 
     # Drawing.
@@ -299,6 +301,7 @@ class ListScreen(PalyraScreen):
         return False
 
     def open_detail(self) -> None:
+        """Gives the selected row the whole screen."""
         if self.subject is None or self.opened:
             return
         self.opened = True
@@ -307,6 +310,7 @@ class ListScreen(PalyraScreen):
         self.redraw()
 
     def close_detail(self) -> None:
+        """Goes back to the list."""
         self.opened = False
         self.set_class(False, "-opened")
         self.table.focus()
@@ -314,6 +318,7 @@ class ListScreen(PalyraScreen):
 
     @property
     def can_go_back(self) -> bool:
+        """Whether Esc leads anywhere."""
         return self.filtering or self.opened or bool(self.filter)
 
     def go_back(self) -> None:
@@ -369,6 +374,7 @@ class ListScreen(PalyraScreen):
                 table.action_last()
 
     def next_order(self) -> None:
+        """Sorts by what comes next in ORDERS."""
         self._use_order((self._order + 1) % len(self.ORDERS))
         self.palyra.memory.orders[self.NAME] = self.ORDERS[self._order].name
         self.redraw()
@@ -406,6 +412,7 @@ class ListScreen(PalyraScreen):
         return cut(line(" ", keep, " keep  ", clear, " clear  ", muted(f"fields: {names}")), width)
 
     def open_filter(self) -> None:
+        """Lets a filter be typed."""
         self.set_class(True, "-filtering")
         box = self.query_one("#filter", Field)
         box.value = self.filter.text
@@ -413,6 +420,7 @@ class ListScreen(PalyraScreen):
         self.refresh_frame()
 
     def set_filter(self, text: str) -> None:
+        """Shows only what fits the filter."""
         self.filter = parse_filter(text, (*self.FIELDS, *self.ALSO_FIELDS))
         self.palyra.memory.filters[self.NAME] = self.filter.text
         self.redraw()

@@ -20,6 +20,7 @@ class IncidentStory:
         self._inquiry: Inquiry[IncidentDetail] | None = None
 
     def look_up(self, incident: IncidentView) -> None:
+        """Asks for an incident's timeline, again after FRESH_MS while it lives."""
         ticks = self._screen.now // FRESH_MS if incident.live else 0
         wanted = (incident.incident_id, incident.version, incident.updated_at, incident.state, ticks)
         if wanted == self._for:

@@ -134,10 +134,12 @@ class UsageScreen(ListScreen):
 
     @property
     def measure(self) -> Measure:
+        """What the bars measure."""
         return MEASURES[self._measure]
 
     @property
     def by(self) -> str:
+        """What usage is broken down by."""
         return BREAKDOWNS[self._by]
 
     @property
@@ -152,6 +154,7 @@ class UsageScreen(ListScreen):
 
     @property
     def span_title(self) -> str:
+        """The time that is shown, in words."""
         return "last 24 h" if self.bucket_kind == "hour" else "last 30 days"
 
     @property
@@ -167,6 +170,7 @@ class UsageScreen(ListScreen):
         return next((number for number, step in enumerate(steps) if step.start == self._at), len(steps) - 1)
 
     def move_bucket(self, by: int) -> None:
+        """Moves the cursor by so many bars."""
         if self._answer is None or not self._answer.timeline:
             return
         steps = self._answer.timeline
@@ -175,11 +179,13 @@ class UsageScreen(ListScreen):
         self.redraw()
 
     def next_measure(self) -> None:
+        """Measures what comes next in MEASURES."""
         self._measure = (self._measure + 1) % len(MEASURES)
         self.forget_rows()
         self.redraw()
 
     def next_breakdown(self) -> None:
+        """Breaks down by what comes next in BREAKDOWNS."""
         self._by = (self._by + 1) % len(BREAKDOWNS)
         self._pages = 1
         self.table.set_columns((replace(COLUMNS[0], title=safe(self.by)), *COLUMNS[1:]), ())
@@ -194,10 +200,12 @@ class UsageScreen(ListScreen):
         return answer is not None and answer.by == self.by and bool(answer.next_cursor) and self._pages < MOST_PAGES
 
     def show_more(self) -> None:
+        """Asks for more lines of the breakdown."""
         self._pages += 1
         self._refresh_numbers()
 
     def show_buckets(self, bucket: Bucket) -> None:
+        """Shows hours or days."""
         self.bucket_kind, self._at, self._pages = bucket, None, 1
         self._refresh_numbers()
         self.redraw()

@@ -57,6 +57,7 @@ class Series:
 
     @property
     def total(self) -> int:
+        """The sum of its values."""
         return sum(self.values)
 
 

@@ -25,6 +25,8 @@ class Push(Widget, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space", "press", "Press", show=False)]
 
     class Pressed(Message):
+        """The button was pressed."""
+
         def __init__(self, push: "Push") -> None:
             super().__init__()
             self.push = push
@@ -94,6 +96,8 @@ class Cycle(Widget, can_focus=True):
     ]
 
     class Changed(Message):
+        """Another of the choices was chosen."""
+
         def __init__(self, cycle: "Cycle") -> None:
             super().__init__()
             self.cycle = cycle
@@ -109,6 +113,7 @@ class Cycle(Widget, can_focus=True):
 
     @property
     def value(self) -> SafeText:
+        """The choice that is shown."""
         return self._values[self._at]
 
     def render(self) -> Content:

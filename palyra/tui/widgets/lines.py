@@ -46,10 +46,12 @@ def part(text: object, tone: Tone = Tone.PLAIN, *, bold: bool = False, action: s
 
 
 def muted(text: object) -> Part:
+    """Text that stands back."""
     return Part(safe(text), Tone.MUTED)
 
 
 def strong(text: object) -> Part:
+    """Text that stands out."""
     return Part(safe(text), Tone.STRONG)
 
 
@@ -173,6 +175,7 @@ class Lines(ScrollView, can_focus=False):
 
     @property
     def lines(self) -> tuple[Line, ...]:
+        """The lines it shows."""
         return self._lines
 
     @property
@@ -223,6 +226,7 @@ class Lines(ScrollView, can_focus=False):
                 self.refresh(Region(0, number - top, self.size.width, 1))
 
     def show_line(self, parts: Line) -> None:
+        """Shows one line."""
         self.show((parts,))
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:

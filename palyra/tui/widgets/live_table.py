@@ -128,14 +128,17 @@ class LiveTable(ScrollView, can_focus=True):
 
     @property
     def rows(self) -> tuple[Row, ...]:
+        """The rows it has, in their order."""
         return self._rows
 
     @property
     def selected_key(self) -> str | None:
+        """The key of the selected row."""
         return self._selected
 
     @property
     def selected_row(self) -> Row | None:
+        """The selected row."""
         return None if self._selected is None else self._rows[self._index_of[self._selected]]
 
     def update_rows(self, rows: Iterable[Row]) -> None:

@@ -47,6 +47,7 @@ class Row:
 
     @property
     def cells(self) -> Cells:
+        """Its cells, in the order of the columns."""
         if self._make is not None:
             self._cells, self._make = self._make(), None
         return self._cells
