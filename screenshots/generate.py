@@ -20,6 +20,7 @@ PICTURES: tuple[tuple[str, tuple[int, int], bool, tuple[str, ...]], ...] = (
     ("approval-120x40", LARGE, True, ("2", "enter")),
     ("incidents-120x40", LARGE, True, ("3",)),
     ("usage-120x40", LARGE, True, ("4",)),
+    ("runs-80x24", SMALL, True, ("5",)),
     ("runs-120x40", LARGE, True, ("5",)),
     ("run-120x40", LARGE, True, ("5", "enter")),
     ("jobs-120x40", LARGE, True, ("6",)),
@@ -29,6 +30,7 @@ PICTURES: tuple[tuple[str, tuple[int, int], bool, tuple[str, ...]], ...] = (
     ("repair-120x40", LARGE, True, ("9", "p")),
     ("audit-120x40", LARGE, True, ("0", "V")),
     ("help-120x40", LARGE, True, ("1", "question_mark")),
+    ("palette-120x40", LARGE, True, ("1", "colon")),
     ("first-start-80x24", SMALL, False, ("1",)),
 )
 """Name, size, whether there is anything to see, and the keys that lead there."""
