@@ -92,6 +92,33 @@ async def test_no_run_falls_between_the_newest_and_the_older_ones() -> None:
             assert len(listed) >= min(newest + 1, 100)
 
 
+async def test_a_long_run_that_just_ended_leaves_no_gap_before_the_pages() -> None:
+    """It was accepted before many that have ended and are not in the snapshot any more."""
+    world = normal()
+    ended = tuple(run(number, "completed", f"n{number}", "m/m", CENT) for number in range(20))
+    long = run(400, "completed", "long", "m/m", CENT, finished_at=NOW - 1_000)
+    older = tuple(run(number, "completed", f"n{number}", "m/m", CENT) for number in range(20, 700) if number != 400)
+    live = run(900, "running", "slow", "m/m", None)
+    expected = ["slow", *(f"n{number}" if number != 400 else "long" for number in range(700))]
+    async with console(replace(world, runs=(live, *ended, long), older_runs=older)) as desk:
+
+        def listed() -> list[str]:
+            return [one.principal for one in desk.list._subjects.values() if isinstance(one, RunView)]
+
+        await desk.press("5")
+        assert listed() == expected[: len(listed())]
+        assert len(listed()) > 100
+        for _ in range(9):
+            await desk.press("pagedown")
+        assert listed() == expected[: len(listed())], "neither left out nor told twice"
+        assert position(desk) == f"{9 * 18 + 1} of 701"
+        while len(listed()) < 420:
+            await desk.press("pagedown")
+        assert listed() == expected[: len(listed())]
+        await desk.press("S")
+        assert "long" in listed()
+
+
 async def test_the_journal_filters_so_that_what_is_rare_is_there_at_once() -> None:
     world = normal()
     world.older_runs = tuple(

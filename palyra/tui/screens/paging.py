@@ -209,9 +209,8 @@ class PagedScreen(ListScreen, Generic[T]):
         if total is None or above is None or self._order or key not in self._subjects:
             return ""
         at = above + list(self._subjects).index(key) + 1
-        slid = self.window.slid
-        beside = self.beside() if slid else len(self._subjects) - len(self.window)
-        return f"{at + (beside if slid else 0):,} of {max(total, len(self.window)) + beside:,}"
+        beside = self.beside()
+        return f"{at + (beside if self.window.slid else 0):,} of {max(total, len(self.window)) + beside:,}"
 
     def found(self) -> str:
         more = "" if self.window.complete and not self.window.slid else "+"

@@ -128,9 +128,11 @@ class RunsScreen(PagedScreen[RunView]):
             self.redraw()
 
     def begin(self, *, edge: str = "") -> None:
-        """Asks for what is older than the snapshot's own runs."""
-        ended = [] if self.snapshot is None else [run.accepted_at for run in self.snapshot.runs if not run.live]
-        self._until = min(ended) if ended else None
+        """Asks for what the snapshot may not have. It has those that ended last: one that is not among them ended
+        before them, so it was accepted before the first of them ended."""
+        runs = () if self.snapshot is None else self.snapshot.runs
+        ends = [run.finished_at or run.accepted_at for run in runs if not run.live]
+        self._until = min(ends, default=self.now) + 1
         self._torn = False
         super().begin(edge=edge)
 
@@ -151,13 +153,26 @@ class RunsScreen(PagedScreen[RunView]):
             ended.setdefault(looked_at.run_id, looked_at)
         for run in live:
             ended.pop(run.run_id, None)
-        newest = sorted(ended.values(), key=lambda run: -run.accepted_at)
+        floor = self._floor
+        newest = sorted(
+            (run for run in ended.values() if run.accepted_at >= floor or run is looked_at),
+            key=lambda run: -run.accepted_at,
+        )
         return [*sorted(live, key=lambda run: -run.accepted_at), *newest]
 
-    def beside(self) -> int:
-        if self.view is not None or self.snapshot is None:
+    @property
+    def _floor(self) -> int:
+        """What was accepted before it comes with its page: between it and what is listed are others."""
+        if self._order or self.window.complete:
             return 0
-        newer = (*self.snapshot.runs, *self._between.values())
+        return min((run.accepted_at for run in self.window), default=0)
+
+    def beside(self) -> int:
+        if self.view is not None or self.snapshot is None or self._until is None:
+            return 0
+        # What a page will have is counted with the pages.
+        both = (*self.snapshot.runs, *self._between.values())
+        newer = [run for run in both if run.accepted_at >= self._until]
         return sum(map(self.passes, newer)) if self.filter else len(newer)
 
     def fetcher(self, turn: Turn) -> Callable[[], Awaitable[Page[RunView]]]:
