@@ -11,9 +11,9 @@ import pytest
 from palyra.control.audit_queries import AuditEntry, AuditLogQuery, AuditProgress, AuditProgressQuery
 from palyra.control.queries import AuditAnswer, AuditQuery
 from tests.tui.desk import LARGE, Desk, console
-from tests.tui.fake_audit import entry
+from tests.tui.fake_audit import entry, long_audit
 from tests.tui.fake_doctor import EARLIER
-from tests.tui.fake_views import MINUTE, NOW, ident
+from tests.tui.fake_views import HOUR, MINUTE, NOW, ident
 from tests.tui.fake_worlds import empty, normal, storm
 from tests.tui.test_usage_dialogs import finished
 
@@ -238,6 +238,27 @@ async def test_it_is_written_to_a_file(tmp_path: Path) -> None:
     told = json.loads(file.read_bytes())
     assert [one["seq"] for one in told] == [198, 189, 184, 168, 167, 156, 141]
     assert told[0]["data"]["role"] == "approver"
+
+
+async def test_what_the_filter_shows_is_written_on_all_its_pages(tmp_path: Path) -> None:
+    world = normal()
+    world.engine = replace(world.engine, state_dir=str(tmp_path))
+    world.audit = long_audit()
+    async with console(world) as desk:
+        await desk.press("0", "slash")
+        await desk.type("who:op-3 since:10h")
+        await desk.press("enter", "G", "e")
+        assert "Export what the filter shows of the audit" in desk.box
+        assert "only what / who:op-3 since:10h lets through" in desk.box
+        await desk.press("right")
+        desk.focus("act")
+        await desk.press("enter")
+        await finished(desk)
+    (file,) = (tmp_path / "exports").iterdir()
+    told = json.loads(file.read_bytes())
+    wanted = [one for one in reversed(long_audit()) if one.actor == "op-3" and one.at >= NOW - 10 * HOUR]
+    assert 100 < len(wanted) < len(long_audit()) // 7
+    assert [one["seq"] for one in told] == [one.seq for one in wanted]
 
 
 async def test_an_empty_one_teaches() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -104,23 +105,26 @@ class UsageExport:
 
 @value
 class AuditExport:
-    """Every entry of the audit chain that a query means, newest first; `total` is their number at most."""
+    """Every entry of the audit chain that a query means, newest first; `total` is about how many. `narrowed`: the
+    filter that the query is made of, as typed."""
 
     control: Control
     query: AuditLogQuery
     total: int
+    narrowed: str = ""
     stem: str = "audit"
 
     @property
     def title(self) -> str:
         """What the dialog is called."""
-        return "Export the audit"
+        return "Export what the filter shows of the audit" if self.narrowed else "Export the audit"
 
     @property
     def about(self) -> str:
         """What will be written."""
         which = "what people and Palyra did" if self.query.deeds else "every entry, decisions about requests too"
-        return f"{which}, each with its digest"
+        only = f", only what / {self.narrowed} lets through" if self.narrowed else ""
+        return f"{which}{only}, each with its digest"
 
     def counted(self, rows: int) -> str:
         """So many rows, in words."""
@@ -129,10 +133,9 @@ class AuditExport:
     async def write(
         self, form: ExportFormat, write: Callable[[bytes], object], told: Callable[[int], None], now: int
     ) -> int:
-        # What is added while this runs would come or not come by chance.
-        """Writes every entry, and tells how many are written."""
-        query = AuditLogQuery(self.query.deeds, before=self.total + 1, limit=PAGE)
-        return await export_audit(self.control, query, form, write, told)
+        """Writes every entry, and tells how many are written. What is added meanwhile does not come: each page is older
+        than the one before it."""
+        return await export_audit(self.control, replace(self.query, limit=PAGE), form, write, told)
 
 
 class ExportDialog(LongWorkDialog):

@@ -214,6 +214,7 @@ class AuditScreen(PagedScreen[AuditEntry]):
     def export_dialog(self) -> ExportDialog:
         """Asks how the audit is to be written out."""
         assert self.snapshot is not None, "offered only with entries at hand"
-        palyra = self.palyra
-        work = AuditExport(palyra.control, AuditLogQuery(deeds=self.deeds), max(entry.seq for entry in self.window))
+        palyra, window = self.palyra, self.window
+        total = len(window) if window.complete and not window.slid else max(entry.seq for entry in window)
+        work = AuditExport(palyra.control, self._query(Turn()), total, self.filter.text)
         return ExportDialog(work, palyra.spawn, palyra.clock, palyra.copy, state_dir=self.snapshot.engine.state_dir)
