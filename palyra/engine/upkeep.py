@@ -59,7 +59,8 @@ def upkeep(engine: "Engine", tell: Tell, clear: Clear) -> dict[Maintenance, Main
         severity = Severity.CRITICAL if disk.free < limits.disk_stop else Severity.HIGH
         left = [f"{disk.free >> 20} MiB are left; journal.disk_low is {limits.disk_low >> 20} MiB."] if low else []
         told_of(DISK, severity, "The disk of the state directory is nearly full", left)
-        broken = [] if engine.journal.audit_intact else ["`palyra audit verify` tells from where on."]
+        intact = engine.journal.audit_intact and engine.noted.audit_ok
+        broken = [] if intact else ["`palyra audit verify` tells from where on."]
         told_of(AUDIT, Severity.HIGH, "The audit chain does not fit its head", broken)
         return {
             "asked": asked,

@@ -63,7 +63,7 @@ class Journal:
         self._pool = pool
         self._closed = False
         self._listeners: list[Listener] = []
-        self._writer = Writer(connection, clock, head, window_seconds, self._head_moved)
+        self._writer = Writer(connection, clock, head, window_seconds, self._head_moved, self._parted)
         self._head_keeper = _HeadKeeper(HeadFile(path.parent / HEAD_FILE), clock)
 
     @classmethod
@@ -244,6 +244,11 @@ class Journal:
     def _head_moved(self, head: Link) -> None:
         if self.audit_intact:
             self._head_keeper.moved(head)
+
+    def _parted(self, head: Link) -> None:
+        """The last head that fitted is kept, and no later one: it is the only trace of rows that were cut off."""
+        self._head_moved(head)
+        self.audit_intact = False
 
 
 class _HeadKeeper:

@@ -93,13 +93,16 @@ class _Attempt:
     its end tells later which it was.
 
     `head` None: the chain's end is to be asked of the database, and with it how the `unsure` attempts came out.
-    `expected` is where the chain ends if this one gets there, None where it would not move.
+    `known` is where it ended when that was last known, `parted` whether somebody else has moved it since; `expected` is
+    where it ends if this one gets there, None where it would not move.
     """
 
     batch: list[_Waiting]
     head: Link | None
+    known: Link
     ready: tuple[list[Any], int, Link] | None
     unsure: list["_Attempt"]
+    parted: bool = False
     expected: Link | None = None
     landed: bool | None = None
 
@@ -122,12 +125,16 @@ class Writer:
         head: Link,
         window_seconds: float = 0.0,
         on_head: Callable[[Link], None] | None = None,
+        on_parted: Callable[[Link], None] | None = None,
     ) -> None:
         self._connection = connection
         self._clock = clock
         self._head: Link | None = head
+        self._known = head
         self._window_seconds = window_seconds
         self._on_head = on_head
+        self._on_parted = on_parted
+        """Told where the chain ended, once somebody else has cut it off there or added to it."""
         self._queue: deque[_Waiting | Gate] = deque()
         self._queue_rows = 0
         self._urgent = 0
@@ -257,7 +264,7 @@ class Writer:
             if not first.reached.done():
                 first.reached.set_result(None)
             return
-        attempt = _Attempt(self._take_batch(), self._head, None, self._unsure)
+        attempt = _Attempt(self._take_batch(), self._head, self._known, None, self._unsure)
         if attempt.head is not None:
             attempt.ready = assemble(attempt.units(), attempt.head)
         started = self._clock.monotonic()
@@ -265,6 +272,9 @@ class Writer:
         def done(committed: _Committed | None, error: BaseException | None) -> None:
             self._busy = False
             self._unsure = [earlier for earlier in self._unsure if earlier.landed is None]
+            if attempt.parted:
+                self._part(self._known)
+            self._known = attempt.known
             if committed is None:
                 self._fail(attempt, error)
             else:
@@ -309,7 +319,7 @@ class Writer:
             self._last_commit_at = self._clock.now_ms()
             self._last_batch_rows = rows
         moved = committed.head != self._head
-        self._head = committed.head
+        self._head = self._known = committed.head
         for index, waiting in enumerate(batch):
             refusal = committed.refused.get(index)
             if not waiting.durable.done():
@@ -321,6 +331,12 @@ class Writer:
                 waiting.refused(refusal)
         if moved and self._on_head is not None:
             self._on_head(committed.head)
+
+    def _part(self, known: Link) -> None:
+        """Goes on from where the chain ends now: who changes the audit is to be found out, not to stop the engine."""
+        log.error("the audit chain does not end at row %d any more, where it was left", known.seq)
+        if self._on_parted is not None:
+            self._on_parted(known)
 
     def _fail(self, attempt: _Attempt, error: BaseException | None) -> None:
         """Nobody knows how long this lasts: everyone who waits is told now, and the next submit tries again. What has
@@ -403,7 +419,7 @@ def _commit(database: sqlite3.Connection, attempt: _Attempt) -> _Committed:
     commits got there."""
     head, ready = attempt.head, attempt.ready
     if head is None or ready is None:
-        head = newest_link(database)
+        head = _end(database, attempt, [attempt.known, *(earlier.expected for earlier in attempt.unsure)])
         for earlier in attempt.unsure:
             earlier.landed = earlier.expected == head
         ready = assemble(attempt.units(), head)
@@ -413,11 +429,18 @@ def _commit(database: sqlite3.Connection, attempt: _Attempt) -> _Committed:
         write(database, values, rows)
     except REFUSALS:
         _roll_back(database)
-        return _commit_one_by_one(database, attempt, head)
+        return _commit_one_by_one(database, attempt, _end(database, attempt, [head]))
     except BaseException:
         _roll_back(database)
         raise
     return _Committed(new_head)
+
+
+def _end(database: sqlite3.Connection, attempt: _Attempt, left: list[Link | None]) -> Link:
+    """Where the chain ends, and whether that is one of the places where it may have been `left`."""
+    attempt.known = newest_link(database)
+    attempt.parted |= attempt.known not in left
+    return attempt.known
 
 
 def _commit_one_by_one(database: sqlite3.Connection, attempt: _Attempt, before: Link) -> _Committed:
