@@ -58,12 +58,16 @@ async def speak(target: Target, pieces: Sequence[bytes], *, leaves: bool = False
     return await heard
 
 
-async def asked(target: Target, path: str, body: bytes, *, leaves: bool = False) -> Whole | None:
-    """The one answer to a well-framed request with the good key; None for whoever leaves without waiting for it."""
+async def asked(
+    target: Target, path: str, body: bytes, *, leaves: bool = False, method: str = "POST", token: str | None = None
+) -> Whole | None:
+    """The one answer to a well-framed request, with the good key where no other `token` is given; None for whoever
+    leaves without waiting for it."""
+    token = target.here.key if token is None else token
     parts = urlsplit(target.here.url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=LONGEST)
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {target.here.key}\r\n"
+        f"{method} {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {token}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
     writer.write(head.encode() + body)
