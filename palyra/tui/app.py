@@ -29,7 +29,7 @@ from palyra.tui import themes
 from palyra.tui.bridge import Bridge
 from palyra.tui.commands.action import Action, Right
 from palyra.tui.commands.catalogue import help_lines, palette_entries
-from palyra.tui.commands.held import Held
+from palyra.tui.commands.held import Held, hindrance
 from palyra.tui.commands.keymap import sound_keys
 from palyra.tui.commands.rights import refusal
 from palyra.tui.dialogs.base import Dialog
@@ -432,17 +432,12 @@ class PalyraApp(App[None], inherit_bindings=False):
         offer = action.check(screen)
         if not offer.shown:
             return
-        if offer.reason:
-            self.flash(f"{action.title.rstrip('…')}: {offer.reason}.", Tone.WARN)
+        if said := hindrance(action, offer, screen, self._held):
+            self.flash(said, Tone.WARN, guard=True)
             return
-        if action.right is not Right.SEE and action.on_selection:
-            if self._held.repeats(action.id):
-                self.flash("Still held down? Let go of the key, look, then press again.", Tone.WARN)
-                return
-            if not screen.may_act():
-                self.flash("It changed just now. Look again, then press again.", Tone.WARN)
-                return
-            self._held.did(action.id)
+        if self.flashed is not None and self.flashed.guard and not action.moves:
+            self.flashed = None
+            screen.refresh_frame()
         try:
             work = action.perform(screen)
         except Exception as error:
@@ -477,10 +472,11 @@ class PalyraApp(App[None], inherit_bindings=False):
         self.bridge.hurry()
         return result
 
-    def flash(self, text: object, tone: Tone = Tone.PLAIN) -> None:
-        """Shows one line above the footer of the screen in front for some seconds."""
+    def flash(self, text: object, tone: Tone = Tone.PLAIN, *, guard: bool = False) -> None:
+        """Shows one line above the footer of the screen in front for some seconds; a `guard` says why a key did
+        nothing, until another one does something."""
         front = self.front
-        self.flashed = flash(text, tone, self.clock.monotonic(), "" if front is None else front.NAME)
+        self.flashed = flash(text, tone, self.clock.monotonic(), "" if front is None else front.NAME, guard=guard)
         if front is not None:
             front.refresh_frame()
 

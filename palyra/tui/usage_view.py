@@ -116,14 +116,14 @@ def name_of(by: str, key: str) -> str:
 
 
 def metric_line(numbers: UsageNumbers, median: int | None = None) -> Line:
-    """The grid of what was used; the cost to the nano-dollar. `median` is of the latency, in ms."""
+    """The grid of what was used; an export has the cost to the nano-dollar. `median` is of the latency, in ms."""
     unpriced = (muted("   unpriced "), part(show.count(numbers.unpriced), Tone.WARN)) if numbers.unpriced else ()
     middle = () if median is None else (muted(" median "), strong(show.latency(median)))
     return line(
         muted(" tokens "),
         strong(show.tokens(numbers.total_tokens)),
         muted("  cost "),
-        strong(show.exact_money(numbers.cost_nano_usd)),
+        strong(show.money(numbers.cost_nano_usd)),
         muted("  latency "),
         strong(show.latency(numbers.average_latency_ms)),
         *middle,

@@ -6,7 +6,7 @@ from palyra.control.commands import AddPolicy, EditPolicy, RemovePolicy
 from palyra.control.snapshots import CommandResult
 from palyra.tui.dialogs.policy import summary
 from tests.tui.desk import Desk, console
-from tests.tui.fake_views import operator
+from tests.tui.fake_views import operator, run
 from tests.tui.fake_worlds import normal
 
 
@@ -47,6 +47,23 @@ async def test_amounts_are_in_the_unit_of_what_is_counted() -> None:
         assert "input and output tokens" in text
         assert "412 k tok" in text
         assert "only warns" in text
+
+
+async def test_why_it_refused_is_told_in_words() -> None:
+    reasons = ("budget_exceeded", "budget_denied", "budget_approval_required", "no_candidate", "something_new")
+    refused = tuple(
+        run(number, "refused", f"n{number}", "m/m", None, reason=reason) for number, reason in enumerate(reasons)
+    )
+    async with console(replace(normal(), runs=refused, older_runs=()), size=(120, 60)) as desk:
+        await desk.press("7", "enter")
+        told = [line.partition(" · ")[2].strip() for line in desk.lines if " m/m · " in line]
+    assert told == [
+        "past what it allows",
+        "a person said no",
+        "a person has to allow it",
+        "no model could serve it",
+        "something new",
+    ]
 
 
 async def test_n_makes_a_budget_once_it_is_right() -> None:

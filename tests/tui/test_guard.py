@@ -25,6 +25,22 @@ async def test_a_key_pressed_just_after_the_selection_moved_is_ignored() -> None
         assert desk.control.sent == [DecideApproval(ident(1002), "allow", 1)]
 
 
+async def test_what_was_said_of_a_key_that_did_nothing_goes_once_another_act_is_done() -> None:
+    async with console(normal()) as desk:
+        await desk.ready()
+        await desk.press("j", "a", "k")
+        assert "changed just now" in desk.notice, "moving is no act"
+        await desk.wait(0.31)
+        await desk.press("d")
+        await desk.press("escape")
+        assert desk.notice == ""
+        await desk.press("a")
+        told = desk.notice
+        assert len(desk.control.sent) == 1
+        await desk.press("S")
+        assert desk.notice == told != "", "what came of an act stays"
+
+
 async def test_a_key_pressed_just_after_the_request_changed_is_ignored() -> None:
     async with console(normal()) as desk:
         await desk.ready()

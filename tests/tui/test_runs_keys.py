@@ -259,9 +259,21 @@ async def test_an_order_is_of_all_there_is_room_for() -> None:
     world.older_runs = tuple(run(number, "completed", "old", "m/m", number * CENT) for number in range(10, 390))
     async with console(world) as desk:
         await desk.press("5", "S", "g")
-        assert "by cost" in desk.title
+        assert "by cost  " in desk.title
         assert "2 live · 387 shown" in desk.title
         assert "$3.8900" in desk.lines[3]
+
+
+async def test_an_order_that_is_not_of_all_says_of_how_many_it_is() -> None:
+    world = normal()
+    world.older_runs = tuple(run(number, "completed", "old", "m/m", number * CENT) for number in range(10, 900))
+    async with console(world) as desk:
+        await desk.press("5", "S", "G")
+        loaded = len(desk.list._subjects)
+        assert 300 < loaded <= MAX_ROWS
+        assert f"by cost of the {loaded} loaded" in desk.title
+        await desk.press("S", "S", "S")
+        assert "loaded" not in desk.title
 
 
 async def test_a_live_run_tells_when_it_beat_and_that_it_fell_silent() -> None:

@@ -24,10 +24,10 @@ def runs_asked(desk: Desk) -> UsageRunsQuery:
     return [query for query in desk.control.asked if isinstance(query, UsageRunsQuery)][-1]
 
 
-async def test_the_metric_grid_is_exact() -> None:
+async def test_the_metric_grid_is_short_and_the_bar_under_the_cursor_exact() -> None:
     async with console(normal()) as desk:
         await desk.press("4")
-        assert "tokens 7.87 M  cost $93.056250709  latency 1.9 s  requests 2,836  refused 54" in desk.lines[2]
+        assert "tokens 7.87 M  cost $93.06  latency 1.9 s  requests 2,836  refused 54" in desk.lines[2]
         assert "last 24 h by model" in desk.title
         assert "v cost  b model  d days" in desk.title
 

@@ -96,6 +96,8 @@ class Action(ABC, Generic[S_contra]):
     right: Right = Right.SEE
     on_selection: bool = True
     """Acts on what is selected."""
+    moves: bool = False
+    """Only goes elsewhere in what is shown: what was said of an act still holds."""
 
     def offer(self, screen: S_contra) -> Offer:
         """Whether there is anything here to do it to."""

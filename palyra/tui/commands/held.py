@@ -1,4 +1,8 @@
-"""Tells a key that is held down from one that is pressed again."""
+"""Tells a key that is held down from one that is pressed again, and why a key does nothing."""
+
+from typing import Any
+
+from palyra.tui.commands.action import Action, Offer, Right
 
 RELEASE_SECONDS = 0.7
 """Terminals tell no releases. Keys that are held down come again after half a second, then every few hundredths: one
@@ -29,3 +33,18 @@ class Held:
     def did(self, act: str) -> None:
         """What the key that came last does."""
         self._acted = act
+
+
+def hindrance(action: Action[Any], offer: Offer, screen: Any, held: Held) -> str:
+    """Why a shown action is not done now, empty where it is: it cannot be, or what it acts on has not stood still for
+    long enough to have been looked at. What it does is noted as done by its key."""
+    if offer.reason:
+        return f"{action.title.rstrip('…')}: {offer.reason}."
+    if action.right is Right.SEE or not action.on_selection:
+        return ""
+    if held.repeats(action.id):
+        return "Still held down? Let go of the key, look, then press again."
+    if not screen.may_act():
+        return "It changed just now. Look again, then press again."
+    held.did(action.id)
+    return ""

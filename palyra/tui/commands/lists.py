@@ -78,6 +78,7 @@ class Move(Action["ListScreen"]):
     """Moves the cursor, or scrolls an opened detail. Shares its id with the table's own binding."""
 
     listed = False
+    moves = True
 
     def __init__(self, name: str, keys: tuple[str, ...], title: str) -> None:
         self.id = f"table.{name}"

@@ -6,7 +6,7 @@ from palyra.tui import format as show
 from palyra.tui import glyphs
 from palyra.tui.details.gauges import gauge_parts
 from palyra.tui.details.layout import Cell, heading, pairs, table
-from palyra.tui.details.words import budget_mark, level_tone
+from palyra.tui.details.words import budget_mark, level_tone, refusal_words
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.lines import BLANK, Line, Part, line, muted, part, strong, wrap
 
@@ -127,7 +127,7 @@ def _hanging(budget: BudgetView, detail: BudgetDetail, zone: str, now: int, widt
         lines += [BLANK, heading("newest it refused")]
         for run in detail.refusals[:REFUSALS]:
             when = show.moment(run.accepted_at, zone, now)
-            what = f"{when}  {run.principal} {run.model or run.model_asked} {glyphs.SEPARATOR} {run.reason}"
+            what = f"{when}  {run.principal} {run.model or run.model_asked} {glyphs.SEPARATOR} {refusal_words(run)}"
             lines += wrap(what, width - 1, indent="   ", hang=" " * 5)
     if detail.revisions:
         lines += [BLANK, heading("revisions")]

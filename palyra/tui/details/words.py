@@ -57,6 +57,19 @@ def run_mark(run: RunView) -> Mark:
     return glyph, run.state, tone
 
 
+_REFUSALS = {
+    "budget_exceeded": "past what it allows",
+    "budget_denied": "a person said no",
+    "budget_approval_required": "a person has to allow it",
+    "no_candidate": "no model could serve it",
+}
+
+
+def refusal_words(run: RunView) -> str:
+    """Why it was refused, as people say it."""
+    return _REFUSALS.get(run.reason, run.reason.replace("_", " "))
+
+
 def run_words(run: RunView) -> str:
     """Its state in one word or two, as short as they can be: the phase it is in, or why it came to nothing."""
     if run.state in ("failed", "refused"):

@@ -14,20 +14,22 @@ FLASH_SECONDS = 8.0
 
 @value
 class Flash:
-    """What came of an act, shown until `until` (monotonic seconds) on the screen `where` it came of."""
+    """What came of an act, shown until `until` (monotonic seconds) on the screen `where` it came of. `guard`: nothing
+    came of it, since it has to be looked at first or cannot be done."""
 
     text: SafeText
     tone: Tone
     until: float
     where: str = ""
+    guard: bool = False
 
 
 _SIGNS = {Tone.GOOD: glyphs.OK, Tone.WARN: glyphs.ATTENTION, Tone.BAD: glyphs.BAD}
 
 
-def flash(text: object, tone: Tone, now: float, where: str = "") -> Flash:
+def flash(text: object, tone: Tone, now: float, where: str = "", *, guard: bool = False) -> Flash:
     """The line that tells what came of an act."""
-    return Flash(safe(text), tone, now + FLASH_SECONDS, where)
+    return Flash(safe(text), tone, now + FLASH_SECONDS, where, guard)
 
 
 @value

@@ -277,9 +277,9 @@ class PalyraScreen(Screen[None]):
         """Sends a command and shows what came of it."""
         await self.palyra.send(command)
 
-    def flash(self, text: object, tone: Tone = Tone.PLAIN) -> None:
-        """Tells what came of an act, for a while."""
-        self.palyra.flash(text, tone)
+    def flash(self, text: object, tone: Tone = Tone.PLAIN, *, guard: bool = False) -> None:
+        """Tells what came of an act, for a while; with `guard` why a key did nothing, until another one does."""
+        self.palyra.flash(text, tone, guard=guard)
 
     def on_lines_clicked(self, event: Lines.Clicked) -> None:
         event.stop()

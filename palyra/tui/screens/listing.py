@@ -255,11 +255,15 @@ class ListScreen(PalyraScreen):
         """How much the filter lets through."""
         return f"{len(self._subjects)} of {self._listed:,}"
 
+    def ordered_part(self) -> str:
+        """Of which part of all there is the order is, where it is not of all."""
+        return ""
+
     def title_right(self) -> Line:
         order = self.ORDERS[self._order]
         parts: list[Part] = []
         if self._order:
-            parts.append(muted(f"by {order.name}  "))
+            parts.append(muted(f"by {order.name}{self.ordered_part()}  "))
         if self.filter:
             parts.append(part(f"/ {self.filter.text}  {self.found()}", Tone.ACCENT))
         elif self.snapshot is not None:
@@ -284,10 +288,10 @@ class ListScreen(PalyraScreen):
         untold = self.untold(subject) and not (self.wide and self.pane.end_seen)
         if not self.opened and (untold or self._is_cut(subject)):
             self.open_detail()
-            self.flash("Its row is cut, so here is all of it. Press the key again to act.", Tone.WARN)
+            self.flash("Its row is cut, so here is all of it. Press the key again to act.", Tone.WARN, guard=True)
             return False
         if self.opened and not self.pane.end_seen:
-            self.flash("Read to the end first (PgDn), then press the key again.", Tone.WARN)
+            self.flash("Read to the end first (PgDn), then press the key again.", Tone.WARN, guard=True)
             return False
         return True
 

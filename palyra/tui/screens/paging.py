@@ -212,6 +212,9 @@ class PagedScreen(ListScreen, Generic[T]):
         beside = self.beside()
         return f"{at + (beside if self.window.slid else 0):,} of {max(total, len(self.window)) + beside:,}"
 
+    def ordered_part(self) -> str:
+        return "" if self.window.complete and not self.window.slid else f" of the {len(self._subjects):,} loaded"
+
     def found(self) -> str:
         more = "" if self.window.complete and not self.window.slid else "+"
         return self.position or f"{len(self._subjects):,}{more} shown"
