@@ -92,7 +92,19 @@ def parse_document(data: bytes) -> dict[str, Any]:
     for name, kind in (("gateway_keys", list), ("operators", list), ("feature_flags", dict)):
         if not isinstance(document.get(name, kind()), kind):
             raise RegistryFaultError(f"has a {name} that is not what it should be")
+    for name in _ARRAYS:
+        if name not in document and (instead := _records_of_another_name(document)):
+            # Without operators whoever owns the state is an admin: that is not to come of a name that was spoilt.
+            raise RegistryFaultError(f"has no {name}, but {json.dumps(instead[:64])}, which is not known")
     return document
+
+
+def _records_of_another_name(document: Mapping[str, Any]) -> str:
+    """A member that is not known here and holds records; empty where there is none."""
+    for name, inner in document.items():
+        if name not in _ARRAYS and isinstance(inner, list) and any(isinstance(one, dict) for one in inner):
+            return str(name)
+    return ""
 
 
 def render_document(document: Mapping[str, Any]) -> bytes:

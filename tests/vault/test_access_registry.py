@@ -223,6 +223,7 @@ def test_flags_at_creation_and_flags_that_are_missing(tmp_path: Path) -> None:
         (b'{"version": 1, "gateway_keys": {}}', "gateway_keys"),
         (b'{"version": 1, "operators": {}}', "operators"),
         (b'{"version": 1, "feature_flags": []}', "feature_flags"),
+        (b'{"version": 1, "opesators": [{"id": "ann"}], "gateway_keys": []}', 'has no operators, but "opesators"'),
     ],
     ids=lambda value: str(value)[:24],
 )
