@@ -4,9 +4,12 @@ from dataclasses import replace
 
 from palyra.control.commands import AddPolicy, EditPolicy, RemovePolicy
 from palyra.control.snapshots import CommandResult
+from palyra.control.usage_queries import UsageQuery
+from palyra.core.usage_filter import UsageFilter
+from palyra.tui.details.budget_days import days_query
 from palyra.tui.dialogs.policy import summary
-from tests.tui.desk import Desk, console
-from tests.tui.fake_views import operator, run
+from tests.tui.desk import LARGE, Desk, console
+from tests.tui.fake_views import DAY, NOW, operator, run
 from tests.tui.fake_worlds import normal
 
 
@@ -64,6 +67,38 @@ async def test_why_it_refused_is_told_in_words() -> None:
         "no model could serve it",
         "something new",
     ]
+
+
+async def test_below_a_short_list_stand_the_days_before_asked_for_once() -> None:
+    async with console(normal(), size=LARGE) as desk:
+
+        def asked() -> list[UsageFilter]:
+            return [query.where for query in desk.control.asked if isinstance(query, UsageQuery)]
+
+        await desk.press("7")
+        assert "maria-month  cost of user maria · last 14 days, Europe/Prague" in desk.text
+        assert "Sun 11-22  $6.168750047  188 req  522 k tok" in desk.lines[37]
+        assert asked() == [UsageFilter(user="maria")]
+        await desk.wait(60)
+        assert len(asked()) == 1, "pulled snapshots ask nothing"
+        await desk.press("j", "j", "j", "j")
+        assert "tokens-hour  tokens of global · last 14 days" in desk.text
+        await desk.wait(301)
+        assert asked()[-1] == asked()[-2] == UsageFilter(), "only what is old is asked for again"
+        await desk.press("enter")
+        assert "last 14 days" not in desk.text
+    async with console(normal()) as desk:
+        await desk.press("7", "j")
+        assert not [query for query in desk.control.asked if isinstance(query, UsageQuery)]
+
+
+def test_days_are_told_of_whom_usage_is_told_apart_by() -> None:
+    first = normal().budgets[0]
+    query = days_query(replace(first, scope_kind="tag", scope_value="team=core"), NOW)
+    assert query is not None
+    assert query.where == UsageFilter(tag="team=core")
+    assert ((query.until or 0) - (query.since or 0), query.timezone) == (14 * DAY, "Europe/Prague")
+    assert days_query(replace(first, scope_kind="user", scope_value="*"), NOW) is None
 
 
 async def test_n_makes_a_budget_once_it_is_right() -> None:

@@ -243,3 +243,14 @@ async def test_the_palette_finds_a_model_by_name() -> None:
         await desk.press("enter")
         assert desk.front.NAME == "models"
         assert desk.list.table.selected_key == "model:anthropic/claude-opus-5"
+
+
+async def test_below_a_short_list_stands_what_belongs_to_what_is_selected() -> None:
+    async with console(normal(), size=LARGE) as desk:
+        await desk.press("8")
+        assert "its first choice" in desk.text
+        assert "input      $2.5 a million" in desk.text
+        await desk.press("j")
+        below = desk.text.partition("its provider")[2]
+        for told in ("health     ● ok", "breaker    closed", "first byte 840 ms", "env:OPENAI_API_KEY eligible"):
+            assert told in below

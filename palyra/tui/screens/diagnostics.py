@@ -302,8 +302,8 @@ class DiagnosticsScreen(ListScreen):
         """The key of one of the doctor's actions as people read it."""
         return key_words(next(self.key_of(one) for one in DOCTOR if one.id == name))
 
-    def rule(self) -> list[Line]:
-        return [] if self.paging else super().rule()
+    def rule(self, width: int) -> list[Line]:
+        return [] if self.paging else super().rule(width)
 
     def draw_detail(self) -> None:
         self.set_class(self.paging, "-paging")

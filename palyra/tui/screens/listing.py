@@ -24,6 +24,8 @@ from palyra.tui.widgets.live_table import MARKER_CELLS, MAX_ROWS, LiveTable
 from palyra.tui.widgets.rows import Cell, CellValue, Row
 
 Sortable = Any
+LEAST_BENEATH = 8
+"""Fewer rows below a list are left empty."""
 PATIENCE_SECONDS = 2.0
 """How long a list may take to come to what was jumped to."""
 
@@ -92,6 +94,10 @@ class ListScreen(PalyraScreen):
 
     def preview(self, subject: Subject, width: int) -> list[Line]:
         """The essence under the list on narrow terminals; empty for none."""
+        return []
+
+    def beneath(self, subject: Subject, width: int, rows: int) -> list[Line]:
+        """What takes the room below a short list beside its panel: at most `rows` lines; empty for none."""
         return []
 
     def teach(self, snapshot: Snapshot) -> list[Line]:
@@ -229,14 +235,20 @@ class ListScreen(PalyraScreen):
             pane.start_over()
         if self.opened or self.wide:
             pane.show(self.detail(subject, max(40, pane.room or self.size.width)))
-        under = self.preview(subject, self.size.width) if not self.wide else []
+        under = self._beneath(subject) if self.wide else self.preview(subject, self.size.width)
         preview.display = bool(under)
         if under:
-            preview.show([*self.rule(), *under])
+            preview.show([*self.rule(self.query_one("#left").size.width), *under])
 
-    def rule(self) -> list[Line]:
-        """What parts the list from what stands below it."""
-        return [(part(glyphs.RULE * self.size.width, Tone.MUTED),)]
+    def _beneath(self, subject: Subject) -> list[Line]:
+        left = self.query_one("#left").size
+        # The heading of the list, a row to breathe, and the rule.
+        rows = left.height - len(self._subjects) - 3
+        return [] if self.opened or rows < LEAST_BENEATH else self.beneath(subject, left.width, rows)[:rows]
+
+    def rule(self, width: int) -> list[Line]:
+        """What parts the list from what stands below it, both of `width` cells."""
+        return [(part(glyphs.RULE * width, Tone.MUTED),)]
 
     def _notice_change(self, subject: Subject | None) -> None:
         told = None if subject is None else (key_of(subject), content_of(subject))

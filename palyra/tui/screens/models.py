@@ -15,6 +15,7 @@ from palyra.tui.commands.action import bindings
 from palyra.tui.commands.general import EVERYWHERE
 from palyra.tui.commands.lists import LISTS, OPENING
 from palyra.tui.commands.models import MODELS
+from palyra.tui.details.layout import heading
 from palyra.tui.details.serving import (
     add_a_provider,
     breaker_words,
@@ -187,6 +188,19 @@ class ModelsScreen(ListScreen):
             lines.append(sample("error", f"{provider.last_error}, {when}"))
         told = [credential_words(one, self.now) for one in provider.credentials]
         return [*lines, *(sample("key" if not number else "", words) for number, words in enumerate(told[:4]))]
+
+    def beneath(self, subject: Subject, width: int, rows: int) -> list[Line]:
+        """What belongs to what is selected: the provider of a model, or the first choice among a provider's models."""
+        provider = self.provider
+        if provider is None or self.snapshot is None:
+            return []
+        name = provider.provider_id
+        if isinstance(subject, ModelView):
+            test, testing = self._tests.get(name), name in self._testing
+            return [heading("its provider"), *provider_lines(provider, test, testing, self.zone, self.now, width)]
+        models = [one for one in self.snapshot.models if one.provider_id == name and one.enabled]
+        first = min(models, key=lambda one: (not one.is_default, not one.routed), default=None)
+        return [] if first is None else [heading("its first choice"), *model_lines(first, width)]
 
     @property
     def _only_built_in(self) -> bool:
