@@ -136,7 +136,7 @@ async def test_x_shows_counters_grants_revisions_and_refusals() -> None:
         for words in (
             "session of agent-ci by pavel: $0.90 drawn of $20.00",
             "agent-ci openai/gpt-5.4, $0.84 over, low",
-            "nightly openai/gpt-5.4 · budget_blocked",
+            "nightly openai/gpt-5.4 · budget blocked",
             "hard_limit 18.00 → 20.00",
             "by pavel: made",
         ):
