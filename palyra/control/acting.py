@@ -65,7 +65,14 @@ from palyra.control.secrets_commands import SecretsCommand
 from palyra.control.snapshots import CommandResult, FaultView, OperatorView
 from palyra.control.task_acts import act_on_task
 from palyra.control.task_commands import ActOnTasks, AddTask, EditTask, PrioritiseTask
-from palyra.core.errors import BadInputError, ConflictError, JournalUnavailableError, NotFoundError, PalyraError
+from palyra.core.errors import (
+    BadInputError,
+    ConflictError,
+    JournalUnavailableError,
+    NotFoundError,
+    PalyraError,
+    UnwrittenError,
+)
 from palyra.core.events import Event
 from palyra.core.redact import redact
 from palyra.core.scope import Scope
@@ -150,6 +157,8 @@ class Acting:
                 return CommandResult(status, text, fix, data=await self._as_it_stands(command), code=code)
             case BadInputError():
                 return CommandResult("invalid", text, fix, code=code, faults=_faults(error))
+            case UnwrittenError():
+                return CommandResult("denied", text, fix, code=code)
             case JournalUnavailableError():
                 return CommandResult("denied", f"Nothing was done: {text}", fix, code=code)
         return CommandResult("denied", text, fix, code=code)

@@ -50,7 +50,8 @@ async def check_rows(
     Everything handed over is a value of one moment, so that the counting can be done off the loop.
     """
     grants: tuple[GrantRow, ...] = await readers.grants()
-    report = await asyncio.to_thread(verify, hold_rows(readers), policies, now, live=live, grants=grants)
+    corrected, rows = await readers.corrected_holds(), hold_rows(readers)
+    report = await asyncio.to_thread(verify, rows, policies, now, live=live, grants=grants, corrected=corrected)
     orphans = tuple(row.hold_id for row in report.open_holds if row.hold_id not in running)
     differing = await readers.unmatched_holds()
     if sums:

@@ -33,6 +33,10 @@ class JournalUnavailableError(PalyraError):
     code = "journal_unavailable"
 
 
+class UnwrittenError(JournalUnavailableError):
+    """It is begun in memory; the journal is tried again until it takes it, or Palyra ends."""
+
+
 class StateError(PalyraError):
     """The state directory cannot be used (locked by another engine, not ours, newer than this program)."""
 

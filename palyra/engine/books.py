@@ -28,8 +28,10 @@ async def counted_again(engine: "Engine") -> LedgerReport:
         grants = await readers.grants(state="active")
         drawn = drawing_since(grants)
         starts = [history_start(policy, now) for policy in policies] + ([] if drawn is None else [drawn])
-        rows = hold_rows(readers, min(starts, default=now))
-        return await asyncio.to_thread(verify, rows, policies, now, live=live, grants=grants)
+        since = min(starts, default=now)
+        corrected = await readers.corrected_holds(since)
+        rows = hold_rows(readers, since)
+        return await asyncio.to_thread(verify, rows, policies, now, live=live, grants=grants, corrected=corrected)
 
 
 def hold_rows(readers: Readers, since: int = 0) -> Iterator[HoldRow]:

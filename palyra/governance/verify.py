@@ -6,7 +6,7 @@ Left out is what nobody promised to keep under a limit: holds of advising polici
 again under another window, scope or metric. Lowering a limit changes no admission that was lawful when it was made.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from palyra.config.choices import PolicyAction
@@ -88,10 +88,13 @@ def verify(
     *,
     live: Sequence[CounterState] | None = None,
     grants: Iterable[GrantRow] = (),
+    corrected: Collection[str] = (),
 ) -> LedgerReport:
     """Rebuilds every counter from `hold_rows` and compares with `live`, read at the same moment.
 
     Without live counters the rows are compared with themselves: what each hold recorded with what its facts give.
+    `corrected` are the holds whose usage somebody put right later: what was admitted beside them went by what they had
+    charged before, so they count for nothing in an overshoot.
     """
     book = GrantBook(grants)
     rebuilt = Ledger(grants=book)
@@ -105,7 +108,9 @@ def verify(
         newest = max(newest, row.created_at, row.terminal_at or 0)
         recount.add(row)
         differences += _own_differences(row)
-        for policy, scope_value in policies.match(row.scope, row.provider, row.model):
+        for policy, scope_value in (
+            () if row.hold_id in corrected else policies.match(row.scope, row.provider, row.model)
+        ):
             _audit(audit, policy, scope_value, row)
     rebuilt.apply(recount, at)
     counters = rebuilt.counters(at)

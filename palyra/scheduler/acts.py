@@ -2,10 +2,11 @@
 durable."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from palyra.core.errors import BadInputError, ConflictError, JournalUnavailableError, NotFoundError
+from palyra.core.errors import BadInputError, ConflictError, JournalUnavailableError, NotFoundError, UnwrittenError
 from palyra.core.events import Event
 from palyra.governance.policy_input import FieldFault
 from palyra.journal.changes import AuditAdded, Change
@@ -16,6 +17,8 @@ from palyra.scheduler.lane import Lane, times_of_job
 from palyra.scheduler.retrying import BY_OPERATOR
 from palyra.scheduler.scheduler import Scheduler
 from palyra.scheduler.standing_jobs import add_job, change_job
+
+log = logging.getLogger(__name__)
 
 MAX_JOBS = 10_000
 REPLAY_MOST = 100
@@ -166,8 +169,11 @@ class JobActs:
         lane = self._lane(name, None)
         if key:
             known = await scheduler.journal.readers.fire_of_key(lane.job.job_id, key)
-            known = known or next((fire for fire in lane.fires if fire.key == key), None)
             if known is not None:
+                return known
+            known = next((fire for fire in lane.fires if fire.key == key), None)
+            if known is not None:
+                await self._written(())
                 return known
         if lane.job.state is JobState.FAULTED:
             raise ConflictError(f"{lane.job.name} is faulted: {lane.job.why}.", fix="Edit or reset it first.")
@@ -262,9 +268,24 @@ class JobActs:
             raise JournalUnavailableError("The journal cannot be written.", fix="Free disk space; Palyra goes on.")
 
     async def _done(self, job: JobRow, verb: str, by: str, told: Mapping[str, object] | None = None) -> None:
-        """Notes who did it, and returns once it is durable. Raises JournalUnavailableError when that takes longer."""
+        """Notes who did it, and returns once it is durable. Raises UnwrittenError when that takes longer."""
         scheduler, now = self._scheduler, self._scheduler.clock.now_ms()
         payload = {"verb": f"job_{verb}", "name": job.name, **(told or {})}
         noted: Sequence[Change] = [AuditAdded(now, "job", job.job_id, by, payload)]
         scheduler.events.publish(Event("job.moved", now, job.job_id))
-        await asyncio.shield(scheduler.journal.submit(noted))
+        await self._written(noted)
+
+    async def _written(self, unit: Sequence[Change]) -> None:
+        """Returns once this and everything before it is durable; what is not is kept and tried again. Raises
+        UnwrittenError."""
+        try:
+            await asyncio.shield(self._scheduler.journal.submit(unit, refused=_not_noted))
+        except JournalUnavailableError as error:
+            raise UnwrittenError(
+                "The journal cannot be written now. Palyra keeps trying; if it ends before, this was not done.",
+                fix="Look whether it was done before you ask again.",
+            ) from error
+
+
+def _not_noted(error: Exception) -> None:
+    log.error("the journal refused who asked for something about a job: %s", error)

@@ -80,6 +80,15 @@ async def test_budgets_sums_screens_and_the_audit_follow_a_correction(here: Prem
     await here.check()
 
 
+async def test_books_are_clean_where_a_correction_goes_over_a_limit(here: Premises, upstream: Upstream) -> None:
+    await here.add_budget("day", "0.00136", interval_kind="daily")
+    runs = [await served(here, upstream) for _ in range(3)]
+    for run_id in runs[:2]:
+        assert (await correct(here, run_id, cost_nano_usd=600_000)).ok
+    assert here.counted("day", "*")[0] > 1_360_000
+    await here.check()
+
+
 async def test_the_same_again_is_refused_and_another_one_counts_from_the_last(
     here: Premises, upstream: Upstream
 ) -> None:

@@ -102,6 +102,18 @@ def test_what_ended_above_its_bound_is_no_overshoot() -> None:
     assert books.verify().ok
 
 
+def test_a_correction_upwards_is_no_overshoot_of_what_was_admitted_before_it() -> None:
+    books = Books()
+    books.hold("h1", 60 * CENT)
+    books.settle("h1", 10 * CENT)
+    books.hold("h2", 80 * CENT)
+    books.settle("h2", 80 * CENT)
+    books.store.rows["h1"] = books.ledger.correct(books.store.rows["h1"], 60 * CENT, 1, NOON)
+    rows, live = list(books.store.rows.values()), books.ledger.counters(NOON)
+    assert [item.amount for item in verify(rows, books.policies, NOON, live=live).overshoot] == [40 * CENT]
+    assert verify(rows, books.policies, NOON, live=live, corrected={"h1"}).ok
+
+
 def test_what_grants_paid_is_no_overshoot() -> None:
     books = used()
     books.ledger.grants.add(grant(cap=30 * CENT))

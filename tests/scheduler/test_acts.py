@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from palyra.core.errors import BadInputError, ConflictError, NotFoundError
+from palyra.core.errors import BadInputError, ConflictError, NotFoundError, UnwrittenError
 from palyra.journal.job_rows import FireState, JobSource, JobState, Trigger
 from palyra.scheduler.acts import MAX_JOBS, JobActs
 from palyra.scheduler.job_input import JobInputError
 from palyra.scheduler.retrying import AttemptEnd
 from palyra.scheduler.standing_jobs import add_system_jobs
+from tests.journal.test_kept import FAILS, disk
 from tests.scheduler.bench import Bench, bench
 from tests.scheduler.rows import T0, a_job
 
@@ -151,6 +152,22 @@ async def test_a_trigger_fires_beside_the_schedule(stage: Bench) -> None:
     await acts_of(stage).trigger("j1", "ann")
     await stage.turn()
     assert len(await stage.fires()) == 2
+
+
+async def test_a_trigger_that_is_not_written_is_never_told_as_done_and_happens_once(
+    stage: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk(monkeypatch, [FAILS, FAILS, FAILS])
+    with pytest.raises(UnwrittenError, match="keeps trying"):
+        await acts_of(stage).trigger("j1", "ann", key="k")
+    with pytest.raises(UnwrittenError, match="keeps trying"):
+        await acts_of(stage).trigger("j1", "ann", key="k")
+    await stage.at(30)
+    (fire,) = await stage.fires()
+    assert (fire.state, fire.by, fire.key) == (FireState.COMPLETED, "ann", "k")
+    assert (await acts_of(stage).trigger("j1", "ann", key="k")).fire_id == fire.fire_id
+    noted = await stage.journal.readers.audit_rows(kind="job")
+    assert [row.payload["verb"] for row in noted] == ["job_triggered"]
 
 
 async def test_a_trigger_while_a_fire_is_active_follows_the_policy(tmp_path: Path) -> None:

@@ -48,6 +48,11 @@ class HoldReaders(Query):
         async for chunk in self._chunks(HOLDS, hold_row, older, (since,), index="holds_open"):
             yield chunk
 
+    async def corrected_holds(self, since: int = 0) -> frozenset[str]:
+        """The ids of holds whose usage was corrected at or after `since`, UTC unix ms."""
+        sql = "SELECT json_group_array(json_array(corrects)) FROM usage WHERE at >= ? AND corrects IS NOT NULL"
+        return frozenset(await self._listed(sql, lambda values: str(values[0]), (since,)))
+
     async def folded_until(self) -> int:
         """What ended before this instant may be told by sums alone; 0 where nothing has gone."""
         sql = "SELECT json_array(json_array((SELECT until FROM folded)))"
