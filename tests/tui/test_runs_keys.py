@@ -301,9 +301,11 @@ async def test_at_80_columns_nothing_that_an_operator_looks_for_is_cut_or_left_o
     world = normal()
     failed = run(77, "failed", "hourly-job", "anthropic/claude-opus-5", 0, reason="transient_upstream")
     live = run(78, "running", "agent-ci", "openai/gpt-5.4", None, beat_at=NOW - 4_000, held_nano_usd=97 * CENT)
-    async with console(replace(world, runs=(live, failed, *world.runs))) as desk:
+    tiny = replace(live, run_id="01K3TINY", held_nano_usd=1_041_500)
+    async with console(replace(world, runs=(live, tiny, failed, *world.runs))) as desk:
         await desk.press("5")
         await desk.wait()
+        assert any("≤$0.0011 " in one for one in desk.lines), "not cut, and not less than it is"
         told = [one.split() for one in desk.lines]
         assert desk.lines[2].split() == ["state", "who", "model", "tokens", "cost", "beat", "age"]
         assert ["✖", "transient_upstream", "hourly-job", "claude-opus-5"] in [one[:4] for one in told]

@@ -38,6 +38,7 @@ from palyra.tui.widgets.lines import BLANK, Line, Part, line, muted, part
 from palyra.tui.widgets.rows import CellValue
 from palyra.tui.window import Page, Turn
 
+COST_CELLS = 9
 COLUMNS = (
     Column("sign", safe(""), 1),
     Column("state", safe("state"), 18),
@@ -45,7 +46,7 @@ COLUMNS = (
     Column("session", safe("session"), 10, flex=1, most=24, priority=2),
     Column("model", safe("model"), 14, flex=2, most=34),
     Column("tokens", safe("tokens"), 7, align="right"),
-    Column("cost", safe("cost"), 9, align="right"),
+    Column("cost", safe("cost"), COST_CELLS, align="right"),
     Column("beat", safe("beat"), 5, align="right", priority=1),
     Column("age", safe("age"), 6, align="right"),
 )
@@ -57,7 +58,7 @@ ROOMY_COLUMNS = (
     Column("session", safe("session"), 12, flex=1, most=36),
     Column("model", safe("model"), 14, flex=2, most=40),
     Column("tokens", safe("tokens"), 7, align="right"),
-    Column("cost", safe("cost"), 9, align="right"),
+    Column("cost", safe("cost"), COST_CELLS, align="right"),
     Column("held", safe("held"), 7, align="right"),
     Column("beat", safe("beat"), 6, align="right"),
     Column("why", safe("why"), 18, flex=1, most=40),
@@ -233,7 +234,7 @@ class RunsScreen(PagedScreen[RunView]):
             reason = part(silent, Tone.WARN) if silent else part(why, Tone.MUTED)
             return (sign, part(word, tone), who, session, *numbers, cost_part(subject), held, told_beat, reason, age)
         state = part(silent, Tone.WARN) if silent else part(run_words(subject), tone)
-        cost = part(f"≤{show.money(subject.held_nano_usd)}", Tone.ACCENT) if subject.live else cost_part(subject)
+        cost = part(f"≤{_held(subject.held_nano_usd)}", Tone.ACCENT) if subject.live else cost_part(subject)
         return (sign, state, who, session, *numbers, cost, told_beat, age)
 
     def detail(self, subject: Subject, width: int) -> list[Line]:
@@ -332,3 +333,9 @@ def cost_part(run: RunView) -> Part:
     if run.cost_nano_usd is None:
         return part("unpriced", Tone.WARN)
     return part(show.run_money(run.cost_nano_usd), Tone.PLAIN if run.cost_nano_usd else Tone.MUTED)
+
+
+def _held(amount: int | None) -> str:
+    """As short as a narrow column, and not less than it is."""
+    text = show.money(amount)
+    return text if amount is None or len(text) < COST_CELLS else show.run_money(-(-amount // 100_000) * 100_000)
