@@ -81,9 +81,10 @@ def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def a_house(
-    upstream: Upstream, state_dir: Path, environ: Mapping[str, str] | None = None
+    upstream: Upstream, state_dir: Path, environ: Mapping[str, str] | None = None, more: str = ""
 ) -> AsyncIterator[Premises]:
-    config = sound(CONFIG.format(base=upstream.base_url), flags={"gateway.bind": "127.0.0.1:0"})
+    text = CONFIG.format(base=upstream.base_url) + more
+    config = sound(text, flags={"gateway.bind": "127.0.0.1:0"})
     clock = ManualClock()
     async with AsyncExitStack() as stack, open_house(Installation(config, state_dir), clock, environ or {}) as house:
         here = Premises(house, clock, upstream, stack)
