@@ -5,15 +5,15 @@ import os
 from palyra.core.streams import say
 
 
-def test_lines_are_written_at_once_and_harmlessly() -> None:
+def test_a_line_is_written_at_once_and_harmlessly_and_ends_where_it_is_said_to() -> None:
     read_end, write_end = os.pipe()
     say(write_end, "first\nsec\x1b[2Jond")
     os.close(write_end)
     with os.fdopen(read_end, "rb") as left:
-        lines = left.read().splitlines()
-    assert lines[0] == b"first"
-    assert lines[1].startswith(b"sec")
-    assert b"\x1b" not in lines[1]
+        told = left.read()
+    assert told.startswith(b"first")
+    assert told.endswith(b"ond\n")
+    assert (told.count(b"\n"), b"\x1b" in told) == (1, False)
 
 
 def test_nobody_is_left_to_read_it() -> None:

@@ -101,12 +101,16 @@ async def test_two_long_state_directories_do_not_share_a_socket(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("planted", ["open to all", "somebody else's", "a link"])
-def test_what_others_put_where_an_engine_once_listened_is_not_spoken_to(tmp_path: Path, planted: str) -> None:
+def test_what_others_put_where_an_engine_once_listened_is_not_spoken_to(
+    tmp_path: Path, request: pytest.FixtureRequest, planted: str
+) -> None:
     if planted == "somebody else's" and os.geteuid() != 0:
         pytest.skip("to give something to another account takes root")
     state_dir = tmp_path / "state"
     state_dir.mkdir(mode=0o700)
-    there = tmp_path / "palyra-0-123456789abc"
+    short = TemporaryDirectory()
+    request.addfinalizer(short.cleanup)
+    there = Path(short.name) / "palyra-0-123456789abc"
     there.mkdir(mode=0o700)
     (state_dir / POINTER_FILE).write_bytes(os.fsencode(there / SOCKET_FILE) + b"\n")
     assert find_socket(state_dir) == there / SOCKET_FILE
@@ -114,8 +118,8 @@ def test_what_others_put_where_an_engine_once_listened_is_not_spoken_to(tmp_path
         case "open to all":
             there.chmod(0o777)
         case "a link":
-            there.rename(tmp_path / "other")
-            there.symlink_to(tmp_path / "other")
+            there.rename(there.with_name("other"))
+            there.symlink_to(there.with_name("other"))
         case _:
             os.chown(there, 65534, 65534)
     assert find_socket(state_dir) == state_dir / SOCKET_FILE
