@@ -3,7 +3,7 @@
 `python -m benchmarks` runs the command of each benchmark in a process of its own, one after another, and prints what
 was measured, how much it is now (the median of some rounds, with the least and the most of them), the goal, whether it
 is met, and the ratio to what was measured beside it or else to the goal. It is met or missed "not always" where rounds
-do not agree. On a machine that does nothing else it takes twelve minutes once the journals that are kept are there;
+do not agree. On a machine that does nothing else it takes eleven minutes once the journals that are kept are there;
 `--prepare` makes these.
 """
 

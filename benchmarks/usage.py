@@ -1,6 +1,6 @@
 """How long questions about usage take on a journal of many runs, at any zoom.
 
-`python -m benchmarks.usage` asks a journal of a year; ten million runs take ten minutes to make and 7 GB to keep
+`python -m benchmarks.usage` asks a journal of a year; ten million runs take 7 GB to keep
 (`--prepare` only makes them). Each answer is the whole way from the question to its values, as a console asks it. Its
 processor time tells a slow answer from a busy machine. Of the dearest question of each kind a row is told.
 """
