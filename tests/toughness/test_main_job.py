@@ -11,7 +11,7 @@ import pytest
 from genai_prices import Usage, calc_price
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 
-from palyra.core.money import format_usd
+from palyra.core.money import format_usd, format_usd_short
 from tests.support.upstream import Reply, Upstream
 from tests.toughness.programs import Installation
 from tests.toughness.terminal import Terminal, terminal
@@ -68,7 +68,9 @@ async def test_an_operator_lets_a_waiting_client_through(installation: Installat
         answer = await asked
         assert answer.choices[0].message.content == upstream.default.text
         term.type("4")
-        await term.shows("Usage ›", f"cost {format_usd(price(upstream.default))}", "requests 1")
+        cost = price(upstream.default)
+        # In short where it is one of many numbers, to the nano-dollar where the cursor stands.
+        await term.shows("Usage ›", f"cost {format_usd_short(cost)} ", f"{format_usd(cost)}  1 req", "requests 1")
         term.type("q")
         assert await term.ended() == 0
 
