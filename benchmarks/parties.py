@@ -173,23 +173,23 @@ def load(target: Target, core: int, connections: int, requests: int, rate: float
 @contextmanager
 def upstream(directory: Path, core: int, module: str = "benchmarks.upstream", port: int = 0) -> Iterator[Target]:
     """The mock provider; one that streams may be told its port."""
-    file = directory / "upstream.port"
-    process = subprocess.Popen(pinned(core, "-m", module, str(file), *([str(port)] if port else [])))
-    try:
-        wait_until(lambda: file.is_file() and file.read_text() != "")
-        yield Target(int(file.read_text()), "none", "gpt-4o-mini", process.pid)
-    finally:
-        process.kill()
-        process.wait()
+    with _listening(core, module, directory / "upstream.port", *([str(port)] if port else [])) as target:
+        yield target
 
 
 @contextmanager
 def passing(directory: Path, upstream_port: int, core: int, kept: Path | None = None) -> Iterator[Target]:
     """The floor: a pass-through; with `kept` one that keeps each request there before it passes it on."""
     directory.mkdir()
-    file = directory / "passthrough.port"
-    words = [str(file), str(upstream_port), *([] if kept is None else [str(kept)])]
-    process = subprocess.Popen(pinned(core, "-m", "benchmarks.passthrough", *words))
+    words = [str(upstream_port), *([] if kept is None else [str(kept)])]
+    with _listening(core, "benchmarks.passthrough", directory / "passthrough.port", *words) as target:
+        yield target
+
+
+@contextmanager
+def _listening(core: int, module: str, file: Path, *words: str) -> Iterator[Target]:
+    """A module in a process of its own, once it has written its port to the file; it ends with the context."""
+    process = subprocess.Popen(pinned(core, "-m", module, str(file), *words))
     try:
         wait_until(lambda: file.is_file() and file.read_text() != "")
         yield Target(int(file.read_text()), "none", "gpt-4o-mini", process.pid)
