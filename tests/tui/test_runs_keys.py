@@ -9,7 +9,7 @@ from palyra.control.snapshots import RunView
 from palyra.tui.widgets.live_table import MAX_ROWS
 from tests.tui.desk import LARGE, Desk, console
 from tests.tui.fake_views import CENT, NOW, ident, run
-from tests.tui.fake_worlds import normal
+from tests.tui.fake_worlds import empty, normal
 
 
 async def test_live_runs_first_then_the_newest() -> None:
@@ -327,3 +327,15 @@ async def test_with_room_each_has_a_column_of_its_own_and_the_cursor_stays_when_
         await desk.settle()
         assert desk.lines[2].split() == ["state", "who", "model", "tokens", "cost", "beat", "age"]
         assert desk.list.table.selected_key == selected
+
+
+async def test_what_an_empty_list_teaches_is_whole_and_the_panel_comes_with_the_first_row() -> None:
+    async with console(empty(), size=LARGE) as desk:
+        await desk.press("5")
+        await desk.wait()
+        assert not desk.list.pane.display or not desk.list.pane.size.width
+        assert not any("…" in one for one in desk.lines[2:-1])
+    async with console(normal(), size=LARGE) as desk:
+        await desk.press("5")
+        await desk.wait()
+        assert desk.list.pane.size.width

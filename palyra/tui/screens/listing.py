@@ -224,6 +224,8 @@ class ListScreen(PalyraScreen):
         subject = self.subject
         self._notice_change(subject)
         pane, preview = self.pane, self._lines("preview")
+        # What an empty list teaches is to be copied: it needs the room that a panel about nothing would take.
+        self.set_class(subject is None, "-bare")
         if subject is None:
             pane.show([])
             preview.show([])
