@@ -55,3 +55,24 @@ def test_each_request_is_answered_once_and_only_what_all_read_alike_goes_on(
 
     play()
     attacked.run(attacked.books())
+
+
+def test_line_ends_before_a_request_belong_to_none_and_odder_things_there_are_refused(attacked: Target) -> None:
+    """RFC 9112, section 2.2: old clients send an empty line after a body, and the next request comes behind it."""
+    host = attacked.here.url.removeprefix("http://").encode()
+    asked = b"GET /v1/models HTTP/1.1\r\nHost: %b\r\nAuthorization: Bearer %b\r\n\r\n" % (
+        host,
+        attacked.here.key.encode(),
+    )
+
+    async def play() -> None:
+        for ends in (b"", b"\r\n", b"\n", b"\r", b"\r\n\r\n"):
+            answers = answers_in(await speak(attacked, (asked + ends + asked,)))
+            assert [answer.status for answer in answers] == [200, 200], ends
+            assert len(as_others_read(asked + ends + asked)) == 2
+        for odd in (b" ", b"\t", b"\0", b"\x0b", b"\x0c", b"\r\n ", b"\xff"):
+            answers = answers_in(await speak(attacked, (odd + asked,)))
+            assert [answer.status for answer in answers] == [400], odd
+            assert as_others_read(odd + asked) == []
+
+    attacked.run(play())
