@@ -6,6 +6,7 @@ from palyra.control.commands import DecideApproval
 from palyra.control.queries import ApprovalQuery, CounterNow
 from palyra.control.snapshots import ApprovalView
 from tests.tui.desk import console
+from tests.tui.fake_incidents import storm_of
 from tests.tui.fake_views import CENT, USD, approval, ident
 from tests.tui.fake_worlds import normal, storm
 
@@ -172,3 +173,31 @@ async def test_y_copies_the_row_with_its_id() -> None:
         await desk.press("enter", "y")
         assert "would pass" in desk.app.clipboard
         assert "Copied" in desk.notice
+
+
+async def test_a_list_that_does_not_hold_everything_says_how_many_more_there_are() -> None:
+    world = storm()
+    async with console(world) as desk:
+        assert "412 listed, 300 beyond · 712 need you · / filter" in desk.title
+        await desk.press("slash")
+        await desk.type("severity:critical")
+        await desk.press("enter")
+        assert "/ severity:critical  125 of 412, 300 not looked through" in desk.title
+        await desk.press("escape", "S")
+        assert desk.title.startswith(" Triage ")
+        assert "412 listed, 300 beyond · by age  712 need you" in desk.title
+        # More than the list has rows for.
+        first, *_ = world.alerts
+        world.alerts = tuple(replace(first, alert_id=ident(20_000 + number)) for number in range(200))
+        await desk.wait(2)
+        assert "500 listed, 400 beyond" in desk.title
+    async with console(normal()) as desk:
+        assert "beyond" not in desk.title
+
+
+async def test_incidents_beyond_the_rows_of_their_list_are_counted() -> None:
+    world = storm()
+    world.trouble = storm_of(640)
+    async with console(world) as desk:
+        await desk.press("3")
+        assert "500 listed, 140 beyond · " in desk.title

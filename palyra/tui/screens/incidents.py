@@ -370,6 +370,11 @@ class IncidentsScreen(ListScreen):
             return parts
         return (*parts, muted(f" {glyphs.TRAIL} "), part(_LABELS[self.view]))
 
+    def beyond(self) -> int:
+        pages = {"incidents": self._page, "heartbeats": self._beats, "letters": self._letters}
+        page = pages[self.view]
+        return super().beyond() + (0 if page is None or self.filter else max(0, page.total - self._listed))
+
     def summary(self) -> Line:
         if self.view == "heartbeats":
             beats = () if self._beats is None else self._beats.heartbeats

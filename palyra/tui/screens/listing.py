@@ -64,6 +64,7 @@ class ListScreen(PalyraScreen):
         self._subjects: dict[str, Subject] = {}
         self._rows: dict[str, tuple[Subject, Row]] = {}
         self._listed = 0
+        self._passed = 0
         self._told: tuple[str, object] | None = None
         self._told_at = 0.0
         self._shown_key = ""
@@ -166,6 +167,7 @@ class ListScreen(PalyraScreen):
         order = self.ORDERS[self._order]
         if order.key is not None:
             shown = sorted(shown, key=order.key, reverse=order.descending)
+        self._passed = len(shown)
         shown = self._fitting(shown)
         self._subjects = {key_of(item): item for item in shown}
         if not shown:
@@ -267,7 +269,11 @@ class ListScreen(PalyraScreen):
 
     def found(self) -> str:
         """How much the filter lets through."""
-        return f"{len(self._subjects)} of {self._listed:,}"
+        return f"{self._passed:,} of {self._listed:,}"
+
+    def beyond(self) -> int:
+        """How many more there are than the list has rows for."""
+        return self._passed - len(self._subjects)
 
     def ordered_part(self) -> str:
         """Of which part of all there is the order is, where it is not of all."""
@@ -282,6 +288,8 @@ class ListScreen(PalyraScreen):
             parts.append(part(f"/ {self.filter.text}  {self.found()}", Tone.ACCENT))
         elif self.snapshot is not None:
             parts += self.summary()
+        if self.snapshot is not None and not self.opened and (beyond := self.beyond()):
+            parts.insert(0, muted(f"{len(self._subjects):,} listed, {beyond:,} beyond {glyphs.SEPARATOR} "))
         return tuple(parts)
 
     def summary(self) -> Line:

@@ -215,6 +215,9 @@ class PagedScreen(ListScreen, Generic[T]):
     def ordered_part(self) -> str:
         return "" if self.window.complete and not self.window.slid else f" of the {len(self._subjects):,} loaded"
 
+    def beyond(self) -> int:
+        return 0
+
     def found(self) -> str:
         more = "" if self.window.complete and not self.window.slid else "+"
         return self.position or f"{len(self._subjects):,}{more} shown"

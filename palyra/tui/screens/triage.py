@@ -143,12 +143,15 @@ class TriageScreen(ListScreen):
         self._history = RequesterHistory(self)
         self._story = IncidentStory(self)
         self._needing = 0
+        self._untold = 0
+        """How many more there are than a snapshot carries."""
 
     def items(self, snapshot: Snapshot) -> Sequence[Subject]:
         asking = sorted((item for item in snapshot.approvals if item.status == "pending"), key=urgency)
         open_ones = sum(needs_a_person(incident, snapshot.at) for incident in snapshot.incidents)
         unlisted = max(0, snapshot.incidents_open - len(snapshot.incidents))
         waiting = max(len(asking), snapshot.approvals_pending)
+        self._untold = waiting - len(asking) + unlisted
         self._needing = waiting + open_ones + unlisted + sum(alert.needs_a_person for alert in snapshot.alerts)
         return [*asking, *snapshot.incidents, *snapshot.alerts]
 
@@ -227,6 +230,12 @@ class TriageScreen(ListScreen):
         if isinstance(subject, IncidentView):
             return f"incident {show.short_id(subject.incident_id)}"
         return show.short_id(subject.approval_id) if isinstance(subject, ApprovalView) else ""
+
+    def found(self) -> str:
+        return super().found() + (f", {self._untold:,} not looked through" if self._untold else "")
+
+    def beyond(self) -> int:
+        return super().beyond() + (0 if self.filter else self._untold)
 
     def summary(self) -> Line:
         if self.opened:
