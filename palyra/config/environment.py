@@ -7,13 +7,14 @@ from typing import Any
 
 from palyra.config.kinds import Listing
 from palyra.config.layers import Layer
+from palyra.config.meanings import MEANINGS
 from palyra.config.model import LoadedConfig
 from palyra.config.names import ID, PROVIDER_ID
 from palyra.config.problem import Code, Fault, LayerName, Origin, Problem
 from palyra.config.providers import ProviderConfig
 from palyra.config.section import Section
 from palyra.config.shape import Entry, Form, Path, dotted, entries, entry_at
-from palyra.config.suggest import nearest
+from palyra.config.suggest import MOST, nearest
 
 PREFIX = "PALYRA_"
 RESERVED = ("PALYRA_CONFIG", "PALYRA_STATE_DIR", "PALYRA_VAULT_KEY", "PALYRA_OPERATOR")
@@ -148,4 +149,14 @@ def _suggestions(name: str, ids: Mapping[str, str]) -> tuple[str, ...]:
         provider = name[len(_PROVIDERS) :].partition("__")[0].upper()
         owners = dict.fromkeys([provider, *(written.upper() for written in ids)])
         known += [f"{_PROVIDERS}{owner}__{key.upper()}" for owner in owners if owner for key in _provider_keys()]
-    return nearest(name, known) or nearest(name.upper(), known)
+    return nearest(name, known) or nearest(name.upper(), known) or _meant(name, known)
+
+
+def _meant(name: str, known: Collection[str]) -> tuple[str, ...]:
+    """By what other programs call a key, in the section that a variable names, or in any where it names none."""
+    section, _, word = name.upper().removeprefix(PREFIX).rpartition("__")
+    begun = f"{PREFIX}{section}__" if section else PREFIX
+    keys = [f"__{key.upper()}" for key in MEANINGS.get(word.lower(), ())]
+    return tuple(
+        variable for key in keys for variable in known if variable.startswith(begun) and variable.endswith(key)
+    )[:MOST]

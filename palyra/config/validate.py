@@ -5,7 +5,7 @@ that the rules between keys can still be asked about everything that is well.
 """
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -15,10 +15,11 @@ from pydantic_core import ErrorDetails
 
 from palyra.config.kinds import LOADING
 from palyra.config.layers import ABSENT, Merged, get
+from palyra.config.meanings import MEANINGS
 from palyra.config.model import LoadedConfig
 from palyra.config.problem import Code, LayerName, Problem
 from palyra.config.shape import Path, dotted, entries, entry_at, key_names, table_at
-from palyra.config.suggest import nearest
+from palyra.config.suggest import MOST, nearest
 
 _MOST_SUGGESTED = 200
 """Beyond this many unknown keys nobody reads suggestions, and looking them up would take minutes."""
@@ -131,14 +132,21 @@ def _refused(merged: Merged, path: Path, fault: ErrorDetails) -> Problem:
 
 
 def key_suggestions(path: Path) -> tuple[str, ...]:
-    """Keys an unknown key may mean: of its own table by their name, of other tables with the table's name."""
+    """Keys an unknown key may mean, by what other programs call them or by how they are spelled: of its own table by
+    their name, of other tables with the table's name."""
     name = str(path[-1])
     table = table_at(LoadedConfig, path[:-1])
     own = list(entries(table)) if table is not None else []
-    if near := nearest(name, own):
+    if near := _meant(name, own):
         return near
     elsewhere = _keys_by_name()
-    return tuple(key for word in nearest(name, elsewhere) for key in elsewhere[word])[:3]
+    return tuple(key for word in _meant(name, elsewhere) for key in elsewhere[word])[:MOST]
+
+
+def _meant(name: str, known: Collection[str]) -> tuple[str, ...]:
+    """Those of some known words that a word may stand for, at most three."""
+    meant = [word for word in (name, *MEANINGS.get(name, ())) if word in known]
+    return tuple(dict.fromkeys([*meant, *nearest(name, known)]))[:MOST]
 
 
 @cache

@@ -122,6 +122,8 @@ def test_an_unknown_name_is_an_error_with_two_underscores_and_a_warning_without(
     ("name", "suggested"),
     [
         ("PALYRA_GATEWAY_BIND", "PALYRA_GATEWAY__BIND"),
+        ("PALYRA_GATEWAY__PORT", "PALYRA_GATEWAY__BIND"),
+        ("PALYRA_LOG_LEVEL", "PALYRA_LOGGING__LEVEL"),
         ("PALYRA_gateway__bind", "PALYRA_GATEWAY__BIND"),
         ("PALYRA_CONFG", "PALYRA_CONFIG"),
         ("PALYRA_HEALING__FEATURES__RUN", "PALYRA_HEALING__FEATURES__RUNS"),

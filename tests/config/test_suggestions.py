@@ -4,7 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from palyra.config.meanings import MEANINGS
+from palyra.config.model import LoadedConfig
 from palyra.config.problem import DEFAULT, Code, Problem, either
+from palyra.config.shape import key_names
 from palyra.config.suggest import allowed, distance, nearest
 from tests.config.loading import load
 
@@ -79,6 +82,13 @@ def test_at_most_three_nearest_first() -> None:
         ("[healing.silent_after]\nruns = 1\n", ("run",)),
         ("[providers.p]\nkind = 'anthropic'\napi_key_evn = 'X'\n", ("api_key_env",)),
         ("[[notifications.webhook]]\nname='w'\nurl='https://x.example'\nevent = []\n", ("events",)),
+        ("[gateway]\nport = 7142\n", ("bind",)),
+        ("[gateway]\nhost = 'localhost'\n", ("bind",)),
+        ("[server]\nport = 7142\n", ("gateway",)),
+        ("port = 7142\n", ("gateway.bind",)),
+        ("[gateway]\nlog_level = 'debug'\n", ("logging.level",)),
+        ("[providers.p]\nkind = 'anthropic'\ntype = 'x'\n", ("kind",)),
+        ("[[budgets]]\npolicy_id = 'x'\nlimit = 1\nhard_limit = 1\n", ("hard_limit",)),
         ("qqqqqq = 1\n", ()),
     ],
 )
@@ -86,6 +96,12 @@ def test_unknown_keys_get_the_nearest_of_their_table_or_of_another(text: str, su
     (problem,) = load(text).problems
     assert (problem.code, problem.suggestions) == (Code.UNKNOWN_KEY, suggestions)
     assert ("Remove it" in str(problem)) == (not suggestions)
+
+
+@pytest.mark.parametrize("word", MEANINGS)
+def test_what_other_programs_call_a_key_leads_to_keys_that_there_are(word: str) -> None:
+    names = {part for key in key_names(LoadedConfig) for part in key.split(".")}
+    assert set(MEANINGS[word]) <= names
 
 
 def test_a_word_of_a_list_gets_the_nearest_word() -> None:
