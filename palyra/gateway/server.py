@@ -128,11 +128,16 @@ class Gateway:
     async def _handle(self, request: BaseRequest) -> web.StreamResponse:
         connection = request.protocol
         assert isinstance(connection, Connection)
+        assert self._keeper is not None
         started = self._clock.monotonic()
         path, _, query = request.raw_path.partition("?")
         wire = dialect(path, request)
         visit = Visit()
         try:
+            if not path.startswith("/"):
+                path, _, query = self._keeper.target(request.raw_path, request.headers).partition("?")
+                wire = dialect(path, request)
+            self._keeper.check(request.headers, connection.sockname)
             answer = await self._answer(request, connection, path, query, wire, visit)
         except RefusedError as error:
             self._lately.refused(error.refusal.status, error.refusal.code)
@@ -165,8 +170,6 @@ class Gateway:
     async def _answer(
         self, request: BaseRequest, connection: Connection, path: str, query: str, wire: Wire, visit: Visit
     ) -> web.StreamResponse:
-        assert self._keeper is not None
-        self._keeper.check(request.headers, connection.sockname)
         check_size(request, self._settings.max_headers)
         if query:
             check_query(query)

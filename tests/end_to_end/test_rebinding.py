@@ -32,6 +32,7 @@ HEADS = {
     "a list": b"Host: 127.0.0.1, evil.example\r\n",
     "a page's origin": b"Host: 127.0.0.1\r\nOrigin: http://evil.example\r\n",
     "a page in a sandbox": b"Host: 127.0.0.1\r\nOrigin: null\r\n",
+    "a page that does not say whose": b"Host: 127.0.0.1\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n",
     "a page of another port": b"Host: 127.0.0.1\r\nOrigin: http://127.0.0.1:8000\r\n",
 }
 

@@ -21,7 +21,6 @@ ANTHROPIC = {**AUTHORISED, "anthropic-version": "2023-06-01"}
         "//v1/models",
         "/v1/responses/resp_1",
         "/console/v1/snapshot",
-        "http://127.0.0.1/v1/chat/completions",
     ],
 )
 async def test_unknown_addresses_are_not_found(path: str) -> None:

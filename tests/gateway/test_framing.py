@@ -65,7 +65,8 @@ CLEAR = {
         b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(NEXT) + NEXT,
         404,
     ),
-    "an address of another host": (WHOLE.replace(b"POST /v1", b"POST http://evil.example/v1"), 404),
+    "an address of another host": (WHOLE.replace(b"POST /v1", b"POST http://evil.example/v1"), 400),
+    "a whole address": (WHOLE.replace(b"POST /v1", b"POST HTTP://localhost/v1"), 200),
     "a way through to another host": (b"CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),
 }
 
