@@ -151,4 +151,5 @@ def environment() -> dict[str, str]:
     """As an operator's: on a terminal with colours, and with the modules compiled, as an installation has them."""
     environ = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     compiled = Path(tempfile.gettempdir()) / "palyra-benchmarks" / "compiled"
-    return {**environ, "PYTHONPYCACHEPREFIX": str(compiled), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    terminal = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8"}
+    return {**environ, "PYTHONPYCACHEPREFIX": str(compiled), **terminal}

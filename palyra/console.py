@@ -21,6 +21,7 @@ from palyra.core.local_zone import local_zone
 from palyra.core.reasons import reason_of
 from palyra.core.signals import StopSignals
 from palyra.core.streams import STDERR, say
+from palyra.core.text_locale import ascii_locale
 from palyra.log_files import open_log
 from palyra.tui.app import PalyraApp
 from palyra.tui.driver import PalyraDriver
@@ -54,13 +55,13 @@ class Console(PalyraApp):
         clock: Clock,
         *,
         read_only: bool,
-        ascii_only: bool,
+        ascii_only: bool | None,
     ) -> None:
         super().__init__(
             control,
             clock=clock,
             read_only=read_only,
-            ascii_only=ascii_only or screen.console.ascii,
+            ascii_only=draws_ascii(ascii_only, screen.console, os.environ),
             theme=screen.console.theme,
             color_system=color_system(),
             refresh_hz=screen.console.refresh_hz,
@@ -139,6 +140,13 @@ def habits(console: ConsoleConfig, environ: Mapping[str, str]) -> Habits:
     return Habits(zone, console.show_prompts)
 
 
+def draws_ascii(told: bool | None, console: ConsoleConfig, environ: Mapping[str, str]) -> bool:
+    """Whether it draws with ASCII only: as it was `told` when it was started, else as it is configured, else by the
+    locale."""
+    wanted = console.ascii if told is None else told
+    return ascii_locale(environ) if wanted is None else wanted
+
+
 async def ask_who(account: str, candidates: Sequence[str]) -> str | None:
     """Which of several operators of an account is at the keyboard; None: nobody says."""
     return await WhoApp(account, candidates).run_async()
@@ -150,7 +158,7 @@ async def run_console(
     state_dir: Path,
     *,
     read_only: bool,
-    ascii_only: bool,
+    ascii_only: bool | None,
 ) -> int | None:
     """The console on an engine of its own, which is loaded once the screen is painted, or in recovery mode where none
     can be started. None when an engine is to be looked for again. Raises IdentityError.
@@ -185,7 +193,7 @@ async def run_console(
 
 
 async def attach(
-    remote: "RemoteControl", screen: LoadedConfig, state_dir: Path, *, read_only: bool, ascii_only: bool
+    remote: "RemoteControl", screen: LoadedConfig, state_dir: Path, *, read_only: bool, ascii_only: bool | None
 ) -> int | None:
     """The console on an engine in another process. None when that is gone and the operator takes over."""
     clock = SystemClock()

@@ -128,7 +128,7 @@ class Launcher:
         """Runs an engine without a screen until it is told to end; its exit code."""
         return guarded(lambda: sent_to_the_doctor(serve(place, bind, ready_file)))
 
-    def demo(self, state_dir: Path | None, *, ascii_only: bool) -> int:
+    def demo(self, state_dir: Path | None, *, ascii_only: bool | None) -> int:
         """Shows the console on a made-up company; its exit code."""
         from palyra.demo.run import run_demo
 

@@ -80,7 +80,7 @@ async def at_the_keyboard(place: Place, state_dir: Path) -> Place | None:
     return place
 
 
-async def opened(place: Place, environ: Mapping[str, str], *, read_only: bool, ascii_only: bool) -> int:
+async def opened(place: Place, environ: Mapping[str, str], *, read_only: bool, ascii_only: bool | None) -> int:
     """The console, on a terminal that can show one. Raises StateError where it says that it cannot."""
     if environ.get("TERM") == "dumb":
         raise StateError(
@@ -90,7 +90,7 @@ async def opened(place: Place, environ: Mapping[str, str], *, read_only: bool, a
     return await open_console(place, read_only=read_only, ascii_only=ascii_only)
 
 
-async def open_console(place: Place, *, read_only: bool, ascii_only: bool) -> int:
+async def open_console(place: Place, *, read_only: bool, ascii_only: bool | None) -> int:
     """The console on an engine of its own, or attached to the one that holds the state directory."""
     from palyra.console import attach, run_console
 
@@ -152,7 +152,9 @@ def console() -> None:
         operator: Annotated[
             str, typer.Option("--operator", metavar="O", help="Who you are, on a shared account.")
         ] = "",
-        ascii_only: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII only.")] = False,
+        ascii_only: Annotated[
+            bool | None, typer.Option("--ascii/--unicode", help="Draw with ASCII only, or not; else by the locale.")
+        ] = None,
     ) -> None:
         """The console that governs what language models may spend."""
         place = Place(config, state_dir, operator)

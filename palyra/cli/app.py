@@ -126,7 +126,9 @@ def build_app(launch: Launch) -> typer.Typer:
     @app.command("demo")
     def demo(
         state_dir: StateDir = None,
-        ascii_only: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII only.")] = False,
+        ascii_only: Annotated[
+            bool | None, typer.Option("--ascii/--unicode", help="Draw with ASCII only, or not; else by the locale.")
+        ] = None,
     ) -> None:
         """Opens the console on made-up traffic, in a state of its own."""
         raise typer.Exit(launch.demo(state_dir, ascii_only=ascii_only))

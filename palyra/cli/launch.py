@@ -53,6 +53,6 @@ class Launch(Protocol):
         """Runs an engine without a screen until it is told to end; its exit code."""
         ...
 
-    def demo(self, state_dir: Path | None, *, ascii_only: bool) -> int:
+    def demo(self, state_dir: Path | None, *, ascii_only: bool | None) -> int:
         """Shows the console on a made-up company; its exit code."""
         ...

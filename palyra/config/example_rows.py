@@ -60,6 +60,7 @@ VALUES = {
     "defaults.embeddings": '"openai/text-embedding-3-small"',
     "memory.embeddings_model": '"openai/text-embedding-3-small"',
     "console.keys": '"approval.allow_once" = "f2"',
+    "console.ascii": "true",
 }
 """Examples for keys of plain tables that are unset by default."""
 

@@ -352,8 +352,8 @@ class ConsoleConfig(Section):
     """Keys of your own, by what they do."""
     mouse: Annotated[bool, Flag()] = True
     """Whether it hears the mouse."""
-    ascii: Annotated[bool, Flag()] = False
-    """Draw with ASCII only."""
+    ascii: Annotated[bool | None, Flag()] = None
+    """Draw with ASCII only. Left out: where the locale says that there is no more."""
     timezone: Annotated[str, Zone(local=True)] = "local"
     """Whose clock it shows; local is this machine's."""
 

@@ -78,7 +78,7 @@ async def prepare(state_dir: Path, clock: Clock, dice: random.Random, guests: st
     return Installation(loaded.config, state_dir, demo=True)
 
 
-async def run_demo(state_dir: Path | None, *, ascii_only: bool) -> int:
+async def run_demo(state_dir: Path | None, *, ascii_only: bool | None) -> int:
     """The console on the demo, until it is quit. Raises StateError."""
     clock, dice = SystemClock(), random.Random(SEED)
     async with guests_at_home(clock) as address:

@@ -112,7 +112,7 @@ class Hostile:
     def serve(self, place: Place, *, bind: str | None, ready_file: Path | None) -> int:
         raise AssertionError
 
-    def demo(self, state_dir: Path | None, *, ascii_only: bool) -> int:
+    def demo(self, state_dir: Path | None, *, ascii_only: bool | None) -> int:
         raise AssertionError
 
 

@@ -252,7 +252,7 @@ OPERATIONS = [
     whole("console", "refresh_hz", 4, 1, 4),
     flag("console", "show_prompts", False),
     flag("console", "mouse", True),
-    flag("console", "ascii", False),
+    flag("console", "ascii", None),
     (
         "console",
         "timezone",

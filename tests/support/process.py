@@ -15,7 +15,7 @@ ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
     if not name.startswith(("PALYRA_", "OPENAI_", "ANTHROPIC_")) and name not in ("NO_COLOR", "COLORTERM")
-}
+} | {"LC_ALL": "C.UTF-8"}
 
 
 @dataclass

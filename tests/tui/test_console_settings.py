@@ -10,7 +10,7 @@ import pytest
 from palyra.cli.launch import Place
 from palyra.config.model import LoadedConfig
 from palyra.config.operations import Switch
-from palyra.console import Console, _log_of, habits
+from palyra.console import Console, _log_of, draws_ascii, habits
 from palyra.control.notice_queries import NoticeView
 from palyra.control.snapshots import Snapshot, Topic
 from palyra.control.text_queries import RunTexts, RunTextsQuery, RunTextView
@@ -121,6 +121,24 @@ def test_the_console_takes_zone_and_prompts_from_its_configuration() -> None:
     asked = sound("[console]\ntimezone = 'Asia/Tokyo'\nshow_prompts = true\n").console
     assert habits(asked, {"TZ": "Europe/Prague"}) == Habits("Asia/Tokyo", show_prompts=True)
     assert habits(LoadedConfig().console, {"TZ": "Europe/Prague"}) == Habits("Europe/Prague")
+
+
+@pytest.mark.parametrize(
+    ("told", "configured", "lang", "ascii_only"),
+    [
+        (None, "", "C", True),
+        (None, "", "en_US.UTF-8", False),
+        (None, "ascii = false", "C", False),
+        (None, "ascii = true", "en_US.UTF-8", True),
+        (False, "ascii = true", "C", False),
+        (True, "ascii = false", "en_US.UTF-8", True),
+    ],
+)
+def test_it_draws_with_ascii_as_told_else_as_configured_else_by_the_locale(
+    told: bool | None, configured: str, lang: str, ascii_only: bool
+) -> None:
+    asked = sound(f"[console]\n{configured}\n").console
+    assert draws_ascii(told, asked, {"LANG": lang}) is ascii_only
 
 
 async def test_keys_theme_and_clock_are_taken_up_when_the_configuration_is_read_again(
