@@ -14,7 +14,7 @@ from palyra.core.instants import LATEST_MS, parse_instant_ms
 from palyra.core.money import MAX, parse_usd
 from palyra.core.usage_filter import UsageFilter
 from palyra.gateway.errors import RefusedError, invalid
-from palyra.providers.strict_json import RequestError, parse_object
+from palyra.providers.strict_json import LONE_SURROGATE, RequestError, parse_object
 from palyra.runs.request import Refusal
 
 MAX_DEPTH = 4
@@ -37,7 +37,6 @@ FILTERS = {
 }
 """Members of a query that ask for part of all usage, and what usage calls them."""
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _REVISION = re.compile(r'(?P<quote>"?)(?P<number>[1-9][0-9]{0,17})(?P=quote)')
 
 
@@ -150,7 +149,7 @@ class Members:
             return ""
         if not isinstance(found, str):
             self.fault(name, "it must be text")
-        elif _SURROGATE.search(found):
+        elif LONE_SURROGATE.search(found):
             self.fault(name, "it is no text that can be written down")
         elif len(found) > most:
             self.fault(name, "it is too long", f"Use at most {most} characters.")
@@ -175,7 +174,7 @@ class Members:
         found = self._data.get(name)
         if found is None:
             return ()
-        if isinstance(found, list) and all(isinstance(one, str) and not _SURROGATE.search(one) for one in found):
+        if isinstance(found, list) and all(isinstance(one, str) and not LONE_SURROGATE.search(one) for one in found):
             return tuple(found)
         self.fault(name, "it is no list of texts", 'Write a list like ["one", "two"].')
         return ()
@@ -326,7 +325,7 @@ def read_policy(body: bytes) -> dict[str, str]:
             fields[name] = str(found) if abs(found) <= MAX else ""
             if abs(found) > MAX:
                 faults.append(FaultView(name, "it is more than Palyra counts"))
-        elif isinstance(found, str) and not _SURROGATE.search(found):
+        elif isinstance(found, str) and not LONE_SURROGATE.search(found):
             fields[name] = found
         else:
             faults.append(FaultView(name, "it must be text", 'Amounts are decimal strings like "5.00".'))

@@ -25,7 +25,7 @@ from palyra.governance.explain import instant_text
 from palyra.governance.four_eyes import Decider
 from palyra.governance.grants import Grant
 from palyra.governance.overrides import OverrideInputError, OverrideRequest, Requester, TooOftenError
-from palyra.providers.strict_json import RequestError, parse_object
+from palyra.providers.strict_json import LONE_SURROGATE, RequestError, parse_object
 from palyra.runs.overrides import Found
 from palyra.runs.request import Refusal
 from palyra.vault.access import FIRST_PRINCIPAL
@@ -188,7 +188,7 @@ def _parsed(body: bytes) -> Mapping[str, Any]:
         if name == "policy_ids":
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
                 raise _invalid(name, "policy_ids must be a list of ids of budgets.")
-        elif value is not None and not isinstance(value, str):
+        elif value is not None and not (isinstance(value, str) and not LONE_SURROGATE.search(value)):
             raise _invalid(name, f"{name} must be text; amounts are decimal strings like {json.dumps('5.00')}.")
     return {name: value for name, value in data.items() if value is not None}
 

@@ -354,7 +354,7 @@ def usage_values(row: UsageRow) -> Values:
         row.overhead,
         dumps(row.readings) if row.readings else None,
         row.corrects or None,
-        row.answer_id,
+        clean(row.answer_id),
     )
 
 

@@ -8,7 +8,7 @@ from palyra.core.values import value
 from palyra.providers.embedding_input import read_embedding_input
 from palyra.providers.prompt import PromptFacts, read_prompt
 from palyra.providers.responses_input import read_responses_prompt
-from palyra.providers.strict_json import MAX_DEPTH, RequestError, invalid, parse_object
+from palyra.providers.strict_json import LONE_SURROGATE, MAX_DEPTH, RequestError, invalid, parse_object
 from palyra.providers.wires import Wire
 
 __all__ = ["MAX_DEPTH", "ParsedRequest", "RequestError", "parse_request"]
@@ -111,7 +111,7 @@ def parse_request(wire: Wire, body: bytes, *, max_depth: int = MAX_DEPTH, counti
                 name[:64], f"{name!r} differs from {known!r} only in case; some servers read both.", f"Send {known}."
             )
     model = data.get("model")
-    if type(model) is not str or not 0 < len(model) <= MAX_MODEL_NAME:
+    if type(model) is not str or not 0 < len(model) <= MAX_MODEL_NAME or LONE_SURROGATE.search(model):
         invalid("model", "model must be the name of a model.", 'Send a name from /v1/models, or "auto".')
     service_tier = data.get("service_tier")
     if service_tier is not None and type(service_tier) is not str:

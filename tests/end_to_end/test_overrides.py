@@ -137,6 +137,7 @@ async def test_a_key_asks_and_looks_for_itself_alone(here: Premises) -> None:
         ({"policy_ids": "desk", "reason": WHY}, "policy_ids", "must be a list"),
         ({"policy_ids": ["desk"], "reason": WHY, "amount": 5}, "amount", "decimal strings"),
         ({"policy_ids": ["desk"], "reason": WHY, "amount": "1.5"}, "amount", "no whole number"),
+        ({"policy_ids": ["desk"], "reason": "half \ud800"}, "reason", "must be text"),
         ({"policy_ids": ["desk"], "reason": WHY, "sesion": "x"}, "sesion", "did you mean session?"),
         ({"policy_ids": ["desk"], "reason": WHY, "session": "a b"}, "session", "no name of a session"),
     ],

@@ -33,6 +33,7 @@ from tests.journal.samples import (
     a_run,
     a_usage,
     an_approval,
+    an_end,
     ended,
     new_id,
 )
@@ -198,3 +199,12 @@ async def test_text_from_outside_that_is_no_text_does_not_lose_the_run(journal: 
     await journal.submit([RunSaved(run)])
     stored: Any = await journal.readers.run(run.run_id)
     assert (stored.model_asked, stored.message) == ("gpt?", "? said \x00 no")
+
+
+async def test_an_answer_whose_id_is_no_text_does_not_lose_its_usage(journal: Journal) -> None:
+    run = a_run()
+    hold = a_hold(run)
+    await journal.submit([RunSaved(run), HoldTaken(hold)])
+    await journal.submit([an_end(hold), UsageRecorded(a_usage(hold, answer_id="resp_\ud800"))])
+    (stored,) = await journal.readers.usage_of_run(hold.run_id)
+    assert stored.answer_id == "resp_?"

@@ -108,6 +108,13 @@ def test_a_field_at_fault_is_named_with_a_fix(members: dict[str, Any], field: st
     assert refusal.value.message
 
 
+def test_half_a_character_names_no_model() -> None:
+    body = b'{"model": "provider/m\\ud800", "messages": [{"role": "user", "content": "hello"}]}'
+    with pytest.raises(RequestError) as refusal:
+        parse_request(Wire.CHAT, body)
+    assert (refusal.value.code, refusal.value.field) == ("invalid_field", "model")
+
+
 @pytest.mark.parametrize("most", [{"n": 128}, {"n": 1}, {"max_tokens": 1}])
 def test_limits_themselves_pass(most: dict[str, int]) -> None:
     parsed = parse_chat(**most)
