@@ -404,7 +404,7 @@ async def add_policy(ask: Ask) -> Told:
     """`POST policies`: another budget; 201. Raises RefusedError with every fault."""
     ask.words()
     fields = read_policy(ask.body)
-    named = Ask(ask.control, fields.get("policy_id", ""))
+    named = Ask(ask.control, fields.get("policy_id", "").strip())
     result = await _do(named, AddPolicy(fields), _policy_record)
     return await _policy_told(named, 201, message=result.message)
 

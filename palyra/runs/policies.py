@@ -114,9 +114,9 @@ class PolicyKeeper:
     async def add(self, fields: Mapping[str, str], by: Decider) -> Edited:
         """Raises PolicyInputError (every fault), ConflictError for an id in use."""
         async with self._one_at_a_time:
-            policy_id = fields.get("policy_id", "")
-            revision = max(self._removed.get(policy_id, 0), await self._stored(policy_id)) + 1
-            policy = parse_policy(fields, defaults=self._defaults, revision=revision)
+            policy = parse_policy(fields, defaults=self._defaults)
+            last = max(self._removed.get(policy.policy_id, 0), await self._stored(policy.policy_id))
+            policy = replace(policy, revision=last + 1)
             if self.current.get(policy.policy_id) is not None:
                 raise ConflictError(
                     f"A budget {policy.policy_id} exists already.", fix="Edit it, or choose another id."

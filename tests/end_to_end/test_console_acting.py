@@ -124,6 +124,8 @@ async def test_a_budget_is_made_changed_and_removed(here: Premises) -> None:
         assert (gone.status_code, gone.json()["policy_id"]) == (200, "team")
         assert (await tool["admin"]("DELETE", "policies/team")).status_code == 404
         assert (await tool["admin"]("PUT", "policies/team", new, {"If-Match": "3"})).status_code == 404
+        again = await tool["admin"]("POST", "policies", {**BUDGET, "policy_id": " team "})
+        assert (again.status_code, again.json()["policy_id"], again.headers["etag"]) == (201, "team", '"4"')
 
 
 async def test_of_many_edits_of_one_revision_one_is_made(here: Premises) -> None:
