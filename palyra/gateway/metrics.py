@@ -62,6 +62,8 @@ class Metrics(Collector):
         now, ledger = engine.clock.now_ms(), engine.ledger
         yield _counter("palyra_tokens", "Tokens used", ("direction", "provider", "model"), told.tokens)
         yield _counter("palyra_cost_usd", "Dollars charged", ("provider", "model"), _usd(told.costs))
+        corrected = _usd(told.corrected)
+        yield _gauge("palyra_corrected_usd", "Dollars that corrections added", ("provider", "model"), corrected)
         yield _counter("palyra_decisions", "Plans made", ("outcome", "mode"), told.decisions)
         yield _counter("palyra_output_clamps", "Plans with less output than asked for", (), {(): told.clamps})
         yield _counter("palyra_stream_cuts", "Streams whose budget ended", (), {(): told.cuts})

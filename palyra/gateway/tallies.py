@@ -33,7 +33,9 @@ class Tallies:
         self.tokens: Counter[tuple[str, str, str]] = Counter()
         """By direction (input, output), provider and model."""
         self.costs: Counter[tuple[str, str]] = Counter()
-        """By provider and model."""
+        """By provider and model, as attempts were settled: such sums may never go down."""
+        self.corrected: Counter[tuple[str, str]] = Counter()
+        """By provider and model: what corrections added to these costs since, or took from them."""
         self.decisions: Counter[tuple[str, str]] = Counter()
         """By outcome and mode."""
         self.holds_ended: Counter[str] = Counter()
@@ -80,11 +82,12 @@ class Tallies:
             self.cache_hits += 1
             return
         key = self._model(row.provider, row.model)
+        if row.corrects:
+            self.corrected[key] += row.charge or 0
+            return
         self.tokens["input", *key] += row.input_total
         self.tokens["output", *key] += row.output_total
         self.costs[key] += row.charge or 0
-        if row.corrects:
-            return
         if row.price_state.startswith("unknown"):
             self.unpriced[key[1]] += 1
         for flag in row.flags:

@@ -6,6 +6,7 @@ import anthropic
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as families
 
+from palyra.control.commands import CorrectUsage
 from palyra.gateway.callers import is_near
 from palyra.vault.records import Role
 from tests.end_to_end.conftest import Opener
@@ -62,6 +63,27 @@ async def test_requests_tokens_and_money_are_counted(opened: Opener, upstream: U
     assert of(told, "palyra_holds_open") == of(told, "palyra_held_usd") == 0
     assert of(told, "palyra_journal_commit_seconds_count") > 0
     assert of(told, "palyra_breaker_state", provider="openai") == 0
+
+
+async def test_a_correction_downwards_takes_nothing_from_a_counter(here: Premises) -> None:
+    """A counter that goes down would be read as one that began anew, and all of it as spent once more."""
+    assert (await here.ask(chat(max_tokens=100))).status == 200
+    await here.rest()
+    before = await scrape(here)
+    (run,) = await here.runs()
+    assert run.cost_nano_usd is not None
+    asked = CorrectUsage(run.run_id, "the invoice says so", input_tokens=1, output_tokens=0)
+    assert (await here.control.send(asked)).status == "accepted"
+    after = await scrape(here)
+    labels = {"provider": "openai", "model": MINI}
+    for name, more in (
+        ("palyra_cost_usd_total", {}),
+        ("palyra_tokens_total", {"direction": "input"}),
+        ("palyra_tokens_total", {"direction": "output"}),
+    ):
+        assert of(after, name, **labels, **more) == of(before, name, **labels, **more) > 0
+    corrected = run.cost_nano_usd / 1e9 + of(after, "palyra_corrected_usd", **labels)
+    assert corrected == pytest.approx((await here.usage()).total.cost_nano_usd / 1e9)
 
 
 async def test_budgets_approvals_and_parked_requests_show(opened: Opener, upstream: Upstream) -> None:
