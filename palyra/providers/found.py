@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from palyra.config.choices import ModelProviderKind, ProviderModelRole
 from palyra.core.values import value
@@ -53,18 +53,19 @@ def read_page(body: bytes) -> Page:
     if not isinstance(listed, list):
         raise ValueError("it has no list of models")
     models = tuple(found for one in listed if (found := _model(one)) is not None)
-    more = isinstance(data, dict) and data.get("has_more") is True
-    last = data.get("last_id") if more else None
-    if more and not isinstance(last, str):
+    if not isinstance(data, dict) or data.get("has_more") is not True:
+        return Page(models)
+    last = data.get("last_id")
+    if not _is_name(last):
         last = models[-1].upstream if models else ""
-    return Page(models, last or "")
+    return Page(models, last)
 
 
 def _model(entry: object) -> FoundModel | None:
     if not isinstance(entry, dict):
         return None
     name = entry.get("id")
-    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME or not name.isprintable() or name != name.strip():
+    if not _is_name(name):
         return None
     able = _abilities(entry)
     return FoundModel(
@@ -79,6 +80,11 @@ def _model(entry: object) -> FoundModel | None:
         vision=able.get("vision"),
         reasoning=able.get("reasoning"),
     )
+
+
+def _is_name(said: object) -> TypeGuard[str]:
+    """Whether a provider's word can be the name of a model, which is shown and asked for again."""
+    return isinstance(said, str) and 0 < len(said) <= LONGEST_NAME and said.isprintable() and said == said.strip()
 
 
 _EMBEDS = re.compile(r"embed", re.IGNORECASE)

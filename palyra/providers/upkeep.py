@@ -95,7 +95,7 @@ class Upkeep:
         began = self._asked[provider.id] = self._clock.monotonic()
         try:
             error = await self._discovery.refresh(provider)
-        except asyncio.CancelledError:
+        except BaseException:
             if permit is not None:
                 permit.free()
             raise

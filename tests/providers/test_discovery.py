@@ -112,6 +112,19 @@ async def test_pages_that_never_end_are_left_after_some() -> None:
     assert len(asked) == MOST_PAGES == len(discovery.of("acme").models)
 
 
+@pytest.mark.parametrize("last", ["\ud800", "a" * 257, " ", "a\n", 7, None])
+async def test_a_last_name_that_is_none_leaves_the_last_model_to_go_on_from(last: object) -> None:
+    asked: list[Mapping[str, str]] = []
+
+    async def fetch(provider: ProviderEntry, query: Mapping[str, str]) -> bytes:
+        asked.append(query)
+        return json.dumps({"data": [{"id": f"m-{len(asked)}"}], "has_more": len(asked) == 1, "last_id": last}).encode()
+
+    discovery = Discovery(ManualClock(), fetch)
+    assert await discovery.refresh(ProviderEntry("acme", OPENAI, enabled=True)) is None
+    assert asked == [{}, {"after": "m-1"}]
+
+
 async def test_pages_without_anything_new_end_it() -> None:
     asked: list[Mapping[str, str]] = []
 

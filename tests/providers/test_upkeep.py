@@ -38,6 +38,7 @@ class Ward:
             "acme", ModelProviderKind.OPENAI_COMPATIBLE, enabled=enabled, probe=probe, discover=discover
         )
         self.error: ProviderError | None = None
+        self.fault: Exception | None = None
         self.asked: list[float] = []
         self.gate: asyncio.Event | None = None
         self.kept = 0
@@ -60,8 +61,8 @@ class Ward:
         self.asked.append(self.clock.monotonic())
         if self.gate is not None:
             await self.gate.wait()
-        if self.error is not None:
-            raise self.error
+        if self.fault is not None or self.error is not None:
+            raise self.fault or self.error or AssertionError
         return b'{"data": [{"id": "m"}]}'
 
     def _keep(self) -> None:
@@ -217,6 +218,18 @@ async def test_a_probe_that_is_cancelled_frees_its_place() -> None:
         await ward.clock.advance(35)
         breaker = ward.breakers.of("acme")
         assert (breaker.state, breaker.admits) == (BreakerState.HALF_OPEN, False)
+    assert (breaker.state, breaker.admits) == (BreakerState.HALF_OPEN, True)
+
+
+async def test_a_fault_while_it_is_asked_frees_its_place() -> None:
+    ward = Ward()
+    for _ in range(3):
+        ward.end(BAD)
+    await ward.clock.advance(35)
+    breaker = ward.breakers.of("acme")
+    ward.fault = RuntimeError("nobody thought of this")
+    with pytest.raises(RuntimeError, match="nobody thought"):
+        await ward.upkeep.ask(ward.entry)
     assert (breaker.state, breaker.admits) == (BreakerState.HALF_OPEN, True)
 
 
