@@ -54,7 +54,7 @@ def read_vectors(body: bytes, count: int) -> list[list[float]]:
     try:
         found = {int(one["index"]): [float(number) for number in one["embedding"]] for one in json.loads(body)["data"]}
         return [found[index] for index in range(count)]
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise EmbeddingError("The provider's vectors cannot be read.") from error
 
 
