@@ -5,7 +5,10 @@ from aiohttp.web_request import BaseRequest
 
 from palyra.config.serving import GatewayConfig
 from palyra.core.clock import Clock
-from palyra.gateway.errors import RefusedError, invalid, too_large
+from palyra.gateway.errors import RefusedError, invalid, overloaded, too_large
+
+BUSY_RETRY_S = 1.0
+"""When a caller may try again for whom there is no room now."""
 
 
 class CallerLeftError(Exception):
@@ -32,8 +35,54 @@ def unsupported(message: str) -> RefusedError:
     return invalid("unsupported_media_type", message, status=415)
 
 
-async def read_body(request: BaseRequest, settings: GatewayConfig, clock: Clock) -> bytes:
-    """The whole body. Raises RefusedError (400, 408, 413) or CallerLeftError."""
+class BodyRoom:
+    """What the bodies of all callers may take together: each for itself may be large, and there may be as many as there
+    are connections."""
+
+    def __init__(self, most: int) -> None:
+        """`most` in bytes."""
+        self._most = most
+        self._left = most
+
+    def place(self) -> "BodyPlace":
+        """Room for one body, which is given back when the place is left."""
+        return BodyPlace(self)
+
+    def take(self, size: int) -> None:
+        """Raises RefusedError (503) when there is not so much left."""
+        if size > self._left:
+            message = f"The bodies of the requests being served take all {self._most} bytes there are for them."
+            raise overloaded("too_many_runs", message, BUSY_RETRY_S, close=True)
+        self._left -= size
+
+    def give(self, size: int) -> None:
+        """Takes back what was taken."""
+        self._left += size
+
+
+class BodyPlace:
+    """What one body takes of the room."""
+
+    def __init__(self, room: BodyRoom) -> None:
+        self._room = room
+        self._taken = 0
+
+    def __enter__(self) -> "BodyPlace":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._room.give(self._taken)
+
+    def grow(self, size: int) -> None:
+        """So many bytes more have come. Raises RefusedError (503)."""
+        self._room.take(size)
+        self._taken += size
+
+
+async def read_body(
+    request: BaseRequest, settings: GatewayConfig, clock: Clock, place: BodyPlace | None = None
+) -> bytes:
+    """The whole body, which takes its `place`. Raises RefusedError (400, 408, 413, 503) or CallerLeftError."""
     declared = request.content_length
     if declared is not None and declared > settings.max_body:
         raise too_large(settings.max_body)
@@ -42,10 +91,12 @@ async def read_body(request: BaseRequest, settings: GatewayConfig, clock: Clock)
         body = content.read_nowait()
         if len(body) > settings.max_body:
             raise too_large(settings.max_body)
+        if place is not None:
+            place.grow(len(body))
         return body
     try:
         async with clock.timeout(settings.body_timeout / 1000):
-            return await gathered(request, settings.max_body)
+            return await gathered(request, settings.max_body, place)
     except TimeoutError:
         message = f"The body did not arrive within {settings.body_timeout / 1000:g} s (gateway.body_timeout)."
         raise invalid("timeout", message, status=408, close=True) from None
@@ -55,7 +106,7 @@ async def read_body(request: BaseRequest, settings: GatewayConfig, clock: Clock)
         raise CallerLeftError from None
 
 
-async def gathered(request: BaseRequest, limit: int) -> bytes:
+async def gathered(request: BaseRequest, limit: int, place: BodyPlace | None) -> bytes:
     """The whole body, in bytes. Raises RefusedError past `limit` bytes."""
     expect_continue(request)
     pieces: list[bytes] = []
@@ -64,6 +115,8 @@ async def gathered(request: BaseRequest, limit: int) -> bytes:
         size += len(piece)
         if size > limit:
             raise too_large(limit)
+        if place is not None:
+            place.grow(len(piece))
         pieces.append(piece)
     return b"".join(pieces)
 

@@ -76,9 +76,9 @@ def method_not_allowed(method: str, path: str, allow: str) -> RefusedError:
     return RefusedError(refusal, headers=(("Allow", allow),))
 
 
-def overloaded(code: str, message: str, retry_after: float) -> RefusedError:
+def overloaded(code: str, message: str, retry_after: float, *, close: bool = False) -> RefusedError:
     """Not now: 503, to be tried again after so many seconds."""
-    return RefusedError(Refusal(503, "overloaded_error", code, message, retry_after=retry_after))
+    return RefusedError(Refusal(503, "overloaded_error", code, message, retry_after=retry_after), close=close)
 
 
 def too_large(limit: int) -> RefusedError:

@@ -9,7 +9,7 @@ from aiohttp.web_request import BaseRequest
 
 from palyra.core.clock import Clock
 from palyra.core.plural import plural
-from palyra.gateway.body import CallerLeftError, read_body
+from palyra.gateway.body import BUSY_RETRY_S, BodyPlace, BodyRoom, CallerLeftError, read_body
 from palyra.gateway.callers import Headers
 from palyra.gateway.client import HttpClient, content_type
 from palyra.gateway.connection import Connection
@@ -26,7 +26,8 @@ from palyra.runs.request import ClientGoneError, Outcome, Refusal, RunRequest
 log = logging.getLogger(__name__)
 
 DRAIN_RETRY_S = 5.0
-BUSY_RETRY_S = 1.0
+ROOM = 1024 * 1024 * 1024
+"""Bytes that the bodies of all requests may take at once, whether they still come or are being served."""
 
 LISTS = ("openai-beta", "anthropic-beta")
 """Headers that callers may send on several lines."""
@@ -54,6 +55,7 @@ class Inference:
         self._clock = clock
         self._date = date
         self._running = 0
+        self._room = BodyRoom(ROOM)
 
     @property
     def running(self) -> int:
@@ -64,8 +66,20 @@ class Inference:
         self, request: BaseRequest, connection: Connection, key: Key, wire: Wire, visit: Visit
     ) -> web.StreamResponse:
         """Executes one request. Raises RefusedError for what never becomes a run, CallerLeftError."""
+        with self._room.place() as place:
+            return await self._served(request, connection, key, wire, visit, place)
+
+    async def _served(
+        self,
+        request: BaseRequest,
+        connection: Connection,
+        key: Key,
+        wire: Wire,
+        visit: Visit,
+        place: BodyPlace,
+    ) -> web.StreamResponse:
         house, settings = self._house, self._house.config.gateway
-        asked = await self._asked(request, key, wire)
+        asked = await self._asked(request, key, wire, place)
         client = HttpClient(request, connection, wire, self._date, self._clock, amounts=settings.expose_amounts)
         self._running += 1
         try:
@@ -85,7 +99,13 @@ class Inference:
 
     async def count(self, request: BaseRequest, connection: Connection, key: Key) -> web.StreamResponse:
         """Counts one prompt. Raises RefusedError, CallerLeftError."""
-        asked = await self._asked(request, key, Wire.MESSAGES, counting=True)
+        with self._room.place() as place:
+            return await self._counted(request, connection, key, place)
+
+    async def _counted(
+        self, request: BaseRequest, connection: Connection, key: Key, place: BodyPlace
+    ) -> web.StreamResponse:
+        asked = await self._asked(request, key, Wire.MESSAGES, place, counting=True)
         counting = asyncio.ensure_future(self._house.counter.count(asked))
 
         def caller_left() -> None:
@@ -105,12 +125,14 @@ class Inference:
             return refusal_reply(Wire.MESSAGES, said, self._date)
         return Reply(said.status, said.body, self._date, content_type=content_type(said.headers, JSON))
 
-    async def _asked(self, request: BaseRequest, key: Key, wire: Wire, *, counting: bool = False) -> RunRequest:
+    async def _asked(
+        self, request: BaseRequest, key: Key, wire: Wire, place: BodyPlace, *, counting: bool = False
+    ) -> RunRequest:
         """Raises RefusedError for what can never become a run, CallerLeftError."""
         house, settings = self._house, self._house.config.gateway
         instructions = read_instructions(request.raw_headers, key, house.config.approvals.park_seconds)
         self._check_open()
-        body = await read_body(request, settings, self._clock)
+        body = await read_body(request, settings, self._clock, place)
         parsed = await parsed_body(wire, body, settings.max_json_depth, counting=counting)
         self._check_open()
         return RunRequest(

@@ -33,6 +33,7 @@ from palyra.vault.identity import Identity
 
 FIELDS = ("policy_ids", "principal", "session", "amount", "reason")
 MAX_DEPTH = 4
+MAX_BODY = 64 * 1024
 RETRY_S = 5.0
 
 
@@ -43,13 +44,15 @@ class OverridesDoor:
         self._house = house
         self._clock = clock
         self._date = date
+        most = min(MAX_BODY, house.config.gateway.max_body)
+        self._settings = house.config.gateway.model_copy(update={"max_body": most})
 
     async def request(self, request: BaseRequest, key: Key) -> Reply:
         """201 with the record, 200 with an equal pending one. Raises RefusedError, CallerLeftError."""
         self._check_open(request)
         given = collect(request.raw_headers)
         scope = read_instructions(request.raw_headers, key, self._house.config.approvals.park_seconds).scope
-        data = _parsed(await read_body(request, self._house.config.gateway, self._clock))
+        data = _parsed(await read_body(request, self._settings, self._clock))
         principal = data.get("principal") or scope.principal
         if principal != scope.principal:
             principal = read_principal({**given, PRINCIPAL: principal}, key)
@@ -63,7 +66,7 @@ class OverridesDoor:
     async def request_as(self, request: BaseRequest, who: Identity) -> Reply:
         """The same for an operator, who may ask about every budget and for everybody."""
         self._check_open(request)
-        data = _parsed(await read_body(request, self._house.config.gateway, self._clock))
+        data = _parsed(await read_body(request, self._settings, self._clock))
         principal, session = data.get("principal") or FIRST_PRINCIPAL, data.get("session") or ""
         asked = OverrideRequest(
             tuple(data.get("policy_ids", ())), principal, session, data.get("amount", ""), data.get("reason", "")

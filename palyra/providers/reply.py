@@ -9,6 +9,7 @@ import orjson
 from palyra.core.values import value
 from palyra.providers.errors import ErrorClass, ProviderError, error_in
 from palyra.providers.responses_answer import failure_of, finish_of, items_of, types_of
+from palyra.providers.strict_json import may_hold_more
 from palyra.providers.visible import item_bytes, message_bytes, whole_block_bytes
 from palyra.providers.wires import Wire
 
@@ -37,9 +38,15 @@ class PlainReply:
 _PARTS = {Wire.CHAT: "choices", Wire.MESSAGES: "content", Wire.RESPONSES: "output", Wire.EMBEDDINGS: "data"}
 """The member that holds the reply."""
 
+MAX_VALUES = 4_000_000
+"""How many values an answer may hold: it has room for fewer numbers of embeddings, and reading more than these takes
+seconds in which nobody is served."""
+
 
 def read_reply(wire: Wire, body: bytes) -> PlainReply:
     """Raises ProviderError, malformed_response, for what is no answer of this wire."""
+    if may_hold_more(body, MAX_VALUES):
+        raise _malformed(f"The provider's answer holds more than {MAX_VALUES:,} values.")
     try:
         data = _decoded(body)
     except (ValueError, RecursionError):

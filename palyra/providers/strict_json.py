@@ -13,6 +13,13 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a character beyond U+FFFF: JSON may escape one, and no UTF-8 can be written with it."""
 
 
+MAX_VALUES = 1_000_000
+"""How many values a body may hold: reading many small ones takes seconds and a hundred times their bytes, in which
+nobody else is served. What is written for models is long texts, and lists of some hundred thousand tokens at most."""
+
+_SLICE = 1 << 20
+
+
 class RequestError(BadInputError):
     """A body that cannot be governed. `code`: invalid_json, duplicate_member or invalid_field; `field` names where."""
 
@@ -31,6 +38,8 @@ def parse_object(body: bytes, *, max_depth: int = MAX_DEPTH) -> dict[str, Any]:
 
     Raises RequestError.
     """
+    if may_hold_more(body, MAX_VALUES):
+        raise _not_json(f"The body holds more than {MAX_VALUES:,} commas and brackets.")
     try:
         data = _STRICT.decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -46,6 +55,17 @@ def parse_object(body: bytes, *, max_depth: int = MAX_DEPTH) -> dict[str, Any]:
     if _deeper_than(data, max_depth):
         raise _too_deep(max_depth)
     return data
+
+
+def may_hold_more(body: bytes, values: int) -> bool:
+    """Whether some JSON may hold more values than this, by the marks between them, which texts may hold too."""
+    marks = 0
+    for start in range(0, len(body) if len(body) > values else 0, _SLICE):
+        end = start + _SLICE
+        marks += body.count(b",", start, end) + body.count(b"[", start, end) + body.count(b"{", start, end)
+        if marks > values:
+            return True
+    return False
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -103,6 +103,12 @@ def test_what_is_no_answer_is_malformed(wire: Wire, body: bytes) -> None:
     assert failure.value.error_class is ErrorClass.MALFORMED_RESPONSE
 
 
+def test_an_answer_of_more_values_than_anybody_needs_is_malformed() -> None:
+    with pytest.raises(ProviderError, match="more than 4,000,000 values") as failure:
+        read_reply(Wire.CHAT, b'{"choices": [' + b"[]," * 4_000_001 + b"0]}")
+    assert failure.value.error_class is ErrorClass.MALFORMED_RESPONSE
+
+
 def test_an_error_inside_a_success_is_no_answer() -> None:
     with pytest.raises(ProviderError, match="no capacity") as failure:
         read_reply(Wire.CHAT, b'{"choices": [], "error": {"message": "no capacity"}}')

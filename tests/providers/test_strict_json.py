@@ -80,6 +80,20 @@ def test_brackets_inside_texts_do_not_count() -> None:
     assert parse_object(json.dumps(data).encode(), max_depth=8) == data
 
 
+@pytest.mark.parametrize("piece", [b"[],", b"{},", b"0,", b'{"":0},', b"[[]],"])
+def test_values_are_bounded_before_any_is_made(piece: bytes) -> None:
+    """They would take seconds and a gigabyte in one piece of work, in which nothing else gets a turn."""
+    with pytest.raises(RequestError, match="more than 1,000,000 commas and brackets") as refusal:
+        parse_object(b'{"a": [' + piece * 1_000_001 + b"0]}")
+    assert refusal.value.code == "invalid_json"
+
+
+def test_as_many_values_as_anybody_sends_are_read() -> None:
+    tokens = list(range(300_000))
+    assert parse_object(json.dumps({"input": [tokens, tokens]}).encode()) == {"input": [tokens, tokens]}
+    assert parse_object(b'{"a": "' + b"a, " * 900_000 + b'"}')
+
+
 def test_nesting_beyond_any_stack_is_refused_not_raised() -> None:
     with pytest.raises(RequestError, match="deeper"):
         parse_object(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
