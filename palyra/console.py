@@ -9,8 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from palyra.config.load import LoadResult, Sources
 from palyra.config.model import LoadedConfig
 from palyra.config.operations import ConsoleConfig
+from palyra.config.partial import for_a_screen
 from palyra.control.coming import ComingControl
 from palyra.control.protocol import Control
 from palyra.control.snapshots import Snapshot
@@ -18,16 +20,18 @@ from palyra.core.clock import Clock, SystemClock
 from palyra.core.errors import StateError
 from palyra.core.heap import settle
 from palyra.core.local_zone import local_zone
+from palyra.core.plural import plural
 from palyra.core.reasons import reason_of
 from palyra.core.signals import StopSignals
 from palyra.core.streams import STDERR, say
 from palyra.core.text_locale import ascii_locale
 from palyra.log_files import open_log
-from palyra.tui.app import PalyraApp
+from palyra.tui.app import SCREENS, PalyraApp
 from palyra.tui.driver import PalyraDriver
 from palyra.tui.frame.herald import ringing
+from palyra.tui.glyphs import AsciiFilter, repaint
 from palyra.tui.habits import Habits
-from palyra.tui.themes import color_system, fitting
+from palyra.tui.themes import Tone, color_system, fitting
 from palyra.tui.who import WhoApp
 
 if TYPE_CHECKING:
@@ -56,7 +60,9 @@ class Console(PalyraApp):
         *,
         read_only: bool,
         ascii_only: bool | None,
+        read_own: Callable[[], LoadResult] | None = None,
     ) -> None:
+        """`read_own` reads the configuration of a console whose engine, in another process, cannot tell it."""
         super().__init__(
             control,
             clock=clock,
@@ -73,6 +79,10 @@ class Console(PalyraApp):
             driver_class=PalyraDriver,
         )
         self._configured = screen.console
+        self._ascii_told = ascii_only
+        self._read_own = read_own
+        self._followed: tuple[str, int | None] | None = None
+        """Of which boot of the engine, and of which of its readings, the own file was read."""
         self.painted = asyncio.Event()
         self.live = asyncio.Event()
         """What the engine says is painted."""
@@ -84,7 +94,22 @@ class Console(PalyraApp):
         engine = snapshot.engine
         if engine.bell is not None and engine.osc9 is not None:
             self._herald.ring(ringing(engine.bell, engine.osc9, os.environ))
+            self._follow_own((engine.boot_id, engine.configured_at))
         super()._on_snapshot(snapshot)
+
+    def _follow_own(self, read: tuple[str, int | None]) -> None:
+        """Reads its own file again whenever the engine of another process has read its own."""
+        if self._read_own is not None and self._followed not in (None, read):
+            self.spawn(self._read_again(self._read_own))
+        self._followed = read
+
+    async def _read_again(self, read: Callable[[], LoadResult]) -> None:
+        found = await asyncio.to_thread(read)
+        if found.config is None:
+            count = plural(len(found.problems), "problem")
+            self.flash(f"This console stays as it is: its configuration has {count}.", Tone.WARN)
+        else:
+            await self.follow(found.config)
 
     def on_ready(self) -> None:
         self.painted.set()
@@ -102,8 +127,8 @@ class Console(PalyraApp):
         self.hang_up()
 
     async def follow(self, config: LoadedConfig) -> None:
-        """The configuration that an engine in this process goes by. A theme that was picked with a key stays until the
-        configured one is another."""
+        """The configuration to go by from now on. A theme that was picked with a key stays until the configured one is
+        another."""
         looks = config.console
         self.drain_seconds = config.gateway.drain_seconds
         self.habits = habits(looks, os.environ)
@@ -113,9 +138,18 @@ class Console(PalyraApp):
         if looks.theme != self._configured.theme:
             self.memory.theme = ""
             self.theme = fitting("", looks.theme, color_system())
+        if isinstance(self._driver, PalyraDriver):
+            self._driver.hear_mouse(looks.mouse)
+        self._draw_ascii(draws_ascii(self._ascii_told, looks, os.environ))
         self._configured = looks
         if self.front is not None:
             self.front.redraw()
+
+    def _draw_ascii(self, wanted: bool) -> None:
+        if wanted == bool(self._ascii):
+            return
+        self._ascii = [AsciiFilter()] if wanted else []
+        repaint([*(self._own(one.NAME) for one in SCREENS), self.screen])
 
     def stop(self) -> None:
         """Asks the console to end."""
@@ -193,12 +227,14 @@ async def run_console(
 
 
 async def attach(
-    remote: "RemoteControl", screen: LoadedConfig, state_dir: Path, *, read_only: bool, ascii_only: bool | None
+    remote: "RemoteControl", sources: Sources, state_dir: Path, *, read_only: bool, ascii_only: bool | None
 ) -> int | None:
     """The console on an engine in another process. None when that is gone and the operator takes over."""
-    clock = SystemClock()
+    clock, screen = SystemClock(), for_a_screen(sources)
     try:
-        app = Console(remote, screen, state_dir, clock, read_only=read_only, ascii_only=ascii_only)
+        app = Console(
+            remote, screen, state_dir, clock, read_only=read_only, ascii_only=ascii_only, read_own=sources.load
+        )
         with _log_of(app, screen, state_dir):
             code = await _show(app, clock, screen, None)
             return None if app.taking_over else code

@@ -101,11 +101,11 @@ async def open_console(place: Place, *, read_only: bool, ascii_only: bool | None
     for warning in sources.load().warnings:
         complain(str(warning))
     while True:
-        screen = for_a_screen(sources)
         remote = await running_engine(known, state_dir)
         if remote is not None:
-            code = await attach(remote, screen, state_dir, read_only=read_only, ascii_only=ascii_only)
+            code = await attach(remote, sources, state_dir, read_only=read_only, ascii_only=ascii_only)
         else:
+            screen = for_a_screen(sources)
 
             async def load(known: Place = known, screen: LoadedConfig = screen) -> "HostedControl":
                 return await asyncio.to_thread(load_hosted, known, sources, state_dir, screen, read_only=read_only)

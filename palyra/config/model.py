@@ -58,6 +58,7 @@ RELOADABLE = frozenset(
         "healing",
         "notifications",
         "probes",
+        "console",
         "logging",
     }
 )

@@ -311,6 +311,7 @@ class EngineFace:
             problems=tuple(engine.problems()),
             bell=engine.config.notifications.bell,
             osc9=engine.config.notifications.osc9,
+            configured_at=engine.reloading.state.applied_at,
         )
 
     def _approvals(self, pending: Sequence[ApprovalRecord]) -> tuple[ApprovalView, ...]:

@@ -86,6 +86,8 @@ class EngineView:
     bell: Switch | None = None
     osc9: Switch | None = None
     """How consoles are to call for attention by the configuration in force; None where none is."""
+    configured_at: int | None = None
+    """When the configuration was last read again and taken up (UTC unix ms); None before that."""
 
 
 @value

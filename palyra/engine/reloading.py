@@ -52,7 +52,8 @@ class ConfigState:
 
     `path` is the file that was read last, empty without one. `problems` are those of a file that could not be applied,
     so that what was read before goes on. `pending_restart` are the sections whose new values wait for a restart.
-    `reloaded_at` (unix ms) and `reload_ok` tell of the last reload, None before the first.
+    `reloaded_at` (unix ms) and `reload_ok` tell of the last reload, None before the first; `applied_at` of the last one
+    that was not refused.
     """
 
     path: str
@@ -62,6 +63,7 @@ class ConfigState:
     pending_restart: tuple[str, ...] = ()
     reloaded_at: int | None = None
     reload_ok: bool | None = None
+    applied_at: int | None = None
 
 
 @value
@@ -179,7 +181,14 @@ class Reloading:
         for policy_id in taken.touched:
             engine.events.publish(Event("policy.edited", now, policy_id))
         self.state = ConfigState(
-            str(loaded.path or ""), fresh.version, (), loaded.warnings, pending, reloaded_at=now, reload_ok=True
+            str(loaded.path or ""),
+            fresh.version,
+            (),
+            loaded.warnings,
+            pending,
+            reloaded_at=now,
+            reload_ok=True,
+            applied_at=now,
         )
         engine.healing.clear(CONDITION)
         engine.events.publish(Event("config.reloaded", now, self._subject(loaded), {"applied": applied}))

@@ -70,6 +70,17 @@ class PalyraDriver(LinuxDriver):
         """Paints nothing any more; the terminal is still restored at the end."""
         self._muted = True
 
+    def hear_mouse(self, wanted: bool) -> None:
+        """Has the terminal tell of the mouse, or not."""
+        if wanted == self._mouse:
+            return
+        if not wanted:
+            self._disable_mouse_support()
+        self._mouse = wanted
+        self._enable_mouse_support()
+        if self._mouse_pixels:
+            self._enable_mouse_pixels()
+
     def repaint(self) -> None:
         """Paints everything anew, whatever the terminal is thought to show."""
         self.picture.forget()

@@ -5,11 +5,14 @@ cell, whoever drew them. A sign never stands alone: a word beside it says the sa
 """
 
 import unicodedata
+from collections.abc import Iterable
 
 from rich.cells import cell_len
 from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
+from textual.screen import Screen
+from textual.widget import Widget
 
 OK = "●"
 IDLE = "○"
@@ -125,3 +128,10 @@ class AsciiFilter(LineFilter):
             segment if segment.text.isascii() else Segment(to_ascii(segment.text), segment.style, segment.control)
             for segment in segments
         ]
+
+
+def repaint(screens: Iterable[Screen[object]]) -> None:
+    """Has screens painted anew through the filters there are now."""
+    for screen in screens:
+        for part in screen.walk_children(Widget, with_self=True):
+            part.refresh()

@@ -122,7 +122,6 @@ def test_sections_that_a_reload_applies() -> None:
         "scheduler",
         "tasks",
         "memory",
-        "console",
         "vault",
     }
     assert set(LoadedConfig.model_fields) - RELOADABLE == waiting

@@ -339,6 +339,8 @@ name = "morning"
 cron = "0 8 * * *"
 action = "maintenance"
 maintenance = "health_check"
+[console]
+theme = "palyra-light"
 [logging]
 level = "debug"
 """

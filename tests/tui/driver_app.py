@@ -33,7 +33,8 @@ class TightScreen(Screen[None]):
 
 
 class DriverApp(App[None]):
-    """Commands, one a line: `paint TEXT` fills the screen, `stats` counts, `deaf` does not obey the first signal."""
+    """Commands, one a line: `paint TEXT` fills the screen, `stats` counts, `mouse on` and `mouse off` switch, `deaf` does
+    not obey the first signal."""
 
     CSS = "Static { height: 1fr; }"
 
@@ -90,6 +91,9 @@ class DriverApp(App[None]):
                 self.query_one(Static).update(Content("\n".join(painted(command[1], *self.size))))
                 self.call_after_refresh(answer)
             elif command[0] == "stats":
+                answer()
+            elif command[0] == "mouse":
+                self.palyra_driver.hear_mouse(command[1] == "on")
                 answer()
             elif command[0] == "deaf":
                 self._deaf = True

@@ -1,6 +1,7 @@
 """The console as the configuration wants it: of its own file for looks, of the engine's for how people are called."""
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from palyra.cli.launch import Place
+from palyra.config.load import LoadResult
 from palyra.config.model import LoadedConfig
 from palyra.config.operations import Switch
 from palyra.console import Console, _log_of, draws_ascii, habits
@@ -22,7 +24,7 @@ from palyra.opening import opened as opened_on
 from palyra.tui.frame.herald import QUIET_SECONDS, Herald
 from palyra.tui.habits import Habits
 from palyra.tui.widgets.lines import lines_text
-from tests.config.loading import sound
+from tests.config.loading import load, sound
 from tests.tui.desk import Desk, console
 from tests.tui.fake_control import FakeControl
 from tests.tui.fake_views import NOW
@@ -32,13 +34,26 @@ from tests.tui.fake_worlds import normal
 class OnTerminal(Console):
     """The console of a process, with what it writes to its terminal beside the screen."""
 
-    def __init__(self, control: FakeControl, *, clock: Clock, screen: LoadedConfig, state_dir: Path) -> None:
-        super().__init__(control, screen, state_dir, clock, read_only=False, ascii_only=False)
+    def __init__(
+        self,
+        control: FakeControl,
+        *,
+        clock: Clock,
+        screen: LoadedConfig,
+        state_dir: Path,
+        read_own: Callable[[], LoadResult] | None = None,
+    ) -> None:
+        super().__init__(control, screen, state_dir, clock, read_only=False, ascii_only=None, read_own=read_own)
         self.rung: list[str] = []
+        self.read_again = asyncio.Event()
         self._herald = Herald(self.rung.append)
 
     async def _mount_screens(self) -> None:
         pass
+
+    async def _read_again(self, read: Callable[[], LoadResult]) -> None:
+        await super()._read_again(read)
+        self.read_again.set()
 
 
 async def test_an_attached_console_calls_as_the_engine_it_shows_is_configured_now(
@@ -173,6 +188,66 @@ async def test_keys_theme_and_clock_are_taken_up_when_the_configuration_is_read_
         assert app.bridge.refresh_hz == 1
         await desk.press("f6", "4")
         assert desk.front.NAME == "usage"
+
+
+async def test_an_attached_console_reads_its_own_file_again_when_the_engine_has_read_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    told: dict[str, Any] = {"boot_id": "one", "bell": Switch.OFF, "osc9": Switch.OFF}
+    bare = FakeControl.snapshot
+
+    async def snapshot(control: FakeControl, topics: Collection[Topic]) -> Snapshot:
+        found = await bare(control, topics)
+        return replace(found, engine=replace(found.engine, **told))
+
+    monkeypatch.setattr(FakeControl, "snapshot", snapshot)
+    file = ["[console]\ntimezone = 'UTC'\n"]
+    reads: list[str] = []
+
+    def read_own() -> LoadResult:
+        reads.append(file[0])
+        return load(file[0])
+
+    options: dict[str, Any] = {"screen": sound(file[0]), "state_dir": tmp_path, "read_own": read_own}
+
+    async with console(normal(), attached=True, app_class=OnTerminal, **options) as desk:
+        app = desk.app
+        assert isinstance(app, OnTerminal)
+
+        async def shown() -> None:
+            """The engine told of it, and the file was read off the loop."""
+            await desk.wait(2)
+            await app.read_again.wait()
+            app.read_again.clear()
+            await desk.settle()
+
+        await desk.wait(3)
+        assert desk.app.theme == "palyra-dark"
+        assert not reads
+        file[0] = (
+            "[console]\ntheme = 'palyra-light'\ntimezone = 'Asia/Tokyo'\nascii = true\nkeys = {'go.runs' = 'f5'}\n"
+        )
+        told["configured_at"] = NOW
+        await shown()
+        assert desk.app.theme == "palyra-light"
+        assert " JST" in desk.status
+        assert desk.text.isascii()
+        await desk.press("f5")
+        assert desk.front.NAME == "runs"
+        # What cannot be used changes nothing, and that is said.
+        file[0] = "[console]\nthem = 'palyra-dark'\n"
+        told["configured_at"] = NOW + 1
+        await shown()
+        assert "stays as it is: its configuration has 1 problem" in desk.notice
+        assert desk.app.theme == "palyra-light"
+        # Another engine came, which has read the file when it started.
+        file[0] = ""
+        told.update(boot_id="two", configured_at=None)
+        await shown()
+        assert (desk.app.theme, desk.app.keys) == ("palyra-dark", {})
+        assert "\u25cf" in desk.status
 
 
 async def test_an_attached_console_without_a_log_says_so_and_works(tmp_path: Path) -> None:

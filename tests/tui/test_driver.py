@@ -130,6 +130,19 @@ def test_a_terminal_that_reads_gets_every_frame() -> None:
         assert told["frames"] >= 5
 
 
+def test_the_mouse_is_heard_or_not_as_told_while_it_runs() -> None:
+    with terminal() as term:
+        for told, modes in (("off", (b"1000l", b"1003l")), ("on", (b"1000h", b"1003h", b"1006h"))):
+            term.ask("paint before")
+            term.read_until_shown("before")
+            term.seen = b""
+            for _ in range(2):
+                term.ask(f"mouse {told}")
+            term.ask("paint after")
+            term.read_until_shown("after")
+            assert [term.seen.count(b"\x1b[?" + mode) for mode in modes] == [1] * len(modes)
+
+
 def test_a_terminal_nobody_reads_does_not_stop_the_loop_and_is_painted_whole_when_read_again() -> None:
     with terminal() as term:
         told = stall(term)
