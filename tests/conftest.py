@@ -2,6 +2,7 @@
 
 import faulthandler
 import gc
+import signal
 from collections.abc import Generator, Iterable
 
 import pytest
@@ -10,6 +11,10 @@ from hypothesis import settings
 settings.register_profile("palyra", deadline=None)
 settings.load_profile("palyra")
 """How long an example takes is no property of the code: machines are busy at times."""
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Begun in the background by a shell that keeps Ctrl+C from it: what tests begin shall hear it all the same.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:

@@ -28,6 +28,7 @@ class Site:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.config, self.state = root / "palyra.toml", root / "state"
+        self.environ = {"HOME": str(root)}
         self.write(SOUND)
 
     def write(self, text: str) -> None:
@@ -44,7 +45,7 @@ class Site:
 
     @property
     def where(self) -> Where:
-        return Where(self.config, self.state, {"HOME": str(self.root)})
+        return Where(self.config, self.state, self.environ)
 
     @asynccontextmanager
     async def console(

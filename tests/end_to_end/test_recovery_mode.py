@@ -160,6 +160,8 @@ CASES = (
 async def test_what_keeps_the_engine_away_is_told_and_once_it_is_gone_the_engine_starts_in_place(
     site: Site, case: Case
 ) -> None:
+    # A configuration made anew has the usual port, which somebody else may have here.
+    site.environ["PALYRA_GATEWAY__BIND"] = "127.0.0.1:0"
     case.spoil(site)
     was = (site.root / "was").read_text() if (site.root / "was").exists() else ""
     async with site.console() as control:
