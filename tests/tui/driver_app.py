@@ -33,8 +33,8 @@ class TightScreen(Screen[None]):
 
 
 class DriverApp(App[None]):
-    """Commands, one a line: `paint TEXT` fills the screen, `stats` counts, `mouse on` and `mouse off` switch, `deaf` does
-    not obey the first signal."""
+    """Commands, one a line: `paint TEXT` fills the screen, `stats` counts, `mouse on` and `mouse off` switch, `deaf`
+    does not obey the first signal."""
 
     CSS = "Static { height: 1fr; }"
 
