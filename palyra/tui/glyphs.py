@@ -6,6 +6,7 @@ cell, whoever drew them. A sign never stands alone: a word beside it says the sa
 
 import unicodedata
 from collections.abc import Iterable
+from typing import Any
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -130,7 +131,7 @@ class AsciiFilter(LineFilter):
         ]
 
 
-def repaint(screens: Iterable[Screen[object]]) -> None:
+def repaint(screens: Iterable[Screen[Any]]) -> None:
     """Has screens painted anew through the filters there are now."""
     for screen in screens:
         for part in screen.walk_children(Widget, with_self=True):
