@@ -15,12 +15,14 @@ from palyra.config.operations import ConsoleConfig
 from palyra.config.partial import for_a_screen
 from palyra.control.coming import ComingControl
 from palyra.control.protocol import Control
-from palyra.control.snapshots import Snapshot
+from palyra.control.snapshots import OperatorView, Snapshot
+from palyra.control.standstill import Premises, Standstill, standing
 from palyra.core.clock import Clock, SystemClock
 from palyra.core.errors import StateError
 from palyra.core.heap import settle
 from palyra.core.local_zone import local_zone
 from palyra.core.plural import plural
+from palyra.core.private_files import why_unusable
 from palyra.core.reasons import reason_of
 from palyra.core.signals import StopSignals
 from palyra.core.streams import STDERR, say
@@ -197,16 +199,19 @@ async def run_console(
     """The console on an engine of its own, which is loaded once the screen is painted, or in recovery mode where none
     can be started. None when an engine is to be looked for again. Raises IdentityError.
     """
-    clock, coming = SystemClock(), ComingControl()
+    clock = SystemClock()
+    hopeless = _hopeless(screen, state_dir, clock.now_ms())
+    coming = ComingControl(hopeless)
     app = Console(coming, screen, state_dir, clock, read_only=read_only, ascii_only=ascii_only)
     hosted: HostedControl | None = None
 
     async def open_up() -> None:
         nonlocal hosted
         hosted = await load()
-        soon = clock.call_later(SOON_SECONDS, partial(coming.come, hosted))
+        soon = None if hopeless else clock.call_later(SOON_SECONDS, partial(coming.come, hosted))
         await hosted.start()
-        soon.cancel()
+        if soon is not None:
+            soon.cancel()
         coming.come(hosted)
         hosted.listen(app.follow)
         with suppress(TimeoutError):
@@ -224,6 +229,17 @@ async def run_console(
         if hosted is not None:
             await hosted.close()
     return None if app.taking_over else code
+
+
+def _hopeless(screen: LoadedConfig, state_dir: Path, now: int) -> Snapshot | None:
+    """What is shown at once of a state directory on which no engine can start: who is there and what can be done about
+    it come with the doctor. None where nothing is seen that is wrong with it."""
+    why = why_unusable(state_dir)
+    if not why:
+        return None
+    premises = Premises(str(state_dir), "", "", "", screen.governance.timezone, now)
+    nobody = OperatorView("", "viewer", "")
+    return standing(Standstill(why, (f"{why}. Name another place with --state-dir.",)), premises, nobody, now)
 
 
 async def attach(

@@ -23,8 +23,9 @@ from palyra.control.engine_commands import StartEngine
 from palyra.control.local import LocalControl
 from palyra.control.protocol import Control
 from palyra.control.queries import Answer, Query
-from palyra.control.recovery import AtDesk, Premises, RecoveryControl, Standstill
+from palyra.control.recovery import AtDesk, RecoveryControl
 from palyra.control.snapshots import CommandResult, OperatorView, Snapshot, Topic
+from palyra.control.standstill import Premises, Standstill
 from palyra.core.clock import Clock
 from palyra.core.errors import PalyraError
 from palyra.core.events import Event

@@ -12,7 +12,9 @@ from palyra.control.snapshots import CommandResult, Snapshot, Topic
 class ComingControl(Control):
     """Stands in for a control until there is one; whoever asks meanwhile waits for it. Made where a loop runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, meanwhile: Snapshot | None = None) -> None:
+        """`meanwhile` is shown until then; without it nothing is."""
+        self._meanwhile = meanwhile
         self._there: asyncio.Future[Control] = asyncio.get_running_loop().create_future()
 
     def come(self, control: Control) -> None:
@@ -26,7 +28,9 @@ class ComingControl(Control):
         return self._there.done() and self._there.result().attached
 
     async def snapshot(self, topics: Collection[Topic]) -> Snapshot:
-        """The newest state, once the engine is there."""
+        """The newest state, once the engine is there, or what is shown until then."""
+        if self._meanwhile is not None and not self._there.done():
+            return self._meanwhile
         return await (await self._control()).snapshot(topics)
 
     async def send(self, command: Command) -> CommandResult:

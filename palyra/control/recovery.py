@@ -18,7 +18,8 @@ from palyra.control.doctor_desk import DoctorDesk
 from palyra.control.doctor_queries import DoctorAsked
 from palyra.control.protocol import Control
 from palyra.control.queries import Answer, Query
-from palyra.control.snapshots import CommandResult, EngineView, OperatorView, Snapshot, Topic
+from palyra.control.snapshots import CommandResult, OperatorView, Snapshot, Topic
+from palyra.control.standstill import RECOVERY, Premises, Standstill, standing
 from palyra.core.clock import Clock
 from palyra.core.errors import EngineGoneError
 from palyra.core.values import value
@@ -26,31 +27,7 @@ from palyra.diagnostics.snapshot import EngineData, only
 from palyra.diagnostics.stopped import stopped_diagnosis
 from palyra.doctor.runs import Who
 
-RECOVERY = "recovery"
 THE_DOCTOR = "The doctor is on the Diagnostics screen."
-
-
-@value
-class Standstill:
-    """Why no engine runs. `trouble` is a line without a full stop, `problems` say more where there is more to say;
-    `code` is that of the error. `phase`: recovery; draining or starting while one is stopped or started here."""
-
-    trouble: str
-    problems: tuple[str, ...] = ()
-    code: str = ""
-    phase: str = RECOVERY
-
-
-@value
-class Premises:
-    """What is known of an installation without its engine: paths as they are shown, and when this began (unix ms)."""
-
-    state_dir: str
-    config_path: str
-    key_file: str
-    log_file: str
-    timezone: str
-    since: int
 
 
 @value
@@ -95,39 +72,7 @@ class RecoveryControl(Control):
         """That no engine runs, and why."""
         premises, why, there = self._premises, self.standstill, self._present()
         barred = "" if there.open_to_others else repairs_reserved(there.operator, there.owner)
-        engine = EngineView(
-            phase=why.phase,
-            mode="",
-            version=__version__,
-            boot_id="",
-            pid=os.getpid(),
-            started_at=premises.since,
-            timezone=premises.timezone,
-            gateway_url="",
-            socket="",
-            key_file=premises.key_file,
-            state_dir=premises.state_dir,
-            config_path=premises.config_path,
-            demo=False,
-            journal_ok=True,
-            lag_ms=0.0,
-            problems=why.problems,
-            log_file=premises.log_file,
-            trouble=why.trouble,
-        )
-        return Snapshot(
-            version=0,
-            at=self._clock.now_ms(),
-            engine=engine,
-            operator=replace(there.operator, repairs_barred=barred),
-            spend_today_nano_usd=0,
-            tightest=None,
-            approvals_pending=0,
-            incidents_open=0,
-            runs_live=0,
-            requests_total=0,
-            providers=(),
-        )
+        return standing(why, premises, replace(there.operator, repairs_barred=barred), self._clock.now_ms())
 
     async def send(self, command: Command) -> CommandResult:
         """Only the doctor's commands are carried out."""

@@ -25,6 +25,25 @@ _OTHERS = 0o077
 _OTHERS_WRITE = 0o022
 
 
+def why_not_made(directory: Path) -> str:
+    """Why a directory that is not there cannot be made; empty where nothing is seen that keeps it from that."""
+    above = next((one for one in directory.parents if os.path.lexists(one)), Path("/"))
+    if not above.is_dir():
+        return f"{above} is no directory"
+    if not os.access(above, os.W_OK | os.X_OK):
+        return f"nothing can be written in {above}"
+    return ""
+
+
+def why_unusable(directory: Path) -> str:
+    """Why a directory can be neither used nor made, from a look at it: a line without a full stop that names it; empty
+    where nothing is seen."""
+    if not os.path.lexists(directory):
+        why = why_not_made(directory.absolute())
+        return f"{directory} cannot be used: {why}" if why else ""
+    return "" if directory.is_dir() else f"{directory} is no directory"
+
+
 def private_dir(path: Path, *, ours: Collection[str] = ()) -> Path:
     """Makes a directory 0700, or checks one that is there.
 
@@ -52,7 +71,8 @@ def private_dir(path: Path, *, ours: Collection[str] = ()) -> Path:
             path.chmod(0o700)
     except OSError as error:
         raise StateError(
-            f"{path} cannot be used: {error.strerror or error}.", fix="Name a directory this account may write to."
+            f"{path} cannot be used: {why_not_made(path.absolute()) or error.strerror or error}.",
+            fix="Name a directory this account may write to.",
         ) from error
     return path
 

@@ -5,6 +5,7 @@ import os
 import stat
 from pathlib import Path
 
+from palyra.core.private_files import why_not_made
 from palyra.core.reasons import reason_of
 from palyra.doctor.installation import Facts, Input, Kind, Space, StateTree
 
@@ -74,12 +75,7 @@ class Files:
 
     def why_not_made(self, directory: Path) -> str:
         """Why a directory that is not there cannot be made; empty where it can."""
-        above = next((one for one in directory.parents if os.path.lexists(one)), Path("/"))
-        if not above.is_dir():
-            return f"{above} is no directory"
-        if not os.access(above, os.W_OK | os.X_OK):
-            return f"nothing can be written in {above}"
-        return ""
+        return why_not_made(directory)
 
     def names(self, directory: Path) -> list[str]:
         """What lies in a directory, sorted; its time of access stays where that may be. Raises OSError."""

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -51,7 +52,8 @@ def save_memory(path: Path, memory: Memory) -> None:
         fresh.replace(path)
     except OSError:
         log.warning("the console's memory could not be kept in %s", path, exc_info=True)
-        fresh.unlink(missing_ok=True)
+        with suppress(OSError):
+            fresh.unlink()
 
 
 def _text(value: object) -> str:

@@ -24,6 +24,7 @@ from palyra.core.private_files import (
     read_private,
     replace_file,
     rotate_backups,
+    why_unusable,
     write_private,
 )
 
@@ -50,6 +51,24 @@ def test_a_new_directory_is_its_owners_alone_whatever_the_umask(tmp_path: Path) 
 
 def test_parents_are_made(tmp_path: Path) -> None:
     assert private_dir(tmp_path / "a" / "b" / "state").is_dir()
+
+
+def test_what_keeps_a_directory_from_being_made_is_seen_without_making_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    below, fresh = file / "a" / "state", tmp_path / "a" / "state"
+    assert why_unusable(below) == f"{below} cannot be used: {file} is no directory"
+    assert why_unusable(file) == f"{file} is no directory"
+    with pytest.raises(StateError, match=f"{below} cannot be used: {file} is no directory"):
+        private_dir(below)
+    assert (why_unusable(fresh), why_unusable(tmp_path)) == ("", "")
+    assert not fresh.parent.exists()
+    monkeypatch.chdir(tmp_path)
+    assert why_unusable(Path("file/state")) == f"file/state cannot be used: {file} is no directory"
+    monkeypatch.setattr(os, "access", lambda path, how: Path(path) != tmp_path)
+    assert why_unusable(fresh) == f"{fresh} cannot be used: nothing can be written in {tmp_path}"
 
 
 @pytest.mark.parametrize("loose", [0o755, 0o770, 0o701, 0o777])

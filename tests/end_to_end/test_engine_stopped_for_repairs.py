@@ -15,8 +15,9 @@ from palyra.control.doctor_commands import ApplyRepairs, RollBack
 from palyra.control.doctor_desk import DoctorDesk
 from palyra.control.doctor_queries import DoctorPreviewQuery, DoctorReportQuery
 from palyra.control.engine_commands import StartEngine
-from palyra.control.recovery import AtDesk, Premises, RecoveryControl, Standstill
+from palyra.control.recovery import AtDesk, RecoveryControl
 from palyra.control.snapshots import OperatorView
+from palyra.control.standstill import Premises, Standstill
 from palyra.core.clock import ManualClock, SystemClock
 from palyra.core.events import Event
 from palyra.doctor.command import Asked

@@ -91,6 +91,18 @@ def test_a_server_says_what_stands_in_its_way(installation: Installation, case: 
     assert_said(done, case)
 
 
+async def test_a_console_that_can_have_no_state_directory_says_so_at_once(installation: Installation) -> None:
+    state_dir_below_a_file(installation)
+    file = installation.state_dir.parent
+    async with terminal(installation) as term:
+        await term.shows("recovery", "Diagnostics")
+        assert "starting" not in bytes(term.seen).decode()
+        await term.shows("state.directory", "blocking")
+        term.type("q")
+        assert await term.ended() == 0
+    assert file.read_text() == "mine"
+
+
 async def test_a_console_says_that_nobody_has_that_name(installation: Installation) -> None:
     async with terminal(installation, "--operator", "nobody-of-that-name") as term:
         term.look()

@@ -72,3 +72,8 @@ def test_a_place_that_cannot_be_written_costs_only_the_memory(tmp_path: Path, ca
     save_memory(tmp_path / "missing" / "console.json", Memory())
     assert "could not be kept" in caplog.text
     assert list(tmp_path.iterdir()) == []
+    file = tmp_path / "file"
+    file.write_text("mine")
+    save_memory(file / "console.json", Memory())
+    assert caplog.text.count("could not be kept") == 2
+    assert file.read_text() == "mine"
