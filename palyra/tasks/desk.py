@@ -50,7 +50,7 @@ class LiveRunsSeen(Protocol):
 
 
 class TaskDesk:
-    """Moves tasks. `changed` is called after each move; `stopped` for each task whose run has to be stopped now."""
+    """Moves tasks. `changed` is called with the row before and after each move."""
 
     def __init__(
         self,

@@ -13,6 +13,8 @@ from palyra.journal.task_rows import TaskRow, TaskState, Waits
 LEASE_MS = 30_000
 RENEW_S = 10.0
 LONGEST_BACKOFF_MS = 300_000
+LONGEST_ASKED_MS = 3_600_000
+"""A provider that asks to wait longer than this is asked again all the same: some name a date far away."""
 JITTER_PERCENT = 20
 PRIORITIES = (-10, 10)
 RETRIED = (TaskState.FAILED, TaskState.CANCELLED, TaskState.EXPIRED)
@@ -116,13 +118,6 @@ def expire(row: TaskRow, now: int) -> TaskRow:
     return next_version(row, now, state=TaskState.EXPIRED, reason=EXPIRED)
 
 
-def exhaust(row: TaskRow, now: int) -> TaskRow:
-    """It is queued and has no attempts left."""
-    if row.state is not TaskState.QUEUED or row.attempt < row.max_attempts:
-        raise WrongStateError(row, "exhaustion", TaskState.QUEUED)
-    return next_version(row, now, state=TaskState.FAILED, reason=ATTEMPTS_EXHAUSTED)
-
-
 def confirm_cancel(row: TaskRow, now: int, *, over_its_head: bool = False) -> TaskRow:
     """Its work has stopped; `over_its_head`: its worker did not say so, and whatever it says later is too late."""
     if row.state is not TaskState.CANCEL_REQUESTED:
@@ -150,11 +145,11 @@ def _leased(row: TaskRow, verb: str) -> None:
 
 def backoff_ms(row: TaskRow, retry_after_s: float | None = None) -> int:
     """How long it waits after its present attempt: doubling up to 5 minutes, plus up to 20 % that are fixed for this
-    task and attempt; longer where a provider asked for longer."""
+    task and attempt; longer where a provider asked for longer, up to an hour."""
     delay = min(row.backoff_ms << max(0, row.attempt - 1), LONGEST_BACKOFF_MS)
     digest = hashlib.sha256(f"{row.task_id}:{row.attempt}".encode()).digest()
     share = int.from_bytes(digest[:8]) % (delay * JITTER_PERCENT // 100 + 1)
-    asked = 0 if retry_after_s is None else round(retry_after_s * 1000)
+    asked = 0 if retry_after_s is None else min(round(retry_after_s * 1000), LONGEST_ASKED_MS)
     return max(delay + share, asked)
 
 

@@ -290,9 +290,13 @@ class TaskQueue:
         return changes
 
     def unclaim(self, worker: Worker) -> None:
-        """The claim could not be written, or was: either way it counts for nothing."""
+        """The claim could not be written, or what the task was given not be read: the attempt counts for nothing."""
         row = self.owned(worker)
-        if row is not None:
+        if row is None:
+            return
+        if row.state is TaskState.CANCEL_REQUESTED:
+            self._end_cancelled(row)
+        else:
             self.desk.write([self.desk.move(row, moves.unclaim(row, self._clock.now_ms(), delay_ms=1_000))])
 
     def renewed(self, worker: Worker) -> None:
@@ -375,8 +379,12 @@ class TaskQueue:
         row = self.desk.book.get(task_id)
         if row is None or row.state is not TaskState.CANCEL_REQUESTED or row.fence != fence:
             return
-        ended = moves.confirm_cancel(row, self._clock.now_ms(), over_its_head=True)
-        self.desk.write([self.desk.move(row, ended), *self.desk.stop_below(task_id)])
+        self._end_cancelled(row, over_its_head=True)
+
+    def _end_cancelled(self, row: TaskRow, *, over_its_head: bool = False) -> None:
+        """Nobody works any more on a task that was asked to stop: it ends, and what hangs below it."""
+        ended = moves.confirm_cancel(row, self._clock.now_ms(), over_its_head=over_its_head)
+        self.desk.write([self.desk.move(row, ended), *self.desk.stop_below(row.task_id)])
 
     def redispatch(self, task_id: str) -> bool:
         """Stops an attempt that gets nowhere: it is tried again while attempts are left, and fails else. False where

@@ -95,11 +95,11 @@ class Worker:
         queue, row = self._queue, self._row
         try:
             await written
+            given = await queue.desk.given(self.task_id)
         except (JournalUnavailableError, UnitRefusedError) as error:
-            log.warning("task %s could not be claimed: %s", self.task_id, error)
+            log.warning("task %s could not be begun: %s", self.task_id, error)
             queue.unclaim(self)
             return
-        given = await queue.desk.given(self.task_id)
         newest = queue.owned(self)
         if newest is None or queue.closing:
             return

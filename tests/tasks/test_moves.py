@@ -67,7 +67,6 @@ MOVES: dict[str, tuple[Callable[[TaskRow], TaskRow], dict[TaskState, TaskState]]
         dict.fromkeys((TaskState.RUNNING, TaskState.CANCEL_REQUESTED), TaskState.QUEUED),
     ),
     "expire": (lambda row: moves.expire(replace(row, expires_at=NOW), NOW), {TaskState.QUEUED: TaskState.EXPIRED}),
-    "exhaust": (lambda row: moves.exhaust(replace(row, attempt=3), NOW), {TaskState.QUEUED: TaskState.FAILED}),
 }
 
 
@@ -134,6 +133,7 @@ def test_back_off_doubles_with_a_share_that_is_fixed_for_task_and_attempt(attemp
     assert moves.backoff_ms(row) == delay
     assert moves.backoff_ms(row, retry_after_s=0.001) == delay
     assert moves.backoff_ms(row, retry_after_s=400) == 400_000
+    assert moves.backoff_ms(row, retry_after_s=9.9e9) == 3_600_000
 
 
 def test_shares_of_the_back_off_differ() -> None:

@@ -313,6 +313,44 @@ async def test_a_claim_that_cannot_be_written_counts_for_nothing(stage: Stage) -
     assert (await stage.end(row.task_id)).state is TaskState.COMPLETED
 
 
+async def test_a_cancel_is_not_forgotten_with_a_claim_that_cannot_be_written(stage: Stage) -> None:
+    row = await stage.add(not_before=T0 + 5_000)
+    child = await stage.add(parent=row.task_id, not_before=T0 + 60_000)
+    stage.paper.instant = False
+    await stage.later(5)
+    assert stage.now(row.task_id).state is TaskState.RUNNING
+    cancelling = asyncio.ensure_future(stage.desk.cancel(row.task_id, "ada"))
+    await stage.turns()
+    assert stage.now(row.task_id).state is TaskState.CANCEL_REQUESTED
+    stage.paper.fail()
+    await asyncio.gather(cancelling, return_exceptions=True)
+    await stage.turns()
+    assert [stage.now(one.task_id).state for one in (row, child)] == [TaskState.CANCELLED] * 2
+    stage.paper.healthy = stage.paper.instant = True
+    stage.paper.flush()
+    await stage.later(60)
+    assert stage.runs.started == []
+    assert stage.store.tasks[row.task_id].state is TaskState.CANCELLED
+
+
+async def test_a_disk_that_cannot_be_read_for_a_while_poisons_no_task(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unread(_task_id: str) -> None:
+        raise JournalUnavailableError("The journal cannot be read.")
+
+    row = await stage.add(not_before=T0 + 5_000)
+    stage.desk.inputs.drop(row.task_id)
+    with monkeypatch.context() as trouble:
+        trouble.setattr(stage.paper, "task_input", unread)
+        for _ in range(10):
+            await stage.later(5)
+        waits = stage.now(row.task_id)
+        assert (waits.state, waits.attempt, waits.interruptions) == (TaskState.QUEUED, 0, 0)
+    await stage.later(5)
+    assert (await stage.end(row.task_id)).state is TaskState.COMPLETED
+
+
 async def test_a_task_that_could_not_be_kept_is_not_there(stage: Stage) -> None:
     stage.paper.instant = False
     adding = asyncio.ensure_future(stage.desk.submit(replace_ask(dedupe_key="k"), "ada"))
