@@ -27,7 +27,7 @@ from palyra.config.amounts import (
 from palyra.config.problem import Code, Fault
 from palyra.config.suggest import nearest
 from palyra.core.money import Usd, decimal_usd
-from palyra.core.redact import Secret
+from palyra.core.redact import REDACTED, Secret, redact
 from palyra.core.values import value
 
 LOADING = object()
@@ -106,12 +106,23 @@ class Kind:
             raise PydanticCustomError(fault.code.value, "{message}", parts) from None
 
 
+_USER_INFO = re.compile(r"^[^\s/@]*:[^\s/]*@")
+"""A user and a password before a host, where no scheme tells that it is an address."""
+
+
+def without_user(text: str) -> str:
+    """A host and port, or something else, without the user and password that stand before them."""
+    return _USER_INFO.sub(f"{REDACTED}@", text)
+
+
 def show(value: object) -> str:
     """A value of a file, short enough for a message; its own spelling where it has one."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return json.dumps(value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…", ensure_ascii=False)
+        # Before it is cut: what is left of a credential would not be known for one.
+        text = without_user(redact(value))
+        return json.dumps(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…", ensure_ascii=False)
     if isinstance(value, int | Decimal):
         # A number of thousands of digits must not be spelled out: Python refuses to, and nobody would read it.
         exponent = (

@@ -130,6 +130,8 @@ class FilePath(Kind):
     def read(self, value: object) -> Path:
         if not isinstance(value, str):
             raise self.wrong(value)
+        if value.lstrip().startswith("-----BEGIN"):
+            raise Fault(Code.OUT_OF_RANGE, "this is what stands in such a file, not its path", self.hint)
         if not value or len(value) > _MAX_PATH or "\0" in value or value.startswith("~"):
             raise Fault(Code.OUT_OF_RANGE, f"{show(value)} is no path that can be opened", self.hint)
         return Path(value)

@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from palyra.config.kinds import Kind
 from palyra.config.section import Section
+from palyra.core.redact import redact
 from palyra.core.values import value
 
 Path = tuple[str | int, ...]
@@ -127,6 +128,8 @@ def dotted(path: Path) -> str:
 
 
 def quoted(part: str) -> str:
-    """A key as TOML would quote it, cut where it is longer than anybody would read."""
+    """A key as TOML would quote it, without a credential that stands in it, cut where it is longer than anybody would
+    read."""
+    part = redact(part)
     shown = part if len(part) <= 60 else f"{part[:60]}…"
     return json.dumps(shown, ensure_ascii=False)

@@ -9,7 +9,7 @@ import re
 from enum import StrEnum
 from urllib.parse import SplitResult, urlsplit
 
-from palyra.config.kinds import Kind, Text, show
+from palyra.config.kinds import Kind, Text, show, without_user
 from palyra.config.problem import Code, Fault
 from palyra.core.redact import Secret
 from palyra.core.values import value
@@ -112,7 +112,7 @@ class Target(Text):
 
     def spell(self, value: str) -> str:
         """With asterisks for what may be secret in the path of an address."""
-        return Url().spell(value) if "://" in value else value
+        return Url().spell(value) if "://" in value else without_user(value)
 
 
 def is_secret_part(part: str) -> bool:
