@@ -7,7 +7,7 @@ from typing import Any
 from palyra.control.queries import AttemptView, NoteView
 from palyra.journal.rows import NoteRow
 
-ATTEMPT, TERMINAL = "attempt", "run_terminal"
+ATTEMPT = "attempt"
 
 Trace = Mapping[str, Any]
 """One attempt as its note tells of it."""

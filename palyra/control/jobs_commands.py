@@ -90,6 +90,4 @@ class ReviewFire:
     kind: Literal["review_fire"] = "review_fire"
 
 
-JobAdminCommand = AddJob | EditJob | DeleteJob | ResetJob
-"""Those that need the role admin."""
 JobCommand = AddJob | EditJob | PauseJob | ResumeJob | ResetJob | DeleteJob | TriggerJob | CancelFire | ReviewFire

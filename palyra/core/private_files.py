@@ -159,17 +159,6 @@ def replace_file(path: Path, data: bytes, *, backups: int = 0) -> None:
         raise _unusable(path, "written", error) from error
 
 
-def rotate_backups(path: Path, keep: int) -> None:
-    """Moves a file's backups up by one, the oldest of `keep` out, and makes its present content `.bak.1` as well.
-
-    The path itself is never absent meanwhile; a file that is not there has nothing to keep. Raises StateError.
-    """
-    try:
-        _rotate(path, keep)
-    except OSError as error:
-        raise _unusable(path, "kept as a backup", error) from error
-
-
 def backups_of(path: Path) -> list[Path]:
     """A file's backups that are there, the newest first."""
     numbered = re.compile(re.escape(path.name) + r"\.bak\.([1-9][0-9]{0,3})")

@@ -8,7 +8,6 @@ from palyra.diagnostics.reasons import OFF, Judged, ReasonCode, judged, those, w
 
 COMMIT_SLOW_MS = 250
 WAL_LARGE = 256 * 1024 * 1024
-DAY_MS = 86_400_000
 
 
 @value

@@ -47,7 +47,6 @@ from palyra.vault.ssh_keys import session_keys
 log = logging.getLogger(__name__)
 
 BACKLOG = 64
-MAX_BODY = 1024 * 1024
 ROOT = 0
 _CREDENTIALS = struct.Struct("3i")
 """pid, uid, gid of the process at the other end. Source: SO_PEERCRED in socket(7)."""

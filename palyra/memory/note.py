@@ -133,12 +133,6 @@ def read_place(scope: str, name: str) -> NotePlace:
     return NotePlace(kind, name)
 
 
-def parse_place(text: str) -> NotePlace:
-    """`job:nightly`, `global`. Raises NoteFaultError."""
-    scope, _, name = text.partition(":")
-    return read_place(scope, name)
-
-
 def read_tags(tags: Sequence[str]) -> tuple[str, ...]:
     """The tags, each once. Raises NoteFaultError."""
     found = tuple(dict.fromkeys(tags))

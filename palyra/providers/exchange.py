@@ -30,7 +30,6 @@ TARGETS = 256
 
 _ALWAYS = {"accept-encoding": "identity", "user-agent": "palyra"}
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
-_ENDS_LINES = frozenset("\r\n\0")
 
 Connecting = Callable[[], AbstractAsyncContextManager[object]]
 Connected = Callable[[Connection], None]

@@ -30,7 +30,6 @@ from palyra.scheduler.zone_changes import rules_version
 TOO_LATE = "too_late"
 PAUSED = "paused"
 MAX_RUNS = "max_runs"
-COALESCED_AWAY = "coalesced"
 
 
 @value

@@ -25,8 +25,6 @@ MAX_IMAGES = 16
 LATEST = 253_402_300_799_999
 """The last millisecond of the year 9999."""
 
-SOURCES = ("cli", "http", "job", "run")
-
 
 class TaskInputError(BadInputError):
     """A task that cannot be accepted; `faults` has every field at fault."""

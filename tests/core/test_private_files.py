@@ -23,7 +23,6 @@ from palyra.core.private_files import (
     private_lock,
     read_private,
     replace_file,
-    rotate_backups,
     why_unusable,
     write_private,
 )
@@ -223,15 +222,6 @@ def test_a_replaced_file_keeps_its_mode_and_so_do_its_backups(tmp_path: Path) ->
     assert {mode(path) for path in tmp_path.iterdir()} == {0o640}
     with pytest.raises(StateError, match="cannot be written"):
         replace_file(tmp_path / "none", b"x", backups=5)
-
-
-def test_rotating_leaves_the_file_itself_alone(tmp_path: Path) -> None:
-    file = tmp_path / "f"
-    rotate_backups(file, 5)
-    assert list(tmp_path.iterdir()) == []
-    write_private(file, b"1")
-    rotate_backups(file, 5)
-    assert (file.read_bytes(), [path.name for path in backups_of(file)]) == (b"1", ["f.bak.1"])
 
 
 def test_backups_are_told_apart_from_what_only_looks_like_them_and_can_be_dropped(tmp_path: Path) -> None:

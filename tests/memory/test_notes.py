@@ -17,16 +17,22 @@ from palyra.memory.note import (
     NotePlace,
     NoteScope,
     cut_text,
-    parse_place,
     place_of_answer,
     places_around,
     read_end,
+    read_place,
     read_tags,
     read_text,
 )
 from palyra.memory.search import Search
 from palyra.memory.standing import MemoryLimits
 from tests.memory.keeping import DAY_S, NIGHTLY, WORK, Keeping, keep
+
+
+def place_of(text: str) -> NotePlace:
+    """`job:nightly`, `global`."""
+    scope, _, name = text.partition(":")
+    return read_place(scope, name)
 
 
 async def test_equal_texts_in_one_place_are_one_note_whose_end_is_set_anew(keeping: Keeping) -> None:
@@ -86,7 +92,7 @@ async def test_a_text_that_has_ended_is_a_new_note_when_it_comes_again(keeping: 
 async def test_notes_are_recalled_by_their_owner_in_the_places_a_run_lies_in(keeping: Keeping) -> None:
     memory = await keeping.memory()
     for place in ("job:nightly", "job:other", "session:s1", "session:s2", "agent:a", "global"):
-        await keep(memory, f"server {place}", parse_place(place))
+        await keep(memory, f"server {place}", place_of(place))
     await keep(memory, "server of bob", owner="bob")
     recalled = await memory.recall(WORK, "server", 8)
     assert set(recalled) == {"server job:nightly", "server session:s1", "server global"}
@@ -161,8 +167,8 @@ async def test_a_forgotten_note_leaves_its_id_and_time_and_nothing_of_its_text(
 async def test_a_whole_scope_is_forgotten_or_one_of_its_places(keeping: Keeping) -> None:
     memory = await keeping.memory()
     for number in range(130):
-        await keep(memory, f"note {number}", parse_place("job:nightly" if number % 2 else "job:other"))
-    await keep(memory, "stays", parse_place("session:nightly"))
+        await keep(memory, f"note {number}", place_of("job:nightly" if number % 2 else "job:other"))
+    await keep(memory, "stays", place_of("session:nightly"))
     assert await memory.forget_all(NoteScope.JOB, "nightly", "op") == 65
     assert await memory.forget_all(NoteScope.JOB, None, "op") == 65
     assert await memory.forget_all(NoteScope.JOB, None, "op") == 0
@@ -207,14 +213,14 @@ async def test_a_list_goes_on_after_the_last_note_seen(keeping: Keeping) -> None
 )
 def test_an_unknown_place_is_refused(place: str, told: str) -> None:
     with pytest.raises(NoteFaultError) as refused:
-        parse_place(place)
+        place_of(place)
     assert told in str(refused.value)
     assert refused.value.field.startswith("scope")
 
 
 def test_places_are_read_and_told_alike() -> None:
     for text in ("job:nightly", "session:default:key-1", "agent:a/b", "global"):
-        assert str(parse_place(text)) == text
+        assert str(place_of(text)) == text
     assert place_of_answer(Scope("ann", "s1", job="nightly")) == NIGHTLY
     assert place_of_answer(Scope("ann", "s1")) == NotePlace(NoteScope.SESSION, "s1")
     assert place_of_answer(Scope("ann", "", agent="scribe")) == NotePlace(NoteScope.AGENT, "scribe")
