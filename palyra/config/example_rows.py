@@ -102,7 +102,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
             "[providers.spare]",
             {"kind": '"anthropic"', "api_key_vault_ref": '"global/anthropic"'},
         ),
-        ("providers", "[providers.openai]", {"kind": '"openai_compatible"', "api_key_env": '"OPENAI_API_KEY"'}),
+        ("providers", "[providers.openai]", {"kind": '"openai_compatible"', "api_key_env": '"UPSTREAM_OPENAI_KEY"'}),
         ("providers", "[providers.trial]", {"kind": '"openai_compatible"', "api_key": '"an-example"'}),
         ("providers", "[providers.rehearsal]", {"kind": '"deterministic"'}),
         (

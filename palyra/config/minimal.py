@@ -11,7 +11,7 @@ version = {CURRENT}
 # Who answers. Without a provider the built-in `deterministic` one echoes, free of charge.
 #[providers.openai]
 #kind = "openai_compatible"
-#api_key_env = "OPENAI_API_KEY"
+#api_key_env = "UPSTREAM_OPENAI_KEY"
 
 # What may be spent. `palyra reload` applies a change to the engine that runs.
 #[[budgets]]

@@ -229,12 +229,13 @@ class Acting:
                 return await act_on_task(self._engine, command, by)
             case AddPolicy():
                 edited = await self._engine.policies.add(command.fields, by)
-                verb = "is in force"
+                verb = "is in force" if edited.policy.enabled else "is kept, switched off"
             case EditPolicy():
                 edited = await self._engine.policies.edit(
                     command.policy_id, command.fields, by, revision=command.revision
                 )
-                verb = f"is in force at revision {edited.policy.revision}"
+                standing = "in force" if edited.policy.enabled else "switched off"
+                verb = f"is {standing} at revision {edited.policy.revision}"
             case RemovePolicy():
                 edited = await self._engine.policies.remove(command.policy_id, by, revision=command.revision)
                 verb = "is removed"

@@ -72,7 +72,10 @@ async def _trigger(engine: Engine, command: TriggerJob, by: Decider) -> CommandR
     data = {"fire_id": fire.fire_id, "state": fire.state.value, "reason": fire.reason}
     if fire.state is FireState.SKIPPED:
         return CommandResult("conflict", f"It was skipped: {fire.reason}.", "Wait for the active fire.", data=data)
-    return CommandResult("accepted", f"Fire {fire.fire_id} of {command.job} is {fire.state.value}.", data=data)
+    lane = engine.jobs.roster.find(command.job)
+    name = command.job if lane is None else lane.job.name
+    now = "fires now" if fire.state in (FireState.PENDING, FireState.RUNNING) else f"has fired: {fire.state.value}"
+    return CommandResult("accepted", f"Job {name} {now} (fire {fire.fire_id}).", data=data)
 
 
 def _cancel(engine: Engine, command: CancelFire, by: Decider) -> CommandResult:

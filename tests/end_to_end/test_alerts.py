@@ -88,8 +88,11 @@ async def test_a_policy_that_is_edited_or_removed_takes_its_alert_along(here: Pr
     await here.add_budget("shut", "0")
     await here.ask(ASKED)
     assert len(await judged(here)) == 1
-    await here.send(EditPolicy("shut", {"enabled": "false"}))
+    off = await here.send(EditPolicy("shut", {"enabled": "false"}))
+    assert off.message == "Budget shut is switched off at revision 2."
     assert await judged(here) == ()
+    on = await here.send(EditPolicy("shut", {"enabled": "true"}))
+    assert on.message == "Budget shut is in force at revision 3."
 
 
 async def test_lower_limits_and_new_policies_are_judged_by_what_was_spent_before(opened: Opener) -> None:

@@ -22,13 +22,16 @@ def beating(here: Premises) -> list[str]:
 async def test_a_fire_is_cancelled_by_an_operator(opened: Opener, upstream: Upstream) -> None:
     here = await opened(f"{JOB}max_attempts = 3\n")
     upstream.default = Reply(gate=asyncio.Event())
-    assert (await here.send(TriggerJob("hello"))).ok
+    told = await here.send(TriggerJob("hello", "once"))
+    assert told.message == f"Job hello fires now (fire {told.data['fire_id']})."
     await upstream.wait_for_requests(1)
     assert beating(here) == ["hello"]
     assert (await here.send(CancelFire("hello"))).ok
     (fire,) = await ended(here)
     assert (fire.state, fire.reason) == ("cancelled", "by_operator")
     assert beating(here) == []
+    again = await here.send(TriggerJob("hello", "once"))
+    assert again.message == f"Job hello has fired: cancelled (fire {fire.fire_id})."
 
 
 async def test_a_task_of_a_job_ends_its_fire(opened: Opener) -> None:

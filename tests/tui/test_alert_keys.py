@@ -98,7 +98,7 @@ async def test_a_dialog_says_when_its_alert_changed_meanwhile() -> None:
         await desk.press("s")
         desk.control.change(alerts=(an_alert(1, version=2, severity="danger"),))
         await desk.wait()
-        assert "It changed meanwhile (open, danger)" in desk.text
+        assert "It changed meanwhile (open, danger). Close this and look again." in desk.box
         desk.control.change(alerts=())
         await desk.wait()
         assert "It changed meanwhile (resolved)" in desk.text

@@ -9,6 +9,7 @@ from palyra.control.commands import Reload
 from palyra.control.config_queries import ConfigAnswer, ConfigProblemView, ConfigQuery
 from palyra.control.snapshots import CommandResult
 from palyra.core.errors import EngineGoneError
+from palyra.tui.details.configuration import gathered
 from tests.tui.desk import LARGE, SMALL, console
 from tests.tui.fake_control import FakeControl
 from tests.tui.fake_views import NOW, operator
@@ -65,6 +66,20 @@ async def test_what_waits_is_told_and_read_again_by_the_other_button(
         assert "The engine works with what the file says." in desk.box
         await desk.press("escape")
         assert desk.dialog == ""
+
+
+def test_a_table_that_is_new_is_one_change_and_not_dozens() -> None:
+    own = [f"providers.own.{name}" for name in ("kind", "enabled", "base_url", "api_key_env", "tier")]
+    row = [f"models[0].{name}" for name in ("provider", "upstream", "tier", "kind")]
+    odd = [f'providers."a.b[0]".{name}' for name in "vwxyz"]
+    assert gathered([*own, *row]) == ["providers.own (5 values)", *row], "few of a row are told by name"
+    assert gathered(["gateway.bind", *odd, "gateway.max_body"]) == [
+        "gateway.bind",
+        'providers."a.b[0]" (5 values)',
+        "gateway.max_body",
+    ]
+    whole = [f"gateway.key_{n}" for n in range(9)]
+    assert gathered(whole) == whole, "a section is always told by its keys"
 
 
 async def test_all_that_is_wrong_is_told_with_its_place(file: list[ConfigAnswer]) -> None:

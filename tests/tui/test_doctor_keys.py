@@ -18,7 +18,7 @@ from palyra.core.errors import EngineGoneError, StateError
 from palyra.tui.details.finding import finding_rows
 from palyra.tui.screens.diagnostics import DiagnosticsScreen
 from palyra.tui.widgets.lines import lines_text
-from tests.tui.desk import LARGE, Desk, console
+from tests.tui.desk import LARGE, SMALL, Desk, console
 from tests.tui.fake_doctor import (
     ANEW,
     BROKEN,
@@ -195,6 +195,25 @@ async def test_what_is_ticked_is_applied_once_it_was_read_and_agreed_to() -> Non
         assert applied(desk) == [ApplyRepairs(ill().digest, ("config.restore_backup",))]
         await desk.press("p")
         assert asked(desk, DoctorPreviewQuery) == 4, "looked at, shown, applied, shown"
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_end_and_home_scroll_a_repair_that_is_looked_at_and_leave_the_row_selected(size: tuple[int, int]) -> None:
+    losses = " ".join(f"loses {n}," for n in range(400))
+    clinic = replace(ill(), steps=(replace(RESTORE, impact=losses),))
+    async with console(normal(), size=size) as desk:
+        screen = await opened(desk)
+        desk.control.change(clinic=clinic)
+        await desk.press("p")
+        begun, selected = desk.text, screen.subject
+        assert ("loses 1," in begun, 'action = "approval_required"' in begun) == (True, False)
+        await desk.press("end")
+        assert ("loses 1," in desk.text, 'action = "approval_required"' in desk.text) == (False, True)
+        assert screen.subject == selected
+        await desk.press("home")
+        assert desk.text == begun
+        await desk.press("G", "f")
+        assert "Apply 1 repair?" in desk.box, "it was read to its end"
 
 
 async def test_every_ticked_step_has_to_be_seen_before_any_is_applied() -> None:

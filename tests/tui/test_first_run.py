@@ -27,6 +27,12 @@ async def test_empty_screens_teach(key: str) -> None:
         assert "plk_" not in text
 
 
+async def test_who_sees_the_demo_is_not_sent_to_the_demo() -> None:
+    async with console(replace(empty(), engine=engine(demo=True))) as desk:
+        assert "copies these lines" in desk.text
+        assert "palyra demo" not in desk.text
+
+
 async def test_before_the_gateway_is_open_there_is_nothing_to_paste() -> None:
     world = replace(empty(), engine=engine(phase="starting", gateway_url=""))
     async with console(world) as desk:

@@ -226,7 +226,7 @@ async def test_an_ended_run_cannot_be_cancelled_and_says_so() -> None:
         await desk.ready()
         assert desk.notice == ""
         await desk.press("c")
-        assert desk.notice == "▲ Cancel the run: it is completed."
+        assert desk.notice == "▲ Cancel the run: it is over (completed)."
         assert desk.dialog == ""
 
 

@@ -87,7 +87,7 @@ async def test_what_budgets_came_to_meanwhile_is_told_and_whether_once_still_doe
         over = desk.control.world.approvals[0].evaluations[0]
         desk.control.present = (CounterNow(over.policy_id, over.scope_value, over.settled + 5 * USD, over.held),)
         await desk.wait(5)
-        assert "now            $25.84 of $20.00: once (≤ $0.924) is too little now, A does it" in desk.text
+        assert "now            $25.84 of $20.00: once ≤ $0.924 is too little, A does" in desk.text
         desk.control.present = (CounterNow(over.policy_id, over.scope_value, over.settled + CENT, over.held),)
         await desk.wait(5)
         assert "now            $20.85 of $20.00\n" in desk.text

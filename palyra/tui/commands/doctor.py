@@ -156,7 +156,7 @@ class Apply(Action["DiagnosticsScreen"]):
             show_step(screen, unread)
             screen.flash("This one is ticked too: look at it, then press the key again.", Tone.WARN)
         else:
-            screen.flash("Read it to its end first (PgDn), then press the key again.", Tone.WARN)
+            screen.flash("Read it to its end first (PgDn, End), then press the key again.", Tone.WARN)
         return None
 
     async def _ask(self, screen: "DiagnosticsScreen") -> None:

@@ -48,9 +48,9 @@ def place_of(incident: IncidentView) -> tuple[str, str] | None:
 
 def _no_remedy(screen: "ListScreen", incident: IncidentView) -> str:
     """What there is to do instead."""
-    jump = f", {screen.key_words_of(Jump.id)} goes to what it is about" if place_of(incident) is not None else ""
+    jump = f", {screen.key_words_of(Jump.id)} jumps to its subject" if place_of(incident) is not None else ""
     resolve, snooze = (screen.key_words_of(one.id) for one in (Resolve, Snooze))
-    return f"There is no remedy for it: {resolve} resolves it, {snooze} snoozes it{jump}."
+    return f"There is no remedy for it: {resolve} resolves, {snooze} snoozes{jump}."
 
 
 class _OnLive(Action["ListScreen"]):

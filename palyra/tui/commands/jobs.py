@@ -245,7 +245,7 @@ class Delete(Action["ListScreen"]):
             return HIDDEN
         if subject.source == "config":
             return dimmed("declared in palyra.toml, remove it there", told=False)
-        return dimmed("it is active: stop its fire first", told=False) if subject.active_fire else READY
+        return dimmed("it is running: stop its fire first", told=False) if subject.active_fire else READY
 
     def perform(self, screen: "ListScreen") -> Coroutine[Any, Any, None] | None:
         subject = screen.subject

@@ -26,7 +26,7 @@ class Cancel(Action["ListScreen"]):
         subject = screen.subject
         if not isinstance(subject, RunView):
             return HIDDEN
-        return READY if subject.live else dimmed(f"it is {subject.state}", told=False)
+        return READY if subject.live else dimmed(f"it is over ({subject.state})", told=False)
 
     def perform(self, screen: "ListScreen") -> Coroutine[Any, Any, None] | None:
         subject = screen.subject

@@ -138,7 +138,7 @@ def by_now(approval: ApprovalView, detail: ApprovalDetail | None) -> list[tuple[
             words, tone = f"{words}: it would pass by now", Tone.GOOD
         elif over > item.once_cap:
             once = show.quantity(metric, item.once_cap)
-            words, tone = f"{words}: once (≤ {once}) is too little now, A does it", Tone.WARN
+            words, tone = f"{words}: once ≤ {once} is too little, A does", Tone.WARN
         told.append((item.policy_id, words, tone))
     return told
 

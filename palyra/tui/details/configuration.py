@@ -1,5 +1,7 @@
 """How the configuration stands: its file, what is wrong with it, and what waits to be put in force."""
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 
 from palyra.control.config_queries import ConfigAnswer, ConfigProblemView
@@ -11,6 +13,9 @@ from palyra.tui.widgets.lines import BLANK, Line, Part, line, muted, part, stron
 
 MOST_KEYS = 40
 """More changed keys than these are counted; the file has them all."""
+WHOLE_FROM = 5
+"""So many changed keys of one row or named table are told as the table: one that is new has dozens."""
+_TABLE = re.compile(r"""[^.\[]+(?:\[\d+\]|\.(?:"[^"]*"|[^.\["]+))(?=[.\[])""")
 
 
 def configuration_lines(told: ConfigAnswer, zone: str, now: int, width: int) -> list[Line]:
@@ -56,6 +61,20 @@ def _findings(found: Sequence[ConfigProblemView], noun: str, glyph: str, tone: T
 def _keys(keys: Sequence[str], words: str, width: int) -> list[Line]:
     if not keys:
         return []
-    more = f" and {len(keys) - MOST_KEYS:,} more" if len(keys) > MOST_KEYS else ""
-    told = f"{', '.join(keys[:MOST_KEYS])}{more}"
-    return [BLANK, line(strong(f"{plural(len(keys), 'change')}"), muted(f", {words}")), *wrap(told, width, indent="  ")]
+    changes = gathered(keys)
+    more = f" and {len(changes) - MOST_KEYS:,} more" if len(changes) > MOST_KEYS else ""
+    told = f"{', '.join(changes[:MOST_KEYS])}{more}"
+    head = line(strong(plural(len(changes), "change")), muted(f", {words}"))
+    return [BLANK, head, *wrap(told, width, indent="  ")]
+
+
+def gathered(keys: Sequence[str]) -> list[str]:
+    """Changed keys in their order, those of a row or named table of which many changed as one: `providers.own (24
+    values)`."""
+    tables = {key: found[0] if (found := _TABLE.match(key)) else "" for key in keys}
+    sizes = Counter(tables.values())
+    told = {
+        key if not table or sizes[table] < WHOLE_FROM else f"{table} ({sizes[table]} values)": None
+        for key, table in tables.items()
+    }
+    return list(told)

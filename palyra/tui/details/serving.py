@@ -172,7 +172,7 @@ def _rate(model: ModelView, usd: str) -> str:
 def add_a_provider(width: int) -> list[Line]:
     """What to do where nobody but the built-in provider answers."""
     head = "Only the built-in provider answers. Add one to palyra.toml and restart:"
-    toml = ("[providers.openai]", 'kind = "openai_compatible"', 'api_key_env = "OPENAI_API_KEY"')
+    toml = ("[providers.openai]", 'kind = "openai_compatible"', 'api_key_env = "UPSTREAM_OPENAI_KEY"')
     return [
         *wrap(head, width - 1, indent=" ", tone=Tone.MUTED),
         *(line("   ", part(text, Tone.ACCENT)) for text in toml),

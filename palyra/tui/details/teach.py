@@ -5,6 +5,8 @@ from palyra.tui.details.layout import heading
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.lines import BLANK, Line, line, muted, part, strong
 
+DEMO = line(" ", muted("To see every screen alive first, run "), part("palyra demo", Tone.ACCENT))
+
 
 def point_a_client_here(engine: EngineView, width: int) -> list[Line]:
     """Where the gateway listens, where its key lies, and lines to paste into a shell."""
@@ -27,7 +29,7 @@ def point_a_client_here(engine: EngineView, width: int) -> list[Line]:
         *(line("   ", part(command, Tone.ACCENT)) for command in anthropic),
         BLANK,
         line(" ", part("y", Tone.ACCENT, bold=True), muted("  copies these lines")),
-        line(" ", muted("To see every screen alive first, run "), part("palyra demo", Tone.ACCENT)),
+        *(() if engine.demo else (DEMO,)),
     ]
 
 

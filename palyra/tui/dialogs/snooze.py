@@ -7,10 +7,10 @@ from palyra.control.snapshots import AlertView, Snapshot
 from palyra.core.durations import parse_duration_ms
 from palyra.tui import format as show
 from palyra.tui import glyphs
-from palyra.tui.dialogs.base import Dialog, sentences
+from palyra.tui.dialogs.base import TEXT_WIDTH, Dialog, sentences
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.form import Field, Labelled, Push
-from palyra.tui.widgets.lines import BLANK, Line, line, part
+from palyra.tui.widgets.lines import BLANK, Line, line, part, wrap
 
 LONGEST_MS = 30 * show.DAY
 
@@ -80,4 +80,4 @@ class SnoozeDialog(Dialog[SnoozeAlert]):
         if not self._changed:
             return []
         text = f"{glyphs.ATTENTION} It changed meanwhile ({self._changed}). Close this and look again."
-        return [line(part(text, Tone.WARN))]
+        return wrap(text, TEXT_WIDTH, tone=Tone.WARN)

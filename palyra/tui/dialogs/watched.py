@@ -5,9 +5,9 @@ from typing import TypeVar
 from palyra.control.snapshots import ApprovalView, Snapshot
 from palyra.tui import glyphs
 from palyra.tui.details.words import approval_mark
-from palyra.tui.dialogs.base import Dialog
+from palyra.tui.dialogs.base import TEXT_WIDTH, Dialog
 from palyra.tui.themes import Tone
-from palyra.tui.widgets.lines import Line, line, part
+from palyra.tui.widgets.lines import Line, wrap
 
 R = TypeVar("R")
 
@@ -53,4 +53,4 @@ class ApprovalDialog(Dialog[R]):
         if not self.changed:
             return []
         text = f"{glyphs.ATTENTION} It changed meanwhile ({self.changed}). Close this and look again."
-        return [line(part(text, Tone.WARN))]
+        return wrap(text, TEXT_WIDTH, tone=Tone.WARN)

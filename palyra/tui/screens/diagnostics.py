@@ -195,12 +195,13 @@ class DiagnosticsScreen(ListScreen):
 
     def move(self, name: str) -> None:
         self.note_read()
-        if not self.paging or self.opened or name not in ("page_down", "page_up"):
+        if not self.paging or self.opened or name in ("down", "up"):
             super().move(name)
             return
         shown = self.pane if self.wide else self._lines("preview")
-        pages = 1 if name == "page_down" else -1
-        shown.scroll_relative(y=pages * max(1, shown.scrollable_content_region.height - 1), animate=False)
+        page, end = max(1, shown.scrollable_content_region.height - 1), len(shown.lines)
+        steps = {"page_down": page, "page_up": -page, "first": -end, "last": end}
+        shown.scroll_relative(y=steps[name], animate=False)
 
     def copy(self) -> None:
         """Copies the page of repairs in view, else as every list does."""
