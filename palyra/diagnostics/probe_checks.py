@@ -3,21 +3,19 @@
 import asyncio
 import contextlib
 import ssl
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
 from palyra.config.operations import ProbeConfig, ProbeKind
 from palyra.config.urls import Reach, reach_of, split_host_port
 from palyra.core.clock import Clock
-from palyra.core.redact import Secret, redact_error
+from palyra.core.pinned_http import PinnedHttp, port_of, told
+from palyra.core.redact import Secret
 from palyra.core.resolving import Address, Resolve, system_addresses
-from palyra.core.safe_text import safe
 from palyra.diagnostics.failure import BAD_STATUS, REFUSED_ADDRESS, TIMED_OUT, UNREACHABLE
 from palyra.diagnostics.probe_state import Checked
 from palyra.vault.secrets import SecretSource
-
-MOST_TOLD = 200
 
 
 class CheckFailedError(Exception):
@@ -43,8 +41,7 @@ class ProbeChecks:
         self._vault = vault
         self._clock = clock
         self._addresses = addresses
-        self._trust = trust
-        self._client: httpx.AsyncClient | None = None
+        self._http = PinnedHttp(trust)
 
     async def check(self, probe: ProbeConfig) -> Checked:
         """Never raises but CancelledError."""
@@ -58,13 +55,12 @@ class ProbeChecks:
         except CheckFailedError as failed:
             code, error = failed.code, str(failed)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as failed:
-            code, error = UNREACHABLE, _told(failed)
+            code, error = UNREACHABLE, told(failed)
         return Checked(round((self._clock.monotonic() - began) * 1000), code, error)
 
     async def close(self) -> None:
-        """Closes the connections it keeps."""
-        if self._client is not None:
-            await self._client.aclose()
+        """Drops what is under way."""
+        await self._http.close()
 
     async def _look(self, probe: ProbeConfig) -> None:
         match probe.kind:
@@ -91,15 +87,15 @@ class ProbeChecks:
     async def _ask(self, probe: ProbeConfig) -> None:
         secret = self._secret(probe)
         parts = urlsplit(probe.target)
-        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        host = parts.hostname or ""
         failed: Exception = CheckFailedError(UNREACHABLE, f"{host} has no address")
-        for address in await self._addresses(host, port):
+        for address in await self._addresses(host, port_of(parts)):
             if secret is not None and parts.scheme != "https" and reach_of(address) is not Reach.LOOPBACK:
-                told = f"{host} resolves to {address}; a secret goes by http to loopback alone"
-                failed = CheckFailedError(REFUSED_ADDRESS, told)
+                why = f"{host} resolves to {address}; a secret goes by http to loopback alone"
+                failed = CheckFailedError(REFUSED_ADDRESS, why)
                 continue
             try:
-                status = await self._status(probe, address, port, secret)
+                status = await self._status(parts, address, secret)
             except httpx.ConnectError as error:
                 failed = error
                 continue
@@ -116,35 +112,13 @@ class ProbeChecks:
             raise CheckFailedError(found.state.value, f"the vault has no {probe.secret_ref}: {found.state.value}")
         return found.secret
 
-    async def _status(self, probe: ProbeConfig, address: Address, port: int, secret: Secret | None) -> int:
-        """Asks the address that was judged, in the name of the host: nobody resolves it a second time."""
-        parts = urlsplit(probe.target)
-        at = f"[{address}]" if address.version == 6 else str(address)
-        client = self._client or await self._open()
-        headers = {"Host": parts.netloc, "User-Agent": "palyra-probe"}
+    async def _status(self, parts: SplitResult, address: Address, secret: Secret | None) -> int:
+        headers = {"User-Agent": "palyra-probe"}
         if secret is not None:
             headers["Authorization"] = f"Bearer {secret.reveal()}"
-        request = client.build_request(
-            "GET",
-            f"{parts.scheme}://{at}:{port}{parts.path or '/'}",
-            headers=headers,
-            extensions={"sni_hostname": parts.hostname or ""} if parts.scheme == "https" else {},
-        )
-        response = await client.send(request, stream=True)
+        response = await self._http.ask("GET", parts, address, headers=headers)
         await response.aclose()
         return response.status_code
-
-    async def _open(self) -> httpx.AsyncClient:
-        trust = await asyncio.to_thread(ssl.create_default_context) if self._trust is None else self._trust
-        if self._client is None:
-            self._client = httpx.AsyncClient(
-                verify=trust,
-                trust_env=False,
-                follow_redirects=False,
-                timeout=None,  # noqa: S113 the clock's time-out is around every check
-                limits=httpx.Limits(max_keepalive_connections=0),
-            )
-        return self._client
 
 
 async def _leave(writer: asyncio.StreamWriter) -> None:
@@ -152,8 +126,3 @@ async def _leave(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with contextlib.suppress(OSError):
         await writer.wait_closed()
-
-
-def _told(error: Exception) -> str:
-    text = str(safe(redact_error(error))) or type(error).__name__
-    return text if len(text) <= MOST_TOLD else f"{text[: MOST_TOLD - 1]}…"
