@@ -80,6 +80,11 @@ class StreamReader(ABC):
         """Kinds of what the answer holds beside text, in the provider's words."""
         return ()
 
+    @property
+    def said(self) -> tuple[dict[str, Any], ...]:
+        """What the event that came last says to the caller, in JSON."""
+        return () if self.content is None else (self.content,)
+
     def feed(self, chunk: bytes) -> Iterator[StreamEvent]:
         """The events this chunk completed, in order. Nothing comes after an event with an error."""
         if self._broken:

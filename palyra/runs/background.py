@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from palyra.core.bounded import bounded
 from palyra.core.clock import Clock, Timer
@@ -24,7 +25,6 @@ from palyra.journal.task_rows import RUN_OWNERS, RunOwner
 from palyra.providers.errors import ErrorClass
 from palyra.providers.registry import ModelNotFoundError
 from palyra.providers.request import RequestError, parse_request, with_ceiling
-from palyra.providers.stream import ChatReader
 from palyra.providers.wires import Wire
 from palyra.runs.durable import Durable
 from palyra.runs.live import LiveRun
@@ -270,7 +270,6 @@ class _Work:
         self._ask = ask
         self._clock = clock
         self._phase = Phase.PLAN.value
-        self._reader = ChatReader()
         self._pieces: list[str] = []
         self._size = 0
         self._timer: Timer | None = None
@@ -293,13 +292,12 @@ class _Work:
         self.streaming = True
 
     async def write(self, data: bytes) -> None:
-        for event in self._reader.feed(data):
-            if event.visible_bytes:
-                self._read(self._reader.content)
         self._beat()
 
-    def _read(self, content: dict[str, object] | None) -> None:
-        choices = None if content is None else content.get("choices")
+    # The owner
+
+    def said(self, content: Mapping[str, Any]) -> None:
+        choices = content.get("choices")
         for choice in choices if isinstance(choices, list) else ():
             delta = choice.get("delta") if isinstance(choice, dict) else None
             piece = delta.get("content") if isinstance(delta, dict) else None
@@ -307,8 +305,6 @@ class _Work:
                 if self._size < MAX_TEXT:
                     self._pieces.append(piece)
                 self._size += len(piece.encode("utf-8", "replace"))
-
-    # The owner
 
     def begun(self, row: RunRow) -> Sequence[Change]:
         ask = self._ask

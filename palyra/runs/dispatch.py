@@ -167,7 +167,8 @@ class Dispatcher:
                 answers()
                 opening = Opening(client, attempt, report, EVENT_STREAM if attempt.translated else reply.headers)
                 chunks = reply.chunks()
-                relayed = await Relay(answer, attempt.meter, cover, opening, run.advance).run(chunks)
+                said = None if run.owner is None else run.owner.said
+                relayed = await Relay(answer, attempt.meter, cover, opening, run.advance, said).run(chunks)
                 if relayed.error is None:
                     await opening.begin()
                 if reader.ended:

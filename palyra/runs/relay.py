@@ -1,8 +1,8 @@
 """Passing a streamed answer on: event by event and in order, none before a durable slice of budget covers it."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from palyra.providers.errors import ProviderError
 from palyra.providers.stream import StreamEvent
@@ -16,6 +16,11 @@ class Events(Protocol):
     @property
     def ended(self) -> bool:
         """Whether the stream has told its end."""
+        ...
+
+    @property
+    def said(self) -> Sequence[Mapping[str, Any]]:
+        """What the event that came last says to the caller, in JSON."""
         ...
 
     def feed(self, chunk: bytes) -> Iterable[StreamEvent]:
@@ -70,14 +75,21 @@ class Relay:
     """One streamed answer on its way from a provider to a caller."""
 
     def __init__(
-        self, answer: Events, meter: StreamMeter, cover: Cover, client: Client, heard: Callable[[], None]
+        self,
+        answer: Events,
+        meter: StreamMeter,
+        cover: Cover,
+        client: Client,
+        heard: Callable[[], None],
+        said: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
-        """`heard` is called with each chunk."""
+        """`heard` is called with each chunk, `said` with what each event says that is passed on."""
         self._answer = answer
         self._meter = meter
         self._cover = cover
         self._client = client
         self._heard = heard
+        self._said = said
         self._ready: list[bytes] = []
         self.done = Relayed()
 
@@ -111,6 +123,9 @@ class Relay:
             self._meter.see(event.visible_bytes, event.usage)
             if not event.withheld:
                 self._ready.append(event.raw)
+                if self._said is not None:
+                    for content in self._answer.said:
+                        self._said(content)
             if event.terminal:
                 break
         await self._flush()

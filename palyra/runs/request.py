@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import Protocol
+from typing import Any, Protocol
 
 from palyra.core.scope import Scope
 from palyra.core.values import value
@@ -24,6 +24,11 @@ class Owner(Protocol):
 
     def ended(self, row: RunRow, retry_after_ms: int | None) -> Sequence[Change]:
         """The run has ended, whoever ended it. Called once. `retry_after_ms` is what a provider asked to wait."""
+        ...
+
+    def said(self, content: Mapping[str, Any]) -> None:
+        """The JSON of an event of the streamed answer that goes on to the caller, in the words of the request's wire.
+        Unlike the others, it may not raise."""
         ...
 
 

@@ -1,6 +1,6 @@
 """A streamed answer that changes its dialect on the way: read as its provider sends it, passed on in the caller's."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from palyra.providers.closing import DONE
@@ -40,6 +40,8 @@ class Passage:
         self._chat = caller is Wire.CHAT
         self._pings = caller is Wire.MESSAGES
         self.shown = shown
+        self.said: Sequence[dict[str, Any]] = ()
+        """What the event that came last says to the caller, in JSON."""
 
     @property
     def ended(self) -> bool:
@@ -59,7 +61,7 @@ class Passage:
             if event.error is not None:
                 yield event
                 return
-            told = self._told(event)
+            self.said = told = self._told(event)
             raw = self._written(event, told)
             yield StreamEvent(
                 raw,
