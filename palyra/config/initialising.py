@@ -10,7 +10,7 @@ from palyra.config.paths import SYSTEM_FILE, config_candidates, read_config_file
 from palyra.config.problem import Code
 from palyra.config.rewrite import KEPT_BACKUPS
 from palyra.core.errors import ConflictError, PalyraError, StateError
-from palyra.core.private_files import backups_of, write_private
+from palyra.core.private_files import backups_of, make_dirs, write_private
 from palyra.core.reasons import reason_of
 from palyra.core.values import value
 
@@ -42,7 +42,7 @@ def initialise(named: Path | None, environ: Mapping[str, str], *, force: bool) -
     elif found.refused is not None and not target.is_file():
         raise StateError(f"{path} cannot be replaced: {found.refused}.", fix="Name another file.")
     try:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_dirs(target.parent)
     except OSError as error:
         raise StateError(f"{target.parent} cannot be made: {reason_of(error)}.", fix="Name another file.") from None
     write_private(target, minimal_file(), backups=KEPT_BACKUPS)

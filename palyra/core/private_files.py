@@ -48,13 +48,15 @@ def private_dir(path: Path, *, ours: Collection[str] = ()) -> Path:
     """Makes a directory 0700, or checks one that is there.
 
     One with looser permissions is tightened if it is empty or holds a file named in `ours`; any other is refused,
-    since closing somebody's directory by mistake would be worse. Raises StateError.
+    since closing somebody's directory by mistake would be worse. Its name is durable then, also where another made it
+    and died. Raises StateError.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_dirs(path.parent, mode=0o777)
         with suppress(FileExistsError):
             path.mkdir(mode=0o700)
             path.chmod(0o700)
+        _sync_name(path)
         found = path.lstat()
         if stat.S_ISLNK(found.st_mode):
             raise StateError(f"{path} is a symbolic link.", fix="Name the directory it leads to.")
@@ -75,6 +77,15 @@ def private_dir(path: Path, *, ours: Collection[str] = ()) -> Path:
             fix="Name a directory this account may write to.",
         ) from error
     return path
+
+
+def make_dirs(path: Path, *, mode: int = 0o700) -> None:
+    """Makes a directory, less the umask, with those above it that are not there, durably. One that is there stays as it
+    is. Raises OSError."""
+    missing = [one for one in (path, *path.parents) if not one.exists()]
+    for one in reversed(missing):
+        one.mkdir(mode=mode if one == path else 0o777, exist_ok=True)
+        _sync_name(one)
 
 
 def read_private(path: Path, limit: int, *, tighten: bool = True) -> bytes | None:
@@ -144,7 +155,7 @@ def write_first(path: Path, data: bytes) -> bool:
             return False
         finally:
             temporary.unlink()
-        _sync_dir(path.parent)
+        sync_dir(path.parent)
     except OSError as error:
         raise _unusable(path, "written", error) from error
     return True
@@ -167,8 +178,8 @@ def backups_of(path: Path) -> list[Path]:
 
 
 def drop_leftovers(directory: Path) -> None:
-    """Removes what writers that died left of files they were writing: it may hold secrets, and nobody would look for
-    it. What has a writer that lives, and what cannot be removed, stays. Raises StateError."""
+    """Removes what writers that died left of files they were writing, durably: it may hold secrets, and nobody would
+    look for it. What has a writer that lives, and what cannot be removed, stays. Raises StateError."""
     begun = [(name, match) for name in _names(directory) if (match := _BEGUN.search(name)) is not None]
     if not begun:
         return
@@ -179,6 +190,8 @@ def drop_leftovers(directory: Path) -> None:
             if pid == os.getpid() or started_at(pid) is None:
                 with suppress(OSError):
                     (directory / name).unlink()
+        with suppress(OSError):
+            sync_dir(directory)
 
 
 def drop_backups(path: Path) -> None:
@@ -196,7 +209,7 @@ def remove_files(paths: Collection[Path]) -> None:
             raise _unusable(path, "removed", error) from error
     for directory in {path.parent for path in paths}:
         try:
-            _sync_dir(directory)
+            sync_dir(directory)
         except OSError as error:
             raise _unusable(directory, "written", error) from error
 
@@ -206,7 +219,7 @@ def rename_file(old: Path, new: Path) -> None:
     try:
         os.rename(old, new)
         for directory in {old.parent, new.parent}:
-            _sync_dir(directory)
+            sync_dir(directory)
     except OSError as error:
         raise _unusable(old, "renamed", error) from error
 
@@ -232,7 +245,7 @@ def new_private_file(path: Path) -> Iterator[BinaryIO]:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_dir(path.parent)
+        sync_dir(path.parent)
     except OSError as error:
         raise _unusable(path, "written", error) from error
 
@@ -252,21 +265,16 @@ def private_lock(directory: Path) -> Iterator[None]:
 
 
 def _put(path: Path, data: bytes, backups: int, dress: os.stat_result | None = None) -> None:
-    """`dress` tells whose the new file is and its mode; None: ours alone."""
     temporary = _temporary(path)
     try:
-        _write_new(temporary, data)
-        if dress is not None:
-            with suppress(PermissionError):
-                os.chown(temporary, dress.st_uid, dress.st_gid)
-            os.chmod(temporary, stat.S_IMODE(dress.st_mode))
+        _write_new(temporary, data, dress)
         if backups:
             _rotate(path, backups)
         os.rename(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_dir(path.parent)
+    sync_dir(path.parent)
 
 
 def _temporary(path: Path) -> Path:
@@ -281,12 +289,17 @@ def _names(directory: Path) -> list[str]:
         return []
 
 
-def _write_new(path: Path, data: bytes) -> None:
+def _write_new(path: Path, data: bytes, dress: os.stat_result | None = None) -> None:
+    """`dress` tells whose the new file is and its mode; None: ours alone. What is synced includes that."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         os.fchmod(descriptor, 0o600)
         file.write(data)
         file.flush()
+        if dress is not None:
+            with suppress(PermissionError):
+                os.fchown(descriptor, dress.st_uid, dress.st_gid)
+            os.fchmod(descriptor, stat.S_IMODE(dress.st_mode))
         os.fsync(descriptor)
 
 
@@ -306,12 +319,20 @@ def _backup(path: Path, number: int) -> Path:
     return path.with_name(f"{path.name}.bak.{number}")
 
 
-def _sync_dir(directory: Path) -> None:
+def sync_dir(directory: Path) -> None:
+    """Makes the names in a directory durable. Raises OSError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sync_name(path: Path) -> None:
+    """Makes a name durable in its directory, where this account may open that: it may be allowed to go through it, and
+    no more."""
+    with suppress(PermissionError):
+        sync_dir(path.parent)
 
 
 def _check_owner(path: Path, found: os.stat_result) -> None:

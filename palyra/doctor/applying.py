@@ -10,7 +10,7 @@ from palyra import __version__
 from palyra.core.clock import Clock
 from palyra.core.errors import BadInputError, ConflictError, StateError
 from palyra.core.ids import IdSource
-from palyra.core.private_files import LOCK_FILE, private_lock
+from palyra.core.private_files import LOCK_FILE, make_dirs, private_lock
 from palyra.core.reasons import reason_of
 from palyra.core.values import value
 from palyra.doctor.audit_pending import PendingRow, append_pending
@@ -175,7 +175,7 @@ def the_only_doctor(
     made = not os.path.lexists(site.state_dir)
     if made:
         with suppress(OSError):
-            site.state_dir.mkdir(mode=0o700, parents=True)
+            make_dirs(site.state_dir)
     _check_ours(site.state_dir)
     lock, engine = DoctorLock(site.state_dir), EngineLock(site.state_dir)
     lock.acquire(who, run_id, tools.clock.now_ms())

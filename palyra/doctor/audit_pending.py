@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from palyra.core.private_files import sync_dir
 from palyra.core.redact import redact_data
 from palyra.core.regular_files import read_regular
 from palyra.core.values import value
@@ -48,13 +49,15 @@ def append_pending(state_dir: Path, row: PendingRow) -> None:
         "payload": redact_data(dict(row.payload)),
     }
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(pending_path(state_dir), flags, 0o600)
+    path = pending_path(state_dir)
+    descriptor = os.open(path, flags, 0o600)
     try:
         # A line that was cut short by a crash is ended first, so that it costs only itself.
         os.write(descriptor, b"\n" + json.dumps(line, sort_keys=True).encode() + b"\n")
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    sync_dir(path.parent)
 
 
 def read_pending(state_dir: Path) -> list[PendingRow]:

@@ -142,9 +142,11 @@ class Disk:
     def mkdir(self, path: Path, mode: int) -> None:
         """A directory with those above it that are not there."""
         self._seam("mkdir")
+        levels = self.missing_levels(path)
         path.mkdir(mode=0o700, parents=True)
         os.chmod(path, mode)
-        self.sync_dir(path.parent)
+        for one in (path, *path.parents)[:levels]:
+            self.sync_dir(one.parent)
 
     def missing_levels(self, path: Path) -> int:
         """How many directories are not there, from this one up."""

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from palyra.core.errors import ConflictError, NotFoundError, PalyraError, StateError
+from palyra.core.private_files import make_dirs
 from palyra.core.reasons import reason_of
 from palyra.core.regular_files import read_regular
 from palyra.core.values import value
@@ -73,7 +74,7 @@ class DoctorLock:
     def acquire(self, who: Who, run_id: str, now_ms: int) -> None:
         """Raises DoctorBusyError naming the holder; StateError where nothing can be written there."""
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_dirs(self._path.parent)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StateError(

@@ -12,6 +12,7 @@ from typing import Any
 
 from palyra.core.errors import StateError
 from palyra.core.plural import plural
+from palyra.core.private_files import sync_dir
 from palyra.core.regular_files import read_regular
 from palyra.core.values import value
 from palyra.journal.audit_chain import GENESIS, Link, LinkDraft, append
@@ -81,11 +82,7 @@ class HeadFile:
         finally:
             os.close(descriptor)
         os.replace(fresh, self.path)
-        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_dir(self.path.parent)
 
 
 def _unreadable(path: Path) -> StateError:

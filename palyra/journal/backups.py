@@ -45,6 +45,7 @@ def back_up(database: sqlite3.Connection, path: Path, head: Path, version: int, 
     """
     directory = path.parent / BACKUP_DIRECTORY
     directory.mkdir(mode=0o700, exist_ok=True)
+    _sync(path.parent)
     for left in directory.glob(f"{_PREFIX}*{_PASSING}*"):
         left.unlink()
     target = directory / f"{_PREFIX}{version}-{now_ms}{_SUFFIX}"

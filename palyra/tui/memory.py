@@ -2,11 +2,11 @@
 
 import json
 import logging
-import os
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from palyra.core.errors import StateError
+from palyra.core.private_files import write_private
 from palyra.core.regular_files import read_regular
 
 log = logging.getLogger(__name__)
@@ -45,15 +45,10 @@ def load_memory(path: Path) -> Memory:
 
 def save_memory(path: Path, memory: Memory) -> None:
     """Replaces the file in one step. A failure is logged and costs nothing but the memory."""
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        fresh.write_text(json.dumps(asdict(memory), indent=1), encoding="utf-8")
-        fresh.chmod(0o600)
-        fresh.replace(path)
-    except OSError:
+        write_private(path, json.dumps(asdict(memory), indent=1).encode())
+    except StateError:
         log.warning("the console's memory could not be kept in %s", path, exc_info=True)
-        with suppress(OSError):
-            fresh.unlink()
 
 
 def _text(value: object) -> str:

@@ -28,6 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--life", type=int, help="only this one")
     parser.add_argument("--write", type=int, help="dies at this write; without it the life ends as it would")
     parser.add_argument("--side", choices=get_args(Side), default="before")
+    parser.add_argument("--power", action="store_true", help="the power fails as well: only what was synced stays")
     parser.add_argument("--plant", default="", help="with a mistake in the program, to see that it is found")
     parser.add_argument("--at-most", type=int, help="stop after so many deaths after which something did not fit")
     parser.add_argument("--verbose", action="store_true", help="with --life: everything that was told")
@@ -45,10 +46,28 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(f"--plant is one of {', '.join(PLANTS)}")
 
     if asked.life is not None:
-        return replay(asked.seed, asked.life, asked.write, asked.side, asked.place, asked.plant, verbose=asked.verbose)
+        return replay(
+            asked.seed,
+            asked.life,
+            asked.write,
+            asked.side,
+            asked.place,
+            asked.plant,
+            power=asked.power,
+            verbose=asked.verbose,
+        )
     most = asked.at_most or GIVEN_UP_AFTER
     series = Series(
-        asked.seed, asked.kills, asked.lives, asked.first, asked.deaths, asked.jobs, asked.place, asked.plant, most
+        asked.seed,
+        asked.kills,
+        asked.lives,
+        asked.first,
+        asked.deaths,
+        asked.jobs,
+        asked.place,
+        asked.plant,
+        most,
+        asked.power,
     )
     return series.run()
 

@@ -1,8 +1,10 @@
 """Playing one life to its death and what follows it, each engine in a process of its own."""
 
 import asyncio
+import pickle
 import random
 import shutil
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -19,8 +21,9 @@ from tests.faults.copies import PASSING, Ended, Teller, forked
 from tests.faults.files import stand_between
 from tests.faults.house import CONFIG_FILE, STATE, T0, House, config_of, play, text_of
 from tests.faults.operating import REFS
-from tests.faults.passing import TRAIL, Death, Failing, Side
+from tests.faults.passing import TRAIL, Death, Failing, Side, Write
 from tests.faults.plan import Life, aftermath_of
+from tests.faults.stable import Disk
 from tests.faults.verdict import verdict
 
 REST_S = 1.0
@@ -29,6 +32,8 @@ LONGEST_REST_S = 2 * 3600
 SOON_MS = 150_000
 """A fire that is due within this time is waited for."""
 PREPARED_ACTS = 16
+POWER_STAYS = 0.2
+"""Share of kills after which the power fails only later: what the dead one had not synced, the next one finds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,9 @@ class Outcome:
     again: tuple[Side, ...]
     faults: tuple[str, ...]
     cpu: float
+    left: Counter[str]
+    """Where the power failed: how often, as `cut` or, with a later process, `later`; of what was not synced, how much
+    was there whole, torn or not at all."""
 
     @property
     def trail(self) -> list[str]:
@@ -47,31 +55,37 @@ class Outcome:
 
 
 class Lives:
-    """Plays lives of one seed below one directory, always in the same place: paths are written down here and there."""
+    """Plays lives of one seed below one directory, always in the same place: paths are written down here and there.
+    With `power`, the power fails at each death, and at each end."""
 
-    def __init__(self, seed: int, root: Path) -> None:
+    def __init__(self, seed: int, root: Path, *, power: bool = False) -> None:
         self.seed = seed
         self.home = root / "home"
+        self.power = power
         self._images = root / "images"
+        self._unsynced = root / "unsynced"
 
     def play(self, life: Life, death: Death | None, whole: Outcome | None = None) -> Outcome:
         """`home` is left as it is at the end. `whole` is the same life without a death: it goes as that one does."""
         self._lay_out(life.image)
-        first = self._process(lambda house: _live(house, life), life.dice, T0, death, life.failing)
+        cuts = self._cuts(life, death)
+        first = self._process(lambda house: _live(house, life), life.dice, T0, death, life.failing, cuts=cuts)
         # Read here, so that no copy of this process has to.
         config_of(self.home / CONFIG_FILE)
         after = aftermath_of(life, death)
         told = list(first.told)
         at = first.last("at", T0) + int(after.gap_s * 1000)
-        used, again = first.cpu, []
+        used, again, left = first.cpu, [], _left(first)
         for number, one in enumerate(after.again):
-            next_one = self._process(_rest, random.Random(number), at, one, calm=True)
+            next_one = self._process(_rest, random.Random(number), at, one, calm=True, cuts=cuts)
             used += next_one.cpu
+            left.update(_left(next_one))
             at = next_one.last("at", at)
             told += [line for line in next_one.told if "fault" in line]
             if next_one.killed:
                 again.append(one.side)
-        last = self._process(_rest, random.Random(len(after.again)), at, calm=True)
+        last = self._process(_rest, random.Random(len(after.again)), at, calm=True, cuts=cuts)
+        left.update(_left(last))
         examined = forked(lambda teller: examine(self.home, teller))
         faults = [
             *_ends(first, death),
@@ -80,10 +94,15 @@ class Lives:
         ]
         if last.killed or last.code:
             faults.append(f"the engine after it ended with {last.code or last.signal}")
-        return Outcome(first, tuple(again), tuple(faults), used + last.cpu + examined.cpu)
+        return Outcome(first, tuple(again), tuple(faults), used + last.cpu + examined.cpu, left)
+
+    def _cuts(self, life: Life, death: Death | None) -> random.Random | None:
+        named = "" if death is None else f"{death.write}/{death.side}"
+        return random.Random(f"{self.seed}/{life.number}/{named}/power") if self.power else None
 
     def _lay_out(self, image: int) -> None:
         shutil.rmtree(self.home, ignore_errors=True)
+        self._unsynced.unlink(missing_ok=True)
         if not image:
             self._empty(random.Random(f"{self.seed}/0"))
             return
@@ -117,19 +136,61 @@ class Lives:
         failing: tuple[Failing, ...] = (),
         *,
         calm: bool = False,
+        cuts: random.Random | None = None,
     ) -> Ended:
+        cut = None if cuts is None else random.Random(cuts.random())
+
         def body(teller: Teller) -> None:
             stand_between(pytest.MonkeyPatch(), PASSING)
             PASSING.begin(self.home, death, failing)
+            if cut is not None:
+                PASSING.disk = self._disk()
 
             async def watched(house: House) -> None:
-                PASSING.dying = lambda write: teller.tell(at=house.clock.now_ms(), died=str(write), **_counted())
+                def dying(write: Write) -> None:
+                    teller.tell(at=house.clock.now_ms(), died=str(write), **_counted())
+                    if cut is not None:
+                        self._power_fails(cut, teller, later=cut.random() < POWER_STAYS)
+
+                PASSING.dying = dying
                 await work(house)
                 teller.tell(at=house.clock.now_ms(), trail=PASSING.trail, **_counted())
 
             play(self.home, dice, at, teller, watched, calm=calm)
+            if cut is not None:
+                self._power_fails(cut, teller)
 
         return forked(body)
+
+    def _disk(self) -> Disk:
+        """As the process before has left it, where the power did not fail with that one."""
+        if not self._unsynced.exists():
+            return Disk(self.home)
+        disk: Disk = pickle.loads(self._unsynced.read_bytes())
+        self._unsynced.unlink()
+        return disk
+
+    def _power_fails(self, dice: random.Random, teller: Teller, *, later: bool = False) -> None:
+        """The last that this process does. `later`: with one that comes after it."""
+        disk = PASSING.disk
+        assert disk is not None
+        PASSING.root, PASSING.disk = "", None
+        for fault in disk.differs():
+            teller.tell(fault=fault)
+        if later:
+            self._unsynced.write_bytes(pickle.dumps(disk))
+            teller.tell(power="later")
+            return
+        left = disk.left(dice)
+        left.lay(self.home)
+        teller.tell(power="cut", left=dict(left.counts))
+
+
+def _left(ended: Ended) -> Counter[str]:
+    counts = Counter(ended.all("power"))
+    for told in ended.all("left"):
+        counts.update(told)
+    return counts
 
 
 def _counted() -> dict[str, object]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from palyra.journal.lock import LOCK_FILE
+from tests.faults.stable import Disk
 
 T = TypeVar("T")
 
@@ -73,6 +74,8 @@ class Passing:
     count: int = 0
     failed: int = 0
     seen: list[Write] | None = None
+    disk: Disk | None = None
+    """What of all that is on stable storage, where the power is to be cut."""
     dying: Callable[[Write], None] = lambda write: None
     """Told of the write at which the process dies, just before."""
     trail: list[str] = field(default_factory=list)
@@ -101,6 +104,10 @@ class Passing:
     def watches(self, path: str) -> bool:
         return bool(self.root) and path.startswith(self.root)
 
+    def disk_at(self, path: str) -> Disk | None:
+        """The disk that is to be told of what happens there."""
+        return self.disk if self.watches(path) or path == self.root[: -len(os.sep)] else None
+
     def by(self, kind: str, path: str, size: int, do: Callable[[int], T], offset: int = 0) -> T:
         """Does it: `do` is given how many of the bytes. Raises OSError where it is to fail; does not return where the
         process is to die."""
@@ -122,6 +129,8 @@ class Passing:
         for failing in self.failing:
             if failing.hits(self.count, kind):
                 self.failed += 1
+                if kind == "sync" and self.disk is not None:
+                    self.disk.sync_failed(path)
                 if failing.error == errno.ENOSPC and size > 1:
                     # A disk that becomes full takes what it has room for.
                     do(size // 2)

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from palyra.core import private_files
-from palyra.journal import writer
+from palyra.journal import journal, writer
 from palyra.journal.changes import HoldEnded, UsageRecorded
-from palyra.journal.journal import Journal
+from palyra.journal.connection import Connection, open_writer
 
 
 def told_too_early() -> None:
@@ -27,13 +29,13 @@ def told_too_early() -> None:
 
 def forgets_usage() -> None:
     """Of what ends with a charge, the charge is not written."""
-    submit = Journal.submit
+    submit = journal.Journal.submit
 
-    def forgetful(self: Journal, unit: Any, **how: Any) -> Any:
+    def forgetful(self: journal.Journal, unit: Any, **how: Any) -> Any:
         ended = any(isinstance(change, HoldEnded) for change in unit)
         return submit(self, [one for one in unit if not (ended and isinstance(one, UsageRecorded))], **how)
 
-    Journal.submit = forgetful  # type: ignore[method-assign]
+    journal.Journal.submit = forgetful  # type: ignore[method-assign]
 
 
 def writes_in_place() -> None:
@@ -47,8 +49,39 @@ def writes_in_place() -> None:
     private_files._put = put
 
 
+def commits_unsynced() -> None:
+    """SQLite leaves it to the system when a commit reaches the disk, as its setting NORMAL has it."""
+
+    async def careless(path: Path, checkpoint_pages: int) -> Connection:
+        connection = await open_writer(path, checkpoint_pages)
+        await connection.run(lambda database: database.execute("PRAGMA synchronous = NORMAL"))
+        return connection
+
+    pytest.MonkeyPatch().setattr(journal, "open_writer", careless)
+
+
+def renames_unsynced() -> None:
+    """A file takes its place before its bytes are on the disk."""
+
+    def write_new(path: Path, data: bytes, dress: os.stat_result | None = None) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+
+    private_files._write_new = write_new
+
+
+def names_unsynced() -> None:
+    """The name that a file or a directory has got may be forgotten."""
+    private_files.sync_dir = lambda directory: None
+
+
 PLANTS: Mapping[str, Callable[[], None]] = {
     "told_too_early": told_too_early,
     "forgets_usage": forgets_usage,
     "writes_in_place": writes_in_place,
+    "commits_unsynced": commits_unsynced,
+    "renames_unsynced": renames_unsynced,
+    "names_unsynced": names_unsynced,
 }
+"""Only where the power fails are the last three found."""

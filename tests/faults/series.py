@@ -31,14 +31,17 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def replay_line(seed: int, life: int, death: Death | None, plant: str = "") -> str:
+def replay_line(seed: int, life: int, death: Death | None, plant: str = "", *, power: bool = False) -> str:
     """What brings the same death about again."""
+    mode = " --power" if power else ""
     named = "" if death is None else f" --write {death.write} --side {death.side}"
     planted = f" --plant {plant}" if plant else ""
-    return f"python -m tests.faults --seed {seed} --life {life}{named}{planted}"
+    return f"python -m tests.faults --seed {seed} --life {life}{named}{mode}{planted}"
 
 
-def evidence(seed: int, life: int, death: Death | None, outcome: Outcome, kept: Path, plant: str = "") -> str:
+def evidence(
+    seed: int, life: int, death: Death | None, outcome: Outcome, kept: Path, plant: str = "", *, power: bool = False
+) -> str:
     """What did not fit, where, and how to see it again."""
     died = outcome.first.last("died", "not killed")
     faults = [f"  {fault}" for fault in outcome.faults[:TOLD_MOST]]
@@ -46,7 +49,9 @@ def evidence(seed: int, life: int, death: Death | None, outcome: Outcome, kept: 
         faults.append(f"  and {len(outcome.faults) - TOLD_MOST} more")
     side = "" if death is None else f", {death.side}"
     head = f"seed {seed}, life {life}, {died}{side}: {len(outcome.faults)} faults"
-    return "\n".join([head, *faults, f"  again: {replay_line(seed, life, death, plant)}", f"  kept in {kept}"])
+    return "\n".join(
+        [head, *faults, f"  again: {replay_line(seed, life, death, plant, power=power)}", f"  kept in {kept}"]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ class Series:
     plant: str = ""
     at_most: int = GIVEN_UP_AFTER
     """So many faulty deaths, and nobody learns from more."""
+    power: bool = False
 
     def run(self) -> int:
         """Returns 1 when anything did not fit."""
@@ -93,7 +99,7 @@ class Series:
                     os._exit(code)
             os.close(writing)
             pipes[number] = os.fdopen(reading)
-        tallies = {number: Tally(self.seed) for number in pipes}
+        tallies = {number: Tally(self.seed, self.power) for number in pipes}
         clock, told_at = SystemClock(), SystemClock().monotonic()
         began = told_at
         watch = selectors.DefaultSelector()
@@ -109,7 +115,7 @@ class Series:
                 if "text" in told:
                     say(told["text"])
                 else:
-                    tallies[key.data] = Tally(self.seed, Counter(told["counts"]), told["cpu"])
+                    tallies[key.data] = Tally(self.seed, self.power, Counter(told["counts"]), told["cpu"])
             now = clock.monotonic()
             if now - told_at > PROGRESS_S:
                 told_at = now
@@ -124,13 +130,13 @@ class Series:
         return self._sum(tallies)
 
     def _sum(self, tallies: dict[int, Tally]) -> Tally:
-        total = Tally(self.seed)
+        total = Tally(self.seed, self.power)
         for tally in tallies.values():
             total.merge(tally)
         return total
 
     def _work(self, number: int, root: Path, writing: int) -> None:
-        tally = Tally(self.seed)
+        tally = Tally(self.seed, self.power)
         own = root / str(number)
         own.mkdir(mode=0o700)
         share = -(-self.kills // self.jobs)
@@ -138,14 +144,16 @@ class Series:
         def tell(**facts: Any) -> None:
             os.write(writing, f"{json.dumps(facts)}\n".encode())
 
-        for life_number, death, outcome in self._deaths(number, Lives(self.seed, own), lambda: tally.kills >= share):
+        lives = Lives(self.seed, own, power=self.power)
+        for life_number, death, outcome in self._deaths(number, lives, lambda: tally.kills >= share):
             tally.add(life_of(self.seed, life_number), death, outcome)
             tell(counts=dict(tally.counts), cpu=tally.cpu)
             if outcome.faults:
                 kept = root / "kept" / f"{life_number}-{'none' if death is None else f'{death.write}-{death.side}'}"
                 kept.parent.mkdir(exist_ok=True)
                 shutil.copytree(own / "home", kept)
-                tell(text=evidence(self.seed, life_number, death, outcome, kept, self.plant))
+                told = evidence(self.seed, life_number, death, outcome, kept, self.plant, power=self.power)
+                tell(text=told)
             if tally.counts["faulty"] >= self.at_most:
                 return
 
@@ -166,7 +174,15 @@ class Series:
 
 
 def replay(
-    seed: int, life_number: int, write: int | None, side: Side, place: Path | None, plant: str, *, verbose: bool
+    seed: int,
+    life_number: int,
+    write: int | None,
+    side: Side,
+    place: Path | None,
+    plant: str,
+    *,
+    power: bool,
+    verbose: bool,
 ) -> int:
     """One death, or a life without one. The directory stays."""
     prepare(plant)
@@ -174,15 +190,15 @@ def replay(
     root.mkdir(mode=0o700)
     life = life_of(seed, life_number)
     death = None if write is None else death_at(life, write, side)
-    lives = Lives(seed, root)
+    lives = Lives(seed, root, power=power)
     outcome = lives.play(life, death)
     if verbose:
         say("\n".join(json.dumps(line) for line in outcome.first.told))
     say(f"digest {outcome.first.last('digest', '')}")
     if outcome.faults:
-        say(evidence(seed, life_number, death, outcome, lives.home, plant))
+        say(evidence(seed, life_number, death, outcome, lives.home, plant, power=power))
         return 1
-    tally = Tally(seed)
+    tally = Tally(seed, power)
     tally.add(life, death, outcome)
     say(str(tally))
     return 0

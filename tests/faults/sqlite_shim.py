@@ -7,7 +7,9 @@ exchanged. Reading, locking and shared memory go the way they went.
 
 import ctypes
 import errno
+import os
 import sqlite3
+import stat
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
@@ -19,6 +21,8 @@ from tests.faults.passing import Passing
 OK, IOERR, FULL, CANTOPEN = 0, 10, 13, 14
 IOERR_WRITE, IOERR_FSYNC, IOERR_TRUNCATE, IOERR_DELETE = 778, 1034, 1546, 2570
 OPEN_CREATE = 4
+OPEN_LOGS = 0x80000 | 0x4000 | 0x800
+"""Flags of the kinds of files whose directory SQLite syncs with their first sync."""
 
 _OPEN = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 3, ctypes.c_int, ctypes.POINTER(ctypes.c_int))
 _DELETE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int)
@@ -74,6 +78,8 @@ class SqliteShim:
         self._passing = passing
         self._names: dict[int, str] = {}
         """Paths by the address of the open file."""
+        self._nameless: set[int] = set()
+        """Open files that SQLite itself may have made, with names that were not synced yet."""
         self._tables: dict[int, _Methods] = {}
         self._kept: list[Any] = []
         library = _library()
@@ -116,9 +122,14 @@ class SqliteShim:
     def _opened(self, vfs: int, name: int | None, file: int, flags: int, given: Any) -> int:
         path = ctypes.string_at(name).decode(errors="surrogateescape") if name else ""
         if path and flags & OPEN_CREATE and self._passing.watches(path) and not Path(path).exists():
-            return self._guarded(
-                "create", path, 0, CANTOPEN, lambda _: self._open_file(vfs, name, path, file, flags, given)
-            )
+
+            def do(_: int) -> int:
+                code = self._open_file(vfs, name, path, file, flags, given)
+                if code == OK and self._passing.disk is not None:
+                    self._passing.disk.create(path, stat.S_IMODE(os.stat(path).st_mode))
+                return code
+
+            return self._guarded("create", path, 0, CANTOPEN, do)
         return self._open_file(vfs, name, path, file, flags, given)
 
     def _open_file(self, vfs: int, name: int | None, path: str, file: int, flags: int, given: Any) -> int:
@@ -126,6 +137,9 @@ class SqliteShim:
         own = ctypes.c_void_p.from_address(file)
         if code == OK and own.value:
             self._names[file] = path
+            self._nameless.discard(file)
+            if flags & OPEN_CREATE and flags & OPEN_LOGS:
+                self._nameless.add(file)
             own.value = ctypes.addressof(self._table(own.value))
         return code
 
@@ -145,22 +159,54 @@ class SqliteShim:
             path = self._names[file]
 
             def do(some: int) -> int:
-                return write(file, data, some, offset) if some else OK
+                code: int = write(file, data, some, offset) if some else OK
+                if code == OK and (disk := self._passing.disk_at(path)) is not None:
+                    disk.write(path, offset, ctypes.string_at(data, some))
+                return code
 
             return self._guarded("write", path, length, IOERR_WRITE, do, offset)
 
         def truncated(file: int, length: int) -> int:
-            return self._guarded("truncate", self._names[file], 0, IOERR_TRUNCATE, lambda _: truncate(file, length))
+            path = self._names[file]
+
+            def do(_: int) -> int:
+                code: int = truncate(file, length)
+                if code == OK and (disk := self._passing.disk_at(path)) is not None:
+                    disk.truncate(path, length)
+                return code
+
+            return self._guarded("truncate", path, 0, IOERR_TRUNCATE, do)
 
         def synced(file: int, flags: int) -> int:
-            return self._guarded("sync", self._names[file], 0, IOERR_FSYNC, lambda _: sync(file, flags))
+            path = self._names[file]
+
+            def do(_: int) -> int:
+                code: int = sync(file, flags)
+                if code == OK and (disk := self._passing.disk_at(path)) is not None:
+                    disk.sync(path)
+                    if file in self._nameless:
+                        disk.sync(os.path.dirname(path))
+                self._nameless.discard(file)
+                return code
+
+            return self._guarded("sync", path, 0, IOERR_FSYNC, do)
 
         made.write, made.truncate = self._own(_WRITE(written)), self._own(_TRUNCATE(truncated))
         made.sync = self._own(_SYNC(synced))
         return made
 
     def _deleted(self, vfs: int, name: bytes, durable: int) -> int:
-        return self._guarded("remove", name.decode(), 0, IOERR_DELETE, lambda _: self._delete(vfs, name, durable))
+        path = name.decode()
+
+        def do(_: int) -> int:
+            code: int = self._delete(vfs, name, durable)
+            if code == OK and (disk := self._passing.disk_at(path)) is not None:
+                disk.remove(path)
+                if durable & 1:
+                    disk.sync(os.path.dirname(path))
+            return code
+
+        return self._guarded("remove", path, 0, IOERR_DELETE, do)
 
     def _guarded(
         self, kind: str, path: str, size: int, otherwise: int, do: Callable[[int], int], offset: int = 0
@@ -176,7 +222,6 @@ class SqliteShim:
 
 def _die_loudly(error: BaseException) -> NoReturn:
     """What is raised into SQLite is lost, and a shim that fails quietly proves nothing."""
-    import os
     import traceback
 
     traceback.print_exception(error)

@@ -14,6 +14,7 @@ class Tally:
     """`counts` by name; `faults` are those of every outcome together."""
 
     seed: int
+    power: bool = False
     counts: Counter[str] = field(default_factory=Counter)
     cpu: float = 0.0
 
@@ -36,6 +37,7 @@ class Tally:
             counts["ENOSPC" if errors == {errno.ENOSPC} else "EIO" if errors == {errno.EIO} else "mixed"] += failed
         for name in ("answered", "streamed", "refused_run", "kept", "sent"):
             counts[name] += len(outcome.first.all(name))
+        counts.update(outcome.left)
         counts["faults"] += len(outcome.faults)
         counts["faulty"] += bool(outcome.faults)
 
@@ -47,14 +49,24 @@ class Tally:
         count = self.counts
         sides = ", ".join(f"{count[side]:,} {side}" for side in ("before", "after", "torn"))
         disk = ", ".join(f"{count[name]:,} {name}" for name in ("ENOSPC", "EIO", "mixed") if count[name])
+        what, left = "kills", ""
+        if self.power:
+            names, at_ends = count["names"] + count["names lost"], count["cut"] + count["later"] - self.kills
+            what = "power cuts"
+            left = (
+                f"{count['later']:,} came to a later process, {at_ends:,} more to one at its end; "
+                f"of what was not synced {count['stayed']:,} writes stayed, {count['in part']:,} in part, "
+                f"{count['lost']:,} were lost, and {count['names lost']:,} of {names:,} changes of names; "
+            )
         told = count["answered"] + count["streamed"] + count["refused_run"]
         verdict = (
             f"{count['faulty']:,} FAULTY" if count["faulty"] else "0 lost, 0 open, 0 twice, ledger clean, audit clean"
         )
         return (
-            f"seed {self.seed}: {self.kills:,} kills ({sides}; "
+            f"seed {self.seed}: {self.kills:,} {what} ({sides}; "
             f"{count['at the next start']:,} of them at a next start) "
-            f"in {count['lives']:,} lives, failed writes: {disk or 'none'}; {told:,} answers and "
-            f"{count['kept']:,} accepted commands held against it, {count['sent']:,} calls sent; {verdict}; "
-            f"{self.cpu / max(1, self.kills):.2f} s of CPU a kill"
+            f"in {count['lives']:,} lives{'; ' if left else ', '}{left}failed writes: {disk or 'none'}; "
+            f"{told:,} answers and {count['kept']:,} accepted commands held against it, "
+            f"{count['sent']:,} calls sent; {verdict}; "
+            f"{self.cpu / max(1, self.kills):.2f} s of CPU a {'cut' if self.power else 'kill'}"
         )

@@ -16,7 +16,10 @@ from tests.faults.plan import SIDES, deaths_of, life_of
 from tests.support.process import ENVIRONMENT
 
 ROOT = Path(__file__).resolve().parents[2]
-TALLY = re.compile(r"seed (\d+): ([\d,]+) kills \(([\d,]+) before, ([\d,]+) after, ([\d,]+) torn; ([\d,]+) of them")
+TALLY = re.compile(
+    r"seed (\d+): ([\d,]+) (?:kills|power cuts) \(([\d,]+) before, ([\d,]+) after, ([\d,]+) torn; ([\d,]+) of them"
+)
+LEFT = re.compile(r"(\d+) writes stayed (\d+) in part (\d+) were lost and (\d+) of \d+ changes of names")
 CLEAN = "0 lost, 0 open, 0 twice, ledger clean, audit clean"
 
 
@@ -41,17 +44,23 @@ def counts(said: str) -> Sequence[int]:
     return [int(number.replace(",", "")) for number in match.groups()[1:]]
 
 
-def test_nothing_is_lost_by_deaths_and_full_disks(tmp_path: Path) -> None:
-    code, said = faults(tmp_path, "--seed", "8", "--kills", "160", "--deaths", "10")
+@pytest.mark.parametrize("power", [(), ("--power",)], ids=["killed", "power cut"])
+def test_nothing_is_lost_by_deaths_and_full_disks(tmp_path: Path, power: Sequence[str]) -> None:
+    code, said = faults(tmp_path, "--seed", "8", "--kills", "70", "--deaths", "10", *power)
     assert code == 0, said
     assert CLEAN in said
-    assert counts(said)[0] >= 160
+    assert counts(said)[0] >= 70
     assert all(number > 10 for number in counts(said)), said
     assert "failed writes: none" not in said
+    if power:
+        stayed, in_part, lost, names = map(int, LEFT.findall(said.replace(",", ""))[0])
+        assert min(stayed, in_part, lost) > 50
+        assert names > 5
 
 
-def test_a_mistake_is_found_and_its_line_shows_it_again(tmp_path: Path) -> None:
-    code, said = faults(tmp_path, "--seed", "1", "--plant", "told_too_early", "--kills", "60", "--at-most", "1")
+@pytest.mark.parametrize("planted", [("told_too_early",), ("commits_unsynced", "--power")], ids=lambda words: words[0])
+def test_a_mistake_is_found_and_its_line_shows_it_again(tmp_path: Path, planted: Sequence[str]) -> None:
+    code, said = faults(tmp_path, "--seed", "1", "--kills", "60", "--at-most", "1", "--plant", *planted)
     assert code == 1, said
     (line,) = re.findall(r"again: python -m tests\.faults (.+)", said)
     (first,) = re.findall(r"seed 1, life .*: \d+ faults\n(?:  .+\n)+?(?=  again)", said)
@@ -131,8 +140,11 @@ def test_writes_of_two_processes_are_told_alike(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-def test_ten_thousand_deaths_lose_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, said = faults(tmp_path, "--seed", "7", "--kills", "10000", "--jobs", "2")
+@pytest.mark.parametrize("words", [("10000",), ("5000", "--power")], ids=["killed", "power cut"])
+def test_thousands_of_deaths_lose_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: Sequence[str]
+) -> None:
+    code, said = faults(tmp_path, "--seed", "7", "--jobs", "2", "--kills", *words)
     with capsys.disabled():
         sys.stdout.write(f"\n{said.splitlines()[-1]}\n")
     assert code == 0, said

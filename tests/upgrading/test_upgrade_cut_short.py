@@ -82,7 +82,7 @@ async def test_killed_anywhere_it_is_the_old_journal_or_the_new_one(tmp_path: Pa
     calls: list[str] = []
     upgrade(journal, now_ms, calls.append)
     first = next(place for place, call in enumerate(calls) if call.startswith("BEGIN IMMEDIATE"))
-    assert calls[:first].count("fsync") == 3
+    assert calls[:first].count("fsync") == 4
     assert [call.strip("; \n") for call in calls].count("COMMIT") == 1
     places = [*range(1, first + 2), *range(first + 2, len(calls), SOME), len(calls), len(calls) + 1]
     ends = []
