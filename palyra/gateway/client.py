@@ -70,29 +70,21 @@ class HttpClient:
             fields.append(("Connection", "close"))
         self._streaming = True
         self.began = self._clock.monotonic()
-        await self._send(head(200, "OK", fields, self._date.line()) + b"\r\n")
+        await self._connection.send(head(200, "OK", fields, self._date.line()) + b"\r\n")
 
     async def write(self, data: bytes) -> None:
         """Passes bytes of the answer on; waits while the caller does not read."""
         if data:
-            await self._send(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+            await self._connection.send(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     async def finish(self) -> bool:
         """Ends a started stream; False when the caller did not stay for it."""
         try:
             if self._chunked:
-                await self._send(b"0\r\n\r\n")
+                await self._connection.send(b"0\r\n\r\n")
         except ClientGoneError:
             return False
         return await self._connection.flushed()
-
-    async def _send(self, data: bytes) -> None:
-        transport = self._connection.transport
-        if transport is None or transport.is_closing():
-            raise ClientGoneError
-        transport.write(data)
-        if self._connection.writing_paused and not await self._connection.writable():
-            raise ClientGoneError
 
 
 def content_type(headers: Mapping[str, str], known: str) -> str:

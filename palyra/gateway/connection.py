@@ -15,6 +15,7 @@ from palyra.core.clock import Clock, Timer
 from palyra.gateway.errors import RefusedError, internal_error, invalid, refusal_reply
 from palyra.gateway.reply import DateLine
 from palyra.providers.wires import Wire
+from palyra.runs.request import ClientGoneError
 
 LINGER_S = 5
 """How long the rest of an unread body is read and thrown away, so that the caller sees its answer, not a reset."""
@@ -194,6 +195,15 @@ class Connection(web.RequestHandler):
             finally:
                 self._resumed = None
         return self.alive
+
+    async def send(self, data: bytes) -> None:
+        """Hands bytes on, and waits while the caller is behind. Raises ClientGoneError where it left or has stopped."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            raise ClientGoneError
+        transport.write(data)
+        if self.writing_paused and not await self.writable():
+            raise ClientGoneError
 
     def abort(self) -> None:
         """Ends the connection at once; what was not sent is lost."""

@@ -50,7 +50,7 @@ from palyra.governance.grants import GrantState
 from palyra.healing.verdicts import Verdict
 from palyra.runs.states import RunState
 
-BY = tuple(fact for fact in FILTERS.values())
+BY = tuple(FILTERS.values())
 PERIOD = ("since", "until")
 BUCKETS = ("auto", "hour", "day")
 ENTRIES, MOST_ENTRIES, DECISIONS = 10, 50, 10

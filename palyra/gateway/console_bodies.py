@@ -179,6 +179,14 @@ class Members:
         self.fault(name, "it is no list of texts", 'Write a list like ["one", "two"].')
         return ()
 
+    def table(self, name: str, fix: str) -> dict[str, Any] | None:
+        """An object; None where it is at fault or was not given."""
+        found = self._data.get(name)
+        if found is None or isinstance(found, dict):
+            return found
+        self.fault(name, "it is no object", fix)
+        return None
+
     def flag(self, name: str) -> bool:
         """False where there is none."""
         found = self._data.get(name)
@@ -248,9 +256,9 @@ def read_decision(body: bytes, approval_id: str, view: ApprovalView | None = Non
     decision = members.choice("decision", DECISIONS)
     scope = members.choice("scope", SCOPES, "once")
     seconds = amount = None
-    for name, owner in (("scope", "allow"), ("duration_seconds", "allow"), ("amount", "allow")):
+    for name in ("scope", "duration_seconds", "amount"):
         if decision == "deny" and members.has(name):
-            members.fault(name, f"it belongs to the decision {owner}", "Leave it out.")
+            members.fault(name, "it belongs to the decision allow", "Leave it out.")
     if decision == "allow":
         if scope == "timeboxed":
             seconds = members.whole("duration_seconds", LONGEST_TIME_S, required=True)

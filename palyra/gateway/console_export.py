@@ -52,7 +52,7 @@ class Download:
             await export_usage(self, query, self._form, self._written.append)
             await self._send()
             if self._chunked:
-                await self._transmit(b"0\r\n\r\n")
+                await self._connection.send(b"0\r\n\r\n")
         except ClientGoneError:
             return Handled(keep=False)
         except Exception:
@@ -79,16 +79,8 @@ class Download:
             fields.append(("Transfer-Encoding", "chunked") if self._chunked else ("Connection", "close"))
             if self._chunked and not self._keep_alive:
                 fields.append(("Connection", "close"))
-            await self._transmit(head(200, "OK", fields, self._date.line()) + b"\r\n")
+            await self._connection.send(head(200, "OK", fields, self._date.line()) + b"\r\n")
         data = b"".join(self._written)
         self._written.clear()
         if data:
-            await self._transmit(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
-
-    async def _transmit(self, data: bytes) -> None:
-        transport = self._connection.transport
-        if transport is None or transport.is_closing():
-            raise ClientGoneError
-        transport.write(data)
-        if self._connection.writing_paused and not await self._connection.writable():
-            raise ClientGoneError
+            await self._connection.send(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)

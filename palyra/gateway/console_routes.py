@@ -48,6 +48,7 @@ from palyra.vault.records import Operator, Role
 
 ROOT = "/console/v1/"
 RETRY_S = 30.0
+"""When a caller may try again after something that takes a person to repair."""
 NOBODY = "Nobody can be let in: the access registry cannot be read."
 MAX_BODY = 256 * 1024
 _ANY = "*"

@@ -10,7 +10,7 @@ from palyra.control.task_queries import TaskQuery, TasksQuery, TaskStatsQuery
 from palyra.core.errors import NotFoundError
 from palyra.gateway.console_acts import Ask
 from palyra.gateway.console_answers import Told, listed, refusal_for
-from palyra.gateway.console_bodies import Members, read_object
+from palyra.gateway.console_bodies import Members
 from palyra.gateway.errors import RefusedError
 from palyra.journal.task_rows import TaskState
 from palyra.runs.request import Refusal
@@ -117,7 +117,7 @@ async def _act(ask: Ask, verb: TaskVerb) -> Told:
     ask.words()
     members = Members(ask.body, ("reason", "keep_expiry") if verb == "retry" else ("reason",))
     reason = members.text("reason")
-    keep_expiry = _flag(members, read_object(ask.body), "keep_expiry")
+    keep_expiry = members.flag("keep_expiry")
     members.done()
     return await _done(ask, ActOnTasks(verb, (ask.identity,), reason, keep_expiry))
 
@@ -143,27 +143,18 @@ async def _record(ask: Ask) -> dict[str, Any]:
 
 def read_task(body: bytes) -> AddTask:
     """Raises RefusedError (400) with every fault of form; what the fields may hold is the queue's to say."""
-    members, data = Members(body, _TASK), read_object(body)
+    members = Members(body, _TASK)
     texts = {name: members.text(name, LONGEST_NAME) for name in _TEXTS}
     numbers = {name: members.number(name, *limits) for name, limits in _NUMBERS.items()}
-    flags = {name: _flag(members, data, name) for name in _FLAGS}
-    payload = data.get("payload")
-    if payload is not None and not isinstance(payload, dict):
-        members.fault("payload", "it is no object", 'Write one like {"labels": ["a", "b"]}.')
+    flags = {name: members.flag(name) for name in _FLAGS}
+    payload = members.table("payload", 'Write one like {"labels": ["a", "b"]}.')
     given: dict[str, Any] = {
         **{"task_kind" if name == "kind" else name: text for name, text in texts.items()},
         **numbers,
         **flags,
         "text": members.text("text", LONGEST_TEXT) if members.has("text") else None,
-        "payload": payload if isinstance(payload, dict) else None,
+        "payload": payload,
         "tags": members.texts("tags"),
     }
     members.done()
     return replace(AddTask(source="http"), **given)
-
-
-def _flag(members: Members, data: Mapping[str, Any], name: str) -> bool:
-    found = data.get(name)
-    if found is not None and not isinstance(found, bool):
-        members.fault(name, "it is neither true nor false", "Write true or false.")
-    return found is True

@@ -47,11 +47,12 @@ class Lately:
         return self._statuses.counts()
 
     def overhead(self, part: float) -> float | None:
-        """The time requests spent here, nobody being waited for: so many of them (0 to 1) took at most as long."""
+        """The seconds that this part (0 to 1) of the newest requests spent here at most, nobody being waited for; None
+        without any."""
         return self._part(self._overheads, part)
 
     def first_byte(self, part: float) -> float | None:
-        """The ms within which that part (0 to 1) of the newest answers began."""
+        """The seconds within which that part (0 to 1) of the newest streams began; None without any."""
         return self._part(self._first_bytes, part)
 
     def _part(self, newest: deque[tuple[float, float]], part: float) -> float | None:

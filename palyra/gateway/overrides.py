@@ -11,7 +11,6 @@ from palyra.config.choices import MetricKind
 from palyra.config.suggest import nearest
 from palyra.core.clock import Clock
 from palyra.core.errors import JournalUnavailableError
-from palyra.core.money import decimal_usd
 from palyra.core.scope import Scope
 from palyra.core.signed_name import SignedName
 from palyra.gateway.body import check_media_type, read_body
@@ -25,6 +24,7 @@ from palyra.governance.explain import instant_text
 from palyra.governance.four_eyes import Decider
 from palyra.governance.grants import Grant
 from palyra.governance.overrides import OverrideInputError, OverrideRequest, Requester, TooOftenError
+from palyra.governance.policy import plain_amount
 from palyra.providers.strict_json import LONE_SURROGATE, RequestError, parse_object
 from palyra.runs.overrides import Found
 from palyra.runs.request import Refusal
@@ -106,7 +106,7 @@ class OverridesDoor:
         """`not_taken` is an amount that was named where the record stands with another one."""
         data = record_json(found, self._clock.now_ms())
         if not_taken is not None:
-            data["amount_not_taken"] = _amount(not_taken, found.record.leading.metric_kind)
+            data["amount_not_taken"] = plain_amount(not_taken, found.record.leading.metric_kind)
         if not self._house.config.gateway.expose_amounts:
             data = without_amounts(data)
         return Reply(status, json.dumps(data).encode("ascii"), self._date)
@@ -128,7 +128,7 @@ def record_json(found: Found, now: int) -> dict[str, Any]:
         "run_ids": list(record.run_ids),
         "waiting": found.waiting,
         "risk": record.risk,
-        "amount": None if record.wanted is None else _amount(record.wanted, record.leading.metric_kind),
+        "amount": None if record.wanted is None else plain_amount(record.wanted, record.leading.metric_kind),
         "requested_at": instant_text(record.requested_at),
         "expires_at": instant_text(record.expires_at),
         "resolved_at": None if resolved_at is None else instant_text(resolved_at),
@@ -142,11 +142,11 @@ def _budget(record: ApprovalRecord, item: UsageBudgetEvaluation) -> dict[str, An
     return {
         "policy_id": item.policy_id,
         "scope": item.scope_value,
-        "settled": _amount(item.settled, item.metric_kind),
-        "held": _amount(item.held, item.metric_kind),
-        "bound": _amount(item.bound, item.metric_kind),
-        "hard": None if item.hard is None else _amount(item.hard, item.metric_kind),
-        "excess": _amount(record.excess(item), item.metric_kind),
+        "settled": plain_amount(item.settled, item.metric_kind),
+        "held": plain_amount(item.held, item.metric_kind),
+        "bound": plain_amount(item.bound, item.metric_kind),
+        "hard": None if item.hard is None else plain_amount(item.hard, item.metric_kind),
+        "excess": plain_amount(record.excess(item), item.metric_kind),
         "window_end": None if item.window.end is None else instant_text(item.window.end),
     }
 
@@ -159,14 +159,10 @@ def _grant(grant: Grant, now: int) -> dict[str, Any]:
         "kind": row.kind,
         "policy_id": row.policy_id,
         "state": grant.state(now).value,
-        "cap": _amount(row.cap, metric),
-        "drawn": _amount(grant.drawn, metric),
+        "cap": plain_amount(row.cap, metric),
+        "drawn": plain_amount(grant.drawn, metric),
         "expires_at": None if row.expires_at is None else instant_text(row.expires_at),
     }
-
-
-def _amount(amount: int, metric: MetricKind) -> str:
-    return decimal_usd(amount) if metric is MetricKind.ESTIMATED_COST_USD else str(amount)
 
 
 def _key_as_decider(key: Key) -> Decider:

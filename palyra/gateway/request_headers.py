@@ -5,7 +5,6 @@ A mistyped header must not slip past a budget, so an unknown one is refused like
 
 import re
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from palyra.config.choices import RoutingMode
@@ -14,6 +13,7 @@ from palyra.core.scope import Scope
 from palyra.core.values import value
 from palyra.gateway.errors import RefusedError, forbidden, invalid
 from palyra.gateway.ports import Key
+from palyra.governance.candidates import TaskClass
 
 PREFIXES = (b"x-palyra", b"x_palyra")
 """What begins a header of ours, also one whose dash was mistyped."""
@@ -42,18 +42,6 @@ _TAG_NAME = re.compile(r"[a-z0-9_.-]{1,32}")
 _TAG_VALUE = re.compile(r"[\x21-\x2b\x2d-\x7e](?:[\x20-\x2b\x2d-\x7e]{0,62}[\x21-\x2b\x2d-\x7e])?")
 _TAG_RULE = "name=value, with a name of 1 to 32 of a-z 0-9 _ . - and a value of 1 to 64 visible ASCII characters"
 _SECONDS = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,3})?")
-
-
-class TaskClass(StrEnum):
-    """What a request is for; decides routing and who waits for whom."""
-
-    PRIMARY_INTERACTIVE = "primary_interactive"
-    BACKGROUND_AUTOMATION = "background_automation"
-    AUXILIARY_SUMMARY = "auxiliary_summary"
-    AUXILIARY_RECALL = "auxiliary_recall"
-    AUXILIARY_CLASSIFICATION = "auxiliary_classification"
-    AUXILIARY_EXTRACTION = "auxiliary_extraction"
-    AUXILIARY_VISION = "auxiliary_vision"
 
 
 _USUAL = TaskClass.PRIMARY_INTERACTIVE.value

@@ -51,8 +51,6 @@ NOTHING_HERE = (
     "Anthropic clients without it."
 )
 
-"""When a caller may try again after something that takes a person to repair."""
-
 _WIRES = {path: wire for wire, path in GATEWAY_PATHS.items()}
 _TOLD_APART = frozenset({*_WIRES, MODELS, COUNTING_PATH, METRICS, "/healthz", "/readyz"})
 """Addresses that logs and metrics tell apart; the others are one, since callers may ask for any."""

@@ -132,8 +132,8 @@ class UsageBudgetEvaluation(NamedTuple):
         return 0 if self.hard is None else max(0, self.projected - self.hard - self.grants)
 
     def to_json(self) -> dict[str, Any]:
-        # `value` of an enum is looked up through Python code, too slow for what every request does so often.
         """As the journal keeps it within a decision."""
+        # `value` of an enum is looked up through Python code, too slow for what every request does so often.
         return {
             "policy_id": self.policy_id,
             "revision": self.revision,

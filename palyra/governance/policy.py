@@ -22,6 +22,11 @@ ANY = "*"
 """As a scope id: one counter for each distinct value."""
 
 
+def plain_amount(amount: int, metric: MetricKind) -> str:
+    """An amount as it is typed, and told to programs: `5.00` dollars, or a whole number of tokens or requests."""
+    return decimal_usd(amount) if metric is MetricKind.ESTIMATED_COST_USD else str(amount)
+
+
 class PolicySource(StrEnum):
     """`CONFIG` policies are edited in the configuration file and read-only at run time."""
 
@@ -90,7 +95,7 @@ class UsageBudgetPolicyRecord:
 
     def amount_text(self, amount: int) -> str:
         """An amount of this policy's metric, as it is typed."""
-        return decimal_usd(amount) if self.metric_kind is MetricKind.ESTIMATED_COST_USD else str(amount)
+        return plain_amount(amount, self.metric_kind)
 
     def counts_like(self, other: "UsageBudgetPolicyRecord") -> bool:
         """Whether both count the same use in the same windows: if so, an edit leaves consumption as it stands."""

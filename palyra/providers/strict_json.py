@@ -80,18 +80,20 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _constant(name: str) -> NoReturn:
+def no_constant(name: str) -> NoReturn:
+    """For `parse_constant`: refuses what JSON does not have (NaN, Infinity). Raises ValueError."""
     raise ValueError(f"{name} is no JSON number")
 
 
-def _finite(text: str) -> float:
+def finite(text: str) -> float:
+    """For `parse_float`: a number that a float can hold. Raises ValueError."""
     number = float(text)
     if number in (float("inf"), float("-inf")):
         raise ValueError(f"{text[:40]} is too large for a number")
     return number
 
 
-_STRICT = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_constant, parse_float=_finite)
+_STRICT = json.JSONDecoder(object_pairs_hook=_members, parse_constant=no_constant, parse_float=finite)
 
 
 def _not_json(message: str) -> RequestError:

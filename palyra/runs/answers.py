@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from palyra.config.choices import MetricKind
-from palyra.core.money import decimal_usd
 from palyra.governance.evaluate import Cause, UsageBudgetEvaluation
 from palyra.governance.explain import instant_text, refusal_message
+from palyra.governance.policy import plain_amount
 from palyra.providers.credentials import RATE_LIMITED_MS
 from palyra.providers.errors import ProviderError
 from palyra.providers.registry import ModelNotFoundError, WrongRoleError
@@ -111,7 +110,7 @@ def _palyra(run: LiveRun, planned: Planned) -> dict[str, object]:
 
 def _evaluation(item: UsageBudgetEvaluation) -> dict[str, Any]:
     def text(amount: int | None) -> str | None:
-        return None if amount is None else _amount(amount, item.metric_kind)
+        return None if amount is None else plain_amount(amount, item.metric_kind)
 
     return {
         "policy_id": item.policy_id,
@@ -125,10 +124,6 @@ def _evaluation(item: UsageBudgetEvaluation) -> dict[str, Any]:
     }
 
 
-def _amount(amount: int, metric: MetricKind) -> str:
-    return decimal_usd(amount) if metric is MetricKind.ESTIMATED_COST_USD else str(amount)
-
-
 def _told(
     kind: str,
     value: int | str | None,
@@ -138,7 +133,7 @@ def _told(
 ) -> dict[str, Any]:
     if kind == "grant" and amount is not None:
         metric = next(item.metric_kind for item in evaluations if item.policy_id == policy_id)
-        return {"kind": kind, "policy_id": policy_id, "amount": _amount(amount, metric)}
+        return {"kind": kind, "policy_id": policy_id, "amount": plain_amount(amount, metric)}
     if kind == "time" and isinstance(value, int):
         return {"kind": kind, "value": instant_text(value)}
     return {"kind": kind, "value": value}

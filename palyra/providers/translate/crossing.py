@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from palyra.core.errors import BadInputError
 from palyra.core.values import value
+from palyra.providers.strict_json import finite, no_constant
 
 
 class UncarriedError(BadInputError):
@@ -142,21 +143,10 @@ def parsed_arguments(text: str) -> dict[str, Any] | None:
     if not text.strip():
         return {}
     try:
-        arguments = json.loads(text, parse_constant=_refused, parse_float=_finite)
+        arguments = json.loads(text, parse_constant=no_constant, parse_float=finite)
     except (ValueError, RecursionError):
         return None
     return arguments if type(arguments) is dict else None
-
-
-def _refused(text: str) -> None:
-    raise ValueError(f"{text} is no JSON number")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if number in (float("inf"), float("-inf")):
-        raise ValueError(f"{text[:40]} is too large for a number")
-    return number
 
 
 compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
