@@ -193,9 +193,11 @@ class PalyraApp(App[None], inherit_bindings=False):
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key | events.MouseEvent):
             self.bridge.touch()
-        if isinstance(event, events.Key | events.MouseDown):
+        if isinstance(event, events.Key | events.MouseDown) and not event.is_forwarded:
             key = event.key if isinstance(event, events.Key) else f"button {event.button}"
             self._held.press(key, self.clock.monotonic())
+            if isinstance(self.screen, Dialog) and self.screen.holds_off(key, again=self._held.again):
+                return
         await super().on_event(event)
 
     def spawn(self, work: Coroutine[Any, Any, object]) -> None:

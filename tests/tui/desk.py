@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 from palyra.control.snapshots import Snapshot
 from palyra.core.clock import ManualClock
 from palyra.tui.app import PalyraApp
+from palyra.tui.commands.held import RELEASE_SECONDS
 from palyra.tui.screens.base import PalyraScreen
 from palyra.tui.screens.listing import ListScreen
 from tests.tui.fake_control import FakeControl
@@ -59,6 +60,12 @@ class Desk:
         for key in keys:
             self._send(key)
             await self.settle()
+
+    async def press_anew(self, *keys: str) -> None:
+        """Presses keys one after another, each let go for so long that it cannot be held down."""
+        for key in keys:
+            await self.press(key)
+            await self.jump(RELEASE_SECONDS)
 
     async def type(self, text: str) -> None:
         """Types into what has the focus."""

@@ -79,13 +79,13 @@ async def test_snoozing_asks_for_how_long_and_says_until_when() -> None:
         await desk.press("ctrl+u")
         await desk.type("8 weeks")
         assert "is no duration" in desk.text
-        await desk.press("enter", "enter")
+        await desk.press_anew("enter", "enter")
         assert desk.control.sent == []
         await desk.press("shift+tab")
         await desk.press("escape")
         await desk.press("s", "ctrl+u")
         await desk.type("30m")
-        await desk.press("enter", "enter")
+        await desk.press_anew("enter", "enter")
         assert desk.control.sent == [SnoozeAlert(ident(5001), 1800, 1)]
         await desk.wait()
         assert "snoozed" in desk.lines[3]

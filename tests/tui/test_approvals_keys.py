@@ -102,7 +102,7 @@ async def test_allow_for_a_time() -> None:
         await desk.type("30m")
         assert "until 11:12 (30 min)" in desk.box
         assert "research-day by up to" in desk.box
-        await desk.press("enter", "enter")
+        await desk.press_anew("enter", "enter")
         assert desk.control.sent == [DecideApproval(ident(1001), "allow", 1, scope="timeboxed", duration_seconds=1_800)]
 
 
@@ -113,12 +113,12 @@ async def test_allow_an_amount() -> None:
         await desk.press("A", "a", "tab", "ctrl+u")
         await desk.type("0")
         assert "an amount of nothing lets nothing pass" in desk.text
-        await desk.press("enter", "enter")
+        await desk.press_anew("enter", "enter")
         assert desk.dialog == "AllowDialog", "a wrong amount is not sent"
         await desk.press("ctrl+u")
         await desk.type("5.25")
         assert "up to $5.25 over research-day" in desk.box
-        await desk.press("enter", "enter")
+        await desk.press_anew("enter", "enter")
         assert desk.control.sent == [DecideApproval(ident(1001), "allow", 1, scope="amount", amount=5_250_000_000)]
         assert NANO == 1_000_000_000
 
@@ -144,7 +144,7 @@ async def test_deny_has_the_focus_on_the_safe_button_and_takes_a_reason() -> Non
         assert "what agent-ci asks over research-day in session build-771 is refused for 60 s" in desk.box
         await desk.press("shift+tab")
         await desk.type("too dear")
-        await desk.press("enter", "enter")
+        await desk.press_anew("enter", "enter")
         assert desk.control.sent == [DecideApproval(ident(1001), "deny", 1, reason="too dear")]
 
 

@@ -51,7 +51,7 @@ async def test_saving_does_not_have_to_wait() -> None:
     async with console(normal()) as desk:
         desk.control.replays.stuck = True
         await edited(desk)
-        await desk.press("enter", "enter")
+        await desk.press_anew("enter", "enter")
         assert desk.control.sent == SAVED
         (progress,) = desk.control.replays.states.values()
         assert progress.state == "cancelled"
@@ -89,7 +89,7 @@ async def test_a_trial_that_cannot_be_made_says_so_and_saving_goes_on() -> None:
     async with console(normal()) as desk:
         desk.control.replays.trouble = "Two replays run already."
         await edited(desk)
-        await desk.press("enter")
+        await desk.press_anew("enter")
         assert "could not be tried: Two replays run already." in desk.box
         await desk.press("enter")
         assert desk.control.sent == SAVED

@@ -117,7 +117,7 @@ async def test_n_makes_a_budget_once_it_is_right() -> None:
         desk.focus("interval_kind")
         await desk.press("w")
         desk.focus("act")
-        await desk.press("enter", "enter")
+        await desk.press_anew("enter", "enter")
         (command,) = desk.control.sent
         assert isinstance(command, AddPolicy)
         assert command.fields["policy_id"] == "team-week"
@@ -145,7 +145,7 @@ async def test_what_the_engine_refuses_stays_in_the_form_with_its_words() -> Non
         await desk.press("7", "n")
         await fill(desk, policy_id="team-dawn", hard_limit="1")
         desk.focus("act")
-        await desk.press("enter", "enter")
+        await desk.press_anew("enter", "enter")
         assert desk.dialog == "PolicyDialog"
         assert "team-day is used by a budget of the config. Rename one." in desk.box
 
@@ -163,7 +163,7 @@ async def test_e_sends_only_what_changed_with_the_revision_seen() -> None:
         assert "Changes hard_limit. Voids 1 grant: session of agent-ci ($19.10 left)" in desk.box
         assert "and 1 pending approval: agent-ci (2 waiting). What was spent stays counted." in desk.box
         desk.focus("act")
-        await desk.press("enter", "enter")
+        await desk.press_anew("enter", "enter")
         assert desk.control.sent == [EditPolicy("research-day", {"hard_limit": "25.00"}, 3)]
 
 

@@ -1,5 +1,7 @@
 """A key that is held down decides once: the next request comes under the cursor by itself."""
 
+import pytest
+
 from palyra.control.commands import DecideApproval
 from palyra.control.incidents_commands import AssignIncidents
 from palyra.tui.commands.held import RELEASE_SECONDS, Held
@@ -43,6 +45,48 @@ async def test_another_key_in_between_is_a_new_thought() -> None:
         await desk.wait(0.31)
         await desk.press("a")
         assert len(desk.control.sent) == 2
+
+
+@pytest.mark.parametrize(
+    ("place", "opening", "field", "said"),
+    [
+        ("G", ("s",), "for", "Snooze this alert?"),
+        ("g", ("A", "a"), "amount", "how far?"),
+        ("g", ("d",), "reason", "Deny"),
+    ],
+    ids=["snooze", "amount", "deny"],
+)
+async def test_enter_held_in_a_field_comes_to_the_button_and_does_not_press_it(
+    place: str, opening: tuple[str, ...], field: str, said: str
+) -> None:
+    async with console(normal()) as desk:
+        await desk.press(place)
+        await desk.ready()
+        await desk.press(*opening)
+        desk.focus(field)
+        await desk.press("enter")
+        await desk.wait(0.5)
+        for _ in range(30):
+            await desk.press("enter")
+            await desk.wait(0.03)
+        assert (desk.control.sent, said in desk.box) == ([], True)
+        assert "let go, look, press again" in desk.box
+        await desk.wait(RELEASE_SECONDS)
+        await desk.press("enter")
+        assert (len(desk.control.sent), desk.dialog) == (1, "")
+
+
+async def test_how_a_dialog_is_worked_is_told_again_with_the_next_key_and_the_safe_button_is_always_there() -> None:
+    async with console(normal()) as desk:
+        await desk.press("G")
+        await desk.ready()
+        await desk.press("s", "enter", "enter")
+        assert "let go, look, press again" in desk.box
+        await desk.press("tab")
+        assert "let go" not in desk.box
+        desk.focus("keep")
+        await desk.press("space", "space")
+        assert (desk.control.sent, desk.dialog) == ([], "")
 
 
 def test_what_was_let_go_may_act_again_and_what_did_nothing_holds_nothing_up() -> None:

@@ -148,7 +148,7 @@ async def test_a_note_stays_in_the_timeline() -> None:
         await desk.ready()
         await desk.press("n")
         await desk.type("told the owner")
-        await desk.press("enter", "enter")
+        await desk.press_anew("enter", "enter")
         assert desk.control.sent == [NoteIncident(IncidentRef(ident(7001)), "told the owner")]
         await desk.press("enter")
         await desk.wait(2)

@@ -17,18 +17,19 @@ class Held:
         self._pressed = 0.0
         self._acted = ""
         """The id of what the key did when it was pressed first, and not by being held; empty for nothing."""
-        self._again = False
+        self.again = False
+        """Whether the key that came last came before, and was not let go since."""
 
     def press(self, key: str, now: float) -> None:
         """A key came at `now` (monotonic seconds)."""
-        self._again = key == self._key and now - self._pressed < RELEASE_SECONDS
-        if not self._again:
+        self.again = key == self._key and now - self._pressed < RELEASE_SECONDS
+        if not self.again:
             self._acted = ""
         self._key, self._pressed = key, now
 
     def repeats(self, act: str) -> bool:
         """Whether the key that came last has done this already, and was not let go since."""
-        return self._again and act == self._acted
+        return self.again and act == self._acted
 
     def did(self, act: str) -> None:
         """What the key that came last does."""

@@ -13,11 +13,14 @@ from palyra.tui.compositor import TightCompositor
 from palyra.tui.frame.small import too_small
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.form import Push
-from palyra.tui.widgets.lines import Line, Lines, line, muted, part, strong, width_of, wrap
+from palyra.tui.widgets.lines import Line, Lines, cut, line, muted, part, strong, width_of, wrap
 
 R = TypeVar("R")
 
 TEXT_WIDTH = 62
+PRESSING = frozenset(["enter", "space"])
+"""What presses the button that has the focus."""
+LET_GO = line(part("let go, look, press again", Tone.WARN))
 
 
 class Dialog(ModalScreen[R | None], Generic[R]):
@@ -62,8 +65,11 @@ class Dialog(ModalScreen[R | None], Generic[R]):
 
     def on_lines_resized(self, event: Lines.Resized) -> None:
         event.stop()
+        self._tell_keys(held=False)
+
+    def _tell_keys(self, *, held: bool) -> None:
         for keys in self.query("#dialog-keys").results(Lines):
-            keys.show_line(_keys(keys.size.width))
+            keys.show_line(cut(LET_GO, keys.size.width) if held else _keys(keys.size.width))
 
     def take(self, snapshot: Snapshot) -> None:
         """Sees each new snapshot while open: what is asked about may have changed."""
@@ -78,6 +84,14 @@ class Dialog(ModalScreen[R | None], Generic[R]):
             self.dismiss(None)
         else:
             self.act()
+
+    def holds_off(self, key: str, *, again: bool) -> bool:
+        """Whether a key that may be held down (`again`) would press a button that acts: the focus came there, or what
+        the button says changed, under a finger that meant something else."""
+        push = self.focused
+        held = again and key in PRESSING and isinstance(push, Push) and push.id != "keep"
+        self._tell_keys(held=held)
+        return held
 
     def act(self) -> None:
         """Does what the other button says."""
