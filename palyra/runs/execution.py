@@ -25,7 +25,7 @@ from palyra.runs.live import LiveRun, LiveRuns, RunStoppedError
 from palyra.runs.parking import Parking, Verdict
 from palyra.runs.planned import Planned
 from palyra.runs.planning import Planner, complexity_of
-from palyra.runs.request import Client, ClientGoneError, Outcome, Refusal, RunRequest
+from palyra.runs.request import Client, ClientGoneError, Outcome, Refusal, RunReport, RunRequest
 from palyra.runs.states import Phase, RunState, stopped_state
 from palyra.runs.tracing import Tracing
 from palyra.runs.trail import LEASE_DEFERRED, FailoverSettings, Trail, out_of_reach
@@ -93,6 +93,9 @@ class Execution:
         park_seconds = means.parking.patience(request.source, request.park_seconds)
         demanding = await worked_out(request, self._read)
         while True:
+            if self._run.stop_reason:
+                # Nothing is held yet; a run that was ended over its head meanwhile may never hold anything again.
+                return self._unbegun()
             now = means.clock.now_ms()
             planned = means.planner.plan(self._run, request, self._wanted, demanding, self._crossings, now, trail.steer)
             if planned.hold is not None:
@@ -266,6 +269,14 @@ class Execution:
         if not self._run.state.terminal:
             self._ends(stopped_state(reason), reason)
         return self._refused(planned, cancelled(self._run, reason))
+
+    def _unbegun(self) -> Outcome:
+        """Somebody stopped it before there was a plan that could be told of."""
+        run = self._run
+        if not run.state.terminal:
+            self._ends(stopped_state(run.stop_reason), run.stop_reason)
+        row = run.row
+        return Outcome(RunReport(run.run_id), row.state, row.reason, refusal=cancelled(run, row.reason))
 
     def _ends(self, state: RunState, reason: str, message: str = "", *told: Change) -> None:
         means = self._means

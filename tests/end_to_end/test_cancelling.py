@@ -1,7 +1,7 @@
 """Stopping runs: by an operator, by time, by a caller who leaves, by the house itself; and work that will not stop."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import openai
@@ -14,6 +14,7 @@ from palyra.providers.entries import ModelEntry
 from palyra.providers.upstream import Progress, UpstreamReply
 from palyra.providers.wires import Wire
 from palyra.runs.dispatch import Carrier
+from palyra.runs.request import RunRequest
 from tests.end_to_end.conftest import Opener
 from tests.end_to_end.premises import HELLO, MINI, Premises, chat, events_of
 from tests.end_to_end.test_streams import charged, long, read_text, streamed
@@ -234,6 +235,34 @@ async def test_work_that_will_not_stop_is_ended_over_its_head(
     (late,) = [note.data for note in after.notes if note.kind == "late_usage"]
     assert late == {"input": 12, "output": 4, "usage_source": "provider"}
     assert (await here.ask(PLAIN)).status == 200
+
+
+@pytest.mark.parametrize("late_s", [0.0, 2.0])
+async def test_what_is_stopped_while_it_is_read_holds_nothing(
+    here: Premises, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, late_s: float
+) -> None:
+    """A long body is read in a thread, and may still be when the run is ended over its worker's head."""
+    reading, read = asyncio.Event(), asyncio.Event()
+
+    async def slowly(_request: RunRequest, work: Callable[[], float]) -> float:
+        reading.set()
+        await read.wait()
+        return work()
+
+    monkeypatch.setattr("palyra.runs.execution.worked_out", slowly)
+    waiting = asking(here)
+    await reading.wait()
+    (live,) = here.engine.runner.live
+    await here.send(CancelRun(live.run_id))
+    await here.advance(late_s)
+    assert len(here.engine.runner.live) == (late_s == 0)
+    read.set()
+    answer = await waiting
+    assert (answer.status, answer.error["code"]) == (410, "run_cancelled")
+    await here.rest()
+    assert here.engine.ledger.open_holds() == ()
+    assert upstream.seen == []
+    await here.check()
 
 
 async def test_a_journal_that_stalls_does_not_keep_a_run_alive(here: Premises, upstream: Upstream) -> None:
