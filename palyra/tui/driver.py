@@ -25,11 +25,15 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
 from palyra.tui.picture import Picture
+from palyra.tui.terminal_answers import TerminalAnswers
 from palyra.tui.terminal_writer import TerminalWriter, WriterStats, open_terminal
 
 READ_BYTES = 4 * 1024
 READ_WAIT_MS = 100
 """How often the reader looks whether it should end, and whether an escape key stands alone."""
+
+MOST_CELLS = 4096
+"""A terminal that says it is wider or higher is not believed: the picture of it would take all memory."""
 
 _MODES = re.compile(r"(?:\x1b\[[?<>=][\d;]*\$?[a-zA-Z])+")
 """Switches the terminal has to get in any case: alternate screen, mouse, cursor, keyboard protocol, queries."""
@@ -88,7 +92,11 @@ class PalyraDriver(LinuxDriver):
 
     def process_message(self, message: Message) -> None:
         if isinstance(message, events.Resize):
+            if not (0 < message.size.width <= MOST_CELLS and 0 < message.size.height <= MOST_CELLS):
+                return
             self.picture.forget()
+        if isinstance(message, events.Key) and "\ud800" <= (message.character or "") <= "\udfff":
+            return
         super().process_message(message)
 
     def write(self, data: str) -> None:
@@ -145,6 +153,7 @@ class PalyraDriver(LinuxDriver):
     def run_input_thread(self) -> None:
         """Reads keys and mouse until told to end, or until the terminal has gone."""
         parser = XTermParser(self._debug)
+        answers = TerminalAnswers()
         decode = getincrementaldecoder("utf-8")(errors="replace").decode
         poller = select.poll()
         poller.register(self.fileno, select.POLLIN)
@@ -154,10 +163,15 @@ class PalyraDriver(LinuxDriver):
                 if not data:
                     self._on_gone()
                     break
-                if text := decode(data):
-                    for message in parser.feed(text):
-                        self.process_message(message)
-            for message in parser.tick():
+                text = answers.without(decode(data))
+            else:
+                text = answers.idle()
+            try:
+                heard = [*(parser.feed(text) if text else ()), *parser.tick()]
+            except Exception:  # a sequence that Textual fails to read must not be the last thing anybody can type
+                parser = XTermParser(self._debug)
+                continue
+            for message in heard:
                 self.process_message(message)
         with contextlib.suppress(EOFError, ParseError):
             list(parser.feed(""))

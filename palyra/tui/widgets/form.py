@@ -60,7 +60,7 @@ class Push(Widget, can_focus=True):
 
 
 class Field(Input):
-    """A one-line input: no blinking cursor, and what is pasted is made safe."""
+    """A one-line input: no blinking cursor, and whatever comes into it is made safe, however it was typed or pasted."""
 
     DEFAULT_CSS = """
     Field { height: 1; border: none; padding: 0 1; background: $panel; color: $tone-plain; }
@@ -73,6 +73,10 @@ class Field(Input):
             safe(value), placeholder=placeholder, id=id, compact=True, max_length=most, select_on_focus=False
         )
         self.cursor_blink = False
+
+    def validate_value(self, value: str) -> str:
+        """Marks pile up key by key, and keys may draw nothing: what is read back is what was typed."""
+        return str(safe(value))
 
     def _on_paste(self, event: events.Paste) -> None:
         event.stop()
