@@ -16,20 +16,26 @@ class Jumps:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._wall, self._monotonic = clock.now_ms(), clock.monotonic()
+        self.made_at = self._wall
+        """UTC unix ms."""
         self.looks = 0
         self.total = 0
         """How often wall time has jumped."""
 
     def look(self) -> int | None:
         """By how many ms wall time jumped since the last look, negative for back; None where it did not."""
-        wall, monotonic = self._clock.now_ms(), self._clock.monotonic()
-        by = (wall - self._wall) - round((monotonic - self._monotonic) * 1000)
-        self._wall, self._monotonic = wall, monotonic
+        by = self.unseen_ms
+        self._wall, self._monotonic = self._clock.now_ms(), self._clock.monotonic()
         self.looks += 1
         if abs(by) <= JUMP_MS:
             return None
         self.total += 1
         return by
+
+    @property
+    def unseen_ms(self) -> int:
+        """By how many ms wall time went further than time did since the last look."""
+        return (self._clock.now_ms() - self._wall) - round((self._clock.monotonic() - self._monotonic) * 1000)
 
     @property
     def looked_at(self) -> tuple[int, float] | None:

@@ -122,14 +122,18 @@ class Scheduler:
         return len(self._running)
 
     def overdue(self, now: int, by_ms: int = 60_000) -> list[tuple[str, int]]:
-        """Jobs with a slot that was released longer ago than that and has no fire yet: (job_id, slot). A scheduler that
-        is switched off owes none."""
+        """Jobs with a slot that this scheduler could have fired longer ago than that and has not: (job_id, slot). What
+        was released before it was made, or while the machine slept, is late by no fault of its own. One that is
+        switched off owes none."""
         if not self.settings.enabled:
             return []
+        since, lived = self.jumps.made_at, now - max(0, self.jumps.unseen_ms)
         return [
             (lane.job.job_id, lane.job.next_slot)
             for lane in self.roster
-            if lane.job.release_at is not None and lane.job.next_slot is not None and now - lane.job.release_at > by_ms
+            if lane.job.release_at is not None
+            and lane.job.next_slot is not None
+            and lived - max(lane.job.release_at, since) > by_ms
         ]
 
     def stop_fire(self, job_id: str, reason: str, by: str) -> bool:

@@ -33,6 +33,25 @@ async def test_a_fire_that_was_not_started_is_started_by_the_next_engine(tmp_pat
         assert (await stage.fires())[0].boot_id == "two"
 
 
+async def test_a_slot_that_came_while_no_engine_ran_or_the_machine_slept_is_not_owed(tmp_path: Path) -> None:
+    clock = ManualClock(T0)
+    async with bench(tmp_path, a_job(), clock=clock, boot="one"):
+        pass
+    clock.tick(600)
+    async with bench(tmp_path, clock=clock, boot="two") as stage:
+        assert stage.scheduler.overdue(clock.now_ms()) == []
+        await stage.turn()
+        # Whoever looks first after the machine slept finds what is due, before the scheduler has seen that it is.
+        clock.set_wall(clock.now_ms() + 3_600_000)
+        assert stage.scheduler.overdue(clock.now_ms()) == []
+        await stage.turn()
+        # What it does not take up though it could is owed.
+        stage.scheduler.roster._releases.clear()
+        await stage.at(600 + 3_600 + 121)
+        ((job_id, slot),) = stage.scheduler.overdue(clock.now_ms())
+        assert (job_id, slot <= clock.now_ms() - 60_000) == ("j1", True)
+
+
 async def crash(tmp_path: Path, clock: ManualClock, **rules: Any) -> str:
     """A fire is under way when the engine dies: the journal still says that it runs. Its attempt's id."""
     state = tmp_path / "dead"
