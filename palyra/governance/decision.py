@@ -159,8 +159,8 @@ class RoutingDecision:
         return self.action is RoutingAction.APPROVAL_REQUIRED
 
     def to_json(self) -> dict[str, Any]:
-        # As for evaluations, `_value_`: every request comes here.
         """As the journal keeps it; amounts in nano-dollars."""
+        # As for evaluations, `_value_`: every request comes here.
         return {
             "decision_id": self.decision_id,
             "run_id": self.run_id,

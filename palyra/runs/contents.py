@@ -13,7 +13,7 @@ from palyra.journal.text_rows import ANSWER, PROMPT, RUN_TEXTS, RunText
 from palyra.providers.request import ParsedRequest
 from palyra.providers.transcript import answer_words, prompt_words, streamed_words
 from palyra.providers.wires import Wire
-from palyra.runs.relayed import Relayed
+from palyra.runs.intermediary import Intermediary
 from palyra.runs.request import Answer, Client
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ LARGE = 16 * 1024
 """Bytes from which words are looked for in a thread."""
 
 
-class Overheard(Relayed):
+class Overheard(Intermediary):
     """A caller's connection whose stream is listened to."""
 
     def __init__(self, client: Client) -> None:

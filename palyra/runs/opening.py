@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from palyra.runs.attempt import Attempt
-from palyra.runs.relayed import Relayed
+from palyra.runs.intermediary import Intermediary
 from palyra.runs.request import Client, RunReport
 
 
-class Opening(Relayed):
+class Opening(Intermediary):
     """A caller, as one attempt sees it. From the first byte on the attempt is `shown`, and no other may follow it."""
 
     def __init__(self, client: Client, attempt: Attempt, report: RunReport, headers: Mapping[str, str]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hypothesis import event, given, settings
+from hypothesis.strategies import SearchStrategy
 
 from palyra.control.queries import RunQuery
 from palyra.providers.errors import KEPT_STATUSES
@@ -152,18 +153,33 @@ def cases(*which: list[tuple[Wire, str, Wire]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("wire", "model", "spoken"), rows, ids=[f"{a}-{b}" for a, _, b in rows])
 
 
+def endure(
+    attacked: Target,
+    scenes: SearchStrategy[Scene],
+    wire: Wire,
+    model: str,
+    *,
+    same: bool,
+    depth: settings,
+    stream: bool,
+) -> None:
+    """Answers a caller of `wire` with one scene after another; `same`: its provider speaks that wire too."""
+
+    @depth
+    @given(scene=scenes)
+    def attack(scene: Scene) -> None:
+        play(attacked, wire, model, scene, same=same, stream=stream)
+
+    attack()
+    attacked.run(attacked.books())
+
+
 @cases(SAME, TRANSLATED)
 @attacks(12)
 def test_a_stream_of_anything_is_a_whole_answer(
     attacked: Target, wire: Wire, model: str, spoken: Wire, depth: settings
 ) -> None:
-    @depth
-    @given(scene=streams(spoken))
-    def attack(scene: Scene) -> None:
-        play(attacked, wire, model, scene, same=wire is spoken, stream=True)
-
-    attack()
-    attacked.run(attacked.books())
+    endure(attacked, streams(spoken), wire, model, same=wire is spoken, depth=depth, stream=True)
 
 
 @cases(SAME, TRANSLATED, [EMBEDDED])
@@ -171,13 +187,7 @@ def test_a_stream_of_anything_is_a_whole_answer(
 def test_a_plain_answer_of_anything_is_a_whole_answer(
     attacked: Target, wire: Wire, model: str, spoken: Wire, depth: settings
 ) -> None:
-    @depth
-    @given(scene=plain_answers(spoken))
-    def attack(scene: Scene) -> None:
-        play(attacked, wire, model, scene, same=wire is spoken, stream=False)
-
-    attack()
-    attacked.run(attacked.books())
+    endure(attacked, plain_answers(spoken), wire, model, same=wire is spoken, depth=depth, stream=False)
 
 
 def test_no_claim_of_a_provider_exhausts_what_sums_can_hold(attacked: Target) -> None:

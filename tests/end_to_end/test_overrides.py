@@ -155,6 +155,8 @@ async def test_every_fault_is_told_at_once(here: Premises) -> None:
     answer = await post(here, {"policy_ids": ["desk", "nope"], "amount": "x", "session": "a b"})
     faults = answer.error["palyra"]["faults"]
     assert [fault["field"] for fault in faults] == ["session", "reason", "policy_ids[1]", "amount"]
+    endless = await post(here, {"policy_ids": ["desk"], "reason": "x" * 64 * 1024})
+    assert (endless.status, endless.error["code"]) == (413, "body_too_large")
 
 
 async def test_after_a_denial_asking_again_has_to_wait(here: Premises) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from palyra.runs.request import Client, GoneCallback, RunReport
 
 
-class Relayed:
+class Intermediary:
     """A Client over another one, for those that change or hear a part of what goes through; methods raise as its do."""
 
     def __init__(self, client: Client) -> None:
