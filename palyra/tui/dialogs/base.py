@@ -12,7 +12,7 @@ from palyra.control.snapshots import Snapshot
 from palyra.tui.compositor import TightCompositor
 from palyra.tui.frame.small import too_small
 from palyra.tui.themes import Tone
-from palyra.tui.widgets.form import Push
+from palyra.tui.widgets.form import Cycle, Push
 from palyra.tui.widgets.lines import Line, Lines, cut, line, muted, part, strong, width_of, wrap
 
 R = TypeVar("R")
@@ -67,9 +67,14 @@ class Dialog(ModalScreen[R | None], Generic[R]):
         event.stop()
         self._tell_keys(held=False)
 
+    def on_descendant_focus(self) -> None:
+        self._tell_keys(held=False)
+
     def _tell_keys(self, *, held: bool) -> None:
+        choosing = isinstance(self.focused, Cycle)
         for keys in self.query("#dialog-keys").results(Lines):
-            keys.show_line(cut(LET_GO, keys.size.width) if held else _keys(keys.size.width))
+            width = keys.size.width
+            keys.show_line(cut(LET_GO, width) if held else _keys(width, choosing=choosing))
 
     def take(self, snapshot: Snapshot) -> None:
         """Sees each new snapshot while open: what is asked about may have changed."""
@@ -106,11 +111,17 @@ class Dialog(ModalScreen[R | None], Generic[R]):
         self.dismiss(None)
 
 
-def _keys(width: int) -> Line:
-    """How a dialog is worked, in the room beside its buttons."""
-    leave = line(part("esc", Tone.ACCENT, bold=True), muted(" leaves"))
-    whole = line(part("tab", Tone.ACCENT, bold=True), muted(" moves  "), *leave)
-    return whole if width_of(whole) < width else leave if width_of(leave) < width else ()
+def _keys(width: int, *, choosing: bool) -> Line:
+    """How a dialog is worked, in the room beside its buttons; `choosing`: a field of few values has the focus."""
+    leave = _key("esc", " leaves")
+    whole = (*_key("tab", " moves  "), *leave)
+    choose = (*_key("tab", " moves  "), *_key("←→", " choose  "), *leave)
+    fitting = (choose, _key("←→", " choose"), leave) if choosing else (whole, leave)
+    return next((one for one in fitting if width_of(one) < width), ())
+
+
+def _key(name: str, words: str) -> Line:
+    return line(part(name, Tone.ACCENT, bold=True), muted(words))
 
 
 def sentences(text: object) -> list[Line]:
