@@ -6,6 +6,7 @@ from dataclasses import replace
 from palyra.control.commands import ClearCredential, DiscoverModels
 from palyra.control.serving_queries import ConnectionQuery, SelectionQuery
 from palyra.core.errors import EngineGoneError
+from palyra.tui.widgets.lines import lines_text, width_of
 from tests.tui.desk import LARGE, Desk, console
 from tests.tui.fake_serving import down
 from tests.tui.fake_views import operator
@@ -254,3 +255,16 @@ async def test_below_a_short_list_stands_what_belongs_to_what_is_selected() -> N
         below = desk.text.partition("its provider")[2]
         for told in ("health     ● ok", "breaker    closed", "first byte 840 ms", "env:OPENAI_API_KEY eligible"):
             assert told in below
+
+
+async def test_the_panel_beside_the_list_cuts_nothing() -> None:
+    async with console(normal(), size=LARGE) as desk:
+        await desk.press("8")
+        told = set()
+        for _ in range(len(desk.list.known)):
+            pane = desk.list.pane
+            assert max(map(width_of, pane.lines)) <= pane.room
+            told.add(" ".join(lines_text(pane.lines).split()))
+            await desk.press("j")
+        assert any("unpriced: add a [[pricing]] row" in text for text in told)
+        assert any("address https://api.openai.co m/v1" in text for text in told)

@@ -26,6 +26,8 @@ from palyra.tui.widgets.rows import Cell, CellValue, Row
 Sortable = Any
 LEAST_BENEATH = 8
 """Fewer rows below a list are left empty."""
+LEAST_PANEL = 30
+"""Cells that a detail is laid out for at least, also where the panel is not drawn yet."""
 PATIENCE_SECONDS = 2.0
 """How long a list may take to come to what was jumped to."""
 
@@ -238,7 +240,7 @@ class ListScreen(PalyraScreen):
             self._shown_key = key_of(subject)
             pane.start_over()
         if self.opened or self.wide:
-            pane.show(self.detail(subject, max(40, pane.room or self.size.width)))
+            pane.show(self.detail(subject, max(LEAST_PANEL, pane.room or self.size.width)))
         under = self._beneath(subject) if self.wide else self.preview(subject, self.size.width)
         preview.display = bool(under)
         if under:
