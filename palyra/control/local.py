@@ -94,7 +94,7 @@ from palyra.control.usage_queries import (
 from palyra.control.views import approval_view, budget_view, grant_view, run_view
 from palyra.core.errors import JournalUnavailableError
 from palyra.core.pulse import WorkHeartbeatKind
-from palyra.core.values import value
+from palyra.core.values import altered, value
 from palyra.engine import Engine
 from palyra.engine.settings import policy_defaults
 from palyra.governance.approval_record import ApprovalRecord
@@ -332,27 +332,28 @@ class EngineFace:
     def _runs(self) -> tuple[RunView, ...]:
         """Recent runs; most have ended, and are what they were a moment ago."""
         shown: dict[str, tuple[RunRow, int | None, RunView]] = {}
+        beats = self.engine.healing.heartbeats
+        ahead = self.engine.clock.now_ms() - beats.now()
         for row, held in self.fold.runs():
             before = self._runs_shown.get(row.run_id)
             if before is None or before[0] is not row or before[1] != held:
                 before = (row, held, run_view(row, held))
             if before[2].live:
-                before = (row, held, self._beating(before[2]))
+                beat = beats.instants(WorkHeartbeatKind.RUN, row.run_id)
+                before = (row, held, _beating(before[2], beat, ahead))
             shown[row.run_id] = before
         self._runs_shown = shown
         return tuple(view for _, _, view in shown.values())
 
-    def _beating(self, run: RunView) -> RunView:
-        """With its last heartbeat, told by the clock of the wall."""
-        beats = self.engine.healing.heartbeats
-        beat = beats.get(WorkHeartbeatKind.RUN, run.run_id)
-        if beat is None:
-            return run
-        ahead = self.engine.clock.now_ms() - beats.now()
-        at, progress_at = (round(each + ahead, -2) for each in (beat.last_beat, beat.last_progress))
-        if (at, progress_at) == (run.beat_at, run.progress_at):
-            return run
-        return replace(run, beat_at=at, progress_at=progress_at)
+
+def _beating(run: RunView, beat: tuple[int, int] | None, ahead: int) -> RunView:
+    """With its last heartbeat, told by the clock of the wall, which is that much ahead."""
+    if beat is None:
+        return run
+    at, progress_at = (round(each + ahead, -2) for each in beat)
+    if (at, progress_at) == (run.beat_at, run.progress_at):
+        return run
+    return altered(run, {"beat_at": at, "progress_at": progress_at})
 
 
 @value

@@ -108,6 +108,11 @@ class Heartbeats:
         beat = self._beats.get(key)
         return None if beat is None else self._value(key, beat)
 
+    def instants(self, kind: WorkHeartbeatKind, object_id: str) -> tuple[int, int] | None:
+        """When it last beat and when it last got on. As `get`, without making a value."""
+        beat = self._beats.get((kind, object_id))
+        return None if beat is None else (beat.last_beat, beat.last_progress)
+
     def due(self, key: Key) -> int | None:
         """The first instant at which work that does not beat again is no longer healthy; None where it is not judged or
         has ended. As `verdicts.due_at`, without making a value."""

@@ -250,6 +250,8 @@ class PalyraApp(App[None], inherit_bindings=False):
                         self.screen.take(snapshot)
             except Exception as error:
                 self.note_failure(error, front)
+        # Not at once: to draw and to paint take some milliseconds each, and the engine serves in between.
+        self.screen._update_timer.reset()
 
     def _on_link(self) -> None:
         if self.front is not None:

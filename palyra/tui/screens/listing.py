@@ -64,7 +64,8 @@ class ListScreen(PalyraScreen):
         self._order = 0
         self._laid_out_roomy = False
         self._subjects: dict[str, Subject] = {}
-        self._rows: dict[str, tuple[Subject, Row]] = {}
+        self._rows: dict[str, tuple[Subject, object, Row]] = {}
+        """Those made last, with what they were made from."""
         self._listed = 0
         self._passed = 0
         self._told: tuple[str, object] | None = None
@@ -90,6 +91,11 @@ class ListScreen(PalyraScreen):
     def cells_of(self, subject: Subject) -> tuple[CellValue, ...]:
         """A row, one cell for each column."""
         raise NotImplementedError
+
+    def moment_of(self, subject: Subject) -> object:
+        """All that its cells tell beside the subject, clocks above all: while both are the same, so is its row. None
+        where that is not known, and the row is made anew each time."""
+        return None
 
     def detail(self, subject: Subject, width: int) -> list[Line]:
         """The thing opened."""
@@ -199,17 +205,19 @@ class ListScreen(PalyraScreen):
         500 rows anew takes too long."""
         top = round(self.table.scroll_y) - 1
         bottom = top + self.table.size.height + 2
-        made: dict[str, tuple[Subject, Row]] = {}
+        made: dict[str, tuple[Subject, object, Row]] = {}
         for number, (key, item) in enumerate(self._subjects.items()):
             kept = self._rows.get(key)
+            same = kept is not None and (kept[0] is item or kept[0] == item)
             if top <= number <= bottom:
-                made[key] = (item, Row(key, self.cells_of(item)))
-            elif kept is None or (kept[0] is not item and kept[0] != item):
-                made[key] = (item, Row(key, partial(self.cells_of, item)))
-            else:
-                made[key] = kept
+                moment = self.moment_of(item)
+                if kept is None or not same or moment is None or kept[1] != moment:
+                    kept = (item, moment, Row(key, self.cells_of(item)))
+            elif kept is None or not same:
+                kept = (item, None, Row(key, partial(self.cells_of, item)))
+            made[key] = kept
         self._rows = made
-        return [row for _, row in made.values()]
+        return [row for _, _, row in made.values()]
 
     def forget_rows(self) -> None:
         """All rows will be made anew: what they are made from, beside their subjects, has changed."""

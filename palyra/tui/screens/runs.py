@@ -215,6 +215,12 @@ class RunsScreen(PagedScreen[RunView]):
             "id": subject.run_id,
         }
 
+    def moment_of(self, subject: Subject) -> object:
+        assert isinstance(subject, RunView)
+        now = self.now
+        beat = None if subject.beat_at is None or not subject.live else show.age(now - subject.beat_at)
+        return show.age(now - subject.accepted_at), beat
+
     def cells_of(self, subject: Subject) -> tuple[CellValue, ...]:
         assert isinstance(subject, RunView)
         glyph, word, tone = run_mark(subject)

@@ -13,7 +13,6 @@ from rich.style import Style
 from textual import events
 from textual.geometry import Region, Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.theme import Theme
 from textual.widget import Widget
@@ -22,6 +21,7 @@ from palyra.core.safe_text import SafeText, cells, fit, safe
 from palyra.core.values import value
 from palyra.tui.themes import Tone, tone_styles
 from palyra.tui.widgets.plain import plain_lines
+from palyra.tui.widgets.scrollbar import PlainScrollView
 
 Styles = dict[Tone, Style]
 
@@ -145,7 +145,7 @@ def text_of(parts: Line) -> str:
     return "".join(piece.text for piece in parts)
 
 
-class Lines(ScrollView, can_focus=False):
+class Lines(PlainScrollView, can_focus=False):
     """Shows prepared lines. Scrolls when there are more than fit; remembers whether its end has been seen."""
 
     DEFAULT_CSS = """

@@ -15,7 +15,6 @@ from textual.binding import Binding, BindingType
 from textual.color import Color
 from textual.geometry import Region, Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -26,6 +25,7 @@ from palyra.tui.widgets.columns import Column, Place, arrange
 from palyra.tui.widgets.lines import BLANK, Line, Styles, cut, part, strip_of, width_of, wrap
 from palyra.tui.widgets.plain import plain_lines
 from palyra.tui.widgets.rows import Cell, Row, parts_of
+from palyra.tui.widgets.scrollbar import PlainScrollView
 
 MAX_ROWS = 500
 """Rows beyond these are not taken; longer lists are paged by whoever fills the table."""
@@ -42,7 +42,7 @@ class Mark(Enum):
     BLURRED = 2
 
 
-class LiveTable(ScrollView, can_focus=True):
+class LiveTable(PlainScrollView, can_focus=True):
     """Keyed rows under a fixed heading, one of them selected."""
 
     DEFAULT_CSS = """
