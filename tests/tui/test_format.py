@@ -138,6 +138,19 @@ def test_the_clock_names_its_zone(zone: str, text: str) -> None:
     assert show.clock(NOW, zone) == text
 
 
+def test_around_a_change_of_the_clocks_times_are_the_zones_and_lengths_are_real() -> None:
+    """In Prague an hour comes twice on 2026-10-25 and one is left out on 2027-03-28, both at 01:00Z."""
+    back, forth = 1_792_890_000_000, 1_806_195_600_000
+    assert [show.clock(back + shift, "Europe/Prague") for shift in (-1, 0)] == ["02:59 CEST", "02:00 CET"]
+    assert [show.clock(forth + shift, "Europe/Prague") for shift in (-1, 0)] == ["01:59 CET", "03:00 CEST"]
+    midnight = back + 22 * show.HOUR
+    assert show.renewal(midnight, "Europe/Prague", midnight - 25 * show.HOUR) == "10-26 (25 h)"
+    assert show.renewal(midnight, "Europe/Prague", midnight - 24 * show.HOUR) == "00:00 (24 h)"
+    assert show.instant(back + show.HOUR, "Europe/Prague", back - show.HOUR) == "03:00 (2 h)"
+    assert show.instant(forth + 60_000, "Europe/Prague", forth - 60_000) == "03:01 (2 min)"
+    assert show.moment(back - 30 * 60_000, "Europe/Prague", back + 30 * 60_000) == "02:30:00"
+
+
 def test_moments_are_told_as_near_as_needed() -> None:
     assert show.moment(NOW - 60_000, "UTC", NOW) == "10:41:00"
     assert show.moment(NOW - 2 * show.DAY, "UTC", NOW) == "Fri 10:42"
