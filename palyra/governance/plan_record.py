@@ -25,6 +25,7 @@ from palyra.pricing.prompt_size import PromptSize
 KNOWN_AT_MOST = 20_000
 TOLD, LESS, AGAIN, WEIGHED, ROUTED, LATER = 1 << 5, 1 << 6, 1 << 7, 1 << 8, 1 << 9, 1 << 10
 CHOSEN_SHIFT, FIRST_SHIFT, INDEX_MASK = 12, 22, 0x3FF
+"""No plan has more candidates than the mask."""
 
 
 class Disposition(IntEnum):

@@ -14,7 +14,7 @@ from palyra.governance.candidates import Candidate, Course, OutputLimits, Output
 from palyra.governance.complexity import complexity
 from palyra.governance.holds import HoldRequest
 from palyra.governance.ledger import Ledger
-from palyra.governance.plan_record import ModelRecord, PlanRecorder
+from palyra.governance.plan_record import INDEX_MASK, ModelRecord, PlanRecorder
 from palyra.governance.routing import plan_usage_routing
 from palyra.journal.changes import Change, RunNoted
 from palyra.pricing.book import PriceBook
@@ -39,6 +39,9 @@ from palyra.runs.trail import FREE, Steer, out_of_reach
 
 NO_OUTPUT = OutputTerms(0, 0, None, False)
 """An answer that is no text, such as a vector."""
+
+LOOKED_AT_MOST = INDEX_MASK
+"""Models that are looked at for one request, those that are declared first: what is kept of a plan names no more."""
 
 KNOWN_AT_MOST = 1024
 """Callers may name models that nobody declared."""
@@ -131,7 +134,7 @@ class Planner:
 
     def _and_others(self, named: ModelEntry) -> tuple[ModelEntry, ...]:
         others = [entry for entry in self._registry.routed if entry.role is named.role and entry.id != named.id]
-        return (named, *others)
+        return (named, *others[: LOOKED_AT_MOST - 1])
 
     def _with_reroutes(self, request: RunRequest, wanted: Sequence[ModelEntry]) -> Sequence[ModelEntry]:
         """A model that the caller named stays alone, unless a budget that counts it may ask for another."""

@@ -2,8 +2,10 @@
 
 import json
 
+from palyra.control.replays import ReplayQuery, replay
+from palyra.core.clock import SystemClock
 from tests.end_to_end.conftest import Opener
-from tests.end_to_end.premises import MINI, Premises, chat
+from tests.end_to_end.premises import DAY_MS, MINI, Premises, chat
 from tests.support.upstream import Upstream
 
 FOUND = """
@@ -50,6 +52,21 @@ async def test_only_where_it_is_wanted_found_models_are_chosen(opened: Opener, u
     await asked_all(here)
     registry = here.engine.registry
     assert [model.id for model in registry.routed if model.upstream == "llama-9"] == ["extra/llama-9"]
+
+
+async def test_of_very_many_that_are_found_as_many_are_looked_at_as_a_plan_can_tell_of(
+    opened: Opener, upstream: Upstream
+) -> None:
+    upstream.models = [*(f"llama-{number}" for number in range(1_030)), "gpt-4.1-nano"]
+    priced = 'discover_route = true\npricing_provider = "openai"\n'
+    here = await opened(FOUND.format(base=upstream.base_url).replace("discover_route = true\n", priced))
+    await asked_all(here)
+    answer = await here.ask(chat(model="auto", max_tokens=10))
+    assert (answer.status, answer.headers["x-palyra-model"] == "extra/gpt-4.1-nano") == (200, False)
+    await here.rest()
+    query = ReplayQuery("01KMANYMODELS", since=here.clock.now_ms() - DAY_MS)
+    told = await replay(here.control, query, SystemClock())
+    assert (told.requests, told.differences) == (1, 0)
 
 
 async def test_a_provider_without_such_a_list_serves_all_the_same(opened: Opener, upstream: Upstream) -> None:
