@@ -11,10 +11,10 @@ from typing import Annotated
 import typer
 
 from palyra.cli.launch import Launch
+from palyra.cli.moments import moment_back
 from palyra.cli.options import DONE, REFUSED, Config, Json, StateDir, place, run
 from palyra.cli.output import complain, instant, print_json, say
 from palyra.cli.progress import ProgressBar
-from palyra.cli.usage_options import moment
 from palyra.control.audit_export import export_audit
 from palyra.control.audit_queries import (
     AuditEntry,
@@ -148,13 +148,13 @@ def _asked(
 ) -> AuditLogQuery:
     """Raises BadInputError naming the option at fault."""
     now = SystemClock().now_ms()
-    end = None if until is None else moment("--until", until, now)
+    end = None if until is None else moment_back("--until", until, now)
     return AuditLogQuery(
         deeds=not everything and not kind,
         audit_kind=read_kind(kind),
         actor=actor,
         subject=subject,
-        since=None if since is None else moment("--since", since, now if end is None else end),
+        since=None if since is None else moment_back("--since", since, now if end is None else end),
         until=end,
     )
 

@@ -5,7 +5,8 @@ from typing import Annotated, Any, cast
 import typer
 
 from palyra.cli.launch import Launch
-from palyra.cli.options import DONE, Config, Json, StateDir, act, moment_of, place, run
+from palyra.cli.moments import moment_ahead
+from palyra.cli.options import DONE, Config, Json, StateDir, act, place, run
 from palyra.cli.output import complain, instant, print_json, say, table
 from palyra.control.commands import ClearCredential
 from palyra.control.secrets_commands import AddProfile, RemoveProfile
@@ -54,7 +55,7 @@ def auth(launch: Launch) -> typer.Typer:
         async def work() -> int:
             if kind not in TYPES:
                 raise BadInputError(f"--type {kind!r} is unknown.", fix="Use api_key or token.")
-            ends = moment_of("--expires", expires)
+            ends = moment_ahead("--expires", expires)
             command = AddProfile(profile_id, provider, vault_ref, cast("Any", kind), ends, not disabled)
             return await act(launch, place(config, state_dir), command, as_json=as_json)
 

@@ -6,6 +6,7 @@ import typer
 
 from palyra.cli.job_tables import tell_fires, tell_job, tell_jobs
 from palyra.cli.launch import Launch, Place
+from palyra.cli.moments import after, moment_since
 from palyra.cli.options import (
     CONFLICT,
     DONE,
@@ -15,7 +16,6 @@ from palyra.cli.options import (
     StateDir,
     act,
     given_text,
-    moment_of,
     place,
     report,
     run,
@@ -37,7 +37,6 @@ from palyra.control.jobs_queries import FiresQuery, FireView, JobQuery, JobsQuer
 from palyra.control.protocol import Control
 from palyra.control.schedule_answers import instant_text
 from palyra.core.clock import SystemClock
-from palyra.core.durations import parse_duration_ms
 from palyra.core.errors import BadInputError
 
 Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's name or id.")]
@@ -125,7 +124,7 @@ def jobs(launch: Launch) -> typer.Typer:
         async def work() -> int:
             fields = _fields(cron, every, at, timezone, anchor, prompt, task, maintenance, model, setting)
             return await _act_and_show(
-                launch, place(config, state_dir), AddJob({"name": name, **fields}), name, as_json=as_json
+                launch, place(config, state_dir), AddJob({"name": name, **fields}), as_json=as_json
             )
 
         run(work)
@@ -155,7 +154,7 @@ def jobs(launch: Launch) -> typer.Typer:
             fields = _fields(cron, every, at, timezone, anchor, prompt, task, maintenance, model, setting)
             fields |= {} if name is None else {"name": name}
             command = EditJob(job, fields, version)
-            return await _act_and_show(launch, place(config, state_dir), command, name or job, as_json=as_json)
+            return await _act_and_show(launch, place(config, state_dir), command, as_json=as_json)
 
         run(work)
 
@@ -217,7 +216,10 @@ def jobs(launch: Launch) -> typer.Typer:
     def runs(
         job: Annotated[str, typer.Argument(metavar="[JOB]")] = "",
         state: Annotated[str, typer.Option(help="pending, running, backoff, review, completed, failed …")] = "",
-        since: Annotated[str | None, typer.Option(metavar="TIME")] = None,
+        since: Annotated[
+            str | None,
+            typer.Option("--since", metavar="WHEN", help="Only since: like 24h, an instant or UTC date."),
+        ] = None,
         limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
         config: Config = None,
         state_dir: StateDir = None,
@@ -227,7 +229,7 @@ def jobs(launch: Launch) -> typer.Typer:
 
         async def work() -> int:
             async with launch.reading(place(config, state_dir)) as control:
-                page = await control.ask(FiresQuery(job, state, moment_of("--since", since), limit))
+                page = await control.ask(FiresQuery(job, state, moment_since(since), limit))
             if as_json:
                 print_json(page)
             else:
@@ -257,13 +259,13 @@ def _run_act(launch: Launch, where: Place, command: Command, as_json: bool) -> N
     run(work)
 
 
-async def _act_and_show(launch: Launch, where: Place, command: Command, name: str, *, as_json: bool) -> int:
+async def _act_and_show(launch: Launch, where: Place, command: Command, *, as_json: bool) -> int:
     """Carries a command out, and tells when the job fires next."""
     async with launch.acting(where) as control:
         result = await control.send(command)
         code = report(result, as_json=as_json)
         if result.ok and not as_json:
-            tell_job(await control.ask(JobQuery(name, 5, 0)), brief=True)
+            tell_job(await control.ask(JobQuery(result.data["job_id"], 5, 0)), brief=True)
     return code
 
 
@@ -324,6 +326,7 @@ def _instant(text: str) -> str:
     if word != "in":
         return text
     try:
-        return instant_text(SystemClock().now_ms() + parse_duration_ms(span))
+        ahead = after("--at", span)
     except ValueError as error:
         raise BadInputError(f"--at: {error}.") from None
+    return instant_text(ahead)

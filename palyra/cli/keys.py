@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from palyra.cli.launch import Launch
-from palyra.cli.options import DONE, Config, Json, StateDir, act, moment_of, place, report, run
+from palyra.cli.moments import moment_ahead
+from palyra.cli.options import DONE, Config, Json, StateDir, act, place, report, run
 from palyra.cli.output import complain, instant, print_json, say, table
 from palyra.control.access_commands import AddKey, RevokeKey, SetKey
 from palyra.control.access_queries import AccessQuery, KeyRow
@@ -75,7 +76,7 @@ def keys(launch: Launch) -> typer.Typer:
                 tuple(model or ()),
                 tuple(may_act_for or ()),
                 may_set_mode is True,
-                None if expires == NEVER else moment_of("--expires", expires),
+                None if expires == NEVER else moment_ahead("--expires", expires),
             )
             async with launch.acting(place(config, state_dir)) as control:
                 result = await control.send(command)
@@ -127,7 +128,7 @@ def keys(launch: Launch) -> typer.Typer:
                 allowed_models=given["models"],
                 may_act_for=given["may-act-for"],
                 may_set_mode=may_set_mode,
-                expires_at=None if expires == NEVER else moment_of("--expires", expires),
+                expires_at=None if expires == NEVER else moment_ahead("--expires", expires),
                 never_expires=expires == NEVER,
             )
             return await act(launch, place(config, state_dir), command, as_json=as_json)

@@ -6,7 +6,8 @@ import typer
 
 from palyra.cli.launch import Launch
 from palyra.cli.models_set import add_set
-from palyra.cli.options import DONE, REFUSED, Config, Json, StateDir, given_text, moment, place, run
+from palyra.cli.moments import moment_at
+from palyra.cli.options import DONE, REFUSED, Config, Json, StateDir, given_text, place, run
 from palyra.cli.output import plain, print_json, say
 from palyra.cli.providers import ask_for_models, tell_discoveries
 from palyra.cli.serving_tables import NO_ENGINE_TOLD, print_models, print_selection, print_status, print_test
@@ -143,7 +144,7 @@ def _add_explain(app: typer.Typer, launch: Launch) -> None:
                 session=session,
                 tags=_tags(tag or []),
                 task_class=task_class,
-                at=moment(at),
+                at=moment_at(at),
             )
             async with launch.reading(place(config, state_dir)) as control:
                 answer = await control.ask(query)

@@ -13,8 +13,6 @@ from palyra.cli.launch import Launch, Place
 from palyra.cli.output import complain, print_json, say
 from palyra.control.commands import Command
 from palyra.control.snapshots import PARTLY_REFUSED, CommandResult
-from palyra.core.clock import SystemClock
-from palyra.core.durations import parse_duration_ms
 from palyra.core.errors import (
     BadInputError,
     ConflictError,
@@ -23,7 +21,6 @@ from palyra.core.errors import (
     PalyraError,
     StateError,
 )
-from palyra.core.instants import parse_instant_ms
 from palyra.core.redact import redact
 from palyra.core.signals import hear_interrupts
 
@@ -65,28 +62,6 @@ def given_text(text: str) -> str:
         return typer.get_text_stream("stdin").read()
     except UnicodeDecodeError:
         raise BadInputError("Standard input is no UTF-8 text.", fix="Write it in UTF-8.") from None
-
-
-def moment(at: str | None) -> int | None:
-    """The instant given as --at, UTC unix ms. Raises BadInputError."""
-    try:
-        return None if at is None else parse_instant_ms(at)
-    except ValueError as error:
-        raise BadInputError(f"--at: {error}.") from None
-
-
-def moment_of(option: str, text: str | None) -> int | None:
-    """The instant given as an option, or one so far ahead (`30m`), UTC unix ms. Raises BadInputError."""
-    if text is None:
-        return None
-    try:
-        return SystemClock().now_ms() + parse_duration_ms(text)
-    except ValueError:
-        pass
-    try:
-        return parse_instant_ms(text)
-    except ValueError as error:
-        raise BadInputError(f"{option}: {error}.", fix="Give a time like 2026-12-24T18:00:00Z, or 30m.") from None
 
 
 def exit_code_of(error: PalyraError) -> int:

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from palyra.cli.launch import Launch
-from palyra.cli.options import DONE, REFUSED, Config, Json, StateDir, moment, place, run
+from palyra.cli.moments import moment_at
+from palyra.cli.options import DONE, REFUSED, Config, Json, StateDir, place, run
 from palyra.cli.output import instant, plain, print_foreign_json, print_json, say, table
 from palyra.control.prices import (
     CostAnswer,
@@ -56,7 +57,7 @@ def pricing(launch: Launch) -> typer.Typer:
         """What a model costs and where its price comes from; exit 1 if nobody has priced it."""
 
         async def work() -> int:
-            query = PriceQuery(model, provider, moment(at))
+            query = PriceQuery(model, provider, moment_at(at))
             async with launch.reading(place(config, state_dir)) as control:
                 answer = await control.ask(query)
             if as_json:
@@ -93,7 +94,7 @@ def pricing(launch: Launch) -> typer.Typer:
         """What one answer of a provider costs: its usage, every priced part, and the total."""
 
         async def work() -> int:
-            asked_at = moment(at)
+            asked_at = moment_at(at)
             recorded = read_recording(_bytes_of(file), flavour)
             answer_text = json.dumps(dict(recorded.answer))
             if len(answer_text) > ANSWER_LIMIT:

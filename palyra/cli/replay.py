@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from palyra.cli.launch import Launch
+from palyra.cli.moments import moment_back
 from palyra.cli.options import DONE, Config, Json, StateDir, place, run
 from palyra.cli.output import complain, instant, print_json, say, table
 from palyra.cli.progress import ProgressBar, escapable
-from palyra.cli.usage_options import Since, Until, moment
+from palyra.cli.usage_options import Since, Until
 from palyra.config.trial_file import Row, trial_rows
 from palyra.control.protocol import Control
 from palyra.control.replays import ReplayAnswer, ReplayQuery, replay
@@ -63,8 +64,8 @@ def add_replay(app: typer.Typer, launch: Launch) -> None:
             )
             async with launch.reading(place(config, state_dir)) as control:
                 now = (await control.snapshot([])).at
-                ends = None if until is None else moment("--until", until, now)
-                begins = moment("--since", since, now if ends is None else ends)
+                ends = None if until is None else moment_back("--until", until, now)
+                begins = moment_back("--since", since, now if ends is None else ends)
                 answer = await _followed(control, tried.during(begins, ends))
             if answer is None:
                 complain("The replay was cancelled.")

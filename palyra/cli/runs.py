@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from palyra.cli.launch import Launch
-from palyra.cli.options import DONE, REFUSED, Config, Json, StateDir, exit_code, moment_of, place, report, run
+from palyra.cli.moments import moment_since
+from palyra.cli.options import DONE, REFUSED, Config, Json, StateDir, exit_code, place, report, run
 from palyra.cli.output import complain, plain, print_json, say
 from palyra.cli.run_tables import line_of, line_of_note, print_run, print_runs, print_texts
 from palyra.cli.selecting import sure
@@ -16,6 +17,7 @@ from palyra.control.snapshots import CommandResult, Topic
 from palyra.control.text_queries import RunTextsQuery
 from palyra.core.clock import SystemClock
 from palyra.core.errors import BadInputError, EngineGoneError, NotFoundError
+from palyra.core.plural import plural
 
 LIVE = "pending,parked,running"
 PAGE = 500
@@ -42,7 +44,10 @@ def _add_looking(app: typer.Typer, launch: Launch) -> None:
         session: Session = "",
         job: Annotated[str, typer.Option("--job", metavar="NAME", help="Only of this job.")] = "",
         model: Annotated[str, typer.Option("--model", metavar="M", help="Asked for or used.")] = "",
-        since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="Accepted then or later.")] = None,
+        since: Annotated[
+            str | None,
+            typer.Option("--since", metavar="WHEN", help="Accepted since: like 24h, an instant or UTC date."),
+        ] = None,
         limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
         config: Config = None,
         state_dir: StateDir = None,
@@ -57,7 +62,7 @@ def _add_looking(app: typer.Typer, launch: Launch) -> None:
                 session=session,
                 job=job,
                 model=model,
-                since=moment_of("--since", since),
+                since=moment_since(since),
                 limit=limit,
             )
             async with launch.reading(place(config, state_dir)) as control:
@@ -169,7 +174,7 @@ def _add_cancel(app: typer.Typer, launch: Launch) -> None:
                 )
             async with launch.acting(place(config, state_dir)) as control:
                 ids = run_ids or await _live(control, principal, session)
-                if filtered and not sure(f"Cancel {len(ids):,} runs?", yes=yes, count=len(ids)):
+                if filtered and not sure(f"Cancel {plural(len(ids), 'run')}?", yes=yes, count=len(ids)):
                     return REFUSED
                 results = [(run_id, await control.send(CancelRun(run_id, reason))) for run_id in ids]
             return _told(results, as_json=as_json)
@@ -201,7 +206,9 @@ def _told(results: list[tuple[str, CommandResult]], *, as_json: bool) -> int:
     if as_json:
         print_json({"done": done, "refused": [{"run_id": run_id, "result": result} for run_id, result in refused]})
     else:
-        say(f"{len(done):,} runs are being cancelled, {len(refused)} refused.")
+        say(
+            f"{plural(len(done), 'run')} {'is' if len(done) == 1 else 'are'} being cancelled, {len(refused):,} refused."
+        )
         for _, result in refused:
             complain(f"{result.message} {result.fix}".strip())
     return exit_code(refused[0][1]) if refused else DONE

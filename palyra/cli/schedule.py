@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from palyra.cli.options import BAD_INPUT, DONE, Json, moment_of, run
+from palyra.cli.moments import moment_ahead
+from palyra.cli.options import BAD_INPUT, DONE, Json, run
 from palyra.cli.output import complain, instant, print_json, say, table
 from palyra.control.jobs_queries import InstantView, ScheduleQuery
 from palyra.control.schedule_answers import MOST, answer_schedule
@@ -33,7 +34,7 @@ def schedule() -> typer.Typer:
 
         async def work() -> int:
             now = SystemClock().now_ms()
-            query = ScheduleQuery(expression, "cron", timezone, moment_of("--after", after), count)
+            query = ScheduleQuery(expression, "cron", timezone, moment_ahead("--after", after), count)
             answer = answer_schedule(query, "UTC", now)
             if as_json:
                 print_json(answer)

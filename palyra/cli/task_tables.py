@@ -79,7 +79,12 @@ def print_detail(detail: TaskDetail) -> None:
         )
     if detail.result is not None:
         say("")
-        say_text(f"{detail.result}{' … (cut)' if detail.result_cut else ''}")
+        print_result(detail.result, cut=detail.result_cut)
+
+
+def print_result(result: str, *, cut: bool) -> None:
+    """Prints what a task answered, in the lines it has; `cut`: it had more."""
+    say_text(f"{result}{' … (cut)' if cut else ''}")
 
 
 def print_stats(stats: TaskStats) -> None:

@@ -6,15 +6,17 @@ from typing import Annotated, Any
 import typer
 
 from palyra.cli.launch import Launch
-from palyra.cli.options import DONE, REFUSED, Config, Json, StateDir, act, given_text, moment_of, place, report, run
+from palyra.cli.moments import moment_ahead
+from palyra.cli.options import DONE, REFUSED, Config, Json, StateDir, act, given_text, place, report, run
 from palyra.cli.output import print_json, say
 from palyra.cli.selecting import selected_ids, sure
-from palyra.cli.task_tables import print_detail, print_stats, print_tasks
+from palyra.cli.task_tables import print_detail, print_result, print_stats, print_tasks
 from palyra.control.protocol import Control
 from palyra.control.task_commands import ActOnTasks, AddTask, EditTask, PrioritiseTask, TaskVerb
 from palyra.control.task_queries import TaskDetail, TaskQuery, TasksQuery, TaskStatsQuery
 from palyra.core.durations import parse_duration_ms
 from palyra.core.errors import BadInputError
+from palyra.core.plural import plural
 
 TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.")]
 TaskIds = Annotated[list[str] | None, typer.Argument(metavar="TASK…", help="Ids of tasks.")]
@@ -147,8 +149,8 @@ def _add_adding(app: typer.Typer, launch: Launch) -> None:
                 token_budget=budget,
                 remember=remember,
                 priority=priority,
-                not_before=moment_of("--not-before", not_before),
-                expires_at=moment_of("--expires", expires),
+                not_before=moment_ahead("--not-before", not_before),
+                expires_at=moment_ahead("--expires", expires),
                 timeout_ms=_duration("--timeout", timeout),
                 max_attempts=attempts,
                 parent=parent,
@@ -203,7 +205,7 @@ async def _wait(control: Control, task_id: str, *, as_json: bool) -> int:
     if as_json:
         print_json(detail)
     elif detail.result is not None:
-        say(detail.result)
+        print_result(detail.result, cut=detail.result_cut)
     else:
         print_detail(detail)
     return DONE if detail.task.state == "completed" else REFUSED
@@ -223,7 +225,7 @@ def _add_verb(app: typer.Typer, launch: Launch, verb: TaskVerb, told: str) -> No
         async def work() -> int:
             async with launch.acting(place(config, state_dir)) as control:
                 ids = await selected_ids(control, task_ids, state)
-                if state and not sure(f"{verb.capitalize()} {len(ids):,} tasks?", yes=yes, count=len(ids)):
+                if state and not sure(f"{verb.capitalize()} {plural(len(ids), 'task')}?", yes=yes, count=len(ids)):
                     return REFUSED
                 return report(await control.send(ActOnTasks(verb, ids, reason)), as_json=as_json)
 
@@ -247,7 +249,7 @@ def _add_retry(app: typer.Typer, launch: Launch) -> None:
         async def work() -> int:
             async with launch.acting(place(config, state_dir)) as control:
                 ids = await selected_ids(control, task_ids, state)
-                if state and not sure(f"Retry {len(ids):,} tasks?", yes=yes, count=len(ids)):
+                if state and not sure(f"Retry {plural(len(ids), 'task')}?", yes=yes, count=len(ids)):
                     return REFUSED
                 command = ActOnTasks("retry", ids, reason, keep_expiry)
                 return report(await control.send(command), as_json=as_json)
@@ -285,8 +287,8 @@ def _add_changing(app: typer.Typer, launch: Launch) -> None:
 
         async def work() -> int:
             never = expires == "never"
-            at = None if never else moment_of("--expires", expires)
-            command = EditTask(task_id, moment_of("--not-before", not_before), at, never)
+            at = None if never else moment_ahead("--expires", expires)
+            command = EditTask(task_id, moment_ahead("--not-before", not_before), at, never)
             return await act(launch, place(config, state_dir), command, as_json=as_json)
 
         run(work)

@@ -9,10 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from palyra.cli.moments import moment_back
 from palyra.cli.options import Config, Json, StateDir
-from palyra.core.durations import parse_duration_ms
 from palyra.core.errors import BadInputError
-from palyra.core.instants import parse_instant_ms
 from palyra.core.usage_filter import UsageFilter
 from palyra.core.values import value
 
@@ -49,8 +48,8 @@ class Asked:
 
     def period(self, now: int) -> tuple[int, int]:
         """[since, until) in unix ms. Raises BadInputError naming the option at fault."""
-        until = now + 1 if self.until is None else moment("--until", self.until, now)
-        return moment("--since", self.since, until if self.until is not None else now), until
+        until = now + 1 if self.until is None else moment_back("--until", self.until, now)
+        return moment_back("--since", self.since, until if self.until is not None else now), until
 
     @property
     def where(self) -> UsageFilter:
@@ -96,16 +95,3 @@ def asking(since: str, *, filtered: bool = True) -> Callable[[Callable[..., None
         return wrapper
 
     return given
-
-
-def moment(option: str, text: str, before: int) -> int:
-    """An instant, or a length of time before `before`, as unix ms; what began before 1970 began then."""
-    try:
-        return max(0, before - parse_duration_ms(text))
-    except ValueError as no_length:
-        if not text[:4].isdecimal() or "-" not in text:
-            raise BadInputError(f"{option}: {no_length}.") from None
-    try:
-        return parse_instant_ms(text)
-    except ValueError as no_instant:
-        raise BadInputError(f"{option}: {no_instant}.") from None

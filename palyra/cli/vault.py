@@ -7,7 +7,7 @@ import typer
 
 from palyra.cli.launch import Launch
 from palyra.cli.options import BAD_INPUT, DONE, REFUSED, Config, Json, StateDir, act, place, report, run
-from palyra.cli.output import complain, instant, print_json, say, table
+from palyra.cli.output import complain, instant, print_json, say, say_text, table
 from palyra.control.secrets_commands import AbandonVault, DeleteSecret, RevealSecret, RotateVault, SetSecret
 from palyra.control.secrets_queries import VaultAnswer, VaultQuery
 from palyra.core.errors import BadInputError
@@ -87,7 +87,7 @@ def vault(launch: Launch) -> typer.Typer:
                 print_json({"ref": ref, "text": result.data["text"]})
             else:
                 text = result.data["text"]
-                say(text)
+                say_text(text)
                 if safe(text, multiline=True) != text:
                     complain("It holds characters that no terminal should be given; --json prints it to the letter.")
             return DONE

@@ -11,6 +11,7 @@ from palyra.config.names import LABEL, MODEL_CHOICE, PERSON, TAG
 from palyra.config.operations import TaskKind
 from palyra.config.problem import Fault, either
 from palyra.core.errors import BadInputError, PalyraError
+from palyra.core.instants import LATEST_MS
 from palyra.core.values import value
 from palyra.governance.explain import instant_text
 from palyra.governance.policy_input import FieldFault
@@ -22,8 +23,6 @@ MAX_PAYLOAD = 64 * KIB
 MAX_DEPTH = 3
 MAX_DELEGATIONS = 8
 MAX_IMAGES = 16
-LATEST = 253_402_300_799_999
-"""The last millisecond of the year 9999."""
 
 
 class TaskInputError(BadInputError):
@@ -82,7 +81,7 @@ class TaskAsk:
     backoff_ms: int = SECOND
 
 
-_INSTANT = Whole(0, LATEST)
+_INSTANT = Whole(0, LATEST_MS)
 _FIELDS: Mapping[str, tuple[Kind, bool]] = {
     "kind": (Choice(TaskKind), False),
     "text": (Text(high=64 * KIB, in_bytes=True), False),
@@ -147,6 +146,18 @@ def check(
         faults += _family_faults(ask, family)
     if faults:
         raise TaskInputError(faults)
+
+
+def instant_faults(instants: Mapping[str, int | None]) -> list[FieldFault]:
+    """What is wrong with instants by the names of their fields; None is none of them."""
+    faults: list[FieldFault] = []
+    for name, given in instants.items():
+        try:
+            if given is not None:
+                _INSTANT.read(given)
+        except Fault as fault:
+            faults.append(FieldFault(name, fault.message, _sentence(fault.fix)))
+    return faults
 
 
 def expiry_faults(not_before: int, expires_at: int) -> list[FieldFault]:

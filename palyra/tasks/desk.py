@@ -30,6 +30,7 @@ from palyra.tasks.asking import (
     TaskInputError,
     check,
     expiry_faults,
+    instant_faults,
     new_task,
 )
 from palyra.tasks.book import NO_BONDS, TaskBook
@@ -325,6 +326,8 @@ class TaskDesk:
             expires_at = changes.get("expires_at", row.expires_at)
             if not_before is None:
                 raise TaskInputError([FieldFault("not_before", "an instant was expected")])
+            if faults := instant_faults(changes):
+                raise TaskInputError(faults)
             # One that waits for its next attempt has started, and does not expire any more.
             if expires_at is not None and row.started_at is None:
                 faults = expiry_faults(max(not_before, self.now), expires_at)
@@ -338,7 +341,7 @@ class TaskDesk:
         """Raises NotFoundError, WrongStateError, BadInputError, QueueFullError; ConflictError where another open task
         has its key, or what it is stopped with is cancelled."""
         row = await self.find(task_id)
-        after = moves.retry(row, self.now, keep_expiry=keep_expiry)
+        moves.retry(row, self.now, keep_expiry=keep_expiry)
         bonds = await self.bonds_above(row)
         for above in sorted(bonds):
             if await self.was_cancelled(above):
@@ -353,9 +356,9 @@ class TaskDesk:
             raise ConflictError(f"task {name} is open and has the same dedupe key", code="wrong_state")
         if len(self.book) + self._coming >= MAX_OPEN:
             raise QueueFullError(len(self.book))
-        present = self.book.get(task_id)
-        if present is not None:
-            raise moves.WrongStateError(present, "retry", *moves.RETRIED)
+        # Somebody else may have retried it meanwhile.
+        row = self.newest(task_id) or row
+        after = moves.retry(row, self.now, keep_expiry=keep_expiry)
         self.book.add(after, bonds, self.now)
         change = self.move(row, after)
         await self._durable.wait([change, self._audit(row, by, "retried", {"reason": reason})])

@@ -39,7 +39,7 @@ def test_a_job_is_added_shown_run_paused_and_deleted(shell: Shell) -> None:
     assert (fire["state"], fire["trigger"], fire["slot"], fire["attempts"]) == ("completed", "manual", None, 1)
     again = shell.json("jobs", "run", "hello", "--key", "once")
     assert again["data"]["fire_id"] == fire["fire_id"]
-    (run,) = shell.json("jobs", "runs", "Hello", "--state", "completed")["fires"]
+    (run,) = shell.json("jobs", "runs", "Hello", "--state", "completed", "--since", "1h")["fires"]
     assert run["fire_id"] == fire["fire_id"]
     assert run["output_tokens"] > 0
     detail = shell.json("jobs", "show", "hello", "--count", "3")
@@ -86,6 +86,14 @@ def test_an_instant_may_be_so_far_ahead(shell: Shell) -> None:
     (view,) = [view for view in shell.json("jobs", "list")["jobs"] if view["name"] == "soon"]
     assert (view["schedule"], view["next_slot"] is not None) == ("at", True)
     assert "duration" in shell("jobs", "add", "later", "--at", "in a while", "--prompt", "p", code=2)
+    for span in ("9999999d", f"{10**15}d"):
+        assert "after the year 9999" in shell("jobs", "add", "never", "--at", f"in {span}", "--prompt", "p", code=2)
+
+
+def test_a_job_is_told_of_by_the_name_it_has_now(shell: Shell) -> None:
+    assert "Job Spaced is added" in shell("jobs", "add", " Spaced ", "--every", "1h", "--prompt", "p")
+    told = shell("jobs", "edit", "spaced", "--set", "name=Other", "--every", "2h")
+    assert told.count("+00:00") == 5
 
 
 def test_system_jobs_run_when_they_are_told_to(shell: Shell) -> None:

@@ -20,6 +20,8 @@ def test_runs_are_listed_and_looked_at_without_an_engine(shell: Shell) -> None:
     runs = shell.json("runs", "list")["runs"]
     assert [view["state"] for view in runs] == ["completed", "completed"]
     (night,) = shell.json("runs", "list", "--session", "night", "--state", "completed", "--since", "2026-01-01")["runs"]
+    assert len(shell.json("runs", "list", "--since", "24h")["runs"]) == 2
+    assert "--since" in shell("runs", "list", "--since", "yesterday", code=2)
     assert shell.json("runs", "list", "--job", "nightly")["runs"] == []
     assert night["run_id"] in shell("runs", "list")
     told = shell("runs", "show", night["run_id"])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from palyra.cli.task_tables import print_result
 from palyra.core.clock import SystemClock
 from palyra.engine import Engine, Installation
 from tests.cli.test_commands import Shell
@@ -32,6 +33,12 @@ def test_a_task_that_is_made_without_an_engine_waits_for_the_next_start(shell: S
     told = shell("tasks", "show", task_id)
     assert "queued" in told
     assert "0 of 3" in told
+
+
+def test_an_answer_is_printed_in_the_lines_it_has(capsys: pytest.CaptureFixture[str]) -> None:
+    print_result("one\ntwo \x1b[31m", cut=False)
+    print_result("three\nfo", cut=True)
+    assert capsys.readouterr().out == "one\ntwo ␛[31m\nthree\nfo … (cut)\n"
 
 
 def test_every_field_at_fault_is_told_at_once(shell: Shell) -> None:

@@ -63,6 +63,9 @@ def test_a_secret_is_read_from_standard_input_and_told_only_when_it_is_asked_for
     assert "ok" in shell("vault", "status").stdout
     assert SECRET not in shell("vault", "get", "global/acme", code=2).output
     assert shell("vault", "get", "global/acme", "--reveal").stdout == f"{SECRET}\n"
+    shell("vault", "set", "global/pem", typed=f"-----BEGIN-----\n{SECRET}\n-----END-----\n")
+    assert shell("vault", "get", "global/pem", "--reveal").output == f"-----BEGIN-----\n{SECRET}\n-----END-----\n"
+    shell("vault", "delete", "global/pem")
     before = shell.json("vault", "status")["key_id"]
     shell("vault", "rotate")
     status = shell.json("vault", "status")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from palyra.core.errors import BadInputError, ConflictError, JournalUnavailableError
+from palyra.core.instants import LATEST_MS
 from palyra.journal.task_rows import TaskRow, TaskState, Waits
 from palyra.tasks import moves
 from palyra.tasks.asking import QueueFullError, TaskInputError
@@ -140,6 +141,36 @@ async def test_delegations_that_come_at_once_are_counted(stage: Stage) -> None:
     stage.paper.flush()
     kept = await asyncio.gather(*coming, return_exceptions=True)
     assert [isinstance(one, TaskInputError) for one in kept] == [False] * 8 + [True] * 2
+
+
+async def test_a_retry_that_another_one_overtook_goes_by_what_became_of_that(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = await stage.add()
+    row = await stage.add(parent=parent.task_id)
+    await stage.end(parent.task_id)
+    await stage.end(row.task_id, "failed", "auth_invalid")
+    del stage.desk._ended[parent.task_id]
+    gate, read = asyncio.Event(), stage.paper.task
+
+    async def slowly(task_id: str) -> TaskRow | None:
+        await gate.wait()
+        return await read(task_id)
+
+    with monkeypatch.context() as slow:
+        slow.setattr(stage.paper, "task", slowly)
+        first = asyncio.ensure_future(stage.desk.retry(row.task_id, "ada"))
+        await stage.turns()
+    await stage.desk.retry(row.task_id, "bob")
+    await stage.turns()
+    failed = await stage.end(row.task_id, "failed", "auth_invalid")
+    gate.set()
+    again = await first
+    assert (again.version, again.fence) == (failed.version + 1, failed.fence)
+    await stage.turns()
+    done = await stage.end(row.task_id)
+    assert (done.state, done.fence) == (TaskState.COMPLETED, failed.fence + 1)
+    assert stage.store.tasks[row.task_id] == done
 
 
 async def test_a_retry_does_not_pass_one_of_the_same_key_that_is_being_kept(stage: Stage) -> None:
@@ -423,6 +454,11 @@ async def test_times_of_waiting_tasks_are_changed_within_the_rules(stage: Stage)
     row = await stage.add(not_before=T0 + 60_000)
     with pytest.raises(TaskInputError, match="it would expire"):
         await stage.desk.edit(row.task_id, "ada", expires_at=T0 + 60_000)
+    for name in ("not_before", "expires_at"):
+        for beyond in (LATEST_MS + 1, 2**63, -1):
+            with pytest.raises(TaskInputError, match=f"^{name}: {beyond} is outside 0-{LATEST_MS}"):
+                await stage.desk.edit(row.task_id, "ada", **{name: beyond})
+    assert stage.now(row.task_id) == row
     with pytest.raises(BadInputError, match="outside -10 to 10"):
         await stage.desk.prioritise(row.task_id, 11, "ada")
     await stage.desk.edit(row.task_id, "ada", expires_at=T0 + 90_000)
