@@ -288,3 +288,15 @@ async def test_m_lists_the_next_page_of_the_breakdown(monkeypatch: pytest.Monkey
         asked = len(desk.control.asked)
         await desk.press("m")
         assert len(desk.control.asked) == asked
+
+
+async def test_what_neither_the_table_nor_what_stands_under_it_needs_is_the_timelines() -> None:
+    for size in ((200, 60), (120, 40)):
+        async with console(normal(), size=size) as desk:
+            await desk.press("4")
+            last = next(number for number, text in enumerate(desk.lines) if "openai/gpt-5.4-mini  " in text)
+            assert [desk.lines[last + step].strip() == "" for step in (1, 2)] == [True, False]
+            # The axis ends near the highest bar.
+            bars = [text for text in desk.lines[3:last] if "┤" in text]
+            empty = sum("█" not in text and "▁" not in text for text in bars)
+            assert empty <= len(bars) // 7 + 1

@@ -78,8 +78,8 @@ PAUSES = 10
 """And after so many times as long as the last answer took: a long question must not keep a reader to itself."""
 ROWS_BESIDE_PLOT = 26
 """Rows of the frame, the words, a table of a few rows and what stands under it."""
-FRAME_ROWS = 12
-"""Beside plot, list and what stands under it: the frame, the grid, the axis, what is told of a bar, the heading."""
+FRAME_ROWS = 8
+"""Beside plot, list and what stands under it: the frame, the grid, what is told of a bar, the heading."""
 TALL_PLOT = 11
 """Rows of the plot where there is room for all else; more on terminals that are higher still."""
 

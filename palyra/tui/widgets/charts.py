@@ -26,7 +26,7 @@ LABEL_GAP = 2
 _UPWARD = " ▁▂▃▄▅▆▇█"
 _RIGHTWARD = " ▏▎▍▌▋▊▉█"
 _MARKS = "#=+xo:."
-_NICE_TENTHS = (10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100)
+_NICE_TENTHS = (10, 12, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 100)
 
 
 def gauge(ratio: float, width: int) -> SafeText:

@@ -199,7 +199,19 @@ def test_a_legend_tells_the_shares_of_a_bucket() -> None:
 
 @pytest.mark.parametrize(
     ("amount", "ceiling"),
-    [(0, 0), (1, 1), (3, 3), (7, 8), (9, 10), (10, 10), (11, 12), (13, 15), (101, 120), (3_920_000_000, 4_000_000_000)],
+    [
+        (0, 0),
+        (1, 1),
+        (3, 3),
+        (7, 7),
+        (9, 9),
+        (61, 70),
+        (10, 10),
+        (11, 12),
+        (13, 15),
+        (101, 120),
+        (3_920_000_000, 4_000_000_000),
+    ],
 )
 def test_axis_ends_read_well(amount: int, ceiling: int) -> None:
     assert nice_ceiling(amount) == ceiling
