@@ -21,7 +21,7 @@ from palyra.providers.auth_profiles import (
     read_profiles,
     unreadable_profiles,
 )
-from palyra.providers.credentials import EXPIRING_MS, CredentialHealth, CredentialStanding, Offer, Pool
+from palyra.providers.credentials import CredentialHealth, CredentialStanding, Offer, Pool
 from palyra.vault.secrets import Resolution, SecretSource, SecretState
 
 
@@ -61,15 +61,7 @@ class CredentialSources:
     def unused(self, profile: AuthProfile, now_ms: int) -> CredentialStanding:
         """How a profile stands that no provider lists. `now_ms` is UTC unix ms."""
         offer = self._profile(profile.provider, profile.id)
-        ends = offer.expires_at
-        if offer.flaw is not None:
-            health = offer.flaw
-        elif ends is None:
-            health = CredentialHealth.STATIC
-        elif ends <= now_ms:
-            health = CredentialHealth.EXPIRED
-        else:
-            health = CredentialHealth.EXPIRING if ends - now_ms <= EXPIRING_MS else CredentialHealth.OK
+        health = offer.health(now_ms)
         state = "eligible" if health.usable else health.value
         return CredentialStanding(profile.id, state, health, expires_at=profile.expires_at, detail=offer.detail)
 

@@ -93,6 +93,17 @@ class Offer:
     detail: str = ""
     expires_at: int | None = None
 
+    def health(self, now: int) -> CredentialHealth:
+        """How it is by its configuration alone, at an instant (UTC unix ms): whatever a provider said of it."""
+        if self.flaw is not None:
+            return self.flaw
+        if self.expires_at is None:
+            return CredentialHealth.STATIC
+        left = self.expires_at - now
+        if left <= 0:
+            return CredentialHealth.EXPIRED
+        return CredentialHealth.EXPIRING if left <= EXPIRING_MS else CredentialHealth.OK
+
 
 @value
 class Pool:
@@ -146,16 +157,9 @@ class _Slot:
 
     def health(self, now: int) -> CredentialHealth:
         refused = self.noted.refused
-        ends = self.offer.expires_at
-        if self.offer.flaw is not None:
-            return self.offer.flaw
-        if refused and refused != ErrorClass.AUTH_EXPIRED:
-            return CredentialHealth.REJECTED
-        if refused or (ends is not None and ends <= now):
-            return CredentialHealth.EXPIRED
-        if ends is None:
-            return CredentialHealth.STATIC
-        return CredentialHealth.EXPIRING if ends - now <= EXPIRING_MS else CredentialHealth.OK
+        if not refused or self.offer.flaw is not None:
+            return self.offer.health(now)
+        return CredentialHealth.EXPIRED if refused == ErrorClass.AUTH_EXPIRED else CredentialHealth.REJECTED
 
     def cooling_until(self, now: int) -> int | None:
         until = self.noted.cooling_until
