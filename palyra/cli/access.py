@@ -44,8 +44,9 @@ def access(launch: Launch) -> typer.Typer:
             if role not in (None, *ROLES):
                 raise BadInputError(f"--role {role!r} is unknown.", fix=f"Use one of {', '.join(ROLES)}.")
             async with launch.acting(place(config, state_dir)) as control:
-                result = await control.send(IssueToken(operator, cast("Any", role or "")))
+                # Asked first: nothing may come between a token that is made and its being told, this once.
                 answer = await control.ask(AccessQuery())
+                result = await control.send(IssueToken(operator, cast("Any", role or "")))
             if not result.ok:
                 return report(result, as_json=as_json)
             if as_json:

@@ -18,6 +18,7 @@ from palyra.control.access_commands import (
 from palyra.control.commands import IssueToken, SetFeature
 from palyra.control.snapshots import CommandResult
 from palyra.core.errors import BadInputError, JournalUnavailableError
+from palyra.core.instants import LATEST_MS
 from palyra.engine import Engine
 from palyra.governance.four_eyes import Decider
 from palyra.journal.changes import AuditAdded
@@ -133,6 +134,7 @@ def _set_operator(document: dict[str, Any], command: SetOperator) -> tuple[dict[
 
 
 def _add_key(engine: Engine, command: AddKey) -> str:
+    _check_end(command.expires_at)
     try:
         return engine.access.add_key(
             command.key_id,
@@ -153,6 +155,7 @@ def _add_key(engine: Engine, command: AddKey) -> str:
 
 def _key_changes(command: SetKey) -> dict[str, Any]:
     """As the registry stores them."""
+    _check_end(command.expires_at)
     changes: dict[str, Any] = {}
     for name in ("name", "principal", "enabled", "may_set_mode", "expires_at"):
         if (given := getattr(command, name)) is not None:
@@ -168,6 +171,12 @@ def _key_changes(command: SetKey) -> dict[str, Any]:
     if not changes:
         raise BadInputError("Nothing is to be changed.", fix="Name what: a principal, models, tags, on or off.")
     return changes
+
+
+def _check_end(expires_at: int | None) -> None:
+    """Raises BadInputError for an end of a key that no calendar has, so that nobody could be told of it."""
+    if expires_at is not None and not 0 <= expires_at <= LATEST_MS:
+        raise BadInputError("A key ends within the years 1970 to 9999.", fix="Choose another time, or none.")
 
 
 async def noted(

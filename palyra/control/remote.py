@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import httpx
 
@@ -22,11 +22,10 @@ from palyra.control.codec import (
     encode_query,
 )
 from palyra.control.commands import Command
+from palyra.control.doctor_commands import DoctorCommand
+from palyra.control.doctor_queries import DoctorAsked, JournalExaminationQuery
 from palyra.control.protocol import Control
-from palyra.control.queries import (
-    Answer,
-    Query,
-)
+from palyra.control.queries import Answer, AuditQuery, LedgerQuery, Query
 from palyra.control.snapshots import CommandResult, Snapshot, Topic
 from palyra.control.sockets import find_socket
 from palyra.core.errors import (
@@ -41,6 +40,9 @@ from palyra.core.errors import (
 T = TypeVar("T")
 
 PATIENCE = httpx.Timeout(60.0, connect=5.0)
+WHOLE_JOURNAL = httpx.Timeout(None, connect=5.0)
+"""For what reads or repairs all of a journal, however long that takes; an engine that dies meanwhile is noticed."""
+_LONG = (AuditQuery, LedgerQuery, JournalExaminationQuery, *get_args(DoctorAsked), *get_args(DoctorCommand))
 JSON = {"Content-Type": "application/json"}
 
 _BY_STATUS: Mapping[int, type[PalyraError]] = {400: BadInputError, 404: NotFoundError, 409: ConflictError}
@@ -70,7 +72,6 @@ class RemoteControl(Control):
                 transport=httpx.AsyncHTTPTransport(uds=str(find_socket(state_dir)), verify=False),
                 base_url="http://engine",
                 headers=headers,
-                timeout=PATIENCE,
             )
         except UnicodeEncodeError:
             raise BadInputError("An operator's name is ASCII.", fix="Check --operator.") from None
@@ -87,12 +88,12 @@ class RemoteControl(Control):
 
     async def send(self, command: Command) -> CommandResult:
         """Hands a command to the engine. Raises EngineGoneError."""
-        response = await self._exchange("POST", COMMANDS, content=encode_command(command))
+        response = await self._exchange("POST", COMMANDS, content=encode_command(command), patience=_patience(command))
         return self._understood(decode_result, response)
 
     async def answer(self, query: Query) -> Answer:
         """Asks the engine a question. Raises PalyraError, EngineGoneError among them."""
-        response = await self._exchange("POST", QUERY, content=encode_query(query))
+        response = await self._exchange("POST", QUERY, content=encode_query(query), patience=_patience(query))
         answer = self._understood(decode_answer, response)
         if not isinstance(answer, ANSWERS[type(query)]):
             raise self._other_version()
@@ -103,11 +104,18 @@ class RemoteControl(Control):
         await self._client.aclose()
 
     async def _exchange(
-        self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        patience: httpx.Timeout = PATIENCE,
     ) -> bytes:
+        headers = JSON if content is not None else None
         try:
             response = await self._client.request(
-                method, path, params=params, content=content, headers=JSON if content is not None else None
+                method, path, params=params, content=content, headers=headers, timeout=patience
             )
         except httpx.TimeoutException:
             raise EngineGoneError(
@@ -133,6 +141,10 @@ class RemoteControl(Control):
             fix="Restart it with this version.",
             code="version_mismatch",
         )
+
+
+def _patience(asked: Query | Command) -> httpx.Timeout:
+    return WHOLE_JOURNAL if isinstance(asked, _LONG) else PATIENCE
 
 
 def told(response: httpx.Response) -> PalyraError:

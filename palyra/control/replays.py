@@ -10,6 +10,7 @@ ended after `IDLE_S`.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Literal, Protocol
 
@@ -188,7 +189,9 @@ async def replay(
             await clock.sleep(FOLLOW_S)
             progress = await control.ask(ReplayProgressQuery(query.replay_id))
     except BaseException:
-        await control.ask(CancelReplay(query.replay_id))
+        # What ended the following is told, not that the replay is gone as well.
+        with suppress(PalyraError):
+            await control.ask(CancelReplay(query.replay_id))
         raise
     if on_progress is not None:
         on_progress(progress)

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from palyra.config.load import interpret
+from palyra.control.access_commands import AddKey, SetKey
+from palyra.control.access_queries import AccessQuery
 from palyra.control.commands import AddPolicy, CancelRun, DecideApproval, EditPolicy, RemovePolicy, RevokeGrant
 from palyra.control.local import DECIDED_SHOWN, PENDING_SHOWN, LocalControl
 from palyra.control.queries import AuditQuery, RunQuery
@@ -16,6 +18,7 @@ from palyra.control.snapshots import OperatorView, Topic
 from palyra.control.usage_queries import UsageQuery
 from palyra.core.clock import ManualClock
 from palyra.core.errors import JournalUnavailableError, StateError
+from palyra.core.instants import LATEST_MS
 from palyra.core.scope import Scope
 from palyra.core.windows import HOUR_MS
 from palyra.engine import Installation
@@ -257,3 +260,15 @@ async def test_what_is_known_is_answered_though_nothing_can_be_written(tmp_path:
         detail = await control.ask(RunQuery("01A"))
         del house.engine.journal.submit
         assert detail.run.run_id == "01A"
+
+
+async def test_a_key_ends_when_a_calendar_can_tell(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house:
+        control = control_of(house)
+        before = await control.ask(AccessQuery())
+        for beyond in (LATEST_MS + 1, 2**63, -1):
+            for command in (AddKey("ci", "bot", expires_at=beyond), SetKey("default", expires_at=beyond)):
+                refused = await control.send(command)
+                assert (refused.status, "1970 to 9999" in refused.message) == ("invalid", True)
+        assert await control.ask(AccessQuery()) == before
+        assert (await control.send(SetKey("default", expires_at=LATEST_MS))).ok

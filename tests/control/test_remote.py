@@ -4,12 +4,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from palyra.control.commands import CancelRun, DecideApproval
+from palyra.control.doctor_commands import ApplyRepairs
+from palyra.control.doctor_queries import DoctorReportQuery, JournalExaminationQuery
 from palyra.control.queries import (
     AuditAnswer,
     AuditQuery,
+    LedgerQuery,
     RunQuery,
     RunsPage,
     RunsQuery,
@@ -123,6 +127,29 @@ async def test_an_engine_that_answers_something_else_speaks_another_version(tmp_
         with pytest.raises(PalyraError) as caught:
             await control.ask(RunsQuery())
     assert caught.value.code == "version_mismatch"
+
+
+async def test_what_reads_all_of_a_journal_may_take_as_long_as_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float | None] = []
+
+    def gone(request: httpx.Request) -> httpx.Response:
+        waits.append(request.extensions["timeout"]["read"])
+        raise httpx.ConnectError("nobody")
+
+    monkeypatch.setattr(httpx, "AsyncHTTPTransport", lambda **_: httpx.MockTransport(gone))
+    control = RemoteControl(tmp_path)
+    for query in (RunsQuery(), AuditQuery(), LedgerQuery(), JournalExaminationQuery(deep=True), DoctorReportQuery()):
+        with pytest.raises(EngineGoneError):
+            await control.answer(query)
+    for command in (CancelRun("x"), ApplyRepairs("digest")):
+        with pytest.raises(EngineGoneError):
+            await control.send(command)
+    with pytest.raises(EngineGoneError):
+        await control.snapshot(())
+    await control.close()
+    assert waits == [60.0, None, None, None, None, 60.0, None, 60.0]
 
 
 OPERATORS = (

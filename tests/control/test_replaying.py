@@ -18,13 +18,14 @@ from palyra.control.replays import (
     Asking,
     CancelReplay,
     ReplayAnswer,
+    ReplayAsk,
     ReplayProgress,
     ReplayProgressQuery,
     ReplayQuery,
     replay,
 )
 from palyra.core.clock import ManualClock, settle_loop
-from palyra.core.errors import BadInputError, ConflictError, NotFoundError, PalyraError
+from palyra.core.errors import BadInputError, ConflictError, EngineGoneError, NotFoundError, PalyraError
 from palyra.gateway.operators import OperatorsServer
 from palyra.governance.policy_input import PolicyDefaults
 from tests.replaying.busy import START, Busy
@@ -149,6 +150,24 @@ async def test_a_replay_is_cancelled_by_asking_and_by_leaving(tmp_path: Path) ->
         with pytest.raises(asyncio.CancelledError):
             await follower
         assert (await control.ask(ReplayProgressQuery("two"))).state == "cancelled"
+
+
+class _Leaving:
+    """A control whose engine goes while a replay is followed."""
+
+    async def ask(self, query: ReplayAsk) -> ReplayProgress:
+        if isinstance(query, ReplayQuery):
+            return ReplayProgress(query.replay_id, "running")
+        raise EngineGoneError("No engine is running.", fix="")
+
+
+async def test_leaving_a_replay_whose_engine_is_gone_is_leaving_all_the_same() -> None:
+    clock = ManualClock()
+    work = asyncio.create_task(replay(_Leaving(), ReplayQuery("one"), clock))
+    await asyncio.sleep(0)
+    work.cancel()
+    await asyncio.wait([work])
+    assert work.cancelled()
 
 
 async def test_a_replay_nobody_asks_about_is_ended_and_few_run_at_once(tmp_path: Path) -> None:
