@@ -45,23 +45,29 @@ from palyra.journal.tables import NULL, Values, clean, dumps, moves_text, own_js
     NOTE,
     DECISION,
     HOLD,
-    GROWN,
-    METERED,
     ENDED,
     USAGE,
+    AUDIT,
+    PLAN,
+    NAME,
+    GROWN,
+    METERED,
+    TERMS,
     APPROVAL,
     GRANT,
     POLICY,
-    AUDIT,
-    NAME,
-    PLAN,
-    TERMS,
     ALERT,
     CREDENTIAL,
     CORRECTED,
     ENTITY,
 ) = range(20)
-"""What a row of the view is, in its first column; a row of nothing only fills the statement up."""
+"""What a row of the view is, in its first column; a row of nothing only fills the statement up. From ENTITY on there
+are the kinds of `entities`."""
+
+SELDOM = NAME
+"""From here on there are the kinds that not every request has."""
+GROUP = 18
+"""How many of those stand together."""
 
 WIDTH = 1 + max(
     len(table.columns)
@@ -168,19 +174,32 @@ def _statement(rows: int) -> str:
 
 
 def prepare(database: sqlite3.Connection) -> None:
-    """Makes the view and its triggers for this connection."""
+    """Makes the view and its triggers for this connection.
+
+    A row passes by the condition of each trigger of its view, and every condition costs as much as a column: what is
+    not in every request has views of its own, one for each group.
+    """
+    triggers = sorted(_triggers())
+    seldom = [one for one in triggers if one[0] >= SELDOM]
+    groups = [seldom[start : start + GROUP] for start in range(0, len(seldom), GROUP)]
+    row = ", ".join(f"NEW.v{column}" for column in range(WIDTH))
+    for place, group in enumerate(groups):
+        _make_view(database, f"batch_{place}", [(f"= {kind}", sql) for kind, sql in group])
+    often = [(f"= {kind}", sql) for kind, sql in triggers if kind < SELDOM]
+    handed_on = [
+        (f"BETWEEN {group[0][0]} AND {group[-1][0]}", f"INSERT INTO batch_{place} VALUES ({row})")
+        for place, group in enumerate(groups)
+    ]
+    _make_view(database, "batch", [*often, *handed_on])
+
+
+def _make_view(database: sqlite3.Connection, name: str, triggers: Iterable[tuple[str, str]]) -> None:
+    """A view whose rows do what the triggers say that they meet the conditions of."""
     names = ", ".join(f"NULL AS v{column}" for column in range(WIDTH))
-    database.execute(f"CREATE TEMP VIEW batch AS SELECT {names}")
-    for kind, sql in _triggers():
+    database.execute(f"CREATE TEMP VIEW {name} AS SELECT {names}")
+    for place, (condition, sql) in enumerate(triggers):
         database.execute(
-            f"CREATE TEMP TRIGGER batch_{kind} INSTEAD OF INSERT ON batch WHEN NEW.v0 = {kind} BEGIN {sql}; END"
-        )
-    # A view of their own: rows of requests are not to pass by the conditions of every other kind.
-    database.execute(f"CREATE TEMP VIEW entity_batch AS SELECT {names}")
-    for place, sql in entities.triggers():
-        database.execute(
-            f"CREATE TEMP TRIGGER entity_{place} INSTEAD OF INSERT ON entity_batch WHEN NEW.v0 = {place}"
-            f" BEGIN {sql}; END"
+            f"CREATE TEMP TRIGGER {name}_{place} INSTEAD OF INSERT ON {name} WHEN NEW.v0 {condition} BEGIN {sql}; END"
         )
 
 
@@ -238,8 +257,8 @@ def _triggers() -> list[tuple[int, str]]:
         (AUDIT, insert_into(tables.AUDIT)),
         (NAME, "INSERT INTO replay_names (id, body) VALUES (NEW.v1, NEW.v2) ON CONFLICT (id) DO NOTHING"),
         (PLAN, _PLAN_LOGGED),
-        (ENTITY, f"INSERT INTO entity_batch VALUES ({', '.join(f'NEW.v{n}' for n in range(1, WIDTH))}, 0)"),
         (TERMS, f"INSERT INTO replay_log (at, kind, ref) VALUES (NEW.v1, 4, 0); {_body_of_newest(2)}"),
+        *((ENTITY + place, sql) for place, sql in entities.triggers()),
     ]
 
 
@@ -383,7 +402,7 @@ _ENCODERS: dict[type[Change], Callable[[Any, Unit], tuple[int, Values]]] = {
             change.body,
         ),
     ),
-    EntitySaved: lambda change, unit: (ENTITY, entities.saved(change)),
-    EntityForgotten: lambda change, unit: (ENTITY, entities.forgotten(change)),
+    EntitySaved: lambda change, unit: (ENTITY + entities.place_of(change), change.values),
+    EntityForgotten: lambda change, unit: (ENTITY + entities.place_of(change), change.key),
     TermsKept: lambda change, unit: (TERMS, (change.at, dumps(change.body))),
 }

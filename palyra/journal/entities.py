@@ -1,4 +1,4 @@
-"""Every kind of row that is saved whole (`Entity`), and how the writer's inner view stores it: one line for each."""
+"""Every kind of row that is saved whole (`Entity`), and how the writer stores it: one line for each."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +10,6 @@ from palyra.journal.job_rows import JOB_ATTEMPTS, JOB_FIRES, JOBS
 from palyra.journal.note_rows import NOTES, TRACES, UPKEEP, VECTORS
 from palyra.journal.observation_rows import FAILURES, PROBES, SIZES
 from palyra.journal.statements import insert_into, replaced
-from palyra.journal.tables import Values
 from palyra.journal.task_rows import RUN_OWNERS, TASK_INPUTS, TASK_RESULTS, TASKS
 from palyra.journal.text_rows import RUN_TEXTS
 
@@ -41,27 +40,21 @@ ENTITIES: tuple[Entity[Any], ...] = (
     SIZES,
 )
 
-_SAVED: Mapping[str, int] = {entity.table.name: 2 * place for place, entity in enumerate(ENTITIES, start=1)}
+_SAVED: Mapping[str, int] = {entity.table.name: 2 * place for place, entity in enumerate(ENTITIES)}
 
 
-def saved(change: EntitySaved) -> Values:
-    """A row of the inner view: what to do, then the values."""
-    return _SAVED[change.table], *change.values
-
-
-def forgotten(change: EntityForgotten) -> Values:
-    """A row of the inner view: what to do, then the key."""
-    return _SAVED[change.table] + 1, *change.key
+def place_of(change: EntitySaved | EntityForgotten) -> int:
+    """What is to be done, among all that can be done with such rows."""
+    return _SAVED[change.table] + isinstance(change, EntityForgotten)
 
 
 def triggers() -> Iterator[tuple[int, str]]:
-    """What a row of the inner view makes the database do, by the number in its first column."""
+    """What a row with the values of such a change, or its key, makes the database do, by its place."""
     for entity in ENTITIES:
         place = _SAVED[entity.table.name]
         yield place, _save(entity)
         known = " AND ".join(f"{name} = NEW.v{column}" for column, name in enumerate(entity.key, start=1))
         yield place + 1, f"DELETE FROM {entity.table.name} WHERE {known}"
-    yield 0, "SELECT RAISE(ABORT, 'no row is of this kind')"
 
 
 def _save(entity: Entity[Any]) -> str:
