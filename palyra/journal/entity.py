@@ -43,12 +43,13 @@ class Entity(Generic[Row]):
         """The columns that hold JSON, each with the empty text of its kind."""
         self._kinds = [kinds[name] for name in names]
         self._values = attrgetter(*names) if len(names) > 1 else lambda row: (getattr(row, names[0]),)
-        self._plain = [kind.sort is int and not kind.nullable for kind in self._kinds]
+        self._plain = [kind.sort if kind.sort in (int, str) else None for kind in self._kinds]
+        """The type whose values are stored as they are, if they are ASCII where they are texts."""
 
     def saved(self, row: Row) -> "EntitySaved":
         """The change that inserts or replaces a row. Raises TypeError or ValueError for data that is no JSON."""
         stored = [
-            given if type(given) is int and plain else kind.store(given)
+            given if type(given) is plain and (plain is int or given.isascii()) else kind.store(given)
             for given, kind, plain in zip(self._values(row), self._kinds, self._plain, strict=True)
         ]
         return EntitySaved(self.table.name, tuple(stored))

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 TASK = "task"
 """The source of a task's runs."""
+PARKED = Phase.PARK.value
 
 
 @value
@@ -145,7 +146,7 @@ class Worker:
         )
 
     def _beat(self, phase: str, progress: int) -> None:
-        if (phase == Phase.PARK.value) is not self.parked:
+        if (phase == PARKED) is not self.parked:
             self.parked = not self.parked
             self._queue.woken()
         self._queue.beat(self, phase, progress)
