@@ -138,7 +138,17 @@ class _Window:
 class _Model:
     """What one model of one provider has shown, and how long its answers were to each principal."""
 
-    __slots__ = ("_answers", "_bytes", "_count", "_latencies", "_pairs", "_per_byte", "_shortfalls", "_tokens")
+    __slots__ = (
+        "_answers",
+        "_bytes",
+        "_count",
+        "_latencies",
+        "_pairs",
+        "_per_byte",
+        "_shortfalls",
+        "_tokens",
+        "_told",
+    )
 
     def __init__(self) -> None:
         self._count = 0
@@ -150,9 +160,12 @@ class _Model:
         self._latencies = _Window(OUTPUT_WINDOW)
         self._answers: OrderedDict[str, _Window] = OrderedDict()
         """By principal, the one who was answered longest ago first."""
+        self._told: tuple[str, Learned] | None = None
+        """What was asked for last, until the next attempt: one request asks more than once."""
 
     def add(self, sample: Sample) -> None:
         self._count += 1
+        self._told = None
         if sample.reported:
             self._learn(sample)
         self._forget(self._count - HORIZON)
@@ -195,7 +208,25 @@ class _Model:
         self._bytes -= old_bytes
         self._tokens -= old_tokens
 
-    def answers(self, principal: str) -> _Window | None:
+    def learned(self, principal: str) -> Learned:
+        """What is known now of a principal's use of it."""
+        if self._told is None or self._told[0] != principal:
+            self._told = principal, self._work_out(principal)
+        return self._told[1]
+
+    def _work_out(self, principal: str) -> Learned:
+        answers = self._answers_to(principal)
+        return Learned(
+            c=self.c,
+            r=self.r,
+            output_p50=answers.quantile(500) if answers else None,
+            output_p95=answers.quantile(950) if answers else None,
+            q=self.q(500, DEFAULT_Q),
+            slice_q=self.slice_q,
+            latency_p50=self.latency_p50,
+        )
+
+    def _answers_to(self, principal: str) -> _Window | None:
         """How long the answers to a principal were; None while there are too few."""
         answers = self._answers.get(principal)
         if answers is None:
@@ -264,15 +295,4 @@ class Learner:
     def learned(self, provider: str, model: str, principal: str) -> Learned:
         """What is known now; the defaults for what is not."""
         about = self._models.get((provider, model))
-        if about is None:
-            return UNLEARNED
-        answers = about.answers(principal)
-        return Learned(
-            c=about.c,
-            r=about.r,
-            output_p50=answers.quantile(500) if answers else None,
-            output_p95=answers.quantile(950) if answers else None,
-            q=about.q(500, DEFAULT_Q),
-            slice_q=about.slice_q,
-            latency_p50=about.latency_p50,
-        )
+        return UNLEARNED if about is None else about.learned(principal)
