@@ -80,12 +80,25 @@ async def at_the_keyboard(place: Place, state_dir: Path) -> Place | None:
     return place
 
 
-async def opened(place: Place, environ: Mapping[str, str], *, read_only: bool, ascii_only: bool | None) -> int:
-    """The console, on a terminal that can show one. Raises StateError where it says that it cannot."""
+def at_a_terminal() -> bool:
+    """Whether there is a keyboard to hear and a screen to draw on."""
+    screens = (sys.stdout, sys.stderr)
+    return sys.stdin is not None and sys.stdin.isatty() and any(one is not None and one.isatty() for one in screens)
+
+
+async def opened(
+    place: Place, environ: Mapping[str, str], *, terminal: bool, read_only: bool, ascii_only: bool | None
+) -> int:
+    """The console on a terminal. Raises StateError where there is none, or it says that it cannot show one."""
     if environ.get("TERM") == "dumb":
         raise StateError(
             "This terminal cannot show a console: TERM is dumb.",
             fix="Set TERM to what it is, like xterm-256color, or use the commands of `palyra`.",
+        )
+    if not terminal:
+        raise StateError(
+            "There is no terminal here to show a console on.",
+            fix="Start it in one, or run the engine without a console: palyra serve.",
         )
     return await open_console(place, read_only=read_only, ascii_only=ascii_only)
 
@@ -158,6 +171,9 @@ def console() -> None:
     ) -> None:
         """The console that governs what language models may spend."""
         place = Place(config, state_dir, operator)
-        raise typer.Exit(guarded(lambda: opened(place, os.environ, read_only=read_only, ascii_only=ascii_only)))
+        terminal = at_a_terminal()
+        raise typer.Exit(
+            guarded(lambda: opened(place, os.environ, terminal=terminal, read_only=read_only, ascii_only=ascii_only))
+        )
 
     sys.exit(conduct(app))

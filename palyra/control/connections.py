@@ -36,7 +36,7 @@ STATES: Mapping[ErrorClass, str] = {
 NO_SUCH_PLACE = frozenset({404, 405, 410, 501})
 ACTIONS: Mapping[str, str] = {
     "partial": "Correct `upstream` in [[models]], or ask who runs the account for access.",
-    "missing_auth": "Set one of its credentials.",
+    "missing_auth": "Set its variable before Palyra starts, or give it a vault secret or an auth profile.",
     "auth_failed": "Set a valid credential; one that is good again is cleared with c on the Models screen.",
     "permission_denied": "Ask who runs the account for access.",
     "quota_exceeded": "Top up the account.",

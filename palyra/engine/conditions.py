@@ -21,6 +21,7 @@ STALLS = 3
 """So many stalls of the event loop within that time are a condition."""
 SET_BACK_S = 60.0
 SERVES = frozenset([HealthState.OK, HealthState.DEGRADED, HealthState.UNKNOWN])
+_STANDS = {HealthState.MISSING_AUTH: "has no credential", HealthState.DISABLED: "is switched off"}
 
 
 class ApprovalCheck:
@@ -106,7 +107,8 @@ class ProviderCheck:
             named += [entry for entry in engine.registry.routed if entry.role is default.role]
         if any(engine.care.state(entry.provider) in SERVES for entry in named):
             return
-        why = ", ".join(sorted({f"{entry.provider} is {engine.care.state(entry.provider)}" for entry in named}))
+        states = {entry.provider: engine.care.state(entry.provider) for entry in named}
+        why = ", ".join(f"{provider} {_STANDS.get(state, f'is {state}')}" for provider, state in sorted(states.items()))
         yield Condition(
             Domain.PROVIDER,
             "provider:none",

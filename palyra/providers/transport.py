@@ -168,8 +168,7 @@ class _Flight:
             said = str(error).partition("\n")[0].rstrip(" :.")
             return self._error(ErrorClass.MALFORMED_RESPONSE, f"{provider} does not answer in HTTP: {said}.")
         what = "broke the connection" if self._progress.written else "cannot be reached"
-        why = (str(error) or type(error).__name__).rstrip(".")
-        return self._error(ErrorClass.NETWORK_UNAVAILABLE, f"{provider} {what}: {why}.")
+        return self._error(ErrorClass.NETWORK_UNAVAILABLE, f"{provider} {what}: {_why(error)}.")
 
     def _error(self, error_class: ErrorClass, message: str) -> ProviderError:
         return ProviderError(error_class, message, written=self._progress.written)
@@ -184,6 +183,14 @@ class _Flight:
             return False
         transport.abort()
         return True
+
+
+def _why(error: BaseException) -> str:
+    """Why it could not be sent or answered; of the commonest cause in words."""
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ConnectionRefusedError):
+        host = f"[{error.host}]" if ":" in error.host else error.host
+        return f"nothing listens at {host}:{error.port}"
+    return (str(error) or type(error).__name__).rstrip(".")
 
 
 class _RuledResolver(AbstractResolver):

@@ -133,9 +133,10 @@ async def test_an_answer_of_exactly_the_limit_is_read() -> None:
 async def test_a_refused_connection_wrote_nothing() -> None:
     async with transport() as carrier:
         progress = Progress()
-        error = await failure_of(carrier.send(call(f"http://127.0.0.1:{await unused_port()}"), progress))
+        port = await unused_port()
+        error = await failure_of(carrier.send(call(f"http://127.0.0.1:{port}"), progress))
         assert (error.error_class, error.written, progress.written) == (ErrorClass.NETWORK_UNAVAILABLE, False, False)
-        assert "acme cannot be reached" in error.message
+        assert error.message == f"acme cannot be reached: nothing listens at 127.0.0.1:{port}."
 
 
 async def test_a_failed_tls_handshake_wrote_nothing() -> None:

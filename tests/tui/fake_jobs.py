@@ -207,7 +207,9 @@ def job_done(command: JobCommand, jobs: Jobs) -> tuple[Jobs, CommandResult]:
     """The jobs after a command, and what the engine says to it."""
     match command:
         case AddJob(fields=fields):
-            return (*jobs, job(90, fields["name"])), CommandResult("accepted", f"Job {fields['name']} is planned.")
+            made = job(90, fields["name"])
+            text = f"Job {fields['name']} is planned."
+            return (*jobs, made), CommandResult("accepted", text, data={"job_id": made.job_id})
         case PauseJob():
             return _with(jobs, command.job, state="paused"), CommandResult("accepted", "It is paused.")
         case ResumeJob() | ResetJob():

@@ -1,10 +1,12 @@
 """The console as the configuration wants it: of its own file for looks, of the engine's for how people are called."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -20,6 +22,7 @@ from palyra.control.usage_queries import UsageQuery
 from palyra.core.clock import Clock
 from palyra.core.errors import StateError
 from palyra.core.local_zone import local_zone
+from palyra.opening import at_a_terminal
 from palyra.opening import opened as opened_on
 from palyra.tui.frame.herald import QUIET_SECONDS, Herald
 from palyra.tui.habits import Habits
@@ -264,9 +267,34 @@ async def test_an_attached_console_without_a_log_says_so_and_works(tmp_path: Pat
 
 async def test_a_terminal_that_says_it_is_dumb_is_sent_to_the_commands(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="TERM is dumb") as raised:
-        await opened_on(Place(None, tmp_path, ""), {"TERM": "dumb"}, read_only=False, ascii_only=False)
+        await opened_on(Place(None, tmp_path, ""), {"TERM": "dumb"}, terminal=True, read_only=False, ascii_only=False)
     assert "palyra" in raised.value.fix
     assert not list(tmp_path.iterdir())
+
+
+async def test_where_no_terminal_is_nothing_is_started_that_nobody_could_see_or_end(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="no terminal") as raised:
+        await opened_on(Place(None, tmp_path, ""), {}, terminal=False, read_only=False, ascii_only=False)
+    assert "palyra serve" in raised.value.fix
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("keyboard", "output", "error", "there"),
+    [
+        (True, True, True, True),
+        (True, False, True, True),
+        (True, True, False, True),
+        (False, True, True, False),
+        (True, False, False, False),
+    ],
+)
+def test_a_terminal_has_a_keyboard_and_a_screen(
+    monkeypatch: pytest.MonkeyPatch, keyboard: bool, output: bool, error: bool, there: bool
+) -> None:
+    for name, terminal in (("stdin", keyboard), ("stdout", output), ("stderr", error)):
+        monkeypatch.setattr(sys, name, Mock(isatty=lambda terminal=terminal: terminal))
+    assert at_a_terminal() is there
 
 
 @pytest.fixture

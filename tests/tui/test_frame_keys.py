@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from palyra.control.incidents_queries import IncidentView
+from palyra.control.snapshots import ApprovalView
 from palyra.core.errors import EngineGoneError
 from palyra.tui import themes
 from palyra.tui.app import PalyraApp
@@ -61,6 +63,18 @@ async def test_help_lists_every_key_of_the_screen() -> None:
             for action in screen.actions:
                 assert action.title in desk.app.clipboard, (screen.NAME, action.id)
             assert desk.dialog == ""
+
+
+async def test_help_begins_with_what_can_be_done_to_what_is_selected() -> None:
+    async with console(normal()) as desk:
+        told = [(ApprovalView, "Allow once", "Acknowledge incident"), (IncidentView, "Own it", "Allow once")]
+        for kind, first, later in told:
+            while not isinstance(desk.front.subject, kind):
+                await desk.press("j")
+            await desk.press("question_mark", "y")
+            mine, others = desk.app.clipboard.split("not for what is selected now")
+            assert first in mine, kind
+            assert later in others, kind
 
 
 async def test_help_scrolls() -> None:

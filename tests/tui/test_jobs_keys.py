@@ -153,6 +153,10 @@ async def test_a_job_is_made() -> None:
         assert sent.fields["prompt"] == "hello"
         assert "schedule" not in sent.fields
         assert desk.dialog == ""
+        await desk.wait()
+        made = desk.front.subject
+        assert isinstance(made, JobView)
+        assert made.name == "morning", "what was made is selected, so that the next key is for it"
 
 
 async def test_what_is_wrong_with_a_new_job_is_said_and_the_dialog_stays() -> None:

@@ -21,11 +21,14 @@ MOST_OBJECTS = 4_000
 
 def help_lines(screen: "PalyraScreen", width: int) -> list[Line]:
     """All keys of a screen, what they do, and why those that are dimmed cannot be used now."""
-    here = [action for action in screen.actions if action not in EVERYWHERE]
+    own = [action for action in screen.actions if action not in EVERYWHERE]
+    here = [action for action in own if action.check(screen).shown]
+    elsewhere = [action for action in own if action not in here]
     places = [action for action in EVERYWHERE if isinstance(action, GoTo)]
     rest = [action for action in EVERYWHERE if not isinstance(action, GoTo)]
     lines: list[Line] = []
-    for title, actions in (("here", here), ("screens", places), ("everywhere", rest)):
+    groups = (("here", here), ("not for what is selected now", elsewhere), ("screens", places), ("everywhere", rest))
+    for title, actions in groups:
         if actions:
             lines += [line(muted(title)), *(row for action in actions for row in _rows(screen, action, width)), BLANK]
     return lines[:-1]

@@ -68,7 +68,7 @@ class _OnLive(Action["ListScreen"]):
 class Acknowledge(_OnLive):
     id = "incident.acknowledge"
     keys = ("a",)
-    title = "Acknowledge it"
+    title = "Acknowledge incident"
     help = "somebody knows: nobody is reminded any more; covers all below it"
     footer = "acknowledge"
 
@@ -210,7 +210,7 @@ class Remedy(_OnLive):
 class Resolve(_OnLive):
     id = "incident.resolve"
     keys = ("R",)
-    title = "Resolve it…"
+    title = "Resolve incident…"
     help = "what still holds is mute until it has gone; covers all below it"
     footer = "resolve…"
     confirm = Confirm.DIALOG

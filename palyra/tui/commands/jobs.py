@@ -14,6 +14,7 @@ from palyra.control.jobs_commands import (
     TriggerJob,
 )
 from palyra.control.jobs_queries import JobDetail, JobQuery, JobView
+from palyra.control.snapshots import CommandResult
 from palyra.control.task_commands import ActOnTasks
 from palyra.control.task_queries import TaskView
 from palyra.core.errors import PalyraError
@@ -98,10 +99,17 @@ class NewJob(Action["ListScreen"]):
         return self._ask(screen)
 
     async def _ask(self, screen: "ListScreen") -> None:
-        palyra = screen.palyra
-        await palyra.ask(
-            JobDialog(palyra.control, palyra.send, palyra.spawn, palyra.clock, None, zone=screen.house_zone)
-        )
+        palyra, made = screen.palyra, ""
+
+        async def send(command: Command) -> CommandResult | None:
+            nonlocal made
+            result = await palyra.send(command)
+            made = "" if result is None else result.data.get("job_id", "")
+            return result
+
+        dialog = JobDialog(palyra.control, send, palyra.spawn, palyra.clock, None, zone=screen.house_zone)
+        if await palyra.ask(dialog) and made:
+            screen.find(f"job:{made}")
 
 
 class EditJob(Action["ListScreen"]):

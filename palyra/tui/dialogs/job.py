@@ -152,7 +152,7 @@ class JobDialog(Dialog[bool]):
 
     def _label(self, field: str) -> str:
         if field in SCHEDULES or field == "schedule":
-            return "expression"
+            return "when"
         return next((item.label for item in self._inputs if item.field == field), field)
 
     def act(self) -> None:

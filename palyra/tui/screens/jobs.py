@@ -193,10 +193,11 @@ class JobsScreen(ListScreen):
         if self.snapshot is None:
             return ()
         jobs, tasks = self.snapshot.jobs, self.snapshot.tasks
+        own = sum(job.source != "system" for job in jobs)
         live = sum(task.live for task in tasks)
         unwell = sum(_calm(job) == 0 for job in jobs)
         words = [
-            plural(sum(job.source != "system" for job in jobs), "job"),
+            plural(own, "job") if own or not jobs else "no jobs of yours yet",
             *([plural(live, "live task")] if live else []),
             *([f"{unwell} unwell"] if unwell else []),
         ]
