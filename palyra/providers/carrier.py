@@ -48,7 +48,8 @@ class ProviderCarrier:
         """The head of the answer to a body that already names the provider's model, whatever its status.
 
         Of the caller's `headers` only those that may travel do. Without a `credential` the provider's next one is used.
-        Raises ProviderError; a provider without a usable credential is auth_invalid and nothing is written.
+        Raises ProviderError; a provider without a usable credential is auth_invalid, one whose credentials all rest
+        after an error is rate_limited, and nothing is written.
         """
         provider = self._registry.provider_of(entry)
         chosen = credential or self._chosen(provider)
@@ -95,7 +96,7 @@ class ProviderCarrier:
     def _chosen(self, provider: ProviderEntry) -> Credential | None:
         chosen = self._credentials.choose(provider.id, self._clock.now_ms())
         if isinstance(chosen, Unavailable):
-            raise _unusable(provider, chosen)
+            raise _unusable(provider, chosen, self._clock.now_ms())
         return chosen
 
     async def _sent(
@@ -123,7 +124,11 @@ class ProviderCarrier:
         return await upstream.send(call, progress)
 
 
-def _unusable(provider: ProviderEntry, unavailable: Unavailable) -> ProviderError:
-    why = unavailable.detail or "every one of them rests after an error"
-    message = f"The provider {provider.id} has no usable credential: {why}."
-    return ProviderError(ErrorClass.AUTH_INVALID, message, written=False)
+def _unusable(provider: ProviderEntry, unavailable: Unavailable, now: int) -> ProviderError:
+    """Why nothing was sent: somebody has to set a credential, or they rest until an instant that comes by itself."""
+    if unavailable.until is None:
+        message = f"The provider {provider.id} has no usable credential: {unavailable.detail}."
+        return ProviderError(ErrorClass.AUTH_INVALID, message, written=False)
+    message = f"Every credential of {provider.id} rests after an error."
+    wait = max(0, unavailable.until - now)
+    return ProviderError(ErrorClass.RATE_LIMITED, message, written=False, retry_after_ms=wait)

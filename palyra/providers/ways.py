@@ -61,8 +61,8 @@ def conclude(permit: Permit, end: AttemptEnd) -> None:
 
 
 def _never_sent(error: ProviderError) -> bool:
-    """Whether the provider had no part in it."""
-    return not error.written and error.error_class is ErrorClass.AUTH_INVALID
+    """Whether the provider had no part in it: no credential could be used."""
+    return not error.written and error.error_class in (ErrorClass.AUTH_INVALID, ErrorClass.RATE_LIMITED)
 
 
 class Way:

@@ -7,7 +7,7 @@ import anthropic
 import pytest
 
 from palyra.core.clock import settle_loop
-from tests.end_to_end.premises import HAIKU, HELLO, MINI, Premises
+from tests.end_to_end.premises import HAIKU, HELLO, MINI, Premises, message
 from tests.gateway.stand_in import RawAnswer
 from tests.support.upstream import Reply, Upstream
 
@@ -85,6 +85,15 @@ async def test_a_provider_s_failure_is_told_in_the_caller_s_dialect(
     assert (answer.status, answer.json["type"], answer.error["code"]) == (status, "error", code)
     if status == 429:
         assert answer.headers["retry-after"] == "7"
+
+
+async def test_while_every_credential_rests_it_is_told_when_to_ask_again(here: Premises, upstream: Upstream) -> None:
+    upstream.replies.append(Reply(status=429, headers={"retry-after": "40"}))
+    assert (await here.ask(message(), path="/v1/messages")).status == 429
+    answer = await count(here)
+    assert (answer.status, answer.error["type"], answer.headers["retry-after"]) == (429, "rate_limit_error", "40")
+    assert "Every credential of anthropic rests" in answer.error["message"]
+    assert len(upstream.seen) == 1
 
 
 async def test_the_rules_of_keys_hold_here_too(here: Premises, upstream: Upstream) -> None:
