@@ -101,7 +101,6 @@ async def test_of_consoles_in_place_and_on_the_socket_one_wins_each_time(here: P
     """The one in place has the shorter way; however much longer it waits before it sets out, one word counts."""
     await closed(here)
     consoles = [RemoteControl(here.state_dir, environ={}) for _ in range(2)]
-    winners: Counter[str] = Counter()
 
     async def in_place(approval_id: str, turns: int) -> CommandResult:
         for _ in range(turns):
@@ -117,9 +116,7 @@ async def test_of_consoles_in_place_and_on_the_socket_one_wins_each_time(here: P
                 in_place(approval.approval_id, number * 4),
             )
             await check(here, approval.approval_id, results)
-            winners["in place" if results[-1].ok else "socket"] += 1
             await here.advance(61)
     finally:
         for console in consoles:
             await console.close()
-    assert winners.keys() == {"in place", "socket"}

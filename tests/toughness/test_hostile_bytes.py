@@ -8,6 +8,7 @@ import signal
 import httpx
 import pytest
 
+from tests.support.hostile import obeyed
 from tests.support.upstream import Reply, Upstream
 from tests.toughness.programs import Installation
 from tests.toughness.terminal import Terminal, terminal
@@ -42,7 +43,13 @@ def assert_harmless(term: Terminal, *, bells: int = 0) -> None:
     assert C1_AND_BIDI.search(text.decode()) is None
 
 
-@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS.keys())
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pytest.param(" ".join(PAYLOADS.values()), id="all"),
+        *(pytest.param(payload, marks=pytest.mark.soak, id=name) for name, payload in PAYLOADS.items()),
+    ],
+)
 async def test_what_a_provider_says_is_shown_harmlessly(
     installation: Installation, upstream: Upstream, payload: str
 ) -> None:
@@ -58,6 +65,54 @@ async def test_what_a_provider_says_is_shown_harmlessly(
         term.type("q")
         assert await term.ended() == 0
         assert_harmless(term)
+
+
+MEGABYTE = 1_000_000
+MOST_PAINTED = 400_000
+"""Bytes of a walk over a few screens; a single text of a megabyte that came through would be more."""
+
+
+async def test_a_megabyte_of_it_is_shown_in_part_and_harmlessly(installation: Installation, upstream: Upstream) -> None:
+    """A prompt, an answer, a refusal and a model's name of a real megabyte, on screens and told by commands."""
+    everything = " ".join(PAYLOADS.values())
+    flood = "BEGIN " + everything * (MEGABYTE // len(everything)) + " END"
+    assert installation.config is not None
+    model = 'upstream = "gpt-4o-mini"\n'
+    text = installation.config.read_text().replace(model, f"{model}max_context = 4000000\n")
+    installation.config.write_text(text + '\n[console]\nshow_prompts = true\n[runs]\nstore_content = "full"\n')
+    said = json.dumps({"error": {"message": flood[: MEGABYTE // 2], "type": "x", "code": flood[:9_999]}}).encode()
+    upstream.replies = [Reply(pieces=(flood,), finish=flood), Reply(status=400, error_body=said)]
+    async with terminal(installation) as term:
+        url = await term.ready()
+        asked = [await ask(installation, url, "gpt-4o-mini", content=flood, user=flood) for _ in range(2)]
+        assert [*asked, await ask(installation, url, flood), await ask(installation, url, f"gpt{flood[:200]}")] == [
+            200,
+            400,
+            400,
+            404,
+        ]
+        term.type("5")
+        await term.shows("Runs", "permanent_upstream", "completed")
+        for _ in range(2):
+            term.type("\r")
+            await term.shows("Runs ›", "took")
+            await leafed(term, "MARK")
+            term.type("\x1b")
+            await term.shows("permanent_upstream", "completed")
+            term.type("j")
+        failed, completed = (await installation.command("runs", "list", "--json")).data["runs"]
+        for words in (("runs", "show", completed["run_id"], "--content"), ("explain", failed["run_id"])):
+            told = await installation.command(*words)
+            assert told.code == 0, told
+            assert len(told.output) < MEGABYTE, words
+            assert obeyed(told.output) is None
+        term.send(signal.SIGTERM)
+        assert await term.ended() == 0
+        assert_harmless(term)
+    assert len(term.seen) < MOST_PAINTED
+    log = (installation.state_dir / "logs" / "palyra.log").read_text()
+    assert len(log) < MEGABYTE // 4
+    assert obeyed(log) is None
 
 
 async def test_what_operators_and_clients_write_is_shown_harmlessly(
@@ -91,8 +146,16 @@ async def test_what_operators_and_clients_write_is_shown_harmlessly(
         assert_harmless(term, bells=1)
 
 
-async def ask(installation: Installation, url: str, model: str, **more: object) -> int:
+async def leafed(term: Terminal, text: str) -> None:
+    """Pages on until this is shown."""
+    while text not in term.text:
+        painted = len(term.seen)
+        term.type("\x1b[6~")
+        await term.until(lambda painted=painted: len(term.seen) > painted)  # type: ignore[misc]
+
+
+async def ask(installation: Installation, url: str, model: str, *, content: str = "hello", **more: object) -> int:
     key = (installation.state_dir / "gateway-key.txt").read_text().strip()
-    body = {"model": model, "messages": [{"role": "user", "content": "hello"}], **more}
+    body = {"model": model, "messages": [{"role": "user", "content": content}], **more}
     async with httpx.AsyncClient(base_url=url, headers={"x-api-key": key}, timeout=60, trust_env=False) as client:
         return (await client.post("/v1/chat/completions", json=body)).status_code
