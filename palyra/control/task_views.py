@@ -21,7 +21,7 @@ from palyra.engine import Engine
 from palyra.journal.readers import Readers
 from palyra.journal.task_rows import TaskFilter, TaskRow, TaskState
 from palyra.tasks.moves import due
-from palyra.tasks.queue import PER_PARENT, TaskQueue
+from palyra.tasks.queue import TaskQueue
 from palyra.tasks.waiting import why_it_waits
 
 HOUR_MS = 3_600_000
@@ -72,7 +72,7 @@ class TaskViews:
             row,
             now,
             workers_free=queue is None or queue.free() > 0,
-            parent_full=queue is not None and queue.desk.book.running_below(row) >= PER_PARENT,
+            parent_full=queue is not None and queue.desk.book.parent_full(row),
             parked=queue is not None and queue.parked(row.task_id),
         )
         return task_view(row, "" if waits is None else waits.value, ready=due(row, now))

@@ -27,7 +27,6 @@ from palyra.journal.job_rows import FireState, JobState
 from palyra.journal.task_rows import TaskState
 from palyra.scheduler.zone_changes import rules_version
 from palyra.tasks.ends import POISON
-from palyra.tasks.queue import PER_PARENT
 from palyra.tasks.waiting import why_it_waits
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ async def tasks(engine: "Engine") -> TasksData:
     for row in book:
         states[row.state] += 1
         ready += row.state is TaskState.QUEUED and row.not_before <= now
-        full = bool(row.parent_run_id or row.parent_task_id) and book.running_below(row) >= PER_PARENT
+        full = book.parent_full(row)
         why = why_it_waits(row, now, workers_free=free, parent_full=full, parked=queue.parked(row.task_id))
         if why is not None:
             waits[why.value] += 1

@@ -12,6 +12,8 @@ from palyra.journal.task_rows import TaskRow, TaskState
 from palyra.tasks.moves import claimable, must_expire
 
 NO_BONDS: frozenset[str] = frozenset()
+PER_PARENT = 2
+"""Delegations of one parent that run at once."""
 
 
 class TaskBook:
@@ -125,6 +127,10 @@ class TaskBook:
         """How many delegations of the same parent are leased."""
         return self._running[parent_of(row)] if row.kind == _DELEGATION else 0
 
+    def parent_full(self, row: TaskRow) -> bool:
+        """Whether as many delegations of its parent run as may at once."""
+        return self.running_below(row) >= PER_PARENT
+
     def expired(self, now: int) -> list[TaskRow]:
         """Those that must expire; each is told once, or again after its row has moved."""
         found: dict[str, TaskRow] = {}
@@ -165,8 +171,8 @@ class TaskBook:
             self._stand_in_line(row)
 
     def oldest_ready(self, now: int) -> TaskRow | None:
-        """The queued task whose time came first."""
-        ready = [row for row in self._rows.values() if claimable(row, now)]
+        """The queued task whose time came first, of those that wait for nothing but a worker."""
+        ready = [row for row in self._rows.values() if claimable(row, now) and not self.parent_full(row)]
         return min(ready, key=lambda row: max(row.not_before, row.created_at), default=None)
 
     def next_due(self) -> int | None:

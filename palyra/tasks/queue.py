@@ -36,8 +36,6 @@ CLOSING_S = 2.0
 """How long workers have for what follows the end of their runs."""
 STALL_S = 1.0
 """From this much lateness of the loop on, leases gain the time that was lost."""
-PER_PARENT = 2
-"""Delegations of one parent that run at once."""
 STUCK_S = 300.0
 TROUBLE_S = 5.0
 """How long a task rests that could not be handled."""
@@ -216,7 +214,7 @@ class TaskQueue:
             return
         passed: list[TaskRow] = []
         for row in self.desk.book.take(now):
-            if self.desk.book.running_below(row) >= PER_PARENT:
+            if self.desk.book.parent_full(row):
                 passed.append(row)
                 continue
             if not self._guarded(row, self._claim):

@@ -435,6 +435,20 @@ async def test_a_task_that_waits_although_workers_are_idle_is_told(stage: Stage)
     assert stage.told == {}
 
 
+async def test_a_delegation_that_waits_for_its_siblings_is_not_stuck() -> None:
+    wide = Stage(concurrency=8)
+    await wide.open()
+    parent = await wide.add()
+    children = [await wide.add(kind="delegation_prompt", parent=parent.task_id) for _ in range(3)]
+    await wide.later(400)
+    assert wide.now(children[2].task_id).state is TaskState.QUEUED
+    assert (wide.told, wide.desk.book.oldest_ready(wide.clock.now_ms())) == ({}, None)
+    await wide.end(children[0].task_id)
+    assert wide.now(children[2].task_id).state is TaskState.RUNNING
+    wide.halt()
+    await wide.turns()
+
+
 async def test_somebody_may_wait_for_the_end_of_a_task(stage: Stage) -> None:
     row = await stage.add()
     waiting = asyncio.create_task(stage.desk.ended(row.task_id))
