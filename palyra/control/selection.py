@@ -8,6 +8,7 @@ from palyra.control.snapshots import CounterfactualView
 from palyra.control.views import evaluation_view
 from palyra.core.errors import BadInputError
 from palyra.core.scope import Scope
+from palyra.core.windows import FARTHEST_MS
 from palyra.governance.candidates import Plan, TaskClass
 from palyra.governance.complexity import complexity
 from palyra.governance.explain import sentences
@@ -44,6 +45,8 @@ async def explain_selection(
         raise BadInputError(
             "That instant has passed.", fix="Leave it out, or look at what was decided with `palyra explain`."
         )
+    if at > FARTHEST_MS:
+        raise BadInputError("That instant is beyond the year 9998.", fix="Name an earlier one.")
     request = _request(query)
     found = await preview(planner, request, at, failover=failover)
     plan = found.plan

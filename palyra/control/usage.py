@@ -21,7 +21,7 @@ from palyra.control.usage_queries import (
 from palyra.control.views import run_view, usage_numbers
 from palyra.core.clock import Clock
 from palyra.core.errors import BadInputError
-from palyra.core.windows import DAY_MS, HOUR_MS
+from palyra.core.windows import DAY_MS, FARTHEST_MS, HOUR_MS
 from palyra.journal.readers import Readers
 from palyra.journal.readers.usage import MAX_PERIOD_MS
 from palyra.journal.rows import DecisionRow, UsageBucket, UsageRow, UsageSlice, UsageTotals
@@ -119,8 +119,10 @@ class UsageRecords:
         )
 
     def _period(self, since: int | None, until: int | None, length: int) -> tuple[int, int]:
-        """Raises BadInputError for one that ends before it starts or is longer than a year."""
+        """Raises BadInputError for one that ends before it starts, is longer than a year, or lies in no calendar."""
         end = self._clock.now_ms() + 1 if until is None else until
+        if not 0 <= end <= FARTHEST_MS:
+            raise BadInputError("A period ends within the years 1970 to 9998.", fix="Name another end.")
         start = end - length if since is None else since
         if end < start:
             raise BadInputError("A period cannot end before it starts.", fix="Swap its ends.")

@@ -16,10 +16,13 @@ from functools import cache
 from importlib import resources
 from zoneinfo import ZoneInfo
 
+from palyra.core.instants import LATEST_MS
 from palyra.core.values import value
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+FARTHEST_MS = LATEST_MS - 366 * DAY_MS
+"""The last instant whose windows all end within the calendar."""
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 

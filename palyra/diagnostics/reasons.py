@@ -124,11 +124,11 @@ SENTENCES: Mapping[ReasonCode, tuple[str, str]] = {
     ReasonCode.MAINTENANCE_FAILED: ("The last maintenance of the notes failed.", "Its error says why; it runs again."),
     ReasonCode.MAINTENANCE_LATE: (
         "Maintenance of the notes is more than 30 minutes late.",
-        "Look at the job memory_maintenance: `palyra jobs list`.",
+        "Look at its job: `palyra jobs show system.memory_maintenance`.",
     ),
     ReasonCode.VACUUM_OVERDUE: (
         "Space of deleted notes has not been given back for a day.",
-        "Run the job memory_maintenance: `palyra jobs trigger`.",
+        "Run its job: `palyra jobs run system.memory_maintenance`.",
     ),
     ReasonCode.VECTORS_PENDING: (
         "More than 1,000 notes have no vector yet.",
@@ -138,7 +138,7 @@ SENTENCES: Mapping[ReasonCode, tuple[str, str]] = {
     ReasonCode.PROBE_DOWN: ("A service that is looked at is down.", "Start it, or mend the way to it."),
     ReasonCode.DEAD_LETTERS: (
         "Notifications were given up.",
-        "See why and send them again: `palyra notifications dead-letters`.",
+        "See why and send them again: `palyra incidents dead-letters list`.",
     ),
     ReasonCode.LOOP_SILENT: ("Self-healing has not looked for 45 s.", "The log says why; restart the engine."),
     ReasonCode.INCIDENT_OPEN: ("A grave incident is open.", "Triage it on the Incidents screen."),
@@ -192,7 +192,7 @@ SENTENCES: Mapping[ReasonCode, tuple[str, str]] = {
     ReasonCode.RESTART_PENDING: ("Changes of the configuration wait for a restart.", "Restart the engine."),
     ReasonCode.WEBHOOK_FAILING: (
         "A webhook does not take notifications.",
-        "See why: `palyra notifications dead-letters`.",
+        "See why: `palyra incidents dead-letters list`.",
     ),
     ReasonCode.RUN_UNFINISHED: ("A repair was not finished.", "Finish or undo it: `palyra doctor`."),
     ReasonCode.COLLECTOR_ERROR: ("What this part is doing could not be read.", "The log says why."),

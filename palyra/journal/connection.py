@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import aiosqlite
 
-from palyra.core.errors import JournalUnavailableError
+from palyra.core.errors import BadInputError, JournalUnavailableError
 from palyra.journal.vector_extension import NO_EXTENSION, VectorExtension
 
 T = TypeVar("T")
@@ -155,7 +155,8 @@ class ReaderPool:
         self._closed = False
 
     async def run(self, job: Job[T]) -> T:
-        """Raises JournalUnavailableError when the database cannot be read or the pool is closed."""
+        """Raises JournalUnavailableError when the database cannot be read or the pool is closed, BadInputError for a
+        number of more than 64 bits."""
         connection = await self._take()
         answered: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         running = True
@@ -168,6 +169,8 @@ class ReaderPool:
                 return
             if isinstance(error, sqlite3.Error):
                 answered.set_exception(_unreadable(error))
+            elif isinstance(error, OverflowError):
+                answered.set_exception(BadInputError("A number of the question is beyond what the journal can hold."))
             elif error is not None:
                 answered.set_exception(error)
             else:

@@ -124,7 +124,7 @@ def reachable(found: Installation) -> Iterator[Finding]:
     for one in found.online.get().providers:
         if one.fault:
             message = f"The provider {one.id} does not list its models: {one.fault}."
-            manual = "Check base_url, its credential and the way there: palyra providers test."
+            manual = f"Check base_url, its credential and the way: palyra models test-connection --provider {one.id}"
             yield Finding("providers.reachable", Severity.WARNING, one.id, message, manual=manual)
 
 
