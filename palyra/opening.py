@@ -86,10 +86,8 @@ def at_a_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and any(one is not None and one.isatty() for one in screens)
 
 
-async def opened(
-    place: Place, environ: Mapping[str, str], *, terminal: bool, read_only: bool, ascii_only: bool | None
-) -> int:
-    """The console on a terminal. Raises StateError where there is none, or it says that it cannot show one."""
+def check_terminal(environ: Mapping[str, str], *, terminal: bool) -> None:
+    """Raises StateError where there is no terminal, or one that says that it cannot show a console."""
     if environ.get("TERM") == "dumb":
         raise StateError(
             "This terminal cannot show a console: TERM is dumb.",
@@ -100,7 +98,6 @@ async def opened(
             "There is no terminal here to show a console on.",
             fix="Start it in one, or run the engine without a console: palyra serve.",
         )
-    return await open_console(place, read_only=read_only, ascii_only=ascii_only)
 
 
 async def open_console(place: Place, *, read_only: bool, ascii_only: bool | None) -> int:
@@ -171,9 +168,11 @@ def console() -> None:
     ) -> None:
         """The console that governs what language models may spend."""
         place = Place(config, state_dir, operator)
-        terminal = at_a_terminal()
-        raise typer.Exit(
-            guarded(lambda: opened(place, os.environ, terminal=terminal, read_only=read_only, ascii_only=ascii_only))
-        )
+
+        async def opened() -> int:
+            check_terminal(os.environ, terminal=at_a_terminal())
+            return await open_console(place, read_only=read_only, ascii_only=ascii_only)
+
+        raise typer.Exit(guarded(opened))
 
     sys.exit(conduct(app))

@@ -23,6 +23,7 @@ from palyra.hosting import HostedControl
 from palyra.house import House
 from palyra.journal.journal import Journal
 from palyra.journal.lock import EngineLock
+from palyra.opening import at_a_terminal, check_terminal
 
 MARK = "demo.mark"
 """A state directory without this file is nobody's to empty."""
@@ -80,6 +81,7 @@ async def prepare(state_dir: Path, clock: Clock, dice: random.Random, guests: st
 
 async def run_demo(state_dir: Path | None, *, ascii_only: bool | None) -> int:
     """The console on the demo, until it is quit. Raises StateError."""
+    check_terminal(os.environ, terminal=at_a_terminal())
     clock, dice = SystemClock(), random.Random(SEED)
     async with guests_at_home(clock) as address:
         installation = await prepare(demo_dir(state_dir, os.environ), clock, dice, address)

@@ -10,7 +10,6 @@ from unittest.mock import Mock
 
 import pytest
 
-from palyra.cli.launch import Place
 from palyra.config.load import LoadResult
 from palyra.config.model import LoadedConfig
 from palyra.config.operations import Switch
@@ -22,8 +21,7 @@ from palyra.control.usage_queries import UsageQuery
 from palyra.core.clock import Clock
 from palyra.core.errors import StateError
 from palyra.core.local_zone import local_zone
-from palyra.opening import at_a_terminal
-from palyra.opening import opened as opened_on
+from palyra.opening import at_a_terminal, check_terminal
 from palyra.tui.frame.herald import QUIET_SECONDS, Herald
 from palyra.tui.habits import Habits
 from palyra.tui.widgets.lines import lines_text
@@ -265,18 +263,21 @@ async def test_an_attached_console_without_a_log_says_so_and_works(tmp_path: Pat
             assert "This console keeps no log. The log " in desk.notice
 
 
-async def test_a_terminal_that_says_it_is_dumb_is_sent_to_the_commands(tmp_path: Path) -> None:
-    with pytest.raises(StateError, match="TERM is dumb") as raised:
-        await opened_on(Place(None, tmp_path, ""), {"TERM": "dumb"}, terminal=True, read_only=False, ascii_only=False)
-    assert "palyra" in raised.value.fix
-    assert not list(tmp_path.iterdir())
-
-
-async def test_where_no_terminal_is_nothing_is_started_that_nobody_could_see_or_end(tmp_path: Path) -> None:
-    with pytest.raises(StateError, match="no terminal") as raised:
-        await opened_on(Place(None, tmp_path, ""), {}, terminal=False, read_only=False, ascii_only=False)
-    assert "palyra serve" in raised.value.fix
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize(
+    ("environ", "terminal", "said", "helps"),
+    [
+        ({"TERM": "dumb"}, True, "TERM is dumb", "the commands of `palyra`"),
+        ({"TERM": "dumb"}, False, "TERM is dumb", "the commands of `palyra`"),
+        ({}, False, "no terminal", "palyra serve"),
+    ],
+)
+def test_where_a_console_cannot_be_shown_nothing_is_started_that_nobody_could_see_or_end(
+    environ: dict[str, str], terminal: bool, said: str, helps: str
+) -> None:
+    check_terminal({"TERM": "xterm"}, terminal=True)
+    with pytest.raises(StateError, match=said) as raised:
+        check_terminal(environ, terminal=terminal)
+    assert helps in raised.value.fix
 
 
 @pytest.mark.parametrize(
