@@ -27,7 +27,7 @@ class EvaluationStatus(StrEnum):
 
     @property
     def strength(self) -> int:
-        """The stronger of two decides about the request."""
+        """Its rank, 0 for `ok`: of all evaluations of a request the one of the highest rank is its outcome."""
         return _STRENGTH[self]
 
     @property
@@ -118,12 +118,12 @@ class UsageBudgetEvaluation(NamedTuple):
 
     @property
     def would_refuse(self) -> bool:
-        """Whether it would, were its mode enforced."""
+        """Whether it would stop the request, were its mode enforced."""
         return self.status.refusing and self.mode is not RoutingMode.ENFORCED
 
     @property
     def over_soft(self) -> bool:
-        """Whether that passes the soft limit; equality does not."""
+        """Whether `projected` is above the soft limit; equality is not."""
         return self.soft is not None and self.projected > self.soft
 
     @property

@@ -262,7 +262,7 @@ class Leases:
     # What consoles and metrics see
 
     def of_provider(self, provider_id: str) -> LeaseCount:
-        """Calls under way at a provider, and how many may be."""
+        """Calls under way at a provider, and how many may be; its start while it was never asked."""
         desk = self._desks.get(provider_id)
         return LeaseCount(0, self._settings.provider_start) if desk is None else desk.provider.count
 

@@ -33,7 +33,8 @@ class Recovered:
 
 
 async def rebuild(ledger: Ledger, policies: PolicySet, journal: Journal, at: int) -> None:
-    """Counts every hold the policies' windows need; open ones of a dead engine are the ledger's afterwards."""
+    """Counts every hold the policies' windows need at `at` (UTC unix ms); open ones of a dead engine are the ledger's
+    afterwards. Raises JournalUnavailableError."""
     recount = ledger.begin(policies, at, restoring=True)
     async with journal.fence() as readers:
         async for rows in readers.holds_for_rebuild(recount.since):
@@ -47,7 +48,8 @@ async def rebuild(ledger: Ledger, policies: PolicySet, journal: Journal, at: int
 async def end_interrupted(
     ledger: Ledger, journal: Journal, clock: Clock, boot_id: str, orphans: OrphanHolds
 ) -> Recovered:
-    """Ends what another boot left open. To be called before the gateway opens, after `rebuild`."""
+    """Ends what another boot left open. To be called before the gateway opens, after `rebuild`. Raises
+    JournalUnavailableError."""
     holds: dict[str, list[HoldRow]] = {}
     for hold in ledger.open_holds():
         holds.setdefault(hold.run_id, []).append(hold)

@@ -44,7 +44,8 @@ def _either(states: tuple[TaskState, ...]) -> str:
 
 
 def next_version(row: TaskRow, now: int, **changes: Any) -> TaskRow:
-    """The row's next version; one that is not leased has no lease, one that has ended has an end."""
+    """The row's next version, written at `now` (UTC unix ms); one that is not leased has no lease, one that has ended
+    has an end."""
     state: TaskState = changes.get("state", row.state)
     if not state.leased:
         changes = {"boot_id": "", "worker_id": "", "lease_until": None, **changes}
@@ -100,13 +101,13 @@ def claim(row: TaskRow, now: int, boot_id: str, worker_id: str) -> TaskRow:
 
 
 def renew(row: TaskRow, now: int) -> TaskRow:
-    """Its worker is still there."""
+    """Its worker is still there: the lease lasts LEASE_MS from `now` (UTC unix ms). Raises WrongStateError."""
     _leased(row, "renewal")
     return next_version(row, now, lease_until=now + LEASE_MS)
 
 
 def begin(row: TaskRow, now: int, run_id: str) -> TaskRow:
-    """Its attempt has a run."""
+    """Its attempt has a run. Raises WrongStateError unless it is leased."""
     _leased(row, "a run")
     return next_version(row, now, target_run_id=run_id)
 
@@ -119,14 +120,16 @@ def expire(row: TaskRow, now: int) -> TaskRow:
 
 
 def confirm_cancel(row: TaskRow, now: int, *, over_its_head: bool = False) -> TaskRow:
-    """Its work has stopped; `over_its_head`: its worker did not say so, and whatever it says later is too late."""
+    """Its work has stopped; `over_its_head`: its worker did not say so, and whatever it says later is too late.
+
+    Raises WrongStateError unless it was asked to stop."""
     if row.state is not TaskState.CANCEL_REQUESTED:
         raise WrongStateError(row, "this", TaskState.CANCEL_REQUESTED)
     return next_version(row, now, state=TaskState.CANCELLED, fence=row.fence + (1 if over_its_head else 0))
 
 
 def unclaim(row: TaskRow, now: int, *, delay_ms: int = 0, waits: Waits = Waits.ASKED) -> TaskRow:
-    """Its attempt was none, so that it counts for nothing: back into the queue, for at least so long."""
+    """Its attempt was none and does not count: back into the queue, for at least `delay_ms`. Raises WrongStateError."""
     _leased(row, "giving back")
     return next_version(
         row,
@@ -171,7 +174,9 @@ def resume(row: TaskRow, now: int) -> TaskRow:
 
 
 def cancel(row: TaskRow, now: int, reason: str = BY_OPERATOR) -> TaskRow:
-    """At once where nobody works on it; asked twice, it stays as it is."""
+    """Ends it at once where nobody works on it, else asks its worker to stop; asked twice, it stays as it is.
+
+    Raises WrongStateError for one that has ended."""
     match row.state:
         case TaskState.QUEUED | TaskState.PAUSED:
             return next_version(row, now, state=TaskState.CANCELLED, reason=reason)
@@ -183,7 +188,8 @@ def cancel(row: TaskRow, now: int, reason: str = BY_OPERATOR) -> TaskRow:
 
 
 def retry(row: TaskRow, now: int, *, keep_expiry: bool = False) -> TaskRow:
-    """A fresh start; only the fence goes on. Raises BadInputError where the expiry that is to be kept has passed."""
+    """A fresh start; only the fence goes on. Raises WrongStateError, and BadInputError where the expiry that is to be
+    kept has passed."""
     if row.state not in RETRIED:
         raise WrongStateError(row, "retry", *RETRIED)
     if keep_expiry and row.expires_at is not None and row.expires_at <= now:
@@ -217,7 +223,7 @@ def prioritise(row: TaskRow, now: int, priority: int) -> TaskRow:
 
 
 def edit(row: TaskRow, now: int, **changes: int | None) -> TaskRow:
-    """Changes `not_before` or `expires_at`, which were checked."""
+    """Changes `not_before` or `expires_at` (UTC unix ms), which were checked. Raises WrongStateError."""
     _waiting(row, "edit")
     moved = {"waits": Waits.ASKED} if "not_before" in changes else {}
     return next_version(row, now, **changes, **moved)
