@@ -6,7 +6,7 @@ from palyra.control.commands import AddPolicy, EditPolicy, RemovePolicy
 from palyra.control.snapshots import CommandResult
 from palyra.control.usage_queries import UsageQuery
 from palyra.core.usage_filter import UsageFilter
-from palyra.tui.details.budget_days import days_query
+from palyra.tui.details.days import days_of_budget, days_query
 from palyra.tui.dialogs.policy import summary
 from tests.tui.desk import LARGE, Desk, console
 from tests.tui.fake_views import DAY, NOW, operator, run
@@ -75,6 +75,7 @@ async def test_below_a_short_list_stand_the_days_before_asked_for_once() -> None
         def asked() -> list[UsageFilter]:
             return [query.where for query in desk.control.asked if isinstance(query, UsageQuery)]
 
+        desk.control.asked.clear()
         await desk.press("7")
         assert "maria-month  cost of user maria · last 14 days, Europe/Prague" in desk.text
         assert "Sun 11-22  $6.168750047  188 req  522 k tok" in desk.lines[37]
@@ -94,11 +95,12 @@ async def test_below_a_short_list_stand_the_days_before_asked_for_once() -> None
 
 def test_days_are_told_of_whom_usage_is_told_apart_by() -> None:
     first = normal().budgets[0]
-    query = days_query(replace(first, scope_kind="tag", scope_value="team=core"), NOW)
-    assert query is not None
+    days = days_of_budget(replace(first, scope_kind="tag", scope_value="team=core"))
+    assert days is not None
+    query = days_query(days, NOW)
     assert query.where == UsageFilter(tag="team=core")
     assert ((query.until or 0) - (query.since or 0), query.timezone) == (14 * DAY, "Europe/Prague")
-    assert days_query(replace(first, scope_kind="user", scope_value="*"), NOW) is None
+    assert days_of_budget(replace(first, scope_kind="user", scope_value="*")) is None
 
 
 async def test_n_makes_a_budget_once_it_is_right() -> None:

@@ -5,6 +5,8 @@ from dataclasses import replace
 from palyra.control.commands import DecideApproval
 from palyra.control.queries import ApprovalQuery, CounterNow
 from palyra.control.snapshots import ApprovalView
+from palyra.control.usage_queries import UsageQuery
+from palyra.core.usage_filter import UsageFilter
 from tests.tui.desk import console
 from tests.tui.fake_incidents import storm_of
 from tests.tui.fake_views import CENT, USD, approval, ident
@@ -201,3 +203,24 @@ async def test_incidents_beyond_the_rows_of_their_list_are_counted() -> None:
     async with console(world) as desk:
         await desk.press("3")
         assert "500 listed, 140 beyond · " in desk.title
+
+
+async def test_on_a_large_screen_the_days_of_whom_it_is_about_stand_below_the_list() -> None:
+    async with console(replace(normal(), usage=True), size=(200, 60)) as desk:
+        await desk.wait()
+
+        def asked() -> list[UsageFilter]:
+            return [query.where for query in desk.control.asked if isinstance(query, UsageQuery)]
+
+        assert asked() == [UsageFilter(user="agent-ci")]
+        assert "agent-ci  cost of all their requests · last 14 days, Europe/Prague" in desk.text
+        assert any("┤" in text and "█" in text for text in desk.lines)
+        assert desk.lines[-3].startswith(" Sun 11-22  $6.168750047  188 req"), "none of it is cut"
+        await desk.press("G")
+        assert "last 14 days" not in desk.text
+        await desk.press("k", "k")
+        assert "local  requests of all asked of this provider · last 14 days, UTC" in desk.text
+        assert asked()[-1] == UsageFilter(provider="local")
+    async with console(replace(normal(), usage=True)) as desk:
+        await desk.wait()
+        assert not [query for query in desk.control.asked if isinstance(query, UsageQuery)]

@@ -5,7 +5,6 @@ from typing import ClassVar
 
 from palyra.control.queries import BudgetDetail, BudgetQuery
 from palyra.control.snapshots import BudgetView, Snapshot, Topic
-from palyra.control.usage_queries import UsageAnswer, UsageQuery
 from palyra.core.errors import PalyraError
 from palyra.core.plural import plural
 from palyra.core.safe_text import safe
@@ -16,10 +15,11 @@ from palyra.tui.commands.budgets import BUDGETS
 from palyra.tui.commands.general import EVERYWHERE
 from palyra.tui.commands.lists import LISTS, OPENING
 from palyra.tui.details.budget import budget_lines, scope_words
-from palyra.tui.details.budget_days import LEAST_ROWS, days_lines, days_query
+from palyra.tui.details.days import days_of_budget
 from palyra.tui.details.gauges import gauge_parts
 from palyra.tui.details.words import budget_mark, level_tone
 from palyra.tui.inquiry import Inquiry
+from palyra.tui.screens.days import DaysBefore
 from palyra.tui.screens.listing import ListScreen, Order
 from palyra.tui.subjects import Subject
 from palyra.tui.themes import Tone
@@ -46,8 +46,6 @@ COLUMNS = (
     Column("renews", safe("renews"), 6, flex=1, most=15),
     Column("full", safe("when full"), 9, priority=3),
 )
-STALE_MS = 5 * show.MINUTE
-"""The days of a budget are asked for again after so long."""
 _WINDOWS = {"rolling_24h": "24 h", "rolling_30d": "30 d", "lifetime": "life"}
 _FULL = {"block": "block", "approval_required": "ask", "advise": "warn"}
 
@@ -73,10 +71,7 @@ class BudgetsScreen(ListScreen):
         self._inquiry: Inquiry[BudgetDetail] | None = None
         self._asked_for: tuple[object, ...] | None = None
         self._known: BudgetDetail | None = None
-        self._day_inquiry: Inquiry[tuple[UsageQuery, UsageAnswer]] | None = None
-        self._days_asked: tuple[UsageQuery, int] | None = None
-        """Which days were asked for, and when (unix ms)."""
-        self._days: tuple[UsageQuery, UsageAnswer] | None = None
+        self._days = DaysBefore(self)
 
     def items(self, snapshot: Snapshot) -> Sequence[Subject]:
         return snapshot.budgets
@@ -157,30 +152,9 @@ class BudgetsScreen(ListScreen):
         self._inquiry.ask(lambda: self.palyra.control.ask(BudgetQuery(subject.policy_id)))
 
     def beneath(self, subject: Subject, width: int, rows: int) -> list[Line]:
-        """What the days before were like; asked for once for whom it covers, and anew after a while."""
+        """What the days before were like."""
         assert isinstance(subject, BudgetView)
-        query = days_query(subject, self.now) if rows >= LEAST_ROWS else None
-        if query is None:
-            return []
-        asked = self._days_asked
-        if asked is None or asked[0] != query or self.now - asked[1] >= STALE_MS:
-            self._days_asked = query, self.now
-            if self._day_inquiry is None:
-                self._day_inquiry = Inquiry(self.palyra.spawn, self._apply_days, self._no_days)
-            self._day_inquiry.ask(lambda: self._read_days(query))
-        if self._days is None or self._days[0] != query:
-            return [line(" ", muted("the days before …"))]
-        return days_lines(subject, self._days[1], width, rows, marks=self.palyra.colourless)
-
-    async def _read_days(self, query: UsageQuery) -> tuple[UsageQuery, UsageAnswer]:
-        return query, await self.palyra.control.ask(query)
-
-    def _apply_days(self, found: tuple[UsageQuery, UsageAnswer]) -> None:
-        self._days = found
-        self.draw_detail()
-
-    def _no_days(self, error: PalyraError) -> None:
-        self.flash(f"The days before could not be read: {error}", Tone.WARN)
+        return self._days.lines(days_of_budget(subject), width, rows)
 
     def _apply(self, detail: BudgetDetail) -> None:
         self._known = detail

@@ -21,6 +21,7 @@ from palyra.tui.commands.incidents import INCIDENTS
 from palyra.tui.commands.lists import LISTS, OPENING
 from palyra.tui.details.alert import alert_lines, alert_preview
 from palyra.tui.details.approval import approval_lines, approval_preview, waiting_words
+from palyra.tui.details.days import days_of_requester, days_of_serving
 from palyra.tui.details.incident import (
     incident_lines,
     incident_mark,
@@ -34,6 +35,7 @@ from palyra.tui.details.teach import point_a_client_here
 from palyra.tui.details.texts import text_lines
 from palyra.tui.details.words import alert_mark, approval_mark, model_words, over_words
 from palyra.tui.inquiry import Inquiry
+from palyra.tui.screens.days import DaysBefore
 from palyra.tui.screens.listing import ListScreen, Order
 from palyra.tui.screens.story import IncidentStory
 from palyra.tui.subjects import Subject
@@ -142,6 +144,7 @@ class TriageScreen(ListScreen):
         super().__init__()
         self._history = RequesterHistory(self)
         self._story = IncidentStory(self)
+        self._days = DaysBefore(self)
         self._needing = 0
         self._untold = 0
         """How many more there are than a snapshot carries."""
@@ -214,6 +217,15 @@ class TriageScreen(ListScreen):
             return incident_preview(subject, self._story.of(subject), self.zone, self.now, width)
         assert isinstance(subject, AlertView)
         return alert_preview(subject, self.zone, self.now, width)
+
+    def beneath(self, subject: Subject, width: int, rows: int) -> list[Line]:
+        """What the requester used in the days before, or what was asked of whom trouble is about."""
+        if isinstance(subject, ApprovalView):
+            days = days_of_requester(subject, self.house_zone)
+        else:
+            assert isinstance(subject, IncidentView | AlertView)
+            days = days_of_serving(subject, self.house_zone)
+        return self._days.lines(days, width, rows)
 
     def look_up(self, subject: Subject) -> None:
         if isinstance(subject, ApprovalView):
