@@ -17,6 +17,12 @@ from palyra.core.known_secrets import MIN_KNOWN, REDACTED, KnownSecrets
 MAX_ERROR = 1024
 """Error texts are cut at this many characters."""
 
+MOST_READ = 32 * 1024
+"""Of a longer error text no more is looked at: a megabyte takes a second, and more than its beginning is never told."""
+
+LONGEST_CUT = 16 * 1024
+"""What is left of a secret that the end of what is looked at cut in two, at most."""
+
 MAX_DEPTH = 64
 
 _MASK = "********"
@@ -94,10 +100,13 @@ def redact(text: str) -> str:
 
 def redact_error(error: object) -> str:
     """The text of an error, redacted and then cut at 1,024 characters with `… (+N)`. One that was cut stays so."""
-    text = redact(str(error))
-    if len(text) <= MAX_ERROR or _CUT.fullmatch(text, MAX_ERROR) is not None:
+    said = str(error)
+    text = redact(said[:MOST_READ])
+    unread = max(0, len(said) - MOST_READ)
+    if not unread and (len(text) <= MAX_ERROR or _CUT.fullmatch(text, MAX_ERROR) is not None):
         return text
-    return f"{text[:MAX_ERROR]}… (+{len(text) - MAX_ERROR})"
+    told = text[: min(MAX_ERROR, max(0, len(text) - LONGEST_CUT))] if unread else text[:MAX_ERROR]
+    return f"{told}… (+{len(text) + unread - len(told)})"
 
 
 _CUT = re.compile(r"… \(\+\d{1,12}\)")

@@ -252,10 +252,14 @@ def _should_retry(headers: Mapping[str, str]) -> bool | None:
     return {"true": True, "false": False}.get(said)
 
 
+MOST_PASSED = 64 * 1024
+"""The largest error body that is passed on, in bytes: it is looked through for secrets while everybody else waits."""
+
+
 def _passed_on(body: bytes) -> bytes | None:
     """An error body as a caller may read it: without secrets, and the same bytes where it holds none. None for what is
-    no JSON object, which no client of a wire makes sense of."""
-    data = _object(body)
+    no JSON object, which no client of a wire makes sense of, and for what is too large."""
+    data = _object(body) if len(body) <= MOST_PASSED else None
     if data is None:
         return None
     redacted = redact_data(data)

@@ -30,7 +30,7 @@ from palyra.runs.states import RunState, stopped_state
 
 log = logging.getLogger(__name__)
 
-MAX_ERROR_BODY = 1024 * 1024
+MAX_ERROR_BODY = 256 * 1024
 """Bytes of an error answer that are read; what lies beyond explains nothing."""
 
 LARGE_ANSWER = 256 * 1024

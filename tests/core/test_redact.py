@@ -4,6 +4,7 @@ import base64
 import copy
 import json
 import pickle
+import re
 from dataclasses import dataclass
 from urllib.parse import quote, quote_plus
 
@@ -15,6 +16,8 @@ from palyra.core import known_secrets
 from palyra.core import redact as room
 from palyra.core.known_secrets import MAX_PATTERN
 from palyra.core.redact import (
+    MAX_ERROR,
+    MOST_READ,
     KnownSecrets,
     Secret,
     names_secret,
@@ -315,8 +318,19 @@ def test_redacting_twice_changes_nothing_more(text: str) -> None:
     assert redact(once) == once
 
 
+@pytest.mark.parametrize("before", [0, 30_000, MOST_READ - 16, MOST_READ - 2_000, MOST_READ])
+def test_no_half_of_a_secret_is_left_where_an_error_is_no_longer_looked_at(before: int) -> None:
+    secret = "".join(f"{number:04d}" for number in range(1_000))
+    remember(secret)
+    for filler in ("x", "api_key=abcdefgh "):
+        said = redact_error((filler * before)[:before] + secret + "y" * 100_000)
+        assert not re.search(r"0\d\d\d0\d\d\d", said.partition("… (+")[0])
+        assert len(said) < MAX_ERROR + 20
+
+
 def test_an_error_is_redacted_before_it_is_cut() -> None:
     assert redact_error(ValueError("api_key: " + "k" * 2000)) == f"api_key: {R}"
     assert redact_error("x" * 1030) == "x" * 1024 + "… (+6)"
     assert redact_error("x" * 1024) == "x" * 1024
+    assert redact_error("x" * 1_000_000) == "x" * 1024 + "… (+998976)"
     assert redact_error(redact_error("x" * 3000)) == redact_error("x" * 3000) == "x" * 1024 + "… (+1976)"

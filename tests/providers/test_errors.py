@@ -190,6 +190,15 @@ def test_a_kept_answer_keeps_its_bytes_unless_it_holds_a_secret() -> None:
     assert "swordfish" not in plain.message
 
 
+def test_an_error_of_a_megabyte_is_told_in_part_and_not_passed_on() -> None:
+    for size, passed in ((60_000, True), (1_000_000, False)):
+        body = json.dumps({"error": {"message": "no " * (size // 3)}}).encode()
+        error = upstream_error(422, {}, body, NOW, "acme")
+        assert (error.body == body, error.body is None) == (passed, not passed)
+        assert str(error).startswith("acme answered 422: no no no")
+        assert len(error.message) < 1_100
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>no</html>", b"[1]", b'"no"', b"\xff", b'{"error": '])
 def test_an_error_that_no_client_can_read_is_told_in_our_words(body: bytes) -> None:
     error = upstream_error(422, {}, body, NOW, "acme")

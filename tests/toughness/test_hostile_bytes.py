@@ -80,7 +80,7 @@ async def test_a_megabyte_of_it_is_shown_in_part_and_harmlessly(installation: In
     model = 'upstream = "gpt-4o-mini"\n'
     text = installation.config.read_text().replace(model, f"{model}max_context = 4000000\n")
     installation.config.write_text(text + '\n[console]\nshow_prompts = true\n[runs]\nstore_content = "full"\n')
-    said = json.dumps({"error": {"message": flood[: MEGABYTE // 2], "type": "x", "code": flood[:9_999]}}).encode()
+    said = json.dumps({"error": {"message": flood[: MEGABYTE // 10], "type": "x", "code": flood[:9_999]}}).encode()
     upstream.replies = [Reply(pieces=(flood,), finish=flood), Reply(status=400, error_body=said)]
     async with terminal(installation) as term:
         url = await term.ready()
