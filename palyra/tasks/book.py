@@ -5,13 +5,14 @@ Heaps hold entries that may be out of date; an entry counts only while the task 
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from palyra.config.operations import TaskKind
 from palyra.journal.task_rows import TaskRow, TaskState
 from palyra.tasks.moves import claimable, must_expire
 
 NO_BONDS: frozenset[str] = frozenset()
+SPARE_ENTRIES = 1_000
 PER_PARENT = 2
 """Delegations of one parent that run at once."""
 
@@ -87,8 +88,20 @@ class TaskBook:
             self._stand_in_line(row)
         else:
             heapq.heappush(self._later, (row.not_before, row.task_id))
+            if len(self._later) > self._most_entries:
+                self._later = self._counting(self._later, lambda one: one.not_before)
         if row.expires_at is not None and row.started_at is None:
             heapq.heappush(self._expiring, (row.expires_at, row.task_id))
+            if len(self._expiring) > self._most_entries:
+                self._expiring = self._counting(self._expiring, lambda one: one.expires_at)
+
+    @property
+    def _most_entries(self) -> int:
+        """A heap with more entries is cleared of those that are out of date: some would fall due in years."""
+        return 2 * len(self._rows) + SPARE_ENTRIES
+
+    def _counting(self, heap: list[tuple[int, str]], due_at: Callable[[TaskRow], int | None]) -> list[tuple[int, str]]:
+        return sorted({entry for entry in heap if (row := self._rows.get(entry[1])) and due_at(row) == entry[0]})
 
     def _stand_in_line(self, row: TaskRow) -> None:
         rank = _rank(row)
@@ -100,7 +113,7 @@ class TaskBook:
         if before.target_run_id:
             self._of_run.pop(before.target_run_id, None)
         if before.state.leased and before.kind == _DELEGATION:
-            self._running[parent_of(before)] -= 1
+            lower(self._running, parent_of(before))
 
     def _forget(self, task_id: str) -> None:
         row = self._rows.pop(task_id, None)
@@ -182,6 +195,13 @@ class TaskBook:
 
 
 _DELEGATION = TaskKind.DELEGATION_PROMPT.value
+
+
+def lower(counts: Counter[str], name: str) -> None:
+    """Counts one less; what came to nothing is forgotten."""
+    counts[name] -= 1
+    if not counts[name]:
+        del counts[name]
 
 
 def parent_of(row: TaskRow) -> str:

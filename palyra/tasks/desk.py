@@ -33,7 +33,7 @@ from palyra.tasks.asking import (
     instant_faults,
     new_task,
 )
-from palyra.tasks.book import NO_BONDS, TaskBook
+from palyra.tasks.book import NO_BONDS, TaskBook, lower
 from palyra.tasks.inputs import Inputs
 
 REMEMBERED = 4_096
@@ -173,11 +173,14 @@ class TaskDesk:
             raise QueueFullError(len(self.book))
         row, given = new_task(ask, self._ids.new(), self.now, family)
         above = family.task_id or family.run_id
-        self._coming_below[above] += row.kind == TaskKind.DELEGATION_PROMPT.value
+        delegated = row.kind == TaskKind.DELEGATION_PROMPT.value
+        if delegated:
+            self._coming_below[above] += 1
         try:
             await self._keep(row, given, by)
         finally:
-            self._coming_below[above] -= row.kind == TaskKind.DELEGATION_PROMPT.value
+            if delegated:
+                lower(self._coming_below, above)
         fault = self._parent_gone(family)
         self.book.add(row, () if row.keep else bonds, self.now)
         self.changed(row, row)
