@@ -1,6 +1,7 @@
 """Kills the real engine at its writes: `python -m tests.faults --seed N [--kills N] [--lives N] [--jobs N]`.
 
-One death again, exactly: `python -m tests.faults --seed N --life L --write K --side before|after|torn`.
+With `--power` the power fails as well: what was synced stays, of everything else whatever a disk may leave of it.
+One death again, exactly: `python -m tests.faults --seed N --life L --write K --side before|after|torn [--power]`.
 """
 
 import argparse

@@ -16,6 +16,7 @@ from palyra.control.offline import offline_control
 from palyra.control.queries import AuditQuery, LedgerQuery
 from palyra.core.clock import SystemClock
 from palyra.core.errors import PalyraError
+from palyra.journal.journal import JOURNAL_FILE
 from tests.faults.company import Company
 from tests.faults.copies import PASSING, Ended, Teller, forked
 from tests.faults.files import stand_between
@@ -24,7 +25,8 @@ from tests.faults.operating import REFS
 from tests.faults.passing import TRAIL, Death, Failing, Side, Write
 from tests.faults.plan import Life, aftermath_of
 from tests.faults.stable import Disk
-from tests.faults.verdict import verdict
+from tests.faults.verdict import copies_of, verdict
+from tests.upgrading.places import installation, newest_time
 
 REST_S = 1.0
 LONGEST_REST_S = 2 * 3600
@@ -69,12 +71,13 @@ class Lives:
         """`home` is left as it is at the end. `whole` is the same life without a death: it goes as that one does."""
         self._lay_out(life.image)
         cuts = self._cuts(life, death)
-        first = self._process(lambda house: _live(house, life), life.dice, T0, death, life.failing, cuts=cuts)
+        begins = T0 if life.image >= 0 else newest_time(self.home / STATE / JOURNAL_FILE) + 1_000
+        first = self._process(lambda house: _live(house, life), life.dice, begins, death, life.failing, cuts=cuts)
         # Read here, so that no copy of this process has to.
         config_of(self.home / CONFIG_FILE)
         after = aftermath_of(life, death)
         told = list(first.told)
-        at = first.last("at", T0) + int(after.gap_s * 1000)
+        at = first.last("at", begins) + int(after.gap_s * 1000)
         used, again, left = first.cpu, [], _left(first)
         for number, one in enumerate(after.again):
             next_one = self._process(_rest, random.Random(number), at, one, calm=True, cuts=cuts)
@@ -92,6 +95,8 @@ class Lives:
             *_same(first, death, whole),
             *verdict(self.home, told, (*last.told, *examined.told)),
         ]
+        if life.image < 0:
+            faults += copies_of(self.home, -life.image)
         if last.killed or last.code:
             faults.append(f"the engine after it ended with {last.code or last.signal}")
         return Outcome(first, tuple(again), tuple(faults), used + last.cpu + examined.cpu, left)
@@ -103,8 +108,10 @@ class Lives:
     def _lay_out(self, image: int) -> None:
         shutil.rmtree(self.home, ignore_errors=True)
         self._unsynced.unlink(missing_ok=True)
-        if not image:
+        if image <= 0:
             self._empty(random.Random(f"{self.seed}/0"))
+            if image:
+                self._older(-image)
             return
         kept = self._images / str(image)
         if not kept.exists():
@@ -118,6 +125,16 @@ class Lives:
         path = self.home / CONFIG_FILE
         path.write_text(text_of(dice))
         path.chmod(0o600)
+
+    def _older(self, schema: int) -> None:
+        """What the program of that schema left when it was killed, with a configuration of today."""
+        text = (self.home / CONFIG_FILE).read_text()
+        config, state = installation(self.home, schema)
+        config.write_text(text)
+        for path in state.rglob("*"):
+            path.chmod(0o700 if path.is_dir() else 0o600)
+        config.chmod(0o600)
+        state.joinpath("journal.db-shm").unlink(missing_ok=True)
 
     def _prepare(self, image: int) -> None:
         """Some hours before, in good order."""

@@ -9,6 +9,8 @@ from tests.faults.passing import Death, Failing, Side
 
 IMAGES = 3
 """Installations that have been used for a while, on which most lives begin; number 0 is an empty directory."""
+OLDER = (1, 8, 12)
+"""Schemas of installations of before there were jobs; their images are numbered less than 0."""
 SIDES: tuple[Side, ...] = ("before", "after", "torn")
 GAPS_S = (0, 1, 45, 900, 40_000)
 """How long an installation lies dead."""
@@ -49,6 +51,8 @@ def life_of(seed: int, number: int) -> Life:
     """The life of a number, from 1."""
     dice = random.Random(f"{seed}/{number}/plan")
     image = 0 if dice.random() < 0.08 else dice.randint(1, IMAGES)
+    if dice.random() < 0.08:
+        image = -dice.choice(OLDER)
     acts = dice.choice((3, 5, 8, 14))
     failing = tuple(_failing(dice) for _ in range(dice.choice((0, 0, 0, 1, 1, 2))))
     return Life(seed, number, image, acts, dice.random() < 0.5, failing)

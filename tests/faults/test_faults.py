@@ -6,11 +6,12 @@
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.doctor.patients import in_memory
 from tests.faults.passing import Failing, Passing, Write
 from tests.faults.plan import SIDES, deaths_of, life_of
 from tests.support.process import ENVIRONMENT
@@ -37,6 +38,12 @@ def faults(place: Path, *words: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with in_memory() as directory:
+        yield directory
+
+
 def counts(said: str) -> Sequence[int]:
     """Kills, and those before, after and within a write, and those of a next start."""
     match = TALLY.search(said)
@@ -45,8 +52,8 @@ def counts(said: str) -> Sequence[int]:
 
 
 @pytest.mark.parametrize("power", [(), ("--power",)], ids=["killed", "power cut"])
-def test_nothing_is_lost_by_deaths_and_full_disks(tmp_path: Path, power: Sequence[str]) -> None:
-    code, said = faults(tmp_path, "--seed", "8", "--kills", "70", "--deaths", "10", *power)
+def test_nothing_is_lost_by_deaths_and_full_disks(place: Path, power: Sequence[str]) -> None:
+    code, said = faults(place, "--seed", "8", "--kills", "70", "--deaths", "10", *power)
     assert code == 0, said
     assert CLEAN in said
     assert counts(said)[0] >= 70
@@ -59,12 +66,12 @@ def test_nothing_is_lost_by_deaths_and_full_disks(tmp_path: Path, power: Sequenc
 
 
 @pytest.mark.parametrize("planted", [("told_too_early",), ("commits_unsynced", "--power")], ids=lambda words: words[0])
-def test_a_mistake_is_found_and_its_line_shows_it_again(tmp_path: Path, planted: Sequence[str]) -> None:
-    code, said = faults(tmp_path, "--seed", "1", "--kills", "60", "--at-most", "1", "--plant", *planted)
+def test_a_mistake_is_found_and_its_line_shows_it_again(place: Path, planted: Sequence[str]) -> None:
+    code, said = faults(place, "--seed", "2", "--kills", "300", "--at-most", "1", "--plant", *planted)
     assert code == 1, said
     (line,) = re.findall(r"again: python -m tests\.faults (.+)", said)
-    (first,) = re.findall(r"seed 1, life .*: \d+ faults\n(?:  .+\n)+?(?=  again)", said)
-    again, told = faults(tmp_path, *line.split())
+    (first,) = re.findall(r"seed 2, life .*: \d+ faults\n(?:  .+\n)+?(?=  again)", said)
+    again, told = faults(place, *line.split())
     assert again == 1, told
     assert first in told
 
@@ -142,9 +149,9 @@ def test_writes_of_two_processes_are_told_alike(tmp_path: Path) -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("words", [("10000",), ("5000", "--power")], ids=["killed", "power cut"])
 def test_thousands_of_deaths_lose_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: Sequence[str]
+    place: Path, capsys: pytest.CaptureFixture[str], words: Sequence[str]
 ) -> None:
-    code, said = faults(tmp_path, "--seed", "7", "--jobs", "2", "--kills", *words)
+    code, said = faults(place, "--seed", "7", "--jobs", "2", "--kills", *words)
     with capsys.disabled():
         sys.stdout.write(f"\n{said.splitlines()[-1]}\n")
     assert code == 0, said

@@ -9,6 +9,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from palyra.journal.audit import HeadFile
+from palyra.journal.backups import BACKUP_DIRECTORY, HEAD_SUFFIX, copies
+from palyra.journal.migrations import version_of
 from tests.faults.copies import Told
 from tests.faults.promises import broken, look, standing
 from tests.simulation.books import Books
@@ -99,6 +102,22 @@ def _answers(database: sqlite3.Connection, told: Sequence[Told], *, released: bo
 def _charged(database: sqlite3.Connection, run_id: str, cost: Any) -> bool:
     held = database.execute("SELECT state FROM holds WHERE run_id = ? ORDER BY attempt DESC", (run_id,)).fetchone()
     return held is not None and (held[0] == "settled" or not cost)
+
+
+def copies_of(home: Path, schema: int) -> Iterator[str]:
+    """The journal as it was before it was brought up to date lies beside it, whole, with the audit's head."""
+    directory = home / "state" / BACKUP_DIRECTORY
+    found = copies(path.name for path in directory.glob("*"))
+    if schema not in {one.version for one in found}:
+        yield f"there is no copy of the journal as it was with schema {schema}"
+    for one in found:
+        path = directory / one.name
+        with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as database:
+            whole, version = database.execute("PRAGMA integrity_check").fetchone()[0], version_of(database)
+        if (whole, version) != ("ok", one.version):
+            yield f"{one.name} is no copy: {whole}, schema {version}"
+        if HeadFile(path.with_suffix(HEAD_SUFFIX)).read() is None:
+            yield f"{one.name} has no head of the audit beside it"
 
 
 def files_of(home: Path) -> Iterator[str]:
