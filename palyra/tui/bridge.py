@@ -21,6 +21,10 @@ ACTING_SECONDS = 5.0
 PATIENCE_SECONDS = 5.0
 """An engine that has not answered for so long is said not to answer."""
 
+TURNS = 4
+"""Of the loop, between a snapshot and its drawing: an engine in this process goes on with what it was at, for taking
+the one and drawing the other are some milliseconds each."""
+
 
 class Link(StrEnum):
     """What the screen knows of the engine."""
@@ -109,8 +113,8 @@ class Bridge:
         try:
             async with self.clock.timeout(PATIENCE_SECONDS):
                 snapshot = await self.control.snapshot(topics)
-            # An engine in this process turns to its callers before the snapshot is drawn.
-            await asyncio.sleep(0)
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
         except TimeoutError:
             self._set_link(Link.TROUBLED, "the engine does not answer")
         except EngineGoneError as error:

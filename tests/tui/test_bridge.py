@@ -8,7 +8,7 @@ import pytest
 from palyra.control.snapshots import Snapshot, Topic
 from palyra.core.clock import ManualClock
 from palyra.core.errors import EngineGoneError, JournalUnavailableError
-from palyra.tui.bridge import Bridge, Link
+from palyra.tui.bridge import TURNS, Bridge, Link
 from tests.tui.fake_control import FakeControl
 from tests.tui.fake_views import NOW
 from tests.tui.fake_worlds import normal
@@ -146,3 +146,25 @@ async def test_an_answer_for_the_screen_before_is_not_shown_on_the_new_one(watch
     await watched.clock.advance(0)
     assert len(watched.seen) == seen + 1
     assert watched.seen[-1].budgets
+
+
+async def test_an_engine_in_this_process_goes_on_before_a_snapshot_is_drawn(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = asyncio.Event()
+    snapshot = watched.control.snapshot
+
+    async def noted(topics: Collection[Topic]) -> Snapshot:
+        shot = await snapshot(topics)
+        taken.set()
+        return shot
+
+    monkeypatch.setattr(watched.control, "snapshot", noted)
+    before = len(watched.seen)
+    watched.bridge.hurry()
+    await taken.wait()
+    turns = 0
+    while len(watched.seen) == before:
+        await asyncio.sleep(0)
+        turns += 1
+    assert TURNS - 1 <= turns <= TURNS

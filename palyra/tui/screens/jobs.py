@@ -126,7 +126,7 @@ class JobsScreen(ListScreen):
 
     def _next(self, job: JobView) -> str:
         """The time until the next slot; where there is room for it the slot in the job's own zone."""
-        if job.next_slot is None or not self.roomy:
+        if job.next_slot is None or not self.laid_out_roomy:
             return next_words(job, self.now)
         return show.instant(job.next_slot, job.timezone, self.now)
 

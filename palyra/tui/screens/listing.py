@@ -62,7 +62,8 @@ class ListScreen(PalyraScreen):
         self.opened = False
         self.filter = Filter()
         self._order = 0
-        self._laid_out_roomy = False
+        self.laid_out_roomy = False
+        """Whether the list has the columns of `ROOMY_COLUMNS`, and its rows fit these."""
         self._subjects: dict[str, Subject] = {}
         self._rows: dict[str, tuple[Subject, object, Row]] = {}
         """Those made last, with what they were made from."""
@@ -180,8 +181,8 @@ class ListScreen(PalyraScreen):
         self._subjects = {key_of(item): item for item in shown}
         if not shown:
             self.table.set_empty(self._empty(snapshot))
-        if self.ROOMY and self.roomy != self._laid_out_roomy:
-            self._laid_out_roomy = self.roomy
+        if self.ROOMY and self.roomy != self.laid_out_roomy:
+            self.laid_out_roomy = self.roomy
             self.forget_rows()
             self.table.set_columns(self.ROOMY_COLUMNS if self.roomy else self.COLUMNS, self._make_rows())
         else:

@@ -235,7 +235,7 @@ class RunsScreen(PagedScreen[RunView]):
         told_beat = part("" if beat is None else show.age(beat), Tone.WARN if silent else Tone.MUTED)
         age = muted(show.age(self.now - subject.accepted_at))
         sign, who, session = before
-        if self.roomy:
+        if self.laid_out_roomy:
             held = part(show.money(subject.held_nano_usd) if subject.live else "", Tone.ACCENT)
             reason = part(silent, Tone.WARN) if silent else part(why, Tone.MUTED)
             return (sign, part(word, tone), who, session, *numbers, cost_part(subject), held, told_beat, reason, age)
