@@ -9,7 +9,7 @@ from palyra.tui.screens.listing import ListScreen
 from palyra.tui.themes import Tone
 from palyra.tui.widgets.lines import Line, line, muted
 
-STALE_MS = 5 * show.MINUTE
+STALE_MS = show.MINUTE
 """They are asked for again after so long."""
 
 
