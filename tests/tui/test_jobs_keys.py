@@ -1,6 +1,9 @@
 """Jobs and tasks, by keyboard: firing, pausing, reviewing, retrying, stopping, making, changing, deleting."""
 
+import asyncio
 from dataclasses import replace
+
+import pytest
 
 from palyra.control.jobs_commands import (
     AddJob,
@@ -14,6 +17,7 @@ from palyra.control.jobs_commands import (
     TriggerJob,
 )
 from palyra.control.jobs_queries import JobQuery, JobView, ScheduleQuery
+from palyra.control.queries import Answer, Query
 from palyra.control.snapshots import CommandResult
 from palyra.control.task_commands import ActOnTasks
 from tests.tui.desk import Desk, console
@@ -186,6 +190,53 @@ async def test_changing_sends_only_what_changed() -> None:
         await desk.press("e")
         assert desk.dialog == ""
         assert "declared in palyra.toml" in desk.notice
+
+
+async def test_a_prompt_of_several_lines_keeps_them() -> None:
+    lines = "First this.\n\nThen  that."
+    async with console(replace(normal(), text=lines)) as desk:
+        await at(desk, job_key(1))
+        await desk.press("e")
+        desk.focus("expression")
+        await desk.press("end", "backspace")
+        await desk.type("5")
+        desk.focus("act")
+        await desk.press("enter")
+        (timed,) = desk.control.sent
+        assert isinstance(timed, EditJob)
+        assert "prompt" not in timed.fields, "nobody touched it"
+        await at(desk, job_key(1))
+        await desk.press("e")
+        desk.focus("prompt")
+        await desk.press("end")
+        await desk.type(" Stop.")
+        desk.focus("act")
+        await desk.press("enter")
+        assert desk.control.sent[1] == EditJob(ident(9001), {"prompt": f"{lines} Stop."}, 2)
+
+
+async def test_an_answer_about_an_expression_that_was_taken_away_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answered = asyncio.Event()
+    async with console(normal()) as desk:
+        told = desk.control.answer
+
+        async def late(query: Query) -> Answer:
+            if isinstance(query, ScheduleQuery):
+                await answered.wait()
+            answer: Answer = await told(query)
+            return answer
+
+        monkeypatch.setattr(desk.control, "answer", late)
+        await at(desk, job_key(1))
+        await desk.press("e")
+        desk.focus("expression")
+        await desk.press("end", "ctrl+u")
+        assert "its next fires show here" in desk.box
+        answered.set()
+        await desk.settle()
+        assert "its next fires show here" in desk.box
 
 
 async def test_deleting_asks_first() -> None:

@@ -1,6 +1,5 @@
 """Making or changing a job: its schedule is read by the engine as it is typed, and its next fires show."""
 
-from collections.abc import Awaitable, Callable
 from typing import Literal, get_args
 
 from textual.app import ComposeResult
@@ -9,40 +8,29 @@ from palyra.control.commands import Command
 from palyra.control.jobs_commands import AddJob, EditJob
 from palyra.control.jobs_queries import JobDetail, ScheduleAnswer, ScheduleQuery
 from palyra.control.protocol import Control
-from palyra.control.snapshots import CommandResult
 from palyra.core.clock import Clock
 from palyra.core.errors import PalyraError
-from palyra.core.values import value
+from palyra.core.safe_text import safe
 from palyra.tui import glyphs
 from palyra.tui.details.job import slot_lines
-from palyra.tui.dialogs.base import TEXT_WIDTH, Dialog
+from palyra.tui.dialogs.base import TEXT_WIDTH
+from palyra.tui.dialogs.form import FormDialog, Input, Send
 from palyra.tui.inquiry import Inquiry, Spawn
 from palyra.tui.themes import Tone
-from palyra.tui.widgets.form import Cycle, Field, Labelled, Push
+from palyra.tui.widgets.form import Field, Push
 from palyra.tui.widgets.lines import BLANK, Line, line, muted, wrap
 
-Send = Callable[[Command], Awaitable[CommandResult | None]]
 ScheduleKind = Literal["cron", "every", "at"]
 SCHEDULES: tuple[ScheduleKind, ...] = get_args(ScheduleKind)
 HINTS = {"cron": "0 9 * * mon-fri", "every": "15m", "at": "2027-01-31T18:00:00+01:00"}
 SHOWN = 10
+BREAK = str(safe("\n"))
+"""How a break of lines stands in a field of one line."""
 AROUND = 9
 """Rows of the dialog that are neither fields nor slots."""
 
 
-@value
-class Input:
-    """One field of the form: a job's field, its label, what it starts with, and the choices if there are few."""
-
-    field: str
-    label: str
-    value: str
-    choices: tuple[str, ...] = ()
-    hint: str = ""
-    most: int = 200
-
-
-class JobDialog(Dialog[bool]):
+class JobDialog(FormDialog):
     """True once the engine took it. With a job, changes it; without, makes a new one."""
 
     def __init__(
@@ -56,27 +44,14 @@ class JobDialog(Dialog[bool]):
         zone: str = "UTC",
     ) -> None:
         """`zone`: the one a new job begins with."""
-        super().__init__("New job" if job is None else f"Edit job {job.job.name}")
+        title = "New job" if job is None else f"Edit job {job.job.name}"
+        super().__init__(title, _new_inputs(zone) if job is None else _edit_inputs(job), send, spawn)
         self._control = control
-        self._send = send
-        self._spawn = spawn
         self._clock = clock
         self._job = job
-        self._inputs = _new_inputs(zone) if job is None else _edit_inputs(job)
         self._inquiry: Inquiry[ScheduleAnswer] = Inquiry(spawn, self._told, self._untold)
         self._schedule: ScheduleAnswer | None = None
         self._trouble = ""
-        self._answer: CommandResult | None = None
-        self._busy = False
-
-    def compose_content(self) -> ComposeResult:
-        for item in self._inputs:
-            if item.choices:
-                yield Labelled(item.label, Cycle(item.choices, item.value, id=item.field))
-            else:
-                box = Field(item.value, id=item.field, placeholder=item.hint, most=item.most)
-                yield Labelled(item.label, box)
-        yield from super().compose_content()
 
     def compose_buttons(self) -> ComposeResult:
         yield Push("Cancel", id="keep")
@@ -84,7 +59,6 @@ class JobDialog(Dialog[bool]):
 
     def on_mount(self) -> None:
         super().on_mount()
-        self.query_one(f"#{self._inputs[0].field}").focus()
         self._typed()
 
     def on_input_changed(self) -> None:
@@ -94,20 +68,9 @@ class JobDialog(Dialog[bool]):
         self.query_one("#expression", Field).placeholder = HINTS[self._kind()]
         self._typed()
 
-    def on_input_submitted(self) -> None:
-        self.focus_next()
-
     def _kind(self) -> ScheduleKind:
         chosen = self.values()["schedule"]
         return next(one for one in SCHEDULES if one == chosen)
-
-    def values(self) -> dict[str, str]:
-        """What stands in the form."""
-        found: dict[str, str] = {}
-        for item in self._inputs:
-            box = self.query_one(f"#{item.field}")
-            found[item.field] = str(box.value if isinstance(box, Field | Cycle) else "").strip()
-        return found
 
     def _typed(self) -> None:
         self._answer = None
@@ -116,16 +79,21 @@ class JobDialog(Dialog[bool]):
             query = ScheduleQuery(values["expression"], self._kind(), values["timezone"], count=SHOWN)
             self._inquiry.ask(lambda: self._control.ask(query))
         else:
-            self._schedule = None
+            self._schedule, self._trouble = None, ""
         self.explain()
 
+    @property
+    def _asks(self) -> bool:
+        """Whether there still is an expression that an answer can be about."""
+        return self.is_mounted and bool(self.values()["expression"])
+
     def _told(self, answer: ScheduleAnswer) -> None:
-        if self.is_mounted:
+        if self._asks:
             self._schedule, self._trouble = answer, ""
             self.explain()
 
     def _untold(self, error: PalyraError) -> None:
-        if self.is_mounted:
+        if self._asks:
             self._schedule, self._trouble = None, str(error)
             self.explain()
 
@@ -156,8 +124,7 @@ class JobDialog(Dialog[bool]):
         return next((item.label for item in self._inputs if item.field == field), field)
 
     def act(self) -> None:
-        if not self._busy:
-            self._spawn(self._save(self._command()))
+        self.submit(self._command())
 
     def _command(self) -> Command:
         values = self.values()
@@ -165,24 +132,13 @@ class JobDialog(Dialog[bool]):
         fields[values["schedule"]] = values["expression"]
         if self._job is None:
             return AddJob({name: text for name, text in fields.items() if text})
-        before = {item.field: item.value for item in self._inputs}
-        scheduled = any(values[name] != before[name] for name in ("schedule", "expression", "timezone"))
-        kept = {name: text for name, text in fields.items() if name not in SCHEDULES and text != before.get(name)}
-        if scheduled:
+        changed = self.changed()
+        kept = {name: text for name, text in changed.items() if name in fields}
+        if "\n" in self._job.fields.get("prompt", "") and "prompt" in kept:
+            kept["prompt"] = kept["prompt"].replace(BREAK, "\n")
+        if not changed.keys().isdisjoint(("schedule", "expression", "timezone")):
             kept |= {values["schedule"]: values["expression"], "timezone": values["timezone"]}
         return EditJob(self._job.job.job_id, kept, self._job.job.version)
-
-    async def _save(self, command: Command) -> None:
-        self._busy = True
-        try:
-            answer = await self._send(command)
-        finally:
-            self._busy = False
-        if answer is not None and answer.ok:
-            self.dismiss(True)
-        elif self.is_mounted:
-            self._answer = answer
-            self.explain()
 
 
 def _new_inputs(zone: str) -> list[Input]:

@@ -1,38 +1,24 @@
 """Making or changing a budget: checked as it is typed, tried on the last days, then saved by the engine."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 
 from textual.app import ComposeResult
 
 from palyra.control.commands import AddPolicy, Command, EditPolicy
 from palyra.control.policy_check import PolicyFault, decides_otherwise, policy_faults
 from palyra.control.queries import BudgetDetail
-from palyra.control.snapshots import CommandResult
-from palyra.core.values import value
 from palyra.tui import glyphs
 from palyra.tui.details.voids import void_words
-from palyra.tui.dialogs.base import TEXT_WIDTH, Dialog, sentences
+from palyra.tui.dialogs.base import TEXT_WIDTH, sentences
+from palyra.tui.dialogs.form import FormDialog, Input, Send
 from palyra.tui.dialogs.trial import Trial, Trying
 from palyra.tui.policy_fields import ACTIONS, INTERVALS, METRICS, SCOPES
 from palyra.tui.themes import Tone
-from palyra.tui.widgets.form import Cycle, Field, Labelled, Push
+from palyra.tui.widgets.form import Push
 from palyra.tui.widgets.lines import BLANK, Line, line, muted, wrap
 
-Send = Callable[[Command], Awaitable[CommandResult | None]]
 
-
-@value
-class Input:
-    """One field of the form: a policy's field, its label, what it starts with, and the choices if there are few."""
-
-    field: str
-    label: str
-    value: str
-    choices: tuple[str, ...] = ()
-    hint: str = ""
-
-
-class PolicyDialog(Dialog[bool]):
+class PolicyDialog(FormDialog):
     """True once the engine took it. With a budget, changes it; without, makes a new one.
 
     Saving first tries the budget on the last seven days; pressed again meanwhile, it does not wait.
@@ -48,23 +34,13 @@ class PolicyDialog(Dialog[bool]):
         timezone: str = "UTC",
     ) -> None:
         """`taken`: ids of other budgets; `timezone`: the one a new budget begins with."""
-        super().__init__("New budget" if budget is None else f"Edit budget {budget.policy_id}")
-        self._send = send
+        title = "New budget" if budget is None else f"Edit budget {budget.policy_id}"
+        inputs = _new_inputs(timezone) if budget is None else _edit_inputs(budget.fields)
+        super().__init__(title, inputs, send, trying.spawn)
         self._trying = trying
         self._budget = budget
         self._taken = taken
-        self._inputs = _new_inputs(timezone) if budget is None else _edit_inputs(budget.fields)
-        self._answer: CommandResult | None = None
         self._trial: Trial | None = None
-        self._busy = False
-
-    def compose_content(self) -> ComposeResult:
-        for item in self._inputs:
-            if item.choices:
-                yield Labelled(item.label, Cycle(item.choices, item.value, id=item.field))
-            else:
-                yield Labelled(item.label, Field(item.value, id=item.field, placeholder=item.hint))
-        yield from super().compose_content()
 
     def compose_buttons(self) -> ComposeResult:
         yield Push("Cancel", id="keep")
@@ -72,7 +48,6 @@ class PolicyDialog(Dialog[bool]):
 
     def on_mount(self) -> None:
         super().on_mount()
-        self.query_one(f"#{self._inputs[0].field}").focus()
         self.explain()
 
     def on_unmount(self) -> None:
@@ -89,21 +64,9 @@ class PolicyDialog(Dialog[bool]):
         self._stop_trial()
         self.explain()
 
-    def on_input_submitted(self) -> None:
-        self.focus_next()
-
-    def values(self) -> dict[str, str]:
-        """What stands in the form."""
-        found: dict[str, str] = {}
-        for item in self._inputs:
-            box = self.query_one(f"#{item.field}")
-            found[item.field] = str(box.value if isinstance(box, Field | Cycle) else "").strip()
-        return found
-
     def fields(self) -> dict[str, str]:
         """The whole policy as it would be."""
-        known = {} if self._budget is None else self._budget.fields
-        return {**known, **self.values()}
+        return self.values() if self._budget is None else {**self._budget.fields, **self.changed()}
 
     def explain(self) -> None:
         """Says what is wrong with what was typed, or what the budget would do."""
@@ -129,7 +92,7 @@ class PolicyDialog(Dialog[bool]):
         trial = [] if self._trial is None else self._trial.lines()
         if self._budget is None:
             return [*sentences(summary(self.values())), *trial]
-        changed = self._changes()
+        changed = self.changed()
         if not changed:
             return [line(muted("nothing is changed yet"))]
         voids = void_words(self._budget) if self._tried_first() else "Nothing becomes void."
@@ -145,30 +108,26 @@ class PolicyDialog(Dialog[bool]):
         found = policy_faults(self.fields(), taken=self._taken)
         return tuple(sorted(found, key=lambda one: places.index(one.field) if one.field in places else len(places)))
 
-    def _changes(self) -> dict[str, str]:
-        values = self.values()
-        return {item.field: values[item.field] for item in self._inputs if values[item.field] != item.value}
-
     def act(self) -> None:
         faults = self._faults()
         if faults:
             place = next((item.field for item in self._inputs if item.field == faults[0].field), self._inputs[0].field)
             self.query_one(f"#{place}").focus()
             return
-        if self._busy or (self._budget is not None and not self._changes()):
+        if self._busy or (self._budget is not None and not self.changed()):
             return
         if self._trial is None and self._tried_first():
             self._trial = Trial(self._trying, self.fields(), self._on_trial)
             self.explain()
             return
         self._stop_trial()
-        self._trying.spawn(self._save(self._command()))
+        self.submit(self._command())
 
     def _command(self) -> Command:
         if self._budget is None:
             return AddPolicy({name: value for name, value in self.values().items() if value})
         revision = self._budget.counters[0].revision
-        return EditPolicy(self._budget.policy_id, self._changes(), revision)
+        return EditPolicy(self._budget.policy_id, self.changed(), revision)
 
     def _on_trial(self) -> None:
         if self.is_mounted:
@@ -186,18 +145,6 @@ class PolicyDialog(Dialog[bool]):
             self.explain()
         else:
             super().action_leave()
-
-    async def _save(self, command: Command) -> None:
-        self._busy = True
-        try:
-            answer = await self._send(command)
-        finally:
-            self._busy = False
-        if answer is not None and answer.ok:
-            self.dismiss(True)
-        elif self.is_mounted:
-            self._answer = answer
-            self.explain()
 
 
 def summary(values: dict[str, str]) -> str:

@@ -1,52 +1,45 @@
 """Asking for room in a budget: for whom, how much, and why."""
 
-from collections.abc import Awaitable, Callable
-
 from textual.app import ComposeResult
 
-from palyra.control.commands import Command, RequestOverride
-from palyra.control.snapshots import BudgetView, CommandResult
+from palyra.control.commands import RequestOverride
+from palyra.control.snapshots import BudgetView
 from palyra.core.money import parse_usd
 from palyra.tui import format as show
 from palyra.tui import glyphs
-from palyra.tui.dialogs.base import TEXT_WIDTH, Dialog, sentences
+from palyra.tui.dialogs.base import TEXT_WIDTH, sentences
+from palyra.tui.dialogs.form import FormDialog, Input, Send
 from palyra.tui.inquiry import Spawn
 from palyra.tui.themes import Tone
-from palyra.tui.widgets.form import Field, Labelled, Push
+from palyra.tui.widgets.form import Push
 from palyra.tui.widgets.lines import BLANK, Line, wrap
-
-Send = Callable[[Command], Awaitable[CommandResult | None]]
 
 MOST_REASON = 500
 _KNOWN = ("global", "user", "session")
 """What a counter counts that the principal and the session already name."""
 
 
-class RequestDialog(Dialog[bool]):
+class RequestDialog(FormDialog):
     """True once the engine opened or joined the approval."""
 
     def __init__(self, send: Send, spawn: Spawn, budget: BudgetView) -> None:
-        super().__init__(f"Ask for room in {budget.policy_id}")
-        self._send = send
-        self._spawn = spawn
         self._budget = budget
-        self._answer: CommandResult | None = None
-        self._busy = False
+        super().__init__(f"Ask for room in {budget.policy_id}", self._fields(), send, spawn)
 
-    def compose_content(self) -> ComposeResult:
+    def _fields(self) -> list[Input]:
         budget = self._budget
         own = {
             kind: "" if budget.scope_kind != kind or budget.scope_value == "*" else budget.scope_value
             for kind in ("user", "session")
         }
-        yield Labelled("for", Field(own["user"], id="principal", placeholder="local"))
-        yield Labelled("session", Field(own["session"], id="session", placeholder="every one of theirs"))
-        if self._names_counter:
-            yield Labelled(budget.scope_kind, Field(id="which", placeholder="the one that is meant"))
         unit = "dollars" if budget.metric_kind == "estimated_cost_usd" else budget.metric_kind.replace("total_", "")
-        yield Labelled("amount", Field(id="amount", placeholder=f"{unit} above the limit; may stay empty"))
-        yield Labelled("reason", Field(id="reason", placeholder="read by who decides", most=MOST_REASON))
-        yield from super().compose_content()
+        return [
+            Input("principal", "for", own["user"], hint="local"),
+            Input("session", "session", own["session"], hint="every one of theirs"),
+            *([Input("which", budget.scope_kind, hint="the one that is meant")] if self._names_counter else []),
+            Input("amount", "amount", hint=f"{unit} above the limit; may stay empty"),
+            Input("reason", "reason", hint="read by who decides", most=MOST_REASON),
+        ]
 
     def compose_buttons(self) -> ComposeResult:
         yield Push("Cancel", id="keep")
@@ -60,18 +53,14 @@ class RequestDialog(Dialog[bool]):
 
     def on_mount(self) -> None:
         super().on_mount()
-        self.query_one("#principal").focus()
         self.explain()
 
     def on_input_changed(self) -> None:
         self._answer = None
         self.explain()
 
-    def on_input_submitted(self) -> None:
-        self.focus_next()
-
     def _text(self, name: str) -> str:
-        return self.query_one(f"#{name}", Field).value.strip()
+        return self.values()[name]
 
     def _fault(self) -> tuple[str, str] | None:
         """The first field that cannot be right, and why."""
@@ -129,7 +118,7 @@ class RequestDialog(Dialog[bool]):
         fault = self._fault()
         if fault is not None:
             self.query_one(f"#{fault[0]}").focus()
-        elif not self._busy:
+        else:
             asked = RequestOverride(
                 (self._policy(),),
                 self._text("principal"),
@@ -137,16 +126,4 @@ class RequestDialog(Dialog[bool]):
                 self._text("amount"),
                 self._text("reason"),
             )
-            self._spawn(self._ask(asked))
-
-    async def _ask(self, command: RequestOverride) -> None:
-        self._busy = True
-        try:
-            answer = await self._send(command)
-        finally:
-            self._busy = False
-        if answer is not None and answer.ok:
-            self.dismiss(True)
-        elif self.is_mounted:
-            self._answer = answer
-            self.explain()
+            self.submit(asked)
