@@ -21,6 +21,8 @@ LOCK_FILE = "files.lock"
 
 _BEGUN = re.compile(r"\.tmp\.([1-9][0-9]{0,9})(?:\.[0-9a-f]+)?$")
 """A file that is being written, and by whom."""
+_UNSYNCED = frozenset({errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP, errno.EROFS})
+"""Why a directory that is not ours cannot be synced, and need not be."""
 _OTHERS = 0o077
 _OTHERS_WRITE = 0o022
 
@@ -329,10 +331,13 @@ def sync_dir(directory: Path) -> None:
 
 
 def _sync_name(path: Path) -> None:
-    """Makes a name durable in its directory, where this account may open that: it may be allowed to go through it, and
-    no more."""
-    with suppress(PermissionError):
+    """Makes a name durable in its directory where that can be done: this account may be allowed to go through it and no
+    more, or it lies on another file system, which knows no such thing."""
+    try:
         sync_dir(path.parent)
+    except OSError as error:
+        if error.errno not in _UNSYNCED:
+            raise
 
 
 def _check_owner(path: Path, found: os.stat_result) -> None:

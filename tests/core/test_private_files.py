@@ -1,5 +1,6 @@
 """Files of their owner alone: modes, owners, links, and writes that a crash cannot tear."""
 
+import errno
 import fcntl
 import os
 import re
@@ -291,6 +292,21 @@ def test_the_content_is_on_disk_before_it_takes_the_name(tmp_path: Path, monkeyp
         monkeypatch.setattr(os, step, note)
     write_private(file, b"x")
     assert done == ["fsync file", "rename file", "fsync directory"]
+
+
+@pytest.mark.parametrize(("error", "made"), [(errno.EINVAL, True), (errno.EACCES, True), (errno.EIO, False)])
+def test_a_directory_above_that_cannot_be_synced_keeps_nobody_out_and_one_that_fails_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int, made: bool
+) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    if made:
+        assert mode(private_dir(tmp_path / "state")) == 0o700
+    else:
+        with pytest.raises(StateError, match="cannot be used: Input/output error"):
+            private_dir(tmp_path / "state")
 
 
 def test_a_lock_keeps_others_out_until_it_is_left(tmp_path: Path) -> None:
