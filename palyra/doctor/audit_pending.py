@@ -53,7 +53,10 @@ def append_pending(state_dir: Path, row: PendingRow) -> None:
     descriptor = os.open(path, flags, 0o600)
     try:
         # A line that was cut short by a crash is ended first, so that it costs only itself.
-        os.write(descriptor, b"\n" + json.dumps(line, sort_keys=True).encode() + b"\n")
+        left = memoryview(b"\n" + json.dumps(line, sort_keys=True).encode() + b"\n")
+        while left:
+            # A disk that fills up takes a part and says so only of the rest.
+            left = left[os.write(descriptor, left) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

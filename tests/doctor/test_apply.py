@@ -106,6 +106,17 @@ def test_of_what_waits_for_the_chain_only_what_makes_sense_is_read(tmp_path: Pat
     assert read_pending(tmp_path) == [row]
 
 
+def test_a_deed_that_a_disk_takes_in_parts_is_written_down_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = PendingRow(7, "01HZZZZZZZZZZZZZZZZZZZZZZZ", "ann", "applied", {"a": 1})
+    pending_path(tmp_path).parent.mkdir()
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:7]))
+    append_pending(tmp_path, row)
+    assert read_pending(tmp_path) == [row]
+
+
 def test_a_disk_that_is_full_at_the_second_step_undoes_that_step_and_stops(patient: Patient) -> None:
     notes = patient.state / "notes.txt"
     notes.chmod(0o600)
