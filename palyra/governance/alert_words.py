@@ -118,9 +118,14 @@ def _forecast(p: Payload, at: int) -> list[str]:
     return [
         f"{amount_text(p['burned'], metric)} were used since {_moment(p['burn_since'], p, at)}. "
         f"At this pace {amount_text(p['limit'], metric)} are reached at {_moment(p['reaches_at'], p, at)}, "
-        f"and the window ends near {amount_text(p['projected'], metric)}.",
+        f"and the window ends near {amount_text(nearly(p['projected']), metric)}.",
         _renewal(p, at),
     ]
+
+
+def nearly(amount: int) -> int:
+    """An amount that is only expected, to three digits: no more of it is known."""
+    return round(amount, 3 - len(str(amount)))
 
 
 def _price_summary(p: Payload, at: int) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from palyra.core.windows import Window
-from palyra.governance.alert_words import alert_sentences, alert_summary
+from palyra.governance.alert_words import alert_sentences, alert_summary, nearly
 from palyra.governance.alerts import (
     AlertCandidate,
     AlertFacts,
@@ -226,6 +226,25 @@ def test_a_forecast_is_told_in_the_budgets_zone() -> None:
     (one,) = built(counters=(CounterFact(where, forecast=going),))
     assert alert_summary(one.kind, one.payload, NOW) == "day reaches its limit at 19:00"
     assert alert_summary(one.kind, one.payload, NOW - DAY) == "day reaches its limit at 2026-11-22 19:00"
+
+
+def test_what_is_only_expected_is_told_to_three_digits() -> None:
+    where = standing(50 * CENT)
+    going = forecast(WINDOW, NOW, used=50 * CENT, burned=25 * CENT + 7, limit=DOLLAR)
+    assert going is not None
+    assert nearly(going.projected) != going.projected
+    (one,) = built(counters=(CounterFact(where, forecast=going),))
+    said = " ".join(alert_sentences(one.kind, one.payload, NOW))
+    assert "$0.250000007 were used since 09:00." in said
+    assert "the window ends near $1.50." in said
+
+
+@pytest.mark.parametrize(
+    ("amount", "told"),
+    [(0, 0), (7, 7), (999, 999), (1_234, 1_230), (318_270_580, 318_000_000), (999_600_000, 1_000_000_000)],
+)
+def test_three_digits(amount: int, told: int) -> None:
+    assert nearly(amount) == told
 
 
 def test_counters_of_one_budget_have_an_alert_each() -> None:

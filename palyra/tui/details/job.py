@@ -17,6 +17,7 @@ _STATES: dict[str, tuple[str, Tone]] = {
     "exhausted": (glyphs.CROSSED, Tone.MUTED),
     "faulted": (glyphs.BAD, Tone.BAD),
 }
+_MADE = {"operator": "made by an operator", "config": "made in palyra.toml", "system": "made by Palyra"}
 _FIRES: dict[str, tuple[str, Tone]] = {
     "pending": (glyphs.IDLE, Tone.MUTED),
     "running": (glyphs.OK, Tone.ACCENT),
@@ -89,7 +90,7 @@ def job_lines(job: JobView, detail: JobDetail | None, zone: str, now: int, width
             ("does", part(job.what)),
             ("for", part(job.owner)),
             ("late by", part(late_words(job))),
-            ("fired", part(f"{job.fired:,}, from {job.source}")),
+            ("fired", part(f"{plural(job.fired, 'time')}, {_MADE.get(job.source, job.source)}")),
         ],
         width,
     )
