@@ -94,8 +94,8 @@ def test_keys_that_differ_are_told_with_what_would_apply_them() -> None:
         '[providers.p]\nkind = "deterministic"\n[console.keys]\nx = "f2"\n'
     )
     told = waiting(running, fresh)
-    assert told["tasks.concurrency"] == told["console.keys.x"] == told["providers.p.kind"] == "restart"
-    assert told["budgets[0].policy_id"] == told["budgets[0].name"] == "reload"
+    assert told["tasks.concurrency"] == told["providers.p.kind"] == "restart"
+    assert told["budgets[0].policy_id"] == told["budgets[0].name"] == told["console.keys.x"] == "reload"
     assert "budgets[0].hard_limit" not in told
     assert waiting(fresh, fresh) == {}
     assert set(waiting(fresh, running)) == set(told)
