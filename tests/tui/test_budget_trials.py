@@ -101,7 +101,7 @@ async def test_a_name_decides_nothing_and_is_saved_at_once() -> None:
         await desk.ready()
         await desk.press("e")
         await fill(desk, name="Research")
-        assert "Changes name. Nothing becomes void." in desk.box
+        assert "Changed: name. Nothing becomes void." in desk.box
         desk.focus("act")
         await desk.press("enter")
         assert desk.control.replays.asked == []

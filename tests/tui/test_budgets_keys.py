@@ -162,7 +162,7 @@ async def test_e_sends_only_what_changed_with_the_revision_seen() -> None:
         await desk.press("enter")
         assert desk.control.sent == []
         await fill(desk, hard_limit="25.00")
-        assert "Changes hard_limit. Voids 1 grant: session of agent-ci ($19.10 left)" in desk.box
+        assert "Changed: limit. Voids 1 grant: session of agent-ci ($19.10 left)" in desk.box
         assert "and 1 pending approval: agent-ci (2 waiting). What was spent stays counted." in desk.box
         desk.focus("act")
         await desk.press_anew("enter", "enter")

@@ -96,7 +96,8 @@ class PolicyDialog(FormDialog):
         if not changed:
             return [line(muted("nothing is changed yet"))]
         voids = void_words(self._budget) if self._tried_first() else "Nothing becomes void."
-        return [*sentences(f"Changes {', '.join(changed)}. {voids}"), *trial]
+        labels = ", ".join(item.label for item in self._inputs if item.field in changed)
+        return [*sentences(f"Changed: {labels}. {voids}"), *trial]
 
     def _told(self, fault: PolicyFault) -> str:
         label = next((item.label for item in self._inputs if item.field == fault.field), fault.field)
