@@ -49,9 +49,10 @@ async def issue_token(engine: Engine, command: IssueToken, by: Decider) -> Comma
         token = await asyncio.to_thread(
             engine.access.issue_token, operator, owner=account_of(engine.state_owner), role=role
         )
-    except RecordError as error:
+    except (RecordError, UnicodeEncodeError) as error:
+        why = error if isinstance(error, RecordError) else "it is no UTF-8"
         raise BadInputError(
-            f"--operator {operator!r}: {error}.", fix="Use a-z 0-9 _ . -, beginning with a letter or digit."
+            f"--operator {operator!r}: {why}.", fix="Use a-z 0-9 _ . -, beginning with a letter or digit."
         ) from None
     roles = {one.operator_id: one.role.value for one in engine.access.operators}
     registered = {name: given for name, given in roles.items() if name not in before}

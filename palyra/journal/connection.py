@@ -156,7 +156,7 @@ class ReaderPool:
 
     async def run(self, job: Job[T]) -> T:
         """Raises JournalUnavailableError when the database cannot be read or the pool is closed, BadInputError for a
-        number of more than 64 bits."""
+        number of more than 64 bits or a text that cannot be written as UTF-8."""
         connection = await self._take()
         answered: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         running = True
@@ -171,6 +171,8 @@ class ReaderPool:
                 answered.set_exception(_unreadable(error))
             elif isinstance(error, OverflowError):
                 answered.set_exception(BadInputError("A number of the question is beyond what the journal can hold."))
+            elif isinstance(error, UnicodeEncodeError):
+                answered.set_exception(BadInputError("A text of the question is no UTF-8.", fix="Write it in UTF-8."))
             elif error is not None:
                 answered.set_exception(error)
             else:

@@ -1,5 +1,5 @@
-"""Numbers that no row and no calendar has: a question or a command with one is refused in words, with an engine and
-without one."""
+"""Numbers and texts that no row and no calendar has: a question or a command with one is refused in words, with an
+engine and without one."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -7,15 +7,19 @@ from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import pytest
+
 from palyra.control.codec import ANSWERS
+from palyra.control.commands import IssueToken
 from palyra.control.offline import offline_control
 from palyra.control.protocol import Control
+from palyra.control.queries import RunQuery
 from palyra.control.replays import ReplayQuery
 from palyra.control.serving_queries import ConnectionQuery
 from palyra.control.task_commands import AddTask, EditTask
 from palyra.control.task_queries import TaskQuery
 from palyra.core.clock import ManualClock
-from palyra.core.errors import PalyraError
+from palyra.core.errors import BadInputError, PalyraError
 from palyra.core.instants import LATEST_MS
 from tests.config.loading import sound
 from tests.control.test_local import a_house, control_of
@@ -52,6 +56,14 @@ async def test_questions_are_answered_or_refused_in_words(tmp_path: Path) -> Non
     async with offline_control(sound(""), tmp_path / "state", None, ManualClock()) as control:
         assert await ask_all(control) == asked
     assert asked > 100
+
+
+async def test_a_text_that_no_encoding_knows_is_refused_in_words(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house:
+        with pytest.raises(BadInputError, match="no UTF-8"):
+            await control_of(house).ask(RunQuery("\udcff"))
+        refused = await control_of(house).send(IssueToken("\udcff"))
+        assert (refused.status, "no UTF-8" in refused.message) == ("invalid", True)
 
 
 async def test_a_task_moved_beyond_every_calendar_stays_where_it_was(tmp_path: Path) -> None:
