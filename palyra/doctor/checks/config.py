@@ -93,7 +93,11 @@ def values(found: Installation) -> Iterator[Finding]:
             continue
         name = _name(problem, told)
         told.add(name)
-        manual = f"{problem.fix}." if problem.fix else f"See `palyra config show`; {problem.key} is what is wrong."
+        manual = (
+            f"{problem.fix}."
+            if problem.fix
+            else f"Correct or remove {problem.key} where it is set: `palyra config check`."
+        )
         yield Finding("config.values", Severity.BLOCKING, name, str(problem), manual=manual)
 
 
