@@ -6,6 +6,8 @@ from typing import Any, cast
 
 import pyte
 import pytest
+from rich.color import ColorSystem
+from rich.style import Style
 from textual._compositor import ChopsUpdate, Compositor, CompositorUpdate, LayoutUpdate
 from textual.app import App, ComposeResult
 from textual.containers import Horizontal
@@ -30,6 +32,18 @@ MIXED = Content.from_markup(
     "[bold]bold[/] [italic red]italic[/] [underline on blue]under[/][dim]dim[/] [reverse]turned[/] [strike]struck[/] "
     "日本語 [on green]   [/] e\u0301 [link='https://x.example']link[/] [bold italic underline]all[/][bold]some[/]"
 )
+
+
+@pytest.fixture(autouse=True)
+def no_codes_of_other_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A style remembers its codes for the first colour system it was written in, which other tests may have chosen."""
+    render = Strip.render_style
+
+    def afresh(style: Style, text: str, color_system: ColorSystem) -> str:
+        style._ansi = None
+        return render(style, text, color_system)
+
+    monkeypatch.setattr(Strip, "render_style", staticmethod(afresh))
 
 
 class TightScreen(Screen[None]):
