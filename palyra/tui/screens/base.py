@@ -225,7 +225,7 @@ class PalyraScreen(Screen[None]):
         if not self._composed:
             return
         self.set_class(True, "-failed")
-        self._lines("failure").show(failure_lines(error, self.LABEL, self.snapshot, self.size.width))
+        self._lines("failure").show(failure_lines(error, self.LABEL, self.palyra.latest, self.size.width))
         self.refresh_frame()
 
     def recover(self) -> None:
