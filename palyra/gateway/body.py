@@ -107,7 +107,7 @@ async def read_body(
 
 
 async def gathered(request: BaseRequest, limit: int, place: BodyPlace | None) -> bytes:
-    """The whole body, in bytes. Raises RefusedError past `limit` bytes."""
+    """The whole body, in bytes. Raises RefusedError past `limit` bytes; RequestPayloadError where its framing broke."""
     expect_continue(request)
     pieces: list[bytes] = []
     size = 0
@@ -118,6 +118,9 @@ async def gathered(request: BaseRequest, limit: int, place: BodyPlace | None) ->
         if place is not None:
             place.grow(len(piece))
         pieces.append(piece)
+    # Who was woken for the end of a chunk has not been told what broke right behind it.
+    if (broken := request.content.exception()) is not None:
+        raise broken
     return b"".join(pieces)
 
 

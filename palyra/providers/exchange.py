@@ -8,6 +8,7 @@ with its head in one write.
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 import aiohttp
 from aiohttp import StreamReader
@@ -36,7 +37,7 @@ Connected = Callable[[Connection], None]
 
 
 class NotHttpError(Exception):
-    """What came is no answer in HTTP."""
+    """What came is no answer in HTTP, or no longer."""
 
 
 class _Target:
@@ -101,7 +102,7 @@ class Exchanges:
     proxies never used."""
 
     def __init__(self, resolver: AbstractResolver) -> None:
-        self._connector = _Connector(limit=0, keepalive_timeout=KEEP_ALIVE_S, resolver=resolver)
+        self._connector = _Connector(resolver)
         self._targets: dict[tuple[str, str], _Target] = {}
 
     async def send(
@@ -171,7 +172,30 @@ class Exchanges:
         return Answer(message, content, connection, writing)
 
 
+class _Protocol(ResponseHandler):
+    """Tells also whoever reads a body that its framing is broken: the parser forgets the body before it says so, and
+    nobody else would."""
+
+    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
+        cause = exc if exc_cause is None else exc_cause
+        super().set_exception(exc, cause)
+        body = self._payload
+        if body is not None and not body.is_eof() and body.exception() is None:
+            body.set_exception(_told(exc), cause)
+            # Who was woken for the end of a chunk would not look at the exception, but wait for more.
+            body.feed_eof()
+
+
+def _told(error: BaseException) -> BaseException:
+    return NotHttpError(error.message) if isinstance(error, HttpProcessingError) else error
+
+
 class _Connector(aiohttp.TCPConnector):
+    def __init__(self, resolver: AbstractResolver) -> None:
+        super().__init__(limit=0, keepalive_timeout=KEEP_ALIVE_S, resolver=resolver)
+        protocol: type[ResponseHandler] = _Protocol
+        self._factory = partial(protocol, loop=self._loop)
+
     async def ready(self, request: aiohttp.ClientRequest) -> Connection | None:
         """A connection that was kept, without waiting for anybody."""
         return await self._get(request.connection_key, [])
@@ -205,6 +229,6 @@ async def _first(protocol: ResponseHandler) -> tuple[RawResponseMessage, StreamR
         try:
             message, content = await protocol.read()
         except HttpProcessingError as error:
-            raise NotHttpError(error.message) from error
+            raise _told(error) from error
         if not 100 <= message.code < 200 or message.code == SWITCHING:
             return message, content

@@ -251,7 +251,7 @@ class _HttpReply:
                     raise ProviderError(ErrorClass.MALFORMED_RESPONSE, message)
                 pieces.append(piece)
             self._check()
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, NotHttpError, OSError) as error:
             raise self._flight.failure(error) from error
         finally:
             self.close()
@@ -276,7 +276,7 @@ class _HttpReply:
                     flight.disarm("first byte")
                 yield piece
             self._check()
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, NotHttpError, OSError) as error:
             raise self._flight.failure(error) from error
         finally:
             self.close()
@@ -289,3 +289,5 @@ class _HttpReply:
         # Without a declared length a dropped connection looks like the end of the body.
         if self._flight.expired is not None:
             raise ConnectionAbortedError
+        if (failure := self._answer.content.exception()) is not None:
+            raise failure

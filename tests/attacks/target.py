@@ -90,6 +90,7 @@ class Target:
         self._tasks: Counter[str] = Counter()
         self.provider = Provider()
         self.clock = ManualClock()
+        self._began_at = self.clock.now_ms()
         self.here: Premises
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
@@ -177,7 +178,7 @@ class Target:
         assert gateway.running == 0
         await self.over(lambda: bool(self.left_over()))
         settled, held = here.counted("all", "*")
-        assert (settled, held) == ((await here.usage()).total.cost_nano_usd, 0)
+        assert (settled, held) == ((await here.usage(since=self._began_at)).total.cost_nano_usd, 0)
         for provider in ("openai", "anthropic", "own"):
             assert here.engine.leases.of_provider(provider).in_use == 0
             # What a provider says of a credential is believed; the next example begins with a good one.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from palyra.providers.wires import Wire
 from tests.attacks.conversation import answers_in, as_others_read, speak, told_by_table
 from tests.attacks.depth import attacks
-from tests.attacks.heads import Sent, connections
+from tests.attacks.heads import Sent, body, connections
 from tests.attacks.target import Target
 
 
@@ -48,7 +48,7 @@ def test_each_request_is_answered_once_and_only_what_all_read_alike_goes_on(
             assert len(gone_on) <= len(others), others
             read = iter(others)
             for went in gone_on:
-                assert any(body and without_model(body) == went for body in read), (went, others)
+                assert any(one and without_model(one) == went for one in read), (went, others)
             await attacked.unharmed()
 
         attacked.run(one())
@@ -74,5 +74,25 @@ def test_line_ends_before_a_request_belong_to_none_and_odder_things_there_are_re
             answers = answers_in(await speak(attacked, (odd + asked,)))
             assert [answer.status for answer in answers] == [400], odd
             assert as_others_read(odd + asked) == []
+
+    attacked.run(play())
+
+
+def test_a_body_whose_framing_breaks_behind_a_whole_chunk_is_not_taken_for_a_whole_one(attacked: Target) -> None:
+    """The caller's text is complete by then, only its end is not; whoever reads it already waits for more."""
+    host = attacked.here.url.removeprefix("http://").encode()
+    head = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: %b\r\nAuthorization: Bearer %b\r\n"
+        b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    ) % (host, attacked.here.key.encode())
+    asked = body("caller-0")
+
+    async def play() -> None:
+        for end in (b"0\n\r\n", b"0\n\n", b"0\r\n\n", b"-0\r\n\r\n", b"zz\r\n"):
+            attacked.provider.heard.clear()
+            answers = answers_in(await speak(attacked, (head + b"%x\r\n%b" % (len(asked), asked), b"\r\n" + end)))
+            assert [answer.status for answer in answers] == [400], end
+            assert attacked.provider.heard == []
+        await attacked.unharmed()
 
     attacked.run(play())

@@ -238,10 +238,11 @@ class Premises:
         await self.rest()
         return await self.control.ask(RunQuery(run_id))
 
-    async def usage(self, by: str = "model") -> UsageAnswer:
+    async def usage(self, by: str = "model", *, since: int | None = None) -> UsageAnswer:
+        """Of the last day and all to come, or since another time (UTC unix ms)."""
         await self.rest()
         now = self.clock.now_ms()
-        return await self.control.ask(UsageQuery(now - DAY_MS, now + DAY_MS, by=by))
+        return await self.control.ask(UsageQuery(now - DAY_MS if since is None else since, now + DAY_MS, by=by))
 
     async def rest(self) -> None:
         """Waits until no run is alive and everything about them is written."""

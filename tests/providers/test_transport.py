@@ -175,6 +175,30 @@ async def test_an_answer_broken_in_the_middle(stream: bool, reset: bool) -> None
         assert (error.error_class, error.written) == (ErrorClass.NETWORK_UNAVAILABLE, True)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("end", [b"\r\n0\n\r\n", b"\r\nzz\r\n", b"more than it said\r\n"])
+async def test_an_answer_whose_framing_breaks_while_more_is_waited_for(stream: bool, end: bytes) -> None:
+    waited_for = asyncio.Event()
+
+    async def break_framing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        writer.write(b"9\r\ndata: a\n\n")
+        await waited_for.wait()
+        writer.write(end)
+        await reader.read()
+        writer.close()
+
+    async with raw_server(break_framing) as url, transport() as carrier:
+        reply = await carrier.send(call(url, stream=stream))
+        reading = asyncio.ensure_future(failure_of(drain(reply) if stream else reply.read()))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        waited_for.set()
+        error = await reading
+        assert (error.error_class, error.written) == (ErrorClass.MALFORMED_RESPONSE, True)
+
+
 async def test_what_is_no_http_is_malformed() -> None:
     async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
