@@ -71,6 +71,12 @@ def test_the_operators_price_of_the_answering_model_counts() -> None:
     assert unpriced.notes == ("model_substituted",)
 
 
+def test_half_a_character_names_no_other_model_and_no_tier() -> None:
+    prices = book(row(PRIVATE, "*", input="1", output="1"))
+    odd = settle(prices, answer("\ud800", service_tier="\udfff"), PRIVATE, "small")
+    assert (odd.charge, odd.notes) == (1_500_000, ())
+
+
 def test_the_tier_the_answer_names_beats_the_one_asked_for() -> None:
     body = {**answer("gpt-5-mini"), "service_tier": "default"}
     asked = PromptSize(service_tier="priority")
