@@ -10,11 +10,12 @@ from palyra.config.suggest import nearest
 from palyra.control.commands import AckAlert, DecideApproval, GrantScope, SnoozeAlert
 from palyra.control.plain import USD_METRIC
 from palyra.control.snapshots import ApprovalView, FaultView
+from palyra.core.half_characters import LONE_SURROGATE
 from palyra.core.instants import LATEST_MS, parse_instant_ms
 from palyra.core.money import MAX, parse_usd
 from palyra.core.usage_filter import UsageFilter
 from palyra.gateway.errors import RefusedError, invalid
-from palyra.providers.strict_json import LONE_SURROGATE, RequestError, parse_object
+from palyra.providers.strict_json import RequestError, parse_object
 from palyra.runs.request import Refusal
 
 MAX_DEPTH = 4

@@ -11,6 +11,7 @@ from palyra.config.choices import MetricKind
 from palyra.config.suggest import nearest
 from palyra.core.clock import Clock
 from palyra.core.errors import JournalUnavailableError
+from palyra.core.half_characters import LONE_SURROGATE
 from palyra.core.scope import Scope
 from palyra.core.signed_name import SignedName
 from palyra.gateway.body import check_media_type, read_body
@@ -25,7 +26,7 @@ from palyra.governance.four_eyes import Decider
 from palyra.governance.grants import Grant
 from palyra.governance.overrides import OverrideInputError, OverrideRequest, Requester, TooOftenError
 from palyra.governance.policy import plain_amount
-from palyra.providers.strict_json import LONE_SURROGATE, RequestError, parse_object
+from palyra.providers.strict_json import RequestError, parse_object
 from palyra.runs.overrides import Found
 from palyra.runs.request import Refusal
 from palyra.vault.access import FIRST_PRINCIPAL

@@ -5,10 +5,10 @@ U5 the stated total is the sum; U6 no text without output tokens. Where a body c
 reading is returned, so that all can be priced and the dearest charged: nothing ever credits the caller.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from palyra.core.half_characters import LONE_SURROGATE
 from palyra.pricing.dialect import RESPONSE_ITEMS, Dialect, Flavour, Path, Places
 from palyra.pricing.meter import Metered
 from palyra.pricing.rates import (
@@ -33,7 +33,6 @@ UNPRICEABLE = "unpriceable_body"
 
 TEXT_AT_MOST = 256
 """Names in an answer that are longer are not believed to be names."""
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 def normalise(dialect: Dialect, usage_body: object, metered: Metered) -> Normalised:
@@ -88,7 +87,7 @@ def _locate(dialect: Dialect, body: object) -> tuple[dict[str, Any], dict[str, A
 def _text(holder: Mapping[str, Any], name: str) -> str | None:
     """A text that can be written down; half a character cannot."""
     value = holder.get(name)
-    if type(value) is not str or not 0 < len(value) <= TEXT_AT_MOST or _HALF_CHARACTER.search(value):
+    if type(value) is not str or not 0 < len(value) <= TEXT_AT_MOST or LONE_SURROGATE.search(value):
         return None
     return value
 

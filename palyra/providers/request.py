@@ -4,11 +4,12 @@ import hashlib
 from dataclasses import replace
 from typing import Any
 
+from palyra.core.half_characters import LONE_SURROGATE
 from palyra.core.values import value
 from palyra.providers.embedding_input import read_embedding_input
 from palyra.providers.prompt import PromptFacts, read_prompt
 from palyra.providers.responses_input import read_responses_prompt
-from palyra.providers.strict_json import LONE_SURROGATE, MAX_DEPTH, RequestError, invalid, parse_object
+from palyra.providers.strict_json import MAX_DEPTH, RequestError, invalid, parse_object
 from palyra.providers.wires import Wire
 
 __all__ = ["MAX_DEPTH", "ParsedRequest", "RequestError", "parse_request"]

@@ -1,17 +1,12 @@
 """Strict JSON for callers' bodies: two parsers that disagree about a body could read two budgets in it."""
 
 import json
-import re
 from typing import Any, NoReturn
 
 from palyra.core.errors import BadInputError
 
 MAX_DEPTH = 128
 """How deeply arrays and objects may nest when the gateway is not told otherwise."""
-
-LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-"""Half of a character beyond U+FFFF: JSON may escape one, and no UTF-8 can be written with it."""
-
 
 MAX_VALUES = 1_000_000
 """How many values a body may hold: reading many small ones takes seconds and a hundred times their bytes, in which

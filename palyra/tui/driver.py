@@ -24,13 +24,12 @@ from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
+from palyra.core.half_characters import LONE_SURROGATE
 from palyra.tui.picture import Picture
 from palyra.tui.terminal_answers import TerminalAnswers
 from palyra.tui.terminal_writer import TerminalWriter, WriterStats, open_terminal
 
 READ_BYTES = 4 * 1024
-SURROGATES = range(0xD800, 0xE000)
-"""Halves of characters: no keyboard has them."""
 READ_WAIT_MS = 100
 """How often the reader looks whether it should end, and whether an escape key stands alone."""
 
@@ -97,7 +96,7 @@ class PalyraDriver(LinuxDriver):
             if not (0 < message.size.width <= MOST_CELLS and 0 < message.size.height <= MOST_CELLS):
                 return
             self.picture.forget()
-        if isinstance(message, events.Key) and message.character and ord(message.character[0]) in SURROGATES:
+        if isinstance(message, events.Key) and LONE_SURROGATE.match(message.character or ""):
             return
         super().process_message(message)
 
